@@ -1,0 +1,47 @@
+"""One measured number with what is needed to read it: how many images, its interval, and what was undefined."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number of one cell.
+
+    Attributes:
+        metric: name as in `hf_sslgen.metrics`.
+        value: NaN where it can't be had; `reason` then says why.
+        low, high: 95% percentile bootstrap interval over test images; NaN for numbers that have none.
+        n: images it was computed from.
+        stage: `pretrained` where the encoder is as published, `fine-tuned` where it was trained on the domain.
+        transform, severity: for invariance, what was done to the images; empty otherwise. A family mean has the
+            family's name (`mean`, `mean_geometric`, `mean_appearance`) as transform and an empty severity.
+        n_undefined: images for which the number is undefined; they are not in `n`.
+    """
+
+    metric: str
+    value: float
+    low: float = NAN
+    high: float = NAN
+    n: int = 0
+    stage: str = "pretrained"
+    transform: str = ""
+    severity: str = ""
+    n_undefined: int = 0
+    reason: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary for JSON, in which NaN is null."""
+        return {
+            key: None if isinstance(value, float) and math.isnan(value) else value
+            for key, value in asdict(self).items()
+        }
+
+    @classmethod
+    def from_json(cls, row: dict[str, Any]) -> "Number":
+        """The inverse of `to_json`."""
+        values: dict[str, Any] = {key: NAN if value is None else value for key, value in row.items()}
+        return cls(**values)

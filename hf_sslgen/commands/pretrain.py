@@ -1,0 +1,165 @@
+"""The pretraining command, as `recipes/pretrain.py` runs it under Accelerate."""
+
+import dataclasses
+import logging
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from accelerate import PartialState
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from hf_sslgen.analysis.forward import place, run_split
+from hf_sslgen.domains.arguments import DomainArguments
+from hf_sslgen.domains.images import ImageSplit
+from hf_sslgen.domains.loading import Domain, load_domain
+from hf_sslgen.errors import InputError
+from hf_sslgen.files import write_json
+from hf_sslgen.metrics import Estimate, bootstrap_interval, mean_statistic
+from hf_sslgen.preprocessing import Geometry, evaluation_pixels
+from hf_sslgen.reporting.cards import write_card
+from hf_sslgen.training.configuration import parse_arguments
+from hf_sslgen.training.pretraining import IMAGENET_MEAN, IMAGENET_STD, PretrainingSettings, pretrain
+from hf_sslgen.training.probes import knn_predictions
+from hf_sslgen.zoo.loading import UNTRAINED, load_backbone
+from hf_sslgen.zoo.timm_folder import write_timm_folder
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PretrainArguments:
+    """One twin; its siblings are trained with the same options but another objective."""
+
+    objective: Literal["supervised", "simclr"] = field(metadata={"help": "What the network is trained for."})
+    output_dir: str = field(metadata={"help": "Receives checkpoint.pt, log.json and the finished twin/ folder."})
+    architecture: str = field(default="resnet18", metadata={"help": "A timm architecture."})
+    architecture_arguments: dict[str, Any] | str = field(
+        default_factory=dict, metadata={"help": "Keyword arguments of timm.create_model, as JSON."}
+    )
+    image_size: int = field(default=64, metadata={"help": "Side of the input in pixels."})
+    num_train_epochs: int = field(default=10, metadata={"help": "Epochs."})
+    per_device_train_batch_size: int = field(default=256, metadata={"help": "Images per process and step."})
+    learning_rate: float = field(default=0.2, metadata={"help": "Largest learning rate of SGD."})
+    weight_decay: float = field(default=5e-4, metadata={"help": "Weight decay."})
+    warmup_epochs: float = field(default=1.0, metadata={"help": "Epochs of linear warm-up."})
+    temperature: float = field(default=0.2, metadata={"help": "Temperature of SimCLR's loss."})
+    mixed_precision: Literal["no", "bf16", "fp16"] = field(default="no", metadata={"help": "Autocast precision."})
+    seed: int = field(default=0, metadata={"help": "Initial weights, order and views."})
+    dataloader_num_workers: int = field(default=0, metadata={"help": "Processes that decode images."})
+
+
+class SourceImages(Dataset[tuple[Tensor, int]]):
+    """Images of the source at the training size, by (epoch, position)."""
+
+    def __init__(self, split: ImageSplit, geometry: Geometry) -> None:
+        self.split, self.geometry = split, geometry
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int]:
+        _, position = key
+        return evaluation_pixels(self.split.image(position), self.geometry), int(self.split.labels[position])
+
+
+def source_knn(folder: str, domain: Domain, seed: int) -> Estimate:
+    """k-NN accuracy on the source's validation split, with a bootstrap interval over its images."""
+    assert isinstance(domain.train, ImageSplit)
+    backbone = load_backbone(folder, domain.class_names, seed=seed)
+    place(backbone)
+    train, validation = (run_split(backbone, split, 256).features for split in (domain.train, domain.validation))
+    predictions = knn_predictions(train, domain.train.labels, validation, len(domain.class_names))
+    correct = (predictions == domain.validation.labels).astype(float)
+    return bootstrap_interval(mean_statistic(correct), len(correct))
+
+
+def export_twin(
+    trunk: Any, settings: PretrainingSettings, domain: Domain, output_dir: Path, command: str
+) -> Path:
+    """Write the trunk as a timm folder with its card; returns the folder."""
+    assert isinstance(domain.train, ImageSplit)
+    folder = output_dir / "twin"
+    pretrained_cfg = {
+        "input_size": [3, settings.image_size, settings.image_size],
+        "mean": list(IMAGENET_MEAN),
+        "std": list(IMAGENET_STD),
+        "interpolation": "bilinear",
+        "crop_pct": 1.0,
+        "crop_mode": "center",
+        "num_classes": 0,
+    }
+    write_timm_folder(
+        folder,
+        trunk.state_dict(),
+        settings.architecture,
+        trunk.num_features,
+        settings.architecture_arguments,
+        pretrained_cfg,
+        dtype=torch.float16,
+    )
+    knn = source_knn(str(folder), domain, settings.seed)
+    untrained = source_knn(f"{UNTRAINED}{folder}", domain, settings.seed)
+    log = json_rows(output_dir / "log.json")
+    results = {"knn_accuracy": knn.to_dict(), "untrained_knn_accuracy": untrained.to_dict()}
+    write_json(folder / "training.json", {"settings": dataclasses.asdict(settings), "log": log, **results})
+    values = {
+        "name": f"{settings.architecture} {settings.objective}",
+        "settings": settings,
+        "parameters": sum(parameter.numel() for parameter in trunk.parameters()),
+        "source": domain.name,
+        "num_images": len(domain.train),
+        "num_classes": len(domain.class_names),
+        "num_validation": len(domain.validation),
+        "log": log,
+        "knn": knn,
+        "untrained": untrained,
+        "command": command,
+    }
+    write_card(Path(__file__).parents[2] / "model_cards" / "twin.md", values, folder / "README.md")
+    print(f"source k-NN accuracy: {knn.value:.3f} [{knn.low:.3f}, {knn.high:.3f}], untrained {untrained.value:.3f}")
+    return folder
+
+
+def json_rows(path: Path) -> list[dict[str, float]]:
+    """The rows of a log."""
+    import json
+
+    rows: list[dict[str, float]] = json.loads(path.read_text(encoding="utf-8"))
+    return rows
+
+
+def main(command_line: Sequence[str] | None = None) -> None:
+    """Parse, train, export."""
+    arguments, domain_arguments = parse_arguments(
+        (PretrainArguments, DomainArguments), "Pretrain one twin on a source of images.", command_line
+    )
+    names = {item.name for item in dataclasses.fields(PretrainingSettings)}
+    settings = PretrainingSettings(**{k: v for k, v in vars(arguments).items() if k in names})
+    domain = load_domain(domain_arguments)
+    if not isinstance(domain.train, ImageSplit):
+        raise InputError("pretraining reads the images in its own order; drop --streaming")
+    output_dir = Path(arguments.output_dir)
+    geometry = Geometry(settings.image_size, 1.0, "bilinear")
+    trunk = pretrain(
+        SourceImages(domain.train, geometry),
+        len(domain.train),
+        len(domain.class_names),
+        settings,
+        output_dir,
+        arguments.dataloader_num_workers,
+    )
+    if PartialState().is_main_process:
+        options = sys.argv[1:] if command_line is None else command_line
+        command = f"accelerate launch recipes/pretrain.py {shlex.join(_without_folder(options))}"
+        export_twin(trunk, settings, domain, output_dir, command)
+
+
+def _without_folder(options: Sequence[str]) -> list[str]:
+    """The options with the source's own folder name only, so that a card tells nothing of somebody's disk."""
+    return [Path(option).name if Path(option).is_dir() else option for option in options]

@@ -1,0 +1,64 @@
+"""What a user says about a target domain."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class DomainArguments:
+    """A target domain: which images, which columns, which splits. Names as in transformers' examples."""
+
+    dataset_name: str = field(
+        metadata={
+            "help": "A name from `hf-sslgen domains`, a data set's id on the Hub, a local folder (imagefolder layout "
+            "or parquet files) or a parquet file."
+        }
+    )
+    dataset_config_name: str | None = field(default=None, metadata={"help": "The data set's configuration."})
+    dataset_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit on the Hub."})
+    image_column_name: str | None = field(
+        default=None, metadata={"help": "Column of the images; found by itself where only one can be meant."}
+    )
+    label_column_name: str | None = field(
+        default=None, metadata={"help": "Column of the labels; found by itself where only one can be meant."}
+    )
+    train_split_name: str | None = field(default=None, metadata={"help": "Split to train on (default: train)."})
+    validation_split_name: str | None = field(
+        default=None, metadata={"help": "Split to select on; without one it is carved from the training split."}
+    )
+    test_split_name: str | None = field(
+        default=None, metadata={"help": "Split to measure on (default: test, else validation)."}
+    )
+    registered_as: str | None = field(
+        default=None,
+        metadata={
+            "help": "Treat it as this registered domain (columns, group, metric, transforms that keep its labels): "
+            "for a local copy, a mirror or a subset."
+        },
+    )
+    group: str | None = field(
+        default=None,
+        metadata={"help": "`similar` to the source data or `different` from it; known for registered domains."},
+    )
+    train_val_split: float = field(
+        default=0.2, metadata={"help": "Share of the training split carved off for validation where there is none."}
+    )
+    split_seed: int = field(default=0, metadata={"help": "Seed of that carving and of the subsets below."})
+    samples_per_class: int | None = field(
+        default=None, metadata={"help": "Train on this many images a class, drawn after validation was carved."}
+    )
+    max_train_samples: int | None = field(default=None, metadata={"help": "Train on at most this many (stratified)."})
+    max_eval_samples: int | None = field(
+        default=None, metadata={"help": "Validate on at most this many (stratified)."}
+    )
+    max_test_samples: int | None = field(default=None, metadata={"help": "Measure on at most this many (stratified)."})
+    streaming: bool = field(
+        default=False,
+        metadata={"help": "Stream the training split instead of preparing it on disk; needs --max_steps."},
+    )
+    shuffle_buffer_size: int = field(
+        default=1000, metadata={"help": "Images held to shuffle a stream; 0 keeps the stored order."}
+    )
+    skip_corrupt: bool = field(
+        default=False,
+        metadata={"help": "Leave images out that can't be decoded, and say how many, instead of stopping."},
+    )

@@ -1,0 +1,94 @@
+"""Finding the image and the label column of a data set, and turning labels of any kind into class indices."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from datasets import ClassLabel, Features, Image
+from numpy.typing import NDArray
+
+from hf_sslgen.errors import InputError, nearest_names
+
+
+def _listed(features: Features) -> str:
+    kinds = {name: type(feature).__name__ for name, feature in features.items()}
+    return ", ".join(f"{name} ({features[name].dtype if kind == 'Value' else kind})" for name, kind in kinds.items())
+
+
+def _require(features: Features, column: str, argument: str) -> str:
+    if column not in features:
+        raise InputError(
+            f"{argument} {column!r} is no column of the data set; its columns: {_listed(features)}. "
+            f"{nearest_names(column, features)}".rstrip()
+        )
+    return column
+
+
+def find_columns(features: Features, image_column: str | None, label_column: str | None) -> tuple[str, str]:
+    """The image and the label column: as named, or else the only one that can be meant.
+
+    Raises:
+        InputError: a named column that isn't there, or none or several candidates; lists the columns.
+    """
+    if image_column is None:
+        candidates = [name for name, feature in features.items() if isinstance(feature, Image)]
+        if len(candidates) != 1:
+            raise InputError(
+                f"the image column is not unambiguous; name it with --image_column_name. Columns: {_listed(features)}"
+            )
+        image_column = candidates[0]
+    _require(features, image_column, "image_column_name")
+    if label_column is None:
+        candidates = [name for name, feature in features.items() if isinstance(feature, ClassLabel)]
+        others = [name for name in features if name != image_column]
+        if len(candidates) != 1 and len(others) == 1:
+            candidates = others
+        if len(candidates) != 1:
+            raise InputError(
+                f"the label column is not unambiguous; name it with --label_column_name. Columns: {_listed(features)}"
+            )
+        label_column = candidates[0]
+    return image_column, _require(features, label_column, "label_column_name")
+
+
+@dataclass(frozen=True)
+class LabelEncoding:
+    """Class names and what each raw label value means.
+
+    ClassLabel columns keep their names and order; integers and strings are sorted.
+    """
+
+    class_names: tuple[str, ...]
+    index_of: dict[Any, int]
+
+    def encode(self, values: Sequence[Any], split: str) -> NDArray[np.int64]:
+        """(N,) class indices; raises InputError naming the first value that is no class."""
+        encoded = np.empty(len(values), dtype=np.int64)
+        for row, value in enumerate(values):
+            index = self.index_of.get(value)
+            if index is None:
+                known = ", ".join(repr(name) for name in list(self.index_of)[:10])
+                raise InputError(
+                    f"label {value!r} in row {row} of split {split!r} is outside the {len(self.class_names)} classes "
+                    f"({known}{', ...' if len(self.index_of) > 10 else ''}); "
+                    "relabel or remove such rows, or name another --label_column_name"
+                )
+            encoded[row] = index
+        return encoded
+
+
+def label_encoding(features: Features, label_column: str, training_values: Sequence[Any]) -> LabelEncoding:
+    """How the labels of a column are encoded, read off its type or else the training split's values."""
+    feature = features[label_column]
+    if isinstance(feature, ClassLabel):
+        return LabelEncoding(tuple(feature.names), {index: index for index in range(feature.num_classes)})
+    distinct = set(training_values)
+    kinds = {type(value) for value in distinct}
+    if kinds not in ({str}, {int}):
+        raise InputError(
+            f"label_column_name {label_column!r} holds {', '.join(sorted(kind.__name__ for kind in kinds))}; labels "
+            "must be a ClassLabel, all integers or all strings"
+        )
+    ordered = sorted(distinct)
+    return LabelEncoding(tuple(str(value) for value in ordered), {value: i for i, value in enumerate(ordered)})

@@ -1,0 +1,65 @@
+"""Which images belong to which split: stratified and seeded for what lies on disk, by content hash for streams."""
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_sslgen.randomness import derive_seed
+
+
+def _shuffled_positions_by_class(labels: NDArray[np.int64], seed: int) -> list[NDArray[np.int64]]:
+    generator = np.random.default_rng(derive_seed(seed, "split"))
+    return [generator.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
+
+
+def stratified_split(
+    labels: NDArray[np.int64], fraction: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Cut a share of every class off.
+
+    Args:
+        labels: (N,) class indices.
+        fraction: share of each class that goes into the second part, at least one image where a class has two.
+
+    Returns:
+        Positions of the two parts, each ascending.
+    """
+    kept, held_out = [], []
+    for positions in _shuffled_positions_by_class(labels, seed):
+        count = min(max(1, round(fraction * len(positions))), len(positions) - 1) if fraction > 0 else 0
+        held_out.append(positions[:count])
+        kept.append(positions[count:])
+    return np.sort(np.concatenate(kept)), np.sort(np.concatenate(held_out))
+
+
+def stratified_subset(labels: NDArray[np.int64], size: int, seed: int) -> NDArray[np.int64]:
+    """Positions of at most `size` images, each class with its share (largest remainders first), ascending."""
+    if size >= len(labels):
+        return np.arange(len(labels))
+    groups = _shuffled_positions_by_class(labels, seed)
+    shares = np.array([len(group) for group in groups]) * size / len(labels)
+    counts = np.floor(shares).astype(int)
+    for index in np.argsort(-(shares - counts), kind="stable")[: size - counts.sum()]:
+        counts[index] += 1
+    return np.sort(np.concatenate([group[:count] for group, count in zip(groups, counts, strict=True)]))
+
+
+def few_per_class(labels: NDArray[np.int64], samples_per_class: int, seed: int) -> NDArray[np.int64]:
+    """Positions of at most `samples_per_class` images of every class, ascending."""
+    groups = _shuffled_positions_by_class(labels, seed)
+    return np.sort(np.concatenate([group[:samples_per_class] for group in groups]))
+
+
+def content_id(encoded: bytes) -> int:
+    """A 63-bit identity of an image's file, the same in whichever shard, worker or process it is read."""
+    return int.from_bytes(hashlib.blake2b(encoded, digest_size=8).digest(), "big") >> 1
+
+
+def is_held_out(identity: int, fraction: float, seed: int) -> bool:
+    """Whether a streamed image belongs to the validation part.
+
+    A stream's running index differs between workers and shards; its content does not. Exact copies of an image
+    therefore also fall on the same side.
+    """
+    return derive_seed(seed, "held out", identity) % 1_000_000 < fraction * 1_000_000

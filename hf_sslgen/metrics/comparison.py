@@ -1,0 +1,172 @@
+"""Bootstrap intervals over images, for one number or for the difference of two measured on the same images.
+
+A statistic is a function from resampling weights of shape (R, N) to R values: row r says how often each of the N
+images was drawn in resample r, and a row of ones is the sample itself. Two bootstraps with one seed and one N draw the
+same resamples, so differences are paired by construction. The images are the sampling unit: an interval speaks of
+these backbones on images like these, not of other backbones, seeds or targets.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hf_sslgen.metrics.inputs import (
+    FloatArray,
+    binary_array,
+    float_array,
+    label_array,
+    open_unit_level,
+    positive_integer,
+    require_equal_lengths,
+)
+from hf_sslgen.metrics.invariance import chance_corrected
+from hf_sslgen.metrics.results import MetricResult
+
+Statistic = Callable[[FloatArray], FloatArray]
+
+CHUNK_ENTRIES = 500_000  # weights resampled at a time: 4 MB per array, of which a few are alive at once
+MAX_UNDEFINED_SHARE = 0.01
+
+
+@dataclass(frozen=True)
+class Estimate(MetricResult):
+    """A value with its interval over `n` images. NaN bounds come with a `reason`."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    reason: str = ""
+
+    @property
+    def decided(self) -> bool:
+        """True where the interval excludes zero; an interval that could not be had decides nothing."""
+        return self.low > 0.0 or self.high < 0.0
+
+
+def mean_statistic(values: npt.ArrayLike) -> Statistic:
+    """Mean of per-sample values, shape (N,). NaN entries are left out, and a resample of nothing but NaN is NaN."""
+    x = float_array(values, "values", ("N",), allow_nan=True)
+    defined = ~np.isnan(x)
+    columns = np.stack([np.where(defined, x, 0.0), defined], axis=1)
+
+    def statistic(weights: FloatArray) -> FloatArray:
+        _require_weights(weights, len(x))
+        sums = weights @ columns
+        return _divide(sums[:, 0], sums[:, 1])
+
+    return statistic
+
+
+def mean_per_class_statistic(correct: npt.ArrayLike, references: npt.ArrayLike) -> Statistic:
+    """Mean over classes of accuracy; a class that a resample did not draw is left out of that resample's mean.
+
+    Args:
+        correct: shape (N,), booleans or 0 and 1.
+        references: true labels, shape (N,).
+    """
+    y = binary_array(correct, "correct", "1 where the prediction is right")
+    true = label_array(references, "references")
+    require_equal_lengths(correct=y, references=true)
+    order = np.argsort(true, kind="stable")  # classes become runs, which reduceat can sum
+    _, starts = np.unique(true[order], return_index=True)
+    hits = y[order].astype(np.float64)
+
+    def statistic(weights: FloatArray) -> FloatArray:
+        _require_weights(weights, len(y))
+        by_class = weights[:, order]
+        sizes = np.add.reduceat(by_class, starts, axis=1)
+        by_class *= hits
+        per_class = np.add.reduceat(by_class, starts, axis=1) / np.maximum(sizes, 1.0)
+        return _divide(per_class.sum(axis=1), (sizes > 0.0).sum(axis=1))
+
+    return statistic
+
+
+def invariance_statistic(per_sample_cosine: npt.ArrayLike, per_sample_chance_cosine: npt.ArrayLike) -> Statistic:
+    """Chance-corrected cosine from the per-sample arrays of `invariance`, shape (N,); NaN entries are left out.
+
+    Only queries are resampled: each query's chance cosine stays that of the whole sample.
+    """
+    cosine, chance = mean_statistic(per_sample_cosine), mean_statistic(per_sample_chance_cosine)
+    return lambda weights: chance_corrected(cosine(weights), chance(weights))
+
+
+def average_statistic(statistics: Sequence[Statistic]) -> Statistic:
+    """Mean of several statistics of the same images, such as one per transform; NaN where any of them is."""
+    members = tuple(statistics)
+    if not members:
+        raise ValueError("statistics must hold at least one statistic, got none")
+    return lambda weights: np.mean([member(weights) for member in members], axis=0)
+
+
+def difference_statistic(a: Statistic, b: Statistic) -> Statistic:
+    """a - b, both computed on the same resampled images."""
+    return lambda weights: a(weights) - b(weights)
+
+
+def bootstrap_interval(
+    statistic: Statistic, n: int, num_resamples: int = 2000, level: float = 0.95, seed: int = 0
+) -> Estimate:
+    """Percentile bootstrap interval (Efron and Tibshirani 1993) over n images drawn with replacement.
+
+    Args:
+        statistic: function from weights (R, n) to R values.
+        n: number of images.
+        num_resamples, level, seed: R in all, the interval's coverage, and the resamples' seed.
+
+    Returns:
+        The statistic of the sample and its interval. Bounds are NaN, with a `reason`, where the value is NaN, where n
+        is 1, or where the statistic is undefined in more than 1% of the resamples; a smaller share is left out, and
+        the `reason` says so.
+    """
+    n = positive_integer(n, "n")
+    num_resamples = positive_integer(num_resamples, "num_resamples", minimum=2)
+    level = open_unit_level(level, "level")
+    nan = float("nan")
+    value = float(_evaluate(statistic, np.ones((1, n)))[0])
+    if np.isnan(value):
+        return Estimate(value=nan, low=nan, high=nan, n=n, reason="the statistic is undefined on the sample")
+    if n == 1:
+        return Estimate(value=value, low=nan, high=nan, n=n, reason="one image has no variation to resample")
+
+    generator = np.random.default_rng(seed)
+    rows = max(1, CHUNK_ENTRIES // n)
+    resampled = np.empty(num_resamples)
+    for start in range(0, num_resamples, rows):
+        stop = min(start + rows, num_resamples)
+        resampled[start:stop] = _evaluate(statistic, _resampling_weights(generator, stop - start, n))
+
+    undefined = np.isnan(resampled)
+    reason = f"undefined in {undefined.sum()} of {num_resamples} resamples" if undefined.any() else ""
+    if undefined.mean() > MAX_UNDEFINED_SHARE:
+        return Estimate(value=value, low=nan, high=nan, n=n, reason=reason)
+    low, high = np.quantile(resampled[~undefined], [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
+    return Estimate(value=value, low=float(low), high=float(high), n=n, reason=f"{reason}, left out" if reason else "")
+
+
+def _resampling_weights(generator: np.random.Generator, rows: int, n: int) -> FloatArray:
+    drawn = generator.integers(n, size=(rows, n))
+    drawn += np.arange(rows)[:, None] * n  # every row counts into its own n bins
+    return np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
+
+
+def _evaluate(statistic: Statistic, weights: FloatArray) -> FloatArray:
+    values = statistic(weights)
+    if values.shape != (len(weights),):
+        raise ValueError(
+            f"statistic must return shape ({len(weights)},) for weights {weights.shape}, got {values.shape}"
+        )
+    return values
+
+
+def _require_weights(weights: FloatArray, n: int) -> None:
+    if weights.ndim != 2 or weights.shape[1] != n:
+        raise ValueError(f"weights must have shape (R, {n}) for a statistic of {n} images, got {weights.shape}")
+
+
+def _divide(numerator: FloatArray, denominator: npt.NDArray[np.number]) -> FloatArray:
+    usable = denominator > 0
+    return np.where(usable, numerator / np.where(usable, denominator, 1.0), np.nan)

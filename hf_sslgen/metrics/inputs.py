@@ -1,0 +1,160 @@
+"""Conversion and validation of what callers hand to the metrics.
+
+Every metric takes NumPy arrays, (nested) lists or torch tensors of any device and precision, and works in float64.
+Whatever cannot be measured raises `ValueError` naming the argument, its shape or first offending value, and what was
+expected, so that a wrong array never turns into a plausible number.
+"""
+
+import sys
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+PROBABILITY_TOLERANCE = 1e-6
+ROW_SUM_TOLERANCE = 1e-3
+
+
+def to_numpy(value: Any, name: str) -> npt.NDArray[Any]:
+    """Turn an array, list or torch tensor into a numeric NumPy array, without copying where none is needed.
+
+    Floating tensors become float64, since NumPy has no bfloat16. torch is never imported: a caller that holds a
+    tensor has already done so.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        if isinstance(value, torch.Tensor):
+            return _tensor_to_numpy(value, name)
+        if isinstance(value, (list, tuple)) and any(isinstance(item, torch.Tensor) for item in value):
+            value = [to_numpy(item, f"{name}[{index}]") for index, item in enumerate(value)]
+    if isinstance(value, np.ma.MaskedArray):
+        raise ValueError(f"{name} must be a plain array, got a masked array, whose mask would be ignored")
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name} must be a regular numeric array, got {type(value).__name__}: {error}") from error
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must hold real numbers, got dtype {array.dtype} with shape {array.shape}")
+    return array
+
+
+def _tensor_to_numpy(tensor: Any, name: str) -> npt.NDArray[Any]:
+    try:
+        tensor = tensor.detach().cpu()  # before the upcast: some devices have no float64
+        array: npt.NDArray[Any] = (tensor.double() if tensor.is_floating_point() else tensor).numpy()
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"{name} must be a dense tensor that holds data, got {tensor.layout} on {tensor.device}"
+        ) from error
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must hold real numbers, got dtype {array.dtype} with shape {array.shape}")
+    return array
+
+
+def raise_at_first(offending: BoolArray, array: npt.NDArray[Any], name: str, expected: str) -> None:
+    """Raise `ValueError` quoting the first entry of `array` where `offending` is True, if there is one."""
+    if offending.any():
+        index = np.unravel_index(int(np.argmax(offending)), array.shape)
+        position = ", ".join(str(int(i)) for i in index)
+        raise ValueError(f"{name} must be {expected}, but {name}[{position}] is {array[index]} (shape {array.shape})")
+
+
+def float_array(value: Any, name: str, shape: tuple[str, ...], allow_nan: bool = False) -> FloatArray:
+    """A float64 array with one axis per name in `shape`, such as `("N", "C")`; no axis empty, every entry finite.
+
+    With `allow_nan`, NaN stands for "undefined for this sample" and is let through; infinity never is.
+    """
+    array = to_numpy(value, name)
+    _require_shape(array, name, shape)
+    array = array.astype(np.float64, copy=False)
+    if allow_nan:
+        raise_at_first(np.isinf(array), array, name, "finite or NaN")
+    else:
+        raise_at_first(~np.isfinite(array), array, name, "finite")
+    return array
+
+
+def label_array(value: Any, name: str, num_classes: int | None = None) -> IntArray:
+    """Class labels of shape (N,) in [0, num_classes), or any non-negative integers where `num_classes` is None."""
+    array = to_numpy(value, name)
+    _require_shape(array, name, ("N",))
+    expected = "integer class labels" if num_classes is None else f"integer class labels in [0, {num_classes})"
+    if array.dtype.kind == "f":  # whole floats are unambiguous, so they pass
+        raise_at_first(~(np.floor(array) == array) | np.isinf(array), array, name, expected)
+    if array.dtype.kind == "b":
+        array = array.astype(np.int64)  # NumPy can't compare booleans with large integers
+    upper = 2**63 if num_classes is None else num_classes
+    raise_at_first((array < 0) | (array >= upper), array, name, expected)
+    return array.astype(np.int64)
+
+
+def binary_array(value: Any, name: str, meaning: str) -> BoolArray:
+    """Booleans, or numbers that are 0 or 1, of shape (N,)."""
+    array = to_numpy(value, name)
+    _require_shape(array, name, ("N",))
+    raise_at_first((array != 0) & (array != 1), array, name, f"boolean, or 0 and 1 ({meaning})")
+    return array.astype(np.bool_)
+
+
+def confidence_array(value: Any, name: str) -> FloatArray:
+    """Probabilities of shape (N,). What leaves [0, 1] by rounding (up to 1e-6) is clipped back into it."""
+    array = float_array(value, name, ("N",))
+    _require_unit_interval(array, name)
+    return np.clip(array, 0.0, 1.0)
+
+
+def probability_array(value: Any, name: str) -> FloatArray:
+    """Class probabilities of shape (N, C), rows summing to 1 within 1e-3; rounding outside [0, 1] is clipped."""
+    array = float_array(value, name, ("N", "C"))
+    hint = "pass logits with from_logits=True, or probabilities computed in float32"
+    _require_unit_interval(array, name, hint)
+    sums = array.sum(axis=1)
+    offending = np.abs(sums - 1.0) > ROW_SUM_TOLERANCE
+    if offending.any():
+        row = int(np.argmax(offending))
+        raise ValueError(
+            f"{name} must have rows that sum to 1 within {ROW_SUM_TOLERANCE}, but row {row} sums to {sums[row]:.6g} "
+            f"(shape {array.shape}); {hint}"
+        )
+    return np.clip(array, 0.0, 1.0)
+
+
+def positive_integer(value: Any, name: str, minimum: int = 1) -> int:
+    """A Python or NumPy integer of at least `minimum`; booleans and floats are refused."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
+        raise ValueError(f"{name} must be an integer of at least {minimum}, got {value!r}")
+    return int(value)
+
+
+def open_unit_level(value: Any, name: str) -> float:
+    """A coverage level strictly between 0 and 1."""
+    if not isinstance(value, (int, float, np.floating)) or not 0.0 < value < 1.0:
+        raise ValueError(f"{name} must lie strictly between 0 and 1, got {value!r}")
+    return float(value)
+
+
+def require_equal_lengths(**arrays: npt.NDArray[Any]) -> None:
+    """Raise `ValueError` unless all arrays, named by keyword, have the same first axis."""
+    (first_name, first), *others = arrays.items()
+    for name, array in others:
+        if len(array) != len(first):
+            raise ValueError(
+                f"{first_name} and {name} must have the same length, got shapes {first.shape} and {array.shape}"
+            )
+
+
+def _require_shape(array: npt.NDArray[Any], name: str, shape: tuple[str, ...]) -> None:
+    expected = f"({', '.join(shape)}{',' if len(shape) == 1 else ''})"
+    if array.ndim != len(shape):
+        raise ValueError(f"{name} must have shape {expected}, got shape {array.shape}")
+    if array.size == 0:
+        raise ValueError(f"{name} must not be empty: expected shape {expected}, got shape {array.shape}")
+
+
+def _require_unit_interval(array: FloatArray, name: str, hint: str = "") -> None:
+    offending = (array < -PROBABILITY_TOLERANCE) | (array > 1.0 + PROBABILITY_TOLERANCE)
+    raise_at_first(offending, array, name, "probabilities in [0, 1]" + (f" ({hint})" if hint else ""))

@@ -1,0 +1,32 @@
+"""Model cards from the templates in `model_cards/`."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from hf_sslgen.files import replace_file
+
+MARKDOWN_CHARACTERS = re.compile(r"([\\`*_{}\[\]<>()#+!|~$-])")
+
+
+def escape_markdown(value: object) -> str:
+    """Text with everything that Markdown or HTML would read as markup escaped, on one line."""
+    return MARKDOWN_CHARACTERS.sub(r"\\\1", " ".join(str(value).split()))
+
+
+def write_card(template: Path, values: dict[str, Any], path: Path) -> None:
+    """Fill a template; a value it asks for and does not get is an error, not an empty place."""
+    environment = Environment(
+        loader=FileSystemLoader(template.parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown has its own filter below
+    )
+    environment.filters["markdown"] = escape_markdown
+    text = environment.get_template(template.name).render(values)
+    with replace_file(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")

@@ -1,0 +1,113 @@
+"""Looks shared by all figures, and their encoding for a page that requests nothing from elsewhere.
+
+Figures are `matplotlib.figure.Figure` objects made without pyplot, so no backend, style or open window of the caller
+changes. Every backbone has one colour, marker and hatch in all figures; none of the three is the only distinction.
+"""
+
+import base64
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from io import BytesIO
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+# Okabe and Ito (2008): distinguishable with any common colour vision deficiency. Gray takes the place of their
+# yellow, which is faint on white.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#777777")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h")
+HATCHES = ("", "///", "...", "\\\\\\", "xxx", "---", "+++")
+INK = "#222222"
+MUTED = "#666666"
+FAINT = "#d9d9d9"
+FONT_SIZE = 9.0
+WIDTH_INCHES = 8.0
+PNG_DPI = 150
+
+
+@dataclass(frozen=True)
+class BackboneStyle:
+    """How one backbone is drawn."""
+
+    color: str
+    marker: str
+    hatch: str
+
+
+Styles = Mapping[str, BackboneStyle]
+
+
+def backbone_styles(backbones: Iterable[str]) -> dict[str, BackboneStyle]:
+    """A style per backbone, by position: pass one list to all figures of a page to have them agree.
+
+    Colours repeat after eight; markers and hatches have other cycle lengths, so the combination stays unique.
+    """
+    return {
+        name: BackboneStyle(
+            PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)], HATCHES[index % len(HATCHES)]
+        )
+        for index, name in enumerate(dict.fromkeys(backbones))
+    }
+
+
+def literal(text: object) -> str:
+    """Text that matplotlib writes as it is: a `$` in a name would otherwise start a formula, or fail to parse."""
+    return str(text).replace("$", r"\$")
+
+
+def new_figure(height: float, width: float = WIDTH_INCHES) -> Figure:
+    """A white figure of this size in inches."""
+    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
+    return Figure(figsize=(width, height), layout=layout, facecolor="white")
+
+
+def empty_figure(message: str) -> Figure:
+    """A figure that says why nothing is drawn."""
+    figure = new_figure(1.0)
+    figure.text(0.5, 0.5, literal(message), ha="center", va="center", fontsize=FONT_SIZE, color=MUTED)
+    return figure
+
+
+def style_axes(axes: Axes, grid: str = "x") -> None:
+    """Thin frame, light grid along one axis (`x`, `y` or `both`) behind the data, readable ticks."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(MUTED)
+    axes.tick_params(labelsize=FONT_SIZE - 1, colors=INK, length=3)
+    axes.grid(axis=grid, color=FAINT, linewidth=0.6)  # type: ignore[arg-type]
+    axes.set_axisbelow(True)
+
+
+def figure_svg(figure: Figure, identifier: str) -> str:
+    """The figure as an `<svg>` element to be placed inside HTML.
+
+    Text is drawn as outlines, so it looks the same without the font. Comments, metadata and namespace declarations,
+    which HTML does not need, are removed: names then occur nowhere in the markup, nor does any address. Every id
+    starts with `identifier`, so that figures of one page don't share clip paths or markers.
+    """
+    buffer = BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": identifier, "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = buffer.getvalue().decode("utf-8")
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text)
+    text = re.sub(r'\bid="', f'id="{identifier}-', text)
+    text = re.sub(r'href="#', f'href="#{identifier}-', text)
+    text = text.replace("url(#", f"url(#{identifier}-")
+    return re.sub(r"\n\s*\n+", "\n", text)
+
+
+def figure_png(figure: Figure, dpi: int = PNG_DPI) -> bytes:
+    """The figure as PNG bytes."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    return buffer.getvalue()
+
+
+def png_data_uri(png: bytes) -> str:
+    """PNG bytes as a `data:` address."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"

@@ -1,0 +1,65 @@
+"""Methods and limits in plain words, as they stand at the end of a page."""
+
+NUMBERS = (
+    (
+        "Accuracy",
+        "Share of test images whose most probable class is the true one. Where a domain is judged by mean per-class "
+        "accuracy, accuracy is taken within each class first and then averaged, so that rare classes count as much.",
+    ),
+    (
+        "Mean confidence, confidence gap",
+        "Confidence is the largest softmax probability of an image. The gap is mean confidence minus accuracy: "
+        "positive where the model is over-confident, negative where it is under-confident. Zero is calibrated on "
+        "average, so neither a higher nor a lower gap is better as such.",
+    ),
+    (
+        "Expected calibration error (ECE)",
+        "Distance between confidence and accuracy, averaged over 15 bins of equal width. It is descriptive only: it "
+        "is biased upward and a bootstrap interval around it does not cover, so it has none, and no verdict rests on "
+        "it. Read it against “ECE if calibrated”, what a perfectly calibrated model with these confidences would get "
+        "on average.",
+    ),
+    (
+        "Brier score, negative log-likelihood (NLL)",
+        "Proper scores of the whole predicted distribution: lower is better. They reward being right and being honest "
+        "about confidence together, and carry the inference about confidence. NLL stands in results.csv and among the "
+        "paired differences.",
+    ),
+    (
+        "Gini, spatial spread, maps without positive evidence",
+        "Attribution maps are Grad-CAM of the predicted class on the final spatial layer, on that layer's own grid, "
+        "unless the notes below say otherwise. Gini is 0 where the "
+        "positive evidence is even and near 1 where few cells hold it all; spread is 1 where it lies as far apart as "
+        "in an even map, near 0 where it lies in one place. Neither has a better direction: a concentrated map may "
+        "rest on the object or on a watermark. A map without any positive evidence has neither number and is counted "
+        "apart.",
+    ),
+    (
+        "Invariance, recall@1",
+        "How near the representation of a transformed image stays to that of its original. The cosine is corrected "
+        "for chance, the cosine between different images: 0 is chance, 1 is an unchanged representation. Recall@1 is "
+        "how often an original finds its own transformed version first among at most 256. The headline is the "
+        "published encoder before any training on the domain; after fine-tuning the same number also measures how "
+        "tightly classes cluster.",
+    ),
+    (
+        "Effective rank, dead dimensions",
+        "Guards: how many directions the features really use, and the share of feature dimensions that never vary. "
+        "An encoder whose effective rank is below 2 has collapsed, and its high invariance means nothing.",
+    ),
+)
+
+LIMITS = (
+    "Intervals are 95% percentile bootstraps over the test images, paired where two backbones are compared. They "
+    "speak of these images and these trained models: not of other images of another kind, other seeds, other "
+    "pretraining runs or other domains.",
+    "“Undecided” means that the interval includes zero. It is no proof that two backbones are equal.",
+    "Each interval stands alone. Of many comparisons without any true difference about one in twenty is decided by "
+    "chance; nothing here is corrected for the number of comparisons, unless it says so.",
+    "Attribution is compared on images where both backbones have a map with positive evidence. Concentration depends "
+    "on the size of the grid: only backbones of one architecture are comparable.",
+    "An untrained control is the same architecture with random weights. What it reaches is owed to architecture and "
+    "probe, not to pretraining.",
+    "A pair differs in its pretraining objective. Where training length, augmentation or data also differ between "
+    "two published checkpoints, the comparison is of the checkpoints, not of the objectives alone.",
+)

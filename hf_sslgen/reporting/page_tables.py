@@ -1,0 +1,165 @@
+"""The tables of a page, as values a template only has to write down.
+
+Every displayed number keeps its stored value at full precision beside the rounded text.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hf_sslgen.analysis.numbers import Number
+from hf_sslgen.reporting.figure_style import Styles
+from hf_sslgen.reporting.rows import Column, Row, columns_for, objective_of
+from hf_sslgen.reporting.vocabulary import (
+    MISSING,
+    PRETRAINED_PROTOCOL,
+    TUNED_STAGE,
+    format_decimals,
+    format_interval,
+    format_parameters,
+    format_seconds,
+    format_value,
+    protocol_words,
+    transform_words,
+    words,
+)
+from hf_sslgen.study.cells import Cell
+from hf_sslgen.study.pairs import Difference
+
+TRANSFORM_METRICS = ("invariance", "cosine", "chance_cosine", "recall_at_1")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A number as shown: `value` is the stored one as text at full precision, None where there is none."""
+
+    text: str
+    value: str | None = None
+    interval: str = ""
+    note: str = ""
+
+
+def measurement_table(rows: Sequence[Row], styles: Styles) -> dict[str, Any]:
+    """The table of the four measurements: `groups`, `columns`, `rows`, and what is `missing` with its reason."""
+    columns = columns_for(rows)
+    groups: list[dict[str, Any]] = []
+    for column in columns:
+        if groups and groups[-1]["name"] == column.group:
+            groups[-1]["span"] += 1
+        else:
+            groups.append({"name": column.group, "span": 1})
+    return {
+        "groups": groups,
+        "columns": [{"title": _column_title(column), "help": words(column.metric).phrase} for column in columns],
+        "rows": [
+            {
+                "label": row.label,
+                "objective": row.objective,
+                "color": styles[row.cell.backbone].color,
+                "entries": [_entry(row.number(c.metric, c.transform, c.stage)) for c in columns],
+            }
+            for row in rows
+        ],
+        "missing": _missing(rows, columns),
+    }
+
+
+def _missing(rows: Sequence[Row], columns: Sequence[Column]) -> list[str]:
+    """What could not be had, gathered by row and reason."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        for column in columns:
+            number = row.number(column.metric, column.transform, column.stage)
+            if number is not None and math.isnan(number.value):
+                key = (row.label, number.reason or "no reason was stored")
+                found.setdefault(key, []).append(words(number.metric).title)
+    return [f"{', '.join(titles)} of {label} ({reason})" for (label, reason), titles in found.items()]
+
+
+def _column_title(column: Column) -> str:
+    metric = words(column.metric)
+    unit = "%" if metric.unit == "%" else metric.unit.strip()
+    return f"{metric.title} ({unit})" if unit else metric.title
+
+
+def _entry(number: Number | None) -> Entry:
+    if number is None:
+        return Entry(MISSING)
+    if math.isnan(number.value):
+        return Entry(MISSING, note=number.reason)
+    text = format_value(number.value, number.metric)
+    return Entry(text, repr(float(number.value)), format_interval(number.low, number.high, number.metric))
+
+
+def transform_titles() -> list[str]:
+    """Column titles of `transform_rows`."""
+    return [words(metric).title for metric in TRANSFORM_METRICS]
+
+
+def transform_rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """Invariance by transform and severity: a row per cell, stage, transform and severity."""
+    rows = []
+    for cell in cells:
+        keys = dict.fromkeys((n.stage, n.transform, n.severity) for n in cell.numbers if n.transform)
+        for stage, transform, severity in keys:
+            entries = [
+                _entry(next((n for n in cell.numbers if (n.metric, n.stage, n.transform, n.severity) == key), None))
+                for key in ((metric, stage, transform, severity) for metric in TRANSFORM_METRICS)
+            ]
+            label = f"{cell.backbone} (seed {cell.seed})" if stage == TUNED_STAGE else cell.backbone
+            rows.append(
+                {"label": label, "stage": stage, "transform": transform_words(transform, severity), "entries": entries}
+            )
+    return rows
+
+
+def difference_row(difference: Difference) -> dict[str, Any]:
+    """A paired difference, `first` minus `second`."""
+    metric = words(difference.metric)
+    name = metric.title
+    if difference.transform:
+        name += f", {transform_words(difference.transform, difference.severity)}"
+    setting = protocol_words(difference.protocol)
+    if difference.protocol != PRETRAINED_PROTOCOL:
+        setting += f", seed {difference.seed}"
+    if math.isnan(difference.value):
+        entry = Entry(MISSING, note=difference.reason)
+    else:
+        value, low, high = (
+            format_decimals(x * metric.scale, metric.decimals, signed=True)
+            for x in (difference.value, difference.low, difference.high)
+        )
+        interval = "" if MISSING in (low, high) else f"[{low}, {high}]"
+        entry = Entry(value + metric.difference_unit, repr(float(difference.value)), interval)
+    return {
+        "first": difference.first,
+        "second": difference.second,
+        "setting": setting,
+        "name": name,
+        "entry": entry,
+        "verdict": difference.verdict,
+    }
+
+
+def provenance_rows(cells: Iterable[Cell]) -> list[dict[str, Any]]:
+    """A row per cell: what it is and what it took."""
+    return [
+        {
+            "backbone": cell.backbone,
+            "objective": objective_of(cell),
+            "domain": cell.domain,
+            "protocol": protocol_words(cell.protocol),
+            "seed": cell.seed,
+            "parameters": format_parameters(cell.provenance.get("parameters")),
+            "parameters_sort": _sort_key(cell.provenance.get("parameters")),
+            "licence": cell.provenance.get("licence") or "not stated",
+            "seconds": format_seconds(cell.provenance.get("seconds")),
+            "seconds_sort": _sort_key(cell.provenance.get("seconds")),
+        }
+        for cell in cells
+    ]
+
+
+def _sort_key(value: float | None) -> str:
+    return "" if value is None else repr(value)

@@ -1,0 +1,162 @@
+"""Selecting from cells what a table or figure shows: the rows of a domain and protocol, and each row's numbers."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hf_sslgen.analysis.numbers import Number
+from hf_sslgen.reporting.vocabulary import (
+    OVERALL_FAMILY,
+    PRETRAINED_PROTOCOL,
+    SOURCE_STAGE,
+    TUNED_STAGE,
+    UNTRAINED,
+)
+from hf_sslgen.study.cells import Cell
+
+COLLAPSED_BELOW = 2.0
+"""An encoder whose effective rank lies below this has collapsed: its invariance means nothing."""
+
+PUBLISHED_GROUP = "Published encoder (invariance: mean over transforms)"
+TUNED_GROUP = "After fine-tuning (mean over transforms)"
+PROTOCOL_ORDER = ("linear", "finetune")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a domain's table: a cell, and the cell of the same backbone's published encoder where there is one."""
+
+    cell: Cell
+    pretrained: Cell | None
+    label: str
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        return self.cell.provenance
+
+    @property
+    def objective(self) -> str:
+        return objective_of(self.cell)
+
+    def number(self, metric: str, transform: str = "", stage: str = "") -> Number | None:
+        """The row's number; a `stage` of `pretrained` is looked up in the published encoder's cell first."""
+        sources = [self.pretrained, self.cell] if stage == SOURCE_STAGE else [self.cell]
+        for cell in sources:
+            for number in cell.numbers if cell else ():
+                if (number.metric, number.transform, number.severity) == (metric, transform, "") and (
+                    not stage or number.stage == stage
+                ):
+                    return number
+        return None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of measurements; `group` is the measurement it belongs to."""
+
+    metric: str
+    group: str
+    transform: str = ""
+    stage: str = ""
+
+
+def objective_of(cell: Cell) -> str:
+    return str(cell.provenance.get("objective") or "unknown")
+
+
+def group_of(cell: Cell) -> str:
+    return str(cell.provenance.get("group") or "unstated")
+
+
+def headline_metric(cell: Cell) -> str:
+    """The accuracy this cell's domain is judged by."""
+    return str(cell.provenance.get("domain_metric") or "accuracy")
+
+
+def headline_metrics(cells: Iterable[Cell]) -> dict[str, str]:
+    """Headline accuracy of each domain."""
+    return {cell.domain: headline_metric(cell) for cell in cells}
+
+
+def untrained_backbones(cells: Iterable[Cell]) -> frozenset[str]:
+    """Names of the untrained controls."""
+    return frozenset(cell.backbone for cell in cells if objective_of(cell) == UNTRAINED)
+
+
+def order_backbones(cells: Iterable[Cell]) -> list[str]:
+    """Backbone names: supervised first, then self-supervised, untrained controls last; by name within each."""
+    rank = {"supervised": 0, UNTRAINED: 2}
+    ranks = {cell.backbone: rank.get(objective_of(cell), 1) for cell in cells}
+    return sorted(ranks, key=lambda name: (ranks[name], name))
+
+
+def domains_of(cells: Iterable[Cell]) -> list[str]:
+    """Domain names: similar to the source first, then different, then unstated; by name within each."""
+    rank = {"similar": 0, "different": 1}
+    ranks = {cell.domain: rank.get(group_of(cell), 2) for cell in cells}
+    return sorted(ranks, key=lambda name: (ranks[name], name))
+
+
+def protocols_of(cells: Iterable[Cell], domain: str) -> list[str]:
+    """Protocols of a domain that get a table: `pretrained` only where it is alone, since others show its numbers."""
+    found = {cell.protocol for cell in cells if cell.domain == domain}
+    trained = found - {PRETRAINED_PROTOCOL}
+    order = {name: index for index, name in enumerate(PROTOCOL_ORDER)}
+    return sorted(trained or found, key=lambda name: (order.get(name, len(order)), name))
+
+
+def rows_of(cells: Sequence[Cell], domain: str, protocol: str) -> list[Row]:
+    """Rows of a domain and protocol, a row per backbone and seed; labels name the seed where there are several."""
+    order = {name: index for index, name in enumerate(order_backbones(cells))}
+    here = [cell for cell in cells if cell.domain == domain]
+    chosen = sorted(
+        (cell for cell in here if cell.protocol == protocol), key=lambda cell: (order[cell.backbone], cell.seed)
+    )
+    names = [cell.backbone for cell in chosen]
+    rows = []
+    for cell in chosen:
+        published = [
+            other for other in here if other.protocol == PRETRAINED_PROTOCOL and other.backbone == cell.backbone
+        ]
+        # The published encoder has no training seed: one of the same seed only decides between subsets of images.
+        published.sort(key=lambda other: (other.seed != cell.seed, other.seed))
+        label = cell.backbone if names.count(cell.backbone) == 1 else f"{cell.backbone} (seed {cell.seed})"
+        rows.append(Row(cell, published[0] if published else None, label))
+    return rows
+
+
+def columns_for(rows: Sequence[Row]) -> list[Column]:
+    """Columns of a table of these rows: the four measurements, and the guards of the representation."""
+    accuracy = headline_metric(rows[0].cell) if rows else "accuracy"
+    columns = [
+        Column(accuracy, "Accuracy"),
+        Column("mean_confidence", "Prediction confidence"),
+        Column("confidence_gap", "Prediction confidence"),
+        Column("expected_calibration_error", "Prediction confidence"),
+        Column("ece_if_calibrated", "Prediction confidence"),
+        Column("brier_score", "Prediction confidence"),
+        Column("gini", "Attribution concentration"),
+        Column("spatial_spread", "Attribution concentration"),
+        Column("zero_map_rate", "Attribution concentration"),
+        Column("invariance", PUBLISHED_GROUP, OVERALL_FAMILY, SOURCE_STAGE),
+        Column("recall_at_1", PUBLISHED_GROUP, OVERALL_FAMILY, SOURCE_STAGE),
+        Column("effective_rank", PUBLISHED_GROUP, "", SOURCE_STAGE),
+        Column("invariance", TUNED_GROUP, OVERALL_FAMILY, TUNED_STAGE),
+        Column("recall_at_1", TUNED_GROUP, OVERALL_FAMILY, TUNED_STAGE),
+    ]
+    # A measurement that no row has gets no column; one that could not be had (NaN) keeps its column of dashes.
+    return [
+        column
+        for column in columns
+        if any(row.number(column.metric, column.transform, column.stage) is not None for row in rows)
+    ]
+
+
+def collapsed_rows(rows: Iterable[Row]) -> list[tuple[Row, Number]]:
+    """Rows whose published encoder has collapsed, with the effective rank that says so."""
+    found = []
+    for row in rows:
+        rank = row.number("effective_rank", stage=SOURCE_STAGE)
+        if rank is not None and rank.value < COLLAPSED_BELOW:
+            found.append((row, rank))
+    return found

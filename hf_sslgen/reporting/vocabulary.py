@@ -1,0 +1,141 @@
+"""How each number, group and protocol is called in tables, figures and sentences, and how its value is written."""
+
+import math
+from dataclasses import dataclass
+
+MISSING = "–"
+MINUS = "\u2212"
+SOURCE_STAGE = "pretrained"
+TUNED_STAGE = "fine-tuned"
+PRETRAINED_PROTOCOL = "pretrained"
+UNTRAINED = "untrained"
+OVERALL_FAMILY = "mean"
+FAMILIES = {
+    "mean": "mean over all transforms",
+    "mean_geometric": "mean over geometric transforms",
+    "mean_appearance": "mean over appearance transforms",
+}
+
+
+@dataclass(frozen=True)
+class MetricWords:
+    """How a metric is spoken of.
+
+    Attributes:
+        title: column header.
+        phrase: the metric within a sentence, before "of <backbone>".
+        scale: what stored values are multiplied by for display (100 for shares).
+        decimals: digits after the point for display.
+        unit: written after a value; `difference_unit` after a difference.
+        signed: whether a plus sign is written before positive values.
+    """
+
+    title: str
+    phrase: str
+    scale: float = 1.0
+    decimals: int = 3
+    unit: str = ""
+    difference_unit: str = ""
+    signed: bool = False
+
+
+def _share(title: str, phrase: str) -> MetricWords:
+    return MetricWords(title, phrase, 100.0, 1, "%", " points")
+
+
+METRICS = {
+    "accuracy": _share("Accuracy", "accuracy"),
+    "mean_per_class_accuracy": _share("Mean per-class accuracy", "mean per-class accuracy"),
+    "mean_confidence": _share("Mean confidence", "mean confidence"),
+    "confidence_gap": MetricWords(
+        "Confidence gap", "confidence gap (mean confidence minus accuracy)", 100.0, 1, " pt", " points", signed=True
+    ),
+    "expected_calibration_error": MetricWords("ECE", "expected calibration error", 100.0, 1, " pt", " points"),
+    "ece_if_calibrated": MetricWords(
+        "ECE if calibrated", "expected calibration error of a perfectly calibrated model", 100.0, 1, " pt", " points"
+    ),
+    "negative_log_likelihood": MetricWords("NLL", "negative log-likelihood", unit=" nats", difference_unit=" nats"),
+    "brier_score": MetricWords("Brier score", "Brier score"),
+    "gini": MetricWords("Gini", "Gini coefficient of the attribution maps"),
+    "spatial_spread": MetricWords("Spatial spread", "spatial spread of the attribution maps"),
+    "zero_map_rate": _share("Maps without positive evidence", "share of attribution maps without positive evidence"),
+    "invariance": MetricWords("Invariance", "chance-corrected invariance"),
+    "cosine": MetricWords("Raw cosine", "raw cosine similarity"),
+    "chance_cosine": MetricWords("Chance cosine", "chance cosine similarity"),
+    "recall_at_1": _share("Recall@1", "recall@1"),
+    "effective_rank": MetricWords("Effective rank", "effective rank of the features", decimals=1),
+    "dead_dimension_share": _share("Dead dimensions", "share of dead feature dimensions"),
+}
+
+GROUPS = {
+    "similar": "similar to the source",
+    "different": "significantly different from the source",
+    "unstated": "likeness to the source not stated",
+}
+
+PROTOCOLS = {
+    "pretrained": "encoder as published",
+    "linear": "linear probe",
+    "finetune": "fine-tuning",
+}
+
+
+def words(metric: str) -> MetricWords:
+    """How a metric is called; one that is not known here is called by its own name."""
+    return METRICS.get(metric, MetricWords(metric.replace("_", " "), metric.replace("_", " ")))
+
+
+def group_words(group: str) -> str:
+    return GROUPS.get(group, group)
+
+
+def protocol_words(protocol: str) -> str:
+    return PROTOCOLS.get(protocol, protocol)
+
+
+def transform_words(transform: str, severity: str = "") -> str:
+    """A transform's name in words, with its severity where it has one."""
+    name = FAMILIES.get(transform, transform.replace("_", " "))
+    return f"{name} {severity}".strip()
+
+
+def format_decimals(value: float, decimals: int, signed: bool = False) -> str:
+    """A number with a true minus sign; a dash where it is NaN. What rounds to zero has no sign."""
+    if math.isnan(value):
+        return MISSING
+    text = f"{abs(value):,.{decimals}f}"
+    if float(text.replace(",", "")) == 0:
+        return text
+    return f"{MINUS if value < 0 else '+' if signed else ''}{text}"
+
+
+def format_value(value: float, metric: str, with_unit: bool = False) -> str:
+    """A stored value as it is shown: scaled, rounded, and a dash where it is NaN."""
+    metric_words = words(metric)
+    text = format_decimals(value * metric_words.scale, metric_words.decimals, metric_words.signed)
+    return text + metric_words.unit if with_unit and text != MISSING else text
+
+
+def format_interval(low: float, high: float, metric: str) -> str:
+    """`[low, high]` as shown, or an empty string for a number without an interval."""
+    if math.isnan(low) or math.isnan(high):
+        return ""
+    return f"[{format_value(low, metric)}, {format_value(high, metric)}]"
+
+
+def format_seconds(seconds: float | None) -> str:
+    """A duration such as `45 s`, `12 min` or `3.4 h`."""
+    if seconds is None or math.isnan(seconds):
+        return MISSING
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def format_parameters(parameters: int | None) -> str:
+    """A parameter count such as `23.5M`."""
+    if parameters is None:
+        return MISSING
+    if parameters < 1_000_000:
+        return f"{parameters / 1e3:.1f}k"
+    return f"{parameters / 1e6:.1f}M"

@@ -1,0 +1,138 @@
+"""Cells: one backbone on one domain under one protocol with one seed, and the folder that holds each.
+
+A cell's folder exists whole or not at all. It holds
+
+- `cell.json`: `identity` (what decides the numbers) and `provenance` (when, where and how long; never compared);
+- `results.json`: the numbers;
+- `records.parquet`: a row per test image, and for invariance a row per image, transform and severity;
+- `examples.npz`, where the cell has attribution maps: `images` (E, S, S, 3) bytes, `maps` (E, h, w), `sample_ids`
+  (E,), the same images for every backbone of a domain.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hf_sslgen.analysis.numbers import Number
+from hf_sslgen.errors import InputError
+from hf_sslgen.files import replace_folder, write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+METRIC_DEFINITIONS = 1
+"""Version of the definitions in `hf_sslgen.metrics`; raised when a number's meaning changes."""
+
+
+@dataclass(frozen=True)
+class CellContent:
+    """What computing a cell yields."""
+
+    numbers: tuple[Number, ...]
+    records: "pd.DataFrame"
+    provenance: dict[str, Any]
+    examples: dict[str, np.ndarray] | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell read back from its folder.
+
+    `identity` has at least `backbone`, `domain`, `protocol` (`pretrained`, `linear` or `finetune`) and `seed`.
+    `provenance` has `objective`, `group`, `parameters`, `licence`, `seconds`, `domain_metric` and `class_names`.
+    """
+
+    folder: Path
+    identity: dict[str, Any]
+    provenance: dict[str, Any]
+    numbers: tuple[Number, ...]
+
+    @property
+    def backbone(self) -> str:
+        return str(self.identity["backbone"])
+
+    @property
+    def domain(self) -> str:
+        return str(self.identity["domain"])
+
+    @property
+    def protocol(self) -> str:
+        return str(self.identity["protocol"])
+
+    @property
+    def seed(self) -> int:
+        return int(self.identity["seed"])
+
+    def number(self, metric: str, transform: str = "", severity: str = "") -> Number | None:
+        """The cell's number of that name, or None where it has none."""
+        for number in self.numbers:
+            if (number.metric, number.transform, number.severity) == (metric, transform, severity):
+                return number
+        return None
+
+    def records(self) -> "pd.DataFrame":
+        """The per-sample records."""
+        import pandas as pd
+
+        return pd.read_parquet(self.folder / "records.parquet")
+
+    def examples(self) -> dict[str, np.ndarray] | None:
+        """Example images with their maps, or None for a cell without attribution."""
+        path = self.folder / "examples.npz"
+        if not path.exists():
+            return None
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+
+
+def identity_hash(identity: dict[str, Any]) -> str:
+    """Twelve hexadecimal digits that are equal for equal identities, whatever the order of their keys."""
+    text = json.dumps(identity, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def cell_folder(store: Path, identity: dict[str, Any]) -> Path:
+    """Where a cell of this identity lies: readable names first, the hash decides."""
+    names = "--".join(str(identity[key]) for key in ("domain", "backbone", "protocol"))
+    return store / f"{re.sub(r'[^A-Za-z0-9._-]+', '_', names)[:120]}--{identity_hash(identity)}"
+
+
+def read_cell(folder: Path) -> Cell:
+    """Read a cell; raises InputError where the folder holds none or is damaged."""
+    try:
+        cell = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
+        rows = json.loads((folder / "results.json").read_text(encoding="utf-8"))["numbers"]
+    except (OSError, json.JSONDecodeError, KeyError) as error:
+        raise InputError(f"{folder} holds no readable cell ({error}); remove it to have it computed again") from error
+    return Cell(folder, cell["identity"], cell["provenance"], tuple(Number.from_json(row) for row in rows))
+
+
+def read_cells(store: Path) -> Iterator[Cell]:
+    """Every cell of a store, in the order of their names."""
+    for path in sorted(store.glob("*/cell.json")):
+        if not path.parent.name.startswith("."):
+            yield read_cell(path.parent)
+
+
+def write_cell(folder: Path, identity: dict[str, Any], content: CellContent) -> None:
+    """Write a cell's folder, whole or not at all."""
+    with replace_folder(folder) as unfinished:
+        write_json(unfinished / "cell.json", {"identity": identity, "provenance": content.provenance})
+        write_json(unfinished / "results.json", {"numbers": [number.to_json() for number in content.numbers]})
+        content.records.to_parquet(unfinished / "records.parquet", index=False)
+        if content.examples is not None:
+            np.savez_compressed(unfinished / "examples.npz", allow_pickle=False, **content.examples)
+
+
+def compute_once(store: Path, identity: dict[str, Any], compute: Callable[[], CellContent]) -> Cell:
+    """The cell of this identity, computed only where the store does not hold it yet."""
+    folder = cell_folder(store, identity)
+    if not folder.exists():
+        write_cell(folder, identity, compute())
+    return read_cell(folder)

@@ -1,0 +1,47 @@
+"""Computing the cells of a comparison: a backbone on a domain, in its pretrained stage and under each protocol."""
+
+import logging
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from hf_sslgen.domains.loading import Domain
+from hf_sslgen.study.cells import Cell, CellContent, cell_folder, compute_once
+from hf_sslgen.study.describe import cell_identity, cell_provenance
+from hf_sslgen.study.protocols import MEASURES, ComparisonSettings, Job, protocol_settings
+from hf_sslgen.zoo.loading import load_backbone
+
+logger = logging.getLogger(__name__)
+
+
+def compute_cells(
+    name: str, domain: Domain, protocols: Sequence[str], settings: ComparisonSettings, output_dir: Path
+) -> list[Cell]:
+    """The cells of one backbone on one domain: its pretrained stage, then each protocol.
+
+    Cells that `output_dir/cells` already holds are read, not computed again.
+
+    Raises:
+        InputError: the backbone can't be loaded, or training it failed (its loss was not finite).
+    """
+    store = output_dir / "cells"
+    backbone = load_backbone(name, domain.class_names, seed=settings.seed, geometry=settings.geometry)
+    cells = []
+    for protocol in ("pretrained", *protocols):
+        identity = cell_identity(
+            backbone, domain, protocol, protocol_settings(protocol, settings), settings.analysis, settings.seed
+        )
+        job = Job(name, domain, settings, output_dir / "unfinished" / cell_folder(store, identity).name)
+
+        def compute(protocol: str = protocol, job: Job = job) -> CellContent:
+            started = time.perf_counter()
+            analysis, selection = MEASURES[protocol](job)
+            provenance = cell_provenance(backbone, domain, time.perf_counter() - started, selection)
+            logger.info("%s on %s, %s: %.1f s", name, domain.name, protocol, provenance["seconds"])
+            return CellContent(analysis.numbers, analysis.records, provenance, analysis.examples)
+
+        cells.append(compute_once(store, identity, compute))
+        shutil.rmtree(job.scratch, ignore_errors=True)
+    return [replace(cell, provenance={**cell.provenance, "group": domain.group}) for cell in cells]

@@ -1,0 +1,62 @@
+"""Arguments of fine-tuning: the backbone's, beside the domain's (`DomainArguments`) and the Trainer's."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from transformers import TrainingArguments
+
+
+@dataclass(frozen=True)
+class ModelArguments:
+    """The backbone and how it is adapted."""
+
+    model_name_or_path: str = field(
+        metadata={
+            "help": "A name from `hf-sslgen zoo`, a timm or transformers model id on the Hub, a local folder, or "
+            "`untrained:` followed by one of these for freshly initialised weights."
+        }
+    )
+    model_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit on the Hub."})
+    image_size: int | None = field(
+        default=None, metadata={"help": "Side of the input in pixels, instead of the backbone's own."}
+    )
+    trainable: Literal["all", "last_stage", "head"] = field(
+        default="all", metadata={"help": "What is trained; the rest stays frozen, its batch-norm statistics too."}
+    )
+    class_weighting: Literal["none", "balanced"] = field(
+        default="none",
+        metadata={"help": "`balanced` weights the loss by N / (C * N_c); evaluation is never weighted."},
+    )
+    minimum_crop_area: float = field(
+        default=0.35,
+        metadata={"help": "Smallest share of an image a random crop keeps; 1 trains on uncropped images."},
+    )
+    horizontal_flip: bool = field(
+        default=True, metadata={"help": "Mirror images at random, in domains whose labels allow it."}
+    )
+    early_stopping_patience: int | None = field(
+        default=None, metadata={"help": "Stop after this many evaluations without a better validation NLL."}
+    )
+
+
+@dataclass
+class FineTuningArguments(TrainingArguments):
+    """transformers' `TrainingArguments` with defaults that select by validation likelihood."""
+
+    output_dir: str = field(default="runs/finetune", metadata={"help": "Receives checkpoints, model and results."})
+    eval_strategy: Any = field(default="epoch", metadata={"help": "When to validate: no, steps or epoch."})
+    save_strategy: Any = field(default="epoch", metadata={"help": "When to save: no, steps, epoch or best."})
+    save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints to keep, beside the best."})
+    load_best_model_at_end: bool = field(default=True, metadata={"help": "End with the best checkpoint."})
+    metric_for_best_model: str | None = field(
+        default="negative_log_likelihood", metadata={"help": "Validation number that decides which is best."}
+    )
+    greater_is_better: bool | None = field(default=False, metadata={"help": "Whether more of it is better."})
+    remove_unused_columns: bool = field(default=False, metadata={"help": "Must stay false: samples carry their id."})
+    per_device_train_batch_size: int = field(default=64, metadata={"help": "Training batch size per device."})
+    per_device_eval_batch_size: int = field(default=128, metadata={"help": "Evaluation batch size per device."})
+    learning_rate: float = field(default=1e-3, metadata={"help": "Largest learning rate."})
+    weight_decay: float = field(default=1e-4, metadata={"help": "Weight decay."})
+    lr_scheduler_type: Any = field(default="cosine", metadata={"help": "Schedule of the learning rate."})
+    logging_steps: float = field(default=20, metadata={"help": "Log every so many steps."})
+    optim: Any = field(default="adamw_torch", metadata={"help": "Optimiser."})

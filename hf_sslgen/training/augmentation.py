@@ -1,0 +1,111 @@
+"""Random views for pretraining, made on the device for a whole batch with parameters of its own for each image.
+
+The colour operations other than contrast are linear in RGB, so brightness, saturation, hue and grayscale are composed
+into one 3 x 3 matrix per image and applied in a single pass.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+LUMA_WEIGHTS = (0.299, 0.587, 0.114)
+RGB_TO_YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
+
+
+@dataclass(frozen=True)
+class AugmentationPolicy:
+    """SimCLR's augmentation without blur (Chen et al. 2020, appendix A; at 64 px blur helps little).
+
+    `hue` is the largest rotation of the colour circle as a share of a full turn.
+    """
+
+    minimum_area: float = 0.2
+    aspect_ratio: float = 4 / 3
+    flip_probability: float = 0.5
+    jitter_probability: float = 0.8
+    brightness: float = 0.4
+    contrast: float = 0.4
+    saturation: float = 0.4
+    hue: float = 0.1
+    grayscale_probability: float = 0.2
+
+
+def _uniform(generator: torch.Generator, count: int, low: float, high: float) -> Tensor:
+    return torch.rand(count, generator=generator, device=generator.device) * (high - low) + low
+
+
+def crop_and_flip(images: Tensor, policy: AugmentationPolicy, generator: torch.Generator) -> Tensor:
+    """Cut a random box out of each image, flip it at random and resize it to the original size.
+
+    Args:
+        images: (B, 3, H, W) floats.
+    """
+    count = len(images)
+    area = _uniform(generator, count, policy.minimum_area, 1.0)
+    log_ratio = math.log(policy.aspect_ratio)
+    ratio = torch.exp(_uniform(generator, count, -log_ratio, log_ratio))
+    width = torch.sqrt(area * ratio).clamp(max=1.0)
+    height = torch.sqrt(area / ratio).clamp(max=1.0)
+    # In the sampling grid's coordinates the image spans [-1, 1]; the box's centre may move by what it leaves free.
+    centre_x = _uniform(generator, count, -1.0, 1.0) * (1 - width)
+    centre_y = _uniform(generator, count, -1.0, 1.0) * (1 - height)
+    flipped = _uniform(generator, count, 0.0, 1.0) < policy.flip_probability
+    direction = torch.where(flipped, -1.0, 1.0)
+    zeros = torch.zeros_like(width)
+    boxes = torch.stack(
+        [torch.stack([width * direction, zeros, centre_x], 1), torch.stack([zeros, height, centre_y], 1)], 1
+    )
+    grid = F.affine_grid(boxes.to(images.dtype), list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def _colour_matrices(count: int, policy: AugmentationPolicy, generator: torch.Generator, jittered: Tensor) -> Tensor:
+    """(B, 3, 3) matrices that change brightness, saturation and hue, or turn an image gray."""
+    device = generator.device
+    identity = torch.eye(3, device=device)
+    luma = torch.tensor(LUMA_WEIGHTS, device=device)
+    gray = luma.expand(3, 3)
+    brightness = _uniform(generator, count, 1 - policy.brightness, 1 + policy.brightness)
+    saturation = _uniform(generator, count, 1 - policy.saturation, 1 + policy.saturation)
+    angle = _uniform(generator, count, -policy.hue, policy.hue) * 2 * math.pi
+    desaturation = saturation[:, None, None] * identity + (1 - saturation)[:, None, None] * gray
+    to_yiq = torch.tensor(RGB_TO_YIQ, device=device)
+    rotation = torch.zeros(count, 3, 3, device=device)
+    rotation[:, 0, 0] = 1
+    rotation[:, 1, 1] = rotation[:, 2, 2] = torch.cos(angle)
+    rotation[:, 1, 2] = -torch.sin(angle)
+    rotation[:, 2, 1] = torch.sin(angle)
+    hue = torch.linalg.inv(to_yiq) @ rotation @ to_yiq
+    jitter = brightness[:, None, None] * (hue @ desaturation)
+    matrices = torch.where(jittered[:, None, None], jitter, identity)
+    grayed = _uniform(generator, count, 0.0, 1.0) < policy.grayscale_probability
+    return torch.where(grayed[:, None, None], gray @ matrices, matrices)
+
+
+def jitter_colours(images: Tensor, policy: AugmentationPolicy, generator: torch.Generator) -> Tensor:
+    """Change contrast, brightness, saturation and hue of each image; some turn gray. Values stay in [0, 1]."""
+    count = len(images)
+    jittered = _uniform(generator, count, 0.0, 1.0) < policy.jitter_probability
+    contrast = _uniform(generator, count, 1 - policy.contrast, 1 + policy.contrast)
+    contrast = torch.where(jittered, contrast, 1.0).to(images.dtype)[:, None, None, None]
+    matrices = _colour_matrices(count, policy, generator, jittered).to(images.dtype)
+    luma = torch.tensor(LUMA_WEIGHTS, device=images.device, dtype=images.dtype)
+    mean_luma = torch.einsum("bchw,c->b", images, luma) / (images.shape[2] * images.shape[3])
+    contrasted = images * contrast + (1 - contrast) * mean_luma[:, None, None, None]
+    return torch.einsum("bij,bjhw->bihw", matrices, contrasted).clamp(0, 1)
+
+
+def random_view(images: Tensor, policy: AugmentationPolicy, generator: torch.Generator) -> Tensor:
+    """One random view of each image.
+
+    Args:
+        images: (B, 3, H, W) floats in [0, 1] on the generator's device.
+        generator: its state alone decides the view, so a seed gives the same view again.
+
+    Returns:
+        (B, 3, H, W) floats in [0, 1].
+    """
+    return jitter_colours(crop_and_flip(images, policy, generator), policy, generator)

@@ -1,0 +1,76 @@
+"""Arguments from a YAML file and the command line: the file sets defaults, the command line overrides them."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from transformers import HfArgumentParser
+
+from hf_sslgen.errors import InputError, nearest_names
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file's mapping; raises InputError naming the file where it is missing or holds something else."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"config {str(path)!r} can't be read: {error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise InputError(f"config {str(path)!r} must hold `name: value` lines, not a {type(content).__name__}")
+    return content
+
+
+def _converted(action: argparse.Action, value: Any, source: str) -> Any:
+    """A YAML value as the command line would have read it (YAML 1.1 takes 1e-3 for a string)."""
+    if isinstance(value, str) and action.type is not None:
+        try:
+            value = action.type(value)  # type: ignore[operator]
+        except (TypeError, ValueError, argparse.ArgumentTypeError) as error:
+            raise InputError(f"{source}: {action.dest} can't be {value!r} ({error})") from error
+    elif isinstance(value, int) and not isinstance(value, bool) and action.type is float:
+        value = float(value)
+    if action.choices is not None and value not in action.choices:
+        raise InputError(
+            f"{source}: {action.dest} can't be {value!r}; choose from {', '.join(map(str, action.choices))}"
+        )
+    return value
+
+
+def parse_arguments(
+    dataclass_types: Sequence[Any], description: str, command_line: Sequence[str] | None = None
+) -> tuple[Any, ...]:
+    """One instance of each dataclass, from `--config FILE` and the options that follow.
+
+    Raises:
+        InputError: an unknown key or option (names the nearest known one), or a value of the wrong kind.
+    """
+    arguments = list(sys.argv[1:] if command_line is None else command_line)
+    parser = HfArgumentParser(
+        dataclass_types, description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.allow_abbrev = False  # a shortened option would pass for a known one
+    parser.add_argument("--config", type=Path, help="YAML file of defaults for the options below")
+    actions = {action.dest: action for action in parser._actions}
+    config = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    config.add_argument("--config", type=Path)
+    path = config.parse_known_args(arguments)[0].config
+    if path is not None:
+        for key, value in read_yaml(path).items():
+            if key not in actions:
+                raise InputError(f"config {str(path)!r}: unknown key {key!r}. {nearest_names(key, actions)}".rstrip())
+            actions[key].default = _converted(actions[key], value, f"config {str(path)!r}")
+            actions[key].required = False
+    *instances, namespace, unknown = parser.parse_args_into_dataclasses(arguments, return_remaining_strings=True)
+    options = [word for word in unknown if word.startswith("--")]
+    if options:
+        name = options[0].removeprefix("--").partition("=")[0]
+        raise InputError(f"unknown option {options[0]!r}. {nearest_names(name, actions)}".rstrip())
+    if unknown:
+        raise InputError(f"unexpected argument {unknown[0]!r}")
+    del namespace
+    return tuple(instances)

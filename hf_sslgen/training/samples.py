@@ -1,0 +1,143 @@
+"""What the Trainer's data loaders read: images with their augmentation, order and identity.
+
+The order of an epoch depends on (seed, epoch) and an image's augmentation on (seed, epoch, sample id), never on the
+state of a worker or process, so a resumed run sees what an uninterrupted one would have seen.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset, IterableDataset, Sampler
+from torchvision.transforms import v2
+
+from hf_sslgen.domains.images import ImageSplit, ImageStream
+from hf_sslgen.preprocessing import Geometry, Preprocessing, evaluation_pixels, normalise, to_pixels
+from hf_sslgen.randomness import derive_seed
+
+Sample = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random resized crop and horizontal flip.
+
+    Attributes:
+        minimum_area: smallest share of the picture a crop keeps; 1 turns cropping off and keeps the geometry of
+            evaluation.
+        horizontal_flip: whether half of the images are mirrored.
+    """
+
+    minimum_area: float
+    horizontal_flip: bool
+
+    def __call__(self, image: Image.Image, geometry: Geometry, seed: int) -> Tensor:
+        """(3, S, S) bytes, decided by `seed` alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            if self.minimum_area < 1:
+                crop = v2.RandomResizedCrop(
+                    geometry.image_size,
+                    scale=(self.minimum_area, 1.0),
+                    interpolation=v2.InterpolationMode(geometry.interpolation),
+                )
+                pixels = to_pixels(crop(image))
+            else:
+                pixels = evaluation_pixels(image, geometry)
+            if self.horizontal_flip and torch.rand(()) < 0.5:
+                pixels = pixels.flip(-1)
+        return pixels
+
+
+class EpochOrder(Sampler[tuple[int, int]]):
+    """A permutation of the images that depends on the seed and the epoch alone.
+
+    It hands out (epoch, position), so that a data set knows the epoch in whichever worker it runs.
+    """
+
+    def __init__(self, num_images: int, seed: int) -> None:
+        self.num_images = num_images
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.num_images
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, "order", self.epoch))
+        for position in torch.randperm(self.num_images, generator=generator).tolist():
+            yield self.epoch, position
+
+
+class TrainingSamples(Dataset[Sample]):
+    """Augmented images of a split, by (epoch, position)."""
+
+    def __init__(self, split: ImageSplit, geometry: Geometry, augmentation: Augmentation, seed: int) -> None:
+        self.split, self.geometry, self.augmentation, self.seed = split, geometry, augmentation, seed
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        epoch, position = key
+        sample_id = int(self.split.sample_ids[position])
+        seed = derive_seed(self.seed, "augmentation", epoch, sample_id)
+        pixels = self.augmentation(self.split.image(position), self.geometry, seed)
+        return {"pixels": pixels, "labels": int(self.split.labels[position]), "sample_ids": sample_id}
+
+
+class EvaluationSamples(Dataset[Sample]):
+    """Images of a split as they are measured, by position."""
+
+    def __init__(self, split: ImageSplit, geometry: Geometry) -> None:
+        self.split, self.geometry = split, geometry
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def __getitem__(self, position: int) -> Sample:
+        return {
+            "pixels": evaluation_pixels(self.split.image(position), self.geometry),
+            "labels": int(self.split.labels[position]),
+            "sample_ids": int(self.split.sample_ids[position]),
+        }
+
+
+class StreamedTrainingSamples(IterableDataset[Sample]):
+    """Augmented images of a stream, pass after pass without end (training stops at `max_steps`).
+
+    Accelerate shares the batches out among processes; sharding here as well would lose images.
+    """
+
+    def __init__(self, stream: ImageStream, geometry: Geometry, augmentation: Augmentation, seed: int) -> None:
+        self.stream, self.geometry, self.augmentation, self.seed = stream, geometry, augmentation, seed
+
+    def __iter__(self) -> Iterator[Sample]:
+        for epoch in itertools.count():
+            position = -1
+            for position, streamed in enumerate(self.stream.one_pass(epoch)):
+                seed = derive_seed(self.seed, "augmentation", epoch, position, streamed.sample_id)
+                pixels = self.augmentation(streamed.image, self.geometry, seed)
+                yield {"pixels": pixels, "labels": streamed.label, "sample_ids": streamed.sample_id}
+            if position < 0:
+                return
+
+
+def collate_with(preprocessing: Preprocessing) -> Callable[[list[Sample]], dict[str, Tensor]]:
+    """A collate function that stacks samples and normalises their pixels."""
+
+    def collate(samples: list[Sample]) -> dict[str, Tensor]:
+        return {
+            "pixel_values": normalise(torch.stack([sample["pixels"] for sample in samples]), preprocessing),
+            "labels": torch.tensor([sample["labels"] for sample in samples]),
+            "sample_ids": torch.tensor([sample["sample_ids"] for sample in samples]),
+        }
+
+    return collate

@@ -1,0 +1,76 @@
+"""The Trainer, with what fine-tuning for a comparison needs: own loss, exact order, frozen parts, a stop at NaN."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from hf_sslgen.errors import InputError
+from hf_sslgen.training.samples import EpochOrder
+
+
+class FollowEpoch(TrainerCallback):
+    """Tells the order which epoch begins.
+
+    Accelerate does so in most set-ups, but not for a resumed epoch in several processes.
+    """
+
+    def __init__(self, order: EpochOrder) -> None:
+        self.order = order
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        # The Trainer's epoch is a float that counts finished steps; the margin absorbs its rounding.
+        self.order.set_epoch(int((state.epoch or 0.0) + 1e-6))
+
+
+class FineTuningTrainer(Trainer):
+    """A Trainer for image classifiers whose batches carry `pixel_values`, `labels` and `sample_ids`.
+
+    Args:
+        class_weights: (C,) weights of the classes in the loss, or None.
+        frozen_modules: modules kept in evaluation mode while the rest trains.
+    """
+
+    def __init__(
+        self, *args: Any, class_weights: Tensor | None = None, frozen_modules: list[nn.Module], **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.class_weights = class_weights
+        self.frozen_modules = frozen_modules
+        # The loss below is a mean over the micro-batch, which the Trainer then divides by the accumulation steps.
+        self.model_accepts_loss_kwargs = False
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder | None:
+        dataset: Any = self.train_dataset if train_dataset is None else train_dataset
+        if isinstance(dataset, torch.utils.data.IterableDataset):
+            return None
+        order = EpochOrder(len(dataset), self.args.seed if self.args.data_seed is None else self.args.data_seed)
+        self.add_callback(FollowEpoch(order))
+        return order
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """Cross-entropy with the class weights; evaluation is always unweighted and unsmoothed."""
+        if model.training:
+            for module in self.frozen_modules:
+                module.eval()
+        logits = model(pixel_values=inputs["pixel_values"]).logits.float()
+        weights = self.class_weights.to(logits.device) if self.class_weights is not None and model.training else None
+        smoothing = self.args.label_smoothing_factor if model.training else 0.0
+        loss = F.cross_entropy(logits, inputs["labels"], weight=weights, label_smoothing=smoothing)
+        if model.training and not torch.isfinite(loss):
+            raise InputError(
+                f"the loss became {loss.item()} at step {self.state.global_step + 1} "
+                f"(learning_rate {self.args.learning_rate:g}); a lower learning_rate, warmup_steps or max_grad_norm "
+                "would help"
+            )
+        return (loss, {"loss": loss, "logits": logits}) if return_outputs else loss

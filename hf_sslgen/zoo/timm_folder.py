@@ -1,0 +1,45 @@
+"""Backbones on disk as timm-format folders: `config.json` and `model.safetensors`, the form every tool here loads."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from hf_sslgen.files import replace_folder
+
+
+def write_timm_folder(
+    folder: Path,
+    state_dict: dict[str, torch.Tensor],
+    architecture: str,
+    num_features: int,
+    model_args: dict[str, Any],
+    pretrained_cfg: dict[str, Any],
+    num_classes: int = 0,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Write a network's weights and how to rebuild it; the folder appears whole or not at all.
+
+    Args:
+        state_dict: timm's native keys.
+        model_args: keyword arguments of `timm.create_model` besides `num_classes`, which is kept apart because
+            transformers' wrapper passes its own.
+        pretrained_cfg: preprocessing (`input_size`, `mean`, `std`, `interpolation`, `crop_pct`) and layer names.
+        dtype: precision of floating-point tensors on disk; None keeps each as it is.
+    """
+    config = {
+        "architecture": architecture,
+        "num_classes": num_classes,
+        "num_features": num_features,
+        "model_args": {key: value for key, value in model_args.items() if key != "num_classes"},
+        "pretrained_cfg": pretrained_cfg,
+    }
+    tensors = {
+        name: (tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor).contiguous().cpu()
+        for name, tensor in state_dict.items()
+    }
+    with replace_folder(folder) as unfinished:
+        (unfinished / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        save_file(tensors, unfinished / "model.safetensors", metadata={"format": "pt"})

@@ -1,0 +1,13 @@
+"""Fine-tune a backbone on a target domain and measure it.
+
+    accelerate launch recipes/finetune.py --config recipes/configs/finetune/twins_cifar10.yaml --learning_rate 1e-3
+
+Any option of the YAML file can be overridden on the command line. Run again with the same options, an interrupted run
+goes on from its last checkpoint.
+"""
+
+from hf_sslgen.command_line import run_command
+from hf_sslgen.commands.finetune import main
+
+if __name__ == "__main__":
+    run_command(main)
