@@ -1,10 +1,10 @@
-"""`hf-sslgen`: the commands. Each imports what it needs only when it runs, so that listings answer at once."""
+"""`hf-sslgen`: the commands. Each is imported only when it runs, so that listings answer at once."""
 
 import sys
 
 from hf_sslgen import __version__
 from hf_sslgen.command_line import run_command
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import nearest_names
 
 COMMANDS = {
     "compare": "every backbone of a twin set on your images, side by side, with a report",
@@ -13,6 +13,7 @@ COMMANDS = {
     "zoo": "backbones by twin set",
     "domains": "target domains",
 }
+"""Name of the command, which is also its module in `hf_sslgen.commands`, and what it does."""
 
 
 def usage() -> str:
@@ -21,40 +22,18 @@ def usage() -> str:
     return "\n".join(["usage: hf-sslgen COMMAND [options]   (hf-sslgen COMMAND --help tells them)", "", *lines])
 
 
-def _dispatch() -> None:
-    name, rest = sys.argv[1], sys.argv[2:]
-    if name == "compare":
-        from hf_sslgen.commands import compare
-
-        compare.main(rest)
-    elif name == "analyze":
-        from hf_sslgen.commands import analyze
-
-        analyze.main(rest)
-    elif name == "demo":
-        from hf_sslgen.commands import demo
-
-        demo.main(rest)
-    elif name == "zoo":
-        from hf_sslgen.commands import listings
-
-        listings.show_zoo(rest)
-    elif name == "domains":
-        from hf_sslgen.commands import listings
-
-        listings.show_domains(rest)
-    else:
-        raise InputError(f"unknown command {name!r}. {nearest_names(name, COMMANDS)}\n{usage()}")
-
-
 def main() -> None:
     """The entry point of the console script."""
-    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
+    command, *options = sys.argv[1:] or ["--help"]
+    if command in ("-h", "--help"):
         print(usage())
-    elif sys.argv[1] == "--version":
+    elif command == "--version":
         print(__version__)
+    elif command in COMMANDS:
+        run_command(f"hf_sslgen.commands.{command}", options)
     else:
-        run_command(_dispatch)
+        print(f"error: unknown command {command!r}. {nearest_names(command, COMMANDS)}\n{usage()}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,35 @@
-"""How every command ends: input that can't be used is one message and exit code 2, not a traceback."""
+"""How every command runs and ends: input that can't be used is one message and exit code 2, not a traceback."""
 
 import errno
+import importlib
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
+
+from hf_sslgen.errors import InputError
+
+NOISY_LOGGERS = ("httpx", "datasets", "filelock", "fsspec", "matplotlib", "timm")
 
 
-def run_command(main: Callable[[], None]) -> None:
-    """Run a command; print an InputError, or a full disk, as one line and exit with 2."""
-    from hf_sslgen.errors import InputError
+def run_command(module: str, command_line: Sequence[str] | None = None) -> None:
+    """Import a module of `hf_sslgen.commands` and run its `main`.
 
+    It is imported here, after progress bars are switched off where nobody watches, because the Hugging Face libraries
+    read that switch when they are imported.
+
+    Args:
+        module: its full name.
+        command_line: options; those of the process by default.
+    """
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    for noisy in ("httpx", "datasets", "filelock", "fsspec", "matplotlib", "timm"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    for name in NOISY_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
-        main()
+        importlib.import_module(module).main(command_line)
     except InputError as error:
         message = str(error)
     except BrokenPipeError:  # the reader of a listing, such as `head`, has seen enough

@@ -14,16 +14,19 @@ from typing import Any
 def replace_folder(folder: Path) -> Iterator[Path]:
     """Yield an empty folder beside `folder` that takes its place when the block ends without an error.
 
-    After an error, or where the process dies inside the block, `folder` is as it was.
+    After an error, or where the process dies inside the block, `folder` is as it was. A folder that is replaced is
+    moved aside first and removed last, so there is never a part of it under its name.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".unfinished", dir=folder.parent))
     try:
         yield unfinished
         unfinished.chmod(0o755)
+        replaced = unfinished.with_suffix(".replaced.unfinished")
         if folder.exists():
-            shutil.rmtree(folder)
+            folder.rename(replaced)
         unfinished.rename(folder)
+        shutil.rmtree(replaced, ignore_errors=True)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 

@@ -7,10 +7,12 @@ their own second, so that all of them see the same pixels.
 import io
 import math
 import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import torch
 from PIL import Image, ImageOps
@@ -24,6 +26,20 @@ INTERPOLATIONS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+
+DECODING_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+"""What Pillow raises on broken files of one format or another."""
 
 
 class CorruptImageError(InputError):
@@ -55,14 +71,24 @@ class Preprocessing:
     std: tuple[float, float, float]
 
 
-def encoded_bytes(value: dict[str, Any]) -> bytes:
-    """The file's bytes of an undecoded `datasets.Image` value (`bytes`, or else a `path` to read)."""
+def encoded_bytes(value: dict[str, Any] | None) -> bytes:
+    """The file's bytes of an undecoded `datasets.Image` value: its `bytes`, or else what its `path` leads to.
+
+    Paths of streamed data sets may be addresses, also of files inside archives. A missing picture has no bytes.
+    """
+    if value is None:
+        return b""
     if value["bytes"] is not None:
         return bytes(value["bytes"])
+    if value["path"] is None:
+        return b""
+    if "://" in value["path"]:
+        with fsspec.open(value["path"], "rb") as file:
+            return bytes(file.read())
     return Path(value["path"]).read_bytes()
 
 
-def decode_image(value: dict[str, Any], where: str) -> Image.Image:
+def decode_image(value: dict[str, Any] | None, where: str) -> Image.Image:
     """Decode an undecoded `datasets.Image` value to RGB, upright as its EXIF orientation says.
 
     16-bit grayscale is scaled to 8 bits (Pillow alone would clip it to white).
@@ -80,8 +106,8 @@ def decode_image(value: dict[str, Any], where: str) -> Image.Image:
             if image.mode.startswith("I;16"):
                 image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
             return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
-        name = f" ({value['path']})" if value.get("path") else ""
+    except DECODING_ERRORS as error:
+        name = f" ({value['path']})" if value is not None and value.get("path") else ""
         raise CorruptImageError(
             f"{where}{name} can't be decoded: {error}. Remove it, or pass --skip_corrupt to leave such images out"
         ) from error
@@ -93,7 +119,7 @@ def to_pixels(image: Image.Image) -> Tensor:
 
 
 def evaluation_pixels(image: Image.Image, geometry: Geometry) -> Tensor:
-    """Resize and crop without randomness.
+    """Resize and crop without randomness; the same pixels as timm's and torchvision's evaluation transforms.
 
     Returns:
         (3, image_size, image_size) bytes.
@@ -102,12 +128,11 @@ def evaluation_pixels(image: Image.Image, geometry: Geometry) -> Tensor:
     if geometry.crop_pct is None:
         return to_pixels(image.resize((size, size), resample))
     shorter = max(size, math.floor(size / geometry.crop_pct))
-    width, height = image.size
-    scale = shorter / min(width, height)
-    width, height = max(shorter, round(width * scale)), max(shorter, round(height * scale))
+    longer = int(shorter * max(image.size) / min(image.size))
+    width, height = (shorter, longer) if image.width <= image.height else (longer, shorter)
     if (width, height) != image.size:
         image = image.resize((width, height), resample)
-    left, top = (width - size) // 2, (height - size) // 2
+    left, top = round((width - size) / 2), round((height - size) / 2)
     return to_pixels(image.crop((left, top, left + size, top + size)))
 
 
@@ -120,7 +145,7 @@ def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
     Returns:
         (..., 3, H, W) float32.
     """
-    values = pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels
+    values = pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels.float()
     mean = torch.tensor(preprocessing.mean, device=values.device)[:, None, None]
     std = torch.tensor(preprocessing.std, device=values.device)[:, None, None]
     return (values - mean) / std

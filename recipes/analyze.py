@@ -6,7 +6,6 @@ The same as `hf-sslgen analyze`.
 """
 
 from hf_sslgen.command_line import run_command
-from hf_sslgen.commands.analyze import main
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command("hf_sslgen.commands.analyze")

@@ -7,7 +7,6 @@ goes on from its last checkpoint.
 """
 
 from hf_sslgen.command_line import run_command
-from hf_sslgen.commands.finetune import main
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command("hf_sslgen.commands.finetune")

@@ -7,7 +7,6 @@ Run again with the same options, interrupted training goes on after its last fin
 """
 
 from hf_sslgen.command_line import run_command
-from hf_sslgen.commands.pretrain import main
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command("hf_sslgen.commands.pretrain")

@@ -1,79 +1,27 @@
-"""Measuring one backbone on one domain: accuracy, confidence, attribution, invariance, with per-sample records."""
-
-from dataclasses import dataclass
-from typing import Any, Literal
+"""Measuring a backbone that has a classifier for a domain: accuracy, confidence, attribution, and invariance."""
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm.auto import tqdm
 
-from hf_sslgen.analysis.attribution import Target, grad_cam
-from hf_sslgen.analysis.forward import encode
-from hf_sslgen.analysis.numbers import NAN, Number
-from hf_sslgen.analysis.transforms import Variant, preset_variants
+from hf_sslgen.analysis.attribution import grad_cam
+from hf_sslgen.analysis.invariance import invariance_analysis
+from hf_sslgen.analysis.numbers import Analysis, Number, Stage, estimated
+from hf_sslgen.analysis.subset import AnalysisSettings, analysis_subset, example_positions, subset_pixels
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.loading import Domain
-from hf_sslgen.domains.splits import stratified_subset
 from hf_sslgen.metrics import (
-    InvarianceResult,
-    Statistic,
     attribution_concentration,
-    average_statistic,
-    bootstrap_interval,
     expected_calibration_error,
-    invariance,
-    invariance_statistic,
     mean_per_class_statistic,
     mean_statistic,
-    representation_guards,
 )
-from hf_sslgen.preprocessing import evaluation_pixels, normalise
+from hf_sslgen.preprocessing import normalise
 from hf_sslgen.training.evaluation import Predictions
 from hf_sslgen.zoo.anatomy import find_attribution_layer
 from hf_sslgen.zoo.loading import LoadedBackbone
-
-Stage = Literal["pretrained", "fine-tuned"]
-UNCHANGED_TOLERANCE = 1 / 255
-FAMILIES = ("mean", "mean_geometric", "mean_appearance")
-
-
-@dataclass(frozen=True)
-class AnalysisSettings:
-    """How a backbone is measured.
-
-    Attributes:
-        transforms: preset of transforms.
-        max_subset: images (a fixed, stratified part of the test split) for attribution and invariance.
-        target: which score of the predicted class is attributed.
-        attribution_layer: module to attribute instead of the one the rule finds.
-        num_examples: images whose maps are kept to be shown.
-    """
-
-    transforms: str = "quick"
-    max_subset: int = 1000
-    seed: int = 0
-    target: Target = "centred"
-    attribution_layer: str | None = None
-    num_examples: int = 8
-    batch_size: int = 64
-
-
-@dataclass(frozen=True)
-class Analysis:
-    """Numbers, per-sample records, and example images with their maps."""
-
-    numbers: tuple[Number, ...]
-    records: pd.DataFrame
-    examples: dict[str, NDArray[Any]] | None = None
-
-
-def estimated(metric: str, statistic: Statistic, n: int, **labels: Any) -> Number:
-    """A number with its bootstrap interval over n images."""
-    estimate = bootstrap_interval(statistic, n)
-    return Number(metric, estimate.value, estimate.low, estimate.high, n, reason=estimate.reason, **labels)
 
 
 def prediction_numbers(predictions: Predictions, stage: Stage) -> list[Number]:
@@ -90,8 +38,8 @@ def prediction_numbers(predictions: Predictions, stage: Stage) -> list[Number]:
     }
     per_class = mean_per_class_statistic(predictions.correct, predictions.references)
     return [
-        *(estimated(metric, mean_statistic(values), n, stage=stage) for metric, values in means.items()),
-        estimated("mean_per_class_accuracy", per_class, n, stage=stage),
+        *(estimated(metric, mean_statistic(values), n, stage) for metric, values in means.items()),
+        estimated("mean_per_class_accuracy", per_class, n, stage),
         Number("expected_calibration_error", calibration.expected_calibration_error, n=n, stage=stage),
         Number("ece_if_calibrated", calibration.ece_if_calibrated, n=n, stage=stage),
     ]
@@ -113,22 +61,6 @@ def prediction_records(predictions: Predictions, stage: Stage) -> pd.DataFrame:
             "brier_score": predictions.brier_scores,
         }
     )
-
-
-def analysis_subset(split: ImageSplit, settings: AnalysisSettings) -> ImageSplit:
-    """The images that serve attribution and invariance; the same for every backbone of a domain."""
-    return split.select(stratified_subset(split.labels, settings.max_subset, settings.seed))
-
-
-def subset_pixels(backbone: LoadedBackbone, subset: ImageSplit) -> Tensor:
-    """(N, 3, S, S) bytes."""
-    geometry = backbone.preprocessing.geometry
-    return torch.stack([evaluation_pixels(subset.image(position), geometry) for position in range(len(subset))])
-
-
-def example_positions(subset: ImageSplit, settings: AnalysisSettings) -> NDArray[np.int64]:
-    """Positions of the images to show, spread over the classes."""
-    return stratified_subset(subset.labels, min(settings.num_examples, len(subset)), settings.seed)
 
 
 def attribution_maps(
@@ -154,33 +86,21 @@ def attribution_analysis(
     classes = np.array([predicted[int(sample_id)] for sample_id in subset.sample_ids], dtype=np.int64)
     maps = attribution_maps(backbone, pixels, classes, settings)
     result = attribution_concentration(maps)
-    zero = np.isnan(result.per_sample_gini)
-    n, defined = len(subset), len(subset) - result.n_undefined
+    per_sample = {"gini": result.per_sample_gini, "spatial_spread": result.per_sample_spread}
+    zero = np.isnan(result.per_sample_gini).astype(float)
     numbers = [
-        Number(
+        estimated(
             metric,
-            estimate.value,
-            estimate.low,
-            estimate.high,
-            defined,
+            mean_statistic(values),
+            len(subset),
             stage,
-            "",
-            "",
-            result.n_undefined,
-            result.reason,
+            num_undefined=int(np.isnan(values).sum()),
+            reason=result.reason,
         )
-        for metric, values in (("gini", result.per_sample_gini), ("spatial_spread", result.per_sample_spread))
-        for estimate in [bootstrap_interval(mean_statistic(values), n)]
+        for metric, values in per_sample.items()
     ]
-    numbers.append(estimated("zero_map_rate", mean_statistic(zero.astype(float)), n, stage=stage))
-    records = pd.DataFrame(
-        {
-            "sample_id": subset.sample_ids,
-            "gini": result.per_sample_gini,
-            "spatial_spread": result.per_sample_spread,
-            "zero_map": zero.astype(float),
-        }
-    )
+    numbers.append(estimated("zero_map_rate", mean_statistic(zero), len(subset), stage))
+    records = pd.DataFrame({"sample_id": subset.sample_ids, **per_sample, "zero_map": zero})
     shown = example_positions(subset, settings)
     examples = {
         "images": pixels[torch.from_numpy(shown)].permute(0, 2, 3, 1).numpy(),
@@ -188,121 +108,6 @@ def attribution_analysis(
         "sample_ids": subset.sample_ids[shown],
     }
     return Analysis(tuple(numbers), records, examples)
-
-
-def _family_members(
-    results: dict[Variant, InvarianceResult], family: str, not_label_preserving: tuple[str, ...]
-) -> list[Variant]:
-    """Variants a family mean is taken over: label-preserving, and changing at least two images."""
-    return [
-        variant
-        for variant, result in results.items()
-        if variant.transform not in not_label_preserving
-        and family in ("mean", f"mean_{variant.family}")
-        and result.n - result.n_undefined >= 2
-    ]
-
-
-def _family_numbers(
-    results: dict[Variant, InvarianceResult], n: int, not_label_preserving: tuple[str, ...], stage: Stage
-) -> list[Number]:
-    numbers = []
-    for family in FAMILIES:
-        members = _family_members(results, family, not_label_preserving)
-        for metric in ("invariance", "recall_at_1") if members else ():
-            statistics = [invariance_member(metric, results[variant]) for variant in members]
-            numbers.append(estimated(metric, average_statistic(statistics), n, stage=stage, transform=family))
-    return numbers
-
-
-def invariance_member(metric: str, result: InvarianceResult) -> Statistic:
-    """The statistic of one variant's invariance or recall."""
-    if metric == "recall_at_1":
-        return mean_statistic(result.per_sample_recall_at_1)
-    return invariance_statistic(result.per_sample_cosine, result.per_sample_chance_cosine)
-
-
-def _variant_numbers(variant: Variant, result: InvarianceResult, stage: Stage) -> list[Number]:
-    defined = result.n - result.n_undefined
-    numbers = []
-    for metric, statistic in (
-        ("invariance", invariance_member("invariance", result)),
-        ("cosine", mean_statistic(result.per_sample_cosine)),
-        ("chance_cosine", mean_statistic(result.per_sample_chance_cosine)),
-        ("recall_at_1", invariance_member("recall_at_1", result)),
-    ):
-        estimate = bootstrap_interval(statistic, result.n)
-        numbers.append(
-            Number(
-                metric,
-                estimate.value,
-                estimate.low,
-                estimate.high,
-                defined,
-                stage,
-                variant.transform,
-                variant.severity,
-                result.n_undefined,
-                result.reason or estimate.reason,
-            )
-        )
-    return numbers
-
-
-def invariance_analysis(
-    backbone: LoadedBackbone, domain: Domain, subset: ImageSplit, stage: Stage, settings: AnalysisSettings
-) -> Analysis:
-    """Invariance of the classifier's input to every variant of the preset, with the guards against collapse.
-
-    After fine-tuning chance pairs are drawn within the class, because features then cluster by class.
-    """
-    pixels = subset_pixels(backbone, subset).float() / 255
-    gray = bool((pixels.amax(1) - pixels.amin(1)).max() <= UNCHANGED_TOLERANCE)
-    clean = encode(backbone, pixels, settings.batch_size)
-    guards = representation_guards(clean, stage)
-    groups = subset.labels if stage == "fine-tuned" else None
-    results: dict[Variant, InvarianceResult] = {}
-    frames = []
-    variants = preset_variants(settings.transforms, gray)
-    for variant in tqdm(variants, desc=f"{backbone.name}: transforms", disable=None, leave=False):
-        transformed = torch.cat(
-            [
-                variant(batch, ids.tolist(), settings.seed)
-                for batch, ids in zip(
-                    pixels.split(settings.batch_size),
-                    torch.from_numpy(subset.sample_ids).split(settings.batch_size),
-                    strict=True,
-                )
-            ]
-        )
-        unchanged = ((transformed - pixels).abs().amax((1, 2, 3)) <= UNCHANGED_TOLERANCE).numpy()
-        features = encode(backbone, transformed, settings.batch_size)
-        results[variant] = invariance(clean, features, groups=groups, unchanged=unchanged)
-        frames.append(_variant_records(variant, results[variant], subset, stage))
-    numbers = [number for variant, result in results.items() for number in _variant_numbers(variant, result, stage)]
-    numbers += _family_numbers(results, len(subset), domain.not_label_preserving, stage)
-    for metric, value in (
-        ("effective_rank", guards.effective_rank),
-        ("dead_dimension_share", guards.dead_dimension_share),
-        ("collapsed", float(guards.collapsed)),
-    ):
-        numbers.append(Number(metric, value, NAN, NAN, len(subset), stage))
-    return Analysis(tuple(numbers), pd.concat(frames, ignore_index=True))
-
-
-def _variant_records(variant: Variant, result: InvarianceResult, subset: ImageSplit, stage: Stage) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "sample_id": subset.sample_ids,
-            "stage": stage,
-            "transform": variant.transform,
-            "severity": variant.severity,
-            "reference": subset.labels,
-            "cosine": result.per_sample_cosine,
-            "chance_cosine": result.per_sample_chance_cosine,
-            "recall_at_1": result.per_sample_recall_at_1,
-        }
-    )
 
 
 def adapted_analysis(

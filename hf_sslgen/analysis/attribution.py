@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 from captum.attr import LayerGradCam
+from timm.layers.adaptive_avgmax_pool import FastAdaptiveAvgPool, SelectAdaptivePool2d
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -19,7 +20,21 @@ class _Grid(nn.Module):
     """The (B, D, h, w) tensor that is attributed; gradients stop here, so the trunk keeps no graph."""
 
     def forward(self, values: Tensor) -> Tensor:
+        if values.ndim != 4:
+            raise InputError(
+                f"the attributed layer holds a tensor of shape {tuple(values.shape)}, which is no (B, D, h, w) map; "
+                "name another module with --attribution_layer"
+            )
         return values.detach().requires_grad_(True)
+
+
+def _pools_channels_last(layer: nn.Module) -> bool:
+    """Whether a pooling layer reads (B, h, w, D) maps, as that of Swin does."""
+    return (
+        isinstance(layer, SelectAdaptivePool2d)
+        and isinstance(layer.pool, FastAdaptiveAvgPool)
+        and layer.pool.dim == (1, 2)
+    )
 
 
 class _MapTap(nn.Module):
@@ -28,11 +43,14 @@ class _MapTap(nn.Module):
     def __init__(self, layer: nn.Module, side: Literal["input", "output"]) -> None:
         super().__init__()
         self.layer, self.side, self.grid = layer, side, _Grid()
+        self.channels_last = _pools_channels_last(layer)
 
     def forward(self, values: Tensor) -> Tensor:
-        if self.side == "input":
-            return self.layer(self.grid(values))
-        return self.grid(self.layer(values))
+        if self.side == "output":
+            return self.grid(self.layer(values))
+        if self.channels_last:
+            return self.layer(self.grid(values.movedim(-1, 1)).movedim(1, -1))
+        return self.layer(self.grid(values))
 
 
 class _TokenTap(nn.Module):

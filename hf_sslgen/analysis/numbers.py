@@ -1,9 +1,17 @@
-"""One measured number with what is needed to read it: how many images, its interval, and what was undefined."""
+"""What measuring yields: numbers with all that is needed to read them, per-sample records, and example maps."""
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from numpy.typing import NDArray
+
+from hf_sslgen.metrics import Statistic, bootstrap_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Stage = Literal["pretrained", "fine-tuned"]
 NAN = float("nan")
 
 
@@ -45,3 +53,48 @@ class Number:
         """The inverse of `to_json`."""
         values: dict[str, Any] = {key: NAN if value is None else value for key, value in row.items()}
         return cls(**values)
+
+
+def estimated(
+    metric: str,
+    statistic: Statistic,
+    num_images: int,
+    stage: Stage,
+    transform: str = "",
+    severity: str = "",
+    num_undefined: int = 0,
+    reason: str = "",
+) -> Number:
+    """A number with its bootstrap interval over images.
+
+    Args:
+        num_undefined: how many of the images the statistic leaves out.
+        reason: why the value is NaN, where more is known than that it is.
+    """
+    estimate = bootstrap_interval(statistic, num_images)
+    return Number(
+        metric,
+        estimate.value,
+        estimate.low,
+        estimate.high,
+        num_images - num_undefined,
+        stage,
+        transform,
+        severity,
+        num_undefined,
+        reason if reason and math.isnan(estimate.value) else estimate.reason,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """What measuring one backbone on one domain yields.
+
+    Attributes:
+        records: a row per image, and for invariance a row per image and variant.
+        examples: `images` (E, S, S, 3) bytes, their `maps` (E, h, w) and `sample_ids` (E,); None without attribution.
+    """
+
+    numbers: tuple[Number, ...]
+    records: "pd.DataFrame"
+    examples: dict[str, NDArray[Any]] | None = None

@@ -22,16 +22,6 @@ REFERENCE_SIDE = 224
 """Blur and elastic strengths are stated in pixels of an image of this side and scaled to others."""
 
 BILINEAR = InterpolationMode.BILINEAR
-GEOMETRIC = (
-    "rotation",
-    "translation",
-    "scale",
-    "shear",
-    "resized_crop",
-    "horizontal_flip",
-    "vertical_flip",
-    "elastic",
-)
 
 
 @dataclass(frozen=True)
@@ -39,18 +29,14 @@ class Variant:
     """One transform at one severity.
 
     Attributes:
-        transform: its name; those in `GEOMETRIC` form one family, the rest (appearance) the other.
-        severity: as written in records, such as `+20` or `right .1`; empty where there is only one.
+        transform: its name.
+        severity: as written in records, such as `+20` or `right 0.1`; empty where there is only one.
         apply: (B, 3, S, S) floats in [0, 1] and a generator for each image, to transformed images.
     """
 
     transform: str
     severity: str
     apply: Callable[[Tensor, Sequence[torch.Generator]], Tensor]
-
-    @property
-    def family(self) -> str:
-        return "geometric" if self.transform in GEOMETRIC else "appearance"
 
     def __call__(self, pixels: Tensor, sample_ids: Sequence[int], seed: int) -> Tensor:
         """Transformed images, same shape and device, values in [0, 1]."""
@@ -217,11 +203,12 @@ _STANDARD_SEVERITIES = {
 PRESETS = ("quick", "standard", "full")
 
 
-def preset_variants(preset: str, gray: bool) -> tuple[Variant, ...]:
+def preset_variants(preset: str, gray: bool, not_label_preserving: Sequence[str] = ()) -> tuple[Variant, ...]:
     """The variants of a preset.
 
     Args:
         gray: whether the domain's images have no colour; `quick` then changes contrast where it would change hue.
+        not_label_preserving: transforms that may change a label of the domain; `quick` mirrors only where it may.
 
     Raises:
         InputError: an unknown preset.
@@ -236,7 +223,8 @@ def preset_variants(preset: str, gray: bool) -> tuple[Variant, ...]:
         )
     if preset == "quick":
         chosen = [("contrast", "0.7") if gray and transform == "hue" else (transform, s) for transform, s in _QUICK]
-        return tuple(VARIANTS[key] for key in chosen)
+        mirrored = ("horizontal_flip", "")
+        return tuple(VARIANTS[key] for key in chosen if key != mirrored or key[0] not in not_label_preserving)
     raise InputError(
         f"transforms {preset!r} is no preset; choose from {', '.join(PRESETS)}. "
         f"{nearest_names(preset, PRESETS)}".rstrip()

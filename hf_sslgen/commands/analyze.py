@@ -6,14 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from hf_sslgen.analysis.analyze import AnalysisSettings, adapted_analysis, analysis_subset, invariance_analysis
+from hf_sslgen.analysis.analyze import adapted_analysis
 from hf_sslgen.analysis.forward import place, run_split
+from hf_sslgen.analysis.invariance import invariance_analysis
+from hf_sslgen.analysis.subset import AnalysisSettings, analysis_subset
 from hf_sslgen.analysis.transforms import PRESETS
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.loading import load_domain
 from hf_sslgen.errors import InputError
 from hf_sslgen.reporting.checkpoint import write_checkpoint_figures
-from hf_sslgen.study.cells import CellContent, read_cell, write_cell
+from hf_sslgen.study.cells import read_cell, write_cell
 from hf_sslgen.study.describe import cell_identity, cell_provenance
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.zoo.anatomy import find_attribution_layer
@@ -90,10 +92,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         subset = analysis_subset(domain.test, settings)
         analysis, protocol = invariance_analysis(backbone, domain, subset, "pretrained", settings), "pretrained"
     identity = cell_identity(backbone, domain, protocol, {"checkpoint": backbone.weights}, settings, arguments.seed)
-    content = CellContent(
-        analysis.numbers, analysis.records, cell_provenance(backbone, domain, 0.0, {}), analysis.examples
-    )
-    write_cell(output_dir, identity, content)
+    write_cell(output_dir, identity, cell_provenance(backbone, domain, 0.0, {}), analysis)
     cell = read_cell(output_dir)
     write_checkpoint_figures(cell, output_dir / "figures")
     for number in cell.numbers:

@@ -79,9 +79,7 @@ def source_knn(folder: str, domain: Domain, seed: int) -> Estimate:
     return bootstrap_interval(mean_statistic(correct), len(correct))
 
 
-def export_twin(
-    trunk: Any, settings: PretrainingSettings, domain: Domain, output_dir: Path, command: str
-) -> Path:
+def export_twin(trunk: Any, settings: PretrainingSettings, domain: Domain, output_dir: Path, command: str) -> Path:
     """Write the trunk as a timm folder with its card; returns the folder."""
     assert isinstance(domain.train, ImageSplit)
     folder = output_dir / "twin"

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from hf_sslgen.errors import InputError
+
 
 @dataclass(frozen=True)
 class DomainArguments:
@@ -53,7 +55,8 @@ class DomainArguments:
     max_test_samples: int | None = field(default=None, metadata={"help": "Measure on at most this many (stratified)."})
     streaming: bool = field(
         default=False,
-        metadata={"help": "Stream the training split instead of preparing it on disk; needs --max_steps."},
+        metadata={"help": "Stream the training split instead of preparing it on disk, and read the others to memory; "
+            "needs --max_steps."},
     )
     shuffle_buffer_size: int = field(
         default=1000, metadata={"help": "Images held to shuffle a stream; 0 keeps the stored order."}
@@ -62,3 +65,13 @@ class DomainArguments:
         default=False,
         metadata={"help": "Leave images out that can't be decoded, and say how many, instead of stopping."},
     )
+
+    def __post_init__(self) -> None:
+        if not 0 < self.train_val_split < 1:
+            raise InputError(f"train_val_split is {self.train_val_split}; it has to lie between 0 and 1")
+        for name in ("samples_per_class", "max_train_samples", "max_eval_samples", "max_test_samples"):
+            value = vars(self)[name]
+            if value is not None and value < 1:
+                raise InputError(f"{name} is {value}; it has to be at least 1")
+        if self.shuffle_buffer_size < 0:
+            raise InputError(f"shuffle_buffer_size is {self.shuffle_buffer_size}; it has to be 0 or more")

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from datasets import ClassLabel, Features, Image
+from datasets import ClassLabel, Features, Image, Value
 from numpy.typing import NDArray
 
 from hf_sslgen.errors import InputError, nearest_names
+
+PICTURE_TYPES = ("string", "large_string", "binary", "large_binary")
+"""Types of plain columns that can hold pictures: paths, or files' bytes."""
 
 
 def _listed(features: Features) -> str:
@@ -38,7 +41,9 @@ def find_columns(features: Features, image_column: str | None, label_column: str
                 f"the image column is not unambiguous; name it with --image_column_name. Columns: {_listed(features)}"
             )
         image_column = candidates[0]
-    _require(features, image_column, "image_column_name")
+    feature = features[_require(features, image_column, "image_column_name")]
+    if isinstance(feature, ClassLabel) or (isinstance(feature, Value) and feature.dtype not in PICTURE_TYPES):
+        raise InputError(f"image_column_name {image_column!r} holds no pictures. Columns: {_listed(features)}")
     if label_column is None:
         candidates = [name for name, feature in features.items() if isinstance(feature, ClassLabel)]
         others = [name for name in features if name != image_column]
@@ -83,12 +88,13 @@ def label_encoding(features: Features, label_column: str, training_values: Seque
     feature = features[label_column]
     if isinstance(feature, ClassLabel):
         return LabelEncoding(tuple(feature.names), {index: index for index in range(feature.num_classes)})
-    distinct = set(training_values)
-    kinds = {type(value) for value in distinct}
+    if not training_values:
+        raise InputError("the training split is empty; every split needs at least one image")
+    kinds = {type(value) for value in training_values}
     if kinds not in ({str}, {int}):
         raise InputError(
             f"label_column_name {label_column!r} holds {', '.join(sorted(kind.__name__ for kind in kinds))}; labels "
             "must be a ClassLabel, all integers or all strings"
         )
-    ordered = sorted(distinct)
+    ordered = sorted(set(training_values))
     return LabelEncoding(tuple(str(value) for value in ordered), {value: i for i, value in enumerate(ordered)})

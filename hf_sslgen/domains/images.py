@@ -38,9 +38,9 @@ class ImageSplit:
     def __len__(self) -> int:
         return len(self.sample_ids)
 
-    def encoded(self, position: int) -> dict[str, Any]:
+    def encoded(self, position: int) -> dict[str, Any] | None:
         """The undecoded image at a position."""
-        value: dict[str, Any] = self.dataset[int(self.sample_ids[position])]["image"]
+        value: dict[str, Any] | None = self.dataset[int(self.sample_ids[position])]["image"]
         return value
 
     def image(self, position: int) -> Image.Image:
@@ -101,7 +101,7 @@ class ImageStream:
 
     def rows(
         self, held_out: bool, dataset: IterableDataset | None = None
-    ) -> Iterator[tuple[int, dict[str, Any], int]]:
+    ) -> Iterator[tuple[int, dict[str, Any] | None, int]]:
         """Content id, undecoded image and class index of the images on one side of the validation cut."""
         for row, example in enumerate(dataset if dataset is not None else self.dataset):
             identity = content_id(encoded_bytes(example["image"]))

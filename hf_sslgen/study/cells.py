@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_sslgen.analysis.numbers import Number
+from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.errors import InputError
 from hf_sslgen.files import replace_folder, write_json
 
@@ -28,16 +28,6 @@ if TYPE_CHECKING:
 
 METRIC_DEFINITIONS = 1
 """Version of the definitions in `hf_sslgen.metrics`; raised when a number's meaning changes."""
-
-
-@dataclass(frozen=True)
-class CellContent:
-    """What computing a cell yields."""
-
-    numbers: tuple[Number, ...]
-    records: "pd.DataFrame"
-    provenance: dict[str, Any]
-    examples: dict[str, np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -108,9 +98,9 @@ def read_cell(folder: Path) -> Cell:
     try:
         cell = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
         rows = json.loads((folder / "results.json").read_text(encoding="utf-8"))["numbers"]
-    except (OSError, json.JSONDecodeError, KeyError) as error:
+        return Cell(folder, cell["identity"], cell["provenance"], tuple(Number.from_json(row) for row in rows))
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder} holds no readable cell ({error}); remove it to have it computed again") from error
-    return Cell(folder, cell["identity"], cell["provenance"], tuple(Number.from_json(row) for row in rows))
 
 
 def read_cells(store: Path) -> Iterator[Cell]:
@@ -120,19 +110,26 @@ def read_cells(store: Path) -> Iterator[Cell]:
             yield read_cell(path.parent)
 
 
-def write_cell(folder: Path, identity: dict[str, Any], content: CellContent) -> None:
+def write_cell(folder: Path, identity: dict[str, Any], provenance: dict[str, Any], analysis: Analysis) -> None:
     """Write a cell's folder, whole or not at all."""
     with replace_folder(folder) as unfinished:
-        write_json(unfinished / "cell.json", {"identity": identity, "provenance": content.provenance})
-        write_json(unfinished / "results.json", {"numbers": [number.to_json() for number in content.numbers]})
-        content.records.to_parquet(unfinished / "records.parquet", index=False)
-        if content.examples is not None:
-            np.savez_compressed(unfinished / "examples.npz", allow_pickle=False, **content.examples)
+        write_json(unfinished / "cell.json", {"identity": identity, "provenance": provenance})
+        write_json(unfinished / "results.json", {"numbers": [number.to_json() for number in analysis.numbers]})
+        analysis.records.to_parquet(unfinished / "records.parquet", index=False)
+        if analysis.examples is not None:
+            np.savez_compressed(unfinished / "examples.npz", allow_pickle=False, **analysis.examples)
 
 
-def compute_once(store: Path, identity: dict[str, Any], compute: Callable[[], CellContent]) -> Cell:
-    """The cell of this identity, computed only where the store does not hold it yet."""
+def compute_once(
+    store: Path, identity: dict[str, Any], compute: Callable[[], tuple[dict[str, Any], Analysis]]
+) -> Cell:
+    """The cell of this identity, computed only where the store does not hold it yet.
+
+    Args:
+        compute: yields the cell's provenance and what was measured.
+    """
     folder = cell_folder(store, identity)
     if not folder.exists():
-        write_cell(folder, identity, compute())
+        provenance, analysis = compute()
+        write_cell(folder, identity, provenance, analysis)
     return read_cell(folder)

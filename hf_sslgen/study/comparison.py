@@ -4,11 +4,14 @@ import logging
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from hf_sslgen.analysis.numbers import Analysis
 from hf_sslgen.domains.loading import Domain
-from hf_sslgen.study.cells import Cell, CellContent, cell_folder, compute_once
+from hf_sslgen.study.cells import Cell, cell_folder, compute_once
 from hf_sslgen.study.describe import cell_identity, cell_provenance
 from hf_sslgen.study.protocols import MEASURES, ComparisonSettings, Job, protocol_settings
 from hf_sslgen.zoo.loading import load_backbone
@@ -26,22 +29,24 @@ def compute_cells(
     Raises:
         InputError: the backbone can't be loaded, or training it failed (its loss was not finite).
     """
-    store = output_dir / "cells"
+    store, unfinished = output_dir / "cells", output_dir / "unfinished"
     backbone = load_backbone(name, domain.class_names, seed=settings.seed, geometry=settings.geometry)
     cells = []
     for protocol in ("pretrained", *protocols):
         identity = cell_identity(
             backbone, domain, protocol, protocol_settings(protocol, settings), settings.analysis, settings.seed
         )
-        job = Job(name, domain, settings, output_dir / "unfinished" / cell_folder(store, identity).name)
+        job = Job(name, domain, settings, unfinished / cell_folder(store, identity).name)
 
-        def compute(protocol: str = protocol, job: Job = job) -> CellContent:
+        def compute(protocol: str = protocol, job: Job = job) -> tuple[dict[str, Any], Analysis]:
             started = time.perf_counter()
             analysis, selection = MEASURES[protocol](job)
             provenance = cell_provenance(backbone, domain, time.perf_counter() - started, selection)
             logger.info("%s on %s, %s: %.1f s", name, domain.name, protocol, provenance["seconds"])
-            return CellContent(analysis.numbers, analysis.records, provenance, analysis.examples)
+            return provenance, analysis
 
         cells.append(compute_once(store, identity, compute))
         shutil.rmtree(job.scratch, ignore_errors=True)
+    with suppress(OSError):  # other backbones' interrupted runs may lie beside
+        unfinished.rmdir()
     return [replace(cell, provenance={**cell.provenance, "group": domain.group}) for cell in cells]

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from hf_sslgen.analysis.analyze import AnalysisSettings
 from hf_sslgen.analysis.forward import default_device
+from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.loading import Domain
 from hf_sslgen.study.cells import METRIC_DEFINITIONS

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hf_sslgen.analysis.analyze import FAMILIES
-from hf_sslgen.analysis.transforms import GEOMETRIC
+from hf_sslgen.analysis.families import FAMILIES, families_of
 from hf_sslgen.metrics import (
     Statistic,
     average_statistic,
@@ -148,7 +147,7 @@ def _invariance_differences(first: Cell, second: Cell, a: "pd.DataFrame", b: "pd
     """Per variant, then family means over the variants that preserve labels and change at least two images."""
     differences = []
     members: dict[str, list[tuple[Statistic, ...]]] = {family: [] for family in FAMILIES}
-    not_preserving = first.provenance["not_label_preserving"]
+    not_preserving = tuple(first.provenance["not_label_preserving"])
     num_images, stage = 0, str(a["stage"].iloc[0])
     for key, rows in a.groupby(["transform", "severity"], sort=False):
         transform, severity = (str(part) for part in key)
@@ -164,10 +163,8 @@ def _invariance_differences(first: Cell, second: Cell, a: "pd.DataFrame", b: "pd
             differences.append(
                 _difference(metric, first, second, (ours, other), num_images, defined, stage, transform, severity)
             )
-        if transform not in not_preserving and defined >= 2:
-            family = "mean_geometric" if transform in GEOMETRIC else "mean_appearance"
-            for name in ("mean", family):
-                members[name].append((*moved, *found))
+        for family in families_of(transform, defined, not_preserving):
+            members[family].append((*moved, *found))
     for family, statistics in members.items():
         if not statistics:
             continue
@@ -195,7 +192,10 @@ def compare_cells(first: Cell, second: Cell) -> list[Difference]:
 
 
 def compare_all(cells: Sequence[Cell]) -> list[Difference]:
-    """Every self-supervised backbone against every supervised one, and each of both against the untrained control."""
+    """Every self-supervised backbone against every supervised one, and each of both against the untrained control.
+
+    A backbone whose objective is unknown is in no pair.
+    """
     differences = []
     for first in cells:
         for second in cells:
@@ -208,4 +208,4 @@ def compare_all(cells: Sequence[Cell]) -> list[Difference]:
 
 def _role(cell: Cell) -> str:
     objective = str(cell.provenance["objective"])
-    return objective if objective in ("supervised", "untrained") else "ssl"
+    return objective if objective in ("supervised", "untrained", "unknown") else "ssl"

@@ -1,7 +1,6 @@
 """How a backbone meets a domain before it is measured: as it is, under a linear probe, or fine-tuned."""
 
 import dataclasses
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,21 +8,18 @@ from typing import Any
 
 import torch
 
-from hf_sslgen.analysis.analyze import (
-    Analysis,
-    AnalysisSettings,
-    adapted_analysis,
-    analysis_subset,
-    invariance_analysis,
-)
+from hf_sslgen.analysis.analyze import adapted_analysis
 from hf_sslgen.analysis.forward import place, run_split
+from hf_sslgen.analysis.invariance import invariance_analysis
+from hf_sslgen.analysis.numbers import Analysis
+from hf_sslgen.analysis.subset import AnalysisSettings, analysis_subset
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.loading import Domain
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.finetuning import finetune
-from hf_sslgen.training.probes import INVERSE_REGULARISATION_GRID, fit_linear_probe
+from hf_sslgen.training.probes import INVERSE_REGULARISATION_GRID, TOLERANCE, fit_linear_probe
 from hf_sslgen.zoo.loading import LoadedBackbone, load_backbone, set_linear_classifier
 
 
@@ -122,7 +118,6 @@ def measure_finetuned(job: Job) -> Measured:
             eval_strategy="no",
             save_strategy="no",
             load_best_model_at_end=False,
-            disable_tqdm=not sys.stderr.isatty(),
         )
         model_arguments = ModelArguments(job.name, minimum_crop_area=protocol.minimum_crop_area)
         validation[rate] = finetune(job.load(), job.domain, model_arguments, arguments).validation[
@@ -149,5 +144,5 @@ PROTOCOLS = ("linear", "finetune")
 def protocol_settings(protocol: str, settings: ComparisonSettings) -> dict[str, Any]:
     """The part of the settings that decides a protocol's outcome."""
     if protocol == "linear":
-        return {"grid": list(INVERSE_REGULARISATION_GRID)}
+        return {"grid": list(INVERSE_REGULARISATION_GRID), "tolerance": TOLERANCE}
     return dataclasses.asdict(settings.finetuning) if protocol == "finetune" else {}

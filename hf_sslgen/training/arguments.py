@@ -1,9 +1,13 @@
 """Arguments of fine-tuning: the backbone's, beside the domain's (`DomainArguments`) and the Trainer's."""
 
+import sys
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-from transformers import TrainingArguments
+import torch
+from transformers import SchedulerType, TrainingArguments
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy
+from transformers.training_args import OptimizerNames
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,8 @@ class FineTuningArguments(TrainingArguments):
     """transformers' `TrainingArguments` with defaults that select by validation likelihood."""
 
     output_dir: str = field(default="runs/finetune", metadata={"help": "Receives checkpoints, model and results."})
-    eval_strategy: Any = field(default="epoch", metadata={"help": "When to validate: no, steps or epoch."})
-    save_strategy: Any = field(default="epoch", metadata={"help": "When to save: no, steps, epoch or best."})
+    eval_strategy: IntervalStrategy | str = field(default="epoch", metadata={"help": "Validate: no, steps or epoch."})
+    save_strategy: SaveStrategy | str = field(default="epoch", metadata={"help": "Save: no, steps, epoch or best."})
     save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints to keep, beside the best."})
     load_best_model_at_end: bool = field(default=True, metadata={"help": "End with the best checkpoint."})
     metric_for_best_model: str | None = field(
@@ -57,6 +61,13 @@ class FineTuningArguments(TrainingArguments):
     per_device_eval_batch_size: int = field(default=128, metadata={"help": "Evaluation batch size per device."})
     learning_rate: float = field(default=1e-3, metadata={"help": "Largest learning rate."})
     weight_decay: float = field(default=1e-4, metadata={"help": "Weight decay."})
-    lr_scheduler_type: Any = field(default="cosine", metadata={"help": "Schedule of the learning rate."})
+    lr_scheduler_type: SchedulerType | str = field(default="cosine", metadata={"help": "Learning rate schedule."})
     logging_steps: float = field(default=20, metadata={"help": "Log every so many steps."})
-    optim: Any = field(default="adamw_torch", metadata={"help": "Optimiser."})
+    optim: OptimizerNames | str = field(default="adamw_torch", metadata={"help": "Optimiser."})
+
+    def __post_init__(self) -> None:
+        if self.disable_tqdm is None:
+            self.disable_tqdm = not sys.stderr.isatty()
+        if not torch.accelerator.is_available():
+            self.dataloader_pin_memory = False
+        super().__post_init__()

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 from transformers import HfArgumentParser
@@ -41,6 +41,16 @@ def _converted(action: argparse.Action, value: Any, source: str) -> Any:
     return value
 
 
+class _Parser(HfArgumentParser):
+    """Raises instead of printing the whole usage, and takes no shortened option for a known one."""
+
+    def __init__(self, dataclass_types: Sequence[Any], description: str) -> None:
+        super().__init__(dataclass_types, description=description, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message} (--help lists the options)")
+
+
 def parse_arguments(
     dataclass_types: Sequence[Any], description: str, command_line: Sequence[str] | None = None
 ) -> tuple[Any, ...]:
@@ -50,12 +60,14 @@ def parse_arguments(
         InputError: an unknown key or option (names the nearest known one), or a value of the wrong kind.
     """
     arguments = list(sys.argv[1:] if command_line is None else command_line)
-    parser = HfArgumentParser(
-        dataclass_types, description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.allow_abbrev = False  # a shortened option would pass for a known one
-    parser.add_argument("--config", type=Path, help="YAML file of defaults for the options below")
+    parser = _Parser(dataclass_types, description)
+    parser.add_argument("--config", type=Path, help="YAML file of defaults for the options above")
     actions = {action.dest: action for action in parser._actions}
+    for word in arguments:
+        option = word.partition("=")[0]
+        if option.startswith("--") and option not in parser._option_string_actions:
+            hint = nearest_names(option.removeprefix("--"), actions)
+            raise InputError(f"unknown option {option!r}. {hint}".rstrip())
     config = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     config.add_argument("--config", type=Path)
     path = config.parse_known_args(arguments)[0].config
@@ -65,12 +77,7 @@ def parse_arguments(
                 raise InputError(f"config {str(path)!r}: unknown key {key!r}. {nearest_names(key, actions)}".rstrip())
             actions[key].default = _converted(actions[key], value, f"config {str(path)!r}")
             actions[key].required = False
-    *instances, namespace, unknown = parser.parse_args_into_dataclasses(arguments, return_remaining_strings=True)
-    options = [word for word in unknown if word.startswith("--")]
-    if options:
-        name = options[0].removeprefix("--").partition("=")[0]
-        raise InputError(f"unknown option {options[0]!r}. {nearest_names(name, actions)}".rstrip())
-    if unknown:
-        raise InputError(f"unexpected argument {unknown[0]!r}")
-    del namespace
+    *instances, _, unexpected = parser.parse_args_into_dataclasses(arguments, return_remaining_strings=True)
+    if unexpected:
+        raise InputError(f"unexpected argument {unexpected[0]!r}")
     return tuple(instances)

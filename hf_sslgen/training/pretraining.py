@@ -164,7 +164,7 @@ def pretrain(
     make_views = ViewMaker(settings, accelerator)
     trunk.train()
     for epoch in range(len(log), settings.num_train_epochs):
-        order.set_epoch(epoch)
+        loader.set_epoch(epoch)  # also sets the order's epoch; the loader would put it back to its own count
         started, losses = time.perf_counter(), []
         progress = tqdm(
             loader, desc=f"epoch {epoch + 1}", disable=None if accelerator.is_local_main_process else True, leave=False

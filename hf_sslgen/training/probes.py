@@ -19,6 +19,10 @@ logger = logging.getLogger(__name__)
 INVERSE_REGULARISATION_GRID = tuple(float(value) for value in np.logspace(-5, 2, 15))
 """Candidates of C, the same for every backbone; selected by validation likelihood."""
 
+TOLERANCE = 1e-6
+"""Largest gradient at which a fit is done. With scikit-learn's 1e-4 weakly regularised fits stop early, near where they
+started, and another C is selected."""
+
 
 @dataclass(frozen=True, eq=False)
 class LinearProbe:
@@ -80,7 +84,7 @@ def fit_linear_probe(
     not_converged = 0
     candidates: dict[float, float] = {}
     probes: dict[float, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
-    model = LogisticRegression(max_iter=max_iterations, warm_start=True)
+    model = LogisticRegression(max_iter=max_iterations, tol=TOLERANCE, warm_start=True)
     for value in sorted(grid):  # from strong to weak regularisation, each fit starting from the last
         model.set_params(C=value)
         with warnings.catch_warnings(record=True) as caught:

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.training.samples import EpochOrder
@@ -25,6 +25,17 @@ class FollowEpoch(TrainerCallback):
     ) -> None:
         # The Trainer's epoch is a float that counts finished steps; the margin absorbs its rounding.
         self.order.set_epoch(int((state.epoch or 0.0) + 1e-6))
+
+
+def load_checkpoint_weights(model: PreTrainedModel, folder: str) -> None:
+    """Load a checkpoint's weights into a model, in place.
+
+    transformers saves some architectures (ViT) under their older key names. The Trainer's own loading does not
+    translate them back and goes on with whatever weights the model had; `from_pretrained` does, and nothing may be
+    missing here.
+    """
+    saved = type(model).from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+    model.load_state_dict(saved.state_dict())
 
 
 class FineTuningTrainer(Trainer):
@@ -51,6 +62,18 @@ class FineTuningTrainer(Trainer):
         order = EpochOrder(len(dataset), self.args.seed if self.args.data_seed is None else self.args.data_seed)
         self.add_callback(FollowEpoch(order))
         return order
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        else:
+            load_checkpoint_weights(self.model, resume_from_checkpoint)
+
+    def _load_best_model(self) -> None:
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            super()._load_best_model()
+        else:
+            load_checkpoint_weights(self.model, self.state.best_model_checkpoint)
 
     def compute_loss(
         self,

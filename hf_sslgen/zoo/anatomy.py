@@ -8,7 +8,7 @@ because on the last block's output the patch gradients of a class-token head are
 from dataclasses import dataclass
 from typing import Literal
 
-from timm.layers import SelectAdaptivePool2d
+from timm.layers.adaptive_avgmax_pool import FastAdaptiveAvgPool, SelectAdaptivePool2d
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.models.timm_wrapper.modeling_timm_wrapper import TimmWrapperForImageClassification
@@ -17,6 +17,10 @@ from hf_sslgen.errors import InputError, nearest_names
 
 TOKEN_NORMS = ("norm1", "layernorm_before")
 """Names of the normalisation in front of a block's attention: timm's and transformers'."""
+
+
+CHANNELS_LAST = (1, 2)
+"""Spatial dimensions of a (B, h, w, D) tensor."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,15 @@ def _patch_size(model: PreTrainedModel) -> int | None:
     return None
 
 
+def _pools_channels_last(module: nn.Module) -> bool:
+    """Whether timm pools a (B, h, w, D) tensor here, as in Swin, whose axes would be confused with (B, D, h, w)."""
+    return (
+        isinstance(module, SelectAdaptivePool2d)
+        and isinstance(module.pool, FastAdaptiveAvgPool)
+        and module.pool.dim == CHANNELS_LAST
+    )
+
+
 def find_attribution_layer(model: PreTrainedModel, module_name: str | None = None) -> AttributionLayer:
     """The layer by the rule above, or the output of the module a user names.
 
@@ -75,11 +88,11 @@ def find_attribution_layer(model: PreTrainedModel, module_name: str | None = Non
         return AttributionLayer(module_name, "output", _patch_size(model) if is_token_norm else None)
     pools = [name for name, module in modules.items() if isinstance(module, SelectAdaptivePool2d)]
     pools = pools or [name for name, module in modules.items() if isinstance(module, nn.AdaptiveAvgPool2d)]
-    if pools:
+    if pools and not _pools_channels_last(modules[pools[-1]]):
         return AttributionLayer(pools[-1], "input", None)
     norms = [name for name in modules if name.rpartition(".")[2] in TOKEN_NORMS]
     patch_size = _patch_size(model)
-    if norms and patch_size is not None:
+    if norms and patch_size is not None and not pools:
         return AttributionLayer(norms[-1], "output", patch_size)
     raise InputError(
         f"the final layer of {type(model).__name__} could not be found; name a module that puts out a (B, D, h, w) "
@@ -91,17 +104,15 @@ def _first_of_last_stage(model: PreTrainedModel, names: list[str]) -> str:
     """Prefix of the parameters of the last stage."""
     if isinstance(model, TimmWrapperForImageClassification):
         return f"timm_model.{model.timm_model.feature_info[-1]['module']}."
-    stages: dict[str, int] = {}
+    stages = []
     for name in names:
         parts = name.split(".")
-        for depth, part in enumerate(parts):
-            if part.isdigit():
-                stages[".".join(parts[: depth + 1]) + "."] = int(part)
-                break
-    trunk = [stage for stage in stages if not stage.startswith("classifier.")]
-    if not trunk:
+        depth = next((depth for depth, part in enumerate(parts) if part.isdigit()), None)
+        if depth is not None and not name.startswith("classifier."):
+            stages.append(".".join(parts[: depth + 1]) + ".")
+    if not stages:
         raise InputError(f"the stages of {type(model).__name__} can't be told apart; use --trainable all or head")
-    return trunk[-1]
+    return stages[-1]
 
 
 def freeze_all_but(model: PreTrainedModel, trainable: Literal["all", "last_stage", "head"]) -> list[nn.Module]:

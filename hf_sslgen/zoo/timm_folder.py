@@ -9,6 +9,8 @@ from safetensors.torch import save_file
 
 from hf_sslgen.files import replace_folder
 
+WEIGHTS_FILE = "model.safetensors"
+
 
 def write_timm_folder(
     folder: Path,
@@ -42,4 +44,5 @@ def write_timm_folder(
     }
     with replace_folder(folder) as unfinished:
         (unfinished / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        save_file(tensors, unfinished / "model.safetensors", metadata={"format": "pt"})
+        save_file(tensors, unfinished / WEIGHTS_FILE, metadata={"format": "pt"})
+        (unfinished / WEIGHTS_FILE).chmod(0o644)  # safetensors lets nobody but its owner read the file

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hf_sslgen.analysis.numbers import Number
+from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.metrics import (
     Statistic,
     bootstrap_interval,
@@ -17,7 +17,7 @@ from hf_sslgen.metrics import (
     invariance_statistic,
     mean_statistic,
 )
-from hf_sslgen.study.cells import Cell, CellContent, cell_folder, read_cells, write_cell
+from hf_sslgen.study.cells import Cell, cell_folder, read_cells, write_cell
 from hf_sslgen.study.pairs import Difference, compare_all
 
 IMAGES = 240
@@ -224,12 +224,12 @@ def build_study(
                 identity = {"backbone": backbone.name, "domain": domain, "protocol": protocol, "seed": 0}
                 if protocol == "pretrained":
                     records = invariance_records(backbone, domain)
-                    content = CellContent(tuple(invariance_numbers(records, rank)), records, provenance)
+                    analysis = Analysis(tuple(invariance_numbers(records, rank)), records)
                 else:
                     records = clean_records(backbone, domain)
                     numbers = tuple(probe_numbers(records))
-                    content = CellContent(numbers, records, provenance, examples_of(backbone, domain))
-                write_cell(cell_folder(store, identity), identity, content)
+                    analysis = Analysis(numbers, records, examples_of(backbone, domain))
+                write_cell(cell_folder(store, identity), identity, provenance, analysis)
     cells = list(read_cells(store))
     return Study(store, cells, compare_all(cells))
 

@@ -99,7 +99,8 @@ def test_every_interval_in_the_tables_is_in_the_csv_files(study, page: str) -> N
 
 
 def test_page_requests_nothing(page: str, document: Document) -> None:
-    assert "http" not in page.replace("http-equiv", "") and "@import" not in page and "//cdn" not in page
+    markup = re.sub(r"data:image/png;base64,[A-Za-z0-9+/=]+", "", page)  # which may spell any four letters
+    assert "http" not in markup.replace("http-equiv", "") and "@import" not in markup and 'src="//' not in markup
     for _, attributes in document.tags:
         for name in ("src", "href", "xlink:href"):
             assert str(attributes.get(name, "#")).startswith(("#", "data:image/png;base64,"))

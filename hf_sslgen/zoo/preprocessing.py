@@ -1,0 +1,101 @@
+"""What a checkpoint says about its input, read from timm's and transformers' configurations."""
+
+import logging
+import math
+from typing import Any
+
+from timm.data import resolve_data_config
+from transformers import AutoImageProcessor
+from transformers.models.timm_wrapper.configuration_timm_wrapper import TimmWrapperConfig
+
+from hf_sslgen.errors import InputError
+from hf_sslgen.preprocessing import Geometry, Preprocessing
+
+logger = logging.getLogger(__name__)
+
+IMAGENET_PREPROCESSING = Preprocessing(Geometry(224, 0.875, "bicubic"), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+PIL_INTERPOLATION_NAMES = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+
+CONVNEXT_WARP_SIZE = 384
+"""From this side on, transformers' ConvNext processor squeezes a picture into the square instead of cropping it."""
+
+
+def read_preprocessing(location: str, config: Any, revision: str | None = None) -> Preprocessing:
+    """What a checkpoint says about its input; ImageNet's usual preprocessing, with a warning, if it says nothing.
+
+    Raises:
+        InputError: an image processor whose sizes have no equivalent here.
+    """
+    if isinstance(config, TimmWrapperConfig):
+        return _read_timm(location, dict(config.pretrained_cfg or {}))
+    try:
+        processor = AutoImageProcessor.from_pretrained(location, revision=revision, trust_remote_code=False).to_dict()
+    except (OSError, ValueError):
+        logger.warning(
+            "%s says nothing about its preprocessing; using 224 px and ImageNet mean and deviation", location
+        )
+        return IMAGENET_PREPROCESSING
+    return Preprocessing(_processor_geometry(location, processor), *_processor_normalisation(processor))
+
+
+def _read_timm(location: str, pretrained_cfg: dict[str, Any]) -> Preprocessing:
+    data = resolve_data_config(pretrained_cfg=pretrained_cfg, verbose=False)
+    crop_pct: float | None = float(data["crop_pct"])
+    if data["crop_mode"] == "squash":
+        if crop_pct != 1:
+            logger.warning("%s crops %.3g of a squeezed picture; all of it is used here", location, crop_pct)
+        crop_pct = None
+    elif data["crop_mode"] != "center":
+        logger.warning("%s asks for crop mode %r; the centre is cropped here", location, data["crop_mode"])
+    geometry = Geometry(int(data["input_size"][-1]), crop_pct, data["interpolation"])
+    return Preprocessing(geometry, tuple(data["mean"]), tuple(data["std"]))
+
+
+def timm_pretrained_cfg(pretrained_cfg: dict[str, Any], geometry: Geometry) -> dict[str, Any]:
+    """timm's description of a checkpoint with this geometry in it, so that a saved model says what it was fed."""
+    return {
+        **pretrained_cfg,
+        "input_size": [3, geometry.image_size, geometry.image_size],
+        "crop_pct": 1.0 if geometry.crop_pct is None else geometry.crop_pct,
+        "crop_mode": "squash" if geometry.crop_pct is None else "center",
+        "interpolation": geometry.interpolation,
+    }
+
+
+def _processor_geometry(location: str, processor: dict[str, Any]) -> Geometry:
+    """Geometry of a transformers image processor: a squared resize, or a shorter side and a centre crop."""
+    size, crop_size, crop_pct = (processor.get(key) or {} for key in ("size", "crop_size", "crop_pct"))
+    resample = processor.get("resample")
+    interpolation = PIL_INTERPOLATION_NAMES.get(2 if resample is None else int(resample))
+    resized = size.get("shortest_edge") or size.get("height")
+    crops = bool(processor.get("do_center_crop") and crop_size)
+    side = crop_size.get("height") if crops else resized
+    if resized is None or side is None or interpolation is None:
+        raise InputError(
+            f"the image processor of {location!r} can't be followed (size {size}, crop_size {crop_size}, resample "
+            f"{resample}); it has to resize to a square or a shortest_edge"
+        )
+    if crop_pct and "shortest_edge" in size:
+        warps = not crops and resized >= CONVNEXT_WARP_SIZE
+        return Geometry(side, None if warps else crop_pct, interpolation)
+    if crops or "shortest_edge" in size:
+        return Geometry(side, _crop_pct(side, resized), interpolation)
+    return Geometry(side, None, interpolation)
+
+
+def _crop_pct(side: int, resized: int) -> float:
+    """The share that resizes the shorter side to exactly `resized` (a plain quotient may round down to one less)."""
+    share = side / resized
+    return share if math.floor(side / share) == resized else math.nextafter(share, 0)
+
+
+def _processor_normalisation(
+    processor: dict[str, Any],
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Mean and deviation for values in [0, 1], whatever range the processor rescales to."""
+    largest = 255 * (processor.get("rescale_factor") or 1 / 255) if processor.get("do_rescale", True) else 255.0
+    normalises = processor.get("do_normalize", True)
+    red, green, blue = (value / largest for value in (processor["image_mean"] if normalises else (0.0, 0.0, 0.0)))
+    mean = (red, green, blue)
+    red, green, blue = (value / largest for value in (processor["image_std"] if normalises else (1.0, 1.0, 1.0)))
+    return mean, (red, green, blue)

@@ -1,0 +1,153 @@
+"""Pieces that tests share: small real networks, folders of real pictures, a small domain.
+
+Nothing here reaches the network: the Hub is off, and whatever Hugging Face's libraries cache goes to a temporary folder
+of the session. Both must be said before any of those libraries is imported.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HF_HOME = Path(tempfile.mkdtemp(prefix="hf-sslgen-tests-"))
+os.environ["HF_HOME"] = str(HF_HOME)
+os.environ["HF_HUB_OFFLINE"] = "1"
+for name in ("HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_MODULES_CACHE"):
+    os.environ.pop(name, None)
+
+SMALL_SIDE = 32
+"""Side in pixels of the small networks' input."""
+
+SMALL_HEAD = 7
+"""Classes that the heads of the two `transformers_*` checkpoints were made for; the `timm_*` ones have no head."""
+
+EMBEDDED = Path(__file__).parents[1] / "hf_sslgen" / "domains" / "embedded"
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+HALF = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(HF_HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data sets beside the checkout; tests that need it are skipped where it is absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"no folder of shared data sets at {SHARED_DATA}")
+    return SHARED_DATA
+
+
+def _write_timm(folder: Path, architecture: str, model_args: dict[str, Any], preprocessing: dict[str, Any]) -> None:
+    import timm
+
+    from hf_sslgen.zoo.timm_folder import write_timm_folder
+
+    network = timm.create_model(architecture, pretrained=False, num_classes=0, **model_args)
+    pretrained_cfg = {
+        key: network.pretrained_cfg[key] for key in ("first_conv", "classifier", "pool_size") if network.pretrained_cfg
+    }
+    pretrained_cfg |= {"input_size": [3, SMALL_SIDE, SMALL_SIDE], **preprocessing}
+    write_timm_folder(folder, network.state_dict(), architecture, network.num_features, model_args, pretrained_cfg)
+
+
+def _write_transformers_resnet(folder: Path) -> None:
+    from transformers import ConvNextImageProcessor, ResNetConfig, ResNetForImageClassification
+
+    config = ResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", num_labels=SMALL_HEAD
+    )
+    ResNetForImageClassification(config).save_pretrained(folder)
+    processor = ConvNextImageProcessor(
+        size={"shortest_edge": SMALL_SIDE}, crop_pct=0.875, image_mean=IMAGENET["mean"], image_std=IMAGENET["std"]
+    )
+    processor.save_pretrained(folder)
+
+
+def _write_transformers_vit(folder: Path) -> None:
+    from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
+
+    config = ViTConfig(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        image_size=SMALL_SIDE,
+        patch_size=8,
+        num_labels=SMALL_HEAD,
+    )
+    ViTForImageClassification(config).save_pretrained(folder)
+    processor = ViTImageProcessor(
+        size={"height": SMALL_SIDE, "width": SMALL_SIDE}, image_mean=HALF["mean"], image_std=HALF["std"]
+    )
+    processor.save_pretrained(folder)
+
+
+@pytest.fixture(scope="session")
+def small_backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Folders of four tiny networks in their published layouts: seeded random weights, 32 px input.
+
+    `timm_resnet` (ImageNet's normalisation, crop 0.875, bicubic) and `timm_vit` (0.5, crop 0.9, bicubic; patches of
+    8 px, a class token) have no head; `transformers_resnet` and `transformers_vit` have one of `SMALL_HEAD` classes.
+    """
+    import torch
+
+    root = tmp_path_factory.mktemp("backbones")
+    vit = {"img_size": SMALL_SIDE, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 2}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        _write_timm(
+            root / "timm_resnet",
+            "resnet18",
+            {"channels": [8, 16, 16, 32]},
+            {**IMAGENET, "interpolation": "bicubic", "crop_pct": 0.875},
+        )
+        _write_timm(
+            root / "timm_vit", "vit_tiny_patch16_224", vit, {**HALF, "interpolation": "bicubic", "crop_pct": 0.9}
+        )
+        _write_transformers_resnet(root / "transformers_resnet")
+        _write_transformers_vit(root / "transformers_vit")
+    return {folder.name: str(folder) for folder in sorted(root.iterdir())}
+
+
+@pytest.fixture
+def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A factory of imagefolders with real pictures: `image_folder({"train": 4, "test": 2})`.
+
+    The numbers are images a class; the pictures are PNG files from an embedded domain, named after their position in
+    it, in the layout `split/class/picture.png` (no level of splits for the key "").
+    """
+    import pyarrow.parquet as pq
+    from datasets import Features
+
+    def build(images_per_class: Mapping[str, int], domain: str = "photo-patches", num_classes: int = 3) -> Path:
+        table = pq.read_table(EMBEDDED / domain / "train.parquet")
+        names = Features.from_arrow_schema(table.schema)["label"].names
+        rows = list(enumerate(table.to_pylist()))
+        root = tmp_path_factory.mktemp("imagefolder") / domain
+        for label in range(num_classes):
+            pictures = iter([(index, row["image"]["bytes"]) for index, row in rows if row["label"] == label])
+            for split, count in images_per_class.items():
+                folder = root / split / names[label]
+                folder.mkdir(parents=True)
+                for _ in range(count):
+                    index, encoded = next(pictures)
+                    (folder / f"{index:04d}.png").write_bytes(encoded)
+        return root
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def digits_domain() -> Any:
+    """The embedded digits, loaded: 3 training images a class, 20 to validate on, 40 to measure on."""
+    from hf_sslgen.domains.arguments import DomainArguments
+    from hf_sslgen.domains.loading import load_domain
+
+    return load_domain(DomainArguments("digits", samples_per_class=3, max_eval_samples=20, max_test_samples=40))

@@ -1,0 +1,136 @@
+"""The linear probe and the nearest neighbours against scikit-learn and brute force."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.special import log_softmax, softmax
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from hf_sslgen.errors import InputError
+from hf_sslgen.training.probes import INVERSE_REGULARISATION_GRID, LinearProbe, fit_linear_probe, knn_predictions
+
+Split = tuple[NDArray[np.float64], NDArray[np.int64]]
+
+
+@pytest.fixture(scope="module")
+def splits() -> tuple[Split, Split, Split]:
+    """Digits as features: 8 x 8 gray values (some of them constant), 150 to train, 100 to validate, 200 to test."""
+    features, labels = load_digits(return_X_y=True)
+    cuts = slice(0, 150), slice(150, 250), slice(250, 450)
+    train, validation, test = ((features[cut], labels[cut].astype(np.int64)) for cut in cuts)
+    return train, validation, test
+
+
+def of_classes(split: Split, num_classes: int) -> Split:
+    kept = split[1] < num_classes
+    return split[0][kept], split[1][kept]
+
+
+def reference(train: Split, inverse_regularisation: float) -> Pipeline:
+    regression = LogisticRegression(C=inverse_regularisation, max_iter=1000, tol=1e-7)
+    return make_pipeline(StandardScaler(), regression).fit(*train)
+
+
+def probabilities(probe: LinearProbe, features: NDArray[np.float64]) -> NDArray[np.float64]:
+    result: NDArray[np.float64] = softmax(features @ probe.weight.T + probe.bias, axis=1)
+    return result
+
+
+@pytest.mark.parametrize("num_classes", [10, 3, 2])
+def test_a_folded_probe_is_the_pipeline(splits: tuple[Split, Split, Split], num_classes: int) -> None:
+    train, validation, test = (of_classes(split, num_classes) for split in splits)
+    probe = fit_linear_probe(*train, *validation, num_classes, grid=(0.1,))
+    assert probe.weight.shape == (num_classes, 64)
+    expected = reference(train, 0.1).predict_proba(test[0])
+    np.testing.assert_allclose(probabilities(probe, test[0]), expected, atol=1e-4)
+    assert probe.not_converged == 0
+
+
+def test_constant_dimensions_have_no_weight(splits: tuple[Split, Split, Split]) -> None:
+    train, validation, test = splits
+    constant = train[0].std(0) == 0
+    assert 0 < constant.sum() < 64
+    probe = fit_linear_probe(*train, *validation, 10, grid=(0.1,))
+    assert (probe.weight[:, constant] == 0).all()
+    assert np.abs(probe.weight[:, ~constant]).max() > 0
+    surprising = test[0] + 1e6 * constant
+    np.testing.assert_allclose(probabilities(probe, surprising), probabilities(probe, test[0]))
+
+
+def test_rounding_of_a_dead_unit_is_not_blown_up(splits: tuple[Split, Split, Split]) -> None:
+    train, validation, _ = splits
+    dead = np.float32(3) + np.float32(2e-7) * np.random.default_rng(0).integers(0, 2, (150, 1))
+    padded = np.concatenate([train[0], dead], axis=1)
+    probe = fit_linear_probe(padded, train[1], np.pad(validation[0], ((0, 0), (0, 1))), validation[1], 10, grid=(0.1,))
+    assert (probe.weight[:, -1] == 0).all()
+
+
+def test_a_class_without_training_images_is_never_predicted(splits: tuple[Split, Split, Split]) -> None:
+    train, validation, test = splits
+    present = train[1] != 4
+    seen = train[0][present], train[1][present]
+    probe = fit_linear_probe(*seen, *validation, 10, grid=(0.1,))
+    ours = probabilities(probe, test[0])
+    assert ours[:, 4].max() == 0
+    np.testing.assert_allclose(np.delete(ours, 4, axis=1), reference(seen, 0.1).predict_proba(test[0]), atol=1e-4)
+
+
+def test_regularisation_is_selected_by_validation_likelihood(splits: tuple[Split, Split, Split]) -> None:
+    train, validation, _ = splits
+    probe = fit_linear_probe(*train, *validation, 10)
+    likelihoods = {}
+    accuracies = {}
+    for value in INVERSE_REGULARISATION_GRID:
+        predicted = reference(train, value).predict_log_proba(validation[0])
+        likelihoods[value] = -predicted[np.arange(len(validation[1])), validation[1]].mean()
+        accuracies[value] = float((predicted.argmax(1) == validation[1]).mean())
+    assert probe.candidates == pytest.approx(likelihoods, rel=2e-3)
+    best = min(likelihoods, key=lambda value: likelihoods[value])
+    assert probe.inverse_regularisation == best
+    assert best not in (INVERSE_REGULARISATION_GRID[0], INVERSE_REGULARISATION_GRID[-1])
+    assert min(accuracies.values()) < accuracies[best]
+    logits = validation[0] @ probe.weight.T + probe.bias
+    chosen = -log_softmax(logits, axis=1)[np.arange(len(validation[1])), validation[1]].mean()
+    assert chosen == pytest.approx(probe.candidates[best])
+
+
+def test_fits_that_stop_early_are_counted(splits: tuple[Split, Split, Split]) -> None:
+    train, validation, _ = splits
+    probe = fit_linear_probe(*train, *validation, 10, grid=(1e-8, 1.0, 10.0), max_iterations=3)
+    assert probe.not_converged == 2
+
+
+def test_features_that_are_not_finite_are_refused(splits: tuple[Split, Split, Split]) -> None:
+    train, validation, _ = splits
+    damaged = train[0].copy()
+    damaged[3, 5] = np.inf
+    with pytest.raises(InputError, match="not finite"):
+        fit_linear_probe(damaged, train[1], *validation, 10)
+
+
+@pytest.mark.parametrize("block_size", [7, 1024])
+def test_neighbours_vote_by_similarity(splits: tuple[Split, Split, Split], block_size: int) -> None:
+    train, _, test = splits
+    predictions = knn_predictions(*train, test[0], 10, k=9, temperature=0.05, block_size=block_size)
+    brute = []
+    for query in test[0]:
+        similarity = train[0] @ query / np.linalg.norm(train[0], axis=1) / np.linalg.norm(query)
+        votes = np.zeros(10)
+        for index in np.argsort(-similarity)[:9]:
+            votes[train[1][index]] += np.exp(similarity[index] / 0.05)
+        brute.append(votes.argmax())
+    np.testing.assert_array_equal(predictions, brute)
+    neighbours = KNeighborsClassifier(9, weights=lambda distance: np.exp((1 - distance) / 0.05), metric="cosine")
+    np.testing.assert_array_equal(predictions, neighbours.fit(*train).predict(test[0]))
+    unweighted = KNeighborsClassifier(9, metric="cosine").fit(*train).predict(test[0])
+    assert (predictions != unweighted).any()
+
+
+def test_neighbours_are_at_most_all(splits: tuple[Split, Split, Split]) -> None:
+    train, _, test = splits
+    few = train[0][:5], train[1][:5]
+    np.testing.assert_array_equal(knn_predictions(*few, test[0], 10), knn_predictions(*few, test[0], 10, k=5))
