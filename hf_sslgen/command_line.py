@@ -31,7 +31,7 @@ def run_command(module: str, command_line: Sequence[str] | None = None) -> None:
     try:
         importlib.import_module(module).main(command_line)
     except InputError as error:
-        message = str(error)
+        message = _without_worker_traceback(str(error))
     except BrokenPipeError:  # the reader of a listing, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
@@ -44,3 +44,10 @@ def run_command(module: str, command_line: Sequence[str] | None = None) -> None:
     if os.environ.get("RANK", "0") == "0":
         print(f"error: {message}", file=sys.stderr)
     sys.exit(2)
+
+
+def _without_worker_traceback(message: str) -> str:
+    """The message alone of an error that came through a data loader's worker, which wraps it in a traceback."""
+    if "in DataLoader worker process" not in message:
+        return message
+    return message.strip().splitlines()[-1].partition(": ")[2]

@@ -55,8 +55,10 @@ class DomainArguments:
     max_test_samples: int | None = field(default=None, metadata={"help": "Measure on at most this many (stratified)."})
     streaming: bool = field(
         default=False,
-        metadata={"help": "Stream the training split instead of preparing it on disk, and read the others to memory; "
-            "needs --max_steps."},
+        metadata={
+            "help": "Stream the training split instead of preparing it on disk, and read the others to memory; "
+            "needs --max_steps."
+        },
     )
     shuffle_buffer_size: int = field(
         default=1000, metadata={"help": "Images held to shuffle a stream; 0 keeps the stored order."}

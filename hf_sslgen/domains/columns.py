@@ -47,6 +47,11 @@ def find_columns(features: Features, image_column: str | None, label_column: str
     if label_column is None:
         candidates = [name for name, feature in features.items() if isinstance(feature, ClassLabel)]
         others = [name for name in features if name != image_column]
+        if not others:
+            raise InputError(
+                f"there are no labels beside the images (columns: {_listed(features)}); a folder of images needs one "
+                "folder per class, and at least two classes"
+            )
         if len(candidates) != 1 and len(others) == 1:
             candidates = others
         if len(candidates) != 1:

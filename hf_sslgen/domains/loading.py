@@ -53,7 +53,9 @@ class _Table:
 def _read_table(raw_train: Dataset | IterableDataset, arguments: DomainArguments, entry: DomainEntry | None) -> _Table:
     """Find the columns and the classes in the training split."""
     if raw_train.features is None:
-        raise InputError(f"the columns of {arguments.dataset_name!r} are not known before it is read; drop --streaming")
+        raise InputError(
+            f"the columns of {arguments.dataset_name!r} are not known before it is read; drop --streaming"
+        )
     columns = find_columns(
         raw_train.features,
         arguments.image_column_name or (entry.image_column if entry else None),

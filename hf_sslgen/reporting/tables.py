@@ -17,6 +17,7 @@ from hf_sslgen.reporting.rows import (
     objective_of,
     protocols_of,
     rows_of,
+    untrained_backbones,
 )
 from hf_sslgen.reporting.vocabulary import (
     MISSING,
@@ -131,10 +132,11 @@ def headline_differences(differences: Iterable[Difference], accuracy: str) -> li
 def terminal_table(cells: Sequence[Cell], differences: Sequence[Difference]) -> str:
     """Results as plain text of at most 160 columns: a table per domain and protocol, then a line per difference.
 
-    ECE is followed by what a perfectly calibrated model would get. Intervals are 95% over these images.
+    Differences from the untrained control are left to `comparisons.csv` and the page. ECE is followed by what a
+    perfectly calibrated model would get. Intervals are 95% over these images.
     """
     blocks = []
-    accuracies = headline_metrics(cells)
+    accuracies, controls = headline_metrics(cells), untrained_backbones(cells)
     for domain in domains_of(cells):
         for protocol in protocols_of(cells, domain):
             rows = rows_of(cells, domain, protocol)
@@ -142,7 +144,7 @@ def terminal_table(cells: Sequence[Cell], differences: Sequence[Difference]) -> 
             title = f"{domain} ({group_words(group_of(first))}), {protocol_words(protocol)}: {headline_metric(first)}"
             lines = [title, "-" * len(title), *_align([_HEADER, *(_terminal_row(row) for row in rows)])]
             blocks.append("\n".join(_printable(line) for line in lines))
-        here = [difference for difference in differences if difference.domain == domain]
+        here = [d for d in differences if d.domain == domain and not {d.first, d.second} & controls]
         shown = headline_differences(here, accuracies[domain])
         if shown:
             lines = [f"{domain}, paired differences (first - second, 95% interval over these images)"]

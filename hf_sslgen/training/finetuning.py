@@ -145,7 +145,6 @@ def finetune(
 
     folder = Path(arguments.output_dir)
     num_parameters = sum(p.numel() for p in backbone.model.parameters())
-    trainer = build_trainer(backbone, domain, model_arguments, arguments)
     with arguments.main_process_first(local=False, desc="claiming the output folder"):
         require_disk_space(folder, num_parameters, (arguments.save_total_limit or 1) + 1)
         claim_run_folder(folder, run_identity(backbone, domain, model_arguments, arguments))
@@ -154,6 +153,7 @@ def finetune(
     if finished is not None:
         logger.info("%s is already finished", folder)
         return FineTuningResult(finished["validation"], finished["test"], None)
+    trainer = build_trainer(backbone, domain, model_arguments, arguments)
     if checkpoint is not None:
         logger.info("going on from %s", checkpoint)
     trainer.train(resume_from_checkpoint=checkpoint)

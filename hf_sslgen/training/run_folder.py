@@ -55,7 +55,8 @@ def claim_run_folder(folder: Path, identity: dict[str, Any]) -> None:
     """
     path = folder / IDENTITY_FILE
     wanted = json.loads(json.dumps(identity))
-    if path.exists():
+    others = [item for item in folder.iterdir() if not item.name.endswith(".unfinished")] if folder.exists() else []
+    if path.exists() and others != [path]:  # a run that failed before its first checkpoint binds nobody
         found = json.loads(path.read_text(encoding="utf-8"))
         different = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
         if different:
@@ -64,7 +65,7 @@ def claim_run_folder(folder: Path, identity: dict[str, Any]) -> None:
                 f"output_dir {str(folder)!r} holds a run of another configuration ({listed}); give another "
                 "--output_dir, or remove it to start anew"
             )
-    elif folder.exists() and any(not item.name.endswith(".unfinished") for item in folder.iterdir()):
+    elif others and others != [path]:
         raise InputError(
             f"output_dir {str(folder)!r} is not empty and holds no run of this tool; give another --output_dir"
         )

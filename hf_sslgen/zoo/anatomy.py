@@ -126,7 +126,9 @@ def freeze_all_but(model: PreTrainedModel, trainable: Literal["all", "last_stage
         return []
     names = [name for name, _ in model.named_parameters()]
     start = find_classifier(model)[0] if trainable == "head" else _first_of_last_stage(model, names)
-    first = next(index for index, name in enumerate(names) if name.startswith(start))
+    first = next((index for index, name in enumerate(names) if name.startswith(start)), None)
+    if first is None:
+        raise InputError(f"the last stage of {type(model).__name__} can't be found; use --trainable all or head")
     for index, parameter in enumerate(model.parameters()):
         parameter.requires_grad_(index >= first)
     return [

@@ -83,7 +83,9 @@ def assert_maps_equal(maps: Tensor, expected: Tensor) -> None:
 
 @pytest.mark.parametrize("name", CNNS)
 @pytest.mark.parametrize("target", ["logit", "centred"])
-def test_resnet_maps_equal_the_closed_form_and_captum(name: str, target: str, load: Callable[[str], nn.Module]) -> None:
+def test_resnet_maps_equal_the_closed_form_and_captum(
+    name: str, target: str, load: Callable[[str], nn.Module]
+) -> None:
     model, inputs = load(name), pictures(side_of(name), side_of(name))
     layer = find_attribution_layer(model)
     maps = grad_cam(model, inputs, CLASSES, layer, target)

@@ -1,0 +1,252 @@
+"""Paired differences of real cells against the cells' own numbers and a bootstrap written here."""
+
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hf_sslgen.analysis.families import GEOMETRIC
+from hf_sslgen.analysis.numbers import Analysis
+from hf_sslgen.study.cells import Cell, read_cell, write_cell
+from hf_sslgen.study.pairs import Difference, compare_all, compare_cells
+
+CellsOf = Callable[[str], list[Cell]]
+PROTOCOLS = {"pretrained": 0, "linear": 1, "finetune": 2}
+ATTRIBUTION = ("gini", "spatial_spread")
+DESCRIPTIVE = {
+    "expected_calibration_error",
+    "ece_if_calibrated",
+    "effective_rank",
+    "dead_dimension_share",
+    "collapsed",
+    "cosine",
+    "chance_cosine",
+}
+
+
+@pytest.fixture(params=PROTOCOLS)
+def pair(request: pytest.FixtureRequest, cells_of: CellsOf) -> tuple[Cell, Cell]:
+    first, second = (cells_of(name)[PROTOCOLS[request.param]] for name in ("timm_vit", "transformers_resnet"))
+    return first, second
+
+
+@pytest.fixture
+def linear(cells_of: CellsOf) -> tuple[Cell, Cell]:
+    return cells_of("timm_vit")[1], cells_of("transformers_resnet")[1]
+
+
+@pytest.fixture
+def pretrained(cells_of: CellsOf) -> tuple[Cell, Cell]:
+    return cells_of("timm_vit")[0], cells_of("transformers_resnet")[0]
+
+
+def with_records(cell: Cell, records: pd.DataFrame, folder: Path) -> Cell:
+    """The cell with other records, through the disk."""
+    write_cell(folder, cell.identity, cell.provenance, Analysis(cell.numbers, records))
+    return read_cell(folder)
+
+
+def by_name(differences: list[Difference]) -> dict[tuple[str, str, str], Difference]:
+    found = {(d.metric, d.transform, d.severity): d for d in differences}
+    assert len(found) == len(differences)
+    return found
+
+
+def clean(cell: Cell) -> pd.DataFrame:
+    records = cell.records()
+    return records[records["transform"] == ""].set_index("sample_id")
+
+
+def moved(cell: Cell, transform: str) -> pd.DataFrame:
+    records = cell.records()
+    return records[records["transform"] == transform].set_index("sample_id")
+
+
+def test_every_difference_is_first_minus_second(pair: tuple[Cell, Cell]) -> None:
+    first, second = pair
+    differences = by_name(compare_cells(first, second))
+    undefined = {number.transform for cell in pair for number in cell.numbers if number.n_undefined}
+    for name, difference in differences.items():
+        values = [cell.number(*name) for cell in pair]
+        assert values[0] is not None and values[1] is not None
+        if not undefined & {difference.transform, "mean"}:
+            assert difference.value == pytest.approx(values[0].value - values[1].value), name
+            assert difference.low <= difference.value <= difference.high
+        assert (difference.first, difference.second) == (first.backbone, second.backbone)
+        assert (difference.domain, difference.group, difference.seed) == ("digits", "different", 0)
+        assert (difference.protocol, difference.stage) == (first.protocol, values[0].stage)
+    compared = {(n.metric, n.transform, n.severity) for n in first.numbers if n.metric not in DESCRIPTIVE}
+    assert set(differences) == compared
+
+
+def test_swapping_negates(pair: tuple[Cell, Cell]) -> None:
+    ours, others = (by_name(compare_cells(*cells)) for cells in (pair, pair[::-1]))
+    assert ours.keys() == others.keys()
+    opposite = {"higher": "lower", "lower": "higher", "undecided": "undecided"}
+    for name, difference in ours.items():
+        swapped = others[name]
+        expected = (-difference.value, -difference.high, -difference.low)
+        assert (swapped.value, swapped.low, swapped.high) == pytest.approx(expected, abs=1e-12, nan_ok=True)
+        assert swapped.verdict == opposite[difference.verdict]
+
+
+def paired_bootstrap(statistic: Callable[[np.ndarray], float], num_images: int) -> tuple[float, float]:
+    generator = np.random.default_rng(20)
+    drawn = [statistic(generator.integers(0, num_images, num_images)) for _ in range(3000)]
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def assert_interval(difference: Difference, expected: tuple[float, float]) -> None:
+    tolerance = 0.12 * (expected[1] - expected[0])
+    assert (difference.low, difference.high) == pytest.approx(expected, abs=tolerance)
+
+
+def mean_per_class(rows: pd.DataFrame, drawn: np.ndarray) -> float:
+    correct, reference = rows["correct"].to_numpy()[drawn], rows["reference"].to_numpy()[drawn]
+    return float(np.mean([correct[reference == label].mean() for label in np.unique(reference)]))
+
+
+def test_intervals_are_those_of_a_paired_bootstrap(linear: tuple[Cell, Cell], pretrained: tuple[Cell, Cell]) -> None:
+    differences = by_name(compare_cells(*linear))
+    a, b = (clean(cell) for cell in linear)
+    assert (a.index == b.index).all()
+    for metric, column in {"accuracy": "correct", "brier_score": "brier_score", "gini": "gini"}.items():
+        apart = (a[column].astype(float) - b[column].astype(float)).to_numpy()
+        interval = paired_bootstrap(lambda drawn, apart=apart: np.nanmean(apart[drawn]), len(apart))
+        assert_interval(differences[metric, "", ""], interval)
+    interval = paired_bootstrap(lambda drawn: mean_per_class(a, drawn) - mean_per_class(b, drawn), len(a))
+    assert_interval(differences["mean_per_class_accuracy", "", ""], interval)
+
+    differences = by_name(compare_cells(*pretrained))
+    rows = {
+        transform: [moved(cell, transform)[["cosine", "chance_cosine"]].to_numpy() for cell in pretrained]
+        for transform in ("rotation", "translation", "resized_crop")
+    }
+
+    def corrected(values: np.ndarray, drawn: np.ndarray) -> float:
+        cosine, chance = values[drawn].mean(0)
+        return float((cosine - chance) / (1 - chance))
+
+    def apart(transform: str, drawn: np.ndarray) -> float:
+        ours, others = rows[transform]
+        return corrected(ours, drawn) - corrected(others, drawn)
+
+    interval = paired_bootstrap(lambda drawn: apart("rotation", drawn), 30)
+    assert_interval(differences["invariance", "rotation", "+20"], interval)
+    assert set(rows) == {number.transform for number in pretrained[0].numbers} & set(GEOMETRIC)
+    interval = paired_bootstrap(lambda drawn: float(np.mean([apart(name, drawn) for name in rows])), 30)
+    assert_interval(differences["invariance", "mean_geometric", ""], interval)
+
+
+def test_maps_are_compared_where_both_have_one(linear: tuple[Cell, Cell], tmp_path: Path) -> None:
+    cells = []
+    for index, (cell, zero) in enumerate(zip(linear, ([2, 5, 11], [5, 7]), strict=True)):
+        records = cell.records()
+        rows = records.index[records["zero_map"].notna()]
+        records.loc[rows[zero], list(ATTRIBUTION)] = np.nan
+        records.loc[rows, "zero_map"] = 0.0
+        records.loc[rows[zero], "zero_map"] = 1.0
+        cells.append(with_records(cell, records, tmp_path / str(index)))
+    a, b = (clean(cell) for cell in cells)
+    both = a["gini"].notna() & b["gini"].notna()
+    assert both.sum() == 26
+    differences = by_name(compare_cells(*cells))
+    for metric in ATTRIBUTION:
+        difference = differences[metric, "", ""]
+        assert difference.value == pytest.approx((a[metric] - b[metric])[both].mean())
+        assert difference.value != pytest.approx(a[metric].mean() - b[metric].mean(), abs=1e-9)
+        assert difference.n == 26
+    rate = differences["zero_map_rate", "", ""]
+    assert (rate.value, rate.n) == (pytest.approx((3 - 2) / 30), 30)
+    assert differences["accuracy", "", ""].n == 40
+
+
+def test_images_are_matched_by_their_ids(linear: tuple[Cell, Cell], tmp_path: Path) -> None:
+    first, second = linear
+    shuffled = with_records(second, second.records().sample(frac=1, random_state=0), tmp_path / "shuffled")
+    assert compare_cells(first, shuffled) == compare_cells(first, second)
+    fewer = with_records(second, second.records().iloc[::2], tmp_path / "fewer")
+    difference = by_name(compare_cells(first, fewer))["negative_log_likelihood", "", ""]
+    a, b = (clean(cell)["negative_log_likelihood"] for cell in (first, fewer))
+    assert (difference.value, difference.n) == (pytest.approx((a - b).dropna().mean()), 20)
+
+
+@pytest.mark.parametrize("num_kept", [0, 1, 2])
+def test_family_means_leave_out_variants_that_change_too_few_images(
+    num_kept: int, pretrained: tuple[Cell, Cell], tmp_path: Path
+) -> None:
+    first, second = pretrained
+    records = second.records()
+    rows = records.index[records["transform"] == "rotation"][num_kept:]
+    records.loc[rows, ["cosine", "chance_cosine", "recall_at_1"]] = np.nan
+    differences = by_name(compare_cells(first, with_records(second, records, tmp_path / "cell")))
+    alone = differences["invariance", "rotation", "+20"]
+    assert alone.n == num_kept
+    assert math.isnan(alone.value) == (num_kept == 0)
+    if num_kept == 0:
+        assert (alone.verdict, alone.reason) == ("undecided", "the statistic is undefined on the sample")
+    for metric in ("invariance", "recall_at_1"):
+        geometric = [
+            difference.value
+            for name, difference in differences.items()
+            if name[0] == metric and name[1] in GEOMETRIC and (name[1] != "rotation" or num_kept == 2)
+        ]
+        assert len(geometric) == (3 if num_kept == 2 else 2)
+        assert differences[metric, "mean_geometric", ""].value == pytest.approx(np.mean(geometric))
+
+
+def test_family_means_leave_out_what_may_change_labels(pretrained: tuple[Cell, Cell]) -> None:
+    first, second = pretrained
+    strict = replace(first, provenance={**first.provenance, "not_label_preserving": ["rotation", "translation"]})
+    differences = by_name(compare_cells(strict, second))
+    of_crops = differences["invariance", "resized_crop", "0.5"].value
+    assert differences["invariance", "mean_geometric", ""].value == pytest.approx(of_crops)
+    assert ("invariance", "rotation", "+20") in differences
+
+
+def test_a_variant_only_one_has_is_not_compared(pretrained: tuple[Cell, Cell], tmp_path: Path) -> None:
+    first, second = pretrained
+    records = second.records()
+    without = with_records(second, records[records["transform"] != "jpeg"], tmp_path / "cell")
+    names = {name for _, name, _ in by_name(compare_cells(first, without))}
+    assert "jpeg" not in names
+    assert "rotation" in names
+
+
+def test_ssl_meets_supervised_and_both_meet_the_untrained(pretrained: tuple[Cell, Cell]) -> None:
+    first, second = pretrained
+
+    def playing(cell: Cell, name: str, objective: str, **changes: object) -> Cell:
+        identity = {**cell.identity, "backbone": name, **changes}
+        return replace(cell, identity=identity, provenance={**cell.provenance, "objective": objective})
+
+    cells = [
+        playing(first, "simclr", "simclr"),
+        playing(second, "dino", "dino"),
+        playing(second, "supervised", "supervised"),
+        playing(first, "control", "untrained"),
+        playing(first, "mystery", "unknown"),
+        playing(second, "other seed", "supervised", seed=1),
+        playing(second, "other protocol", "supervised", protocol="linear"),
+        playing(second, "other domain", "supervised", domain="photo-patches"),
+    ]
+    pairs = {(difference.first, difference.second) for difference in compare_all(cells)}
+    assert pairs == {
+        ("simclr", "supervised"),
+        ("dino", "supervised"),
+        ("simclr", "control"),
+        ("dino", "control"),
+        ("supervised", "control"),
+    }
+
+
+def test_comparing_stored_cells_needs_no_torch() -> None:
+    code = "import sys, hf_sslgen.study.pairs, hf_sslgen.reporting.tables; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
