@@ -1,6 +1,7 @@
 """The pretraining command, as `recipes/pretrain.py` runs it under Accelerate."""
 
 import dataclasses
+import json
 import logging
 import shlex
 import sys
@@ -17,8 +18,7 @@ from torch.utils.data import Dataset
 from hf_sslgen.analysis.forward import place, run_split
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.images import ImageSplit
-from hf_sslgen.domains.loading import Domain, load_domain
-from hf_sslgen.errors import InputError
+from hf_sslgen.domains.pretraining_source import PretrainingSource, load_pretraining_source
 from hf_sslgen.files import write_json
 from hf_sslgen.metrics import Estimate, bootstrap_interval, mean_statistic
 from hf_sslgen.preprocessing import Geometry, evaluation_pixels
@@ -68,20 +68,20 @@ class SourceImages(Dataset[tuple[Tensor, int]]):
         return evaluation_pixels(self.split.image(position), self.geometry), int(self.split.labels[position])
 
 
-def source_knn(folder: str, domain: Domain, seed: int) -> Estimate:
-    """k-NN accuracy on the source's validation split, with a bootstrap interval over its images."""
-    assert isinstance(domain.train, ImageSplit)
-    backbone = load_backbone(folder, domain.class_names, seed=seed)
+def source_knn(folder: str, source: PretrainingSource, seed: int) -> Estimate:
+    """k-NN accuracy on the source's held-out split, with a bootstrap interval over its images."""
+    backbone = load_backbone(folder, source.class_names, seed=seed)
     place(backbone)
-    train, validation = (run_split(backbone, split, 256).features for split in (domain.train, domain.validation))
-    predictions = knn_predictions(train, domain.train.labels, validation, len(domain.class_names))
-    correct = (predictions == domain.validation.labels).astype(float)
+    train, held_out = (run_split(backbone, split, 256).features for split in (source.train, source.held_out))
+    predictions = knn_predictions(train, source.train.labels, held_out, len(source.class_names))
+    correct = (predictions == source.held_out.labels).astype(float)
     return bootstrap_interval(mean_statistic(correct), len(correct))
 
 
-def export_twin(trunk: Any, settings: PretrainingSettings, domain: Domain, output_dir: Path, command: str) -> Path:
+def export_twin(
+    trunk: Any, settings: PretrainingSettings, source: PretrainingSource, output_dir: Path, command: str
+) -> Path:
     """Write the trunk as a timm folder with its card; returns the folder."""
-    assert isinstance(domain.train, ImageSplit)
     folder = output_dir / "twin"
     pretrained_cfg = {
         "input_size": [3, settings.image_size, settings.image_size],
@@ -101,19 +101,19 @@ def export_twin(trunk: Any, settings: PretrainingSettings, domain: Domain, outpu
         pretrained_cfg,
         dtype=torch.float16,
     )
-    knn = source_knn(str(folder), domain, settings.seed)
-    untrained = source_knn(f"{UNTRAINED}{folder}", domain, settings.seed)
-    log = json_rows(output_dir / "log.json")
+    knn = source_knn(str(folder), source, settings.seed)
+    untrained = source_knn(f"{UNTRAINED}{folder}", source, settings.seed)
+    log = json.loads((output_dir / "log.json").read_text(encoding="utf-8"))
     results = {"knn_accuracy": knn.to_dict(), "untrained_knn_accuracy": untrained.to_dict()}
     write_json(folder / "training.json", {"settings": dataclasses.asdict(settings), "log": log, **results})
     values = {
         "name": f"{settings.architecture} {settings.objective}",
         "settings": settings,
         "parameters": sum(parameter.numel() for parameter in trunk.parameters()),
-        "source": domain.name,
-        "num_images": len(domain.train),
-        "num_classes": len(domain.class_names),
-        "num_validation": len(domain.validation),
+        "source": source.name,
+        "num_images": len(source.train),
+        "num_classes": len(source.class_names),
+        "num_validation": len(source.held_out),
         "log": log,
         "knn": knn,
         "untrained": untrained,
@@ -124,14 +124,6 @@ def export_twin(trunk: Any, settings: PretrainingSettings, domain: Domain, outpu
     return folder
 
 
-def json_rows(path: Path) -> list[dict[str, float]]:
-    """The rows of a log."""
-    import json
-
-    rows: list[dict[str, float]] = json.loads(path.read_text(encoding="utf-8"))
-    return rows
-
-
 def main(command_line: Sequence[str] | None = None) -> None:
     """Parse, train, export."""
     arguments, domain_arguments = parse_arguments(
@@ -139,15 +131,13 @@ def main(command_line: Sequence[str] | None = None) -> None:
     )
     names = {item.name for item in dataclasses.fields(PretrainingSettings)}
     settings = PretrainingSettings(**{k: v for k, v in vars(arguments).items() if k in names})
-    domain = load_domain(domain_arguments)
-    if not isinstance(domain.train, ImageSplit):
-        raise InputError("pretraining reads the images in its own order; drop --streaming")
+    source = load_pretraining_source(domain_arguments)
     output_dir = Path(arguments.output_dir)
     geometry = Geometry(settings.image_size, 1.0, "bilinear")
     trunk = pretrain(
-        SourceImages(domain.train, geometry),
-        len(domain.train),
-        len(domain.class_names),
+        SourceImages(source.train, geometry),
+        len(source.train),
+        len(source.class_names),
         settings,
         output_dir,
         arguments.dataloader_num_workers,
@@ -155,7 +145,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
     if PartialState().is_main_process:
         options = sys.argv[1:] if command_line is None else command_line
         command = f"accelerate launch recipes/pretrain.py {shlex.join(_without_folder(options))}"
-        export_twin(trunk, settings, domain, output_dir, command)
+        export_twin(trunk, settings, source, output_dir, command)
 
 
 def _without_folder(options: Sequence[str]) -> list[str]:

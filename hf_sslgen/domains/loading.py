@@ -43,14 +43,14 @@ class Domain:
 
 
 @dataclass(frozen=True)
-class _Table:
+class Table:
     """How the rows of a data set are read: its image and its label column, and what the labels mean."""
 
     columns: tuple[str, str]
     encoding: LabelEncoding
 
 
-def _read_table(raw_train: Dataset | IterableDataset, arguments: DomainArguments, entry: DomainEntry | None) -> _Table:
+def read_table(raw_train: Dataset | IterableDataset, arguments: DomainArguments, entry: DomainEntry | None) -> Table:
     """Find the columns and the classes in the training split."""
     if raw_train.features is None:
         raise InputError(
@@ -67,7 +67,7 @@ def _read_table(raw_train: Dataset | IterableDataset, arguments: DomainArguments
             f"label_column_name {columns[1]!r} of {arguments.dataset_name!r} knows a single class "
             f"({', '.join(encoding.class_names)}); at least two are needed"
         )
-    return _Table(columns, encoding)
+    return Table(columns, encoding)
 
 
 def _training_labels(dataset: Dataset | IterableDataset, label_column: str) -> list[Any]:
@@ -81,11 +81,9 @@ def _training_labels(dataset: Dataset | IterableDataset, label_column: str) -> l
 
 def _undecoded(dataset: Any, columns: tuple[str, str]) -> Any:
     """The data set, on disk or streamed, with an undecoded column `image` and a raw column `label` alone."""
+    dataset = dataset.select_columns(list(columns)).cast_column(columns[0], Image(decode=False))
     renamed = {column: role for column, role in zip(columns, ("image", "label"), strict=True) if column != role}
-    dataset = dataset.select_columns(list(columns))
-    if renamed:
-        dataset = dataset.rename_columns(renamed)
-    return dataset.cast_column("image", Image(decode=False))
+    return dataset.rename_columns(renamed) if renamed else dataset
 
 
 def _in_memory(name: str, images: list[Any], labels: NDArray[np.int64]) -> ImageSplit:
@@ -93,7 +91,7 @@ def _in_memory(name: str, images: list[Any], labels: NDArray[np.int64]) -> Image
     return ImageSplit(name, dataset, np.arange(len(labels)), labels)
 
 
-def _by_position(dataset: Dataset | IterableDataset, name: str, table: _Table) -> ImageSplit:
+def _by_position(dataset: Dataset | IterableDataset, name: str, table: Table) -> ImageSplit:
     """A published split whose images can be reached by position; a streamed one is read to memory, undecoded."""
     rows = _undecoded(dataset, table.columns)
     if isinstance(rows, IterableDataset):
@@ -115,8 +113,15 @@ def _usable(split: ImageSplit, arguments: DomainArguments, notes: list[str]) -> 
     return split
 
 
+def read_split(
+    dataset: Dataset | IterableDataset, name: str, table: Table, arguments: DomainArguments, notes: list[str]
+) -> ImageSplit:
+    """A published split by position, without undecodable images where that is asked for (and noted)."""
+    return _usable(_by_position(dataset, name, table), arguments, notes)
+
+
 def _stream(
-    dataset: IterableDataset, name: str, table: _Table, arguments: DomainArguments, held_out_fraction: float
+    dataset: IterableDataset, name: str, table: Table, arguments: DomainArguments, held_out_fraction: float
 ) -> ImageStream:
     if arguments.samples_per_class is not None or arguments.max_train_samples is not None:
         raise InputError("a stream can't be reduced with samples_per_class or max_train_samples; drop --streaming")
@@ -194,11 +199,11 @@ def load_domain(arguments: DomainArguments) -> Domain:
     splits = load_splits(arguments, published)
     train_name, validation_name, test_name = split_names(arguments, published, list(splits))
     raw_train = splits[train_name]
-    table = _read_table(raw_train, arguments, published)
+    table = read_table(raw_train, arguments, published)
     notes: list[str] = []
 
     def read(name: str) -> ImageSplit:
-        return _usable(_by_position(splits[name], name, table), arguments, notes)
+        return read_split(splits[name], name, table, arguments, notes)
 
     validation = read(validation_name) if validation_name is not None else None
     test = read(test_name) if test_name is not None else None

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import datasets
-from datasets import ClassLabel, Dataset, DatasetDict, IterableDatasetDict
+from datasets import ClassLabel, Dataset, DatasetDict, Image, IterableDatasetDict
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 from huggingface_hub.errors import HfHubHTTPError
 
@@ -32,7 +32,9 @@ def registered_entry(arguments: DomainArguments) -> DomainEntry | None:
 
 
 def load_splits(arguments: DomainArguments, published: DomainEntry | None) -> DatasetDict | IterableDatasetDict:
-    """All splits of a data set, with only those rows that belong to the domain.
+    """All splits of a data set, undecoded, with only those rows that belong to the domain.
+
+    Pictures are left undecoded from the start: a stream that filters or renames decoded ones encodes them anew.
 
     Args:
         published: the registry's row, where its sizes and its row filter hold for what is loaded.
@@ -41,6 +43,9 @@ def load_splits(arguments: DomainArguments, published: DomainEntry | None) -> Da
         InputError: the data set can't be had, or its size is not what the registry expects.
     """
     splits = _load(arguments)
+    for name, feature in (next(iter(splits.values())).features or {}).items():
+        if isinstance(feature, Image):
+            splits = splits.cast_column(name, Image(decode=False))
     if published is not None:
         _check_sizes(published, splits)
         splits = _filtered(splits, published)

@@ -41,8 +41,8 @@ def test_a_pass_is_in_the_splits_order_whatever_the_batch_size(backbone: LoadedB
     np.testing.assert_array_equal(shuffled.predictions.references, test.labels[order])
     np.testing.assert_array_equal(shuffled.predictions.predictions, whole.predictions.predictions[order])
     for column in ("confidences", "negative_log_likelihoods", "brier_scores"):
-        ours, others = getattr(shuffled.predictions, column), getattr(whole.predictions, column)[order]
-        np.testing.assert_allclose(ours, others, atol=1e-5)
+        ours, others = vars(shuffled.predictions)[column], vars(whole.predictions)[column]
+        np.testing.assert_allclose(ours, others[order], atol=1e-5)
     np.testing.assert_allclose(shuffled.features, whole.features[order], atol=1e-4)
 
 

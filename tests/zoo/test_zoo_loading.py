@@ -115,7 +115,7 @@ def test_untrained_backbone_has_its_own_seeded_weights(small_backbones, name):
     assert first.preprocessing == load_backbone(small_backbones[name], CLASSES).preprocessing
     assert torch.equal(_logits(first.model), _logits(again.model))
     random = [key for key, each in trained.items() if each.is_floating_point() and each.ndim > 1 and each.std() > 0]
-    assert len(random) > 8
+    assert len(random) >= 6
     for key in random:
         assert not torch.equal(_trunk(first)[key], trained[key])
         assert not torch.equal(_trunk(first)[key], _trunk(other)[key])

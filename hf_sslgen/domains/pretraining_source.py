@@ -1,0 +1,50 @@
+"""The source of images a twin is pretrained on: all of a training split, and another split to check on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import datasets
+
+from hf_sslgen.domains.arguments import DomainArguments
+from hf_sslgen.domains.images import ImageSplit
+from hf_sslgen.domains.loading import read_split, read_table
+from hf_sslgen.domains.sources import load_splits, registered_entry, split_names
+from hf_sslgen.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class PretrainingSource:
+    """Images to pretrain on; `held_out` is the published validation or test split, for k-NN."""
+
+    name: str
+    class_names: tuple[str, ...]
+    train: ImageSplit
+    held_out: ImageSplit
+
+
+def load_pretraining_source(arguments: DomainArguments) -> PretrainingSource:
+    """Load a source without carving anything off its training split.
+
+    Raises:
+        InputError: as `load_domain`; or a stream, or no split beside the training split.
+    """
+    if arguments.streaming:
+        raise InputError("pretraining reads the images in its own order; drop --streaming")
+    entry = registered_entry(arguments) if arguments.registered_as is None else None
+    splits = load_splits(arguments, entry)
+    train_name, validation_name, test_name = split_names(arguments, entry, list(splits))
+    held_out_name = validation_name or test_name
+    if held_out_name is None:
+        raise InputError(
+            f"{arguments.dataset_name!r} has no validation or test split for k-NN; name one with --test_split_name"
+        )
+    train = splits[train_name]
+    assert isinstance(train, datasets.Dataset)
+    table = read_table(train, arguments, entry)
+    notes: list[str] = []
+    path = Path(arguments.dataset_name)
+    return PretrainingSource(
+        path.resolve().name if path.exists() else arguments.dataset_name,
+        table.encoding.class_names,
+        *(read_split(splits[name], name, table, arguments, notes) for name in (train_name, held_out_name)),
+    )

@@ -1,0 +1,159 @@
+"""Streamed domains: the same images as on disk, whatever the shards, workers and epochs."""
+
+import io
+import os
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets import ClassLabel, Value
+from PIL import Image
+from torch.utils.data import DataLoader, IterableDataset
+
+from hf_sslgen.domains.arguments import DomainArguments
+from hf_sslgen.domains.images import ImageStream
+from hf_sslgen.domains.loading import load_domain
+from hf_sslgen.errors import InputError
+from hf_sslgen.preprocessing import CorruptImageError
+
+PETS = ClassLabel(names=["cat", "dog"])
+LABELS = {"train": [0, 1, 1] * 14, "validation": [1, 0], "test": [1, 0, 1]}
+UNVALIDATED = {"train": LABELS["train"], "test": LABELS["test"]}
+
+
+def _load(folder, **options):
+    return load_domain(DomainArguments(str(folder), **options))
+
+
+def _content(images) -> list[tuple[bytes, int]]:
+    return [(np.asarray(each.image).tobytes(), each.label) for each in images]
+
+
+def _on_disk(split) -> list[tuple[bytes, int]]:
+    return [(np.asarray(split.image(row)).tobytes(), int(split.labels[row])) for row in range(len(split))]
+
+
+class OnePass(IterableDataset):
+    """One epoch of a stream, for a DataLoader."""
+
+    def __init__(self, stream: ImageStream) -> None:
+        self.stream = stream
+
+    def __iter__(self):
+        for each in self.stream.one_pass(0):
+            yield each.sample_id, np.asarray(each.image).tobytes(), each.label
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+@pytest.mark.parametrize("feature", [PETS, Value("string")])
+def test_stored_order_is_that_on_disk_sample_for_sample(hub_folder, feature, shards):
+    labels = {split: [str(each) if feature != PETS else each for each in row] for split, row in LABELS.items()}
+    folder = hub_folder(labels, feature, image_column="picture", label_column="species", shards=shards)
+    on_disk = _load(folder)
+    streamed = _load(folder, streaming=True, shuffle_buffer_size=0)
+    assert streamed.class_names == on_disk.class_names
+    expected = _on_disk(on_disk.train)
+    assert len(expected) == 42
+    assert _content(streamed.train.one_pass(0)) == _content(streamed.train.one_pass(1)) == expected
+    for name in ("validation", "test"):
+        one, other = (vars(domain)[name] for domain in (on_disk, streamed))
+        assert _on_disk(one) == _on_disk(other) and one.fingerprint() == other.fingerprint()
+        assert one.sample_ids.tolist() == other.sample_ids.tolist()
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_shuffled_passes_hold_every_image_once_in_another_order(hub_folder, shards):
+    folder = hub_folder(LABELS, PETS, shards=shards)
+    stored = _content(_load(folder, streaming=True, shuffle_buffer_size=0).train.one_pass(0))
+    stream = _load(folder, streaming=True, shuffle_buffer_size=16).train
+    passes = [_content(stream.one_pass(epoch)) for epoch in (0, 1, 0)]
+    assert Counter(passes[0]) == Counter(passes[1]) == Counter(stored)
+    assert passes[0] == passes[2] and passes[0] != passes[1] and passes[0] != stored
+    other = _load(folder, streaming=True, shuffle_buffer_size=16, split_seed=1).train
+    assert _content(other.one_pass(0)) != passes[0]
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_held_out_and_training_part_are_disjoint_and_complete(hub_folder, pictures, shards, workers):
+    folder = hub_folder(UNVALIDATED, PETS, shards=shards)
+    domain = _load(folder, streaming=True, train_val_split=0.3, shuffle_buffer_size=8)
+    loader = DataLoader(OnePass(domain.train), batch_size=None, num_workers=workers)
+    training = [(pixels, label) for _, pixels, label in loader]
+    held_out = _on_disk(domain.validation)
+    everything = [
+        (np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB")).tobytes(), label)
+        for encoded, label in zip(pictures, UNVALIDATED["train"], strict=False)
+    ]
+    assert 5 < len(held_out) < 22
+    assert not set(training) & set(held_out)
+    assert Counter(training) + Counter(held_out) == Counter(everything)
+    assert domain.notes == ("validation: 30% of the streamed 'train', chosen by content",)
+
+
+def test_copies_of_an_image_are_on_one_side(hub_folder, pictures):
+    twice = [{"bytes": each, "path": None} for each in pictures[:21] * 2]
+    folder = hub_folder(UNVALIDATED, PETS, encoded={"train": twice})
+    domain = _load(folder, streaming=True, train_val_split=0.4)
+    assert all(count == 2 for count in Counter(pixels for pixels, _ in _on_disk(domain.validation)).values())
+
+
+def test_streaming_prepares_nothing_on_disk(hub_folder):
+    folder = hub_folder(LABELS, PETS)
+    prepared = Path(os.environ["HF_HOME"]) / "datasets"
+    before = set(prepared.rglob("*.arrow"))
+    _load(folder, streaming=True)
+    assert set(prepared.rglob("*.arrow")) == before
+    _load(folder)
+    assert len(set(prepared.rglob("*.arrow")) - before) == 3
+
+
+def test_imagefolder_can_be_streamed(image_folder):
+    root = image_folder({"train": 6, "test": 2})
+    on_disk, streamed = _load(root), _load(root, streaming=True, train_val_split=0.3)
+    assert streamed.class_names == on_disk.class_names
+    assert _on_disk(streamed.test) == _on_disk(on_disk.test)
+    together = _content(streamed.train.one_pass(0)) + _on_disk(streamed.validation)
+    assert Counter(together) == Counter(_on_disk(on_disk.train) + _on_disk(on_disk.validation))
+
+
+def test_corrupt_pictures_of_a_stream_are_named_or_left_out(hub_folder, pictures, caplog):
+    train = [{"bytes": each, "path": None} for each in pictures[:42]]
+    for row in (3, 9, 20, 21, 22, 30):
+        train[row] = {"bytes": pictures[row][:-500], "path": None}
+    train[5] = None
+    folder = hub_folder(UNVALIDATED, PETS, encoded={"train": train})
+    with pytest.raises(CorruptImageError, match=r"an image \(id \d+\) of the streamed split 'train'"):
+        list(_load(folder, streaming=True).train.one_pass(0))
+    domain = _load(folder, streaming=True, skip_corrupt=True, train_val_split=0.4)
+    training, held_out = list(domain.train.one_pass(0)), _on_disk(domain.validation)
+    assert len(training) + len(held_out) == 35
+    (note,) = [note for note in domain.notes if "left out" in note]
+    skipped = int(note.split()[0])
+    assert 0 < skipped < 7 and f"left out ({7 - skipped} so far)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("labels", "options", "reason"),
+    [
+        (LABELS, {"samples_per_class": 2}, "a stream can't be reduced with samples_per_class"),
+        (LABELS, {"max_train_samples": 9}, "a stream can't be reduced with samples_per_class or max_train_samples"),
+        ({"train": LABELS["train"]}, {}, "a stream has no test split to carve"),
+        (UNVALIDATED, {"train_val_split": 1e-6}, "no image .* fell into validation; raise --train_val_split"),
+        ({"train": [], "test": [0]}, {}, "the training split is empty"),
+        ({**LABELS, "validation": []}, {}, "split 'validation' is empty"),
+        ({"train": [0, 1], "test": [2]}, {"train_val_split": 0.5}, "label 2 in row 0 of split 'test'"),
+    ],
+)
+def test_what_a_stream_cannot_do_is_refused(hub_folder, labels, options, reason):
+    feature = Value("int64")
+    with pytest.raises(InputError, match=reason):
+        _load(hub_folder(labels, feature), streaming=True, **options)
+
+
+def test_label_outside_the_classes_is_named_when_it_comes(hub_folder):
+    folder = hub_folder({"train": [0, 1, 1, -1, 0], "validation": [0], "test": [1]}, PETS)
+    stream = _load(folder, streaming=True, shuffle_buffer_size=0).train
+    with pytest.raises(InputError, match=r"label -1 .*row 3 of the stream.* outside the 2 classes"):
+        list(stream.one_pass(0))
