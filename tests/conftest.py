@@ -1,7 +1,7 @@
 """Pieces that tests share: small real networks, folders of real pictures, a small domain.
 
-Nothing here reaches the network: the Hub is off, and whatever Hugging Face's libraries cache goes to a temporary folder
-of the session. Both must be said before any of those libraries is imported.
+Nothing here reaches the network: the Hub is off, and whatever Hugging Face's libraries cache goes to a temporary
+folder of the session. Both must be said before any of those libraries is imported.
 """
 
 import os

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from hf_sslgen.analysis.analyze import AnalysisSettings
+from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.loading import Domain, load_domain
 from hf_sslgen.errors import InputError

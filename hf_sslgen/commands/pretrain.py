@@ -119,7 +119,7 @@ def export_twin(
         "untrained": untrained,
         "command": command,
     }
-    write_card(Path(__file__).parents[2] / "model_cards" / "twin.md", values, folder / "README.md")
+    write_card("twin.md", values, folder / "README.md")
     print(f"source k-NN accuracy: {knn.value:.3f} [{knn.low:.3f}, {knn.high:.3f}], untrained {untrained.value:.3f}")
     return folder
 

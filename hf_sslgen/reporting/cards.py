@@ -16,10 +16,15 @@ def escape_markdown(value: object) -> str:
     return MARKDOWN_CHARACTERS.sub(r"\\\1", " ".join(str(value).split()))
 
 
-def write_card(template: Path, values: dict[str, Any], path: Path) -> None:
-    """Fill a template; a value it asks for and does not get is an error, not an empty place."""
+PACKAGE = Path(__file__).parents[1]
+TEMPLATE_FOLDERS = (PACKAGE / "model_cards", PACKAGE.parent / "model_cards")
+"""Where the templates are: inside an installed package, or beside the package in a checkout."""
+
+
+def write_card(template: str, values: dict[str, Any], path: Path) -> None:
+    """Fill the template of that name; a value it asks for and does not get is an error, not an empty place."""
     environment = Environment(
-        loader=FileSystemLoader(template.parent),
+        loader=FileSystemLoader(TEMPLATE_FOLDERS),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -27,6 +32,6 @@ def write_card(template: Path, values: dict[str, Any], path: Path) -> None:
         autoescape=False,  # Markdown has its own filter below
     )
     environment.filters["markdown"] = escape_markdown
-    text = environment.get_template(template.name).render(values)
+    text = environment.get_template(template).render(values)
     with replace_file(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")

@@ -1,6 +1,7 @@
 """How a backbone meets a domain before it is measured: as it is, under a linear probe, or fine-tuned."""
 
 import dataclasses
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,10 @@ from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.finetuning import finetune
 from hf_sslgen.training.probes import INVERSE_REGULARISATION_GRID, TOLERANCE, fit_linear_probe
+from hf_sslgen.training.trainer import DivergedError
 from hf_sslgen.zoo.loading import LoadedBackbone, load_backbone, set_linear_classifier
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -101,10 +105,16 @@ def measure_linear(job: Job) -> Measured:
 
 
 def measure_finetuned(job: Job) -> Measured:
-    """Fine-tune once per learning rate and measure the run with the best validation likelihood."""
+    """Fine-tune once per learning rate and measure the run with the best validation likelihood.
+
+    A learning rate at which training diverges is not selected; its score is stored as missing.
+
+    Raises:
+        DivergedError: training diverged at every learning rate.
+    """
     protocol, settings = job.settings.finetuning, job.settings
     folders = {rate: job.scratch / f"learning_rate_{rate:g}" for rate in protocol.learning_rates}
-    validation: dict[float, float] = {}
+    validation: dict[float, float | None] = {}
     for rate, folder in folders.items():
         arguments = FineTuningArguments(
             output_dir=str(folder),
@@ -120,10 +130,20 @@ def measure_finetuned(job: Job) -> Measured:
             load_best_model_at_end=False,
         )
         model_arguments = ModelArguments(job.name, minimum_crop_area=protocol.minimum_crop_area)
-        validation[rate] = finetune(job.load(), job.domain, model_arguments, arguments).validation[
-            "negative_log_likelihood"
-        ]
-    best = min(validation, key=lambda rate: validation[rate])
+        try:
+            result = finetune(job.load(), job.domain, model_arguments, arguments)
+        except DivergedError as error:
+            logger.warning("%s on %s: %s", job.name, job.domain.name, error)
+            validation[rate] = None
+        else:
+            validation[rate] = result.validation["negative_log_likelihood"]
+    scores = {rate: score for rate, score in validation.items() if score is not None}
+    if not scores:
+        raise DivergedError(
+            f"{job.name} diverged on {job.domain.name} at every one of the learning_rates "
+            f"{', '.join(f'{rate:g}' for rate in validation)}; add lower ones"
+        )
+    best = min(scores, key=lambda rate: scores[rate])
     tuned = job.load(str(folders[best]))
     test = run_split(tuned, job.domain.test, settings.analysis.batch_size)
     selection = {

@@ -11,6 +11,10 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.training.samples import EpochOrder
 
 
+class DivergedError(InputError):
+    """Training whose loss is no longer finite."""
+
+
 class FollowEpoch(TrainerCallback):
     """Tells the order which epoch begins.
 
@@ -50,6 +54,8 @@ class FineTuningTrainer(Trainer):
         self, *args: Any, class_weights: Tensor | None = None, frozen_modules: list[nn.Module], **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
+        assert isinstance(self.model, PreTrainedModel)
+        self.pretrained_model = self.model
         self.class_weights = class_weights
         self.frozen_modules = frozen_modules
         # The loss below is a mean over the micro-batch, which the Trainer then divides by the accumulation steps.
@@ -67,13 +73,13 @@ class FineTuningTrainer(Trainer):
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             super()._load_from_checkpoint(resume_from_checkpoint, model)
         else:
-            load_checkpoint_weights(self.model, resume_from_checkpoint)
+            load_checkpoint_weights(self.pretrained_model, resume_from_checkpoint)
 
     def _load_best_model(self) -> None:
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             super()._load_best_model()
-        else:
-            load_checkpoint_weights(self.model, self.state.best_model_checkpoint)
+        elif self.state.best_model_checkpoint is not None:
+            load_checkpoint_weights(self.pretrained_model, self.state.best_model_checkpoint)
 
     def compute_loss(
         self,
@@ -91,7 +97,7 @@ class FineTuningTrainer(Trainer):
         smoothing = self.args.label_smoothing_factor if model.training else 0.0
         loss = F.cross_entropy(logits, inputs["labels"], weight=weights, label_smoothing=smoothing)
         if model.training and not torch.isfinite(loss):
-            raise InputError(
+            raise DivergedError(
                 f"the loss became {loss.item()} at step {self.state.global_step + 1} "
                 f"(learning_rate {self.args.learning_rate:g}); a lower learning_rate, warmup_steps or max_grad_norm "
                 "would help"

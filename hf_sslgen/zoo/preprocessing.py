@@ -64,7 +64,8 @@ def timm_pretrained_cfg(pretrained_cfg: dict[str, Any], geometry: Geometry) -> d
 
 def _processor_geometry(location: str, processor: dict[str, Any]) -> Geometry:
     """Geometry of a transformers image processor: a squared resize, or a shorter side and a centre crop."""
-    size, crop_size, crop_pct = (processor.get(key) or {} for key in ("size", "crop_size", "crop_pct"))
+    size, crop_size = (processor.get(key) or {} for key in ("size", "crop_size"))
+    crop_pct: float | None = processor.get("crop_pct")
     resample = processor.get("resample")
     interpolation = PIL_INTERPOLATION_NAMES.get(2 if resample is None else int(resample))
     resized = size.get("shortest_edge") or size.get("height")

@@ -13,7 +13,7 @@ EMBEDDED = Path(__file__).parents[2] / "hf_sslgen" / "domains" / "embedded"
 
 @pytest.fixture(autouse=True)
 def no_pause_after_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After each shuffled pass `datasets` sleeps 5 s so that threads reading remote files can end; here all is local."""
+    """After each shuffled pass `datasets` sleeps 5 s so that threads reading remote files end; here all is local."""
     monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)
 
 

@@ -87,7 +87,7 @@ def test_columns_are_found_or_listed(hub_folder):
     domain = _load(folder, label_column_name="species")
     assert domain.class_names == ("cat", "dog") and domain.test.image(0).size == (48, 48)
     assert _load(folder, label_column_name="centre").class_names == ("x", "y")
-    with pytest.raises(InputError, match="label_column_name 'specie' .* did you mean 'species'"):
+    with pytest.raises(InputError, match=r"label_column_name 'specie' .* did you mean 'species'"):
         _load(folder, label_column_name="specie")
     with pytest.raises(InputError, match="image_column_name 'age' holds no pictures"):
         _load(folder, label_column_name="species", image_column_name="age")
@@ -95,7 +95,7 @@ def test_columns_are_found_or_listed(hub_folder):
 
 def test_several_labels_to_a_picture_are_refused(hub_folder):
     folder = hub_folder({"train": [[0], [0, 1]], "test": [[1]]}, List(Value("int64")))
-    with pytest.raises(InputError, match="label_column_name 'label' holds list; labels must be a ClassLabel"):
+    with pytest.raises(InputError, match=r"label_column_name 'label' holds list; labels must be a ClassLabel"):
         _load(folder)
 
 

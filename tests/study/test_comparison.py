@@ -11,9 +11,12 @@ import pytest
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.loading import load_domain
 from hf_sslgen.errors import InputError
+from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.study.cells import Cell, read_cells
 from hf_sslgen.study.comparison import compute_cells
+from hf_sslgen.study.protocols import ComparisonSettings, FineTuningProtocol
 from hf_sslgen.training.probes import INVERSE_REGULARISATION_GRID
+from hf_sslgen.training.trainer import DivergedError
 
 NAMES = ("twin-resnet18-supervised", "timm_resnet", "timm_vit", "transformers_resnet", "transformers_vit")
 PREDICTION = {
@@ -137,3 +140,18 @@ def test_a_protocol_that_can_not_run_leaves_the_others(computation: Any, tmp_pat
     with pytest.raises(InputError, match="--streaming"):
         compute_cells(job.name, streamed, ("linear",), job.settings, tmp_path)
     assert [cell.protocol for cell in read_cells(tmp_path / "cells")] == ["pretrained"]
+
+
+def test_a_learning_rate_that_diverges_is_not_selected(small_backbones, digits_domain, tmp_path):
+    location = small_backbones["timm_vit"]
+    settings = ComparisonSettings(
+        finetuning=FineTuningProtocol(learning_rates=(1e-3, 1e30), max_steps=4, batch_size=10),
+        geometry=Geometry(32, 1.0, "bilinear"),
+    )
+    cells = compute_cells(location, digits_domain, ["finetune"], settings, tmp_path)
+    selection = cells[-1].provenance["selection"]
+    assert selection["learning_rate"] == 1e-3
+    assert selection["validation_negative_log_likelihood"]["1e+30"] is None
+    hopeless = replace(settings, finetuning=FineTuningProtocol(learning_rates=(1e30,), max_steps=4))
+    with pytest.raises(DivergedError, match="at every one of the learning_rates"):
+        compute_cells(location, digits_domain, ["finetune"], hopeless, tmp_path)

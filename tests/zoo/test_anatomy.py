@@ -149,7 +149,11 @@ def test_network_without_one_linear_classifier_is_refused(load_model):
 @pytest.mark.parametrize("name", LAST_STAGE)
 def test_exactly_what_is_asked_for_is_trained(load_model, name):
     model = load_model(name)
-    for trainable, prefixes in (("head", (f"{CLASSIFIERS[name]}.",)), ("last_stage", LAST_STAGE[name]), ("all", ("",))):
+    for trainable, prefixes in (
+        ("head", (f"{CLASSIFIERS[name]}.",)),
+        ("last_stage", LAST_STAGE[name]),
+        ("all", ("",)),
+    ):
         model.requires_grad_(True)
         frozen = set(freeze_all_but(model, trainable))
         names = [each for each, _ in model.named_parameters()]

@@ -68,7 +68,7 @@ def test_pixels_are_the_processors_own(kind, tmp_path):
 
 def test_processor_that_cannot_be_followed_is_refused(tmp_path):
     ViTImageProcessor(size={"max_height": 80, "max_width": 80}).save_pretrained(tmp_path)
-    with pytest.raises(InputError, match="image processor of .* can't be followed"):
+    with pytest.raises(InputError, match=r"image processor of .* can't be followed"):
         read_preprocessing(str(tmp_path), ViTConfig())
 
 
