@@ -30,6 +30,7 @@ def main() -> None:
     elif command == "--version":
         print(__version__)
     elif command in COMMANDS:
+        sys.argv = [f"hf-sslgen {command}", *options]  # what help and provenance show
         run_command(f"hf_sslgen.commands.{command}", options)
     else:
         print(f"error: unknown command {command!r}. {nearest_names(command, COMMANDS)}\n{usage()}", file=sys.stderr)

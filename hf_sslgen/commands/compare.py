@@ -53,6 +53,7 @@ class CompareArguments:
     label_column_name: str | None = field(default=None, metadata={"help": "Column of the labels, in all domains."})
     samples_per_class: int | None = field(default=None, metadata={"help": "Train on this many images a class."})
     max_train_samples: int | None = field(default=None, metadata={"help": "Train on at most this many images."})
+    max_eval_samples: int | None = field(default=None, metadata={"help": "Select on at most this many images."})
     max_test_samples: int | None = field(default=None, metadata={"help": "Measure on at most this many images."})
     skip_corrupt: bool = field(default=False, metadata={"help": "Leave images out that can't be decoded."})
     transforms: Literal["quick", "standard", "full"] = field(
@@ -104,6 +105,7 @@ def load_domains(arguments: CompareArguments) -> list[Domain]:
                     label_column_name=arguments.label_column_name,
                     samples_per_class=arguments.samples_per_class,
                     max_train_samples=arguments.max_train_samples,
+                    max_eval_samples=arguments.max_eval_samples,
                     max_test_samples=arguments.max_test_samples,
                     skip_corrupt=arguments.skip_corrupt,
                     split_seed=arguments.seed,

@@ -32,9 +32,10 @@ def main(command_line: Sequence[str] | None = None) -> None:
             output_dir=arguments.output_dir,
             protocol=["linear", "finetune"],
             samples_per_class=8,
-            max_test_samples=200,
-            learning_rates=[3e-4, 3e-3],
-            max_steps=25,
+            max_eval_samples=100,
+            max_test_samples=150,
+            learning_rates=[1e-3, 3e-3],
+            max_steps=12,
             batch_size=32,
             seed=arguments.seed,
         )

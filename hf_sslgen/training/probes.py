@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.metrics import negative_log_likelihood
@@ -85,15 +86,16 @@ def fit_linear_probe(
     candidates: dict[float, float] = {}
     probes: dict[float, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
     model = LogisticRegression(max_iter=max_iterations, tol=TOLERANCE, warm_start=True)
-    for value in sorted(grid):  # from strong to weak regularisation, each fit starting from the last
-        model.set_params(C=value)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", ConvergenceWarning)
-            model.fit(standardised, labels)
-        not_converged += any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
-        weight, bias = probes[value] = _folded(model, mean, deviation, num_classes)
-        probabilities = softmax(validation_features.astype(np.float64) @ weight.T + bias, axis=1)
-        candidates[value] = negative_log_likelihood(probabilities, validation_labels).mean
+    with threadpool_limits(limits=1):  # the matrices are small: threads cost more than they bring, ten times at worst
+        for value in sorted(grid):  # from strong to weak regularisation, each fit starting from the last
+            model.set_params(C=value)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", ConvergenceWarning)
+                model.fit(standardised, labels)
+            not_converged += any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
+            weight, bias = probes[value] = _folded(model, mean, deviation, num_classes)
+            probabilities = softmax(validation_features.astype(np.float64) @ weight.T + bias, axis=1)
+            candidates[value] = negative_log_likelihood(probabilities, validation_labels).mean
     best = min(candidates, key=lambda value: candidates[value])
     if not_converged:
         logger.warning("%d of %d logistic regressions stopped at the iteration limit", not_converged, len(candidates))

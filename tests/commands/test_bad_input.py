@@ -1,4 +1,4 @@
-"""Input that can't be used: one message, exit code 2, nothing half-written."""
+"""What a command refuses: one message, exit code 2, nothing half-written; and what its help tells."""
 
 import shutil
 import subprocess
@@ -146,3 +146,11 @@ def test_a_full_disk_is_one_message(capsys, folder, small_backbones, tmp_path):
         assert list(disk.iterdir()) == []
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("command", ["compare", "analyze", "demo", "finetune", "pretrain", "zoo", "domains"])
+def test_help_tells_the_options(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run_command(f"hf_sslgen.commands.{command}", ["--help"])
+    assert stopped.value.code == 0
+    assert "usage:" in capsys.readouterr().out

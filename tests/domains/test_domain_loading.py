@@ -271,13 +271,14 @@ def test_sizes_the_registry_expects_are_asserted(hub_folder, registered):
 
 @pytest.mark.parametrize("streaming", [False, True])
 @pytest.mark.parametrize("feature", [Value("string"), ClassLabel(names=["photo", "sketch"])])
-def test_row_filter_keeps_the_domains_rows(hub_folder, registered, feature, streaming):
+def test_row_filter_keeps_the_domains_rows(hub_folder, pictures, registered, feature, streaming):
     kinds = [["photo", "sketch"][row % 3 == 0] for row in range(60)]
     values = kinds if isinstance(feature, Value) else [feature.str2int(kind) for kind in kinds]
     folder = hub_folder({"train": [0, 1] * 15, "test": [0, 1, 1, 0, 0, 1]}, PETS, extra={"style": (feature, values)})
     registered(ROW.format(folder=folder, rest="row_filter: {style: sketch}"))
     domain = _load("pets", streaming=streaming, train_val_split=0.3)
     assert domain.test.labels.tolist() == [0, 0]
+    assert [domain.test.encoded(position)["bytes"] for position in (0, 1)] == [pictures[30], pictures[33]]
     train = list(domain.train.one_pass(0)) if streaming else domain.train.sample_ids
     assert len(train) + len(domain.validation) == 10
 

@@ -14,7 +14,9 @@ from transformers.utils import logging as transformers_logging
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.zoo.anatomy import find_classifier
+from hf_sslgen.zoo.checkpoints import resolve_location
 from hf_sslgen.zoo.loading import load_backbone, registered, set_linear_classifier
+from hf_sslgen.zoo.registry import all_backbones
 from hf_sslgen.zoo.timm_folder import write_timm_folder
 
 NAMES = ("timm_resnet", "timm_vit", "transformers_resnet", "transformers_vit")
@@ -304,10 +306,10 @@ def test_unknown_name_is_refused_with_the_nearest_known(name, reason):
     assert str(raised.value).startswith("model_name_or_path ")
 
 
-def test_backbone_in_another_format_has_to_be_converted_unless_a_folder_has_its_name(small_backbones, tmp_path):
-    from hf_sslgen.zoo.checkpoints import resolve_location
-    from hf_sslgen.zoo.registry import all_backbones
-
+def test_backbone_in_another_format_has_to_be_converted_unless_a_folder_has_its_name(tmp_path, monkeypatch):
     name = next(each.id for each in all_backbones() if each.library == "conversion" and "/" not in each.id)
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="must be converted first"):
         resolve_location(name)
+    (tmp_path / name).mkdir()
+    assert resolve_location(name) == name
