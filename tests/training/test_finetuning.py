@@ -1,8 +1,11 @@
 """Fine-tuning with the real Trainer: learning, resuming, freezing, weighting, stopping."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pandas as pd
 import pytest
@@ -80,9 +83,23 @@ class InterruptAt(TrainerCallback):
             raise InterruptionError
 
 
+@contextmanager
+def interrupted_at(step: int) -> Iterator[None]:
+    """Inside the block every training raises after this step."""
+
+    def build_interrupted(*args, **kwargs):
+        trainer = build_trainer(*args, **kwargs)
+        trainer.add_callback(InterruptAt(step))
+        return trainer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finetuning, "build_trainer", build_interrupted)
+        yield
+
+
 @pytest.mark.parametrize(("name", "stop"), [("timm_resnet", 5), ("transformers_vit", 4)])
 def test_resumed_training_ends_with_the_weights_of_uninterrupted_training(
-    name, stop, small_backbones, digits_domain, tmp_path, monkeypatch
+    name, stop, small_backbones, digits_domain, tmp_path
 ):
     """Interrupted within an epoch (step 5) or at its end (step 3 of 3 an epoch, then one more)."""
     location = small_backbones[name]
@@ -100,15 +117,8 @@ def test_resumed_training_ends_with_the_weights_of_uninterrupted_training(
 
     whole = run(tmp_path / "whole")
 
-    def build_interrupted(*args, **kwargs):
-        trainer = build_trainer(*args, **kwargs)
-        trainer.add_callback(InterruptAt(stop))
-        return trainer
-
-    monkeypatch.setattr(finetuning, "build_trainer", build_interrupted)
-    with pytest.raises(InterruptionError):
+    with interrupted_at(stop), pytest.raises(InterruptionError):
         run(tmp_path / "resumed")
-    monkeypatch.undo()
     assert not (tmp_path / "resumed" / "results.json").exists()
     assert last_complete_checkpoint(tmp_path / "resumed", remove_incomplete=False) is not None
     torch.manual_seed(12345)  # a new process has another random state
@@ -268,6 +278,7 @@ def test_evaluation_keeps_a_few_numbers_per_image_and_no_logits(small_backbones,
 
 
 def test_streamed_training_runs_to_its_steps_and_resumes_exactly(small_backbones, image_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)  # all shards are local here
     folder = image_folder({"train": 6, "test": 2})
     domain = load_domain(DomainArguments(str(folder), streaming=True, train_val_split=0.3, shuffle_buffer_size=8))
     assert isinstance(domain.train, ImageStream)
@@ -287,15 +298,8 @@ def test_streamed_training_runs_to_its_steps_and_resumes_exactly(small_backbones
 
     whole = run(tmp_path / "whole")
 
-    def build_interrupted(*args, **kwargs):
-        trainer = build_trainer(*args, **kwargs)
-        trainer.add_callback(InterruptAt(5))
-        return trainer
-
-    monkeypatch.setattr(finetuning, "build_trainer", build_interrupted)
-    with pytest.raises(InterruptionError):
+    with interrupted_at(5), pytest.raises(InterruptionError):
         run(tmp_path / "resumed")
-    monkeypatch.undo()
     assert run(tmp_path / "resumed").test == whole.test
     assert_same_weights(weights_of(tmp_path / "whole", domain), weights_of(tmp_path / "resumed", domain))
 
