@@ -117,7 +117,8 @@ def write_cell(folder: Path, identity: dict[str, Any], provenance: dict[str, Any
         write_json(unfinished / "results.json", {"numbers": [number.to_json() for number in analysis.numbers]})
         analysis.records.to_parquet(unfinished / "records.parquet", index=False)
         if analysis.examples is not None:
-            np.savez_compressed(unfinished / "examples.npz", allow_pickle=False, **analysis.examples)
+            arrays: dict[str, Any] = analysis.examples
+            np.savez_compressed(unfinished / "examples.npz", **arrays)
 
 
 def compute_once(
