@@ -12,60 +12,68 @@ from typing import Any, Literal
 
 import torch
 from accelerate import PartialState
-from torch import Tensor
-from torch.utils.data import Dataset
+from accelerate.utils import broadcast_object_list
 
 from hf_sslgen.analysis.forward import place, run_split
 from hf_sslgen.domains.arguments import DomainArguments
-from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.pretraining_source import PretrainingSource, load_pretraining_source
 from hf_sslgen.files import write_json
 from hf_sslgen.metrics import Estimate, bootstrap_interval, mean_statistic
-from hf_sslgen.preprocessing import Geometry, evaluation_pixels
+from hf_sslgen.preprocessing import Geometry, Preprocessing
 from hf_sslgen.reporting.cards import write_card
+from hf_sslgen.reporting.figure_style import figure_png
+from hf_sslgen.reporting.pretraining_curves import pretraining_curves
+from hf_sslgen.training.augmentation import IMAGENET_MEAN, IMAGENET_STD
 from hf_sslgen.training.configuration import parse_arguments
-from hf_sslgen.training.pretraining import IMAGENET_MEAN, IMAGENET_STD, PretrainingSettings, pretrain
+from hf_sslgen.training.pretraining import PretrainingSettings, epochs_for_budget, pretrain
 from hf_sslgen.training.probes import knn_predictions
+from hf_sslgen.training.samples import SourceImages
+from hf_sslgen.training.source_knn import knn_monitor
 from hf_sslgen.zoo.loading import UNTRAINED, load_backbone
 from hf_sslgen.zoo.timm_folder import write_timm_folder
 
 logger = logging.getLogger(__name__)
+
+CURVES_DPI = 110
 
 
 @dataclass(frozen=True)
 class PretrainArguments:
     """One twin; its siblings are trained with the same options but another objective."""
 
-    objective: Literal["supervised", "simclr"] = field(metadata={"help": "What the network is trained for."})
+    objective: Literal["supervised", "simclr", "barlow-twins", "byol"] = field(
+        metadata={"help": "What the network is trained for."}
+    )
     output_dir: str = field(metadata={"help": "Receives checkpoint.pt, log.json and the finished twin/ folder."})
     architecture: str = field(default="resnet18", metadata={"help": "A timm architecture."})
     architecture_arguments: dict[str, Any] | str = field(
         default_factory=dict, metadata={"help": "Keyword arguments of timm.create_model, as JSON."}
     )
     image_size: int = field(default=64, metadata={"help": "Side of the input in pixels."})
+    view_size: int | None = field(
+        default=None, metadata={"help": "Side of the random views it is trained on (default: image_size)."}
+    )
     num_train_epochs: int = field(default=10, metadata={"help": "Epochs."})
+    target_minutes: float | None = field(
+        default=None,
+        metadata={
+            "help": "Instead of num_train_epochs: time a few steps and train for as many epochs as fit. The number is "
+            "kept in plan.json; give it to the twins as num_train_epochs."
+        },
+    )
     per_device_train_batch_size: int = field(default=256, metadata={"help": "Images per process and step."})
     learning_rate: float = field(default=0.2, metadata={"help": "Largest learning rate of SGD."})
     weight_decay: float = field(default=5e-4, metadata={"help": "Weight decay."})
     warmup_epochs: float = field(default=1.0, metadata={"help": "Epochs of linear warm-up."})
     temperature: float = field(default=0.2, metadata={"help": "Temperature of SimCLR's loss."})
+    teacher_momentum: float = field(default=0.99, metadata={"help": "Momentum of BYOL's teacher at the beginning."})
     mixed_precision: Literal["no", "bf16", "fp16"] = field(default="no", metadata={"help": "Autocast precision."})
     seed: int = field(default=0, metadata={"help": "Initial weights, order and views."})
-    dataloader_num_workers: int = field(default=0, metadata={"help": "Processes that decode images."})
-
-
-class SourceImages(Dataset[tuple[Tensor, int]]):
-    """Images of the source at the training size, by (epoch, position)."""
-
-    def __init__(self, split: ImageSplit, geometry: Geometry) -> None:
-        self.split, self.geometry = split, geometry
-
-    def __len__(self) -> int:
-        return len(self.split)
-
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int]:
-        _, position = key
-        return evaluation_pixels(self.split.image(position), self.geometry), int(self.split.labels[position])
+    dataloader_num_workers: int = field(default=0, metadata={"help": "Processes that read images."})
+    knn_epochs: int = field(
+        default=5, metadata={"help": "Every so many epochs, k-NN accuracy on held-out images of the source; 0: never."}
+    )
+    save_minutes: float = field(default=5.0, metadata={"help": "Save within an epoch after so many minutes."})
 
 
 def source_knn(folder: str, source: PretrainingSource, seed: int) -> Estimate:
@@ -105,7 +113,18 @@ def export_twin(
     untrained = source_knn(f"{UNTRAINED}{folder}", source, settings.seed)
     log = json.loads((output_dir / "log.json").read_text(encoding="utf-8"))
     results = {"knn_accuracy": knn.to_dict(), "untrained_knn_accuracy": untrained.to_dict()}
-    write_json(folder / "training.json", {"settings": dataclasses.asdict(settings), "log": log, **results})
+    write_json(
+        folder / "training.json",
+        {
+            "settings": dataclasses.asdict(settings),
+            "command": command,
+            "torch": torch.__version__,
+            "log": log,
+            **results,
+        },
+    )
+    curves = pretraining_curves(log, settings.objective, untrained.value)
+    (folder / "curves.png").write_bytes(figure_png(curves, CURVES_DPI))
     values = {
         "name": f"{settings.architecture} {settings.objective}",
         "settings": settings,
@@ -124,6 +143,25 @@ def export_twin(
     return folder
 
 
+def planned_epochs(
+    images: SourceImages, num_classes: int, settings: PretrainingSettings, minutes: float, output_dir: Path
+) -> int:
+    """The epochs that fit into the time; those of `output_dir/plan.json` where training was planned before."""
+    path = output_dir / "plan.json"
+    state = PartialState()
+    planned: list[Any] = [None]
+    if state.is_main_process and path.exists():
+        planned[0] = json.loads(path.read_text(encoding="utf-8"))["num_train_epochs"]
+    if broadcast_object_list(planned)[0] is None:
+        epochs, seconds = epochs_for_budget(images, len(images), num_classes, settings, minutes)
+        planned[0] = epochs
+        if state.is_main_process:
+            plan = {"target_minutes": minutes, "seconds_per_step": round(seconds, 4), "num_train_epochs": epochs}
+            write_json(path, plan)
+            logger.info("%d epochs fit into %g minutes (%.3f s a step)", epochs, minutes, seconds)
+    return int(broadcast_object_list(planned)[0])
+
+
 def main(command_line: Sequence[str] | None = None) -> None:
     """Parse, train, export."""
     arguments, domain_arguments = parse_arguments(
@@ -133,14 +171,21 @@ def main(command_line: Sequence[str] | None = None) -> None:
     settings = PretrainingSettings(**{k: v for k, v in vars(arguments).items() if k in names})
     source = load_pretraining_source(domain_arguments)
     output_dir = Path(arguments.output_dir)
-    geometry = Geometry(settings.image_size, 1.0, "bilinear")
+    preprocessing = Preprocessing(Geometry(settings.image_size, 1.0, "bilinear"), IMAGENET_MEAN, IMAGENET_STD)
+    images, num_classes = SourceImages(source.train, preprocessing.geometry), len(source.class_names)
+    if arguments.target_minutes is not None:
+        epochs = planned_epochs(images, num_classes, settings, arguments.target_minutes, output_dir)
+        settings = dataclasses.replace(settings, num_train_epochs=epochs)
     trunk = pretrain(
-        SourceImages(source.train, geometry),
-        len(source.train),
-        len(source.class_names),
+        images,
+        len(images),
+        num_classes,
         settings,
         output_dir,
         arguments.dataloader_num_workers,
+        knn_monitor(images, source.held_out, num_classes, preprocessing),
+        arguments.knn_epochs,
+        arguments.save_minutes,
     )
     if PartialState().is_main_process:
         options = sys.argv[1:] if command_line is None else command_line
