@@ -2,12 +2,16 @@
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
 HANDLED = (signal.SIGINT, signal.SIGTERM)
+
+ECHO_SECONDS = 1.0
+"""Within this time another signal says nothing new: a launcher passes on what the terminal has already sent to all."""
 
 
 class InterruptedByRequestError(KeyboardInterrupt):
@@ -42,19 +46,22 @@ def raise_on_sigterm() -> None:
 
 @contextmanager
 def deferred_interrupts() -> Iterator[Request]:
-    """Inside the block the first SIGTERM or Ctrl-C is only noted, for the block to obey; the second one is immediate.
+    """Inside the block the first SIGTERM or Ctrl-C is only noted, for the block to obey; a later one is immediate.
 
     In other threads than the main one, which get no signals, nothing changes.
     """
     request = Request()
+    noted_at = 0.0
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
 
     def note(signal_number: int, frame: FrameType | None) -> None:
-        if request.signal_number is not None:
+        nonlocal noted_at
+        if request.signal_number is None:
+            request.signal_number, noted_at = signal_number, time.monotonic()
+        elif time.monotonic() - noted_at > ECHO_SECONDS:
             raise InterruptedByRequestError(signal_number)
-        request.signal_number = signal_number
 
     before = {number: signal.signal(number, note) for number in HANDLED}
     try:

@@ -6,6 +6,7 @@ objective alone.
 """
 
 import copy
+import math
 
 import torch
 import torch.nn.functional as F
@@ -95,7 +96,8 @@ class BYOLObjective(Objective):
     other.
 
     The teacher is an exponential moving average of trunk and projection head whose momentum rises from
-    `teacher_momentum` to 1 along a cosine (the paper's equation in section 3.3).
+    `teacher_momentum` to 1 along a cosine (the paper's section 3.3); its batch normalisation takes the statistics of
+    its own batches. The loss is half of the paper's: one minus the cosine, summed over the two directions.
     """
 
     def __init__(self, trunk: nn.Module, num_features: int, teacher_momentum: float) -> None:
@@ -117,9 +119,7 @@ class BYOLObjective(Objective):
 
     @torch.no_grad()
     def after_step(self, trunk: nn.Module, progress: float) -> None:
-        from lightly.utils.scheduler import cosine_schedule
-
-        momentum = cosine_schedule(round(progress * 1_000_000), 1_000_001, self.teacher_momentum, 1.0)
+        momentum = 1 - (1 - self.teacher_momentum) * (math.cos(math.pi * progress) + 1) / 2
         pairs = ((self.teacher_trunk, trunk), (self.teacher_projection_head, self.projection_head))
         for teacher, student in pairs:
             for slow, fast in zip(teacher.parameters(), student.parameters(), strict=True):

@@ -8,7 +8,7 @@ from torch import nn
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.splits import stratified_subset
 from hf_sslgen.preprocessing import Preprocessing, normalise
-from hf_sslgen.training.pretraining import Images, Monitor
+from hf_sslgen.training.pretraining_state import Images, Monitor
 from hf_sslgen.training.probes import knn_predictions
 from hf_sslgen.training.samples import SourceImages
 
