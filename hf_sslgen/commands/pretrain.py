@@ -108,7 +108,7 @@ def _command_to_repeat(options: Sequence[str], num_processes: int, device_type: 
 def _without_folders(option: str) -> str:
     """An option, `--option=value` or value; of a folder or an absolute path the last name only."""
     prefix, equals, value = option.rpartition("=") if option.startswith("--") else ("", "", option)
-    if value and not option.startswith("--") or equals:
+    if (value and not option.startswith("--")) or equals:
         path = Path(value)
         if path.is_absolute() or path.is_dir():
             return f"{prefix}{equals}{path.resolve().name}"
