@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from hf_sslgen.training.pretraining_state import TrainingState
 CHECKPOINT_FILE = "checkpoint.pt"
 LOG_FILE = "log.json"
 
-UNREADABLE = (RuntimeError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError)
+UNREADABLE = (RuntimeError, KeyError, TypeError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile)
 """What torch raises, or taking the state apart does, where a file is cut short, overwritten or of something else."""
 
 
@@ -49,13 +50,16 @@ def save_checkpoint(folder: Path, state: TrainingState) -> None:
         "log": state.log,
     }
     path = folder / CHECKPOINT_FILE
-    with replace_file(path) as unfinished, unfinished.open("wb") as file:
+    with replace_file(path) as unfinished:
         try:
-            torch.save(content, file)
-        except RuntimeError as error:  # torch hides a full disk behind an error about its own container
-            if isinstance(error.__context__, OSError):
-                raise OSError(error.__context__.errno, error.__context__.strerror, str(path)) from error
-            raise
+            with unfinished.open("wb") as file:
+                torch.save(content, file)
+        except (OSError, RuntimeError) as error:
+            # torch hides a full disk behind an error about its own container.
+            cause = error if isinstance(error, OSError) else error.__context__
+            if not isinstance(cause, OSError):
+                raise
+            raise OSError(cause.errno, cause.strerror, str(path)) from error
     write_log(folder, state)
 
 
@@ -74,6 +78,7 @@ def load_checkpoint(folder: Path, state: TrainingState) -> bool:
     if not path.exists():
         return False
     try:
+        _require_undamaged(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         _require_same(path, checkpoint["settings"], _identity(state))
         state.modules.load_state_dict(checkpoint["model"])
@@ -92,6 +97,14 @@ def load_checkpoint(folder: Path, state: TrainingState) -> bool:
             f"{path} can't be read as a checkpoint ({type(error).__name__}: {reason}); remove it to start anew"
         ) from error
     return True
+
+
+def _require_undamaged(path: Path) -> None:
+    """Compare every part of the file with its checksum, which torch writes but doesn't look at."""
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise zipfile.BadZipFile(f"{damaged} does not match its checksum")
 
 
 def _require_same(path: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
