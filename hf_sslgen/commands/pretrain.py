@@ -1,6 +1,7 @@
 """The pretraining command, as `recipes/pretrain.py` runs it in one process or several."""
 
 import dataclasses
+import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from accelerate import PartialState
 
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.pretraining_source import load_pretraining_source
+from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry, Preprocessing
 from hf_sslgen.reporting.twin_folder import Launch, export_twin
 from hf_sslgen.training.augmentation import IMAGENET_MEAN, IMAGENET_STD
@@ -32,8 +34,8 @@ class PretrainArguments:
     )
     output_dir: str = field(metadata={"help": "Receives checkpoint.pt, log.json and the finished twin/ folder."})
     architecture: str = field(default="resnet18", metadata={"help": "A timm architecture."})
-    architecture_arguments: dict[str, Any] | str = field(
-        default_factory=dict, metadata={"help": "Keyword arguments of timm.create_model, as JSON."}
+    architecture_arguments: str = field(
+        default="{}", metadata={"help": "Keyword arguments of timm.create_model, as JSON; in a config a mapping."}
     )
     image_size: int = field(default=64, metadata={"help": "Side of the input in pixels."})
     view_size: int | None = field(
@@ -68,7 +70,9 @@ def main(command_line: Sequence[str] | None = None) -> None:
         (PretrainArguments, DomainArguments), "Pretrain one twin on a source of images.", command_line
     )
     names = {item.name for item in dataclasses.fields(PretrainingSettings)}
-    settings = PretrainingSettings(**{k: v for k, v in vars(arguments).items() if k in names})
+    given = {name: value for name, value in vars(arguments).items() if name in names}
+    architecture_arguments = _mapping("architecture_arguments", arguments.architecture_arguments)
+    settings = PretrainingSettings(**{**given, "architecture_arguments": architecture_arguments})
     source = load_pretraining_source(domain_arguments)
     output_dir = Path(arguments.output_dir)
     preprocessing = Preprocessing(Geometry(settings.image_size, 1.0, "bilinear"), IMAGENET_MEAN, IMAGENET_STD)
@@ -95,6 +99,17 @@ def main(command_line: Sequence[str] | None = None) -> None:
         command = _command_to_repeat(options, processes.num_processes, processes.device.type)
         launch = Launch(command, processes.num_processes, arguments.target_minutes)
         export_twin(trunk, settings, source, output_dir, launch, monitor)
+
+
+def _mapping(name: str, value: str | dict[str, Any]) -> dict[str, Any]:
+    """A mapping from a config, or from JSON on the command line."""
+    try:
+        mapping = json.loads(value) if isinstance(value, str) else value
+    except json.JSONDecodeError as error:
+        raise InputError(f"{name} {value!r} is no JSON ({error})") from error
+    if not isinstance(mapping, dict):
+        raise InputError(f'{name} {value!r} should be a mapping such as {{"channels": [24, 48, 96, 192]}}')
+    return mapping
 
 
 def _command_to_repeat(options: Sequence[str], num_processes: int, device_type: str) -> str:
