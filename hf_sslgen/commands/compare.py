@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.domains.arguments import DomainArguments
@@ -13,9 +13,9 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.reporting.page import write_report
 from hf_sslgen.reporting.tables import terminal_table, write_comparisons_csv, write_results_csv
-from hf_sslgen.study.comparison import compute_cells
+from hf_sslgen.study.comparison import ComparisonSettings, compute_cells
 from hf_sslgen.study.pairs import compare_all
-from hf_sslgen.study.protocols import ComparisonSettings, FineTuningProtocol
+from hf_sslgen.study.protocols import PRESETS, FineTuningProtocol, Protocol, get_protocol
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.zoo.loading import UNTRAINED
 from hf_sslgen.zoo.registry import TwinSet, get_twin_set
@@ -35,8 +35,9 @@ class CompareArguments:
     protocol: list[str] = field(
         default_factory=lambda: ["linear"],
         metadata={
-            "help": "linear (a probe on frozen features, quick) and/or finetune.",
-            "choices": ["linear", "finetune"],
+            "help": "One or more presets: linear (a probe on frozen features, quick), finetune, ssl-transfer, "
+            "ssl-transfer-linear, vtab-1k, dino-knn, few-shot, full.",
+            "choices": list(PRESETS),
         },
     )
     registered_as: list[str] | None = field(
@@ -59,12 +60,19 @@ class CompareArguments:
     transforms: Literal["quick", "standard", "full"] = field(
         default="quick", metadata={"help": "How many transforms and severities invariance is measured against."}
     )
-    learning_rates: list[float] = field(
-        default_factory=lambda: list(FineTuningProtocol().learning_rates),
-        metadata={"help": "finetune: the grid, the same for every backbone, selected by validation likelihood."},
+    learning_rates: list[float] | None = field(
+        default=None,
+        metadata={
+            "help": "Fine-tuning: the grid, the same for every backbone, selected by validation likelihood, instead "
+            "of the preset's."
+        },
     )
-    num_train_epochs: float = field(default=10, metadata={"help": "finetune: epochs."})
-    max_steps: int = field(default=-1, metadata={"help": "finetune: steps, instead of epochs."})
+    num_train_epochs: float | None = field(
+        default=None, metadata={"help": "Fine-tuning: epochs, instead of the preset's epochs or steps."}
+    )
+    max_steps: int | None = field(
+        default=None, metadata={"help": "Fine-tuning: steps, instead of the preset's epochs or steps."}
+    )
     batch_size: int = field(default=64, metadata={"help": "Images per batch, in training and measuring."})
     untrained_control: bool = field(
         default=True, metadata={"help": "Also measure the same architecture with freshly initialised weights."}
@@ -119,6 +127,23 @@ def load_domains(arguments: CompareArguments) -> list[Domain]:
     return domains
 
 
+def chosen_protocol(name: str, arguments: CompareArguments) -> Protocol:
+    """A preset, fine-tuning with what the arguments say instead."""
+    preset = get_protocol(name)
+    if not isinstance(preset, FineTuningProtocol):
+        return preset
+    overrides: dict[str, Any] = {"batch_size": arguments.batch_size}
+    if arguments.learning_rates is not None:
+        overrides["learning_rates"] = arguments.learning_rates
+        if preset.optimiser == "by_architecture":
+            overrides["sgd_learning_rates"] = arguments.learning_rates
+    if arguments.num_train_epochs is not None:
+        overrides |= {"num_train_epochs": arguments.num_train_epochs, "max_steps": None}
+    if arguments.max_steps is not None:
+        overrides["max_steps"] = arguments.max_steps
+    return get_protocol(name, overrides)
+
+
 def claim_output_dir(output_dir: Path) -> None:
     """Refuse a folder that holds something else."""
     known = {"cells", "unfinished", "results.csv", "comparisons.csv", "report"}
@@ -140,19 +165,14 @@ def compare(arguments: CompareArguments) -> Path:
         analysis=AnalysisSettings(
             transforms=arguments.transforms, seed=arguments.seed, batch_size=arguments.batch_size
         ),
-        finetuning=FineTuningProtocol(
-            learning_rates=tuple(arguments.learning_rates),
-            num_train_epochs=arguments.num_train_epochs,
-            max_steps=arguments.max_steps,
-            batch_size=arguments.batch_size,
-        ),
         seed=arguments.seed,
         geometry=Geometry(twin_set.image_size, twin_set.crop_pct, twin_set.interpolation),
     )
+    protocols = {name: chosen_protocol(name, arguments) for name in arguments.protocol}
     cells = []
     for domain in domains:
         for name in names:
-            cells += compute_cells(name, domain, arguments.protocol, settings, output_dir)
+            cells += compute_cells(name, domain, protocols, settings, output_dir)
     differences = compare_all(cells)
     write_results_csv(cells, output_dir / "results.csv")
     write_comparisons_csv(differences, output_dir / "comparisons.csv")

@@ -3,24 +3,36 @@
 import logging
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from hf_sslgen.analysis.numbers import Analysis
+from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.domains.loading import Domain
+from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.study.cells import Cell, cell_folder, compute_once
 from hf_sslgen.study.describe import cell_identity, cell_provenance
-from hf_sslgen.study.protocols import MEASURES, ComparisonSettings, Job, protocol_settings
+from hf_sslgen.study.measures import Job, measure
+from hf_sslgen.study.protocols import Protocol, protocol_settings
 from hf_sslgen.zoo.loading import load_backbone
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class ComparisonSettings:
+    """What every cell of a comparison shares; `geometry` None leaves each backbone its own."""
+
+    analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
+    seed: int = 0
+    geometry: Geometry | None = None
+
+
 def compute_cells(
-    name: str, domain: Domain, protocols: Sequence[str], settings: ComparisonSettings, output_dir: Path
+    name: str, domain: Domain, protocols: Mapping[str, Protocol], settings: ComparisonSettings, output_dir: Path
 ) -> list[Cell]:
     """The cells of one backbone on one domain: its pretrained stage, then each protocol.
 
@@ -32,17 +44,19 @@ def compute_cells(
     store, unfinished = output_dir / "cells", output_dir / "unfinished"
     backbone = load_backbone(name, domain.class_names, seed=settings.seed, geometry=settings.geometry)
     cells = []
-    for protocol in ("pretrained", *protocols):
+    stages: dict[str, Protocol | None] = {"pretrained": None, **protocols}
+    for stage, protocol in stages.items():
         identity = cell_identity(
-            backbone, domain, protocol, protocol_settings(protocol, settings), settings.analysis, settings.seed
+            backbone, domain, stage, protocol_settings(protocol), settings.analysis, settings.seed
         )
-        job = Job(name, domain, settings, unfinished / cell_folder(store, identity).name)
+        scratch = unfinished / cell_folder(store, identity).name
+        job = Job(name, domain, protocol, settings.analysis, settings.geometry, settings.seed, scratch)
 
-        def compute(protocol: str = protocol, job: Job = job) -> tuple[dict[str, Any], Analysis]:
+        def compute(stage: str = stage, job: Job = job) -> tuple[dict[str, Any], Analysis]:
             started = time.perf_counter()
-            analysis, selection = MEASURES[protocol](job)
+            analysis, selection = measure(job)
             provenance = cell_provenance(backbone, domain, time.perf_counter() - started, selection)
-            logger.info("%s on %s, %s: %.1f s", name, domain.name, protocol, provenance["seconds"])
+            logger.info("%s on %s, %s: %.1f s", name, domain.name, stage, provenance["seconds"])
             return provenance, analysis
 
         cells.append(compute_once(store, identity, compute))
