@@ -8,16 +8,19 @@ from typing import Any, Literal
 
 from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.domains.arguments import DomainArguments
-from hf_sslgen.domains.loading import Domain, load_domain
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry
-from hf_sslgen.reporting.page import write_report
-from hf_sslgen.reporting.tables import terminal_table, write_comparisons_csv, write_results_csv
-from hf_sslgen.study.comparison import ComparisonSettings, compute_cells
+from hf_sslgen.reporting.study_report import write_study_report
+from hf_sslgen.reporting.tables import terminal_table
+from hf_sslgen.study.config import BackboneEntry, backbone_entry, untrained_controls
 from hf_sslgen.study.pairs import compare_all
+from hf_sslgen.study.plan import PRETRAINED, CellSpec
 from hf_sslgen.study.protocols import PRESETS, FineTuningProtocol, Protocol, get_protocol
+from hf_sslgen.study.results import finished_cells
+from hf_sslgen.study.store import Store
+from hf_sslgen.study.workbench import domain_at_hand
+from hf_sslgen.study.worker import run_worker
 from hf_sslgen.training.configuration import parse_arguments
-from hf_sslgen.zoo.loading import UNTRAINED
 from hf_sslgen.zoo.registry import TwinSet, get_twin_set
 
 logger = logging.getLogger(__name__)
@@ -80,20 +83,20 @@ class CompareArguments:
     seed: int = field(default=0, metadata={"help": "Seed of splits, classifier, training, subset and transforms."})
 
 
-def backbones_of(twin_set: TwinSet, untrained_control: bool) -> list[str]:
-    """Ids of the set's backbones that can be loaded, and the untrained control; says which are left out."""
+def backbones_of(twin_set: TwinSet, untrained_control: bool) -> list[BackboneEntry]:
+    """The set's backbones that can be loaded, and the untrained control; says which are left out."""
     loadable = [backbone for backbone in twin_set.backbones if backbone.library != "conversion"]
     left_out = [backbone.id for backbone in twin_set.backbones if backbone.library == "conversion"]
     if left_out:
         logger.warning("left out until converted: %s", ", ".join(left_out))
     if not loadable:
         raise InputError(f"twin_set {twin_set.name!r} has no backbone that can be loaded without conversion")
-    control = next((backbone for backbone in loadable if backbone.is_supervised), loadable[0])
-    return [backbone.id for backbone in loadable] + ([UNTRAINED + control.id] if untrained_control else [])
+    entries = [backbone_entry(backbone.id) for backbone in loadable]
+    return entries + (untrained_controls(entries) if untrained_control else [])
 
 
-def load_domains(arguments: CompareArguments) -> list[Domain]:
-    """The domains, each with what was said about it."""
+def domains_of(arguments: CompareArguments) -> list[DomainArguments]:
+    """What was said of each domain."""
     count = len(arguments.dataset_name)
     for name in ("registered_as", "group"):
         given = {"registered_as": arguments.registered_as, "group": arguments.group}[name]
@@ -104,23 +107,22 @@ def load_domains(arguments: CompareArguments) -> list[Domain]:
         said = [values[index] if values else "-" for values in (arguments.registered_as, arguments.group)]
         registered_as, group = (None if value == "-" else value for value in said)
         domains.append(
-            load_domain(
-                DomainArguments(
-                    dataset_name,
-                    registered_as=registered_as,
-                    group=group,
-                    image_column_name=arguments.image_column_name,
-                    label_column_name=arguments.label_column_name,
-                    samples_per_class=arguments.samples_per_class,
-                    max_train_samples=arguments.max_train_samples,
-                    max_eval_samples=arguments.max_eval_samples,
-                    max_test_samples=arguments.max_test_samples,
-                    skip_corrupt=arguments.skip_corrupt,
-                    split_seed=arguments.seed,
-                )
+            DomainArguments(
+                dataset_name,
+                registered_as=registered_as,
+                group=group,
+                image_column_name=arguments.image_column_name,
+                label_column_name=arguments.label_column_name,
+                label_fraction=arguments.label_fraction,
+                samples_per_class=arguments.samples_per_class,
+                max_train_samples=arguments.max_train_samples,
+                max_eval_samples=arguments.max_eval_samples,
+                max_test_samples=arguments.max_test_samples,
+                skip_corrupt=arguments.skip_corrupt,
+                split_seed=arguments.seed,
             )
         )
-    names = [domain.name for domain in domains]
+    names = [domain_at_hand(domain).name for domain in domains]  # loading finds what is wrong before hours are spent
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"dataset_name: {twice[0]!r} is given twice")
@@ -144,41 +146,42 @@ def chosen_protocol(name: str, arguments: CompareArguments) -> Protocol:
     return get_protocol(name, overrides)
 
 
-def claim_output_dir(output_dir: Path) -> None:
-    """Refuse a folder that holds something else."""
-    known = {"cells", "unfinished", "results.csv", "comparisons.csv", "report"}
-    if output_dir.is_file():
-        raise InputError(f"output_dir {str(output_dir)!r} is a file")
-    foreign = sorted(p.name for p in output_dir.iterdir() if p.name not in known) if output_dir.exists() else []
-    if foreign:
-        raise InputError(f"output_dir {str(output_dir)!r} holds other files ({foreign[0]}); give a folder of its own")
+def planned_cells(arguments: CompareArguments) -> list[CellSpec]:
+    """The cells of the comparison: the pretrained stage and each protocol, by domain and backbone."""
+    twin_set = get_twin_set(arguments.twin_set)
+    backbones = backbones_of(twin_set, arguments.untrained_control)
+    protocols: dict[str, Protocol | None] = {PRETRAINED: None}
+    protocols |= {name: chosen_protocol(name, arguments) for name in arguments.protocol}
+    analysis = AnalysisSettings(transforms=arguments.transforms, seed=arguments.seed, batch_size=arguments.batch_size)
+    geometry = Geometry(twin_set.image_size, twin_set.crop_pct, twin_set.interpolation)
+    return [
+        CellSpec(backbone, domain, name, protocol, arguments.seed, analysis, geometry)
+        for domain in domains_of(arguments)
+        for backbone in backbones
+        for name, protocol in protocols.items()
+    ]
 
 
 def compare(arguments: CompareArguments) -> Path:
-    """Compute what is missing, compare, write; returns the report's path."""
-    output_dir = Path(arguments.output_dir)
-    claim_output_dir(output_dir)
-    twin_set = get_twin_set(arguments.twin_set)
-    names = backbones_of(twin_set, arguments.untrained_control)
-    domains = load_domains(arguments)
-    settings = ComparisonSettings(
-        analysis=AnalysisSettings(
-            transforms=arguments.transforms, seed=arguments.seed, batch_size=arguments.batch_size
-        ),
-        seed=arguments.seed,
-        geometry=Geometry(twin_set.image_size, twin_set.crop_pct, twin_set.interpolation),
-    )
-    protocols = {name: chosen_protocol(name, arguments) for name in arguments.protocol}
-    cells = []
-    for domain in domains:
-        for name in names:
-            cells += compute_cells(name, domain, protocols, settings, output_dir)
-    differences = compare_all(cells)
-    write_results_csv(cells, output_dir / "results.csv")
-    write_comparisons_csv(differences, output_dir / "comparisons.csv")
-    write_report(cells, differences, output_dir / "report", title=f"{twin_set.name} on {len(domains)} domain(s)")
-    print(terminal_table(cells, differences))
-    report = output_dir / "report" / "index.html"
+    """Compute what is missing, compare, write; returns the report's path.
+
+    Raises:
+        InputError: as the first cell that failed says; the others are computed and stay.
+    """
+    store = Store(Path(arguments.output_dir))
+    specs = planned_cells(arguments)
+    store.prepare()
+    run_worker(specs, store, retry_failed=True)
+    failures = [failure for spec in specs if (failure := store.failure(spec)) is not None]
+    if failures:
+        raise InputError(
+            f"{len(failures)} of {len(specs)} cells failed (tracebacks in {store.folder / 'failures'}); the first: "
+            f"{failures[0].title}: {failures[0].error}"
+        )
+    cells = finished_cells(specs, store)
+    num_domains = len(arguments.dataset_name)
+    report = write_study_report(cells, store.folder, title=f"{arguments.twin_set} on {num_domains} domain(s)")
+    print(terminal_table(cells, compare_all(cells)))
     print(f"\nReport: {report}")
     return report
 

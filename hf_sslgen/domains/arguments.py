@@ -45,6 +45,10 @@ class DomainArguments:
         default=0.2, metadata={"help": "Share of the training split carved off for validation where there is none."}
     )
     split_seed: int = field(default=0, metadata={"help": "Seed of that carving and of the subsets below."})
+    test_seed: int | None = field(
+        default=None,
+        metadata={"help": "Seed of what decides the test images alone, so that other splits measure on the same."},
+    )
     samples_per_class: int | None = field(
         default=None, metadata={"help": "Train on this many images a class, drawn after validation was carved."}
     )

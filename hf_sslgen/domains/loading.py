@@ -41,6 +41,11 @@ class Domain:
     not_label_preserving: tuple[str, ...]
     notes: tuple[str, ...]
 
+    def fingerprints(self) -> dict[str, str]:
+        """Fingerprints of the splits that can be reached by position, by their role; reads every image once."""
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {role: split.fingerprint() for role, split in splits.items() if isinstance(split, ImageSplit)}
+
 
 @dataclass(frozen=True)
 class Table:
@@ -166,14 +171,17 @@ def _few(train: ImageSplit, arguments: DomainArguments, notes: list[str], encodi
     return train
 
 
+def _test_seed(arguments: DomainArguments) -> int:
+    return arguments.split_seed if arguments.test_seed is None else arguments.test_seed
+
+
 def _carve(
     train: ImageSplit, role: str, arguments: DomainArguments, notes: list[str]
 ) -> tuple[ImageSplit, ImageSplit]:
     """Cut a stratified part off the training split and say so."""
-    kept, held_out = stratified_split(train.labels, arguments.train_val_split, arguments.split_seed)
-    notes.append(
-        f"{role}: a stratified {arguments.train_val_split:.0%} of '{train.name}' (seed {arguments.split_seed})"
-    )
+    seed = _test_seed(arguments) if role == "test" else arguments.split_seed
+    kept, held_out = stratified_split(train.labels, arguments.train_val_split, seed)
+    notes.append(f"{role}: a stratified {arguments.train_val_split:.0%} of '{train.name}' (seed {seed})")
     if len(held_out) == 0:
         raise InputError(
             f"no {role} images can be carved from split {train.name!r}: every class has one image; name a "
@@ -233,7 +241,7 @@ def load_domain(arguments: DomainArguments) -> Domain:
         class_names=table.encoding.class_names,
         train=train,
         validation=_subset(validation, arguments.max_eval_samples, arguments.split_seed),
-        test=_subset(test, arguments.max_test_samples, arguments.split_seed),
+        test=_subset(test, arguments.max_test_samples, _test_seed(arguments)),
         not_label_preserving=entry.not_label_preserving if entry else DEFAULT_NOT_LABEL_PRESERVING,
         notes=tuple(notes),
     )

@@ -169,7 +169,9 @@ def release(claim: Claim) -> None:
     """Give a claim up, with the dead generations before it; one that was overtaken is left to its new owner."""
     if not still_held(claim):
         return
-    for generation in range(1, claim.generation + 1):  # the own one last, so that no dead one ever stands as the latest
+    for generation in range(
+        1, claim.generation + 1
+    ):  # the own one last, so that no dead one ever stands as the latest
         (claim.path.parent / f"{claim.name}.{generation}.json").unlink(missing_ok=True)
 
 

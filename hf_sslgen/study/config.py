@@ -77,7 +77,6 @@ class _StudyRow:
 
     title: str = "Self-supervised against supervised backbones"
     untrained_control: bool = True
-    pretrained_stage: bool = True
     label_fractions: tuple[float, ...] = ()
     samples_per_class: tuple[int, ...] = ()
     seeds: tuple[int, ...] = (0,)
@@ -119,7 +118,7 @@ def parse_study(content: Mapping[str, Any], where: str) -> StudyConfig:
     plain = build_row(_StudyRow, {key: value for key, value in content.items() if key not in NESTED}, where)
     backbones, sets = _backbones(_listed(content, "backbones", where), f"{where}: backbones")
     if plain.untrained_control:
-        backbones += _controls(backbones)
+        backbones += untrained_controls(backbones)
     _require_unique([backbone.name for backbone in backbones], f"{where}: backbones")
     domains = tuple(_domain(row, f"{where}: domains") for row in _listed(content, "domains", where))
     protocols = _protocols(_listed(content, "protocols", where, optional=True) or ["linear"], f"{where}: protocols")
@@ -173,27 +172,32 @@ def _backbones(rows: Sequence[Any], where: str) -> tuple[list[BackboneEntry], li
                 raise InputError(f"{where}: an entry with twin_set takes no other key, found {sorted(values)}")
             twin_set = get_twin_set(str(values["twin_set"]))
             sets.append(twin_set)
-            entries += [_entry(_BackboneRow(each.id)) for each in twin_set.backbones if each.library != "conversion"]
+            entries += [backbone_entry(each.id) for each in twin_set.backbones if each.library != "conversion"]
         else:
-            entries.append(_entry(build_row(_BackboneRow, values, where)))
+            entries.append(backbone_entry(**vars(build_row(_BackboneRow, values, where))))
     return entries, sets
 
 
-def _entry(row: _BackboneRow) -> BackboneEntry:
-    """What the registry knows of a backbone stands where the file says nothing else."""
-    known = registered(row.location)
-    is_control = row.location.startswith(UNTRAINED)
-    objective = known.objective if known is not None else "untrained" if is_control else "unknown"
+def backbone_entry(
+    location: str,
+    name: str | None = None,
+    objective: str | None = None,
+    source: str | None = None,
+    pretraining_seed: int | None = None,
+) -> BackboneEntry:
+    """An entry; what the registry knows of a backbone stands where nothing else is said."""
+    known = registered(location)
+    unregistered = "untrained" if location.startswith(UNTRAINED) else "unknown"
     return BackboneEntry(
-        name=row.name or row.location,
-        location=row.location,
-        objective=row.objective or objective,
-        source=row.source or (known.source_data if known is not None else None),
-        pretraining_seed=row.pretraining_seed,
+        name=name or location,
+        location=location,
+        objective=objective or (known.objective if known is not None else unregistered),
+        source=source or (known.source_data if known is not None else None),
+        pretraining_seed=pretraining_seed,
     )
 
 
-def _controls(backbones: Sequence[BackboneEntry]) -> list[BackboneEntry]:
+def untrained_controls(backbones: Sequence[BackboneEntry]) -> list[BackboneEntry]:
     """An untrained control for each source: the first supervised backbone's architecture, else the first one's."""
     controls = []
     for source in dict.fromkeys(each.source for each in backbones):
@@ -201,9 +205,7 @@ def _controls(backbones: Sequence[BackboneEntry]) -> list[BackboneEntry]:
         if any(each.objective == "untrained" for each in of_source):
             continue
         model = next((each for each in of_source if each.objective == "supervised"), of_source[0])
-        controls.append(
-            BackboneEntry(f"{UNTRAINED}{model.name}", f"{UNTRAINED}{model.location}", "untrained", source)
-        )
+        controls.append(BackboneEntry(f"{UNTRAINED}{model.name}", f"{UNTRAINED}{model.location}", "untrained", source))
     return controls
 
 
@@ -211,7 +213,9 @@ def _domain(row: Any, where: str) -> DomainArguments:
     values = {"dataset_name": row} if isinstance(row, str) else _mapping(row, where)
     for key in SWEPT:
         if key in values:
-            raise InputError(f"{where}: {key} is said once for all domains, by label_fractions, samples_per_class, seeds")
+            raise InputError(
+                f"{where}: {key} is said once for all domains, by label_fractions, samples_per_class, seeds"
+            )
     return build_row(DomainArguments, values, where)
 
 

@@ -58,7 +58,7 @@ def cell_identity(
         "domain": domain.name,
         "splits": fingerprints,
         "protocol": spec.protocol_name,
-        "protocol_settings": protocol_settings(spec.protocol) if spec.protocol is not None else {},
+        "protocol_settings": protocol_settings(spec.protocol),
         "labels": spec.labels,
         "seed": spec.seed,
         "preprocessing": dataclasses.asdict(facts.preprocessing),

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from hf_sslgen.analysis.subset import AnalysisSettings
-from hf_sslgen.domains.arguments import DomainArguments
-from hf_sslgen.domains.loading import label_budget_words
+from hf_sslgen.domains.arguments import DomainArguments, label_budget_words
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.study.config import AXES, BackboneEntry, StudyConfig
-from hf_sslgen.study.protocols import Protocol, protocol_settings
+from hf_sslgen.study.protocols import FewShotProtocol, Protocol, protocol_settings
 
 PRETRAINED = "pretrained"
 
@@ -55,7 +54,7 @@ class CellSpec:
             "name": self.backbone.name,
             "domain": dataclasses.asdict(self.domain),
             "protocol": self.protocol_name,
-            "settings": protocol_settings(self.protocol) if self.protocol is not None else {},
+            "settings": protocol_settings(self.protocol),
             "seed": self.seed,
             "analysis": dataclasses.asdict(self.analysis),
             "geometry": dataclasses.asdict(self.geometry) if self.geometry is not None else None,
@@ -97,11 +96,14 @@ def _all_specs(config: StudyConfig) -> Iterator[CellSpec]:
         for backbone in config.backbones:
             yield CellSpec(backbone, first, PRETRAINED, None, config.seeds[0], **shared)
         for seed in config.seeds:
-            for budget in _budgets(config):
+            for index, budget in enumerate(_budgets(config)):
                 limited = replace(domain, split_seed=seed, **budget)
                 for backbone in config.backbones:
-                    for protocol in config.protocols:
-                        yield CellSpec(backbone, limited, protocol.name, protocol.protocol, seed, **shared)
+                    for named in config.protocols:
+                        if index == 0 or not isinstance(
+                            named.protocol, FewShotProtocol
+                        ):  # it takes no training images
+                            yield CellSpec(backbone, limited, named.name, named.protocol, seed, **shared)
 
 
 def _budgets(config: StudyConfig) -> list[dict[str, Any]]:

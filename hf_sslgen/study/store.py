@@ -27,7 +27,18 @@ logger = logging.getLogger(__name__)
 
 STUDY_FILE = "study.yaml"
 KNOWN_NAMES = frozenset(
-    ("cells", "claims", "failures", "index", "scratch", "report", STUDY_FILE, "results.csv", "comparisons.csv", "groups.csv")
+    (
+        "cells",
+        "claims",
+        "failures",
+        "index",
+        "scratch",
+        "report",
+        STUDY_FILE,
+        "results.csv",
+        "comparisons.csv",
+        "groups.csv",
+    )
 )
 
 

@@ -28,7 +28,7 @@ def split_fingerprints(arguments: DomainArguments) -> dict[str, str]:
     return domain_at_hand(arguments).fingerprints()
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def backbone_facts(location: str, seed: int, geometry: Geometry | None) -> BackboneFacts:
     """What identifies a backbone, found out by loading it once."""
     backbone = load_backbone(location, ("first", "second"), seed=seed, geometry=geometry)
