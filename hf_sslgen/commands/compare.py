@@ -52,6 +52,9 @@ class CompareArguments:
     )
     image_column_name: str | None = field(default=None, metadata={"help": "Column of the images, in all domains."})
     label_column_name: str | None = field(default=None, metadata={"help": "Column of the labels, in all domains."})
+    label_fraction: float | None = field(
+        default=None, metadata={"help": "Use this share of the labels, for training and selection together."}
+    )
     samples_per_class: int | None = field(default=None, metadata={"help": "Train on this many images a class."})
     max_train_samples: int | None = field(default=None, metadata={"help": "Train on at most this many images."})
     max_eval_samples: int | None = field(default=None, metadata={"help": "Select on at most this many images."})
@@ -111,6 +114,7 @@ def load_domains(arguments: CompareArguments) -> list[Domain]:
                     group=group,
                     image_column_name=arguments.image_column_name,
                     label_column_name=arguments.label_column_name,
+                    label_fraction=arguments.label_fraction,
                     samples_per_class=arguments.samples_per_class,
                     max_train_samples=arguments.max_train_samples,
                     max_eval_samples=arguments.max_eval_samples,
