@@ -55,6 +55,9 @@ class CompareArguments:
     )
     image_column_name: str | None = field(default=None, metadata={"help": "Column of the images, in all domains."})
     label_column_name: str | None = field(default=None, metadata={"help": "Column of the labels, in all domains."})
+    label_fraction: float | None = field(
+        default=None, metadata={"help": "Use this share of the labels, for training and selection together."}
+    )
     samples_per_class: int | None = field(default=None, metadata={"help": "Train on this many images a class."})
     max_train_samples: int | None = field(default=None, metadata={"help": "Train on at most this many images."})
     max_eval_samples: int | None = field(default=None, metadata={"help": "Select on at most this many images."})

@@ -80,8 +80,8 @@ def run_study(arguments: StudyArguments) -> None:
     if failed:
         print("\n".join(failed), file=sys.stderr)
         raise InputError(
-            f"{len(failed)} of {len(specs)} cells failed; their tracebacks are in {store.folder / 'failures'}. Once the "
-            "cause is gone, --retry_failed true tries them again"
+            f"{len(failed)} of {len(specs)} cells failed; their tracebacks are in {store.folder / 'failures'}. "
+            "Once the cause is gone, --retry_failed true tries them again"
         )
 
 

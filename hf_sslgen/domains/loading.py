@@ -9,11 +9,12 @@ from datasets import ClassLabel, Dataset, Features, Image, IterableDataset
 from numpy.typing import NDArray
 
 from hf_sslgen.domains.arguments import DomainArguments
+from hf_sslgen.domains.budgets import at_most, few_labelled, labelled_share
 from hf_sslgen.domains.columns import LabelEncoding, find_columns, label_encoding
 from hf_sslgen.domains.images import ImageSplit, ImageStream
 from hf_sslgen.domains.registry import DomainEntry
 from hf_sslgen.domains.sources import load_splits, registered_entry, split_names
-from hf_sslgen.domains.splits import few_per_class, stratified_split, stratified_subset
+from hf_sslgen.domains.splits import stratified_split
 from hf_sslgen.errors import InputError
 
 DEFAULT_NOT_LABEL_PRESERVING = ("vertical_flip", "invert", "solarize")
@@ -128,8 +129,11 @@ def read_split(
 def _stream(
     dataset: IterableDataset, name: str, table: Table, arguments: DomainArguments, held_out_fraction: float
 ) -> ImageStream:
-    if arguments.samples_per_class is not None or arguments.max_train_samples is not None:
-        raise InputError("a stream can't be reduced with samples_per_class or max_train_samples; drop --streaming")
+    budgets = (arguments.samples_per_class, arguments.max_train_samples, arguments.label_fraction)
+    if any(budget is not None for budget in budgets):
+        raise InputError(
+            "a stream can't be reduced with samples_per_class, label_fraction or max_train_samples; drop --streaming"
+        )
     return ImageStream(
         name,
         _undecoded(dataset, table.columns),
@@ -151,24 +155,6 @@ def _held_out_split(stream: ImageStream) -> ImageSplit:
         )
     labels = np.array([label for _, _, label in rows], dtype=np.int64)
     return _in_memory(stream.name, [value for _, value, _ in rows], labels)
-
-
-def _subset(split: ImageSplit, size: int | None, seed: int) -> ImageSplit:
-    return split if size is None else split.select(stratified_subset(split.labels, size, seed))
-
-
-def _few(train: ImageSplit, arguments: DomainArguments, notes: list[str], encoding: LabelEncoding) -> ImageSplit:
-    """The training images that are asked for; at least two classes must remain."""
-    if arguments.samples_per_class is not None:
-        train = train.select(few_per_class(train.labels, arguments.samples_per_class, arguments.split_seed))
-        notes.append(f"trained on {arguments.samples_per_class} images a class; validation was not reduced with them")
-    train = _subset(train, arguments.max_train_samples, arguments.split_seed)
-    if len(np.unique(train.labels)) < 2:
-        raise InputError(
-            f"the training split {train.name!r} of {arguments.dataset_name!r} holds a single class "
-            f"({encoding.class_names[train.labels[0]]!r}); at least two are needed"
-        )
-    return train
 
 
 def _test_seed(arguments: DomainArguments) -> int:
@@ -194,7 +180,9 @@ def load_domain(arguments: DomainArguments) -> Domain:
     """Load a domain's training, validation and test images.
 
     A missing validation split is carved from the training split (stratified; of a stream: by content). Where neither
-    test nor validation is published, the test split is carved first.
+    test nor validation is published, the test split is carved first. `label_fraction` reduces the training split
+    after the test and before the validation split is carved, and a published validation split alike; the test split
+    is always whole.
 
     Raises:
         InputError: the data set, a column or a split can't be found, a label is no class, there is only one class, a
@@ -230,9 +218,12 @@ def load_domain(arguments: DomainArguments) -> Domain:
         train = read(train_name)
         if test is None:
             train, test = _carve(train, "test", arguments, notes)
-        if validation is None:
+        train = labelled_share(train, arguments, notes, carved_afterwards=validation is None)
+        if validation is not None:
+            validation = labelled_share(validation, arguments, notes, carved_afterwards=False)
+        else:
             train, validation = _carve(train, "validation", arguments, notes)
-        train = _few(train, arguments, notes, table.encoding)
+        train = few_labelled(train, arguments, notes, table.encoding)
     path = Path(arguments.dataset_name)
     return Domain(
         name=published.name if published else path.resolve().name if path.exists() else arguments.dataset_name,
@@ -240,8 +231,8 @@ def load_domain(arguments: DomainArguments) -> Domain:
         metric=entry.metric if entry else "accuracy",
         class_names=table.encoding.class_names,
         train=train,
-        validation=_subset(validation, arguments.max_eval_samples, arguments.split_seed),
-        test=_subset(test, arguments.max_test_samples, _test_seed(arguments)),
+        validation=at_most(validation, arguments.max_eval_samples, arguments.split_seed),
+        test=at_most(test, arguments.max_test_samples, _test_seed(arguments)),
         not_label_preserving=entry.not_label_preserving if entry else DEFAULT_NOT_LABEL_PRESERVING,
         notes=tuple(notes),
     )

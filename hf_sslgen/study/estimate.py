@@ -53,10 +53,10 @@ def domain_sizes(spec: CellSpec) -> Sizes | None:
         domain = domain_at_hand(spec.domain)
         train = len(domain.train) if isinstance(domain.train, ImageSplit) else 0
         return Sizes(train, len(domain.validation), len(domain.test))
-    if entry is None or entry.train_split not in entry.expected_sizes or not entry.test_split:
+    if entry is None or entry.train_split is None or entry.train_split not in entry.expected_sizes:
         return None
     labelled = entry.expected_sizes[entry.train_split] * (spec.domain.label_fraction or 1)
-    test = entry.expected_sizes.get(entry.test_split, 0)
+    test = entry.expected_sizes.get(entry.test_split or "", 0)
     validation = entry.expected_sizes.get(entry.validation_split or "", round(spec.domain.train_val_split * labelled))
     return Sizes(round(labelled), validation, test)
 

@@ -40,7 +40,7 @@ __all__ = [
 
 def _decades(first: float, last: float, count: int) -> tuple[float, ...]:
     """Powers of ten at `count` equally spaced exponents."""
-    return tuple(float(value) for value in np.logspace(first, last, count))
+    return tuple(float(f"{value:.12g}") for value in np.logspace(first, last, count))
 
 
 PRESETS: dict[str, Protocol] = {

@@ -130,8 +130,10 @@ def fit_linear_probe(
         logger.info("the selected C = %g lies at an end of its grid", best)
     weight, bias = probes[best]
     if retrain_on_validation:
-        both = np.concatenate([features, validation_features]), np.concatenate([labels, validation_labels])
-        ((_, weight, bias, converged),) = _logistic_regressions(*both, num_classes, (best,), *options)
+        features, labels = (
+            np.concatenate(parts) for parts in ((features, validation_features), (labels, validation_labels))
+        )
+        ((_, weight, bias, converged),) = _logistic_regressions(features, labels, num_classes, (best,), *options)
         not_converged += not converged
     return LinearProbe(weight, bias, best, candidates, not_converged)
 
