@@ -8,7 +8,7 @@ from pathlib import Path
 from hf_sslgen.errors import InputError
 from hf_sslgen.study.config import read_study
 from hf_sslgen.study.plan import expand
-from hf_sslgen.study.results import living_claims, state_of
+from hf_sslgen.study.results import failure_sentences, living_claims, state_of
 from hf_sslgen.study.store import STUDY_FILE, Store
 from hf_sslgen.training.configuration import parse_arguments
 
@@ -32,10 +32,11 @@ def status_text(folder: Path) -> str:
     counts: dict[str, Counter[str]] = {}
     details = []
     for spec in specs:
-        state, word = state_of(spec, store, claimed)
+        state = state_of(spec, store, claimed)
         counts.setdefault(spec.domain_name, Counter())[state] += 1
-        if word:
-            details.append(f"{state}: {spec.title}: {word}")
+        if state == "running":
+            details.append(f"Running: {spec.title}: {claimed[store.indexed(spec) or '']}")
+    details += failure_sentences(specs, store)
     width = max(len("all"), *(len(name) for name in counts))
     lines = [f"{'domain':{width}}  " + "  ".join(f"{state:>8}" for state in STATES)]
     for name, of_domain in {**counts, "all": sum(counts.values(), Counter())}.items():

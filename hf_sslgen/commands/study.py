@@ -15,7 +15,7 @@ from hf_sslgen.study.config import read_study
 from hf_sslgen.study.estimate import dry_run_text
 from hf_sslgen.study.executors import default_workers, run_on_ray, run_processes
 from hf_sslgen.study.plan import expand
-from hf_sslgen.study.results import missing_sentences
+from hf_sslgen.study.results import failure_sentences
 from hf_sslgen.study.store import STUDY_FILE, Store
 from hf_sslgen.study.worker import limited_threads, run_worker
 from hf_sslgen.training.configuration import parse_arguments
@@ -76,11 +76,11 @@ def run_study(arguments: StudyArguments) -> None:
         if claim is not None:
             with kept_alive(claim):
                 report_study(store.folder)
-    failed = [line for line in missing_sentences(specs, store) if line.startswith("Failed")]
+    failed = sum(store.failure(spec) is not None for spec in specs)
     if failed:
-        print("\n".join(failed), file=sys.stderr)
+        print("\n".join(failure_sentences(specs, store)), file=sys.stderr)
         raise InputError(
-            f"{len(failed)} of {len(specs)} cells failed; their tracebacks are in {store.folder / 'failures'}. "
+            f"{failed} of {len(specs)} cells failed; their tracebacks are in {store.folder / 'failures'}. "
             "Once the cause is gone, --retry_failed true tries them again"
         )
 

@@ -38,16 +38,23 @@ def finished_cells(specs: Sequence[CellSpec], store: Store) -> list[Cell]:
     return list(cells.values())
 
 
-def missing_sentences(specs: Sequence[CellSpec], store: Store) -> list[str]:
-    """What a report says of cells that it lacks."""
-    sentences = []
-    unfinished = 0
+def failure_sentences(specs: Sequence[CellSpec], store: Store) -> list[str]:
+    """What failed, a sentence for each error, however many cells met it."""
+    titles: dict[str, list[str]] = {}
     for spec in specs:
         failure = store.failure(spec)
         if failure is not None:
-            sentences.append(f"Failed: {spec.title}: {failure.error}")
-        elif not store.is_finished(spec):
-            unfinished += 1
+            titles.setdefault(failure.error, []).append(spec.title)
+    return [
+        f"Failed: {met[0]}{f' and {len(met) - 1} other cells' if len(met) > 1 else ''}: {error}"
+        for error, met in titles.items()
+    ]
+
+
+def missing_sentences(specs: Sequence[CellSpec], store: Store) -> list[str]:
+    """What a report says of cells that it lacks."""
+    sentences = failure_sentences(specs, store)
+    unfinished = sum(not store.is_finished(spec) and store.failure(spec) is None for spec in specs)
     if unfinished:
         sentences.append(f"{unfinished} of {len(specs)} cells are not computed yet.")
     return sentences
@@ -71,15 +78,13 @@ def read_study_results(store: Store) -> tuple[StudyConfig | None, list[Cell], li
     return config, cells, missing
 
 
-def state_of(spec: CellSpec, store: Store, claimed: dict[str, str]) -> tuple[str, str]:
-    """`finished`, `failed`, `running` or `waiting`, and a word on it."""
+def state_of(spec: CellSpec, store: Store, claimed: dict[str, str]) -> str:
+    """`finished`, `running`, `failed` or `waiting`."""
     if store.is_finished(spec):
-        return "finished", ""
-    cell = store.indexed(spec)
-    if cell is not None and cell in claimed:
-        return "running", claimed[cell]
-    failure = store.failure(spec)
-    return ("failed", failure.error) if failure is not None else ("waiting", "")
+        return "finished"
+    if store.indexed(spec) in claimed:
+        return "running"
+    return "failed" if store.failure(spec) is not None else "waiting"
 
 
 def living_claims(store: Store) -> dict[str, str]:

@@ -10,13 +10,14 @@ import yaml
 from transformers import HfArgumentParser
 
 from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.registry_rows import StrictLoader
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file's mapping; raises InputError naming the file where it is missing or holds something else."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=StrictLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, InputError) as error:
         raise InputError(f"config {str(path)!r} can't be read: {error}") from error
     if content is None:
         return {}
