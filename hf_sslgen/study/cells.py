@@ -12,7 +12,7 @@ A cell's folder exists whole or not at all. It holds
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +56,11 @@ class Cell:
         return str(self.identity["protocol"])
 
     @property
+    def labels(self) -> str:
+        """How much of the labels it was trained with, such as `100%` or `5-shot`."""
+        return str(self.identity.get("labels", "100%"))
+
+    @property
     def seed(self) -> int:
         return int(self.identity["seed"])
 
@@ -89,7 +94,7 @@ def identity_hash(identity: dict[str, Any]) -> str:
 
 def cell_folder(store: Path, identity: dict[str, Any]) -> Path:
     """Where a cell of this identity lies: readable names first, the hash decides."""
-    names = "--".join(str(identity[key]) for key in ("domain", "backbone", "protocol"))
+    names = "--".join(str(identity[key]) for key in ("domain", "backbone", "protocol", "labels", "seed"))
     return store / f"{re.sub(r'[^A-Za-z0-9._-]+', '_', names)[:120]}--{identity_hash(identity)}"
 
 
@@ -119,18 +124,3 @@ def write_cell(folder: Path, identity: dict[str, Any], provenance: dict[str, Any
         if analysis.examples is not None:
             arrays: dict[str, Any] = analysis.examples
             np.savez_compressed(unfinished / "examples.npz", **arrays)
-
-
-def compute_once(
-    store: Path, identity: dict[str, Any], compute: Callable[[], tuple[dict[str, Any], Analysis]]
-) -> Cell:
-    """The cell of this identity, computed only where the store does not hold it yet.
-
-    Args:
-        compute: yields the cell's provenance and what was measured.
-    """
-    folder = cell_folder(store, identity)
-    if not folder.exists():
-        provenance, analysis = compute()
-        write_cell(folder, identity, provenance, analysis)
-    return read_cell(folder)

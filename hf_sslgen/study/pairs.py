@@ -59,6 +59,8 @@ def _accuracy(rows: "pd.DataFrame") -> Statistic:
 
 
 def _mean_per_class_accuracy(rows: "pd.DataFrame") -> Statistic:
+    if "reference" not in rows.columns:  # few-shot episodes: every class has equally many queries
+        return _accuracy(rows)
     return mean_per_class_statistic(rows["correct"].astype(bool), rows["reference"].astype(int))
 
 
@@ -83,18 +85,28 @@ STATISTICS: dict[str, Callable[["pd.DataFrame"], Statistic]] = {
 }
 """Numbers compared image by image. The calibration error is not among them: its bootstrap interval does not cover."""
 
+COLUMNS = {
+    "accuracy": "correct",
+    "mean_per_class_accuracy": "correct",
+    "mean_confidence": "confidence",
+    "confidence_gap": "confidence",
+    "zero_map_rate": "zero_map",
+}
+"""The column of the records that a number needs, where it is not called like the number. Cells without attribution
+(nearest neighbours) or without confidence (few-shot episodes) lack some."""
+
 ON_SUBSET = ("gini", "spatial_spread", "zero_map")
 
 
 def _aligned(first: "pd.DataFrame", second: "pd.DataFrame") -> tuple["pd.DataFrame", "pd.DataFrame"]:
-    """The rows of the images both have, in the same order."""
+    """The rows of the images (or few-shot episodes) both have, in the same order."""
     sample_ids = np.intersect1d(first["sample_id"], second["sample_id"])
     return first.set_index("sample_id").loc[sample_ids], second.set_index("sample_id").loc[sample_ids]
 
 
 def _only_common(first: "pd.DataFrame", second: "pd.DataFrame", columns: Sequence[str]) -> None:
     """In place: a value that one of the two lacks is left out of both."""
-    for column in columns:
+    for column in (name for name in columns if name in first.columns and name in second.columns):
         missing = (first[column].isna() | second[column].isna()).to_numpy()
         first.loc[missing, column] = np.nan
         second.loc[missing, column] = np.nan
@@ -137,7 +149,9 @@ def _clean_differences(first: Cell, second: Cell, a: "pd.DataFrame", b: "pd.Data
     stage = str(a["stage"].iloc[0])
     differences = []
     for metric, statistic in STATISTICS.items():
-        column = metric if metric in a.columns else "zero_map" if metric == "zero_map_rate" else "correct"
+        column = COLUMNS.get(metric, metric)
+        if column not in a.columns or column not in b.columns:
+            continue
         defined = int(a[column].notna().sum())
         differences.append(_difference(metric, first, second, (statistic(a), statistic(b)), len(a), defined, stage))
     return differences
@@ -184,7 +198,7 @@ def compare_cells(first: Cell, second: Cell) -> list[Difference]:
     """
     a, b = first.records(), second.records()
     differences = []
-    if "prediction" in a.columns:
+    if "correct" in a.columns:
         differences += _clean_differences(first, second, a[a["transform"] == ""], b[b["transform"] == ""])
     if (a["transform"] != "").any():
         differences += _invariance_differences(first, second, a[a["transform"] != ""], b[b["transform"] != ""])

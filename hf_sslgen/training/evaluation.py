@@ -55,6 +55,21 @@ class Predictions:
         order = np.argsort(sample_ids, kind="stable")
         return cls(sample_ids[order], references[order], *(np.asarray(column)[order] for column in predictions))
 
+    @classmethod
+    def from_probabilities(
+        cls, sample_ids: NDArray[np.int64], references: NDArray[np.int64], probabilities: NDArray[np.floating]
+    ) -> "Predictions":
+        """From (N, C) probabilities of classifiers that have no logits."""
+        of_reference = np.take_along_axis(probabilities, references[:, None], axis=1)[:, 0]
+        return cls(
+            sample_ids,
+            references,
+            probabilities.argmax(axis=1),
+            probabilities.max(axis=1),
+            -np.log(np.maximum(of_reference, MINIMUM_PROBABILITY)),
+            np.square(probabilities).sum(axis=1) - 2 * of_reference + 1,
+        )
+
     @property
     def correct(self) -> NDArray[np.bool_]:
         return self.predictions == self.references
