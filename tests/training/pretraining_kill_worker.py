@@ -21,7 +21,7 @@ from hf_sslgen.training.objectives import OBJECTIVES
 from hf_sslgen.training.pretraining import pretrain
 from hf_sslgen.training.samples import SourceImages
 
-EPOCHS = 6
+EPOCHS = 4
 
 
 def start_training(images: SourceImages, objective: str, folder: Path) -> int:
@@ -50,13 +50,22 @@ def finish(process: int) -> None:
         raise SystemExit(f"training ended with status {status}")
 
 
+def await_checkpoint(folder: Path) -> None:
+    """Wait for the first one, with which training has begun."""
+    deadline = time.monotonic() + 60
+    while not (folder / "checkpoint.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.002)
+
+
 def main(root: Path, seed: int, kills: int) -> None:
     torch.set_num_threads(1)
     images = small_images()
     seconds, expected = {}, {}
     for objective in OBJECTIVES[-min(kills, len(OBJECTIVES)) :]:
+        process = start_training(images, objective, root / objective)
+        await_checkpoint(root / objective)
         started = time.monotonic()
-        finish(start_training(images, objective, root / objective))
+        finish(process)
         seconds[objective] = time.monotonic() - started
         expected[objective] = (root / objective / "digest").read_text()
     moments = random.Random(seed)
@@ -65,6 +74,8 @@ def main(root: Path, seed: int, kills: int) -> None:
         objective = list(expected)[kill % len(expected)]
         folder = root / f"killed-{kill}"
         process = start_training(images, objective, folder)
+        if kill % 5 < 4:  # the others are killed wherever they are in the same time from their start
+            await_checkpoint(folder)
         moment = moments.uniform(0, 0.9) * seconds[objective]
         time.sleep(moment)
         os.kill(process, signal.SIGKILL)

@@ -1,6 +1,6 @@
 """Run by torchrun: pretrain in this process's share of the work and write down what it saw and came to.
 
-    torchrun --nproc_per_node 2 pretraining_two_process_worker.py FOLDER
+torchrun --nproc_per_node 2 pretraining_two_process_worker.py FOLDER
 """
 
 import json

@@ -278,6 +278,7 @@ def test_the_monitor_is_k_nn_on_the_held_out_images(images, tmp_path):
 
 
 def test_the_monitor_does_not_change_the_training(images, whole, tmp_path):
-    assert digest(
-        train(images, small_settings("byol"), tmp_path, monitor=lambda trunk: 0.0, monitor_epochs=1)
-    ) == (whole["byol"][0])
+    assert (
+        digest(train(images, small_settings("byol"), tmp_path, monitor=lambda trunk: 0.0, monitor_epochs=1))
+        == (whole["byol"][0])
+    )
