@@ -41,10 +41,9 @@ def read_training(run: Path) -> dict[str, Any]:
     training: dict[str, Any] = json.loads((folder / TRAINING_FILE).read_text(encoding="utf-8"))
     trained, untrained = training["knn_accuracy"], training["untrained_knn_accuracy"]
     if not trained["low"] > untrained["high"]:
+        own, other = ("{value:.3f} [{low:.3f}, {high:.3f}]".format(**each) for each in (trained, untrained))
         raise InputError(
-            f"{folder}: k-NN accuracy {trained['value']:.3f} [{trained['low']:.3f}, {trained['high']:.3f}] does not lie "
-            f"above the untrained network's {untrained['value']:.3f} [{untrained['low']:.3f}, {untrained['high']:.3f}]; "
-            "train longer"
+            f"{folder}: k-NN accuracy {own} does not lie above the untrained network's {other}; train longer"
         )
     return training
 

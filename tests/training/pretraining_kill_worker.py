@@ -1,4 +1,4 @@
-"""Kill pretraining at random moments with SIGKILL, start it again, and compare its weights with the uninterrupted ones.
+"""Kill pretraining at random moments with SIGKILL, start it again, and compare its weights with uninterrupted ones.
 
     pretraining_kill_worker.py FOLDER SEED KILLS
 
