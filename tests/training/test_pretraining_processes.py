@@ -80,12 +80,10 @@ def nt_xent(projections: torch.Tensor) -> torch.Tensor:
 
 def barlow_twins(shares: torch.Tensor) -> torch.Tensor:
     """Of (process, 2, B, D) views, each process's standardised by itself: the loss of their mean correlation."""
-    standardised = (shares - shares.mean(2, keepdim=True)) / (
-        shares.var(2, unbiased=False, keepdim=True) + 1e-5
-    ).sqrt()
-    correlation = torch.einsum("pbi,pbj->ij", standardised[:, 0], standardised[:, 1]) / (
-        shares.shape[0] * shares.shape[2]
-    )
+    centred = shares - shares.mean(2, keepdim=True)
+    standardised = centred / (centred.square().mean(2, keepdim=True) + 1e-5).sqrt()
+    correlations = standardised[:, 0].transpose(1, 2) @ standardised[:, 1] / shares.shape[2]
+    correlation = correlations.mean(0)
     target = torch.eye(shares.shape[3])
     weights = target + 0.005 * (1 - target)
     return (weights * (correlation - target) ** 2).sum()
