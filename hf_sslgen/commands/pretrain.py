@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from accelerate import PartialState
+from accelerate import Accelerator
 
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.pretraining_source import load_pretraining_source
@@ -73,6 +73,8 @@ def main(command_line: Sequence[str] | None = None) -> None:
     given = {name: value for name, value in vars(arguments).items() if name in names}
     architecture_arguments = _mapping("architecture_arguments", arguments.architecture_arguments)
     settings = PretrainingSettings(**{**given, "architecture_arguments": architecture_arguments})
+    # Accelerate's PartialState would not know that ACCELERATE_USE_CPU asks for several processes on a CPU.
+    accelerator = Accelerator(mixed_precision=settings.mixed_precision)
     source = load_pretraining_source(domain_arguments)
     output_dir = Path(arguments.output_dir)
     preprocessing = Preprocessing(Geometry(settings.image_size, 1.0, "bilinear"), IMAGENET_MEAN, IMAGENET_STD)
@@ -80,8 +82,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
     if arguments.target_minutes is not None:
         epochs = planned_epochs(images, len(images), num_classes, settings, arguments.target_minutes, output_dir)
         settings = dataclasses.replace(settings, num_train_epochs=epochs)
-    processes = PartialState()
-    watches = arguments.knn_epochs > 0 and processes.is_main_process
+    watches = arguments.knn_epochs > 0 and accelerator.is_main_process
     monitor = knn_monitor(images, source.held_out, num_classes, preprocessing) if watches else None
     trunk = pretrain(
         images,
@@ -94,10 +95,10 @@ def main(command_line: Sequence[str] | None = None) -> None:
         arguments.knn_epochs,
         arguments.save_minutes,
     )
-    if processes.is_main_process:
+    if accelerator.is_main_process:
         options = sys.argv[1:] if command_line is None else command_line
-        command = _command_to_repeat(options, processes.num_processes, processes.device.type)
-        launch = Launch(command, processes.num_processes, arguments.target_minutes)
+        command = _command_to_repeat(options, accelerator.num_processes, accelerator.device.type)
+        launch = Launch(command, accelerator.num_processes, arguments.target_minutes)
         export_twin(trunk, settings, source, output_dir, launch, monitor)
 
 
@@ -122,8 +123,8 @@ def _command_to_repeat(options: Sequence[str], num_processes: int, device_type: 
 
 def _without_folders(option: str) -> str:
     """An option, `--option=value` or value; of a folder or an absolute path the last name only."""
-    prefix, equals, value = option.rpartition("=") if option.startswith("--") else ("", "", option)
-    if (value and not option.startswith("--")) or equals:
+    prefix, equals, value = option.partition("=") if option.startswith("--") else ("", "", option)
+    if value and not value.startswith("{"):  # JSON is no path, and may be longer than one can be
         path = Path(value)
         if path.is_absolute() or path.is_dir():
             return f"{prefix}{equals}{path.resolve().name}"

@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from hf_sslgen.errors import InputError
 from hf_sslgen.interruption import InterruptedByRequestError, Request, deferred_interrupts
 from hf_sslgen.training.augmentation import ViewMaker
-from hf_sslgen.training.pretraining_checkpoint import load_checkpoint, save_checkpoint, write_log
+from hf_sslgen.training.pretraining_checkpoint import load_checkpoint, remove_unfinished, save_checkpoint, write_log
 from hf_sslgen.training.pretraining_state import Images, Monitor, PretrainingSettings, TrainingState, begin_training
 
 logger = logging.getLogger(__name__)
@@ -134,6 +134,8 @@ def pretrain(
     if load_checkpoint(output_dir, state) and accelerator.is_main_process:
         logger.info("resuming %s after %d of %d steps", output_dir, state.steps, state.total_steps)
         write_log(output_dir, state)  # an interruption may have come between checkpoint and log
+    if accelerator.is_main_process:
+        remove_unfinished(output_dir)
     make_views = ViewMaker(settings.seed, accelerator.process_index, accelerator.device, settings.view_size)
     saved = time.perf_counter()
     with deferred_interrupts() as request:

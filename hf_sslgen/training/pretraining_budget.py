@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import torch
-from accelerate import PartialState
+from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from hf_sslgen.errors import InputError
@@ -55,7 +55,7 @@ def planned_epochs(
         InputError: not even one epoch fits, or the plan that is there was made for another time or can't be read.
     """
     path = output_dir / PLAN_FILE
-    is_main_process = PartialState().is_main_process
+    is_main_process = Accelerator(mixed_precision=settings.mixed_precision).is_main_process
     found = _read_plan(path, target_minutes) if is_main_process else None
     (epochs,) = broadcast_object_list([found])
     if epochs is not None:

@@ -63,6 +63,12 @@ def save_checkpoint(folder: Path, state: TrainingState) -> None:
     write_log(folder, state)
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove what processes that were killed while they saved have left."""
+    for path in folder.glob(f".{CHECKPOINT_FILE}.*.unfinished"):
+        path.unlink(missing_ok=True)
+
+
 def write_log(folder: Path, state: TrainingState) -> None:
     """Write the rows of the finished epochs as JSON."""
     write_json(folder / LOG_FILE, state.log)

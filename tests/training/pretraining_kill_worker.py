@@ -83,6 +83,7 @@ def main(root: Path, seed: int, kills: int) -> None:
         row = {"objective": objective, "moment": round(moment, 3), "steps": steps_done(folder)}
         finish(start_training(images, objective, folder))
         row["killed"] = os.WIFSIGNALED(status)
+        row["left"] = [path.name for path in folder.iterdir() if path.name.endswith(".unfinished")]
         row["equal"] = (folder / "digest").read_text() == expected[objective]
         rows.append(row)
     print(json.dumps(rows))

@@ -16,6 +16,8 @@ from torch import Tensor
 from torch.nn.modules.module import register_module_forward_hook
 from torch.utils.data import Dataset
 
+from hf_sslgen.commands.pretrain import main as command
+from hf_sslgen.files import write_json
 from hf_sslgen.interruption import InterruptedByRequestError
 from hf_sslgen.training.objectives import SupervisedObjective, build_objective
 from hf_sslgen.training.pretraining import pretrain
@@ -50,6 +52,12 @@ def gathered(name: str, projections: Tensor, rank: int) -> dict[str, object]:
 
 
 def main(folder: Path) -> None:
+    # The command comes first: it must find out by itself that there are two processes.
+    if os.environ["RANK"] == "0":
+        write_json(folder / "command" / "plan.json", {"target_minutes": 30, "num_train_epochs": 1})
+    options = ["--objective", "simclr", "--dataset_name", "photo-patches", "--output_dir", str(folder / "command")]
+    options += ["--architecture_arguments", '{"channels": [8, 8, 8, 16]}', "--image_size", "32"]
+    command([*options, "--per_device_train_batch_size", "16", "--target_minutes", "30"])
     accelerator = Accelerator()
     rank = accelerator.process_index
     images = small_images()
@@ -92,7 +100,7 @@ def main(folder: Path) -> None:
     result["projections"] = projections.tolist()
     result["simclr gathered"] = gathered("simclr", projections, rank)
     result["barlow-twins gathered"] = gathered("barlow-twins", projections, rank)
-    result["planned"] = planned_epochs(images, len(images), NUM_CLASSES, settings, 0.1, folder / "planned")
+    result["planned"] = planned_epochs(images, len(images), NUM_CLASSES, settings, 1.0, folder / "planned")
     (folder / f"rank{rank}.json").write_text(json.dumps(result))
 
 
