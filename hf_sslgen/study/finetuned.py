@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -124,10 +125,11 @@ def _train(
 
 
 def _drop_weights(folder: Path) -> None:
-    """Remove the weights of a run that was not selected; its results stay, so that it is not run again."""
-    for path in folder.rglob("*"):
-        if path.suffix in (".safetensors", ".pt", ".bin"):
-            path.unlink()
+    """Remove the weights of a run that is not needed; its results stay, so that it is not run again."""
+    for checkpoint in folder.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
+    for weights in folder.glob("*.safetensors"):
+        weights.unlink()
 
 
 def measure_finetuned(job: Job, protocol: FineTuningProtocol) -> Measured:

@@ -15,7 +15,7 @@ from hf_sslgen.domains.images import joined
 from hf_sslgen.errors import DivergedError, InputError
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.study import finetuned
-from hf_sslgen.study.comparison import ComparisonSettings, compute_cells
+from hf_sslgen.study.cells import Cell, read_cell, write_cell
 from hf_sslgen.study.finetuned import grid_points, training_arguments
 from hf_sslgen.study.job import Job
 from hf_sslgen.study.measures import measure
@@ -35,6 +35,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "few-shot": {"shots": 1, "queries": 2, "episodes": 30},
     "full": {"num_train_epochs": 3, "batch_size": 15, "learning_rates": [1e-3], "early_stopping_patience": 1},
 }
+NETWORKS = ("timm_vit", "timm_resnet")
 JobOf = Callable[..., Job]
 
 
@@ -109,7 +110,7 @@ def test_retraining_sees_training_and_validation_images(job_of: JobOf, tmp_path:
 def test_candidates_do_not_see_the_test_split_and_leave_no_weights(
     job_of: JobOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = job_of("finetune", learning_rates=[1e-4, 1e-2, 1e-3])
+    job = job_of("full", learning_rates=[1e-4, 1e-2, 1e-3], num_train_epochs=2)
     seen: list[bool] = []
 
     def recorded(*arguments: Any, **options: Any) -> Any:
@@ -118,12 +119,14 @@ def test_candidates_do_not_see_the_test_split_and_leave_no_weights(
         return result
 
     monkeypatch.setattr(finetuned, "finetune", recorded)
-    measure(job)
+    first, _ = measure(job)
     assert seen == [False] * 3
-    assert len(list(job.scratch.rglob("*.safetensors"))) == 1
-    seen.clear()
-    measure(job)  # an interrupted cell goes on from what its folder holds
-    assert seen == [False] * 3
+    assert len(list(job.scratch.glob("*/*.safetensors"))) == 1
+    assert len({path.parent for path in job.scratch.rglob("checkpoint-*")}) == 1
+    written = {path: path.stat().st_mtime_ns for path in job.scratch.rglob("*.safetensors")}
+    again, _ = measure(job)  # an interrupted cell goes on from what its folder holds
+    assert {path: path.stat().st_mtime_ns for path in job.scratch.rglob("*.safetensors")} == written
+    assert str(again.numbers) == str(first.numbers)
 
 
 def test_a_candidate_that_diverges_at_its_last_step_is_missing(job_of: JobOf) -> None:
@@ -204,23 +207,28 @@ def test_episodes_are_of_the_test_split(job_of: JobOf) -> None:
     assert accuracy.high - accuracy.low == pytest.approx(2 * half_width, rel=0.15)
 
 
-def test_cells_without_attribution_are_compared(
-    small_backbones: dict[str, str], digits_domain: Any, tmp_path: Path
-) -> None:
-    settings = ComparisonSettings(AnalysisSettings(max_subset=20, batch_size=20), 0, Geometry(32, 1.0, "bilinear"))
-    protocols = {name: get_protocol(name, SMALL[name]) for name in ("dino-knn", "few-shot")}
-    ours, others = (
-        compute_cells(small_backbones[name], digits_domain, protocols, settings, tmp_path)
-        for name in ("timm_vit", "timm_resnet")
-    )
-    neighbours, episodes = (
-        {difference.metric: difference for difference in compare_cells(ours[index], others[index])} for index in (1, 2)
-    )
-    assert set(episodes) == {"accuracy", "mean_per_class_accuracy"}
-    assert {"accuracy", "mean_confidence", "negative_log_likelihood", "brier_score"} < set(neighbours)
-    assert "gini" not in neighbours and "zero_map_rate" not in neighbours
-    a, b = (cells[2].records().set_index("sample_id")["correct"] for cells in (ours, others))
-    difference = episodes["accuracy"]
-    assert (difference.value, difference.n) == (pytest.approx((a - b).mean()), 30)
-    half_width = 1.96 * (a - b).std() / np.sqrt(30)  # paired: over the same episodes
-    assert difference.high - difference.low == pytest.approx(2 * half_width, rel=0.15)
+def cell_of(job: Job, preset: str, folder: Path) -> Cell:
+    """A job's cell, through the disk."""
+    analysis, _ = measure(job)
+    identity = {"backbone": job.name, "domain": job.domain.name, "protocol": preset, "seed": job.seed}
+    provenance = {"objective": "unknown", "group": "different", "not_label_preserving": []}
+    write_cell(folder, identity, provenance, analysis)
+    return read_cell(folder)
+
+
+def test_nearest_neighbours_are_compared_without_attribution(job_of: JobOf, tmp_path: Path) -> None:
+    first, second = (cell_of(job_of("dino-knn", name), "dino-knn", tmp_path / name) for name in NETWORKS)
+    differences = {difference.metric for difference in compare_cells(first, second)}
+    assert {"accuracy", "mean_per_class_accuracy", "mean_confidence", "negative_log_likelihood"} < differences
+    assert differences.isdisjoint({"gini", "spatial_spread", "zero_map_rate"})
+
+
+def test_few_shot_is_compared_episode_by_episode(job_of: JobOf, tmp_path: Path) -> None:
+    cells = [cell_of(job_of("few-shot", name), "few-shot", tmp_path / name) for name in NETWORKS]
+    differences = {difference.metric: difference for difference in compare_cells(*cells)}
+    assert set(differences) == {"accuracy", "mean_per_class_accuracy"}
+    ours, others = (cell.records().set_index("sample_id")["correct"] for cell in cells)
+    for difference in differences.values():
+        assert (difference.value, difference.n) == (pytest.approx((ours - others).mean()), 30)
+        paired = 1.96 * (ours - others).std() / np.sqrt(30)
+        assert difference.high - difference.low == pytest.approx(2 * paired, rel=0.15)
