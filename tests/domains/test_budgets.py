@@ -108,6 +108,18 @@ def test_too_small_a_share_says_what_would_work():
         load_domain(DomainArguments("digits", label_fraction=smallest / 2))
 
 
+def test_one_percent_of_real_data(shared_data: Path):
+    xrays, pictures = (
+        load_domain(DomainArguments(str(shared_data / name), label_fraction=0.01))
+        for name in ("chest-xray", "cifar10-small")
+    )
+    assert len(pictures.train) + len(pictures.validation) == 50
+    assert len(np.unique(pictures.train.labels)) == len(np.unique(pictures.validation.labels)) == 10
+    # 86, 350 and 350 images a class: the first has a single label left, which serves training.
+    assert np.bincount(xrays.train.labels).tolist() == [1, 3, 3]
+    assert np.bincount(xrays.validation.labels, minlength=3).tolist() == [0, 1, 1]
+
+
 @pytest.mark.parametrize("fraction", [0, -0.1, 1.5, float("nan")])
 def test_shares_outside_their_range_are_refused(fraction: float):
     with pytest.raises(InputError, match="label_fraction is"):

@@ -126,6 +126,8 @@ def test_whole_numbers_serve_as_numbers() -> None:
         ("finetune", {"optimiser": "adam"}, "one of adamw, sgd, by_architecture"),
         ("finetune", {"minimum_crop_area": 1.5}, "at most 1"),
         ("finetune", {"optimiser": "by_architecture"}, "needs sgd_learning_rates"),
+        ("full", {"optimiser": "sgd"}, "are for optimiser 'by_architecture'"),
+        ("vtab-1k", {"schedule": "cosine"}, "step_milestones are for schedule 'steps'"),
         ("full", {"retrain_on_validation": True}, "nothing to stop early on"),
         ("ssl-transfer", {"momentum": 0}, "nesterov needs a momentum"),
         ("dino-knn", {"neighbours": [0]}, "at least 1"),
