@@ -77,6 +77,12 @@ PROTOCOLS = {
     "pretrained": "encoder as published",
     "linear": "linear probe",
     "finetune": "fine-tuning",
+    "ssl-transfer": "fine-tuning as in ssl-transfer",
+    "ssl-transfer-linear": "linear probe as in ssl-transfer",
+    "vtab-1k": "fine-tuning on 1000 images as in VTAB",
+    "dino-knn": "nearest neighbours",
+    "few-shot": "few-shot episodes",
+    "full": "full fine-tuning",
 }
 
 

@@ -4,7 +4,8 @@ A cell's folder exists whole or not at all. It holds
 
 - `cell.json`: `identity` (what decides the numbers) and `provenance` (when, where and how long; never compared);
 - `results.json`: the numbers;
-- `records.parquet`: a row per test image, and for invariance a row per image, transform and severity;
+- `records.parquet`: a row per test image (few-shot: per episode), and for invariance a row per image, transform and
+  severity;
 - `examples.npz`, where the cell has attribution maps: `images` (E, S, S, 3) bytes, `maps` (E, h, w), `sample_ids`
   (E,), the same images for every backbone of a domain.
 """
@@ -34,7 +35,7 @@ METRIC_DEFINITIONS = 1
 class Cell:
     """A cell read back from its folder.
 
-    `identity` has at least `backbone`, `domain`, `protocol` (`pretrained`, `linear` or `finetune`) and `seed`.
+    `identity` has at least `backbone`, `domain`, `protocol` (`pretrained` or the name of a preset) and `seed`.
     `provenance` has `objective`, `group`, `parameters`, `licence`, `seconds`, `domain_metric` and `class_names`.
     """
 

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from hf_sslgen.analysis.forward import run_split
 from hf_sslgen.domains.images import ImageSplit, joined
 from hf_sslgen.domains.loading import Domain
 from hf_sslgen.domains.splits import stratified_subset
+from hf_sslgen.errors import DivergedError
 from hf_sslgen.randomness import derive_seed
 from hf_sslgen.study.job import Job, Measured, positional
 from hf_sslgen.study.protocols import FineTuningProtocol
@@ -26,7 +28,6 @@ from hf_sslgen.study.selection import (
 from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.finetuning import finetune
 from hf_sslgen.training.optimisation import Optimisation, optimiser_of_architecture
-from hf_sslgen.training.trainer import DivergedError
 from hf_sslgen.zoo.anatomy import find_classifier
 from hf_sslgen.zoo.loading import LoadedBackbone, set_linear_classifier
 
@@ -71,9 +72,10 @@ def reduced_domain(job: Job, protocol: FineTuningProtocol) -> Domain:
     return domain
 
 
-def _arguments(
+def training_arguments(
     job: Job, protocol: FineTuningProtocol, rate: float, decay: float, folder: Path
 ) -> tuple[ModelArguments, FineTuningArguments, Optimisation]:
+    """What `finetune` is told, for a protocol whose optimiser is resolved."""
     stops_early = protocol.early_stopping_patience is not None
     model_arguments = ModelArguments(
         job.name,
@@ -118,15 +120,16 @@ def _train(
     if protocol.zero_initialised_classifier:
         weight = torch.zeros_like(find_classifier(backbone.model)[1].weight)
         set_linear_classifier(backbone.model, weight, weight[:, 0])
-    arguments = _arguments(job, protocol, rate, decay, folder)
+    arguments = training_arguments(job, protocol, rate, decay, folder)
     return finetune(backbone, domain, *arguments, measure_test=False).validation
 
 
 def _drop_weights(folder: Path) -> None:
-    """Remove the weights of a run that was not selected; its results stay, so that it is not run again."""
-    for path in folder.rglob("*"):
-        if path.suffix in (".safetensors", ".pt", ".bin"):
-            path.unlink()
+    """Remove the weights of a run that is not needed; its results stay, so that it is not run again."""
+    for checkpoint in folder.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
+    for weights in folder.glob("*.safetensors"):
+        weights.unlink()
 
 
 def measure_finetuned(job: Job, protocol: FineTuningProtocol) -> Measured:

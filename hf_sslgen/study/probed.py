@@ -12,11 +12,11 @@ from hf_sslgen.metrics import mean_statistic
 from hf_sslgen.study.job import Job, Measured, positional
 from hf_sslgen.study.protocols import FewShotProtocol, KNNProtocol, LinearProtocol
 from hf_sslgen.study.selection import (
-    NOTHING_SELECTED,
     TRAIN,
     TRAIN_AND_VALIDATION,
     Candidate,
     best_candidate,
+    nothing_selected,
     selection_record,
 )
 from hf_sslgen.training.evaluation import Predictions
@@ -122,4 +122,4 @@ def measure_few_shot(job: Job, protocol: FewShotProtocol) -> Measured:
             "correct": accuracies,
         }
     )
-    return Analysis(numbers, records), {"criterion": NOTHING_SELECTED, "seed": job.seed, "fitted_on": "support images"}
+    return Analysis(numbers, records), nothing_selected(job.seed, "support images of each episode")

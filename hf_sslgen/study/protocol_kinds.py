@@ -97,6 +97,13 @@ class FineTuningProtocol:
             )
         if self.optimiser == "by_architecture" and not (self.sgd_learning_rates and self.sgd_weight_decays):
             raise InputError("optimiser 'by_architecture' needs sgd_learning_rates and sgd_weight_decays")
+        if self.optimiser != "by_architecture" and (self.sgd_learning_rates or self.sgd_weight_decays):
+            raise InputError(
+                "sgd_learning_rates and sgd_weight_decays are for optimiser 'by_architecture'; set them to [] and give "
+                "learning_rates and weight_decays"
+            )
+        if self.schedule == "cosine" and self.step_milestones:
+            raise InputError("step_milestones are for schedule 'steps'; set them to []")
         if self.nesterov and self.momentum == 0:
             raise InputError("nesterov needs a momentum above 0")
 
@@ -129,7 +136,8 @@ class FewShotProtocol:
     images, by Euclidean distance between features as they are.
 
     Support and query images are drawn from the test split, and the same ones for every backbone; nothing is trained
-    or selected.
+    or selected. The 95% interval is over episodes, as published: episodes share images, so it says nothing of other
+    test images and is narrower than an interval over images.
 
     Attributes:
         ways: classes of an episode.

@@ -6,7 +6,6 @@ from typing import Any
 
 SCORE = "validation_negative_log_likelihood"
 CRITERION = "lowest negative log-likelihood on the validation split"
-NOTHING_SELECTED = "nothing is selected"
 TRAIN = "train"
 TRAIN_AND_VALIDATION = "train and validation; no validation is left to score the result"
 
@@ -59,4 +58,17 @@ def selection_record(candidates: Sequence[Candidate], best: Candidate, seed: int
         "fitted_on": fitted_on,
         "at_grid_end": at_end,
         "ties": sum(candidate.score == best.score for candidate in candidates) - 1,
+    }
+
+
+def nothing_selected(seed: int, fitted_on: str) -> dict[str, Any]:
+    """The record, with the same keys, of a protocol that has no hyper-parameters to select."""
+    return {
+        "chosen": {},
+        "candidates": [],
+        "criterion": "nothing is selected",
+        "seed": seed,
+        "fitted_on": fitted_on,
+        "at_grid_end": [],
+        "ties": 0,
     }

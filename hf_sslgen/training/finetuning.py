@@ -33,7 +33,7 @@ from hf_sslgen.training.samples import (
     TrainingSamples,
     collate_with,
 )
-from hf_sslgen.training.trainer import DivergedError, FineTuningTrainer
+from hf_sslgen.training.trainer import FineTuningTrainer
 from hf_sslgen.zoo.anatomy import freeze_all_but
 from hf_sslgen.zoo.loading import LoadedBackbone
 
@@ -144,15 +144,9 @@ def save_model(trainer: FineTuningTrainer, backbone: LoadedBackbone) -> None:
 
 
 def predict(trainer: FineTuningTrainer, split: ImageSplit, backbone: LoadedBackbone) -> Predictions:
-    """Predictions of the trained model; raises DivergedError where they are not finite."""
+    """Predictions of the trained model on a split."""
     output = trainer.predict(EvaluationSamples(split, backbone.preprocessing.geometry))
-    predictions = Predictions.from_evaluation(output.predictions, output.label_ids)
-    if not np.isfinite(predictions.confidences).all():
-        raise DivergedError(
-            f"the trained model's predictions are not finite (learning_rate {trainer.args.learning_rate:g}); a lower "
-            "learning_rate, warmup_steps or max_grad_norm would help"
-        )
-    return predictions
+    return Predictions.from_evaluation(output.predictions, output.label_ids)
 
 
 def finetune(

@@ -20,8 +20,8 @@ class Optimisation:
         momentum, nesterov: for SGD.
         decay_all_parameters: weight decay for biases and normalisation layers too.
         layer_decay: factor of the learning rate from each layer of a vision transformer to the one before it.
-        step_milestones: after each of these steps the learning rate is multiplied by `step_factor`; without any the
-            Trainer's schedule holds.
+        step_milestones: after each of these steps the learning rate is multiplied by `step_factor`; None leaves the
+            schedule to the Trainer.
     """
 
     optimiser: Literal["adamw", "sgd"]

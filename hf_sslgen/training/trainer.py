@@ -7,13 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import DivergedError
 from hf_sslgen.training.optimisation import Optimisation, build_optimiser, step_schedule
 from hf_sslgen.training.samples import EpochOrder
-
-
-class DivergedError(InputError):
-    """Training whose loss is no longer finite."""
 
 
 class FollowEpoch(TrainerCallback):

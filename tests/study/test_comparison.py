@@ -10,13 +10,12 @@ import pytest
 
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.loading import load_domain
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import DivergedError, InputError
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.study.cells import Cell, read_cells
 from hf_sslgen.study.comparison import ComparisonSettings, compute_cells
 from hf_sslgen.study.protocols import PRESETS, FineTuningProtocol
 from hf_sslgen.training.probes import INVERSE_REGULARISATION_GRID
-from hf_sslgen.training.trainer import DivergedError
 
 NAMES = ("twin-resnet18-supervised", "timm_resnet", "timm_vit", "transformers_resnet", "transformers_vit")
 PREDICTION = {
