@@ -14,7 +14,8 @@ import pytest
 from hf_sslgen.analysis.families import GEOMETRIC
 from hf_sslgen.analysis.numbers import Analysis
 from hf_sslgen.study.cells import Cell, read_cell, write_cell
-from hf_sslgen.study.pairs import Difference, compare_all, compare_cells
+from hf_sslgen.study.differences import Difference, compare_cells
+from hf_sslgen.study.pairs import compare_all
 
 CellsOf = Callable[[str], list[Cell]]
 PROTOCOLS = {"pretrained": 0, "linear": 1, "finetune": 2}
