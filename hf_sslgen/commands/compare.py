@@ -11,10 +11,10 @@ from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.loading import Domain, load_domain
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry
-from hf_sslgen.reporting.page import write_report
-from hf_sslgen.reporting.tables import terminal_table, write_comparisons_csv, write_results_csv
+from hf_sslgen.reporting.study_report import write_results
+from hf_sslgen.reporting.tables import terminal_table
 from hf_sslgen.study.comparison import compute_cells
-from hf_sslgen.study.pairs import compare_all
+from hf_sslgen.study.inference import infer
 from hf_sslgen.study.protocols import ComparisonSettings, FineTuningProtocol
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.zoo.loading import UNTRAINED
@@ -31,7 +31,7 @@ class CompareArguments:
         metadata={"help": "One or more domains: names from `hf-sslgen domains`, Hub ids, folders or parquet files."}
     )
     twin_set: str = field(metadata={"help": "A set from `hf-sslgen zoo`: one architecture, one source of images."})
-    output_dir: str = field(metadata={"help": "Receives cells/, results.csv, comparisons.csv and report/index.html."})
+    output_dir: str = field(metadata={"help": "Receives cells/, results, comparisons and groups as CSV, and report/."})
     protocol: list[str] = field(
         default_factory=lambda: ["linear"],
         metadata={
@@ -121,7 +121,7 @@ def load_domains(arguments: CompareArguments) -> list[Domain]:
 
 def claim_output_dir(output_dir: Path) -> None:
     """Refuse a folder that holds something else."""
-    known = {"cells", "unfinished", "results.csv", "comparisons.csv", "report"}
+    known = {"cells", "unfinished", "results.csv", "comparisons.csv", "groups.csv", "report"}
     if output_dir.is_file():
         raise InputError(f"output_dir {str(output_dir)!r} is a file")
     foreign = sorted(p.name for p in output_dir.iterdir() if p.name not in known) if output_dir.exists() else []
@@ -153,12 +153,10 @@ def compare(arguments: CompareArguments) -> Path:
     for domain in domains:
         for name in names:
             cells += compute_cells(name, domain, arguments.protocol, settings, output_dir)
-    differences = compare_all(cells)
-    write_results_csv(cells, output_dir / "results.csv")
-    write_comparisons_csv(differences, output_dir / "comparisons.csv")
-    write_report(cells, differences, output_dir / "report", title=f"{twin_set.name} on {len(domains)} domain(s)")
-    print(terminal_table(cells, differences))
-    report = output_dir / "report" / "index.html"
+    results = infer(cells)
+    count = f"{len(domains)} domains" if len(domains) > 1 else domains[0].name
+    report = write_results(results, output_dir, title=f"{twin_set.name} on {count}")
+    print(terminal_table(results))
     print(f"\nReport: {report}")
     return report
 

@@ -86,7 +86,7 @@ def target_mean(differences: npt.ArrayLike, level: float = 0.95) -> TargetMean:
     if n < 2:
         return TargetMean(mean, _NAN, _NAN, n, _NAN, _NAN, improvement, "one target says nothing about others")
     deviation = _deviation(x)
-    half = float(stats.t.ppf((1.0 + level) / 2.0, n - 1)) * deviation / np.sqrt(n)
+    half = float(stats.t.ppf((1.0 + level) / 2.0, n - 1) * deviation / np.sqrt(n))
     effect, reason = hedges_g(x), ""
     if deviation == 0.0:
         reason = "all targets differ by the same amount, so the effect size is not defined"
@@ -173,8 +173,8 @@ def signed_rank_family(family: Sequence[npt.ArrayLike]) -> list[SignedRankResult
     if best > SIGNIFICANCE:
         tests = "1 test" if len(arrays) == 1 else f"{len(arrays)} tests together"
         reason = (
-            f"{max(counts)} targets allow no p-value below {min(floors):.2g}, and {tests} none below "
-            f"{min(1.0, best):.2g}: 0.05 is out of reach"
+            f"{max(counts)} targets allow no p-value below {min(floors):.3g}, and {tests} none below "
+            f"{min(1.0, best):.3g}: 0.05 is out of reach"
         )
         return [
             SignedRankResult(p, _NAN, floor, n, reason) for p, floor, n in zip(p_values, floors, counts, strict=True)

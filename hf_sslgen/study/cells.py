@@ -74,6 +74,16 @@ class Cell:
         return str(self.provenance.get("objective") or "unknown")
 
     @property
+    def group(self) -> str:
+        """`similar` or `different` to the source, or `unstated`."""
+        return str(self.provenance.get("group") or "unstated")
+
+    @property
+    def headline_metric(self) -> str:
+        """The accuracy the cell's domain is judged by."""
+        return str(self.provenance.get("domain_metric") or "accuracy")
+
+    @property
     def source(self) -> str:
         """Name of the data the backbone was pretrained on; empty where it is not stated."""
         return str(self.provenance.get("source") or "")

@@ -6,22 +6,20 @@ Several pairs of cells, such as one per fine-tuning seed, are averaged within ea
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from hf_sslgen.analysis.families import FAMILIES, families_of
 from hf_sslgen.metrics import (
+    Estimate,
     Statistic,
     average_statistic,
     bootstrap_intervals,
-    difference_statistic,
     invariance_statistic,
     mean_per_class_statistic,
     mean_statistic,
 )
 from hf_sslgen.study.cells import ALL_LABELS, Cell
+from hf_sslgen.study.replicates import Replicates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +30,8 @@ class Difference:
     """`first` minus `second` in one number; `first` is the self-supervised backbone, or any backbone against its
     untrained control.
 
-    `pretraining_seed` is None unless it is known for both; an untrained control has none of its own.
+    `pretraining_seed` is None unless it is known for both; an untrained control has none of its own. `n` counts
+    `unit`: test images, or few-shot episodes.
     """
 
     metric: str
@@ -55,6 +54,7 @@ class Difference:
     second_objective: str = "unknown"
     source: str = ""
     pretraining_seed: int | None = None
+    unit: str = "images"
 
     @property
     def verdict(self) -> str:
@@ -104,8 +104,6 @@ The calibration error is not among them: its bootstrap interval does not cover.
 ON_SUBSET = ("gini", "spatial_spread", "zero_map")
 INVARIANCE_COLUMNS = ("cosine", "chance_cosine", "recall_at_1")
 
-Records = tuple["pd.DataFrame", "pd.DataFrame"]
-
 
 @dataclass(frozen=True)
 class _Compared:
@@ -118,6 +116,7 @@ class _Compared:
     stage: str
     transform: str = ""
     severity: str = ""
+    unit: str = "images"
 
 
 def compare_cells(first: Cell, second: Cell) -> list[Difference]:
@@ -137,8 +136,8 @@ def compare_averaged(runs: Sequence[Sequence[tuple[Cell, Cell]]]) -> list[Differ
             budget. The differences bear the names and seeds of the very first pair.
     """
     records = [[(first.records(), second.records()) for first, second in run] for run in runs]
-    clean = _Replicates([[(a[a["transform"] == ""], b[b["transform"] == ""]) for a, b in run] for run in records])
-    moved = _Replicates([[(a[a["transform"] != ""], b[b["transform"] != ""]) for a, b in run] for run in records])
+    clean = Replicates([[(a[a["transform"] == ""], b[b["transform"] == ""]) for a, b in run] for run in records])
+    moved = Replicates([[(a[a["transform"] != ""], b[b["transform"] != ""]) for a, b in run] for run in records])
     compared = _clean_numbers(clean) + _invariance_numbers(
         moved, tuple(runs[0][0][0].provenance["not_label_preserving"])
     )
@@ -147,7 +146,7 @@ def compare_averaged(runs: Sequence[Sequence[tuple[Cell, Cell]]]) -> list[Differ
 
 def _differences(pair: tuple[Cell, Cell], compared: Sequence[_Compared]) -> list[Difference]:
     first, second = pair
-    estimates = {}
+    estimates: dict[int, Estimate] = {}
     for num_images in dict.fromkeys(number.num_images for number in compared):
         # Numbers of equally many images share one drawing of resamples, which costs more than the statistics.
         together = [index for index, number in enumerate(compared) if number.num_images == num_images]
@@ -162,7 +161,7 @@ def _differences(pair: tuple[Cell, Cell], compared: Sequence[_Compared]) -> list
             first=first.backbone,
             second=second.backbone,
             domain=first.domain,
-            group=str(first.provenance["group"]),
+            group=first.group,
             protocol=first.protocol,
             stage=number.stage,
             transform=number.transform,
@@ -178,76 +177,27 @@ def _differences(pair: tuple[Cell, Cell], compared: Sequence[_Compared]) -> list
             second_objective=second.objective,
             source=first.source,
             pretraining_seed=first.pretraining_seed if seeds_known else None,
+            unit=number.unit,
         )
         for index, number in enumerate(compared)
     ]
 
 
-@dataclass(frozen=True, eq=False)
-class _Replicates:
-    """Records of both sides of every pair, by run."""
-
-    runs: Sequence[Sequence[Records]]
-
-    @property
-    def sides(self) -> list["pd.DataFrame"]:
-        return [side for run in self.runs for pair in run for side in pair]
-
-    @property
-    def num_images(self) -> int:
-        return len(self.sides[0])
-
-    def have(self, columns: Sequence[str]) -> bool:
-        return all(column in side.columns for side in self.sides for column in columns)
-
-    def num_defined(self, column: str) -> int:
-        return min(int(side[column].notna().sum()) for side in self.sides)
-
-    def of_variant(self, transform: str, severity: str) -> "_Replicates":
-        def rows(side: "pd.DataFrame") -> "pd.DataFrame":
-            return side[(side["transform"] == transform) & (side["severity"] == severity)]
-
-        return _Replicates([[(rows(a), rows(b)) for a, b in run] for run in self.runs])
-
-    def aligned(self, optional: Sequence[str]) -> "_Replicates":
-        """The rows of the images all have, in one order; a value of the `optional` columns that one side of a pair
-        lacks is left out of both."""
-        shared = reduce(np.intersect1d, [side["sample_id"].to_numpy() for side in self.sides])
-
-        def paired(a: "pd.DataFrame", b: "pd.DataFrame") -> Records:
-            first, second = (side.set_index("sample_id").loc[shared] for side in (a, b))
-            for column in optional:
-                if column in first.columns and column in second.columns:
-                    missing = (first[column].isna() | second[column].isna()).to_numpy()
-                    first.loc[missing, column] = np.nan
-                    second.loc[missing, column] = np.nan
-            return first, second
-
-        return _Replicates([[paired(a, b) for a, b in run] for run in self.runs])
-
-    def difference(self, statistic: Callable[["pd.DataFrame"], Statistic]) -> Statistic:
-        return average_statistic(
-            [
-                average_statistic([difference_statistic(statistic(a), statistic(b)) for a, b in run])
-                for run in self.runs
-            ]
-        )
-
-
-def _clean_numbers(replicates: _Replicates) -> list[_Compared]:
+def _clean_numbers(replicates: Replicates) -> list[_Compared]:
     """The numbers of untransformed images whose columns all cells have: not every protocol measures all."""
     rows = replicates.aligned(ON_SUBSET)
     if not rows.num_images:
         return []
     stage = str(rows.sides[0]["stage"].iloc[0])
+    unit = "images" if rows.have(["reference"]) else "episodes"  # an episode has no true class, but an accuracy
     return [
-        _Compared(metric, rows.difference(statistic), rows.num_images, rows.num_defined(columns[0]), stage)
+        _Compared(metric, rows.difference(statistic), rows.num_images, rows.num_defined(columns[0]), stage, unit=unit)
         for metric, (columns, statistic) in STATISTICS.items()
         if rows.have(columns)
     ]
 
 
-def _invariance_numbers(replicates: _Replicates, not_preserving: tuple[str, ...]) -> list[_Compared]:
+def _invariance_numbers(replicates: Replicates, not_preserving: tuple[str, ...]) -> list[_Compared]:
     """Per variant, then family means over the variants that preserve labels and change at least two images."""
     compared: list[_Compared] = []
     members: dict[str, list[tuple[Statistic, Statistic]]] = {family: [] for family in FAMILIES}

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 
 from hf_sslgen.analysis.families import FAMILIES
 from hf_sslgen.metrics import interaction, signed_rank_family, target_mean
-from hf_sslgen.study.differences import verdict_of
-from hf_sslgen.study.targets import TargetDifference, grouped
+from hf_sslgen.study.cells import Cell
+from hf_sslgen.study.differences import Difference, verdict_of
+from hf_sslgen.study.pairs import PairNames, compare_all
+from hf_sslgen.study.targets import TargetDifference, grouped, target_differences
 
 HEADLINE_ACCURACY = "headline_accuracy"
 """The accuracy each domain is judged by, under one name, so that domains can be averaged."""
@@ -42,7 +44,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class GroupDifference:
-    """A difference over the targets of one group.
+    """A difference over the targets of one group, its `members`.
 
     `value` to `reason` are those of `hf_sslgen.metrics.TargetMean`, the p-values those of
     `hf_sslgen.metrics.SignedRankResult`: NaN for a number that is not among `TESTED`.
@@ -50,7 +52,7 @@ class GroupDifference:
 
     scope: Scope
     group: str
-    domains: tuple[str, ...]
+    members: tuple[TargetDifference, ...]
     value: float
     low: float
     high: float
@@ -66,6 +68,10 @@ class GroupDifference:
     @property
     def verdict(self) -> str:
         return verdict_of(self.low, self.high)
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        return tuple(member.domain for member in self.members)
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,38 @@ class Interaction:
         return verdict_of(self.low, self.high)
 
 
+@dataclass(frozen=True)
+class StudyResults:
+    """Everything a report speaks of, each level computed from the one before."""
+
+    cells: tuple[Cell, ...]
+    differences: tuple[Difference, ...]
+    targets: tuple[TargetDifference, ...]
+    groups: tuple[GroupDifference, ...]
+    interactions: tuple[Interaction, ...]
+
+
+def infer(cells: Sequence[Cell], pairs: PairNames | None = None) -> StudyResults:
+    """Compare the cells of a study and draw the inference over its targets.
+
+    Args:
+        cells, pairs: as for `hf_sslgen.study.pairs.compare_all`.
+
+    Raises:
+        InputError: two cells have the same backbone, domain, protocol, labels and seed.
+    """
+    differences = compare_all(cells, pairs)
+    targets = target_differences(cells, differences)
+    headline_metrics = headline_metrics_of(cells)
+    return StudyResults(
+        tuple(cells),
+        tuple(differences),
+        tuple(targets),
+        tuple(group_differences(targets, headline_metrics)),
+        tuple(interactions(targets, headline_metrics)),
+    )
+
+
 def group_differences(
     targets: Sequence[TargetDifference], headline_metrics: Mapping[str, str]
 ) -> list[GroupDifference]:
@@ -102,9 +140,8 @@ def group_differences(
     estimates = [_estimate(scope, group, members) for (scope, group), members in groups.items()]
     tested = [index for index, e in enumerate(estimates) if (e.scope.metric, e.scope.transform) in TESTED]
     families = grouped(tested, [_family(estimates[index]) for index in tested])
-    values = [[d.value for d in members] for members in groups.values()]
     for family in families.values():
-        results = signed_rank_family([values[index] for index in family])
+        results = signed_rank_family([[d.value for d in estimates[index].members] for index in family])
         for index, result in zip(family, results, strict=True):
             estimates[index] = replace(
                 estimates[index],
@@ -133,26 +170,36 @@ def interactions(targets: Sequence[TargetDifference], headline_metrics: Mapping[
     return found
 
 
-def with_headlines(targets: Sequence[TargetDifference], headline_metrics: Mapping[str, str]) -> list[TargetDifference]:
-    """Each domain's accuracy once more under the name `HEADLINE_ACCURACY`.
+def headline_metrics_of(cells: Sequence[Cell]) -> dict[str, str]:
+    """The accuracy each domain is judged by."""
+    return {cell.domain: cell.headline_metric for cell in cells}
+
+
+def headline_accuracies(
+    targets: Sequence[TargetDifference], headline_metrics: Mapping[str, str]
+) -> list[TargetDifference]:
+    """The differences in the accuracy each domain is judged by.
 
     Plain accuracy stands in where a protocol has no other, as few-shot episodes of balanced classes have.
     """
-    measured = {(d.domain, d.protocol, d.labels, d.first, d.second, d.metric) for d in targets}
-    headlines = []
+    measured = {(_setting(d), d.metric) for d in targets}
+    chosen = []
     for d in targets:
         wanted = headline_metrics.get(d.domain, "accuracy")
-        if (d.domain, d.protocol, d.labels, d.first, d.second, wanted) not in measured:
-            wanted = "accuracy"
-        if d.metric == wanted:
-            headlines.append(replace(d, metric=HEADLINE_ACCURACY))
-    return [*headlines, *targets]
+        if d.metric == (wanted if (_setting(d), wanted) in measured else "accuracy"):
+            chosen.append(d)
+    return chosen
+
+
+def _setting(d: TargetDifference) -> tuple[str, ...]:
+    return d.first, d.second, d.source, d.domain, d.protocol, d.labels
 
 
 def _over_targets(targets: Sequence[TargetDifference], headline_metrics: Mapping[str, str]) -> list[TargetDifference]:
+    headlines = [replace(d, metric=HEADLINE_ACCURACY) for d in headline_accuracies(targets, headline_metrics)]
     return [
         d
-        for d in with_headlines(targets, headline_metrics)
+        for d in (*headlines, *targets)
         if d.second_objective != "untrained"
         and not d.severity
         and d.transform in ("", *FAMILIES)
@@ -173,7 +220,7 @@ def _estimate(scope: Scope, group: str, members: Sequence[TargetDifference]) -> 
     return GroupDifference(
         scope,
         group,
-        tuple(d.domain for d in members),
+        tuple(members),
         value=mean.value,
         low=mean.low,
         high=mean.high,
