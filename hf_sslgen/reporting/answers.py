@@ -170,7 +170,8 @@ def _statement(subject: str, items: Sequence[_Item], metric: str, meanings: Mapp
         if not found:
             continue
         named = [_spoken(item, metric) for item in found]
-        count = "" if len(items) == 1 else f" in {len(found)} of {len(items)} comparisons"
+        of = "" if clauses else f" of {len(items)} comparisons"
+        count = "" if len(items) == 1 else f" in {len(found)}{of}"
         clauses.append(f"{meaning}{count}" + (f" ({'; '.join(named)})" if len(items) <= INLINE else ""))
         listed += [f"{verdict[0].upper()}{verdict[1:]}: {text}" for text in named]
     return Statement(f"{subject}: {'; '.join(clauses)}.", listed if len(items) > INLINE else [])
@@ -187,17 +188,23 @@ def _spoken(item: _Item, metric: str) -> str:
 
 def _short(results: StudyResults) -> str:
     """The accuracy in counts."""
-    clauses = []
+    sentences = []
     for group in _group_names(results):
         verdicts = [item.estimate.verdict for item in _items(results, group, HEADLINE_ACCURACY, "")]
+        total = "1 comparison" if len(verdicts) == 1 else f"{len(verdicts)} comparisons"
         counts = [
-            f"{word} in {verdicts.count(verdict)}"
-            for verdict, word in (("higher", "more accurate"), ("lower", "less accurate"), ("undecided", "undecided"))
+            f"{word} accurate than its supervised twin in {verdicts.count(verdict)}"
+            for verdict, word in (("higher", "more"), ("lower", "less"))
             if verdict in verdicts
         ]
-        comparisons = "1 comparison" if len(verdicts) == 1 else f"{len(verdicts)} comparisons"
-        clauses.append(f"{_heading(group)}, {', '.join(counts)} of {comparisons}.")
-    return f"The self-supervised backbone, against its supervised twin: {' '.join(clauses)}"
+        undecided = verdicts.count("undecided")
+        if not counts:
+            sentences.append(f"{_heading(group)}, it is undecided which is more accurate ({total}).")
+        else:
+            rest = f", and undecided in {undecided}" if undecided else ""
+            claim = f"the self-supervised backbone is {' and '.join(counts)} of {total}{rest}"
+            sentences.append(f"{_heading(group)}, {claim}.")
+    return " ".join(sentences)
 
 
 def _notes(results: StudyResults) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from hf_sslgen.reporting.figure_style import Styles, figure_png, figure_svg, png_data_uri
+from hf_sslgen.reporting.figure_style import Styles, figure_data_uri, figure_svg
 from hf_sslgen.reporting.figures import (
     accuracy_bars,
     attribution_overlays,
@@ -40,7 +40,7 @@ MAX_BARS = 12
 
 @dataclass(frozen=True)
 class FigureCard:
-    """A figure with its caption and text alternative; either `svg` markup or a `png` data address is set.
+    """A figure with its caption and text alternative; either `svg` markup or an `image` data address is set.
 
     `width` is its natural width in CSS pixels: on a narrow screen it scrolls rather than shrinks to nothing.
     """
@@ -51,7 +51,7 @@ class FigureCard:
     alt: str
     width: int
     svg: Markup | None = None
-    png: str = ""
+    image: str = ""
 
 
 def setting_cards(rows: Sequence[Row], identifier: str, styles: Styles) -> list[FigureCard]:
@@ -124,7 +124,7 @@ def _overlay_card(
             f"in the table.{note}",
             alt="The same images with the attribution map of each backbone over them: " + ", ".join(examples) + ".",
             width=_pixels(figure),
-            png=png_data_uri(figure_png(figure, OVERLAY_DPI)),
+            image=figure_data_uri(figure, OVERLAY_DPI),
         )
     ]
 

@@ -16,7 +16,6 @@ from hf_sslgen.reporting.vocabulary import (
     format_decimals,
     format_difference,
     group_words,
-    labels_words,
     protocol_words,
     transform_words,
     words,
@@ -48,7 +47,7 @@ class Summary:
 
 def summary(results: StudyResults) -> Summary | None:
     """The summary of a study, or None where nothing is compared with a supervised twin."""
-    tested = [g for g in results.groups if _is_tested(g.scope)]
+    tested = sorted((g for g in results.groups if _is_tested(g.scope)), key=_place)
     if not tested:
         return None
     targets = [d for d in results.targets if d.second_objective != "untrained"]
@@ -70,6 +69,12 @@ def _is_tested(scope: Scope) -> bool:
     return (scope.metric, scope.transform) in TESTED
 
 
+def _place(g: GroupDifference) -> tuple[int, int, str]:
+    """Similar before different, then in the order of the four measurements."""
+    group = {"similar": 0, "different": 1}.get(g.group, 2)
+    return group, TESTED.index((g.scope.metric, g.scope.transform)), g.group
+
+
 def _number_name(metric: str, transform: str, stage: str) -> str:
     if not transform:
         return words(metric).title
@@ -83,7 +88,7 @@ def _scope_cells(scope: Scope | TargetDifference) -> dict[str, str]:
         "second": scope.second,
         "source": scope.source,
         "protocol": protocol_words(scope.protocol),
-        "labels": labels_words(scope.labels),
+        "labels": scope.labels,
         "name": _number_name(scope.metric, scope.transform, scope.stage),
     }
 
@@ -91,7 +96,7 @@ def _scope_cells(scope: Scope | TargetDifference) -> dict[str, str]:
 def _group_row(g: GroupDifference) -> dict[str, Any]:
     return {
         **_scope_cells(g.scope),
-        "group": group_words(g.group),
+        "group": g.group,
         "n": Entry(str(g.n), str(g.n)),
         "domains": ", ".join(g.domains),
         "difference": difference_entry(g, g.scope.metric, g.reason),
@@ -116,7 +121,7 @@ def _target_row(d: TargetDifference) -> dict[str, Any]:
     return {
         **_scope_cells(d),
         "domain": d.domain,
-        "group": group_words(d.group),
+        "group": d.group,
         "difference": difference_entry(d, d.metric, d.reason),
         "num_seeds": Entry(str(d.num_seeds), str(d.num_seeds)),
         "seed_spread": spread_entry(d.seed_spread, d.metric),

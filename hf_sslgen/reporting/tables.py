@@ -127,7 +127,7 @@ def _difference_row(difference: TargetDifference) -> list[str]:
     metric = words(difference.metric)
     setting = setting_words(difference.protocol, difference.labels)
     if difference.num_seeds > 1:
-        setting += f", {difference.num_seeds} seeds"
+        setting += f", {difference.num_seeds} runs"
     name = f"{metric.title}, {transform_words(difference.transform)}" if difference.transform else metric.title
     return [
         f"  {_shorten(difference.first, NAME_WIDTH)} - {_shorten(difference.second, NAME_WIDTH)}",

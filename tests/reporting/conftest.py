@@ -5,6 +5,8 @@ from collections.abc import Callable
 import pytest
 from fake_study import Study, build_large_study, build_study
 
+from hf_sslgen.study.inference import StudyResults, infer
+
 
 @pytest.fixture(scope="session")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
@@ -12,8 +14,14 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 
 @pytest.fixture(scope="session")
-def large_study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    return build_large_study(tmp_path_factory.mktemp("large"))
+def large_results(tmp_path_factory: pytest.TempPathFactory) -> StudyResults:
+    """Two objectives under five settings on three domains of each group."""
+    return infer(build_large_study(tmp_path_factory.mktemp("large"), domains_per_group=3))
+
+
+@pytest.fixture(scope="session")
+def results(study: Study) -> StudyResults:
+    return infer(study.cells)
 
 
 @pytest.fixture(scope="session")

@@ -47,6 +47,7 @@ SUPERVISED = FakeBackbone("resnet50-supervised", "supervised", 0.86, 0.75)
 SELF_SUPERVISED = FakeBackbone("resnet50-simclr", "simclr", 0.72, 0.85)
 UNTRAINED = FakeBackbone("resnet50-untrained", "untrained", 0.35, 0.15, licence=None)
 BACKBONES = (SUPERVISED, SELF_SUPERVISED, UNTRAINED)
+CLASS_NAMES = ("cat", "coffee", "rocket", "flower", "vase")
 DOMAINS = (("photo-patches", "similar"), ("specimen-patches", "different"))
 
 
@@ -249,15 +250,27 @@ def build_study(
     backbones: Sequence[FakeBackbone] = BACKBONES,
     names: Sequence[str] = (),
     domains: Sequence[tuple[str, str]] = DOMAINS,
-    class_names: Sequence[str] = ("cat", "coffee", "rocket", "flower", "vase"),
-    settings: Sequence[Setting] = (Setting("pretrained"), Setting("linear")),
+    class_names: Sequence[str] = CLASS_NAMES,
 ) -> Study:
-    """Write the cells of every backbone on every domain under every setting, read them back, and compare.
+    """Write the pretrained stage and a linear probe of every backbone on every domain, read them back, and compare.
 
     `names` replaces the backbones' own.
     """
     if names:
         backbones = [replace(backbone, name=name) for backbone, name in zip(backbones, names, strict=True)]
+    write_study(store, backbones, domains, class_names, (Setting("pretrained"), Setting("linear")))
+    cells = list(read_cells(store))
+    return Study(store, cells, compare_all(cells))
+
+
+def write_study(
+    store: Path,
+    backbones: Sequence[FakeBackbone],
+    domains: Sequence[tuple[str, str]],
+    class_names: Sequence[str] = CLASS_NAMES,
+    settings: Sequence[Setting] = (),
+) -> None:
+    """Write the cells of every backbone on every domain under every setting."""
     for domain, group in domains:
         for backbone in backbones:
             provenance = provenance_of(backbone, group, list(class_names))
@@ -275,11 +288,9 @@ def build_study(
                         identity["labels"] = setting.labels
                     analysis = protocol_analysis(drawn, domain, setting, seed)
                     write_cell(cell_folder(store, identity), identity, provenance, analysis)
-    cells = list(read_cells(store))
-    return Study(store, cells, compare_all(cells))
 
 
-def build_large_study(store: Path, domains_per_group: int = 4) -> Study:
+def build_large_study(store: Path, domains_per_group: int = 4) -> list[Cell]:
     """Two objectives, one of them with two pretraining seeds, against supervised twins, under five settings."""
     twins = [
         replace(twin, name=f"{twin.name}-seed{seed}", pretraining_seed=seed, source="tiny-imagenet", different=gain)
@@ -297,4 +308,5 @@ def build_large_study(store: Path, domains_per_group: int = 4) -> Study:
         Setting("finetune", seeds=(0, 1), penalty=-0.03),
         Setting("few-shot", "5-shot"),
     )
-    return build_study(store, (*twins, other, UNTRAINED), domains=domains, settings=settings)
+    write_study(store, (*twins, other, UNTRAINED), domains=domains, settings=settings)
+    return list(read_cells(store))
