@@ -92,7 +92,7 @@ def figure_svg(figure: Figure, identifier: str) -> str:
     with matplotlib.rc_context({"svg.hashsalt": identifier, "svg.fonttype": "path"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = buffer.getvalue().decode("utf-8")
-    text = text[text.index("<svg") :]
+    text = text[text.index("<svg") :].replace("<svg", '<svg aria-hidden="true"', 1)  # what holds it has the words
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text)

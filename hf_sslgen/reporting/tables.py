@@ -41,6 +41,7 @@ HEADLINE_COMPARISONS = {
 """Numbers, beside the headline accuracy, whose differences are shown first: metric to transform."""
 
 NAME_WIDTH = 28
+SETTING_WIDTH = 30
 
 
 def headline_differences(
@@ -131,7 +132,7 @@ def _difference_row(difference: TargetDifference) -> list[str]:
     name = f"{metric.title}, {transform_words(difference.transform)}" if difference.transform else metric.title
     return [
         f"  {_shorten(difference.first, NAME_WIDTH)} - {_shorten(difference.second, NAME_WIDTH)}",
-        setting,
+        _shorten(setting, SETTING_WIDTH),
         name,
         "pt" if metric.scale == 100 else metric.difference_unit.strip(),
         format_difference(difference.value, difference.metric),

@@ -58,7 +58,11 @@ def target_differences(cells: Sequence[Cell], differences: Sequence[Difference])
         one = len(seeds) == 1 and len(next(iter(seeds.values()))) == 1
         averaged = members if one else _averaged(by_key, members[0], seeds)
         replicates = grouped(members, [_number(d) for d in members])
-        targets += [_target(difference, contrast, replicates[_number(difference)]) for difference in averaged]
+        targets += [
+            _target(difference, contrast, replicates[_number(difference)])
+            for difference in averaged
+            if _number(difference) in replicates  # a caller may have picked some numbers
+        ]
     return targets
 
 
