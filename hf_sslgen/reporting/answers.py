@@ -164,7 +164,8 @@ def _between_groups(results: StudyResults, metric: str, transform: str) -> list[
 
 def _statement(subject: str, items: Sequence[_Item], metric: str, meanings: Mapping[str, str]) -> Statement:
     """Each verdict with its count, and the comparisons beside or below it."""
-    clauses, listed = [], []
+    clauses: list[str] = []
+    listed: list[str] = []
     for verdict, meaning in meanings.items():
         found = [item for item in items if item.estimate.verdict == verdict]
         if not found:

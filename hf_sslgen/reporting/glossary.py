@@ -47,12 +47,19 @@ NUMBERS = (
         "Guards: how many directions the features really use, and the share of feature dimensions that never vary. "
         "An encoder whose effective rank is below 2 has collapsed, and its high invariance means nothing.",
     ),
+    (
+        "Effect size, share higher",
+        "Of a mean difference over domains. Effect size is Hedges’ g: the mean divided by its standard deviation over "
+        "domains, corrected for their small number; beyond ±0.8 is usually called large. Share higher is the share of "
+        "domains on which the difference is positive. For numbers where lower is better (Brier score, NLL) a positive "
+        "difference is no improvement.",
+    ),
 )
 
 LIMITS = (
-    "Intervals on one domain are 95% percentile bootstraps over the test images (few-shot: over episodes), paired where "
-    "two backbones are compared. They speak of these images and these trained models: not of other images of another "
-    "kind, other seeds, other pretraining runs or other domains.",
+    "Intervals on one domain are 95% percentile bootstraps over the test images (few-shot: over episodes), paired "
+    "where two backbones are compared. They speak of these images and these trained models: not of other images of "
+    "another kind, other seeds, other pretraining runs or other domains.",
     "Several seeds are averaged on the same resampled images: fine-tuning seeds first, pretraining seeds then. Their "
     "spreads stand apart in the table by domain, and are in no interval over images.",
     "Intervals over domains are Student’s t on one difference per domain, since domains are few. They speak of other "
