@@ -10,10 +10,10 @@ from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry
-from hf_sslgen.reporting.study_report import write_study_report
+from hf_sslgen.reporting.study_report import write_results
 from hf_sslgen.reporting.tables import terminal_table
 from hf_sslgen.study.config import BackboneEntry, backbone_entry, untrained_controls
-from hf_sslgen.study.pairs import compare_all
+from hf_sslgen.study.inference import infer
 from hf_sslgen.study.plan import PRETRAINED, CellSpec
 from hf_sslgen.study.protocols import PRESETS, FineTuningProtocol, Protocol, get_protocol
 from hf_sslgen.study.results import finished_cells
@@ -34,7 +34,7 @@ class CompareArguments:
         metadata={"help": "One or more domains: names from `hf-sslgen domains`, Hub ids, folders or parquet files."}
     )
     twin_set: str = field(metadata={"help": "A set from `hf-sslgen zoo`: one architecture, one source of images."})
-    output_dir: str = field(metadata={"help": "Receives cells/, results.csv, comparisons.csv and report/index.html."})
+    output_dir: str = field(metadata={"help": "Receives cells/, results, comparisons and groups as CSV, and report/."})
     protocol: list[str] = field(
         default_factory=lambda: ["linear"],
         metadata={
@@ -181,10 +181,11 @@ def compare(arguments: CompareArguments) -> Path:
             f"{len(failures)} of {len(specs)} cells failed (tracebacks in {store.folder / 'failures'}); the first: "
             f"{failures[0].title}: {failures[0].error}"
         )
-    cells = finished_cells(specs, store)
-    num_domains = len(arguments.dataset_name)
-    report = write_study_report(cells, store.folder, title=f"{arguments.twin_set} on {num_domains} domain(s)")
-    print(terminal_table(cells, compare_all(cells)))
+    results = infer(finished_cells(specs, store))
+    names = arguments.dataset_name
+    count = f"{len(names)} domains" if len(names) > 1 else names[0]
+    report = write_results(results, store.folder, title=f"{arguments.twin_set} on {count}")
+    print(terminal_table(results))
     print(f"\nReport: {report}")
     return report
 

@@ -122,25 +122,43 @@ def bootstrap_interval(
         is 1, or where the statistic is undefined in more than 1% of the resamples; a smaller share is left out, and
         the `reason` says so.
     """
+    return bootstrap_intervals([statistic], n, num_resamples, level, seed)[0]
+
+
+def bootstrap_intervals(
+    statistics: Sequence[Statistic], n: int, num_resamples: int = 2000, level: float = 0.95, seed: int = 0
+) -> list[Estimate]:
+    """What `bootstrap_interval` gives for each statistic, all on one drawing of the resamples."""
     n = positive_integer(n, "n")
     num_resamples = positive_integer(num_resamples, "num_resamples", minimum=2)
     level = open_unit_level(level, "level")
-    nan = float("nan")
-    value = float(_evaluate(statistic, np.ones((1, n)))[0])
-    if np.isnan(value):
-        return Estimate(value=nan, low=nan, high=nan, n=n, reason="the statistic is undefined on the sample")
-    if n == 1:
-        return Estimate(value=value, low=nan, high=nan, n=n, reason="one image has no variation to resample")
+    ones = np.ones((1, n))
+    values = [float(_evaluate(statistic, ones)[0]) for statistic in statistics]
+    drawable = [index for index, value in enumerate(values) if n > 1 and not np.isnan(value)]
 
+    resampled = np.empty((len(values), num_resamples))
     generator = np.random.default_rng(seed)
     rows = max(1, CHUNK_ENTRIES // n)
-    resampled = np.empty(num_resamples)
-    for start in range(0, num_resamples, rows):
+    for start in range(0, num_resamples if drawable else 0, rows):
         stop = min(start + rows, num_resamples)
-        resampled[start:stop] = _evaluate(statistic, _resampling_weights(generator, stop - start, n))
+        weights = _resampling_weights(generator, stop - start, n)
+        for index in drawable:
+            resampled[index, start:stop] = _evaluate(statistics[index], weights)
+    return [
+        _percentile_estimate(value, resampled[index] if index in drawable else None, n, level)
+        for index, value in enumerate(values)
+    ]
 
+
+def _percentile_estimate(value: float, resampled: FloatArray | None, n: int, level: float) -> Estimate:
+    """The estimate of one statistic; `resampled` is None where there was nothing to resample."""
+    nan = float("nan")
+    if resampled is None:
+        undefined_value = "the statistic is undefined on the sample"
+        reason = undefined_value if np.isnan(value) else "one image has no variation to resample"
+        return Estimate(value=value, low=nan, high=nan, n=n, reason=reason)
     undefined = np.isnan(resampled)
-    reason = f"undefined in {undefined.sum()} of {num_resamples} resamples" if undefined.any() else ""
+    reason = f"undefined in {undefined.sum()} of {len(resampled)} resamples" if undefined.any() else ""
     if undefined.mean() > MAX_UNDEFINED_SHARE:
         return Estimate(value=value, low=nan, high=nan, n=n, reason=reason)
     low, high = np.quantile(resampled[~undefined], [(1.0 - level) / 2.0, (1.0 + level) / 2.0])

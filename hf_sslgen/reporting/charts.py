@@ -23,8 +23,8 @@ from hf_sslgen.reporting.rows import (
     domains_of,
     headline_metric,
     order_backbones,
-    protocols_of,
     rows_of,
+    settings_of,
 )
 from hf_sslgen.reporting.vocabulary import (
     FAMILIES,
@@ -32,7 +32,7 @@ from hf_sslgen.reporting.vocabulary import (
     PRETRAINED_PROTOCOL,
     SOURCE_STAGE,
     format_value,
-    protocol_words,
+    setting_words,
     transform_words,
     words,
 )
@@ -43,24 +43,24 @@ OUTLINE = [withStroke(linewidth=3.2, foreground="white")]
 
 
 def accuracy_bars(cells: Sequence[Cell], styles: Styles | None = None) -> Figure:
-    """Headline accuracy in percent with its 95% interval: a panel per domain and protocol, a bar per backbone
+    """Headline accuracy in percent with its 95% interval: a panel per domain and setting, a bar per backbone
     and seed.
 
     The dotted line is what guessing uniformly among the classes gets.
     """
     styles = styles or backbone_styles(order_backbones(cells))
     panels = [
-        (domain, protocol, rows)
+        (domain, setting, rows)
         for domain in domains_of(cells)
-        for protocol in protocols_of(cells, domain)
-        if (rows := rows_of(cells, domain, protocol)) and protocol != PRETRAINED_PROTOCOL
+        for setting in settings_of(cells, domain)
+        if (rows := rows_of(cells, domain, setting)) and setting[0] != PRETRAINED_PROTOCOL
     ]
     if not panels:
         return empty_figure("no accuracy was measured")
     heights = [0.75 + 0.32 * len(rows) for _, _, rows in panels]
     figure = new_figure(sum(heights) + 0.3)
     grid = figure.subplots(len(panels), 1, squeeze=False, sharex=True, height_ratios=heights)
-    for axes, (domain, protocol, rows) in zip(grid[:, 0], panels, strict=True):
+    for axes, (domain, setting, rows) in zip(grid[:, 0], panels, strict=True):
         metric = headline_metric(rows[0].cell)
         for position, row in enumerate(rows):
             number = row.number(metric)
@@ -90,7 +90,7 @@ def accuracy_bars(cells: Sequence[Cell], styles: Styles | None = None) -> Figure
                 color=INK,
             )
         classes = len(rows[0].provenance.get("class_names") or ())
-        if classes:
+        if classes and rows[0].number("mean_confidence") is not None:  # episodes are among fewer classes
             axes.axvline(100 / classes, color=INK, linewidth=1, linestyle=":")
             axes.set_title(
                 f"dotted: guessing among {classes} classes", loc="right", fontsize=FONT_SIZE - 1, color=MUTED
@@ -99,7 +99,7 @@ def accuracy_bars(cells: Sequence[Cell], styles: Styles | None = None) -> Figure
         axes.set_ylim(len(rows) - 0.45, -0.55)
         axes.set_xlim(0, 108)  # room for the value of a bar at 100%
         axes.set_xticks(range(0, 101, 20))
-        axes.set_title(literal(f"{domain}, {protocol_words(protocol)}"), loc="left", fontsize=FONT_SIZE, color=INK)
+        axes.set_title(literal(f"{domain}, {setting_words(*setting)}"), loc="left", fontsize=FONT_SIZE, color=INK)
         axes.set_xlabel(f"{words(metric).title} (%)", fontsize=FONT_SIZE)
         axes.xaxis.set_tick_params(labelbottom=True)
         style_axes(axes)

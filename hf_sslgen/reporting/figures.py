@@ -4,7 +4,7 @@ Each function also takes a single backbone, as an analysis of one checkpoint has
 """
 
 from hf_sslgen.reporting.charts import accuracy_bars, invariance_by_transform
-from hf_sslgen.reporting.figure_style import backbone_styles, figure_png, figure_svg, png_data_uri
+from hf_sslgen.reporting.figure_style import backbone_styles, figure_data_uri, figure_png, figure_svg
 from hf_sslgen.reporting.overlays import attribution_overlays
 from hf_sslgen.reporting.reliability import reliability_diagrams
 
@@ -12,9 +12,9 @@ __all__ = [
     "accuracy_bars",
     "attribution_overlays",
     "backbone_styles",
+    "figure_data_uri",
     "figure_png",
     "figure_svg",
     "invariance_by_transform",
-    "png_data_uri",
     "reliability_diagrams",
 ]

@@ -47,15 +47,28 @@ NUMBERS = (
         "Guards: how many directions the features really use, and the share of feature dimensions that never vary. "
         "An encoder whose effective rank is below 2 has collapsed, and its high invariance means nothing.",
     ),
+    (
+        "Effect size, share higher",
+        "Of a mean difference over domains. Effect size is Hedges’ g: the mean divided by its standard deviation over "
+        "domains, corrected for their small number; beyond ±0.8 is usually called large. Share higher is the share of "
+        "domains on which the difference is positive. For numbers where lower is better (Brier score, NLL) a positive "
+        "difference is no improvement.",
+    ),
 )
 
 LIMITS = (
-    "Intervals are 95% percentile bootstraps over the test images, paired where two backbones are compared. They "
-    "speak of these images and these trained models: not of other images of another kind, other seeds, other "
-    "pretraining runs or other domains.",
+    "Intervals on one domain are 95% percentile bootstraps over the test images (few-shot: over episodes), paired "
+    "where two backbones are compared. They speak of these images and these trained models: not of other images of "
+    "another kind, other seeds, other pretraining runs or other domains.",
+    "Several seeds are averaged on the same resampled images: fine-tuning seeds first, pretraining seeds then. Their "
+    "spreads stand apart in the table by domain, and are in no interval over images.",
+    "Intervals over domains are Student’s t on one difference per domain, since domains are few. They speak of other "
+    "domains only as far as these are a fair sample of their kind.",
+    "A p-value is that of an exact Wilcoxon signed-rank test over domains, adjusted by Holm over the numbers of one "
+    "comparison and group. Four domains allow none below 0.125, six none below 0.031, so it is often out of reach.",
     "“Undecided” means that the interval includes zero. It is no proof that two backbones are equal.",
     "Each interval stands alone. Of many comparisons without any true difference about one in twenty is decided by "
-    "chance; nothing here is corrected for the number of comparisons, unless it says so.",
+    "chance; intervals are not corrected for the number of comparisons.",
     "Attribution is compared on images where both backbones have a map with positive evidence. Concentration depends "
     "on the size of the grid: only backbones of one architecture are comparable.",
     "An untrained control is the same architecture with random weights. What it reaches is owed to architecture and "

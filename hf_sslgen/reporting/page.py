@@ -1,80 +1,79 @@
-"""The report: one HTML file that opens from disk and requests nothing from elsewhere."""
+"""The report's page: one HTML file that opens from disk and requests nothing from elsewhere."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 
-from hf_sslgen.errors import InputError
 from hf_sslgen.files import replace_file
+from hf_sslgen.reporting.answers import Answer, answer
 from hf_sslgen.reporting.figure_style import backbone_styles
 from hf_sslgen.reporting.glossary import LIMITS, NUMBERS
 from hf_sslgen.reporting.page_content import domain_section
+from hf_sslgen.reporting.page_summary import summary
 from hf_sslgen.reporting.page_tables import provenance_rows
-from hf_sslgen.reporting.rows import domains_of, headline_metrics, order_backbones, untrained_backbones
-from hf_sslgen.reporting.sentences import answer
-from hf_sslgen.study.cells import Cell
-from hf_sslgen.study.pairs import Difference
+from hf_sslgen.reporting.rows import domains_of, order_backbones
+from hf_sslgen.study.inference import StudyResults
 
-QUESTION = "Does a self-supervised backbone generalise better than its supervised twin, on these images?"
+QUESTION = (
+    "Do self-supervised backbones generalise better than their supervised twins, on domains similar to the source and "
+    "on significantly different ones?"
+)
 SINGLE_QUESTION = "How accurate, how well calibrated, how concentrated and how invariant is this backbone?"
+OPEN_UP_TO = 3
+"""Domains that a page shows unfolded; of more, each is unfolded by its reader."""
+
+TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write_report(
-    cells: Sequence[Cell],
-    differences: Sequence[Difference],
-    folder: Path,
-    title: str = "Self-supervised against supervised backbones",
-) -> Path:
-    """Write `folder/index.html` and return its path.
+def write_page(results: StudyResults, path: Path, title: str, missing: Sequence[str] = ()) -> None:
+    """Write the page as one file.
 
     Args:
-        cells: all cells the page is about, of one backbone or of many.
-        differences: paired differences among them; none for an analysis of a single backbone.
-        folder: made where it does not exist.
-        title: the page's title.
-
-    Raises:
-        InputError: where there is no cell to report.
+        missing: plain sentences on cells that failed or are not computed yet.
     """
-    if not cells:
-        raise InputError(f"there is no cell to report in {folder}: run a study or an analysis first")
-    path = folder / "index.html"
     with replace_file(path) as unfinished:
-        unfinished.write_text(render_report(cells, differences, title), encoding="utf-8")
-    return path
+        unfinished.write_text(render_page(results, title, missing), encoding="utf-8")
 
 
-def render_report(cells: Sequence[Cell], differences: Sequence[Difference], title: str) -> str:
+def render_page(results: StudyResults, title: str, missing: Sequence[str] = ()) -> str:
     """The page as HTML text."""
+    cells = results.cells
     backbones = order_backbones(cells)
     styles = backbone_styles(backbones)
-    controls = untrained_backbones(cells)
-    if differences:
-        question, lines = QUESTION, answer(differences, headline_metrics(cells), controls)
-    elif len(backbones) == 1:
-        question, lines = SINGLE_QUESTION, ["One backbone was analysed, so nothing is compared; see its tables below."]
-    else:
-        question, lines = QUESTION, ["No paired difference was computed, so nothing is compared."]
+    single = len(backbones) == 1 and not results.differences
+    names = domains_of(cells)
     # Identifiers are numbered, not made from names, so that no name can break or shadow another's.
-    domains = [
-        domain_section(cells, differences, domain, f"domain-{index}", styles, controls)
-        for index, domain in enumerate(domains_of(cells), start=1)
-    ]
-    notes = dict.fromkeys(str(note) for cell in cells for note in cell.provenance.get("notes") or ())
+    domains = [domain_section(results, name, f"domain-{index}", styles) for index, name in enumerate(names, start=1)]
+    groups: dict[str, list] = {}
+    for section in domains:
+        groups.setdefault(section.group, []).append(section)
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("hf_sslgen.reporting", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )
     page = {
         "title": title,
-        "question": question,
-        "answer": lines,
-        "domains": domains,
+        "question": SINGLE_QUESTION if single else QUESTION,
+        "answer": _answer(results, single),
+        "missing": list(missing),
+        "summary": summary(results),
+        "groups": [{"title": name, "domains": sections} for name, sections in groups.items()],
+        "unfolded": len(domains) <= OPEN_UP_TO,
         "glossary": NUMBERS,
         "limits": LIMITS,
-        "notes": list(notes),
+        "notes": list(dict.fromkeys(str(n) for cell in cells for n in cell.provenance.get("notes") or ())),
         "provenance": provenance_rows(cells),
+        # Our own files, written into the page as they are.
+        "style": Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
+        "script": Markup((TEMPLATES / "page.js").read_text(encoding="utf-8")),
     }
     return environment.get_template("report.html.jinja").render(page=page)
+
+
+def _answer(results: StudyResults, single: bool) -> Answer:
+    if results.differences:
+        return answer(results)
+    if single:
+        return Answer("One backbone was analysed, so nothing is compared; see its tables below.", [], [])
+    return Answer("No paired difference was computed, so nothing is compared.", [], [])

@@ -3,32 +3,27 @@
 Every displayed number keeps its stored value at full precision beside the rounded text.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.reporting.figure_style import Styles
-from hf_sslgen.reporting.page_figures import FigureCard, invariance_cards, protocol_cards
+from hf_sslgen.reporting.page_figures import FigureCard, invariance_cards, setting_cards
 from hf_sslgen.reporting.page_tables import difference_row, measurement_table, transform_rows, transform_titles
-from hf_sslgen.reporting.rows import (
-    Row,
-    collapsed_rows,
-    group_of,
-    headline_metric,
-    protocols_of,
-    rows_of,
-)
+from hf_sslgen.reporting.rows import Row, Setting, collapsed_rows, rows_of, settings_of
 from hf_sslgen.reporting.sentences import sentence
 from hf_sslgen.reporting.tables import headline_differences
 from hf_sslgen.reporting.vocabulary import (
     PRETRAINED_PROTOCOL,
+    UNTRAINED,
     format_value,
     group_words,
-    protocol_words,
+    setting_words,
 )
-from hf_sslgen.study.cells import Cell
-from hf_sslgen.study.pairs import Difference
+from hf_sslgen.study.cells import ALL_LABELS
+from hf_sslgen.study.inference import StudyResults, headline_metrics_of
+from hf_sslgen.study.targets import TargetDifference
 
 
 @dataclass(frozen=True)
@@ -40,8 +35,8 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class ProtocolSection:
-    """The table of the four measurements of one protocol, with its sentences and figures."""
+class SettingSection:
+    """The table of the four measurements under one protocol and label budget, with its sentences and figures."""
 
     title: str
     caption: str
@@ -61,8 +56,9 @@ class DomainSection:
     identifier: str
     name: str
     group: str
+    size: str
     warnings: list[str]
-    protocols: list[ProtocolSection]
+    settings: list[SettingSection]
     pretrained_pairs: list[Pair]
     pretrained_control_pairs: list[Pair]
     figures: list[FigureCard]
@@ -71,47 +67,41 @@ class DomainSection:
     differences: list[dict[str, Any]]
 
 
-def domain_section(
-    cells: Sequence[Cell],
-    differences: Sequence[Difference],
-    domain: str,
-    identifier: str,
-    styles: Styles,
-    controls: frozenset[str],
-) -> DomainSection:
+def domain_section(results: StudyResults, domain: str, identifier: str, styles: Styles) -> DomainSection:
     """The section of a domain; `identifier` is unique within the page and safe as an id."""
-    here = [cell for cell in cells if cell.domain == domain]
-    of_domain = [difference for difference in differences if difference.domain == domain]
-    headline = headline_differences(of_domain, headline_metric(here[0]))
-
-    def pairs(protocol: str, of_controls: bool) -> list[Pair]:
-        return _pairs(headline, protocol, lambda d: (d.first in controls or d.second in controls) == of_controls)
-
-    protocols = []
+    here = [cell for cell in results.cells if cell.domain == domain]
+    of_domain = [difference for difference in results.differences if difference.domain == domain]
+    targets = [target for target in results.targets if target.domain == domain]
+    headline = headline_differences(targets, headline_metrics_of(here))
+    sections = []
     warnings: dict[str, None] = {}
-    for index, protocol in enumerate(protocols_of(here, domain)):
-        rows = rows_of(here, domain, protocol)
+    for index, setting in enumerate(settings_of(here, domain)):
+        rows = rows_of(here, domain, setting)
         warnings.update(dict.fromkeys(_collapse_warning(row, rank) for row, rank in collapsed_rows(rows)))
-        alone = protocol == PRETRAINED_PROTOCOL
-        protocols.append(
-            ProtocolSection(
-                title=protocol_words(protocol).capitalize(),
-                caption=f"The four measurements on {domain}, {protocol_words(protocol)}. In brackets: 95% intervals "
-                "over these images; numbers without one are descriptive; “pt” are percentage points.",
-                pairs=[] if alone else pairs(protocol, False),
-                control_pairs=[] if alone else pairs(protocol, True),
-                figures=protocol_cards(rows, f"{identifier}-{index}", styles),
+        alone = setting[0] == PRETRAINED_PROTOCOL
+        title = setting_words(*setting)
+        sections.append(
+            SettingSection(
+                title=title[0].upper() + title[1:],
+                caption=f"The four measurements on {domain}, {title}. In brackets: 95% intervals "
+                f"over these {_unit_of(targets, setting)}; numbers without one are descriptive; “pt” are percentage "
+                "points.",
+                pairs=[] if alone else _pairs(headline, setting, of_controls=False),
+                control_pairs=[] if alone else _pairs(headline, setting, of_controls=True),
+                figures=setting_cards(rows, f"{identifier}-{index}", styles),
                 **measurement_table(rows, styles),
             )
         )
+    published = (PRETRAINED_PROTOCOL, ALL_LABELS)
     return DomainSection(
         identifier=identifier,
         name=domain,
-        group=group_words(group_of(here[0])),
+        group=group_words(here[0].group),
+        size=f"{len(here)} cell" + ("s" if len(here) > 1 else ""),
         warnings=list(warnings),
-        protocols=protocols,
-        pretrained_pairs=pairs(PRETRAINED_PROTOCOL, False),
-        pretrained_control_pairs=pairs(PRETRAINED_PROTOCOL, True),
+        settings=sections,
+        pretrained_pairs=_pairs(headline, published, of_controls=False),
+        pretrained_control_pairs=_pairs(headline, published, of_controls=True),
         figures=invariance_cards(here, identifier, styles),
         transform_columns=transform_titles(),
         transform_rows=transform_rows(here),
@@ -119,14 +109,18 @@ def domain_section(
     )
 
 
-def _pairs(differences: Sequence[Difference], protocol: str, wanted: Callable[[Difference], bool]) -> list[Pair]:
+def _unit_of(targets: Sequence[TargetDifference], setting: Setting) -> str:
+    return next((d.unit for d in targets if (d.protocol, d.labels) == setting), "images")
+
+
+def _pairs(targets: Sequence[TargetDifference], setting: Setting, of_controls: bool) -> list[Pair]:
     titles: dict[str, list[str]] = {}
-    seeds = {d.seed for d in differences if d.protocol == protocol}
-    for d in differences:
-        if d.protocol == protocol and wanted(d):
-            title = f"{d.first} against {d.second}" + (f", seed {d.seed}" if len(seeds) > 1 else "")
+    for d in targets:
+        if (d.protocol, d.labels) == setting and (d.second_objective == UNTRAINED) == of_controls:
             text = sentence(d, with_setting=False)
-            titles.setdefault(title, []).append(text[0].upper() + text[1:] if text.startswith(_OPENINGS) else text)
+            titles.setdefault(f"{d.first} against {d.second}", []).append(
+                text[0].upper() + text[1:] if text.startswith(_OPENINGS) else text
+            )
     return [Pair(title, sentences) for title, sentences in titles.items()]
 
 

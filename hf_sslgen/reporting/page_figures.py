@@ -1,12 +1,13 @@
 """The figures of a page, each with the text that stands in for it where it can't be seen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from hf_sslgen.reporting.figure_style import Styles, figure_png, figure_svg, png_data_uri
+from hf_sslgen.reporting.figure_style import Styles, figure_data_uri, figure_svg
 from hf_sslgen.reporting.figures import (
     accuracy_bars,
     attribution_overlays,
@@ -14,24 +15,32 @@ from hf_sslgen.reporting.figures import (
     reliability_diagrams,
 )
 from hf_sslgen.reporting.reliability import clean_records
-from hf_sslgen.reporting.rows import Row, headline_metric
+from hf_sslgen.reporting.rows import Row, headline_metric, shown_in_figures
 from hf_sslgen.reporting.vocabulary import (
     OVERALL_FAMILY,
     SOURCE_STAGE,
     TUNED_STAGE,
     format_value,
-    protocol_words,
+    setting_words,
     words,
 )
 from hf_sslgen.study.cells import Cell
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 CSS_PIXELS_PER_INCH = 96
-OVERLAY_DPI = 120
+OVERLAY_DPI = 110
+MAX_OVERLAYS = 4
+"""Example images of a domain and setting: a study of many domains stays a page that opens at once."""
+
+MAX_BARS = 12
+"""Backbones and seeds that a chart of bars shows all of."""
 
 
 @dataclass(frozen=True)
 class FigureCard:
-    """A figure with its caption and text alternative; either `svg` markup or a `png` data address is set.
+    """A figure with its caption and text alternative; either `svg` markup or an `image` data address is set.
 
     `width` is its natural width in CSS pixels: on a narrow screen it scrolls rather than shrinks to nothing.
     """
@@ -42,69 +51,94 @@ class FigureCard:
     alt: str
     width: int
     svg: Markup | None = None
-    png: str = ""
+    image: str = ""
 
 
-def protocol_cards(rows: Sequence[Row], identifier: str, styles: Styles) -> list[FigureCard]:
-    """Accuracy, reliability and overlays of one domain and protocol, each only where it was measured."""
-    cards = []
+def setting_cards(rows: Sequence[Row], identifier: str, styles: Styles) -> list[FigureCard]:
+    """Accuracy, reliability and overlays of one domain and setting, each only where it was measured."""
     first = rows[0].cell
-    metric = headline_metric(first)
-    setting = f"{first.domain}, {protocol_words(first.protocol)}"
-    accuracies = [(row, number) for row in rows if (number := row.number(metric)) is not None]
-    if accuracies:
-        values = ", ".join(f"{row.label} {format_value(n.value, metric, with_unit=True)}" for row, n in accuracies)
-        cards.append(
-            _svg_card(
-                accuracy_bars([row.cell for row in rows], styles),
-                f"{identifier}-accuracy",
-                f"{words(metric).title} on {setting}",
-                "Lines are 95% intervals over these images.",
-                f"Bars of {words(metric).phrase} on {setting}: {values}.",
-            )
+    setting = f"{first.domain}, {setting_words(first.protocol, first.labels)}"
+    drawn, left_out = shown_in_figures([row.cell for row in rows])
+    note = f" {left_out}" if left_out else ""
+    records = {cell.backbone: cell.records() for cell in drawn}
+    return [
+        *_accuracy_card(rows, drawn, identifier, setting, styles, note),
+        *_reliability_card(records, identifier, setting, styles, note),
+        *_overlay_card(drawn, records, identifier, setting, note),
+    ]
+
+
+def _accuracy_card(
+    rows: Sequence[Row], drawn: Sequence[Cell], identifier: str, setting: str, styles: Styles, note: str
+) -> list[FigureCard]:
+    metric = headline_metric(rows[0].cell)
+    chosen = rows if len(rows) <= MAX_BARS else [row for row in rows if row.cell in drawn]
+    accuracies = [(row, number) for row in chosen if (number := row.number(metric)) is not None]
+    if not accuracies:
+        return []
+    values = ", ".join(f"{row.label} {format_value(n.value, metric, with_unit=True)}" for row, n in accuracies)
+    return [
+        svg_card(
+            accuracy_bars([row.cell for row in chosen], styles),
+            f"{identifier}-accuracy",
+            f"{words(metric).title} on {setting}",
+            f"Lines are 95% intervals over these images.{note if len(chosen) < len(rows) else ''}",
+            f"Bars of {words(metric).phrase} on {setting}: {values}.",
         )
-    lowest_seed = [row for row in rows if row.cell.seed == min(r.cell.seed for r in rows)]
-    several = " Of several seeds the lowest is shown." if len(lowest_seed) < len(rows) else ""
-    records = {row.cell.backbone: row.cell.records() for row in lowest_seed}
+    ]
+
+
+def _reliability_card(
+    records: Mapping[str, "pd.DataFrame"], identifier: str, setting: str, styles: Styles, note: str
+) -> list[FigureCard]:
     confident = {name: table for name, table in records.items() if len(clean_records(table))}
-    if confident:
-        cards.append(
-            _svg_card(
-                reliability_diagrams(confident, styles=styles),
-                f"{identifier}-reliability",
-                f"Reliability on {setting}",
-                "Points above the dashed diagonal are under-confident, below it over-confident. Gray boxes: where 95% "
-                f"of calibrated models with these confidences would lie, bin by bin.{several}",
-                "Accuracy against confidence in 15 bins for " + ", ".join(confident) + ". The gap and the expected "
-                "calibration error are in the table above.",
-            )
+    if not confident:
+        return []
+    return [
+        svg_card(
+            reliability_diagrams(confident, styles=styles),
+            f"{identifier}-reliability",
+            f"Reliability on {setting}",
+            "Points above the dashed diagonal are under-confident, below it over-confident. Gray boxes: where 95% "
+            f"of calibrated models with these confidences would lie, bin by bin.{note}",
+            "Accuracy against confidence in 15 bins for " + ", ".join(confident) + ". The gap and the expected "
+            "calibration error are in the table above.",
         )
-    examples = {row.cell.backbone: found for row in lowest_seed if (found := row.cell.examples()) is not None}
-    if examples:
-        figure = attribution_overlays(examples, first.provenance.get("class_names") or (), records)
-        cards.append(
-            FigureCard(
-                identifier=f"{identifier}-overlays",
-                title=f"Attribution on {setting}",
-                caption="Positive evidence for the predicted class, each map divided by its own maximum and enlarged "
-                f"for display only. Examples illustrate and prove nothing; the numbers are in the table.{several}",
-                alt="The same images with the attribution map of each backbone over them: "
-                + ", ".join(examples)
-                + ".",
-                width=_pixels(figure),
-                png=png_data_uri(figure_png(figure, OVERLAY_DPI)),
-            )
+    ]
+
+
+def _overlay_card(
+    drawn: Sequence[Cell], records: Mapping[str, "pd.DataFrame"], identifier: str, setting: str, note: str
+) -> list[FigureCard]:
+    examples = {cell.backbone: found for cell in drawn if (found := cell.examples()) is not None}
+    if not examples:
+        return []
+    class_names = drawn[0].provenance.get("class_names") or ()
+    figure = attribution_overlays(examples, class_names, records, MAX_OVERLAYS)
+    return [
+        FigureCard(
+            identifier=f"{identifier}-overlays",
+            title=f"Attribution on {setting}",
+            caption="The same images under each backbone. Positive evidence for the predicted class, each map divided "
+            "by its own maximum and enlarged for display only. Examples illustrate and prove nothing; the numbers are "
+            f"in the table.{note}",
+            alt="The same images with the attribution map of each backbone over them: " + ", ".join(examples) + ".",
+            width=_pixels(figure),
+            image=figure_data_uri(figure, OVERLAY_DPI),
         )
-    return cards
+    ]
 
 
 def invariance_cards(cells: Sequence[Cell], identifier: str, styles: Styles) -> list[FigureCard]:
     """Invariance by transform on one domain, a figure per stage that was measured."""
     cards = []
     for stage in (SOURCE_STAGE, TUNED_STAGE):
-        numbers = [(c.backbone, n) for c in cells for n in c.numbers if n.metric == "invariance" and n.stage == stage]
+        measured = [c for c in cells if any(n.metric == "invariance" and n.stage == stage for n in c.numbers)]
+        drawn, left_out = shown_in_figures(measured)
+        numbers = [(c.backbone, n) for c in drawn for n in c.numbers if n.metric == "invariance" and n.stage == stage]
         if not numbers:
             continue
+        note = f" {left_out}" if left_out else ""
         means = ", ".join(
             f"{name} {format_value(number.value, 'invariance')}"
             for name, number in numbers
@@ -115,18 +149,19 @@ def invariance_cards(cells: Sequence[Cell], identifier: str, styles: Styles) -> 
             TUNED_STAGE: "After fine-tuning, this also measures how tightly classes cluster.",
         }[stage]
         cards.append(
-            _svg_card(
-                invariance_by_transform(cells, stage, styles),
+            svg_card(
+                invariance_by_transform(drawn, stage, styles),
                 f"{identifier}-invariance-{stage}",
                 f"Invariance by transform on {cells[0].domain}, {stage} stage",
-                f"{meaning} Lines are 95% intervals over these images; 0 is chance.",
+                f"{meaning} Lines are 95% intervals over these images; 0 is chance.{note}",
                 f"Chance-corrected invariance by transform and backbone; mean over all: {means or 'not stated'}.",
             )
         )
     return cards
 
 
-def _svg_card(figure: Figure, identifier: str, title: str, caption: str, alt: str) -> FigureCard:
+def svg_card(figure: Figure, identifier: str, title: str, caption: str, alt: str) -> FigureCard:
+    """A figure as vector graphics."""
     # Markup is safe here: names are drawn as outlines, so none of them occurs in the SVG.
     return FigureCard(identifier, title, caption, alt, _pixels(figure), svg=Markup(figure_svg(figure, identifier)))
 

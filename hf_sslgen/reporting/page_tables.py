@@ -10,22 +10,25 @@ from typing import Any
 
 from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.reporting.figure_style import Styles
-from hf_sslgen.reporting.rows import Column, Row, columns_for, objective_of
+from hf_sslgen.reporting.rows import Column, Row, columns_for
+from hf_sslgen.reporting.sentences import Bounded
 from hf_sslgen.reporting.vocabulary import (
     MISSING,
     PRETRAINED_PROTOCOL,
     TUNED_STAGE,
     format_decimals,
+    format_difference,
+    format_difference_interval,
     format_interval,
     format_parameters,
     format_seconds,
     format_value,
-    protocol_words,
+    setting_words,
     transform_words,
     words,
 )
 from hf_sslgen.study.cells import Cell
-from hf_sslgen.study.pairs import Difference
+from hf_sslgen.study.differences import Difference
 
 TRANSFORM_METRICS = ("invariance", "cosine", "chance_cosine", "recall_at_1")
 
@@ -116,30 +119,38 @@ def transform_rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
 
 def difference_row(difference: Difference) -> dict[str, Any]:
     """A paired difference, `first` minus `second`."""
-    metric = words(difference.metric)
-    name = metric.title
+    name = words(difference.metric).title
     if difference.transform:
         name += f", {transform_words(difference.transform, difference.severity)}"
-    setting = protocol_words(difference.protocol)
+    setting = setting_words(difference.protocol, difference.labels)
     if difference.protocol != PRETRAINED_PROTOCOL:
         setting += f", seed {difference.seed}"
-    if math.isnan(difference.value):
-        entry = Entry(MISSING, note=difference.reason)
-    else:
-        value, low, high = (
-            format_decimals(x * metric.scale, metric.decimals, signed=True)
-            for x in (difference.value, difference.low, difference.high)
-        )
-        interval = "" if MISSING in (low, high) else f"[{low}, {high}]"
-        entry = Entry(value + metric.difference_unit, repr(float(difference.value)), interval)
     return {
         "first": difference.first,
         "second": difference.second,
         "setting": setting,
         "name": name,
-        "entry": entry,
+        "entry": difference_entry(difference, difference.metric, difference.reason),
         "verdict": difference.verdict,
     }
+
+
+def difference_entry(estimate: Bounded, metric: str, reason: str = "") -> Entry:
+    """A difference at any level with its interval; `reason` says why there is none."""
+    if math.isnan(estimate.value):
+        return Entry(MISSING, note=reason)
+    return Entry(
+        format_difference(estimate.value, metric, with_unit=True),
+        repr(float(estimate.value)),
+        format_difference_interval(estimate.low, estimate.high, metric),
+    )
+
+
+def spread_entry(spread: float, metric: str) -> Entry:
+    """A standard deviation of a number, in its units."""
+    if math.isnan(spread):
+        return Entry(MISSING)
+    return Entry(format_decimals(spread * words(metric).scale, words(metric).decimals), repr(float(spread)))
 
 
 def provenance_rows(cells: Iterable[Cell]) -> list[dict[str, Any]]:
@@ -147,10 +158,12 @@ def provenance_rows(cells: Iterable[Cell]) -> list[dict[str, Any]]:
     return [
         {
             "backbone": cell.backbone,
-            "objective": objective_of(cell),
+            "objective": cell.objective,
             "domain": cell.domain,
-            "protocol": protocol_words(cell.protocol),
+            "protocol": setting_words(cell.protocol, cell.labels),
             "seed": cell.seed,
+            "source": cell.source or "not stated",
+            "pretraining_seed": "" if cell.pretraining_seed is None else str(cell.pretraining_seed),
             "parameters": format_parameters(cell.provenance.get("parameters")),
             "parameters_sort": _sort_key(cell.provenance.get("parameters")),
             "licence": cell.provenance.get("licence") or "not stated",

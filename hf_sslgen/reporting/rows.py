@@ -1,5 +1,6 @@
 """Selecting from cells what a table or figure shows: the rows of a domain and protocol, and each row's numbers."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from hf_sslgen.reporting.vocabulary import (
     TUNED_STAGE,
     UNTRAINED,
 )
-from hf_sslgen.study.cells import Cell
+from hf_sslgen.study.cells import ALL_LABELS, Cell
 
 COLLAPSED_BELOW = 2.0
 """An encoder whose effective rank lies below this has collapsed: its invariance means nothing."""
@@ -20,6 +21,11 @@ COLLAPSED_BELOW = 2.0
 PUBLISHED_GROUP = "Published encoder (invariance: mean over transforms)"
 TUNED_GROUP = "After fine-tuning (mean over transforms)"
 PROTOCOL_ORDER = ("linear", "finetune")
+ALONE_BELOW = 5
+"""Figures show every backbone up to here, and of more only one pretraining run of each objective."""
+
+Setting = tuple[str, str]
+"""A protocol and its label budget."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class Row:
 
     @property
     def objective(self) -> str:
-        return objective_of(self.cell)
+        return self.cell.objective
 
     def number(self, metric: str, transform: str = "", stage: str = "") -> Number | None:
         """The row's number; a `stage` of `pretrained` is looked up in the published encoder's cell first."""
@@ -60,57 +66,55 @@ class Column:
     stage: str = ""
 
 
-def objective_of(cell: Cell) -> str:
-    return str(cell.provenance.get("objective") or "unknown")
-
-
-def group_of(cell: Cell) -> str:
-    return str(cell.provenance.get("group") or "unstated")
-
-
 def headline_metric(cell: Cell) -> str:
-    """The accuracy this cell's domain is judged by."""
-    return str(cell.provenance.get("domain_metric") or "accuracy")
-
-
-def headline_metrics(cells: Iterable[Cell]) -> dict[str, str]:
-    """Headline accuracy of each domain."""
-    return {cell.domain: headline_metric(cell) for cell in cells}
+    """The accuracy this cell's domain is judged by, or plain accuracy where the protocol has no other."""
+    return cell.headline_metric if cell.number(cell.headline_metric) is not None else "accuracy"
 
 
 def untrained_backbones(cells: Iterable[Cell]) -> frozenset[str]:
     """Names of the untrained controls."""
-    return frozenset(cell.backbone for cell in cells if objective_of(cell) == UNTRAINED)
+    return frozenset(cell.backbone for cell in cells if cell.objective == UNTRAINED)
 
 
 def order_backbones(cells: Iterable[Cell]) -> list[str]:
     """Backbone names: supervised first, then self-supervised, untrained controls last; by name within each."""
     rank = {"supervised": 0, UNTRAINED: 2}
-    ranks = {cell.backbone: rank.get(objective_of(cell), 1) for cell in cells}
+    ranks = {cell.backbone: rank.get(cell.objective, 1) for cell in cells}
     return sorted(ranks, key=lambda name: (ranks[name], name))
 
 
 def domains_of(cells: Iterable[Cell]) -> list[str]:
     """Domain names: similar to the source first, then different, then unstated; by name within each."""
     rank = {"similar": 0, "different": 1}
-    ranks = {cell.domain: rank.get(group_of(cell), 2) for cell in cells}
+    ranks = {cell.domain: rank.get(cell.group, 2) for cell in cells}
     return sorted(ranks, key=lambda name: (ranks[name], name))
 
 
-def protocols_of(cells: Iterable[Cell], domain: str) -> list[str]:
-    """Protocols of a domain that get a table: `pretrained` only where it is alone, since others show its numbers."""
-    found = {cell.protocol for cell in cells if cell.domain == domain}
-    trained = found - {PRETRAINED_PROTOCOL}
+def settings_of(cells: Iterable[Cell], domain: str) -> list[Setting]:
+    """Protocols and label budgets of a domain that get a table: `pretrained` only where it is alone, since others
+    show its numbers. All labels come first, then fewer."""
+    found = {(cell.protocol, cell.labels) for cell in cells if cell.domain == domain}
+    trained = {setting for setting in found if setting[0] != PRETRAINED_PROTOCOL}
     order = {name: index for index, name in enumerate(PROTOCOL_ORDER)}
-    return sorted(trained or found, key=lambda name: (order.get(name, len(order)), name))
+    return sorted(
+        trained or found,
+        key=lambda s: (order.get(s[0], len(order)), s[0], s[1] != ALL_LABELS, -_leading_number(s[1]), s[1]),
+    )
 
 
-def rows_of(cells: Sequence[Cell], domain: str, protocol: str) -> list[Row]:
-    """Rows of a domain and protocol, a row per backbone and seed; labels name the seed where there are several."""
+def _leading_number(labels: str) -> float:
+    """10 of `10%` and 5 of `5-shot`, so that budgets stand in order; 0 for other words."""
+    found = re.match(r"\d+(\.\d+)?", labels)
+    return float(found.group()) if found else 0.0
+
+
+def rows_of(cells: Sequence[Cell], domain: str, setting: Setting) -> list[Row]:
+    """Rows of a domain and setting, a row per backbone and seed; labels name the seed where there are several."""
     order = {name: index for index, name in enumerate(order_backbones(cells))}
     here = [cell for cell in cells if cell.domain == domain]
     chosen = sorted(
-        (cell for cell in here if cell.protocol == protocol), key=lambda cell: (order[cell.backbone], cell.seed)
+        (cell for cell in here if (cell.protocol, cell.labels) == setting),
+        key=lambda cell: (order[cell.backbone], cell.seed),
     )
     names = [cell.backbone for cell in chosen]
     rows = []
@@ -123,6 +127,30 @@ def rows_of(cells: Sequence[Cell], domain: str, protocol: str) -> list[Row]:
         label = cell.backbone if names.count(cell.backbone) == 1 else f"{cell.backbone} (seed {cell.seed})"
         rows.append(Row(cell, published[0] if published else None, label))
     return rows
+
+
+def shown_in_figures(cells: Sequence[Cell]) -> tuple[list[Cell], str]:
+    """The cells a figure has room for, and a sentence on what is left out.
+
+    Of several seeds the lowest is shown; of many backbones one pretraining run of each objective and source.
+    """
+    lowest: dict[str, int] = {}
+    for cell in cells:
+        lowest[cell.backbone] = min(cell.seed, lowest.get(cell.backbone, cell.seed))
+    shown = [cell for cell in cells if cell.seed == lowest[cell.backbone]]
+    left_out = ["fine-tuning seeds"] if len(shown) < len(cells) else []
+    if len(lowest) >= ALONE_BELOW:
+        runs: dict[tuple[str, str], int] = {}
+        for cell in shown:
+            if cell.pretraining_seed is not None:
+                kind = (cell.objective, cell.source)
+                runs[kind] = min(cell.pretraining_seed, runs.get(kind, cell.pretraining_seed))
+        first_runs = [
+            c for c in shown if c.pretraining_seed is None or c.pretraining_seed == runs[c.objective, c.source]
+        ]
+        left_out += ["pretraining seeds"] if len(first_runs) < len(shown) else []
+        shown = first_runs
+    return shown, f"Of several {' and '.join(left_out)} only the lowest is drawn." if left_out else ""
 
 
 def columns_for(rows: Sequence[Row]) -> list[Column]:

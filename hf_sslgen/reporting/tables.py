@@ -1,76 +1,34 @@
-"""Tables of stored numbers: data frames, CSV files, and plain text for a terminal."""
+"""Stored numbers as plain text for a terminal, and which differences are shown first."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
-from pathlib import Path
-
-import pandas as pd
+from collections.abc import Mapping, Sequence
 
 from hf_sslgen.analysis.numbers import Number
-from hf_sslgen.files import replace_file
 from hf_sslgen.reporting.rows import (
     Row,
     domains_of,
-    group_of,
     headline_metric,
-    headline_metrics,
-    objective_of,
-    protocols_of,
     rows_of,
-    untrained_backbones,
+    settings_of,
 )
 from hf_sslgen.reporting.vocabulary import (
     MISSING,
     OVERALL_FAMILY,
-    PRETRAINED_PROTOCOL,
     SOURCE_STAGE,
-    format_decimals,
+    UNTRAINED,
+    format_difference,
+    format_difference_interval,
     format_interval,
     format_parameters,
     format_seconds,
     format_value,
     group_words,
-    protocol_words,
+    setting_words,
     transform_words,
     words,
 )
-from hf_sslgen.study.cells import Cell
-from hf_sslgen.study.pairs import Difference
+from hf_sslgen.study.inference import StudyResults, headline_accuracies, headline_metrics_of
+from hf_sslgen.study.targets import TargetDifference
 
-RESULT_COLUMNS = [
-    "backbone",
-    "objective",
-    "domain",
-    "group",
-    "protocol",
-    "stage",
-    "seed",
-    "transform",
-    "severity",
-    "metric",
-    "value",
-    "low",
-    "high",
-    "n",
-]
-COMPARISON_COLUMNS = [
-    "first",
-    "second",
-    "domain",
-    "group",
-    "protocol",
-    "stage",
-    "seed",
-    "transform",
-    "severity",
-    "metric",
-    "value",
-    "low",
-    "high",
-    "n",
-    "verdict",
-    "reason",
-]
 HEADLINE_COMPARISONS = {
     "confidence_gap": "",
     "brier_score": "",
@@ -83,69 +41,44 @@ HEADLINE_COMPARISONS = {
 """Numbers, beside the headline accuracy, whose differences are shown first: metric to transform."""
 
 NAME_WIDTH = 28
+SETTING_WIDTH = 30
 
 
-def results_frame(cells: Iterable[Cell]) -> pd.DataFrame:
-    """A row per number of every cell, with columns `RESULT_COLUMNS`; what can't be had is NaN."""
-    rows = [
-        {
-            "backbone": cell.backbone,
-            "objective": objective_of(cell),
-            "domain": cell.domain,
-            "group": group_of(cell),
-            "protocol": cell.protocol,
-            "seed": cell.seed,
-            **{key: value for key, value in asdict(number).items() if key in RESULT_COLUMNS},
-        }
-        for cell in cells
-        for number in cell.numbers
-    ]
-    return pd.DataFrame(rows, columns=RESULT_COLUMNS)
+def headline_differences(
+    targets: Sequence[TargetDifference], headline_metrics: Mapping[str, str]
+) -> list[TargetDifference]:
+    """The differences shown first, in the order of the four measurements.
+
+    Args:
+        targets: differences averaged over seeds.
+        headline_metrics: the accuracy each domain is judged by.
+    """
+    order = {metric: index for index, metric in enumerate(HEADLINE_COMPARISONS, start=1)}
+    accuracies = headline_accuracies(targets, headline_metrics)
+    others = [d for d in targets if HEADLINE_COMPARISONS.get(d.metric) == d.transform and not d.severity]
+    return sorted(
+        [*accuracies, *others],
+        key=lambda d: (d.first, d.second, d.protocol, d.labels, d.stage, order.get(d.metric, 0)),
+    )
 
 
-def differences_frame(differences: Iterable[Difference]) -> pd.DataFrame:
-    """A row per paired difference, `first` minus `second`, with its verdict; columns `COMPARISON_COLUMNS`."""
-    rows = [{**asdict(difference), "verdict": difference.verdict} for difference in differences]
-    return pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
-
-
-def write_results_csv(cells: Iterable[Cell], path: Path) -> None:
-    """Write `results_frame` as CSV at full precision; NaN is an empty field."""
-    with replace_file(path) as unfinished:
-        results_frame(cells).to_csv(unfinished, index=False)
-
-
-def write_comparisons_csv(differences: Iterable[Difference], path: Path) -> None:
-    """Write `differences_frame` as CSV at full precision; NaN is an empty field."""
-    with replace_file(path) as unfinished:
-        differences_frame(differences).to_csv(unfinished, index=False)
-
-
-def headline_differences(differences: Iterable[Difference], accuracy: str) -> list[Difference]:
-    """The differences shown first, in the order of the four measurements; `accuracy` is the domain's headline."""
-    shown = {accuracy: "", **HEADLINE_COMPARISONS}
-    order = {metric: index for index, metric in enumerate(shown)}
-    chosen = [d for d in differences if shown.get(d.metric) == d.transform and not d.severity]
-    return sorted(chosen, key=lambda d: (d.first, d.second, d.protocol, d.stage, d.seed, order[d.metric]))
-
-
-def terminal_table(cells: Sequence[Cell], differences: Sequence[Difference]) -> str:
-    """Results as plain text of at most 160 columns: a table per domain and protocol, then a line per difference.
+def terminal_table(results: StudyResults) -> str:
+    """Results as plain text of at most 160 columns: a table per domain and setting, then a line per difference.
 
     Differences from the untrained control are left to `comparisons.csv` and the page. ECE is followed by what a
     perfectly calibrated model would get. Intervals are 95% over these images.
     """
     blocks = []
-    accuracies, controls = headline_metrics(cells), untrained_backbones(cells)
+    cells, headline_metrics = results.cells, headline_metrics_of(results.cells)
     for domain in domains_of(cells):
-        for protocol in protocols_of(cells, domain):
-            rows = rows_of(cells, domain, protocol)
+        for setting in settings_of(cells, domain):
+            rows = rows_of(cells, domain, setting)
             first = rows[0].cell
-            title = f"{domain} ({group_words(group_of(first))}), {protocol_words(protocol)}: {headline_metric(first)}"
+            title = f"{domain} ({group_words(first.group)}), {setting_words(*setting)}: {headline_metric(first)}"
             lines = [title, "-" * len(title), *_align([_HEADER, *(_terminal_row(row) for row in rows)])]
             blocks.append("\n".join(_printable(line) for line in lines))
-        here = [d for d in differences if d.domain == domain and not {d.first, d.second} & controls]
-        shown = headline_differences(here, accuracies[domain])
+        here = [d for d in results.targets if d.domain == domain and d.second_objective != UNTRAINED]
+        shown = headline_differences(here, headline_metrics)
         if shown:
             lines = [f"{domain}, paired differences (first - second, 95% interval over these images)"]
             lines += _align([_difference_row(difference) for difference in shown], right_from=4, right_to=6)
@@ -191,23 +124,19 @@ def _terminal_row(row: Row) -> list[str]:
     ]
 
 
-def _difference_row(difference: Difference) -> list[str]:
+def _difference_row(difference: TargetDifference) -> list[str]:
     metric = words(difference.metric)
-    setting = protocol_words(difference.protocol)
-    if difference.protocol != PRETRAINED_PROTOCOL and difference.seed:
-        setting += f", seed {difference.seed}"
-    value, low, high = (
-        format_decimals(x * metric.scale, metric.decimals, signed=True)
-        for x in (difference.value, difference.low, difference.high)
-    )
+    setting = setting_words(difference.protocol, difference.labels)
+    if difference.num_seeds > 1:
+        setting += f", {difference.num_seeds} runs"
     name = f"{metric.title}, {transform_words(difference.transform)}" if difference.transform else metric.title
     return [
         f"  {_shorten(difference.first, NAME_WIDTH)} - {_shorten(difference.second, NAME_WIDTH)}",
-        setting,
+        _shorten(setting, SETTING_WIDTH),
         name,
         "pt" if metric.scale == 100 else metric.difference_unit.strip(),
-        value,
-        "" if MISSING in (low, high) else f"[{low}, {high}]",
+        format_difference(difference.value, difference.metric),
+        format_difference_interval(difference.low, difference.high, difference.metric),
         difference.verdict,
     ]
 

@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from hf_sslgen.study.cells import ALL_LABELS
+
 MISSING = "–"
 MINUS = "\u2212"
 SOURCE_STAGE = "pretrained"
@@ -44,6 +46,7 @@ def _share(title: str, phrase: str) -> MetricWords:
 
 
 METRICS = {
+    "headline_accuracy": _share("Accuracy", "accuracy"),
     "accuracy": _share("Accuracy", "accuracy"),
     "mean_per_class_accuracy": _share("Mean per-class accuracy", "mean per-class accuracy"),
     "mean_confidence": _share("Mean confidence", "mean confidence"),
@@ -77,13 +80,14 @@ PROTOCOLS = {
     "pretrained": "encoder as published",
     "linear": "linear probe",
     "finetune": "fine-tuning",
-    "ssl-transfer": "fine-tuning as in ssl-transfer",
-    "ssl-transfer-linear": "linear probe as in ssl-transfer",
-    "vtab-1k": "fine-tuning on 1000 images as in VTAB",
-    "dino-knn": "nearest neighbours",
-    "few-shot": "few-shot episodes",
-    "full": "full fine-tuning",
+    "ssl-transfer": "fine-tuning (SSL-Transfer)",
+    "ssl-transfer-linear": "linear probe (SSL-Transfer)",
+    "vtab-1k": "fine-tuning (VTAB-1k)",
+    "dino-knn": "nearest neighbours (DINO)",
+    "few-shot": "few-shot prototypes",
+    "full": "fine-tuning (full)",
 }
+"""Protocols in words; one that is not named here, such as a variant, is called by its own name."""
 
 
 def words(metric: str) -> MetricWords:
@@ -97,6 +101,16 @@ def group_words(group: str) -> str:
 
 def protocol_words(protocol: str) -> str:
     return PROTOCOLS.get(protocol, protocol)
+
+
+def labels_words(labels: str) -> str:
+    """A label budget in words, such as `10% of the labels` or `5-shot`."""
+    return f"{labels} of the labels" if labels.endswith("%") else labels
+
+
+def setting_words(protocol: str, labels: str = ALL_LABELS) -> str:
+    """A protocol in words, with its label budget where that is not everything."""
+    return protocol_words(protocol) if labels == ALL_LABELS else f"{protocol_words(protocol)}, {labels_words(labels)}"
 
 
 def transform_words(transform: str, severity: str = "") -> str:
@@ -120,6 +134,20 @@ def format_value(value: float, metric: str, with_unit: bool = False) -> str:
     metric_words = words(metric)
     text = format_decimals(value * metric_words.scale, metric_words.decimals, metric_words.signed)
     return text + metric_words.unit if with_unit and text != MISSING else text
+
+
+def format_difference(value: float, metric: str, with_unit: bool = False) -> str:
+    """A difference as it is shown: scaled, rounded, signed, and a dash where it is NaN."""
+    metric_words = words(metric)
+    text = format_decimals(value * metric_words.scale, metric_words.decimals, signed=True)
+    return text + metric_words.difference_unit if with_unit and text != MISSING else text
+
+
+def format_difference_interval(low: float, high: float, metric: str) -> str:
+    """`[low, high]` of a difference, or an empty string where there is none."""
+    if math.isnan(low) or math.isnan(high):
+        return ""
+    return f"[{format_difference(low, metric)}, {format_difference(high, metric)}]"
 
 
 def format_interval(low: float, high: float, metric: str) -> str:

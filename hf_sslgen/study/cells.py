@@ -27,6 +27,8 @@ from hf_sslgen.files import replace_folder, write_json
 if TYPE_CHECKING:
     import pandas as pd
 
+ALL_LABELS = "100%"
+
 METRIC_DEFINITIONS = 1
 """Version of the definitions in `hf_sslgen.metrics`; raised when a number's meaning changes."""
 
@@ -35,8 +37,10 @@ METRIC_DEFINITIONS = 1
 class Cell:
     """A cell read back from its folder.
 
-    `identity` has at least `backbone`, `domain`, `protocol` (`pretrained` or the name of a preset) and `seed`.
-    `provenance` has `objective`, `group`, `parameters`, `licence`, `seconds`, `domain_metric` and `class_names`.
+    `identity` has at least `backbone`, `domain`, `protocol` (such as `pretrained`, `linear` or `finetune`) and `seed`,
+    and `labels` where fewer labels than there are were trained on. `provenance` has `objective`, `group`,
+    `parameters`, `licence`, `seconds`, `domain_metric` and `class_names`, and may have `source` and
+    `pretraining_seed`.
     """
 
     folder: Path
@@ -58,12 +62,38 @@ class Cell:
 
     @property
     def labels(self) -> str:
-        """How much of the labels it was trained with, such as `100%` or `5-shot`."""
-        return str(self.identity.get("labels", "100%"))
+        """Label budget, such as `100%`, `1%` or `5-shot`."""
+        return str(self.identity.get("labels", ALL_LABELS))
 
     @property
     def seed(self) -> int:
         return int(self.identity["seed"])
+
+    @property
+    def objective(self) -> str:
+        """`supervised`, `untrained`, the name of a self-supervised method, or `unknown`."""
+        return str(self.provenance.get("objective") or "unknown")
+
+    @property
+    def group(self) -> str:
+        """`similar` or `different` to the source, or `unstated`."""
+        return str(self.provenance.get("group") or "unstated")
+
+    @property
+    def headline_metric(self) -> str:
+        """The accuracy the cell's domain is judged by."""
+        return str(self.provenance.get("domain_metric") or "accuracy")
+
+    @property
+    def source(self) -> str:
+        """Name of the data the backbone was pretrained on; empty where it is not stated."""
+        return str(self.provenance.get("source") or "")
+
+    @property
+    def pretraining_seed(self) -> int | None:
+        """Which of several pretraining runs the backbone is; None where it is not stated."""
+        seed = self.provenance.get("pretraining_seed")
+        return None if seed is None else int(seed)
 
     def number(self, metric: str, transform: str = "", severity: str = "") -> Number | None:
         """The cell's number of that name, or None where it has none."""

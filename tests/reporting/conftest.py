@@ -1,242 +1,27 @@
-"""A small store on disk: synthetic but self-consistent records, and numbers that follow from them."""
+"""Stores of synthetic cells, built once."""
 
-import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable
 
-import numpy as np
-import pandas as pd
 import pytest
+from fake_study import Study, build_large_study, build_study
 
-from hf_sslgen.analysis.numbers import Analysis, Number
-from hf_sslgen.metrics import (
-    Statistic,
-    bootstrap_interval,
-    expected_calibration_error,
-    invariance_statistic,
-    mean_statistic,
-)
-from hf_sslgen.study.cells import Cell, cell_folder, read_cells, write_cell
-from hf_sslgen.study.pairs import Difference, compare_all
-
-IMAGES = 240
-CLASSES = 5
-TRANSFORMS = (("rotation", "20"), ("resized_crop", "0.5"), ("brightness", "1.4"), ("gaussian_blur", "1"))
-GEOMETRIC = ("rotation", "resized_crop")
-RESAMPLES = 200
-
-
-@dataclass(frozen=True)
-class FakeBackbone:
-    """What the synthetic records of a backbone are drawn from."""
-
-    name: str
-    objective: str
-    accuracy: float
-    invariance: float
-    parameters: int = 23_512_130
-    licence: str | None = "apache-2.0"
-
-
-SUPERVISED = FakeBackbone("resnet50-supervised", "supervised", 0.86, 0.75)
-SELF_SUPERVISED = FakeBackbone("resnet50-simclr", "simclr", 0.72, 0.85)
-UNTRAINED = FakeBackbone("resnet50-untrained", "untrained", 0.35, 0.15, licence=None)
-BACKBONES = (SUPERVISED, SELF_SUPERVISED, UNTRAINED)
-DOMAINS = (("photo-patches", "similar"), ("specimen-patches", "different"))
-
-
-@dataclass(frozen=True)
-class Study:
-    """A store with the cells and differences read from it."""
-
-    store: Path
-    cells: list[Cell]
-    differences: list[Difference]
-
-
-def generator_of(*names: object) -> np.random.Generator:
-    return np.random.default_rng(zlib.crc32("/".join(map(str, names)).encode()))
-
-
-def clean_records(backbone: FakeBackbone, domain: str, seed: int = 0, stage: str = "pretrained") -> pd.DataFrame:
-    """A row per clean image; the untrained control has some maps without positive evidence."""
-    shared, own = generator_of("images", domain), generator_of(backbone.name, domain, seed)
-    difficulty = shared.normal(0, 0.7, IMAGES)
-    reference = shared.integers(0, CLASSES, IMAGES)
-    chance = np.clip(1 / (1 + np.exp(-(np.log(backbone.accuracy / (1 - backbone.accuracy)) - difficulty))), 0.2, 0.99)
-    correct = own.random(IMAGES) < chance
-    confidence = np.clip(chance + own.normal(0.04, 0.05, IMAGES), 1 / CLASSES, 0.999)
-    gini = np.clip(own.normal(0.6, 0.08, IMAGES), 0.05, 0.95)
-    spread = np.clip(own.normal(0.7, 0.1, IMAGES), 0.05, 1.2)
-    if backbone.objective == "untrained":
-        gini[::9] = spread[::9] = np.nan
-    return pd.DataFrame(
-        {
-            "sample_id": [f"{domain}-{index:04d}" for index in range(IMAGES)],
-            "stage": stage,
-            "transform": "",
-            "severity": "",
-            "reference": reference,
-            "prediction": np.where(correct, reference, (reference + 1) % CLASSES),
-            "correct": correct.astype(float),
-            "confidence": confidence,
-            "negative_log_likelihood": -np.log(np.where(correct, confidence, (1 - confidence) / (CLASSES - 1))),
-            "brier_score": np.where(correct, 1.25 * (1 - confidence) ** 2, 1 + confidence**2),
-            "gini": gini,
-            "spatial_spread": spread,
-            "zero_map": np.isnan(gini).astype(float),
-        }
-    )
-
-
-def invariance_records(backbone: FakeBackbone, domain: str) -> pd.DataFrame:
-    """A row per image and transform."""
-    own = generator_of(backbone.name, domain, "invariance")
-    frames = []
-    for index, (transform, severity) in enumerate(TRANSFORMS):
-        chance = np.clip(own.normal(0.4, 0.03, IMAGES), 0, 0.9)
-        corrected = backbone.invariance - 0.06 * index + own.normal(0, 0.1, IMAGES)
-        frames.append(
-            pd.DataFrame(
-                {
-                    "sample_id": [f"{domain}-{i:04d}" for i in range(IMAGES)],
-                    "stage": "pretrained",
-                    "transform": transform,
-                    "severity": severity,
-                    "cosine": np.minimum(1, chance + corrected * (1 - chance)),
-                    "chance_cosine": chance,
-                    "recall_at_1": (own.random(IMAGES) < backbone.invariance).astype(float),
-                }
-            )
-        )
-    return pd.concat(frames, ignore_index=True)
-
-
-def estimated(
-    metric: str,
-    statistic: Statistic,
-    stage: str = "pretrained",
-    transform: str = "",
-    severity: str = "",
-    undefined: int = 0,
-) -> Number:
-    estimate = bootstrap_interval(statistic, IMAGES, num_resamples=RESAMPLES)
-    return Number(
-        metric, estimate.value, estimate.low, estimate.high, IMAGES - undefined, stage, transform, severity, undefined
-    )
-
-
-def probe_numbers(records: pd.DataFrame, stage: str = "pretrained") -> list[Number]:
-    values = records.set_index("sample_id")
-    table = expected_calibration_error(values["confidence"], values["correct"])
-    undefined = int(values["gini"].isna().sum())
-    columns = {
-        "accuracy": values["correct"],
-        "mean_confidence": values["confidence"],
-        "confidence_gap": values["confidence"] - values["correct"],
-        "negative_log_likelihood": values["negative_log_likelihood"],
-        "brier_score": values["brier_score"],
-        "zero_map_rate": values["zero_map"],
-    }
-    numbers = [estimated(name, mean_statistic(column.to_numpy()), stage) for name, column in columns.items()]
-    numbers += [
-        estimated(name, mean_statistic(values[name].to_numpy()), stage, undefined=undefined)
-        for name in ("gini", "spatial_spread")
-    ]
-    numbers.append(Number("expected_calibration_error", table.expected_calibration_error, n=IMAGES, stage=stage))
-    numbers.append(Number("ece_if_calibrated", table.ece_if_calibrated, n=IMAGES, stage=stage))
-    return numbers
-
-
-def invariance_numbers(records: pd.DataFrame, effective_rank: float) -> list[Number]:
-    numbers = []
-    for transform, severity in TRANSFORMS:
-        rows = records[(records["transform"] == transform) & (records["severity"] == severity)]
-        statistic = invariance_statistic(rows["cosine"].to_numpy(), rows["chance_cosine"].to_numpy())
-        numbers.append(estimated("invariance", statistic, transform=transform, severity=severity))
-        for name in ("cosine", "chance_cosine", "recall_at_1"):
-            numbers.append(
-                estimated(name, mean_statistic(rows[name].to_numpy()), transform=transform, severity=severity)
-            )
-    families = {"mean": [name for name, _ in TRANSFORMS], "mean_geometric": GEOMETRIC}
-    families["mean_appearance"] = [name for name, _ in TRANSFORMS if name not in GEOMETRIC]
-    for family, members in families.items():
-        of_family = [n for n in numbers if n.transform in members]
-        for metric in ("invariance", "recall_at_1"):
-            value, low, high = np.mean([(n.value, n.low, n.high) for n in of_family if n.metric == metric], axis=0)
-            numbers.append(Number(metric, float(value), float(low), float(high), IMAGES, transform=family))
-    numbers.append(Number("effective_rank", effective_rank, n=IMAGES))
-    numbers.append(Number("dead_dimension_share", 0.031, n=IMAGES))
-    return numbers
-
-
-def examples_of(backbone: FakeBackbone, domain: str) -> dict[str, np.ndarray]:
-    """Six images with a bright square each, and maps around it; the control's second map has no positive evidence."""
-    shared, own = generator_of("examples", domain), generator_of(backbone.name, domain, "maps")
-    images = np.zeros((6, 64, 64, 3), dtype=np.uint8)
-    maps = np.zeros((6, 7, 7), dtype=np.float32)
-    rows, columns = np.mgrid[0:7, 0:7]
-    for index in range(6):
-        images[index] = shared.integers(40, 200, 3) * np.linspace(0.5, 1, 64)[:, None, None]
-        y, x = shared.integers(4, 40, 2)
-        images[index, y : y + 20, x : x + 20] = shared.integers(60, 255, 3)
-        width = own.uniform(1, 6)
-        maps[index] = np.exp(-((rows - (y + 10) / 9.1) ** 2 + (columns - (x + 10) / 9.1) ** 2) / width) - 0.1
-    if backbone.objective == "untrained":
-        maps[1] = -np.abs(maps[1])
-    ids = np.array([f"{domain}-{index:04d}" for index in range(6)])
-    return {"images": images, "maps": maps, "sample_ids": ids}
-
-
-def provenance_of(backbone: FakeBackbone, group: str, class_names: list[str]) -> dict[str, object]:
-    return {
-        "objective": backbone.objective,
-        "group": group,
-        "parameters": backbone.parameters,
-        "licence": backbone.licence,
-        "seconds": 41.5,
-        "domain_metric": "accuracy",
-        "class_names": class_names,
-        "not_label_preserving": [],
-        "notes": ["Learning rates were chosen by validation NLL from one grid."],
-    }
-
-
-def build_study(
-    store: Path,
-    backbones: Sequence[FakeBackbone] = BACKBONES,
-    names: Sequence[str] = (),
-    domains: Sequence[tuple[str, str]] = DOMAINS,
-    class_names: Sequence[str] = ("cat", "coffee", "rocket", "flower", "vase"),
-) -> Study:
-    """Write protocols `pretrained` and `linear` of every backbone on every domain, read them back, and compare.
-
-    `names` replaces the backbones' own.
-    """
-    if names:
-        backbones = [replace(backbone, name=name) for backbone, name in zip(backbones, names, strict=True)]
-    for domain, group in domains:
-        for backbone in backbones:
-            provenance = provenance_of(backbone, group, list(class_names))
-            rank = 1.4 if backbone.objective == "untrained" else 87.3
-            for protocol in ("pretrained", "linear"):
-                identity = {"backbone": backbone.name, "domain": domain, "protocol": protocol, "seed": 0}
-                if protocol == "pretrained":
-                    records = invariance_records(backbone, domain)
-                    analysis = Analysis(tuple(invariance_numbers(records, rank)), records)
-                else:
-                    records = clean_records(backbone, domain)
-                    numbers = tuple(probe_numbers(records))
-                    analysis = Analysis(numbers, records, examples_of(backbone, domain))
-                write_cell(cell_folder(store, identity), identity, provenance, analysis)
-    cells = list(read_cells(store))
-    return Study(store, cells, compare_all(cells))
+from hf_sslgen.study.inference import StudyResults, infer
 
 
 @pytest.fixture(scope="session")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     return build_study(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="session")
+def large_results(tmp_path_factory: pytest.TempPathFactory) -> StudyResults:
+    """Two objectives under five settings on three domains of each group."""
+    return infer(build_large_study(tmp_path_factory.mktemp("large"), domains_per_group=3))
+
+
+@pytest.fixture(scope="session")
+def results(study: Study) -> StudyResults:
+    return infer(study.cells)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hf_sslgen.reporting.answers import scope_name
 from hf_sslgen.reporting.checkpoint import write_checkpoint_figures
 from hf_sslgen.reporting.figures import (
     accuracy_bars,
@@ -19,6 +20,8 @@ from hf_sslgen.reporting.figures import (
     invariance_by_transform,
     reliability_diagrams,
 )
+from hf_sslgen.reporting.forest import group_forest
+from hf_sslgen.reporting.rows import shown_in_figures
 
 NAN = float("nan")
 
@@ -128,3 +131,29 @@ def test_checkpoint_figures_are_the_ones_the_cell_has_numbers_for(study, probes,
         "invariance_pretrained.png"
     ]
     assert [path.name for path in (tmp_path / "figures").iterdir()] == ["invariance_pretrained.png"]
+
+
+def test_forest_draws_every_target_and_the_mean_of_its_group(large_results) -> None:
+    groups = [g for g in large_results.groups if g.scope.metric == "headline_accuracy"]
+    figure = group_forest(groups, {g.scope: scope_name(large_results, g.scope) for g in groups})
+    (axes,) = figure.axes
+    drawn = [float(x) for line in axes.lines for x in line.get_xdata()]
+    for group in groups:
+        for value in (*(member.value for member in group.members), group.value, group.low, group.high):
+            assert any(abs(x - 100 * value) < 1e-9 for x in drawn)
+    assert len({label.get_text() for label in axes.get_yticklabels()}) == len({g.scope for g in groups}) == 8
+    figure_svg(figure, "forest")
+    assert len(group_forest([], {}).texts) == 1
+
+
+def test_figures_show_one_run_of_each_objective_and_say_so(large_results) -> None:
+    tuned = [c for c in large_results.cells if (c.domain, c.protocol) == ("similar-domain-0", "finetune")]
+    shown, note = shown_in_figures(tuned)
+    assert {(c.backbone, c.seed) for c in shown} == {
+        ("resnet50-supervised-seed0", 0),
+        ("resnet50-simclr-seed0", 0),
+        ("resnet50-dino", 0),
+        ("resnet50-untrained", 0),
+    }
+    assert "fine-tuning seeds and pretraining seeds" in note
+    assert shown_in_figures(tuned[:1]) == (tuned[:1], "")

@@ -5,13 +5,14 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.reporting.page import write_report
-from hf_sslgen.reporting.tables import differences_frame, results_frame
+from hf_sslgen.reporting.frames import results_frame
+from hf_sslgen.reporting.page import render_page
+from hf_sslgen.reporting.study_report import write_study_report
 from hf_sslgen.reporting.vocabulary import METRICS
+from hf_sslgen.study.inference import StudyResults, infer
 
 NAN = float("nan")
 VOID = {"meta", "img", "br", "input", "link", "hr"}
@@ -58,9 +59,15 @@ class Document(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page(study, tmp_path_factory) -> str:
-    path = write_report(study.cells, study.differences, tmp_path_factory.mktemp("report"), title="Twins & others")
-    assert path.name == "index.html" and [p.name for p in path.parent.iterdir()] == ["index.html"]
+    folder = tmp_path_factory.mktemp("report")
+    path = write_study_report(study.cells, folder, title="Twins & others", missing=["One <cell> failed."])
+    assert path == folder / "report" / "index.html" and [p.name for p in path.parent.iterdir()] == ["index.html"]
     return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def large_page(large_results: StudyResults) -> str:
+    return render_page(large_results, "A whole study")
 
 
 @pytest.fixture(scope="module")
@@ -79,31 +86,61 @@ def shown_as(value: float, text: str) -> bool:
     )
 
 
-def test_every_number_in_the_tables_is_in_the_csv_files(study, document: Document) -> None:
+KINDS = {
+    "results": {"cell"},
+    "comparisons": {"difference"},
+    "targets": {"target"},
+    "groups": {"group", "interaction"},
+}
+"""Which rows of results.csv the numbers of a table are from."""
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+def test_every_number_in_the_tables_is_in_the_results(size, results, large_results, page, large_page) -> None:
+    frame = results_frame(results if size == "small" else large_results)
+    text = page if size == "small" else large_page
+    numeric = frame.select_dtypes("number").columns
     stored = {
-        "results": set(results_frame(study.cells)["value"]),
-        "comparisons": set(differences_frame(study.differences)["value"]),
+        table: {float(x) for x in frame[frame.kind.isin(kinds)][numeric].to_numpy(dtype=float, na_value=NAN).ravel()}
+        for table, kinds in KINDS.items()
     }
-    assert len(document.numbers) > 200
-    for table, value, text in document.numbers:
+    numbers = Document(text).numbers
+    assert len(numbers) > 200 and {table for table, _, _ in numbers} == set(KINDS)
+    for table, value, shown in numbers:
         assert value in stored[table], (table, value)
-        assert shown_as(value, text), (value, text)
+        assert shown_as(value, shown), (value, shown)
 
 
-def test_every_interval_in_the_tables_is_in_the_csv_files(study, page: str) -> None:
-    frame = pd.concat([results_frame(study.cells), differences_frame(study.differences)])
-    for value, text in re.findall(r'<data value="([^"]+)">[^<]*</data><span class="interval">\[([^\]]+)\]', page):
-        rows = frame[frame.value == float(value)]
+def test_every_interval_in_the_tables_is_in_the_results(large_results, large_page: str) -> None:
+    frame = results_frame(large_results)
+    by_value = dict(iter(frame.groupby("value")))
+    found = re.findall(r'<data value="([^"]+)">[^<]*</data><span class="interval">\[([^\]]+)\]', large_page)
+    assert len(found) > 1000
+    for value, text in found:
         low, high = text.split(", ")
+        rows = by_value[float(value)]
         assert any(shown_as(row.low, low) and shown_as(row.high, high) for row in rows.itertuples()), text
 
 
+def test_every_number_of_the_answer_is_in_the_results(large_results, large_page: str) -> None:
+    frame = results_frame(large_results)
+    frame = frame[frame.kind.isin({"group", "interaction"})]
+    answer = large_page[large_page.index('id="answer"') : large_page.index('id="summary"')]
+    found = re.findall(r"(−?[\d.]+)(?: points?)?, 95% interval (−?[\d.]+) to (−?[\d.]+)", answer)
+    assert len(found) > 50
+    for spoken in found:
+        assert any(
+            all(shown_as(stored, text) for stored, text in zip(row, spoken, strict=True))
+            for row in frame[["value", "low", "high"]].itertuples(index=False)
+        ), spoken
+
+
 def test_page_requests_nothing(page: str, document: Document) -> None:
-    markup = re.sub(r"data:image/png;base64,[A-Za-z0-9+/=]+", "", page)  # which may spell any four letters
+    markup = re.sub(r"data:image/webp;base64,[A-Za-z0-9+/=]+", "", page)  # which may spell any four letters
     assert "http" not in markup.replace("http-equiv", "") and "@import" not in markup and 'src="//' not in markup
     for _, attributes in document.tags:
         for name in ("src", "href", "xlink:href"):
-            assert str(attributes.get(name, "#")).startswith(("#", "data:image/png;base64,"))
+            assert str(attributes.get(name, "#")).startswith(("#", "data:image/webp;base64,"))
     assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", page))
     policy = next(m["content"] for m in document.attributes("meta") if m.get("http-equiv"))
     assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'unsafe-inline'"
@@ -130,8 +167,10 @@ def test_page_can_be_read_without_seeing_it(document: Document) -> None:
 
 
 def test_answer_comes_before_the_domains_and_limits_after(page: str) -> None:
-    order = [page.index(text) for text in ("Question.", 'class="answer"', '<h2 id="domain-1"', 'id="methods"')]
+    texts = ("Question.", 'class="answer"', 'id="missing"', 'id="summary"', '<h3 id="domain-1"', 'id="methods"')
+    order = [page.index(text) for text in texts]
     assert order == sorted(order)
+    assert "One &lt;cell&gt; failed." in page
     assert "Fewer than 3 domains" in page and "resnet50-simclr is less accurate than resnet50-supervised" in page
     assert "Learning rates were chosen by validation NLL from one grid." in page
 
@@ -150,16 +189,17 @@ def test_names_can_not_inject_markup(make_study, tmp_path: Path) -> None:
         domains=((f"{attack}{quote}", "similar"),),
         class_names=(attack, quote, "'onmouseover=alert(4)", "{{ 7 * 7 }}", "&amp;"),
     )
-    text = write_report(hostile.cells, hostile.differences, tmp_path, title=attack).read_text(encoding="utf-8")
+    path = write_study_report(hostile.cells, tmp_path / "out", title=attack, missing=[attack])
+    text = path.read_text(encoding="utf-8")
     found = Document(text)
     assert found.open == []
     assert len(found.attributes("script")) == 1
     assert not any(name.startswith("on") for _, attributes in found.tags for name in attributes)
-    assert all(str(image["src"]).startswith("data:image/png") for image in found.attributes("img"))
+    assert all(str(image["src"]).startswith("data:image/webp") for image in found.attributes("img"))
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text and "<script>alert(1)" not in text
 
 
-def test_missing_numbers_are_dashes_with_their_reason(study, tmp_path: Path) -> None:
+def test_missing_numbers_are_dashes_with_their_reason(study) -> None:
     cells = [
         replace(
             cell,
@@ -169,22 +209,44 @@ def test_missing_numbers_are_dashes_with_their_reason(study, tmp_path: Path) -> 
         for cell in study.cells
         if cell.domain == "photo-patches"
     ]
-    differences = [replace(d, value=NAN, low=NAN, high=NAN, reason="nothing shared") for d in study.differences]
-    text = write_report(cells, differences, tmp_path).read_text(encoding="utf-8")
+    unknown = {"value": NAN, "low": NAN, "high": NAN, "reason": "nothing shared"}
+    inferred = infer(cells)
+    differences, targets = (
+        tuple(replace(d, **unknown) for d in found) for found in (inferred.differences, inferred.targets)
+    )
+    text = render_page(StudyResults(tuple(cells), differences, targets, (), ()), "Nothing")
     visible = re.sub(r"<(style|script|svg)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL)
     assert "–" in visible and "all maps are zero" in visible and "nothing shared" in visible
     assert not re.search(r"\bnan\b", visible, re.IGNORECASE)
 
 
-def test_one_backbone_needs_no_comparison(study, tmp_path: Path) -> None:
+def test_one_backbone_needs_no_comparison(study) -> None:
     cells = [c for c in study.cells if c.backbone == "resnet50-simclr" and c.domain == "photo-patches"]
-    text = write_report(cells, [], tmp_path).read_text(encoding="utf-8")
-    assert "nothing is compared" in text and "<svg" in text
+    text = render_page(infer(cells), "One")
+    assert "nothing is compared" in text and "<svg" in text and 'id="summary"' not in text
     only_pretrained = [c for c in cells if c.protocol == "pretrained"]
-    assert "Encoder as published" in write_report(only_pretrained, [], tmp_path).read_text(encoding="utf-8")
+    assert "Encoder as published" in render_page(infer(only_pretrained), "One")
 
 
 def test_no_cell_is_an_error_a_person_can_act_on(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no cell"):
-        write_report([], [], tmp_path)
+        write_study_report([], tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_whole_study_stays_readable(large_page: str) -> None:
+    found = Document(large_page)
+    assert found.open == []
+    domains = [a for tag, a in found.tags if tag == "details" and a.get("class") == "domain"]
+    assert len(domains) == 6 and not any("open" in a for a in domains)
+    for words in ("Linear probe, 10% of the labels", "Few-shot prototypes, 5-shot", "over these episodes"):
+        assert words in large_page
+    assert "Of several fine-tuning seeds and pretraining seeds only the lowest is drawn." in large_page
+    assert "mean of 4 runs from 2 pretraining seeds" in large_page
+    assert "0.05 is out of reach" in large_page
+    assert len(large_page) < 8_000_000
+
+
+def test_domains_are_unfolded_where_they_are_few(document: Document) -> None:
+    domains = [a for tag, a in document.tags if tag == "details" and a.get("class") == "domain"]
+    assert len(domains) == 2 and all("open" in a for a in domains)

@@ -14,7 +14,8 @@ import pytest
 from hf_sslgen.analysis.families import GEOMETRIC
 from hf_sslgen.analysis.numbers import Analysis
 from hf_sslgen.study.cells import Cell, read_cell, write_cell
-from hf_sslgen.study.pairs import Difference, compare_all, compare_cells
+from hf_sslgen.study.differences import Difference, compare_cells
+from hf_sslgen.study.pairs import compare_all
 
 CellsOf = Callable[[str], list[Cell]]
 PROTOCOLS = {"pretrained": 0, "linear": 1, "finetune": 2}
@@ -250,3 +251,71 @@ def test_ssl_meets_supervised_and_both_meet_the_untrained(pretrained: tuple[Cell
 def test_comparing_stored_cells_needs_no_torch() -> None:
     code = "import sys, hf_sslgen.study.pairs, hf_sslgen.reporting.tables; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def with_role(cell: Cell, name: str, objective: str, identity: dict | None = None, **provenance: object) -> Cell:
+    identity = {**cell.identity, "backbone": name, **(identity or {})}
+    return replace(cell, identity=identity, provenance={**cell.provenance, "objective": objective, **provenance})
+
+
+def pairs_of(cells: list[Cell], pairs: list[tuple[str, str]] | None = None) -> set[tuple[str, str]]:
+    return {(difference.first, difference.second) for difference in compare_all(cells, pairs)}
+
+
+def test_twins_share_source_and_pretraining_seed_where_both_state_them(pretrained: tuple[Cell, Cell]) -> None:
+    first, second = pretrained
+    cells = [
+        with_role(first, "ssl-a0", "simclr", source="a", pretraining_seed=0),
+        with_role(first, "ssl-b", "simclr", source="b"),
+        with_role(first, "ssl-silent", "simclr", pretraining_seed=None),
+        with_role(second, "sup-a0", "supervised", source="a", pretraining_seed=0),
+        with_role(second, "sup-a1", "supervised", source="a", pretraining_seed=1),
+        with_role(second, "sup-b", "supervised", source="b"),
+        with_role(second, "control", "untrained"),
+    ]
+    found = {pair for pair in pairs_of(cells) if "control" not in pair}
+    assert found == {
+        ("ssl-a0", "sup-a0"),
+        ("ssl-b", "sup-b"),
+        ("ssl-silent", "sup-a0"),
+        ("ssl-silent", "sup-a1"),
+        ("ssl-silent", "sup-b"),
+    }
+    assert {first for first, second in pairs_of(cells) if second == "control"} == {
+        cell.backbone for cell in cells if cell.backbone != "control"
+    }
+
+
+def test_stated_pairs_replace_the_rule(pretrained: tuple[Cell, Cell]) -> None:
+    first, second = pretrained
+    cells = [
+        with_role(first, "mine", "unknown"),
+        with_role(first, "other", "simclr"),
+        with_role(second, "sup", "supervised", source="elsewhere"),
+        with_role(second, "control", "untrained"),
+    ]
+    assert pairs_of(cells, [("mine", "sup")]) == {("mine", "sup"), ("mine", "control"), ("sup", "control")}
+
+
+def test_label_budgets_are_not_mixed(linear: tuple[Cell, Cell]) -> None:
+    first, second = linear
+    few = {"labels": "10%"}
+    cells = [
+        with_role(first, "ssl", "simclr"),
+        with_role(first, "ssl", "simclr", few),
+        with_role(second, "sup", "supervised", few),
+    ]
+    assert cells[0].labels == "100%"
+    assert {difference.labels for difference in compare_all(cells)} == {"10%"}
+
+
+def test_a_protocol_without_predictions_is_compared_in_what_it_has(linear: tuple[Cell, Cell], tmp_path: Path) -> None:
+    episodes = []
+    for index, cell in enumerate(linear):
+        records = pd.DataFrame(
+            {"sample_id": range(50), "stage": "pretrained", "transform": "", "severity": ""}
+        ).assign(correct=np.linspace(0.2, 0.8, 50) + 0.1 * index)
+        episodes.append(with_records(cell, records, tmp_path / str(index)))
+    (difference,) = compare_cells(*episodes)
+    assert (difference.metric, difference.n, difference.unit) == ("accuracy", 50, "episodes")
+    assert difference.value == pytest.approx(-0.1)

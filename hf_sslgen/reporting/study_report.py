@@ -1,0 +1,47 @@
+"""Everything a study leaves for its readers: the CSV files and the page."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hf_sslgen.errors import InputError
+from hf_sslgen.reporting.frames import write_csv_files
+from hf_sslgen.reporting.page import write_page
+from hf_sslgen.study.cells import Cell
+from hf_sslgen.study.inference import StudyResults, infer
+from hf_sslgen.study.pairs import PairNames
+
+DEFAULT_TITLE = "Self-supervised against supervised backbones"
+
+
+def write_study_report(
+    cells: Sequence[Cell],
+    output_dir: Path,
+    title: str = DEFAULT_TITLE,
+    pairs: PairNames | None = None,
+    missing: Sequence[str] = (),
+) -> Path:
+    """Compare the cells of a study and write what was found; returns the page's path.
+
+    Args:
+        cells: all cells the report is about.
+        output_dir: receives `results.csv` (every number), `comparisons.csv`, `groups.csv` and `report/index.html`.
+        title: the page's title.
+        pairs: (self-supervised, supervised) backbones to compare; None pairs those of one source and pretraining seed.
+        missing: plain sentences on cells that failed or are not computed yet, shown near the top.
+
+    Raises:
+        InputError: there is no cell to report, or two cells can't be told apart.
+    """
+    if not cells:
+        raise InputError(f"there is no cell to report in {output_dir}: run a study or an analysis first")
+    return write_results(infer(cells, pairs), output_dir, title, missing)
+
+
+def write_results(
+    results: StudyResults, output_dir: Path, title: str = DEFAULT_TITLE, missing: Sequence[str] = ()
+) -> Path:
+    """Write the files of a study that is already inferred; see `write_study_report`."""
+    write_csv_files(results, output_dir)
+    page = output_dir / "report" / "index.html"
+    write_page(results, page, title, missing)
+    return page

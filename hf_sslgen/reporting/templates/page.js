@@ -1,0 +1,35 @@
+// Click a header to sort by it, click again to turn the order round. Cells without a number stay last.
+for (const table of document.querySelectorAll("table.sortable")) {
+  const body = table.tBodies[0];
+  const headers = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
+  headers.forEach((header, column) => header.querySelector("button").addEventListener("click", () => {
+    const descending = header.getAttribute("aria-sort") === "ascending";
+    headers.forEach(other => other.removeAttribute("aria-sort"));
+    header.setAttribute("aria-sort", descending ? "descending" : "ascending");
+    const key = row => row.cells[column].dataset.sort ?? row.cells[column].textContent.trim();
+    const numeric = body.rows.length > 0 && "sort" in body.rows[0].cells[column].dataset;
+    const compare = (a, b) => {
+      const [x, y] = [key(a), key(b)];
+      if (numeric && (x === "" || y === "")) return (x === "") - (y === "");
+      const order = numeric ? Number(x) - Number(y) : x.localeCompare(y, "en", { numeric: true });
+      return descending ? -order : order;
+    };
+    body.append(...[...body.rows].sort(compare));
+  }));
+}
+
+// A link to a domain unfolds it; so does coming to the page by such a link.
+const unfold = target => { for (const details of target?.closest("section.domain")?.querySelectorAll("details.domain") ?? []) details.open = true; };
+const linked = () => unfold(document.getElementById(decodeURIComponent(location.hash.slice(1))));
+addEventListener("hashchange", linked);
+linked();
+
+// One button unfolds or folds all domains; on paper everything is unfolded.
+const domains = [...document.querySelectorAll("details.domain")];
+const button = document.querySelector("button.fold");
+const fold = open => {
+  domains.forEach(details => { details.open = open; });
+  button?.setAttribute("aria-expanded", String(open));
+};
+button?.addEventListener("click", () => fold(button.getAttribute("aria-expanded") !== "true"));
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach(details => { details.open = true; }));

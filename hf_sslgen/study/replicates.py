@@ -1,0 +1,66 @@
+"""Records of several pairs of cells, brought to the same images."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hf_sslgen.metrics import Statistic, average_statistic, difference_statistic
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Records = tuple["pd.DataFrame", "pd.DataFrame"]
+
+
+@dataclass(frozen=True, eq=False)
+class Replicates:
+    """Records of both sides of every pair, by run."""
+
+    runs: Sequence[Sequence[Records]]
+
+    @property
+    def sides(self) -> list["pd.DataFrame"]:
+        return [side for run in self.runs for pair in run for side in pair]
+
+    @property
+    def num_images(self) -> int:
+        return len(self.sides[0])
+
+    def have(self, columns: Sequence[str]) -> bool:
+        return all(column in side.columns for side in self.sides for column in columns)
+
+    def num_defined(self, column: str) -> int:
+        return min(int(side[column].notna().sum()) for side in self.sides)
+
+    def of_variant(self, transform: str, severity: str) -> "Replicates":
+        def rows(side: "pd.DataFrame") -> "pd.DataFrame":
+            return side[(side["transform"] == transform) & (side["severity"] == severity)]
+
+        return Replicates([[(rows(a), rows(b)) for a, b in run] for run in self.runs])
+
+    def aligned(self, optional: Sequence[str]) -> "Replicates":
+        """The rows of the images all have, in one order; a value of the `optional` columns that one side of a pair
+        lacks is left out of both."""
+        shared = reduce(np.intersect1d, [side["sample_id"].to_numpy() for side in self.sides])
+
+        def paired(a: "pd.DataFrame", b: "pd.DataFrame") -> Records:
+            first, second = (side.set_index("sample_id").loc[shared] for side in (a, b))
+            for column in optional:
+                if column in first.columns and column in second.columns:
+                    missing = (first[column].isna() | second[column].isna()).to_numpy()
+                    first.loc[missing, column] = np.nan
+                    second.loc[missing, column] = np.nan
+            return first, second
+
+        return Replicates([[paired(a, b) for a, b in run] for run in self.runs])
+
+    def difference(self, statistic: Callable[["pd.DataFrame"], Statistic]) -> Statistic:
+        return average_statistic(
+            [
+                average_statistic([difference_statistic(statistic(a), statistic(b)) for a, b in run])
+                for run in self.runs
+            ]
+        )
