@@ -29,23 +29,24 @@ from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.finetuning import finetune
 from hf_sslgen.training.optimisation import Optimisation, optimiser_of_architecture
 from hf_sslgen.zoo.anatomy import find_classifier
-from hf_sslgen.zoo.loading import LoadedBackbone, set_linear_classifier
+from hf_sslgen.zoo.loading import set_linear_classifier
 
 logger = logging.getLogger(__name__)
 
 
-def resolved(protocol: FineTuningProtocol, backbone: LoadedBackbone) -> FineTuningProtocol:
-    """The protocol with the optimiser that it takes for this architecture, and that optimiser's grid."""
+def resolved(job: Job, protocol: FineTuningProtocol) -> FineTuningProtocol:
+    """The protocol with the optimiser that it takes for the backbone's architecture, and that optimiser's grid."""
     if protocol.optimiser != "by_architecture":
         return protocol
-    optimiser = optimiser_of_architecture(backbone.model)
-    if optimiser == "adamw":
-        return replace(protocol, optimiser=optimiser)
+    optimiser = optimiser_of_architecture(job.load().model)
+    uses_sgd = optimiser == "sgd"
     return replace(
         protocol,
         optimiser=optimiser,
-        learning_rates=protocol.sgd_learning_rates,
-        weight_decays=protocol.sgd_weight_decays,
+        learning_rates=protocol.sgd_learning_rates if uses_sgd else protocol.learning_rates,
+        weight_decays=protocol.sgd_weight_decays if uses_sgd else protocol.weight_decays,
+        sgd_learning_rates=(),
+        sgd_weight_decays=(),
     )
 
 
@@ -142,7 +143,7 @@ def measure_finetuned(job: Job, protocol: FineTuningProtocol) -> Measured:
     Raises:
         DivergedError: training diverged with every candidate.
     """
-    protocol = resolved(protocol, job.load())
+    protocol = resolved(job, protocol)
     domain = reduced_domain(job, protocol)
     both = joined(positional(domain), domain.validation) if protocol.retrain_on_validation else None
     candidates: list[Candidate] = []

@@ -29,10 +29,9 @@ def trainer_of(
     protocol = get_protocol(preset, overrides)
     assert isinstance(protocol, FineTuningProtocol)
     job = Job(name, domain, protocol, AnalysisSettings(), Geometry(32, 1.0, "bilinear"), 0, folder)
-    backbone = job.load()
-    protocol = resolved(protocol, backbone)
+    protocol = resolved(job, protocol)
     _, rate, decay = list(grid_points(protocol))[point]
-    return build_trainer(backbone, domain, *training_arguments(job, protocol, rate, decay, folder))
+    return build_trainer(job.load(), domain, *training_arguments(job, protocol, rate, decay, folder))
 
 
 def largest_rate(optimiser: torch.optim.Optimizer) -> float:
