@@ -27,7 +27,7 @@ def two_views(seed: int = 1):
 
 
 def cosine(a, b) -> float:
-    return float(a @ b / (a.norm() * b.norm()))
+    return (a @ b / (a.norm() * b.norm())).item()
 
 
 def nt_xent(first, second, temperature: float) -> float:
