@@ -8,6 +8,9 @@ from hf_sslgen.errors import nearest_names
 
 COMMANDS = {
     "compare": "every backbone of a twin set on your images, side by side, with a report",
+    "study": "a whole matrix of backbones, domains, protocols, label budgets and seeds from a YAML file",
+    "status": "how far a study is",
+    "report": "tables and page of a study from its folder alone",
     "analyze": "one checkpoint on one domain: accuracy, confidence, attribution, invariance",
     "demo": "the comparison of the shipped twins on the embedded domains, without network",
     "zoo": "backbones by twin set",

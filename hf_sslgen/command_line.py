@@ -4,10 +4,12 @@ import errno
 import importlib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.interruption import InterruptedByRequestError, raise_on_sigterm
 
 NOISY_LOGGERS = ("httpx", "datasets", "filelock", "fsspec", "matplotlib", "timm")
 
@@ -28,10 +30,14 @@ def run_command(module: str, command_line: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
+    raise_on_sigterm()
     try:
         importlib.import_module(module).main(command_line)
     except InputError as error:
         message = _without_worker_traceback(str(error))
+    except KeyboardInterrupt as interrupt:
+        _print_error("interrupted; run the same command again to go on")
+        sys.exit(interrupt.exit_code if isinstance(interrupt, InterruptedByRequestError) else 128 + signal.SIGINT)
     except BrokenPipeError:  # the reader of a listing, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
@@ -41,9 +47,14 @@ def run_command(module: str, command_line: Sequence[str] | None = None) -> None:
         message = f"no disk space left while writing {error.filename or 'a file'}; free some and run the command again"
     else:
         return
-    if os.environ.get("RANK", "0") == "0":
-        print(f"error: {message}", file=sys.stderr)
+    _print_error(f"error: {message}")
     sys.exit(2)
+
+
+def _print_error(message: str) -> None:
+    """Once, however many processes share the work."""
+    if os.environ.get("RANK", "0") == "0":
+        print(message, file=sys.stderr)
 
 
 def _without_worker_traceback(message: str) -> str:

@@ -8,6 +8,10 @@ class InputError(ValueError):
     """Input that can't be used: the message names it, what was found and what would work."""
 
 
+class DivergedError(InputError):
+    """Training whose loss, or whose model's predictions, are no longer finite."""
+
+
 def nearest_names(name: str, known: Iterable[str], limit: int = 3) -> str:
     """A hint such as "did you mean 'cifar10'?", or an empty string where nothing known is near."""
     near = difflib.get_close_matches(name, list(known), n=limit)

@@ -4,6 +4,7 @@ A field's annotation says what a row may hold; `one_of(...)` in its metadata say
 registries need are known here: str, int, float, bool, `X | None`, `tuple[X, ...]` and `Mapping[str, X]`.
 """
 
+import re
 import types
 import typing
 from collections.abc import Hashable, Iterable, Mapping
@@ -23,8 +24,9 @@ def one_of(*words: str) -> dict[str, tuple[str, ...]]:
     return {"words": words}
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """Safe YAML in which a key written twice is an error; plain YAML silently keeps the last one."""
+class StrictLoader(yaml.SafeLoader):
+    """Safe YAML in which a key written twice is an error (plain YAML silently keeps the last one), and in which 1e-3
+    is a number as in YAML 1.2 (PyYAML takes it for text)."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -34,11 +36,16 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
+StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
 def read_sections(path: Path, names: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
     """The top-level sections of a registry file, exactly those of `names`; each is a list of rows."""
     names = tuple(names)
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=StrictLoader)
     except (yaml.YAMLError, InputError) as error:
         raise InputError(f"{path.name} can't be read as a registry: {error}") from error
     if not isinstance(content, dict) or set(content) != set(names):

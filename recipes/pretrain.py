@@ -1,9 +1,10 @@
 """Pretrain a twin: the same network, images, order and augmentation for every objective.
 
-    accelerate launch recipes/pretrain.py --config recipes/configs/pretrain/resnet18_64px.yaml \
+    python recipes/pretrain.py --config recipes/configs/pretrain/resnet18_64px.yaml \
         --objective simclr --dataset_name path/to/tiny-imagenet-100 --output_dir runs/simclr
 
-Run again with the same options, interrupted training goes on after its last finished epoch.
+Run again with the same options, interrupted training goes on from where it was saved and ends with the same weights.
+Several processes: torchrun --nproc_per_node 2 recipes/pretrain.py ... (on a CPU with ACCELERATE_USE_CPU=1).
 """
 
 from hf_sslgen.command_line import run_command

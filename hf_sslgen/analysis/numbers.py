@@ -23,7 +23,7 @@ class Number:
         metric: name as in `hf_sslgen.metrics`.
         value: NaN where it can't be had; `reason` then says why.
         low, high: 95% percentile bootstrap interval over test images; NaN for numbers that have none.
-        n: images it was computed from.
+        n: images (for few-shot protocols, episodes) it was computed from.
         stage: `pretrained` where the encoder is as published, `fine-tuned` where it was trained on the domain.
         transform, severity: for invariance, what was done to the images; empty otherwise. A family mean has the
             family's name (`mean`, `mean_geometric`, `mean_appearance`) as transform and an empty severity.

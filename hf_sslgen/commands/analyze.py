@@ -1,6 +1,7 @@
 """`hf-sslgen analyze`: one checkpoint on one domain."""
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,9 @@ from hf_sslgen.domains.loading import load_domain
 from hf_sslgen.errors import InputError
 from hf_sslgen.reporting.checkpoint import write_checkpoint_figures
 from hf_sslgen.study.cells import read_cell, write_cell
-from hf_sslgen.study.describe import cell_identity, cell_provenance
+from hf_sslgen.study.config import backbone_entry
+from hf_sslgen.study.describe import BackboneFacts, cell_identity, cell_provenance
+from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.zoo.anatomy import find_attribution_layer
 from hf_sslgen.zoo.loading import load_backbone
@@ -61,6 +64,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
     output_dir = Path(arguments.output_dir)
     if output_dir.exists() and any(output_dir.iterdir()) and not (output_dir / "cell.json").exists():
         raise InputError(f"output_dir {arguments.output_dir!r} is not empty and holds no analysis; give another one")
+    started = time.perf_counter()
     domain = load_domain(domain_arguments)
     settings = AnalysisSettings(
         transforms=arguments.transforms,
@@ -91,8 +95,12 @@ def main(command_line: Sequence[str] | None = None) -> None:
         )
         subset = analysis_subset(domain.test, settings)
         analysis, protocol = invariance_analysis(backbone, domain, subset, "pretrained", settings), "pretrained"
-    identity = cell_identity(backbone, domain, protocol, {"checkpoint": backbone.weights}, settings, arguments.seed)
-    write_cell(output_dir, identity, cell_provenance(backbone, domain, 0.0, {}), analysis)
+    entry = backbone_entry(arguments.model_name_or_path)
+    # What was trained, and how, is in the checkpoint: its weights and the test images alone decide the numbers.
+    spec = CellSpec(entry, domain_arguments, protocol, None, arguments.seed, settings, None)
+    facts = BackboneFacts(backbone.weights, backbone.preprocessing, backbone.num_parameters)
+    identity = cell_identity(spec, facts, domain, domain.fingerprints())
+    write_cell(output_dir, identity, cell_provenance(spec, facts, domain, time.perf_counter() - started, {}), analysis)
     cell = read_cell(output_dir)
     write_checkpoint_figures(cell, output_dir / "figures")
     for number in cell.numbers:

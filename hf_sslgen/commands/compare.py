@@ -4,20 +4,23 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.domains.arguments import DomainArguments
-from hf_sslgen.domains.loading import Domain, load_domain
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.reporting.study_report import write_results
 from hf_sslgen.reporting.tables import terminal_table
-from hf_sslgen.study.comparison import compute_cells
+from hf_sslgen.study.config import BackboneEntry, backbone_entry, untrained_controls
 from hf_sslgen.study.inference import infer
-from hf_sslgen.study.protocols import ComparisonSettings, FineTuningProtocol
+from hf_sslgen.study.plan import PRETRAINED, CellSpec
+from hf_sslgen.study.protocols import PRESETS, FineTuningProtocol, Protocol, get_protocol
+from hf_sslgen.study.results import finished_cells
+from hf_sslgen.study.store import Store
+from hf_sslgen.study.workbench import domain_at_hand
+from hf_sslgen.study.worker import run_worker
 from hf_sslgen.training.configuration import parse_arguments
-from hf_sslgen.zoo.loading import UNTRAINED
 from hf_sslgen.zoo.registry import TwinSet, get_twin_set
 
 logger = logging.getLogger(__name__)
@@ -31,12 +34,13 @@ class CompareArguments:
         metadata={"help": "One or more domains: names from `hf-sslgen domains`, Hub ids, folders or parquet files."}
     )
     twin_set: str = field(metadata={"help": "A set from `hf-sslgen zoo`: one architecture, one source of images."})
-    output_dir: str = field(metadata={"help": "Receives cells/, results, comparisons and groups as CSV, and report/."})
+    output_dir: str = field(metadata={"help": "Receives cells/, results.csv, comparisons.csv and report/index.html."})
     protocol: list[str] = field(
         default_factory=lambda: ["linear"],
         metadata={
-            "help": "linear (a probe on frozen features, quick) and/or finetune.",
-            "choices": ["linear", "finetune"],
+            "help": "One or more presets: linear (a probe on frozen features, quick), finetune, ssl-transfer, "
+            "ssl-transfer-linear, vtab-1k, dino-knn, few-shot, full.",
+            "choices": list(PRESETS),
         },
     )
     registered_as: list[str] | None = field(
@@ -51,6 +55,9 @@ class CompareArguments:
     )
     image_column_name: str | None = field(default=None, metadata={"help": "Column of the images, in all domains."})
     label_column_name: str | None = field(default=None, metadata={"help": "Column of the labels, in all domains."})
+    label_fraction: float | None = field(
+        default=None, metadata={"help": "Use this share of the labels, for training and selection together."}
+    )
     samples_per_class: int | None = field(default=None, metadata={"help": "Train on this many images a class."})
     max_train_samples: int | None = field(default=None, metadata={"help": "Train on at most this many images."})
     max_eval_samples: int | None = field(default=None, metadata={"help": "Select on at most this many images."})
@@ -59,12 +66,19 @@ class CompareArguments:
     transforms: Literal["quick", "standard", "full"] = field(
         default="quick", metadata={"help": "How many transforms and severities invariance is measured against."}
     )
-    learning_rates: list[float] = field(
-        default_factory=lambda: list(FineTuningProtocol().learning_rates),
-        metadata={"help": "finetune: the grid, the same for every backbone, selected by validation likelihood."},
+    learning_rates: list[float] | None = field(
+        default=None,
+        metadata={
+            "help": "Fine-tuning: the grid, the same for every backbone, selected by validation likelihood, instead "
+            "of the preset's."
+        },
     )
-    num_train_epochs: float = field(default=10, metadata={"help": "finetune: epochs."})
-    max_steps: int = field(default=-1, metadata={"help": "finetune: steps, instead of epochs."})
+    num_train_epochs: float | None = field(
+        default=None, metadata={"help": "Fine-tuning: epochs, instead of the preset's epochs or steps."}
+    )
+    max_steps: int | None = field(
+        default=None, metadata={"help": "Fine-tuning: steps, instead of the preset's epochs or steps."}
+    )
     batch_size: int = field(default=64, metadata={"help": "Images per batch, in training and measuring."})
     untrained_control: bool = field(
         default=True, metadata={"help": "Also measure the same architecture with freshly initialised weights."}
@@ -72,20 +86,20 @@ class CompareArguments:
     seed: int = field(default=0, metadata={"help": "Seed of splits, classifier, training, subset and transforms."})
 
 
-def backbones_of(twin_set: TwinSet, untrained_control: bool) -> list[str]:
-    """Ids of the set's backbones that can be loaded, and the untrained control; says which are left out."""
+def backbones_of(twin_set: TwinSet, untrained_control: bool) -> list[BackboneEntry]:
+    """The set's backbones that can be loaded, and the untrained control; says which are left out."""
     loadable = [backbone for backbone in twin_set.backbones if backbone.library != "conversion"]
     left_out = [backbone.id for backbone in twin_set.backbones if backbone.library == "conversion"]
     if left_out:
         logger.warning("left out until converted: %s", ", ".join(left_out))
     if not loadable:
         raise InputError(f"twin_set {twin_set.name!r} has no backbone that can be loaded without conversion")
-    control = next((backbone for backbone in loadable if backbone.is_supervised), loadable[0])
-    return [backbone.id for backbone in loadable] + ([UNTRAINED + control.id] if untrained_control else [])
+    entries = [backbone_entry(backbone.id) for backbone in loadable]
+    return entries + (untrained_controls(entries) if untrained_control else [])
 
 
-def load_domains(arguments: CompareArguments) -> list[Domain]:
-    """The domains, each with what was said about it."""
+def domains_of(arguments: CompareArguments) -> list[DomainArguments]:
+    """What was said of each domain."""
     count = len(arguments.dataset_name)
     for name in ("registered_as", "group"):
         given = {"registered_as": arguments.registered_as, "group": arguments.group}[name]
@@ -96,66 +110,81 @@ def load_domains(arguments: CompareArguments) -> list[Domain]:
         said = [values[index] if values else "-" for values in (arguments.registered_as, arguments.group)]
         registered_as, group = (None if value == "-" else value for value in said)
         domains.append(
-            load_domain(
-                DomainArguments(
-                    dataset_name,
-                    registered_as=registered_as,
-                    group=group,
-                    image_column_name=arguments.image_column_name,
-                    label_column_name=arguments.label_column_name,
-                    samples_per_class=arguments.samples_per_class,
-                    max_train_samples=arguments.max_train_samples,
-                    max_eval_samples=arguments.max_eval_samples,
-                    max_test_samples=arguments.max_test_samples,
-                    skip_corrupt=arguments.skip_corrupt,
-                    split_seed=arguments.seed,
-                )
+            DomainArguments(
+                dataset_name,
+                registered_as=registered_as,
+                group=group,
+                image_column_name=arguments.image_column_name,
+                label_column_name=arguments.label_column_name,
+                label_fraction=arguments.label_fraction,
+                samples_per_class=arguments.samples_per_class,
+                max_train_samples=arguments.max_train_samples,
+                max_eval_samples=arguments.max_eval_samples,
+                max_test_samples=arguments.max_test_samples,
+                skip_corrupt=arguments.skip_corrupt,
+                split_seed=arguments.seed,
             )
         )
-    names = [domain.name for domain in domains]
+    names = [domain_at_hand(domain).name for domain in domains]  # loading finds what is wrong before hours are spent
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"dataset_name: {twice[0]!r} is given twice")
     return domains
 
 
-def claim_output_dir(output_dir: Path) -> None:
-    """Refuse a folder that holds something else."""
-    known = {"cells", "unfinished", "results.csv", "comparisons.csv", "groups.csv", "report"}
-    if output_dir.is_file():
-        raise InputError(f"output_dir {str(output_dir)!r} is a file")
-    foreign = sorted(p.name for p in output_dir.iterdir() if p.name not in known) if output_dir.exists() else []
-    if foreign:
-        raise InputError(f"output_dir {str(output_dir)!r} holds other files ({foreign[0]}); give a folder of its own")
+def chosen_protocol(name: str, arguments: CompareArguments) -> Protocol:
+    """A preset, fine-tuning with what the arguments say instead."""
+    preset = get_protocol(name)
+    if not isinstance(preset, FineTuningProtocol):
+        return preset
+    overrides: dict[str, Any] = {"batch_size": arguments.batch_size}
+    if arguments.learning_rates is not None:
+        overrides["learning_rates"] = arguments.learning_rates
+        if preset.optimiser == "by_architecture":
+            overrides["sgd_learning_rates"] = arguments.learning_rates
+    if arguments.num_train_epochs is not None:
+        overrides |= {"num_train_epochs": arguments.num_train_epochs, "max_steps": None}
+    if arguments.max_steps is not None:
+        overrides["max_steps"] = arguments.max_steps
+    return get_protocol(name, overrides)
+
+
+def planned_cells(arguments: CompareArguments) -> list[CellSpec]:
+    """The cells of the comparison: the pretrained stage and each protocol, by domain and backbone."""
+    twin_set = get_twin_set(arguments.twin_set)
+    backbones = backbones_of(twin_set, arguments.untrained_control)
+    protocols: dict[str, Protocol | None] = {PRETRAINED: None}
+    protocols |= {name: chosen_protocol(name, arguments) for name in arguments.protocol}
+    analysis = AnalysisSettings(transforms=arguments.transforms, seed=arguments.seed, batch_size=arguments.batch_size)
+    geometry = Geometry(twin_set.image_size, twin_set.crop_pct, twin_set.interpolation)
+    return [
+        CellSpec(backbone, domain, name, protocol, arguments.seed, analysis, geometry)
+        for domain in domains_of(arguments)
+        for backbone in backbones
+        for name, protocol in protocols.items()
+    ]
 
 
 def compare(arguments: CompareArguments) -> Path:
-    """Compute what is missing, compare, write; returns the report's path."""
-    output_dir = Path(arguments.output_dir)
-    claim_output_dir(output_dir)
-    twin_set = get_twin_set(arguments.twin_set)
-    names = backbones_of(twin_set, arguments.untrained_control)
-    domains = load_domains(arguments)
-    settings = ComparisonSettings(
-        analysis=AnalysisSettings(
-            transforms=arguments.transforms, seed=arguments.seed, batch_size=arguments.batch_size
-        ),
-        finetuning=FineTuningProtocol(
-            learning_rates=tuple(arguments.learning_rates),
-            num_train_epochs=arguments.num_train_epochs,
-            max_steps=arguments.max_steps,
-            batch_size=arguments.batch_size,
-        ),
-        seed=arguments.seed,
-        geometry=Geometry(twin_set.image_size, twin_set.crop_pct, twin_set.interpolation),
-    )
-    cells = []
-    for domain in domains:
-        for name in names:
-            cells += compute_cells(name, domain, arguments.protocol, settings, output_dir)
+    """Compute what is missing, compare, write; returns the report's path.
+
+    Raises:
+        InputError: as the first cell that failed says; the others are computed and stay.
+    """
+    store = Store(Path(arguments.output_dir))
+    specs = planned_cells(arguments)
+    store.prepare()
+    run_worker(specs, store, retry_failed=True)
+    failures = [failure for spec in specs if (failure := store.failure(spec)) is not None]
+    if failures:
+        raise InputError(
+            f"{len(failures)} of {len(specs)} cells failed (tracebacks in {store.folder / 'failures'}); the first: "
+            f"{failures[0].title}: {failures[0].error}"
+        )
+    cells = finished_cells(specs, store)
+    num_domains = len(arguments.dataset_name)
     results = infer(cells)
-    count = f"{len(domains)} domains" if len(domains) > 1 else domains[0].name
-    report = write_results(results, output_dir, title=f"{twin_set.name} on {count}")
+    report = write_results(results, store.folder, title=f"{arguments.twin_set} on {num_domains} domain(s)")
     print(terminal_table(results))
     print(f"\nReport: {report}")
     return report

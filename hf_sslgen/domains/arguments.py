@@ -45,6 +45,17 @@ class DomainArguments:
         default=0.2, metadata={"help": "Share of the training split carved off for validation where there is none."}
     )
     split_seed: int = field(default=0, metadata={"help": "Seed of that carving and of the subsets below."})
+    test_seed: int | None = field(
+        default=None,
+        metadata={"help": "Seed of what decides the test images alone, so that other splits measure on the same."},
+    )
+    label_fraction: float | None = field(
+        default=None,
+        metadata={
+            "help": "Use this share of the labels (0.01: 1%), for training and selection together: a stratified part "
+            "of the training split, drawn before validation is carved, and of a published validation split."
+        },
+    )
     samples_per_class: int | None = field(
         default=None, metadata={"help": "Train on this many images a class, drawn after validation was carved."}
     )
@@ -71,9 +82,24 @@ class DomainArguments:
     def __post_init__(self) -> None:
         if not 0 < self.train_val_split < 1:
             raise InputError(f"train_val_split is {self.train_val_split}; it has to lie between 0 and 1")
+        if self.label_fraction is not None and not 0 < self.label_fraction <= 1:
+            raise InputError(f"label_fraction is {self.label_fraction}; it has to lie above 0 and be at most 1")
+        if self.label_fraction is not None and self.samples_per_class is not None:
+            raise InputError("label_fraction and samples_per_class are two budgets of labels; give one of them")
         for name in ("samples_per_class", "max_train_samples", "max_eval_samples", "max_test_samples"):
             value = vars(self)[name]
             if value is not None and value < 1:
                 raise InputError(f"{name} is {value}; it has to be at least 1")
         if self.shuffle_buffer_size < 0:
             raise InputError(f"shuffle_buffer_size is {self.shuffle_buffer_size}; it has to be 0 or more")
+
+
+def label_budget_words(arguments: DomainArguments) -> str:
+    """The labels a domain is learned from, such as "100%", "10%", "1%" or "5-shot", for identities and tables."""
+    if arguments.samples_per_class is not None:
+        budget = f"{arguments.samples_per_class}-shot"
+    else:
+        budget = f"{100 * (1 if arguments.label_fraction is None else arguments.label_fraction):g}%"
+    if arguments.max_train_samples is not None:
+        budget += f", at most {arguments.max_train_samples} images"
+    return budget

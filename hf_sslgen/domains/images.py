@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from datasets import Dataset, IterableDataset
+from datasets import Dataset, IterableDataset, concatenate_datasets
 from numpy.typing import NDArray
 from PIL import Image
 from tqdm.auto import tqdm
@@ -70,6 +70,23 @@ class ImageSplit:
         for position in range(len(self)):
             digest.update(hashlib.blake2b(encoded_bytes(self.encoded(position)), digest_size=8).digest())
         return digest.hexdigest()
+
+
+def joined(first: ImageSplit, second: ImageSplit) -> ImageSplit:
+    """The images of both, those of `first` in front.
+
+    Sample ids stay where both come from one published split; otherwise those of `second` continue after the last row
+    of `first`'s.
+    """
+    labels = np.concatenate([first.labels, second.labels])
+    if first.dataset is second.dataset:
+        return replace(first, sample_ids=np.concatenate([first.sample_ids, second.sample_ids]), labels=labels)
+    return ImageSplit(
+        f"{first.name}+{second.name}",
+        concatenate_datasets([first.dataset, second.dataset]),
+        np.concatenate([first.sample_ids, second.sample_ids + len(first.dataset)]),
+        labels,
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,11 +9,12 @@ from datasets import ClassLabel, Dataset, Features, Image, IterableDataset
 from numpy.typing import NDArray
 
 from hf_sslgen.domains.arguments import DomainArguments
+from hf_sslgen.domains.budgets import at_most, few_labelled, labelled_share
 from hf_sslgen.domains.columns import LabelEncoding, find_columns, label_encoding
 from hf_sslgen.domains.images import ImageSplit, ImageStream
 from hf_sslgen.domains.registry import DomainEntry
 from hf_sslgen.domains.sources import load_splits, registered_entry, split_names
-from hf_sslgen.domains.splits import few_per_class, stratified_split, stratified_subset
+from hf_sslgen.domains.splits import stratified_split
 from hf_sslgen.errors import InputError
 
 DEFAULT_NOT_LABEL_PRESERVING = ("vertical_flip", "invert", "solarize")
@@ -40,6 +41,11 @@ class Domain:
     test: ImageSplit
     not_label_preserving: tuple[str, ...]
     notes: tuple[str, ...]
+
+    def fingerprints(self) -> dict[str, str]:
+        """Fingerprints of the splits that can be reached by position, by their role; reads every image once."""
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {role: split.fingerprint() for role, split in splits.items() if isinstance(split, ImageSplit)}
 
 
 @dataclass(frozen=True)
@@ -123,8 +129,11 @@ def read_split(
 def _stream(
     dataset: IterableDataset, name: str, table: Table, arguments: DomainArguments, held_out_fraction: float
 ) -> ImageStream:
-    if arguments.samples_per_class is not None or arguments.max_train_samples is not None:
-        raise InputError("a stream can't be reduced with samples_per_class or max_train_samples; drop --streaming")
+    budgets = (arguments.samples_per_class, arguments.max_train_samples, arguments.label_fraction)
+    if any(budget is not None for budget in budgets):
+        raise InputError(
+            "a stream can't be reduced with samples_per_class, label_fraction or max_train_samples; drop --streaming"
+        )
     return ImageStream(
         name,
         _undecoded(dataset, table.columns),
@@ -148,32 +157,17 @@ def _held_out_split(stream: ImageStream) -> ImageSplit:
     return _in_memory(stream.name, [value for _, value, _ in rows], labels)
 
 
-def _subset(split: ImageSplit, size: int | None, seed: int) -> ImageSplit:
-    return split if size is None else split.select(stratified_subset(split.labels, size, seed))
-
-
-def _few(train: ImageSplit, arguments: DomainArguments, notes: list[str], encoding: LabelEncoding) -> ImageSplit:
-    """The training images that are asked for; at least two classes must remain."""
-    if arguments.samples_per_class is not None:
-        train = train.select(few_per_class(train.labels, arguments.samples_per_class, arguments.split_seed))
-        notes.append(f"trained on {arguments.samples_per_class} images a class; validation was not reduced with them")
-    train = _subset(train, arguments.max_train_samples, arguments.split_seed)
-    if len(np.unique(train.labels)) < 2:
-        raise InputError(
-            f"the training split {train.name!r} of {arguments.dataset_name!r} holds a single class "
-            f"({encoding.class_names[train.labels[0]]!r}); at least two are needed"
-        )
-    return train
+def _test_seed(arguments: DomainArguments) -> int:
+    return arguments.split_seed if arguments.test_seed is None else arguments.test_seed
 
 
 def _carve(
     train: ImageSplit, role: str, arguments: DomainArguments, notes: list[str]
 ) -> tuple[ImageSplit, ImageSplit]:
     """Cut a stratified part off the training split and say so."""
-    kept, held_out = stratified_split(train.labels, arguments.train_val_split, arguments.split_seed)
-    notes.append(
-        f"{role}: a stratified {arguments.train_val_split:.0%} of '{train.name}' (seed {arguments.split_seed})"
-    )
+    seed = _test_seed(arguments) if role == "test" else arguments.split_seed
+    kept, held_out = stratified_split(train.labels, arguments.train_val_split, seed)
+    notes.append(f"{role}: a stratified {arguments.train_val_split:.0%} of '{train.name}' (seed {seed})")
     if len(held_out) == 0:
         raise InputError(
             f"no {role} images can be carved from split {train.name!r}: every class has one image; name a "
@@ -186,7 +180,9 @@ def load_domain(arguments: DomainArguments) -> Domain:
     """Load a domain's training, validation and test images.
 
     A missing validation split is carved from the training split (stratified; of a stream: by content). Where neither
-    test nor validation is published, the test split is carved first.
+    test nor validation is published, the test split is carved first. `label_fraction` reduces the training split
+    after the test and before the validation split is carved, and a published validation split alike; the test split
+    is always whole.
 
     Raises:
         InputError: the data set, a column or a split can't be found, a label is no class, there is only one class, a
@@ -222,9 +218,12 @@ def load_domain(arguments: DomainArguments) -> Domain:
         train = read(train_name)
         if test is None:
             train, test = _carve(train, "test", arguments, notes)
-        if validation is None:
+        train = labelled_share(train, arguments, notes, carved_afterwards=validation is None)
+        if validation is not None:
+            validation = labelled_share(validation, arguments, notes, carved_afterwards=False)
+        else:
             train, validation = _carve(train, "validation", arguments, notes)
-        train = _few(train, arguments, notes, table.encoding)
+        train = few_labelled(train, arguments, notes, table.encoding)
     path = Path(arguments.dataset_name)
     return Domain(
         name=published.name if published else path.resolve().name if path.exists() else arguments.dataset_name,
@@ -232,8 +231,8 @@ def load_domain(arguments: DomainArguments) -> Domain:
         metric=entry.metric if entry else "accuracy",
         class_names=table.encoding.class_names,
         train=train,
-        validation=_subset(validation, arguments.max_eval_samples, arguments.split_seed),
-        test=_subset(test, arguments.max_test_samples, arguments.split_seed),
+        validation=at_most(validation, arguments.max_eval_samples, arguments.split_seed),
+        test=at_most(test, arguments.max_test_samples, _test_seed(arguments)),
         not_label_preserving=entry.not_label_preserving if entry else DEFAULT_NOT_LABEL_PRESERVING,
         notes=tuple(notes),
     )

@@ -45,6 +45,24 @@ def stratified_subset(labels: NDArray[np.int64], size: int, seed: int) -> NDArra
     return np.sort(np.concatenate([group[:count] for group, count in zip(groups, counts, strict=True)]))
 
 
+def stratified_fraction(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.int64]:
+    """Positions of a share of every class (rounded, at least one image), ascending.
+
+    Of one seed, a smaller share lies inside every larger one.
+    """
+    groups = _shuffled_positions_by_class(labels, seed)
+    return np.sort(np.concatenate([group[: max(1, round(fraction * len(group)))] for group in groups]))
+
+
+def smallest_fraction_to_split(labels: NDArray[np.int64]) -> float | None:
+    """The smallest whole percentage, as a share, with which `stratified_fraction` keeps two images of every class.
+
+    None where a class has a single image.
+    """
+    fewest = int(np.unique(labels, return_counts=True)[1].min())
+    return next((percent / 100 for percent in range(1, 101) if round(percent / 100 * fewest) >= 2), None)
+
+
 def few_per_class(labels: NDArray[np.int64], samples_per_class: int, seed: int) -> NDArray[np.int64]:
     """Positions of at most `samples_per_class` images of every class, ascending."""
     groups = _shuffled_positions_by_class(labels, seed)

@@ -37,7 +37,7 @@ def group_forest(groups: Sequence[GroupDifference], names: Mapping[Scope, str]) 
         return empty_figure("no difference was measured")
     metric = words(groups[0].scope.metric)
     found = dict.fromkeys(g.group for g in groups)
-    kinds = [kind for kind in ("similar", "different") if kind in found]
+    kinds: list[str] = [kind for kind in ("similar", "different") if kind in found]
     kinds += [kind for kind in found if kind not in kinds]
     scopes = list(dict.fromkeys(g.scope for g in groups))
     figure = new_figure(0.95 + ROW_INCHES * len(scopes))

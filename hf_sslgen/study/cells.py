@@ -4,7 +4,8 @@ A cell's folder exists whole or not at all. It holds
 
 - `cell.json`: `identity` (what decides the numbers) and `provenance` (when, where and how long; never compared);
 - `results.json`: the numbers;
-- `records.parquet`: a row per test image, and for invariance a row per image, transform and severity;
+- `records.parquet`: a row per test image (few-shot: per episode), and for invariance a row per image, transform and
+  severity;
 - `examples.npz`, where the cell has attribution maps: `images` (E, S, S, 3) bytes, `maps` (E, h, w), `sample_ids`
   (E,), the same images for every backbone of a domain.
 """
@@ -12,7 +13,7 @@ A cell's folder exists whole or not at all. It holds
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,10 +37,8 @@ METRIC_DEFINITIONS = 1
 class Cell:
     """A cell read back from its folder.
 
-    `identity` has at least `backbone`, `domain`, `protocol` (such as `pretrained`, `linear` or `finetune`) and `seed`,
-    and `labels` where fewer labels than there are were trained on. `provenance` has `objective`, `group`,
-    `parameters`, `licence`, `seconds`, `domain_metric` and `class_names`, and may have `source` and
-    `pretraining_seed`.
+    `identity` has at least `backbone`, `domain`, `protocol` (`pretrained` or the name of a preset) and `seed`.
+    `provenance` has `objective`, `group`, `parameters`, `licence`, `seconds`, `domain_metric` and `class_names`.
     """
 
     folder: Path
@@ -124,7 +123,7 @@ def identity_hash(identity: dict[str, Any]) -> str:
 
 def cell_folder(store: Path, identity: dict[str, Any]) -> Path:
     """Where a cell of this identity lies: readable names first, the hash decides."""
-    names = "--".join(str(identity[key]) for key in ("domain", "backbone", "protocol"))
+    names = "--".join(str(identity[key]) for key in ("domain", "backbone", "protocol", "labels", "seed"))
     return store / f"{re.sub(r'[^A-Za-z0-9._-]+', '_', names)[:120]}--{identity_hash(identity)}"
 
 
@@ -154,18 +153,3 @@ def write_cell(folder: Path, identity: dict[str, Any], provenance: dict[str, Any
         if analysis.examples is not None:
             arrays: dict[str, Any] = analysis.examples
             np.savez_compressed(unfinished / "examples.npz", **arrays)
-
-
-def compute_once(
-    store: Path, identity: dict[str, Any], compute: Callable[[], tuple[dict[str, Any], Analysis]]
-) -> Cell:
-    """The cell of this identity, computed only where the store does not hold it yet.
-
-    Args:
-        compute: yields the cell's provenance and what was measured.
-    """
-    folder = cell_folder(store, identity)
-    if not folder.exists():
-        provenance, analysis = compute()
-        write_cell(folder, identity, provenance, analysis)
-    return read_cell(folder)

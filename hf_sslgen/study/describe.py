@@ -11,11 +11,12 @@ from typing import Any
 import torch
 
 from hf_sslgen.analysis.forward import default_device
-from hf_sslgen.analysis.subset import AnalysisSettings
-from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.loading import Domain
+from hf_sslgen.preprocessing import Preprocessing
 from hf_sslgen.study.cells import METRIC_DEFINITIONS
-from hf_sslgen.zoo.loading import LoadedBackbone, registered
+from hf_sslgen.study.plan import CellSpec
+from hf_sslgen.study.protocols import protocol_settings
+from hf_sslgen.zoo.loading import registered
 
 LIBRARIES = (
     "hf-sslgen",
@@ -30,38 +31,45 @@ LIBRARIES = (
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class BackboneFacts:
+    """What identifies a backbone beside its name: its weights, and the pixels it is given."""
+
+    weights: str
+    preprocessing: Preprocessing
+    num_parameters: int
+
+
 def cell_identity(
-    backbone: LoadedBackbone,
-    domain: Domain,
-    protocol: str,
-    protocol_settings: dict[str, Any],
-    analysis: AnalysisSettings,
-    seed: int,
+    spec: CellSpec, facts: BackboneFacts, domain: Domain, fingerprints: dict[str, str]
 ) -> dict[str, Any]:
     """Everything the numbers depend on; equal identities are one cell.
 
     The pretrained stage looks at test images only, so it does not depend on how the rest is split.
+
+    Args:
+        fingerprints: of the domain's splits, by their role.
     """
-    splits = {"test": domain.test.fingerprint()}
-    if protocol != "pretrained" and isinstance(domain.train, ImageSplit):
-        splits |= {"train": domain.train.fingerprint(), "validation": domain.validation.fingerprint()}
+    if spec.protocol is None:
+        fingerprints = {"test": fingerprints["test"]}
     return {
-        "backbone": backbone.name,
-        "weights": backbone.weights,
+        "backbone": spec.backbone.name,
+        "weights": facts.weights,
         "domain": domain.name,
-        "splits": splits,
-        "protocol": protocol,
-        "protocol_settings": protocol_settings,
-        "seed": seed,
-        "preprocessing": dataclasses.asdict(backbone.preprocessing),
+        "splits": fingerprints,
+        "protocol": spec.protocol_name,
+        "protocol_settings": protocol_settings(spec.protocol),
+        "labels": spec.labels,
+        "seed": spec.seed,
+        "preprocessing": dataclasses.asdict(facts.preprocessing),
         "not_label_preserving": list(domain.not_label_preserving),
-        "analysis": dataclasses.asdict(analysis),
+        "analysis": dataclasses.asdict(spec.analysis),
         "metric_definitions": METRIC_DEFINITIONS,
     }
 
 
 def cell_provenance(
-    backbone: LoadedBackbone, domain: Domain, seconds: float, selection: dict[str, Any]
+    spec: CellSpec, facts: BackboneFacts, domain: Domain, seconds: float, selection: dict[str, Any]
 ) -> dict[str, Any]:
     """Where the numbers come from, and what reports say about backbone and domain.
 
@@ -69,13 +77,15 @@ def cell_provenance(
         seconds: time it took.
         selection: hyper-parameters selected on validation, with the score of each candidate.
     """
-    row = registered(backbone.name)
+    row = registered(spec.backbone.location)
     device = default_device()
     return {
-        "objective": row.objective if row is not None else "unknown",
+        "objective": spec.backbone.objective,
         "family": row.family if row is not None else "unknown",
+        "source": spec.backbone.source,
+        "pretraining_seed": spec.backbone.pretraining_seed,
         "licence": row.licence if row is not None else None,
-        "parameters": backbone.num_parameters,
+        "parameters": facts.num_parameters,
         "group": domain.group,
         "domain_metric": domain.metric,
         "class_names": list(domain.class_names),

@@ -1,168 +1,148 @@
-"""How a backbone meets a domain before it is measured: as it is, under a linear probe, or fine-tuned."""
+"""Protocols by name, as presets with their published settings.
+
+Deviations common to all presets, so that cells of one study can be compared:
+
+- Hyper-parameters are selected by the negative log-likelihood of the validation split. The publications select by
+  validation accuracy, which on small splits ties often and ignores confidence.
+- Pixels follow the study's geometry (its image size and interpolation), the same for all backbones of a twin set;
+  only how a picture is cropped to it (`resize`) is the protocol's. The publications use 224 px.
+- Normalisation is the backbone's own.
+"""
 
 import dataclasses
-import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, get_type_hints
 
-import torch
+import numpy as np
 
-from hf_sslgen.analysis.analyze import adapted_analysis
-from hf_sslgen.analysis.forward import place, run_split
-from hf_sslgen.analysis.invariance import invariance_analysis
-from hf_sslgen.analysis.numbers import Analysis
-from hf_sslgen.analysis.subset import AnalysisSettings, analysis_subset
-from hf_sslgen.domains.images import ImageSplit
-from hf_sslgen.domains.loading import Domain
-from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import Geometry
-from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
-from hf_sslgen.training.finetuning import finetune
-from hf_sslgen.training.probes import INVERSE_REGULARISATION_GRID, TOLERANCE, fit_linear_probe
-from hf_sslgen.training.trainer import DivergedError
-from hf_sslgen.zoo.loading import LoadedBackbone, load_backbone, set_linear_classifier
+from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.study.fields import as_field
+from hf_sslgen.study.protocol_kinds import (
+    FewShotProtocol,
+    FineTuningProtocol,
+    KNNProtocol,
+    LinearProtocol,
+    Protocol,
+)
 
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class FineTuningProtocol:
-    """Full fine-tuning by AdamW on a fixed cosine schedule; the learning rate is selected by validation likelihood.
-
-    `max_steps` above zero replaces the epochs.
-    """
-
-    learning_rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3)
-    num_train_epochs: float = 10
-    max_steps: int = -1
-    batch_size: int = 64
-    weight_decay: float = 1e-4
-    minimum_crop_area: float = 0.35
+__all__ = [
+    "PRESETS",
+    "FewShotProtocol",
+    "FineTuningProtocol",
+    "KNNProtocol",
+    "LinearProtocol",
+    "Protocol",
+    "departures",
+    "get_protocol",
+    "protocol_settings",
+]
 
 
-@dataclass(frozen=True)
-class ComparisonSettings:
-    """What every cell of a comparison shares; `geometry` None leaves each backbone its own."""
-
-    analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
-    finetuning: FineTuningProtocol = field(default_factory=FineTuningProtocol)
-    seed: int = 0
-    geometry: Geometry | None = None
+def _decades(first: float, last: float, count: int) -> tuple[float, ...]:
+    """Powers of ten at `count` equally spaced exponents."""
+    return tuple(float(f"{value:.12g}") for value in np.logspace(first, last, count))
 
 
-@dataclass(frozen=True)
-class Job:
-    """A backbone to be measured on a domain; `scratch` is a folder for runs that are not kept."""
+PRESETS: dict[str, Protocol] = {
+    "linear": LinearProtocol(),
+    "finetune": FineTuningProtocol(),
+    # Ericsson, Gouk and Hospedales 2021, "How Well Do Self-Supervised Models Transfer?", and its code. The grid is
+    # walked from high to low learning rates, as there. Its training has no seed; ours has.
+    "ssl-transfer": FineTuningProtocol(
+        optimiser="sgd",
+        learning_rates=_decades(-1, -4, 4),
+        weight_decays=(0.0, *_decades(-6, -3, 4)),
+        weight_decay_over_learning_rate=True,
+        decay_all_parameters=True,
+        nesterov=True,
+        max_steps=5000,
+        max_grad_norm=0.0,
+        minimum_crop_area=0.08,
+        retrain_on_validation=True,
+        resize="shorter_side",
+    ),
+    # The same paper; its fits stop after 100 iterations (warnings suppressed), ours converge or are counted.
+    "ssl-transfer-linear": LinearProtocol(
+        inverse_regularisations=_decades(6, -5, 45),
+        standardise=False,
+        retrain_on_validation=True,
+        resize="shorter_side",
+    ),
+    # Zhai et al. 2019, "A Large-scale Study of Representation Learning with the Visual Task Adaptation Benchmark":
+    # the one setting of its default sweep. Its 1000 images are the first of the training split, ours are stratified.
+    "vtab-1k": FineTuningProtocol(
+        optimiser="sgd",
+        learning_rates=(0.01,),
+        weight_decays=(0.0,),
+        max_steps=1000,
+        schedule="steps",
+        step_milestones=(300, 600, 900),
+        warmup_steps=80.0,
+        max_grad_norm=0.0,
+        minimum_crop_area=1.0,
+        horizontal_flip=False,
+        zero_initialised_classifier=True,
+        train_images=800,
+        validation_images=200,
+        retrain_on_validation=True,
+        resize="squash",
+    ),
+    "dino-knn": KNNProtocol(),
+    # 5 ways, 5 shots, 15 queries and 600 episodes: Ericsson et al. 2021, after Guo et al. 2020.
+    "few-shot": FewShotProtocol(),
+    # Our default for practitioners. Label smoothing stays off: it would bias calibration.
+    "full": FineTuningProtocol(
+        optimiser="by_architecture",
+        learning_rates=(1e-4, 3e-4, 1e-3),
+        weight_decays=(0.05,),
+        sgd_learning_rates=(3e-3, 1e-2, 3e-2),
+        sgd_weight_decays=(1e-4,),
+        nesterov=True,
+        layer_decay=0.75,
+        num_train_epochs=30.0,
+        warmup_steps=0.1,
+        early_stopping_patience=5,
+    ),
+}
+"""Presets by name."""
 
-    name: str
-    domain: Domain
-    settings: ComparisonSettings
-    scratch: Path
 
-    def load(self, location: str | None = None) -> LoadedBackbone:
-        """The backbone as published, or a checkpoint made of it, on the device that measures."""
-        settings = self.settings
-        backbone = load_backbone(
-            location or self.name, self.domain.class_names, seed=settings.seed, geometry=settings.geometry
-        )
-        place(backbone)
-        return backbone
-
-
-Measured = tuple[Analysis, dict[str, Any]]
-
-
-def measure_pretrained(job: Job) -> Measured:
-    """Invariance of the encoder as published."""
-    settings = job.settings.analysis
-    subset = analysis_subset(job.domain.test, settings)
-    return invariance_analysis(job.load(), job.domain, subset, "pretrained", settings), {}
-
-
-def measure_linear(job: Job) -> Measured:
-    """A linear classifier on frozen features, its regularisation selected by validation likelihood."""
-    if not isinstance(job.domain.train, ImageSplit):
-        raise InputError("the linear protocol reads the training images more than once; drop --streaming")
-    backbone, batch_size = job.load(), job.settings.analysis.batch_size
-    train, validation = (run_split(backbone, split, batch_size) for split in (job.domain.train, job.domain.validation))
-    probe = fit_linear_probe(
-        train.features,
-        job.domain.train.labels,
-        validation.features,
-        job.domain.validation.labels,
-        len(job.domain.class_names),
-    )
-    set_linear_classifier(backbone.model, torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
-    test = run_split(backbone, job.domain.test, batch_size)
-    selection = {
-        "inverse_regularisation": probe.inverse_regularisation,
-        "validation_negative_log_likelihood": {f"{c:g}": nll for c, nll in probe.candidates.items()},
-        "not_converged": probe.not_converged,
-    }
-    return adapted_analysis(backbone, job.domain, test.predictions, "pretrained", job.settings.analysis), selection
-
-
-def measure_finetuned(job: Job) -> Measured:
-    """Fine-tune once per learning rate and measure the run with the best validation likelihood.
-
-    A learning rate at which training diverges is not selected; its score is stored as missing.
+def get_protocol(name: str, overrides: Mapping[str, Any] | None = None) -> Protocol:
+    """A preset, with some of its fields replaced (lists serve as tuples).
 
     Raises:
-        DivergedError: training diverged at every learning rate.
+        InputError: an unknown preset or field (names the nearest known one), or a value of the wrong kind or range.
     """
-    protocol, settings = job.settings.finetuning, job.settings
-    folders = {rate: job.scratch / f"learning_rate_{rate:g}" for rate in protocol.learning_rates}
-    validation: dict[float, float | None] = {}
-    for rate, folder in folders.items():
-        arguments = FineTuningArguments(
-            output_dir=str(folder),
-            learning_rate=rate,
-            num_train_epochs=protocol.num_train_epochs,
-            max_steps=protocol.max_steps,
-            per_device_train_batch_size=protocol.batch_size,
-            per_device_eval_batch_size=settings.analysis.batch_size,
-            weight_decay=protocol.weight_decay,
-            seed=settings.seed,
-            eval_strategy="no",
-            save_strategy="no",
-            load_best_model_at_end=False,
+    if name not in PRESETS:
+        raise InputError(
+            f"protocol {name!r} is unknown. {nearest_names(name, PRESETS)} Known: {', '.join(PRESETS)}".replace(
+                "  ", " "
+            )
         )
-        model_arguments = ModelArguments(job.name, minimum_crop_area=protocol.minimum_crop_area)
-        try:
-            result = finetune(job.load(), job.domain, model_arguments, arguments)
-        except DivergedError as error:
-            logger.warning("%s on %s: %s", job.name, job.domain.name, error)
-            validation[rate] = None
-        else:
-            validation[rate] = result.validation["negative_log_likelihood"]
-    scores = {rate: score for rate, score in validation.items() if score is not None}
-    if not scores:
-        raise DivergedError(
-            f"{job.name} diverged on {job.domain.name} at every one of the learning_rates "
-            f"{', '.join(f'{rate:g}' for rate in validation)}; add lower ones"
-        )
-    best = min(scores, key=lambda rate: scores[rate])
-    tuned = job.load(str(folders[best]))
-    test = run_split(tuned, job.domain.test, settings.analysis.batch_size)
-    selection = {
-        "learning_rate": best,
-        "validation_negative_log_likelihood": {f"{rate:g}": nll for rate, nll in validation.items()},
+    preset = PRESETS[name]
+    known = get_type_hints(type(preset))
+    values = {}
+    for key, value in (overrides or {}).items():
+        if key not in known:
+            hint = nearest_names(key, known) or f"it has {', '.join(sorted(known))}"
+            raise InputError(f"protocol {name!r} has no field {key!r}; {hint}")
+        values[key] = as_field(known[key], value)
+    try:
+        return dataclasses.replace(preset, **values)
+    except InputError as error:
+        raise InputError(f"protocol {name!r}: {error}") from error
+
+
+def departures(name: str, protocol: Protocol) -> dict[str, Any]:
+    """The fields, as JSON values, in which a protocol differs from the preset of that name."""
+    published, actual = protocol_settings(PRESETS[name]), protocol_settings(protocol)
+    return {key: value for key, value in actual.items() if key not in published or published[key] != value}
+
+
+def protocol_settings(protocol: Protocol | None) -> dict[str, Any]:
+    """Everything of a protocol that decides its outcome, as JSON values; {} for the pretrained stage."""
+    if protocol is None:
+        return {}
+    return {
+        key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(protocol).items()
     }
-    return adapted_analysis(tuned, job.domain, test.predictions, "fine-tuned", settings.analysis), selection
-
-
-MEASURES: dict[str, Callable[[Job], Measured]] = {
-    "pretrained": measure_pretrained,
-    "linear": measure_linear,
-    "finetune": measure_finetuned,
-}
-PROTOCOLS = ("linear", "finetune")
-
-
-def protocol_settings(protocol: str, settings: ComparisonSettings) -> dict[str, Any]:
-    """The part of the settings that decides a protocol's outcome."""
-    if protocol == "linear":
-        return {"grid": list(INVERSE_REGULARISATION_GRID), "tolerance": TOLERANCE}
-    return dataclasses.asdict(settings.finetuning) if protocol == "finetune" else {}

@@ -11,6 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hf_sslgen.randomness import derive_seed
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 RGB_TO_YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
 
@@ -37,11 +41,14 @@ def _uniform(generator: torch.Generator, count: int, low: float, high: float) ->
     return torch.rand(count, generator=generator, device=generator.device) * (high - low) + low
 
 
-def crop_and_flip(images: Tensor, policy: AugmentationPolicy, generator: torch.Generator) -> Tensor:
-    """Cut a random box out of each image, flip it at random and resize it to the original size.
+def crop_and_flip(
+    images: Tensor, policy: AugmentationPolicy, generator: torch.Generator, size: int | None = None
+) -> Tensor:
+    """Cut a random box out of each image, flip it at random and resize it.
 
     Args:
         images: (B, 3, H, W) floats.
+        size: side of the result in pixels; the original size where it is None.
     """
     count = len(images)
     area = _uniform(generator, count, policy.minimum_area, 1.0)
@@ -58,7 +65,8 @@ def crop_and_flip(images: Tensor, policy: AugmentationPolicy, generator: torch.G
     boxes = torch.stack(
         [torch.stack([width * direction, zeros, centre_x], 1), torch.stack([zeros, height, centre_y], 1)], 1
     )
-    grid = F.affine_grid(boxes.to(images.dtype), list(images.shape), align_corners=False)
+    height_and_width = list(images.shape[2:]) if size is None else [size, size]
+    grid = F.affine_grid(boxes.to(images.dtype), [*images.shape[:2], *height_and_width], align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
@@ -98,14 +106,41 @@ def jitter_colours(images: Tensor, policy: AugmentationPolicy, generator: torch.
     return torch.einsum("bij,bjhw->bihw", matrices, contrasted).clamp(0, 1)
 
 
-def random_view(images: Tensor, policy: AugmentationPolicy, generator: torch.Generator) -> Tensor:
+def random_view(
+    images: Tensor, policy: AugmentationPolicy, generator: torch.Generator, size: int | None = None
+) -> Tensor:
     """One random view of each image.
 
     Args:
         images: (B, 3, H, W) floats in [0, 1] on the generator's device.
         generator: its state alone decides the view, so a seed gives the same view again.
+        size: side of the view in pixels; the images' own size where it is None.
 
     Returns:
-        (B, 3, H, W) floats in [0, 1].
+        (B, 3, size, size) floats in [0, 1].
     """
-    return jitter_colours(crop_and_flip(images, policy, generator), policy, generator)
+    return jitter_colours(crop_and_flip(images, policy, generator, size), policy, generator)
+
+
+class ViewMaker:
+    """Normalised random views of a batch, decided by (seed, epoch, step, view, process).
+
+    Args:
+        size: side of the views in pixels; the images' own size where it is None.
+    """
+
+    def __init__(self, seed: int, process_index: int, device: torch.device, size: int | None = None) -> None:
+        self.seed, self.process_index, self.size = seed, process_index, size
+        self.policy = AugmentationPolicy()
+        self.generator = torch.Generator(device=device)
+        self.mean = torch.tensor(IMAGENET_MEAN, device=device)[:, None, None]
+        self.std = torch.tensor(IMAGENET_STD, device=device)[:, None, None]
+
+    def __call__(self, images: Tensor, num_views: int, epoch: int, step: int) -> Tensor:
+        """`num_views` views of (B, 3, H, W) bytes, stacked to (num_views * B, 3, size, size) floats."""
+        pixels = images.float() / 255
+        made = []
+        for view in range(num_views):
+            self.generator.manual_seed(derive_seed(self.seed, "view", epoch, step, view, self.process_index))
+            made.append((random_view(pixels, self.policy, self.generator, self.size) - self.mean) / self.std)
+        return torch.cat(made).contiguous(memory_format=torch.channels_last)

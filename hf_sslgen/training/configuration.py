@@ -10,13 +10,14 @@ import yaml
 from transformers import HfArgumentParser
 
 from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.registry_rows import StrictLoader
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file's mapping; raises InputError naming the file where it is missing or holds something else."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=StrictLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, InputError) as error:
         raise InputError(f"config {str(path)!r} can't be read: {error}") from error
     if content is None:
         return {}
@@ -52,15 +53,25 @@ class _Parser(HfArgumentParser):
 
 
 def parse_arguments(
-    dataclass_types: Sequence[Any], description: str, command_line: Sequence[str] | None = None
+    dataclass_types: Sequence[Any],
+    description: str,
+    command_line: Sequence[str] | None = None,
+    positional: str | None = None,
 ) -> tuple[Any, ...]:
     """One instance of each dataclass, from `--config FILE` and the options that follow.
+
+    Args:
+        positional: the field that a first word without `--` is the value of.
 
     Raises:
         InputError: an unknown key or option (names the nearest known one), or a value of the wrong kind.
     """
     arguments = list(sys.argv[1:] if command_line is None else command_line)
     parser = _Parser(dataclass_types, description)
+    if positional is not None:
+        parser.usage = f"%(prog)s {positional.upper()} [options]"
+        if arguments and not arguments[0].startswith("-"):
+            arguments[0] = f"--{positional}={arguments[0]}"
     parser.add_argument("--config", type=Path, help="YAML file of defaults for the options above")
     actions = {action.dest: action for action in parser._actions}
     for word in arguments:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import EvalPrediction
 
+from hf_sslgen.errors import DivergedError
 from hf_sslgen.metrics import accuracy, expected_calibration_error, prediction_confidence
 
 MINIMUM_PROBABILITY = 1e-12
@@ -55,6 +56,21 @@ class Predictions:
         order = np.argsort(sample_ids, kind="stable")
         return cls(sample_ids[order], references[order], *(np.asarray(column)[order] for column in predictions))
 
+    @classmethod
+    def from_probabilities(
+        cls, sample_ids: NDArray[np.int64], references: NDArray[np.int64], probabilities: NDArray[np.floating]
+    ) -> "Predictions":
+        """From (N, C) probabilities of classifiers that have no logits."""
+        of_reference = np.take_along_axis(probabilities, references[:, None], axis=1)[:, 0]
+        return cls(
+            sample_ids,
+            references,
+            probabilities.argmax(axis=1),
+            probabilities.max(axis=1),
+            -np.log(np.maximum(of_reference, MINIMUM_PROBABILITY)),
+            np.square(probabilities).sum(axis=1) - 2 * of_reference + 1,
+        )
+
     @property
     def correct(self) -> NDArray[np.bool_]:
         return self.predictions == self.references
@@ -77,9 +93,15 @@ class Predictions:
 
 
 def compute_metrics_for(num_classes: int) -> Any:
-    """The Trainer's `compute_metrics`."""
+    """The Trainer's `compute_metrics`; it raises DivergedError where predictions are not finite."""
 
     def compute_metrics(evaluation: EvalPrediction) -> dict[str, float]:
-        return Predictions.from_evaluation(evaluation.predictions, evaluation.label_ids).measures(num_classes)
+        predictions = Predictions.from_evaluation(evaluation.predictions, evaluation.label_ids)
+        if not np.isfinite(predictions.confidences).all():
+            raise DivergedError(
+                "the trained model's predictions are not finite; a lower learning_rate, warmup_steps or max_grad_norm "
+                "would help"
+            )
+        return predictions.measures(num_classes)
 
     return compute_metrics

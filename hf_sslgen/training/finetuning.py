@@ -17,6 +17,7 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.files import write_json
 from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.evaluation import Predictions, compute_metrics_for, preprocess_logits_for_metrics
+from hf_sslgen.training.optimisation import Optimisation
 from hf_sslgen.training.run_folder import (
     RESULTS_FILE,
     claim_run_folder,
@@ -41,7 +42,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FineTuningResult:
-    """Numbers on the validation and the test split, and the test split's predictions (None where read back)."""
+    """Numbers on the validation and the test split, and the test split's predictions (None where read back).
+
+    Where the test split was not measured its numbers are {} and its predictions None.
+    """
 
     validation: dict[str, float]
     test: dict[str, float]
@@ -58,7 +62,11 @@ def class_weights(labels: np.ndarray, num_classes: int) -> torch.Tensor:
 
 
 def build_trainer(
-    backbone: LoadedBackbone, domain: Domain, model_arguments: ModelArguments, arguments: FineTuningArguments
+    backbone: LoadedBackbone,
+    domain: Domain,
+    model_arguments: ModelArguments,
+    arguments: FineTuningArguments,
+    optimisation: Optimisation | None = None,
 ) -> FineTuningTrainer:
     """A Trainer wired to the domain's splits; `arguments` are completed in place."""
     augmentation = Augmentation(
@@ -95,15 +103,21 @@ def build_trainer(
         callbacks=callbacks,
         class_weights=weights,
         frozen_modules=freeze_all_but(backbone.model, model_arguments.trainable),
+        optimisation=optimisation,
     )
 
 
 def run_identity(
-    backbone: LoadedBackbone, domain: Domain, model_arguments: ModelArguments, arguments: FineTuningArguments
+    backbone: LoadedBackbone,
+    domain: Domain,
+    model_arguments: ModelArguments,
+    arguments: FineTuningArguments,
+    optimisation: Optimisation | None = None,
 ) -> dict[str, Any]:
     """What decides the weights a run ends with."""
     return {
         **dataclasses.asdict(model_arguments),
+        **(dataclasses.asdict(optimisation) if optimisation is not None else {}),
         "weights": backbone.weights,
         "preprocessing": dataclasses.asdict(backbone.preprocessing),
         "domain": domain.name,
@@ -129,8 +143,19 @@ def save_model(trainer: FineTuningTrainer, backbone: LoadedBackbone) -> None:
             processor.save_pretrained(trainer.args.output_dir)
 
 
+def predict(trainer: FineTuningTrainer, split: ImageSplit, backbone: LoadedBackbone) -> Predictions:
+    """Predictions of the trained model on a split."""
+    output = trainer.predict(EvaluationSamples(split, backbone.preprocessing.geometry))
+    return Predictions.from_evaluation(output.predictions, output.label_ids)
+
+
 def finetune(
-    backbone: LoadedBackbone, domain: Domain, model_arguments: ModelArguments, arguments: FineTuningArguments
+    backbone: LoadedBackbone,
+    domain: Domain,
+    model_arguments: ModelArguments,
+    arguments: FineTuningArguments,
+    optimisation: Optimisation | None = None,
+    measure_test: bool = True,
 ) -> FineTuningResult:
     """Fine-tune, keep the best checkpoint, and measure it on the test split.
 
@@ -138,8 +163,13 @@ def finetune(
     `predictions.parquet`. A run that was interrupted goes on from its last complete checkpoint; a finished one is
     read back.
 
+    Args:
+        optimisation: optimiser and schedule, where they are not what `arguments` say.
+        measure_test: whether the test split is measured too; a run that only competes in a selection need not see it.
+
     Raises:
-        InputError: the folder holds another configuration, the disk is too small, or the loss is not finite.
+        InputError: the folder holds another configuration, or the disk is too small.
+        DivergedError: the loss, or a prediction after training, is not finite.
     """
     import pandas as pd
 
@@ -147,28 +177,26 @@ def finetune(
     num_parameters = sum(p.numel() for p in backbone.model.parameters())
     with arguments.main_process_first(local=False, desc="claiming the output folder"):
         require_disk_space(folder, num_parameters, (arguments.save_total_limit or 1) + 1)
-        claim_run_folder(folder, run_identity(backbone, domain, model_arguments, arguments))
+        claim_run_folder(folder, run_identity(backbone, domain, model_arguments, arguments, optimisation))
         checkpoint = last_complete_checkpoint(folder, remove_incomplete=arguments.process_index == 0)
     finished = finished_results(folder)
     if finished is not None:
         logger.info("%s is already finished", folder)
         return FineTuningResult(finished["validation"], finished["test"], None)
-    trainer = build_trainer(backbone, domain, model_arguments, arguments)
+    trainer = build_trainer(backbone, domain, model_arguments, arguments, optimisation)
     if checkpoint is not None:
         logger.info("going on from %s", checkpoint)
     trainer.train(resume_from_checkpoint=checkpoint)
     save_model(trainer, backbone)
     num_classes = len(domain.class_names)
-    geometry = backbone.preprocessing.geometry
-    validation, test = (
-        Predictions.from_evaluation(output.predictions, output.label_ids)
-        for output in (
-            trainer.predict(EvaluationSamples(split, geometry)) for split in (domain.validation, domain.test)
-        )
+    validation = predict(trainer, domain.validation, backbone)
+    test = predict(trainer, domain.test, backbone) if measure_test else None
+    result = FineTuningResult(
+        validation.measures(num_classes), {} if test is None else test.measures(num_classes), test
     )
-    result = FineTuningResult(validation.measures(num_classes), test.measures(num_classes), test)
     if trainer.is_world_process_zero():
-        pd.DataFrame(dataclasses.asdict(test)).to_parquet(folder / "predictions.parquet", index=False)
+        if test is not None:
+            pd.DataFrame(dataclasses.asdict(test)).to_parquet(folder / "predictions.parquet", index=False)
         write_json(folder / RESULTS_FILE, {"validation": result.validation, "test": result.test})
     if arguments.push_to_hub:
         trainer.push_to_hub()

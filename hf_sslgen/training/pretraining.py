@@ -2,54 +2,27 @@
 
 The initial trunk, the order of the images, the first view of each image, the optimiser and its schedule depend on the
 seed alone, so twins trained with the same arguments see the same pixels at the same step. All randomness is derived
-from (seed, epoch, step), never from generator state, so training interrupted after an epoch goes on as if it had not
-been.
+from (seed, epoch, step), never from generator state, so interrupted training goes on as if it had not been.
 """
 
-import json
 import logging
 import math
 import time
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.files import replace_file, write_json
-from hf_sslgen.randomness import derive_seed
-from hf_sslgen.training.augmentation import AugmentationPolicy, random_view
-from hf_sslgen.training.objectives import build_objective
-from hf_sslgen.training.samples import EpochOrder
+from hf_sslgen.interruption import InterruptedByRequestError, Request, deferred_interrupts
+from hf_sslgen.training.augmentation import ViewMaker
+from hf_sslgen.training.pretraining_checkpoint import load_checkpoint, remove_unfinished, save_checkpoint, write_log
+from hf_sslgen.training.pretraining_state import Images, Monitor, PretrainingSettings, TrainingState, begin_training
 
 logger = logging.getLogger(__name__)
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
-
-@dataclass(frozen=True)
-class PretrainingSettings:
-    """Everything the weights depend on, besides the images."""
-
-    objective: str
-    architecture: str = "resnet18"
-    architecture_arguments: dict[str, Any] = field(default_factory=dict)
-    image_size: int = 64
-    num_train_epochs: int = 10
-    per_device_train_batch_size: int = 256
-    learning_rate: float = 0.2
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    warmup_epochs: float = 1.0
-    temperature: float = 0.2
-    seed: int = 0
-    mixed_precision: str = "no"
 
 
 def learning_rate_factor(step: int, total_steps: int, warmup_steps: int) -> float:
@@ -60,148 +33,129 @@ def learning_rate_factor(step: int, total_steps: int, warmup_steps: int) -> floa
     return 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
 
 
-def build_trunk(settings: PretrainingSettings) -> Any:
-    """timm's initialisation of the architecture without a head; the same for every objective of a seed."""
-    import timm
+def train_step(state: TrainingState, make_views: ViewMaker, batch: Tensor, labels: Tensor) -> None:
+    """One step of the optimiser.
 
-    torch.manual_seed(derive_seed(settings.seed, "trunk"))
-    return timm.create_model(settings.architecture, num_classes=0, **settings.architecture_arguments)
-
-
-class ViewMaker:
-    """Normalised random views of a batch, decided by (seed, epoch, step, view, process)."""
-
-    def __init__(self, settings: PretrainingSettings, accelerator: Accelerator) -> None:
-        self.seed = settings.seed
-        self.process_index = accelerator.process_index
-        self.policy = AugmentationPolicy()
-        self.generator = torch.Generator(device=accelerator.device)
-        self.mean = torch.tensor(IMAGENET_MEAN, device=accelerator.device)[:, None, None]
-        self.std = torch.tensor(IMAGENET_STD, device=accelerator.device)[:, None, None]
-
-    def __call__(self, images: Tensor, views: int, epoch: int, step: int) -> Tensor:
-        """`views` views of (B, 3, H, W) bytes, stacked to (views * B, 3, H, W) floats."""
-        pixels = images.float() / 255
-        made = []
-        for view in range(views):
-            self.generator.manual_seed(derive_seed(self.seed, "view", epoch, step, view, self.process_index))
-            made.append((random_view(pixels, self.policy, self.generator) - self.mean) / self.std)
-        return torch.cat(made).contiguous(memory_format=torch.channels_last)
-
-
-def _load_checkpoint(path: Path, settings: PretrainingSettings) -> dict[str, Any] | None:
-    if not path.exists():
-        return None
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    found, wanted = checkpoint["settings"], json.loads(json.dumps(asdict(settings)))
-    if found != wanted:
-        different = ", ".join(sorted(key for key in wanted if found.get(key) != wanted[key]))
+    Raises:
+        InputError: the loss is no longer finite in some process (names the step).
+    """
+    settings, accelerator = state.settings, state.accelerator
+    warmup_steps = round(state.steps_per_epoch * settings.warmup_epochs)
+    rate = settings.learning_rate * learning_rate_factor(state.steps, state.total_steps, warmup_steps)
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate
+    views = make_views(batch, state.num_views, len(state.log), state.steps_of_epoch)
+    with accelerator.autocast():
+        features = state.trunk(views)
+        loss = state.objective(list(features.chunk(state.num_views)), list(views.chunk(state.num_views)), labels)
+    loss_of_all: Any = accelerator.reduce(loss.detach(), "mean")
+    if not torch.isfinite(loss_of_all):
         raise InputError(
-            f"{path} was written with other settings ({different}); give another output_dir or remove it to start anew"
+            f"the loss became {loss_of_all.item()} at step {state.steps} "
+            f"(learning rate {rate:g}); a lower learning_rate or longer warmup_epochs would help"
         )
-    return checkpoint
+    accelerator.backward(loss)
+    state.optimizer.step()
+    state.optimizer.zero_grad()
+    state.losses_of_epoch.append(loss_of_all)
+    state.steps_of_epoch += 1
+    state.modules.objective.after_step(state.modules.trunk, state.steps / state.total_steps)
+
+
+def batches_of_epoch(state: TrainingState) -> Any:
+    """The epoch's batches that were not seen yet, behind a progress bar."""
+    settings, accelerator = state.settings, state.accelerator
+    epoch = len(state.log)
+    state.order.start = state.steps_of_epoch * settings.per_device_train_batch_size * accelerator.num_processes
+    state.loader.set_epoch(epoch)  # also sets the order's epoch; the loader would put it back to its own count
+    return tqdm(
+        state.loader,
+        desc=f"epoch {epoch + 1} of {settings.num_train_epochs}",
+        total=state.steps_per_epoch,
+        initial=state.steps_of_epoch,
+        disable=None if accelerator.is_local_main_process else True,
+        leave=False,
+    )
+
+
+def _end_epoch(state: TrainingState, monitor: Monitor | None, monitor_epochs: int) -> None:
+    """Write the epoch's row of the log: its loss, the time it took and, every few epochs, what the monitor says."""
+    epoch = len(state.log) + 1
+    loss = torch.stack([each.float().cpu() for each in state.losses_of_epoch]).mean().item()
+    row = {"epoch": epoch, "loss": loss, "seconds": round(state.seconds_of_epoch, 2)}
+    due = monitor_epochs > 0 and (epoch % monitor_epochs == 0 or epoch == state.settings.num_train_epochs)
+    if monitor is not None and due and state.accelerator.is_main_process:
+        trunk = state.modules.trunk.eval()
+        row["knn_accuracy"] = monitor(trunk)
+        trunk.train()
+    state.log.append(row)
+    state.steps_of_epoch, state.losses_of_epoch, state.seconds_of_epoch = 0, [], 0.0
+    if state.accelerator.is_main_process:
+        logger.info("%s", ", ".join(f"{name} {value:.4g}" for name, value in row.items()))
+
+
+def requested_signal(accelerator: Accelerator, request: Request) -> int | None:
+    """The signal by which any of the processes was asked to end; all of them get the same answer."""
+    number: Any = accelerator.reduce(torch.tensor(request.signal_number or 0, device=accelerator.device), "max")
+    return int(number) or None
 
 
 def pretrain(
-    images: Dataset[tuple[Tensor, int]],
+    images: Images,
     num_images: int,
     num_classes: int,
     settings: PretrainingSettings,
     output_dir: Path,
     dataloader_num_workers: int = 0,
+    monitor: Monitor | None = None,
+    monitor_epochs: int = 0,
+    save_minutes: float = 5.0,
 ) -> nn.Module:
-    """Train a trunk and return it on the CPU, resuming from `output_dir` where it holds an earlier epoch's state.
+    """Train a trunk and return it on the CPU, going on from where `output_dir` says that training stopped.
+
+    After SIGTERM or Ctrl-C the step is finished and saved. Several processes agree on the step; each of them has to
+    see `output_dir`.
 
     Args:
         images: yields ((3, image_size, image_size) bytes, label) for a key (epoch, position).
         num_images: length of `images`.
-        output_dir: receives `checkpoint.pt` after every epoch and `log.json`, the loss and rate of each epoch.
+        output_dir: receives `checkpoint.pt` (after every epoch, every `save_minutes`, and on interruption) and
+            `log.json`, a row per epoch.
+        monitor: called in the main process with the trunk in evaluation mode, every `monitor_epochs` epochs (0: never)
+            and after the last one; its number goes into the log as `knn_accuracy`. It must not change the trunk.
 
     Raises:
         InputError: unknown objective, a batch larger than the data, a checkpoint of other settings, or a loss that is
             no longer finite (names the step).
+        InterruptedByRequestError: after a signal, when the state is saved.
     """
-    accelerator = Accelerator(mixed_precision=settings.mixed_precision)
-    trunk = build_trunk(settings).to(memory_format=torch.channels_last)
-    torch.manual_seed(derive_seed(settings.seed, "objective"))
-    objective = build_objective(
-        settings.objective, trunk.num_features, num_classes, settings.temperature, accelerator.num_processes > 1
-    )
-    model = nn.ModuleDict({"trunk": trunk, "objective": objective})
-    num_views = objective.views
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=settings.learning_rate,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-        nesterov=True,
-    )
-    order = EpochOrder(num_images, settings.seed)
-    loader = DataLoader(
-        images,
-        batch_size=settings.per_device_train_batch_size,
-        sampler=order,
-        drop_last=True,
-        num_workers=dataloader_num_workers,
-    )
-    trunk, objective, optimizer, loader = accelerator.prepare(trunk, objective, optimizer, loader)
-    steps_per_epoch = len(loader)
-    if steps_per_epoch == 0:
-        raise InputError(
-            f"per_device_train_batch_size {settings.per_device_train_batch_size} is larger than the data: "
-            f"{num_images} images in {accelerator.num_processes} process(es)"
-        )
-    total_steps = steps_per_epoch * settings.num_train_epochs
-    warmup_steps = round(steps_per_epoch * settings.warmup_epochs)
-    checkpoint_path = output_dir / "checkpoint.pt"
-    log: list[dict[str, float]] = []
-    checkpoint = _load_checkpoint(checkpoint_path, settings)
-    if checkpoint is not None:
-        model.load_state_dict(checkpoint["model"])
-        optimizer.load_state_dict(checkpoint["optimizer"])
-        log = checkpoint["log"]
-        logger.info("resuming %s after epoch %d", output_dir, len(log))
-    make_views = ViewMaker(settings, accelerator)
-    trunk.train()
-    for epoch in range(len(log), settings.num_train_epochs):
-        loader.set_epoch(epoch)  # also sets the order's epoch; the loader would put it back to its own count
-        started, losses = time.perf_counter(), []
-        progress = tqdm(
-            loader, desc=f"epoch {epoch + 1}", disable=None if accelerator.is_local_main_process else True, leave=False
-        )
-        for step, (batch, labels) in enumerate(progress):
-            rate = settings.learning_rate * learning_rate_factor(
-                epoch * steps_per_epoch + step, total_steps, warmup_steps
-            )
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            views = make_views(batch, num_views, epoch, step)
-            with accelerator.autocast():
-                features = trunk(views)
-                loss = objective(list(features.chunk(num_views)), labels)
-            if not torch.isfinite(loss):
-                raise InputError(
-                    f"the loss became {loss.item()} at step {epoch * steps_per_epoch + step} "
-                    f"(learning rate {rate:g}); a lower learning_rate or longer warmup_epochs would help"
-                )
-            accelerator.backward(loss)
-            optimizer.step()
-            optimizer.zero_grad()
-            losses.append(loss.detach())
-        seconds = time.perf_counter() - started
-        log.append({"epoch": epoch + 1, "loss": torch.stack(losses).mean().item(), "seconds": seconds})
-        logger.info("epoch %d: loss %.4f, %.0f s", epoch + 1, log[-1]["loss"], seconds)
-        if accelerator.is_main_process:
-            with replace_file(checkpoint_path) as unfinished:
-                torch.save(
-                    {
-                        "settings": json.loads(json.dumps(asdict(settings))),
-                        "model": model.state_dict(),
-                        "optimizer": optimizer.state_dict(),
-                        "log": log,
-                    },
-                    unfinished,
-                )
-            write_json(output_dir / "log.json", log)
-        accelerator.wait_for_everyone()
-    return accelerator.unwrap_model(trunk).cpu().eval()
+    state = begin_training(images, num_images, num_classes, settings, dataloader_num_workers)
+    accelerator = state.accelerator
+    if load_checkpoint(output_dir, state) and accelerator.is_main_process:
+        logger.info("resuming %s after %d of %d steps", output_dir, state.steps, state.total_steps)
+        write_log(output_dir, state)  # an interruption may have come between checkpoint and log
+    if accelerator.is_main_process:
+        remove_unfinished(output_dir)
+    make_views = ViewMaker(settings.seed, accelerator.process_index, accelerator.device, settings.view_size)
+    saved = time.perf_counter()
+    with deferred_interrupts() as request:
+        while len(state.log) < settings.num_train_epochs:
+            started, seconds_before = time.perf_counter(), state.seconds_of_epoch
+            for batch, labels in batches_of_epoch(state):
+                train_step(state, make_views, batch, labels)
+                state.seconds_of_epoch = seconds_before + time.perf_counter() - started
+                signal_number = requested_signal(accelerator, request)
+                due = signal_number is not None or time.perf_counter() - saved > 60 * save_minutes
+                if due and accelerator.is_main_process:
+                    save_checkpoint(output_dir, state)
+                    saved = time.perf_counter()
+                if signal_number is not None:
+                    accelerator.wait_for_everyone()  # a launcher ends all processes when the first of them has ended
+                    raise InterruptedByRequestError(signal_number)
+            _end_epoch(state, monitor, monitor_epochs)
+            if accelerator.is_main_process:
+                save_checkpoint(output_dir, state)
+                saved = time.perf_counter()
+            accelerator.wait_for_everyone()
+        request.obey()
+    return state.modules.trunk.cpu().eval()

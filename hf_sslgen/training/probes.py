@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +59,39 @@ def _folded(
     return weight, bias
 
 
+def _standardisation(features: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(D,) mean and deviation; the deviation of dead dimensions is infinite, which drops them."""
+    mean, deviation = features.mean(0), features.std(0)
+    return mean, np.where(deviation > 1e-6 * np.abs(mean).clip(min=1e-6), deviation, np.inf)
+
+
+def _logistic_regressions(
+    features: NDArray[np.floating],
+    labels: NDArray[np.int64],
+    num_classes: int,
+    grid: Sequence[float],
+    standardise: bool,
+    tolerance: float,
+    max_iterations: int,
+) -> Iterator[tuple[float, NDArray[np.float64], NDArray[np.float64], bool]]:
+    """Each C, from strong to weak regularisation, with its (C, D) weight, (C,) bias and whether it converged."""
+    if not np.isfinite(features).all():
+        raise InputError("the backbone's features are not finite; its weights may be damaged")
+    train = features.astype(np.float64)
+    num_features = train.shape[1]
+    mean, deviation = _standardisation(train) if standardise else (np.zeros(num_features), np.ones(num_features))
+    standardised = (train - mean) / deviation
+    model = LogisticRegression(max_iter=max_iterations, tol=tolerance, warm_start=True)
+    with threadpool_limits(limits=1):  # the matrices are small: threads cost more than they bring, ten times at worst
+        for value in sorted(grid):  # each fit starts from the last
+            model.set_params(C=value)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", ConvergenceWarning)
+                model.fit(standardised, labels)
+            converged = not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
+            yield value, *_folded(model, mean, deviation, num_classes), converged
+
+
 def fit_linear_probe(
     features: NDArray[np.floating],
     labels: NDArray[np.int64],
@@ -67,41 +100,95 @@ def fit_linear_probe(
     num_classes: int,
     grid: Sequence[float] = INVERSE_REGULARISATION_GRID,
     max_iterations: int = 1000,
+    tolerance: float = TOLERANCE,
+    standardise: bool = True,
+    retrain_on_validation: bool = False,
 ) -> LinearProbe:
-    """Multinomial logistic regression by L-BFGS on standardised features, C selected by validation likelihood.
+    """Multinomial logistic regression by L-BFGS, C selected by validation likelihood.
 
     Args:
         features, validation_features: (N, D) and (V, D).
+        standardise: bring features to mean 0 and deviation 1 of the training images.
+        retrain_on_validation: fit the selected C once more, on training and validation images together.
 
     Raises:
         InputError: features that are not finite.
     """
-    if not np.isfinite(features).all():
-        raise InputError("the backbone's features are not finite; its weights may be damaged")
-    train = features.astype(np.float64)
-    mean, deviation = train.mean(0), train.std(0)
-    deviation = np.where(deviation > 1e-6 * np.abs(mean).clip(min=1e-6), deviation, np.inf)  # drops dead dimensions
-    standardised = (train - mean) / deviation
+    options = (standardise, tolerance, max_iterations)
     not_converged = 0
     candidates: dict[float, float] = {}
     probes: dict[float, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
-    model = LogisticRegression(max_iter=max_iterations, tol=TOLERANCE, warm_start=True)
-    with threadpool_limits(limits=1):  # the matrices are small: threads cost more than they bring, ten times at worst
-        for value in sorted(grid):  # from strong to weak regularisation, each fit starting from the last
-            model.set_params(C=value)
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always", ConvergenceWarning)
-                model.fit(standardised, labels)
-            not_converged += any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
-            weight, bias = probes[value] = _folded(model, mean, deviation, num_classes)
-            probabilities = softmax(validation_features.astype(np.float64) @ weight.T + bias, axis=1)
-            candidates[value] = negative_log_likelihood(probabilities, validation_labels).mean
+    for value, weight, bias, converged in _logistic_regressions(features, labels, num_classes, grid, *options):
+        probes[value] = weight, bias
+        not_converged += not converged
+        probabilities = softmax(validation_features.astype(np.float64) @ weight.T + bias, axis=1)
+        candidates[value] = negative_log_likelihood(probabilities, validation_labels).mean
     best = min(candidates, key=lambda value: candidates[value])
     if not_converged:
         logger.warning("%d of %d logistic regressions stopped at the iteration limit", not_converged, len(candidates))
     if len(candidates) > 1 and best in (min(candidates), max(candidates)):
         logger.info("the selected C = %g lies at an end of its grid", best)
-    return LinearProbe(*probes[best], best, candidates, not_converged)
+    weight, bias = probes[best]
+    if retrain_on_validation:
+        features, labels = (
+            np.concatenate(parts) for parts in ((features, validation_features), (labels, validation_labels))
+        )
+        ((_, weight, bias, converged),) = _logistic_regressions(features, labels, num_classes, (best,), *options)
+        not_converged += not converged
+    return LinearProbe(weight, bias, best, candidates, not_converged)
+
+
+def knn_probabilities(
+    train_features: NDArray[np.floating],
+    train_labels: NDArray[np.int64],
+    features: NDArray[np.floating],
+    num_classes: int,
+    neighbours: Sequence[int],
+    temperature: float = 0.07,
+    pseudo_neighbours: float = 1.0,
+    block_size: int = 1024,
+) -> dict[int, NDArray[np.float64]]:
+    """Class probabilities by weighted k-nearest neighbours with cosine similarity (Wu et al. 2018; DINO's protocol).
+
+    Each of the k neighbours votes exp(similarity / temperature) for its class. With v_c the share of class c in the
+    votes and a = `pseudo_neighbours`, p_c = (k v_c + a / C) / (k + a): a class without a vote keeps a probability
+    above 0, and the largest vote wins whatever a is.
+
+    Args:
+        train_features: (N, D).
+        features: (M, D).
+        neighbours: values of k, none above N.
+
+    Returns:
+        For each k, (M, C) probabilities.
+    """
+
+    def unit(values: NDArray[np.floating]) -> NDArray[np.float32]:
+        norms = np.linalg.norm(values, axis=1, keepdims=True)
+        return (values / np.maximum(norms, 1e-12)).astype(np.float32)
+
+    bank, queries = unit(train_features), unit(features)
+    most = max(neighbours)
+    if most > len(bank):
+        raise InputError(f"neighbours has k = {most}, more than the {len(bank)} training images")
+    result = {k: np.empty((len(queries), num_classes)) for k in neighbours}
+    for start in range(0, len(queries), block_size):
+        similarity = queries[start : start + block_size] @ bank.T
+        nearest = np.argpartition(-similarity, most - 1, axis=1)[:, :most]
+        of_nearest = np.take_along_axis(similarity, nearest, axis=1).astype(np.float64)
+        order = np.argsort(-of_nearest, axis=1, kind="stable")
+        of_nearest = np.take_along_axis(of_nearest, order, axis=1)
+        classes = train_labels[np.take_along_axis(nearest, order, axis=1)]
+        # The common factor exp(-largest / temperature) keeps small temperatures from overflowing.
+        weights = np.exp((of_nearest - of_nearest[:, :1]) / temperature)
+        for k, probabilities in result.items():
+            votes = np.zeros((len(similarity), num_classes))
+            np.add.at(votes, (np.arange(len(similarity))[:, None], classes[:, :k]), weights[:, :k])
+            shares = votes / votes.sum(axis=1, keepdims=True)
+            probabilities[start : start + block_size] = (k * shares + pseudo_neighbours / num_classes) / (
+                k + pseudo_neighbours
+            )
+    return result
 
 
 def knn_predictions(
@@ -113,28 +200,10 @@ def knn_predictions(
     temperature: float = 0.07,
     block_size: int = 1024,
 ) -> NDArray[np.int64]:
-    """Weighted k-nearest-neighbour predictions by cosine similarity (Wu et al. 2018; DINO's protocol).
-
-    Args:
-        train_features: (N, D).
-        features: (M, D).
-
-    Returns:
-        (M,) class indices.
-    """
-
-    def unit(values: NDArray[np.floating]) -> NDArray[np.float32]:
-        norms = np.linalg.norm(values, axis=1, keepdims=True)
-        return (values / np.maximum(norms, 1e-12)).astype(np.float32)
-
-    bank, queries = unit(train_features), unit(features)
-    k = min(k, len(bank))
-    predictions = np.empty(len(queries), dtype=np.int64)
-    for start in range(0, len(queries), block_size):
-        similarity = queries[start : start + block_size] @ bank.T
-        nearest = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
-        weights = np.exp(np.take_along_axis(similarity, nearest, axis=1) / temperature)
-        votes = np.zeros((len(similarity), num_classes))
-        np.add.at(votes, (np.arange(len(similarity))[:, None], train_labels[nearest]), weights)
-        predictions[start : start + block_size] = votes.argmax(axis=1)
+    """(M,) class indices with the largest vote; `knn_probabilities` says of what. More than all neighbours are all."""
+    k = min(k, len(train_features))
+    probabilities = knn_probabilities(
+        train_features, train_labels, features, num_classes, (k,), temperature, block_size=block_size
+    )
+    predictions: NDArray[np.int64] = probabilities[k].argmax(axis=1)
     return predictions

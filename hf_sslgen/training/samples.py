@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, Sampler
 from torchvision.transforms import v2
+from tqdm.auto import tqdm
 
 from hf_sslgen.domains.images import ImageSplit, ImageStream
 from hf_sslgen.preprocessing import Geometry, Preprocessing, evaluation_pixels, normalise, to_pixels
@@ -57,22 +58,26 @@ class EpochOrder(Sampler[tuple[int, int]]):
     """A permutation of the images that depends on the seed and the epoch alone.
 
     It hands out (epoch, position), so that a data set knows the epoch in whichever worker it runs.
+
+    Attributes:
+        start: how many images of the epoch are passed over, because they were seen before an interruption.
     """
 
     def __init__(self, num_images: int, seed: int) -> None:
         self.num_images = num_images
         self.seed = seed
         self.epoch = 0
+        self.start = 0
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.num_images
+        return self.num_images - self.start
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "order", self.epoch))
-        for position in torch.randperm(self.num_images, generator=generator).tolist():
+        for position in torch.randperm(self.num_images, generator=generator).tolist()[self.start :]:
             yield self.epoch, position
 
 
@@ -91,6 +96,33 @@ class TrainingSamples(Dataset[Sample]):
         seed = derive_seed(self.seed, "augmentation", epoch, sample_id)
         pixels = self.augmentation(self.split.image(position), self.geometry, seed)
         return {"pixels": pixels, "labels": int(self.split.labels[position]), "sample_ids": sample_id}
+
+
+class SourceImages(Dataset[tuple[Tensor, int]]):
+    """Images of a pretraining source at the size they are trained on, by (epoch, position).
+
+    Decoded once and kept where they fit into `CACHE_BYTES` of memory, because every epoch reads all of them.
+    """
+
+    CACHE_BYTES = 2 * 1024**3
+
+    def __init__(self, split: ImageSplit, geometry: Geometry) -> None:
+        self.split, self.geometry = split, geometry
+        self.cache: Tensor | None = None
+        if len(split) * 3 * geometry.image_size**2 <= self.CACHE_BYTES:
+            positions = tqdm(range(len(split)), desc=f"decoding {split.name}", disable=None, leave=False)
+            self.cache = torch.stack([self._decoded(position) for position in positions])
+
+    def _decoded(self, position: int) -> Tensor:
+        return evaluation_pixels(self.split.image(position), self.geometry)
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int]:
+        _, position = key
+        pixels = self.cache[position] if self.cache is not None else self._decoded(position)
+        return pixels, int(self.split.labels[position])
 
 
 class EvaluationSamples(Dataset[Sample]):

@@ -7,12 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import DivergedError
+from hf_sslgen.training.optimisation import Optimisation, build_optimiser, step_schedule
 from hf_sslgen.training.samples import EpochOrder
-
-
-class DivergedError(InputError):
-    """Training whose loss is no longer finite."""
 
 
 class FollowEpoch(TrainerCallback):
@@ -48,18 +45,48 @@ class FineTuningTrainer(Trainer):
     Args:
         class_weights: (C,) weights of the classes in the loss, or None.
         frozen_modules: modules kept in evaluation mode while the rest trains.
+        optimisation: optimiser and schedule, where they are not the Trainer's own.
     """
 
     def __init__(
-        self, *args: Any, class_weights: Tensor | None = None, frozen_modules: list[nn.Module], **kwargs: Any
+        self,
+        *args: Any,
+        class_weights: Tensor | None = None,
+        frozen_modules: list[nn.Module],
+        optimisation: Optimisation | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         assert isinstance(self.model, PreTrainedModel)
         self.pretrained_model = self.model
         self.class_weights = class_weights
         self.frozen_modules = frozen_modules
+        self.optimisation = optimisation
         # The loss below is a mean over the micro-batch, which the Trainer then divides by the accumulation steps.
         self.model_accepts_loss_kwargs = False
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        if self.optimisation is not None and self.optimizer is None:
+            named = self.pretrained_model if model is None else model
+            self.optimizer = build_optimiser(
+                named, self.get_decay_parameter_names(named), self.args, self.optimisation
+            )
+        return super().create_optimizer(model)
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        if self.optimisation is not None and self.optimisation.step_milestones is not None:
+            scheduled = optimizer or self.optimizer
+            assert scheduled is not None
+            self.lr_scheduler = step_schedule(
+                scheduled,
+                self.optimisation.step_milestones,
+                self.optimisation.step_factor,
+                self.args.get_warmup_steps(num_training_steps),
+            )
+            self._created_lr_scheduler = True
+        return super().create_scheduler(num_training_steps, optimizer)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder | None:
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset

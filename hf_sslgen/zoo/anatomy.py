@@ -71,6 +71,14 @@ def _pools_channels_last(module: nn.Module) -> bool:
     )
 
 
+def transformer_blocks(model: PreTrainedModel) -> list[str]:
+    """Names of a vision transformer's blocks, from input to output; empty for networks that pool a spatial map."""
+    names = dict(model.named_modules())
+    if any(isinstance(module, SelectAdaptivePool2d | nn.AdaptiveAvgPool2d) for module in names.values()):
+        return []
+    return [name.rpartition(".")[0] for name in names if name.rpartition(".")[2] in TOKEN_NORMS]
+
+
 def find_attribution_layer(model: PreTrainedModel, module_name: str | None = None) -> AttributionLayer:
     """The layer by the rule above, or the output of the module a user names.
 

@@ -6,14 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hf_sslgen.study.comparison import ComparisonSettings, compute_cells
 
 from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.study.cells import Cell
-from hf_sslgen.study.comparison import compute_cells
-from hf_sslgen.study.protocols import ComparisonSettings, FineTuningProtocol
+from hf_sslgen.study.protocols import FineTuningProtocol, LinearProtocol, Protocol
 
 TWIN = "twin-resnet18-supervised"
+PROTOCOLS: dict[str, Protocol] = {
+    "linear": LinearProtocol(),
+    "finetune": FineTuningProtocol(learning_rates=(1e-3,), max_steps=2, batch_size=8),
+}
 SIDES = {TWIN: 64, "timm_resnet": 64}
 OTHER_SIDE = 32
 
@@ -28,7 +32,7 @@ class Computation:
     output_dir: Path
 
     def run(self) -> list[Cell]:
-        return compute_cells(self.name, self.domain, ("linear", "finetune"), self.settings, self.output_dir)
+        return compute_cells(self.name, self.domain, PROTOCOLS, self.settings, self.output_dir)
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +45,6 @@ def computation(
     def of(name: str) -> Computation:
         settings = ComparisonSettings(
             analysis=AnalysisSettings(max_subset=30, num_examples=4, batch_size=20),
-            finetuning=FineTuningProtocol(learning_rates=(1e-3,), max_steps=2, batch_size=8),
             geometry=Geometry(SIDES.get(name, OTHER_SIDE), None, "bilinear"),
         )
         return Computation(small_backbones.get(name, name), digits_domain, settings, output_dir)

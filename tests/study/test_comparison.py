@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hf_sslgen.study.comparison import ComparisonSettings, compute_cells
 
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.loading import load_domain
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import DivergedError, InputError
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.study.cells import Cell, read_cells
-from hf_sslgen.study.comparison import compute_cells
-from hf_sslgen.study.protocols import ComparisonSettings, FineTuningProtocol
+from hf_sslgen.study.protocols import PRESETS, FineTuningProtocol
 from hf_sslgen.training.probes import INVERSE_REGULARISATION_GRID
-from hf_sslgen.training.trainer import DivergedError
 
 NAMES = ("twin-resnet18-supervised", "timm_resnet", "timm_vit", "transformers_resnet", "transformers_vit")
 PREDICTION = {
@@ -86,8 +85,8 @@ def test_three_cells_with_all_their_numbers(
         assert examples is not None
         assert len(examples["maps"]) == 4
     assert len(finetuned.records()) == 40 + 30 * len(QUICK_ON_DIGITS)
-    assert set(finetuned.provenance["selection"]["validation_negative_log_likelihood"]) == {"0.001"}
-    assert linear.provenance["selection"]["inverse_regularisation"] in INVERSE_REGULARISATION_GRID
+    assert [c["learning_rate"] for c in finetuned.provenance["selection"]["candidates"]] == [1e-3]
+    assert linear.provenance["selection"]["chosen"]["inverse_regularisation"] in INVERSE_REGULARISATION_GRID
     assert not (computation(name).output_dir / "unfinished").exists()
 
 
@@ -105,7 +104,7 @@ def test_cells_of_other_settings_are_others(cells_of: Callable[[str], list[Cell]
     pretrained, linear, _ = cells_of("timm_vit")
     job = computation("timm_vit")
     few = replace(job.domain, train=job.domain.train.select(job.domain.train.labels.argsort()[:25]), group="similar")
-    same, other = compute_cells(job.name, few, ("linear",), job.settings, job.output_dir)
+    same, other = compute_cells(job.name, few, {"linear": PRESETS["linear"]}, job.settings, job.output_dir)
     assert same.folder == pretrained.folder  # it sees test images only
     assert same.provenance["group"] == "similar"  # which is said by the caller, not part of the cell
     assert other.folder != linear.folder
@@ -125,7 +124,7 @@ def test_identity_and_provenance_say_what_was_done(cells_of: Callable[[str], lis
 
 def test_the_untrained_control_is_another_network(computation: Any, cells_of: Callable[[str], list[Cell]]) -> None:
     job = computation("twin-resnet18-supervised")
-    (control,) = compute_cells(f"untrained:{job.name}", job.domain, (), job.settings, job.output_dir)
+    (control,) = compute_cells(f"untrained:{job.name}", job.domain, {}, job.settings, job.output_dir)
     trained = cells_of("twin-resnet18-supervised")[0]
     assert control.provenance["objective"] == "untrained"
     assert control.identity["weights"] == "untrained, seed 0"
@@ -138,20 +137,20 @@ def test_a_protocol_that_can_not_run_leaves_the_others(computation: Any, tmp_pat
     job = computation("timm_vit")
     streamed = load_domain(DomainArguments("digits", streaming=True, max_eval_samples=20, max_test_samples=40))
     with pytest.raises(InputError, match="--streaming"):
-        compute_cells(job.name, streamed, ("linear",), job.settings, tmp_path)
+        compute_cells(job.name, streamed, {"linear": PRESETS["linear"]}, job.settings, tmp_path)
     assert [cell.protocol for cell in read_cells(tmp_path / "cells")] == ["pretrained"]
 
 
 def test_a_learning_rate_that_diverges_is_not_selected(small_backbones, digits_domain, tmp_path):
     location = small_backbones["timm_vit"]
-    settings = ComparisonSettings(
-        finetuning=FineTuningProtocol(learning_rates=(1e-3, 1e30), max_steps=4, batch_size=10),
-        geometry=Geometry(32, 1.0, "bilinear"),
-    )
-    cells = compute_cells(location, digits_domain, ["finetune"], settings, tmp_path)
+    settings = ComparisonSettings(geometry=Geometry(32, 1.0, "bilinear"))
+    protocol = FineTuningProtocol(learning_rates=(1e-3, 1e30), max_steps=4, batch_size=10)
+    cells = compute_cells(location, digits_domain, {"finetune": protocol}, settings, tmp_path)
     selection = cells[-1].provenance["selection"]
-    assert selection["learning_rate"] == 1e-3
-    assert selection["validation_negative_log_likelihood"]["1e+30"] is None
-    hopeless = replace(settings, finetuning=FineTuningProtocol(learning_rates=(1e30,), max_steps=4))
+    assert selection["chosen"]["learning_rate"] == 1e-3
+    scores = {c["learning_rate"]: c["validation_negative_log_likelihood"] for c in selection["candidates"]}
+    assert scores[1e30] is None
+    assert scores[1e-3] > 0
+    hopeless = FineTuningProtocol(learning_rates=(1e30,), max_steps=4)
     with pytest.raises(DivergedError, match="at every one of the learning_rates"):
-        compute_cells(location, digits_domain, ["finetune"], hopeless, tmp_path)
+        compute_cells(location, digits_domain, {"finetune": hopeless}, settings, tmp_path)

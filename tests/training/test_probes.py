@@ -11,7 +11,13 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.training.probes import INVERSE_REGULARISATION_GRID, LinearProbe, fit_linear_probe, knn_predictions
+from hf_sslgen.training.probes import (
+    INVERSE_REGULARISATION_GRID,
+    LinearProbe,
+    fit_linear_probe,
+    knn_predictions,
+    knn_probabilities,
+)
 
 Split = tuple[NDArray[np.float64], NDArray[np.int64]]
 
@@ -110,6 +116,46 @@ def test_features_that_are_not_finite_are_refused(splits: tuple[Split, Split, Sp
     damaged[3, 5] = np.inf
     with pytest.raises(InputError, match="not finite"):
         fit_linear_probe(damaged, train[1], *validation, 10)
+
+
+def test_features_as_they_are(splits: tuple[Split, Split, Split]) -> None:
+    train, validation, test = splits
+    probe = fit_linear_probe(*train, *validation, 10, grid=(1e-3,), standardise=False)
+    expected = LogisticRegression(C=1e-3, max_iter=2000, tol=1e-7).fit(*train).predict_proba(test[0])
+    np.testing.assert_allclose(probabilities(probe, test[0]), expected, atol=1e-4)
+    assert np.abs(expected - reference(train, 1e-3).predict_proba(test[0])).max() > 0.1
+
+
+def test_the_selected_regularisation_is_fitted_again(splits: tuple[Split, Split, Split]) -> None:
+    train, validation, test = splits
+    once = fit_linear_probe(*train, *validation, 10, grid=(1e-3, 0.1))
+    again = fit_linear_probe(*train, *validation, 10, grid=(1e-3, 0.1), retrain_on_validation=True)
+    assert again.candidates == once.candidates  # scored by fits that had not seen validation
+    assert again.inverse_regularisation == once.inverse_regularisation
+    both = np.concatenate([train[0], validation[0]]), np.concatenate([train[1], validation[1]])
+    expected = reference(both, again.inverse_regularisation).predict_proba(test[0])
+    np.testing.assert_allclose(probabilities(again, test[0]), expected, atol=1e-4)
+    assert np.abs(expected - probabilities(once, test[0])).max() > 0.01
+
+
+@pytest.mark.parametrize("block_size", [7, 1024])
+def test_votes_become_probabilities(splits: tuple[Split, Split, Split], block_size: int) -> None:
+    train, _, test = splits
+    found = knn_probabilities(*train, test[0], 11, (3, 9, 150), 0.07, 2.0, block_size=block_size)
+    for k, probabilities_of_k in found.items():
+        for query, row in zip(test[0], probabilities_of_k, strict=True):
+            similarity = train[0] @ query / np.linalg.norm(train[0], axis=1) / np.linalg.norm(query)
+            votes = np.zeros(11)
+            for index in np.argsort(-similarity)[:k]:
+                votes[train[1][index]] += np.exp(similarity[index] / 0.07)
+            np.testing.assert_allclose(row, (k * votes / votes.sum() + 2 / 11) / (k + 2), atol=1e-5)
+    np.testing.assert_allclose(sum(found[9].T), 1)
+    assert found[9][:, 10].min() > 0  # nobody votes for a class without images
+    np.testing.assert_array_equal(found[9].argmax(1), knn_predictions(*train, test[0], 11, k=9))
+    cold = knn_probabilities(*train, test[0], 10, (9,), temperature=1e-4)[9]
+    assert np.isfinite(cold).all()
+    with pytest.raises(InputError, match="k = 151, more than the 150"):
+        knn_probabilities(*train, test[0], 10, (9, 151))
 
 
 @pytest.mark.parametrize("block_size", [7, 1024])

@@ -1,0 +1,45 @@
+"""`hf-sslgen report`: tables and page of a study from its folder alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hf_sslgen.errors import InputError
+from hf_sslgen.reporting.study_report import write_study_report
+from hf_sslgen.study.results import read_study_results
+from hf_sslgen.study.store import Store
+from hf_sslgen.training.configuration import parse_arguments
+
+
+@dataclass(frozen=True)
+class ReportArguments:
+    """Of which study."""
+
+    study_dir: str = field(metadata={"help": "A folder that `hf-sslgen study` or `hf-sslgen compare` wrote."})
+
+
+def report_study(folder: Path) -> Path:
+    """Write a study's tables and page into its folder; returns the page."""
+    store = Store(folder)
+    if not store.cells.is_dir():
+        raise InputError(f"study_dir {str(folder)!r} holds no study: it has no folder `cells`")
+    config, cells, missing = read_study_results(store)
+    if not cells:
+        raise InputError(f"study_dir {str(folder)!r} has no finished cell to report. {' '.join(missing)}".rstrip())
+    page = write_study_report(
+        cells,
+        folder,
+        title=config.title if config is not None else folder.resolve().name,
+        pairs=config.pairs if config is not None else None,
+        missing=missing,
+    )
+    print(f"Report: {page}")
+    return page
+
+
+def main(command_line: Sequence[str] | None = None) -> None:
+    """Parse and report."""
+    (arguments,) = parse_arguments(
+        (ReportArguments,), "Write a study's tables and page from its folder alone.", command_line, "study_dir"
+    )
+    report_study(Path(arguments.study_dir))

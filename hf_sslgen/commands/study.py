@@ -1,0 +1,97 @@
+"""`hf-sslgen study`: a whole matrix of cells from a YAML file, by any number of processes that share its folder."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from hf_sslgen.commands.report import report_study
+from hf_sslgen.errors import InputError
+from hf_sslgen.files import replace_file
+from hf_sslgen.study.claims import kept_alive, try_claim
+from hf_sslgen.study.config import read_study
+from hf_sslgen.study.estimate import dry_run_text
+from hf_sslgen.study.executors import default_workers, run_on_ray, run_processes
+from hf_sslgen.study.plan import expand
+from hf_sslgen.study.results import failure_sentences
+from hf_sslgen.study.store import STUDY_FILE, Store
+from hf_sslgen.study.worker import limited_threads, run_worker
+from hf_sslgen.training.configuration import parse_arguments
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StudyArguments:
+    """Which study, where, and by how many processes."""
+
+    study: str = field(metadata={"help": "YAML file of the study (docs/how-to.md has its keys)."})
+    output_dir: str = field(metadata={"help": "The study's folder; may be shared by any number of processes."})
+    dry_run: bool = field(default=False, metadata={"help": "Only say which cells, how long and how much disk."})
+    workers: int | None = field(
+        default=None, metadata={"help": "Processes to work with (default: one per GPU, or one in this process)."}
+    )
+    executor: Literal["process", "ray"] = field(
+        default="process", metadata={"help": "Processes of this machine, or tasks of a Ray cluster (extra `ray`)."}
+    )
+    ray_address: str | None = field(
+        default=None, metadata={"help": "Address of a Ray cluster, such as `auto`; without one Ray is started here."}
+    )
+    retry_failed: bool = field(default=False, metadata={"help": "Try cells again that failed before."})
+    write_report: bool = field(default=True, metadata={"help": "Write tables and report when all cells have ended."})
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise InputError(f"workers is {self.workers}; it has to be at least 1")
+        if self.ray_address is not None and self.executor != "ray":
+            raise InputError("ray_address goes with --executor ray")
+
+
+def run_study(arguments: StudyArguments) -> None:
+    """Compute what is missing, then write tables and report."""
+    path, store = Path(arguments.study), Store(Path(arguments.output_dir))
+    config = read_study(path)
+    specs = expand(config)
+    if arguments.dry_run:
+        with limited_threads(config.num_threads):
+            print(dry_run_text(specs, store))
+        return
+    store.prepare()
+    copy = store.folder / STUDY_FILE
+    if not copy.exists() or not copy.samefile(path):
+        with replace_file(copy) as unfinished:
+            unfinished.write_bytes(path.read_bytes())
+    workers = arguments.workers or default_workers()
+    if arguments.executor == "ray":
+        run_on_ray(path, store.folder, workers, arguments.ray_address, arguments.retry_failed)
+    elif workers > 1:
+        run_processes(path, store.folder, workers, arguments.retry_failed)
+    else:
+        counts = run_worker(specs, store, config.num_threads, arguments.retry_failed)
+        logger.info("%s", ", ".join(f"{count} cells {outcome}" for outcome, count in counts.items()))
+    if arguments.write_report:
+        claim = try_claim(store.claims, "report")  # of several processes that end together one writes
+        if claim is not None:
+            with kept_alive(claim):
+                report_study(store.folder)
+    failed = sum(store.failure(spec) is not None for spec in specs)
+    if failed:
+        print("\n".join(failure_sentences(specs, store)), file=sys.stderr)
+        raise InputError(
+            f"{failed} of {len(specs)} cells failed; their tracebacks are in {store.folder / 'failures'}. "
+            "Once the cause is gone, --retry_failed true tries them again"
+        )
+
+
+def main(command_line: Sequence[str] | None = None) -> None:
+    """Parse and run."""
+    (arguments,) = parse_arguments(
+        (StudyArguments,),
+        "Run a study: backbones x domains x protocols x label budgets x seeds. What its folder holds is not computed "
+        "again, and any number of processes may work on one folder.",
+        command_line,
+        positional="study",
+    )
+    run_study(arguments)

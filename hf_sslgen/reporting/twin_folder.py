@@ -1,0 +1,125 @@
+"""A finished twin as a folder that loads like any backbone: weights, what they were trained with, curves, card."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hf_sslgen.analysis.forward import default_device, place, run_split
+from hf_sslgen.domains.pretraining_source import PretrainingSource
+from hf_sslgen.files import write_json
+from hf_sslgen.metrics import Estimate, bootstrap_interval, mean_statistic
+from hf_sslgen.reporting.cards import write_card
+from hf_sslgen.reporting.figure_style import figure_png
+from hf_sslgen.reporting.pretraining_curves import pretraining_curves
+from hf_sslgen.training.augmentation import IMAGENET_MEAN, IMAGENET_STD
+from hf_sslgen.training.pretraining_checkpoint import LOG_FILE
+from hf_sslgen.training.pretraining_state import Monitor, PretrainingSettings, build_trunk
+from hf_sslgen.training.probes import knn_predictions
+from hf_sslgen.training.source_knn import BANK_SIZE
+from hf_sslgen.zoo.loading import UNTRAINED, load_backbone
+from hf_sslgen.zoo.timm_folder import write_timm_folder
+
+TRAINING_FILE = "training.json"
+CURVES_FILE = "curves.png"
+CARD_FILE = "README.md"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How training was started: the command to repeat it, its processes, and the time it was planned for."""
+
+    command: str
+    num_processes: int
+    target_minutes: float | None
+
+
+def source_knn(name: str, source: PretrainingSource, seed: int) -> Estimate:
+    """k-NN accuracy on the source's held-out split, with a bootstrap interval over its images."""
+    backbone = load_backbone(name, source.class_names, seed=seed)
+    place(backbone)
+    train, held_out = (run_split(backbone, split, 256).features for split in (source.train, source.held_out))
+    predictions = knn_predictions(train, source.train.labels, held_out, len(source.class_names))
+    correct = (predictions == source.held_out.labels).astype(float)
+    return bootstrap_interval(mean_statistic(correct), len(correct))
+
+
+def _write_weights(folder: Path, trunk: Any, settings: PretrainingSettings) -> None:
+    pretrained_cfg = {
+        "input_size": [3, settings.image_size, settings.image_size],
+        "mean": list(IMAGENET_MEAN),
+        "std": list(IMAGENET_STD),
+        "interpolation": "bilinear",
+        "crop_pct": 1.0,
+        "crop_mode": "center",
+        "num_classes": 0,
+    }
+    write_timm_folder(
+        folder,
+        trunk.state_dict(),
+        settings.architecture,
+        trunk.num_features,
+        settings.architecture_arguments,
+        pretrained_cfg,
+        dtype=torch.float16,
+    )
+
+
+def export_twin(
+    trunk: Any,
+    settings: PretrainingSettings,
+    source: PretrainingSource,
+    output_dir: Path,
+    launch: Launch,
+    monitor: Monitor | None,
+) -> Path:
+    """Write `output_dir/twin` and measure it beside the untrained network; returns the folder.
+
+    `training.json` is written last: a folder that has it is finished.
+
+    Args:
+        trunk: the trained network, on the CPU.
+        monitor: what watched it; also says where the initial weights stood. None where nothing did.
+    """
+    folder = output_dir / "twin"
+    _write_weights(folder, trunk, settings)
+    knn = source_knn(str(folder), source, settings.seed)
+    untrained = source_knn(f"{UNTRAINED}{folder}", source, settings.seed)
+    log = json.loads((output_dir / LOG_FILE).read_text(encoding="utf-8"))
+    initial = monitor(build_trunk(settings).to(default_device()).eval()) if monitor is not None else None
+    curves = pretraining_curves(log, settings.objective, initial)
+    (folder / CURVES_FILE).write_bytes(figure_png(curves))
+    values = {
+        "name": f"{settings.architecture} {settings.objective}",
+        "settings": settings,
+        "launch": launch,
+        "parameters": sum(parameter.numel() for parameter in trunk.parameters()),
+        "num_features": trunk.num_features,
+        "source": source.name,
+        "num_images": len(source.train),
+        "num_classes": len(source.class_names),
+        "num_validation": len(source.held_out),
+        "bank_size": min(BANK_SIZE, len(source.train)),
+        "log": log,
+        "initial": initial,
+        "knn": knn,
+        "untrained": untrained,
+        "torch_version": torch.__version__,
+        "curves": CURVES_FILE,
+    }
+    write_card("twin.md", values, folder / CARD_FILE)
+    training = {
+        "settings": dataclasses.asdict(settings),
+        **dataclasses.asdict(launch),
+        "torch": torch.__version__,
+        "log": log,
+        "initial_knn_accuracy": initial,
+        "knn_accuracy": knn.to_dict(),
+        "untrained_knn_accuracy": untrained.to_dict(),
+    }
+    write_json(folder / TRAINING_FILE, training)
+    print(f"source k-NN accuracy: {knn.value:.3f} [{knn.low:.3f}, {knn.high:.3f}], untrained {untrained.value:.3f}")
+    return folder

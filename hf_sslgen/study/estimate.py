@@ -1,0 +1,160 @@
+"""What a study will take: its cells, time and disk, told before anything is computed."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from statistics import mean
+
+import torch
+
+from hf_sslgen.analysis.forward import place
+from hf_sslgen.analysis.transforms import preset_variants
+from hf_sslgen.domains.images import ImageSplit
+from hf_sslgen.domains.sources import registered_entry
+from hf_sslgen.preprocessing import Geometry
+from hf_sslgen.study.cells import Cell, read_cells
+from hf_sslgen.study.plan import CellSpec
+from hf_sslgen.study.protocols import FewShotProtocol, FineTuningProtocol
+from hf_sslgen.study.store import Store
+from hf_sslgen.study.workbench import backbone_facts, domain_at_hand
+from hf_sslgen.zoo.loading import load_backbone
+
+TRAINING_PASSES = 3.0
+"""A training step costs about as much as three forward passes of its images."""
+
+RECORD_BYTES = 40
+"""A row of `records.parquet`, compressed; measured on finished cells of several domains."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Images in each split."""
+
+    train: int
+    validation: int
+    test: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What one cell takes: seconds (None where nobody knows its domain's size yet), bytes kept and bytes in work."""
+
+    seconds: float | None
+    kept_bytes: int
+    scratch_bytes: int
+
+
+def domain_sizes(spec: CellSpec) -> Sizes | None:
+    """Images in each split: loaded from disk, or as the registry expects them; nothing is downloaded."""
+    entry = registered_entry(spec.domain)
+    if Path(spec.domain.dataset_name).exists() or (entry is not None and entry.format == "embedded"):
+        domain = domain_at_hand(spec.domain)
+        train = len(domain.train) if isinstance(domain.train, ImageSplit) else 0
+        return Sizes(train, len(domain.validation), len(domain.test))
+    if entry is None or entry.train_split is None or entry.train_split not in entry.expected_sizes:
+        return None
+    labelled = entry.expected_sizes[entry.train_split] * (spec.domain.label_fraction or 1)
+    test = entry.expected_sizes.get(entry.test_split or "", 0)
+    validation = entry.expected_sizes.get(entry.validation_split or "", round(spec.domain.train_val_split * labelled))
+    return Sizes(round(labelled), validation, test)
+
+
+def image_passes(spec: CellSpec, sizes: Sizes) -> float:
+    """Forward passes of one image that a cell takes, training counted as `TRAINING_PASSES` each."""
+    protocol = spec.protocol
+    subset = min(sizes.test, spec.analysis.max_subset)
+    variants = len(preset_variants(spec.analysis.transforms, gray=False))
+    if protocol is None:
+        return subset * (1 + variants)
+    if isinstance(protocol, FewShotProtocol):
+        return sizes.test
+    if not isinstance(protocol, FineTuningProtocol):
+        return sizes.train + sizes.validation + sizes.test + 2 * subset
+    train = min(sizes.train, protocol.train_images or sizes.train)
+    seen = protocol.max_steps * protocol.batch_size if protocol.max_steps else protocol.num_train_epochs * train
+    runs = prod((len(protocol.learning_rates), len(protocol.weight_decays))) + protocol.retrain_on_validation
+    return runs * (TRAINING_PASSES * seen + sizes.validation) + sizes.test + subset * (3 + variants)
+
+
+def seconds_per_image(location: str, seed: int, geometry: Geometry | None, batch_size: int) -> float:
+    """Time of one image in a forward pass, from timing two batches."""
+    backbone = load_backbone(location, ("first", "second"), seed=seed, geometry=geometry)
+    place(backbone)
+    side = backbone.preprocessing.geometry.image_size
+    pixels = torch.zeros(batch_size, 3, side, side, device=backbone.model.device)
+    with torch.inference_mode():
+        backbone.model(pixel_values=pixels)  # the first pass also prepares kernels
+        started = time.perf_counter()
+        backbone.model(pixel_values=pixels).logits.cpu()
+    return (time.perf_counter() - started) / batch_size
+
+
+def estimate_cell(spec: CellSpec, finished: Sequence[Cell], per_image: float) -> Estimate:
+    """From finished cells of the same domain, protocol and labels where there are any, else from counting passes."""
+    parameters = backbone_facts(spec.backbone.location, spec.seed, spec.geometry).num_parameters
+    scratch = 2 * 4 * parameters if isinstance(spec.protocol, FineTuningProtocol) else 0
+    alike = [
+        cell
+        for cell in finished
+        if (cell.domain, cell.protocol, cell.labels) == (spec.domain_name, spec.protocol_name, spec.labels)
+    ]
+    if alike:
+        kept = [sum(path.stat().st_size for path in cell.folder.iterdir()) for cell in alike]
+        return Estimate(mean(cell.provenance["seconds"] for cell in alike), round(mean(kept)), scratch)
+    sizes = domain_sizes(spec)
+    if sizes is None:
+        return Estimate(None, 0, scratch)
+    rows = sizes.test
+    if spec.protocol is None or isinstance(spec.protocol, FineTuningProtocol):
+        rows += min(sizes.test, spec.analysis.max_subset) * len(preset_variants(spec.analysis.transforms, gray=False))
+    side = backbone_facts(spec.backbone.location, spec.seed, spec.geometry).preprocessing.geometry.image_size
+    examples = 0 if spec.protocol is None else spec.analysis.num_examples * 3 * side**2
+    return Estimate(image_passes(spec, sizes) * per_image, rows * RECORD_BYTES + examples, scratch)
+
+
+def dry_run_text(specs: Sequence[CellSpec], store: Store) -> str:
+    """A table of the cells by domain and protocol with their time and disk; nothing is written or downloaded but the
+    backbones, which are timed."""
+    finished = list(read_cells(store.cells)) if store.cells.is_dir() else []
+    timings: dict[str, float] = {}
+    rows: dict[tuple[str, str, str], list[Estimate | None]] = {}
+    for spec in specs:
+        estimate = None
+        if not store.is_finished(spec):
+            location = spec.backbone.location
+            if location not in timings:
+                timings[location] = seconds_per_image(location, spec.seed, spec.geometry, spec.analysis.batch_size)
+            estimate = estimate_cell(spec, finished, timings[location])
+        rows.setdefault((spec.domain_name, spec.protocol_name, spec.labels), []).append(estimate)
+    lines = [f"{'domain':24}  {'protocol':28}  {'labels':>8}  {'cells':>6}  {'to do':>6}  {'time':>9}  {'disk':>9}"]
+    every: list[Estimate | None] = []
+    for (domain, protocol, labels), estimates in rows.items():
+        lines.append(_line(domain, protocol, labels, estimates))
+        every += estimates
+    lines.append(_line("all", "", "", every))
+    scratch = max((each.scratch_bytes for each in every if each is not None), default=0)
+    lines.append(f"Beside that at most {_bytes(scratch)} a worker while a cell is fine-tuned.")
+    if any(each is not None and each.seconds is None for each in every):
+        lines.append("`?`: the size of the domain is known once it is loaded.")
+    lines.append("Times are for one worker, from finished cells where there are any, else from counting images.")
+    return "\n".join(lines)
+
+
+def _line(domain: str, protocol: str, labels: str, estimates: Sequence[Estimate | None]) -> str:
+    left = [each for each in estimates if each is not None]
+    known = [each.seconds for each in left if each.seconds is not None]
+    seconds = "?" if left and not known else f"{'>' if len(known) < len(left) else ''}{_duration(sum(known))}"
+    disk = _bytes(sum(each.kept_bytes for each in left))
+    return f"{domain:24}  {protocol:28}  {labels:>8}  {len(estimates):6}  {len(left):6}  {seconds:>9}  {disk:>9}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"

@@ -1,0 +1,63 @@
+"""A job: one backbone to be measured on one domain under one protocol with one seed."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hf_sslgen.analysis.forward import place
+from hf_sslgen.analysis.numbers import Analysis
+from hf_sslgen.analysis.subset import AnalysisSettings
+from hf_sslgen.domains.images import ImageSplit
+from hf_sslgen.domains.loading import Domain
+from hf_sslgen.errors import InputError
+from hf_sslgen.preprocessing import Geometry
+from hf_sslgen.study.protocols import Protocol
+from hf_sslgen.zoo.loading import LoadedBackbone, load_backbone
+
+CROP_PCT = {"shorter_side": 1.0, "squash": None}
+"""`Geometry.crop_pct` of a protocol's `resize`."""
+
+Measured = tuple[Analysis, dict[str, Any]]
+"""What was measured, and which hyper-parameters were selected and how."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A backbone to be measured on a domain.
+
+    Attributes:
+        name: the backbone, as `load_backbone` takes it.
+        protocol: None measures the pretrained stage.
+        geometry: None leaves the backbone its own.
+        seed: of the classifier's initialisation, of training, and of what a protocol draws.
+        scratch: folder for runs that are not kept.
+    """
+
+    name: str
+    domain: Domain
+    protocol: Protocol | None
+    analysis: AnalysisSettings
+    geometry: Geometry | None
+    seed: int
+    scratch: Path
+
+    def load(self, location: str | None = None) -> LoadedBackbone:
+        """The backbone as published, or a checkpoint made of it, on the device that measures.
+
+        Its geometry is the study's, cropped as the protocol says.
+        """
+        geometry = self.geometry
+        if self.protocol is not None and self.protocol.resize != "as_given":
+            if geometry is None:
+                geometry = load_backbone(self.name, self.domain.class_names).preprocessing.geometry
+            geometry = replace(geometry, crop_pct=CROP_PCT[self.protocol.resize])
+        backbone = load_backbone(location or self.name, self.domain.class_names, seed=self.seed, geometry=geometry)
+        place(backbone)
+        return backbone
+
+
+def positional(domain: Domain) -> ImageSplit:
+    """A domain's training images, for protocols that read them more than once or by position."""
+    if not isinstance(domain.train, ImageSplit):
+        raise InputError("this protocol reads the training images more than once; drop --streaming")
+    return domain.train

@@ -1,0 +1,38 @@
+"""How a cell is measured: the pretrained stage, or a protocol of one of the kinds."""
+
+from hf_sslgen.analysis.invariance import invariance_analysis
+from hf_sslgen.analysis.subset import analysis_subset
+from hf_sslgen.study.finetuned import measure_finetuned
+from hf_sslgen.study.job import Job, Measured
+from hf_sslgen.study.probed import measure_few_shot, measure_knn, measure_linear
+from hf_sslgen.study.protocols import FineTuningProtocol, KNNProtocol, LinearProtocol
+
+__all__ = ["Job", "Measured", "measure"]
+
+
+def measure_pretrained(job: Job) -> Measured:
+    """Invariance of the encoder as published."""
+    subset = analysis_subset(job.domain.test, job.analysis)
+    return invariance_analysis(job.load(), job.domain, subset, "pretrained", job.analysis), {}
+
+
+def measure(job: Job) -> Measured:
+    """Measure a backbone on a domain under the job's protocol; without one, its pretrained stage.
+
+    Returns:
+        The analysis, and what was selected (`study.selection.selection_record`; {} for the pretrained stage).
+
+    Raises:
+        InputError: a domain that the protocol can't be run on.
+        DivergedError: training diverged with every candidate.
+    """
+    protocol = job.protocol
+    if protocol is None:
+        return measure_pretrained(job)
+    if isinstance(protocol, LinearProtocol):
+        return measure_linear(job, protocol)
+    if isinstance(protocol, KNNProtocol):
+        return measure_knn(job, protocol)
+    if isinstance(protocol, FineTuningProtocol):
+        return measure_finetuned(job, protocol)
+    return measure_few_shot(job, protocol)

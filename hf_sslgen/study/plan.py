@@ -1,0 +1,124 @@
+"""From a configuration to its cells, one specification each."""
+
+import dataclasses
+import fnmatch
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hf_sslgen.analysis.subset import AnalysisSettings
+from hf_sslgen.domains.arguments import DomainArguments, label_budget_words
+from hf_sslgen.errors import InputError
+from hf_sslgen.preprocessing import Geometry
+from hf_sslgen.study.config import AXES, BackboneEntry, StudyConfig
+from hf_sslgen.study.protocols import FewShotProtocol, Protocol, protocol_settings
+
+PRETRAINED = "pretrained"
+
+
+@dataclass(frozen=True)
+class CellSpec:
+    """What one cell will be; a `protocol` of None is the pretrained stage."""
+
+    backbone: BackboneEntry
+    domain: DomainArguments
+    protocol_name: str
+    protocol: Protocol | None
+    seed: int
+    analysis: AnalysisSettings
+    geometry: Geometry | None
+
+    @property
+    def labels(self) -> str:
+        return label_budget_words(self.domain)
+
+    @property
+    def domain_name(self) -> str:
+        path = Path(self.domain.dataset_name)
+        return path.resolve().name if path.exists() else self.domain.dataset_name
+
+    @property
+    def title(self) -> str:
+        """How messages call the cell."""
+        where = f"{self.backbone.name} on {self.domain_name}, {self.protocol_name}"
+        return where if self.protocol is None else f"{where}, {self.labels} of the labels, seed {self.seed}"
+
+    @property
+    def key(self) -> str:
+        """Sixteen hexadecimal digits of the specification: of what was asked for, not of what is found on loading."""
+        content = {
+            "backbone": self.backbone.location,
+            "name": self.backbone.name,
+            "domain": dataclasses.asdict(self.domain),
+            "protocol": self.protocol_name,
+            "settings": protocol_settings(self.protocol),
+            "seed": self.seed,
+            "analysis": dataclasses.asdict(self.analysis),
+            "geometry": dataclasses.asdict(self.geometry) if self.geometry is not None else None,
+        }
+        text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def expand(config: StudyConfig) -> tuple[CellSpec, ...]:
+    """Every cell of a study, domain by domain so that each is loaded once.
+
+    The pretrained stage is one cell per backbone and domain. It does not depend on labels, nor on the seed except that
+    an untrained control's weights do: there it is that of the first seed.
+
+    Raises:
+        InputError: nothing is left after the exclusions, or an exclusion excludes nothing.
+    """
+    specs, used = [], [False] * len(config.exclude)
+    for spec in _all_specs(config):
+        excluded = False
+        for index, exclusion in enumerate(config.exclude):
+            if _matches(spec, exclusion):
+                excluded = used[index] = True
+        if not excluded:
+            specs.append(spec)
+    for exclusion, was_used in zip(config.exclude, used, strict=True):
+        if not was_used:
+            raise InputError(f"exclude: {_in_words(exclusion)} matches no cell of the study; check its names")
+    if not specs:
+        raise InputError("exclude: no cell is left of the study")
+    return tuple(specs)
+
+
+def _all_specs(config: StudyConfig) -> Iterator[CellSpec]:
+    for stated in config.domains:
+        domain = replace(stated, test_seed=config.analysis.seed)
+        first = replace(domain, split_seed=config.seeds[0])
+        shared: dict[str, Any] = {"analysis": config.analysis, "geometry": config.geometry}
+        for backbone in config.backbones:
+            yield CellSpec(backbone, first, PRETRAINED, None, config.seeds[0], **shared)
+        for seed in config.seeds:
+            for index, budget in enumerate(_budgets(config)):
+                limited = replace(domain, split_seed=seed, **budget)
+                for backbone in config.backbones:
+                    for named in config.protocols:
+                        if index == 0 or not isinstance(
+                            named.protocol, FewShotProtocol
+                        ):  # it takes no training images
+                            yield CellSpec(backbone, limited, named.name, named.protocol, seed, **shared)
+
+
+def _budgets(config: StudyConfig) -> list[dict[str, Any]]:
+    fractions = [{"label_fraction": fraction if fraction != 1 else None} for fraction in config.label_fractions]
+    return [*fractions, *({"samples_per_class": count} for count in config.samples_per_class)]
+
+
+def _matches(spec: CellSpec, exclusion: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether every named axis of a cell is among the exclusion's values, which may hold `*`."""
+    if spec.protocol is None and not {"labels", "seed"}.isdisjoint(exclusion):
+        return False  # the pretrained stage is shared by all of them
+    values = (spec.backbone.name, spec.domain_name, spec.protocol_name, spec.labels, str(spec.seed))
+    found = dict(zip(AXES, values, strict=True))
+    return all(any(fnmatch.fnmatchcase(found[axis], value) for value in exclusion[axis]) for axis in exclusion)
+
+
+def _in_words(exclusion: Mapping[str, tuple[str, ...]]) -> str:
+    return ", ".join(f"{axis}: {' or '.join(values)}" for axis, values in exclusion.items())

@@ -1,0 +1,153 @@
+"""A study's folder: finished cells, claims on cells in work, failures, and where each planned cell ended up.
+
+    cells/      a folder per finished cell
+    claims/     who is computing what (`claims.py`)
+    failures/   a JSON file per planned cell that failed, with its traceback
+    index/      a JSON file per planned cell: the folder that its identity leads to
+    scratch/    runs in work, removed when their cell ends
+
+Files appear whole or not at all, and processes share the folder without further agreement.
+"""
+
+import json
+import logging
+import shutil
+import time
+import traceback
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hf_sslgen.errors import InputError
+from hf_sslgen.files import write_json
+from hf_sslgen.study.claims import Claim, find_claims, is_alive, release, this_process
+from hf_sslgen.study.plan import CellSpec
+
+logger = logging.getLogger(__name__)
+
+STUDY_FILE = "study.yaml"
+KNOWN_NAMES = frozenset(
+    (
+        "cells",
+        "claims",
+        "failures",
+        "index",
+        "scratch",
+        "report",
+        STUDY_FILE,
+        "results.csv",
+        "comparisons.csv",
+        "groups.csv",
+    )
+)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A planned cell that could not be computed.
+
+    Attributes:
+        key: of the cell's specification.
+        error: the exception's type and message.
+        time: seconds since the epoch.
+    """
+
+    key: str
+    title: str
+    error: str
+    traceback: str
+    time: float
+    host: str
+    process: int
+
+
+class Store:
+    """The folder of a study."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.cells = folder / "cells"
+        self.claims = folder / "claims"
+
+    def prepare(self) -> None:
+        """Make the folder; refuse one that holds something else, and clear up after processes that were killed."""
+        if self.folder.is_file():
+            raise InputError(f"output_dir {str(self.folder)!r} is a file")
+        if self.folder.exists():
+            foreign = sorted(
+                path.name
+                for path in self.folder.iterdir()
+                if path.name not in KNOWN_NAMES and not path.name.endswith(".unfinished")
+            )
+            if foreign:
+                raise InputError(
+                    f"output_dir {str(self.folder)!r} holds other files ({foreign[0]}); give a folder of its own"
+                )
+        for folder in (self.cells, self.claims):
+            folder.mkdir(parents=True, exist_ok=True)
+        for claim in find_claims(self.claims):
+            if (self.cells / claim.name).exists() and not is_alive(claim):
+                release(claim)
+
+    def scratch(self, cell: str, claim: Claim) -> Path:
+        """A folder for the runs of one claim on a cell; what earlier claims on it left behind is removed."""
+        folder = self.folder / "scratch" / cell
+        shutil.rmtree(folder, ignore_errors=True)
+        for abandoned in self.cells.glob(f".{cell}.*.unfinished"):
+            shutil.rmtree(abandoned, ignore_errors=True)
+        return folder / str(claim.generation)
+
+    def clear_scratch(self, cell: str) -> None:
+        """Remove what the runs of a cell left."""
+        shutil.rmtree(self.folder / "scratch" / cell, ignore_errors=True)
+
+    def index(self, spec: CellSpec, cell: str) -> None:
+        """Remember which folder a planned cell's identity leads to."""
+        path = self.folder / "index" / f"{spec.key}.json"
+        if self.indexed(spec) != cell:
+            write_json(path, {"title": spec.title, "cell": cell})
+
+    def indexed(self, spec: CellSpec) -> str | None:
+        """The name of the folder a planned cell leads to, where that was found out before."""
+        content = _read(self.folder / "index" / f"{spec.key}.json")
+        return None if content is None else str(content["cell"])
+
+    def is_finished(self, spec: CellSpec) -> bool:
+        """Whether a planned cell was found finished; false also where nobody has looked yet."""
+        cell = self.indexed(spec)
+        return cell is not None and (self.cells / cell).exists()
+
+    def record_failure(self, spec: CellSpec, error: BaseException) -> None:
+        """Keep what went wrong with a cell."""
+        owner = this_process()
+        failure = Failure(
+            key=spec.key,
+            title=spec.title,
+            error=f"{type(error).__name__}: {error}",
+            traceback="".join(traceback.format_exception(error)),
+            time=time.time(),
+            host=owner.host,
+            process=owner.process,
+        )
+        write_json(self._failure_path(spec), asdict(failure))
+
+    def failure(self, spec: CellSpec) -> Failure | None:
+        """What is known of a cell's failure, or None."""
+        content = _read(self._failure_path(spec))
+        return None if content is None else Failure(**content)
+
+    def forget_failure(self, spec: CellSpec) -> None:
+        """The cell is being tried again, or succeeded."""
+        self._failure_path(spec).unlink(missing_ok=True)
+
+    def _failure_path(self, spec: CellSpec) -> Path:
+        return self.folder / "failures" / f"{spec.key}.json"
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """A JSON file's mapping; None where it is not there (any more)."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return content

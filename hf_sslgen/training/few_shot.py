@@ -1,0 +1,52 @@
+"""Few-shot episodes with prototypes."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_sslgen.errors import InputError
+from hf_sslgen.randomness import derive_seed
+
+
+def prototypical_accuracies(
+    features: NDArray[np.floating],
+    labels: NDArray[np.int64],
+    ways: int,
+    shots: int,
+    queries: int,
+    episodes: int,
+    seed: int,
+) -> NDArray[np.float64]:
+    """Accuracy of each episode by the nearest class mean of the support images (Snell et al. 2017).
+
+    An episode draws `ways` of the classes that have enough images, and of each `shots` support and `queries` query
+    images. What it draws depends on the labels, the seed and the episode's index alone, not on the features.
+
+    Args:
+        features: (N, D).
+        labels: (N,).
+
+    Returns:
+        (`episodes`,) shares of the `ways` x `queries` query images that are nearest to their own class, by Euclidean
+        distance.
+
+    Raises:
+        InputError: too few classes have enough images.
+    """
+    members = {int(label): np.flatnonzero(labels == label) for label in np.unique(labels)}
+    eligible = [label for label, positions in members.items() if len(positions) >= shots + queries]
+    if len(eligible) < ways:
+        raise InputError(
+            f"an episode of {ways} ways needs as many classes with {shots + queries} test images ({shots} shots, "
+            f"{queries} queries) and finds {len(eligible)}; lower ways, shots or queries"
+        )
+    values = features.astype(np.float64)
+    accuracies = np.empty(episodes)
+    for episode in range(episodes):
+        generator = np.random.default_rng(derive_seed(seed, "episode", episode))
+        chosen = generator.choice(eligible, ways, replace=False)
+        drawn = np.stack([generator.permutation(members[int(label)])[: shots + queries] for label in chosen])
+        prototypes = values[drawn[:, :shots]].mean(axis=1)
+        query = values[drawn[:, shots:]].reshape(ways * queries, -1)
+        distances = np.square(query[:, None] - prototypes[None]).sum(axis=2)
+        accuracies[episode] = np.mean(distances.argmin(axis=1) == np.repeat(np.arange(ways), queries))
+    return accuracies

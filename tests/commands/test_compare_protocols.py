@@ -1,0 +1,48 @@
+"""Which protocols `compare` runs for what it is told."""
+
+from typing import Any
+
+import pytest
+
+from hf_sslgen.commands.compare import CompareArguments, chosen_protocol
+from hf_sslgen.errors import InputError
+from hf_sslgen.study.protocols import PRESETS, departures
+from hf_sslgen.training.configuration import parse_arguments
+
+REQUIRED = ["--dataset_name", "digits", "--twin_set", "some-set", "--output_dir", "out"]
+
+
+def parsed(*options: str) -> CompareArguments:
+    (arguments,) = parse_arguments((CompareArguments,), "", [*REQUIRED, *options])
+    assert isinstance(arguments, CompareArguments)
+    return arguments
+
+
+def test_every_preset_can_be_named() -> None:
+    arguments = parsed("--protocol", *PRESETS)
+    assert {name: chosen_protocol(name, arguments) for name in arguments.protocol} == PRESETS
+    with pytest.raises(InputError, match="invalid choice: 'vtab'"):
+        parsed("--protocol", "vtab")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("finetune", ["--max_steps", "9"], {"max_steps": 9}),
+        ("ssl-transfer", ["--num_train_epochs", "2"], {"num_train_epochs": 2, "max_steps": None}),
+        (
+            "vtab-1k",
+            ["--learning_rates", "0.1", "0.2", "--batch_size", "8"],
+            {"learning_rates": [0.1, 0.2], "batch_size": 8},
+        ),
+        ("full", ["--learning_rates", "0.1"], {"learning_rates": [0.1], "sgd_learning_rates": [0.1]}),
+        ("linear", ["--max_steps", "9", "--learning_rates", "0.1"], {}),
+    ],
+)
+def test_what_is_said_replaces_the_preset(name: str, options: list[str], expected: dict[str, Any]) -> None:
+    assert departures(name, chosen_protocol(name, parsed("--protocol", name, *options))) == expected
+
+
+def test_wrong_values_name_the_protocol() -> None:
+    with pytest.raises(InputError, match="protocol 'finetune': max_steps is -1"):
+        chosen_protocol("finetune", parsed("--max_steps", "-1"))
