@@ -34,7 +34,7 @@ class CompareArguments:
         metadata={"help": "One or more domains: names from `hf-sslgen domains`, Hub ids, folders or parquet files."}
     )
     twin_set: str = field(metadata={"help": "A set from `hf-sslgen zoo`: one architecture, one source of images."})
-    output_dir: str = field(metadata={"help": "Receives cells/, results.csv, comparisons.csv and report/index.html."})
+    output_dir: str = field(metadata={"help": "Receives cells/, results, comparisons and groups as CSV, and report/."})
     protocol: list[str] = field(
         default_factory=lambda: ["linear"],
         metadata={
@@ -181,10 +181,10 @@ def compare(arguments: CompareArguments) -> Path:
             f"{len(failures)} of {len(specs)} cells failed (tracebacks in {store.folder / 'failures'}); the first: "
             f"{failures[0].title}: {failures[0].error}"
         )
-    cells = finished_cells(specs, store)
-    num_domains = len(arguments.dataset_name)
-    results = infer(cells)
-    report = write_results(results, store.folder, title=f"{arguments.twin_set} on {num_domains} domain(s)")
+    results = infer(finished_cells(specs, store))
+    names = arguments.dataset_name
+    count = f"{len(names)} domains" if len(names) > 1 else names[0]
+    report = write_results(results, store.folder, title=f"{arguments.twin_set} on {count}")
     print(terminal_table(results))
     print(f"\nReport: {report}")
     return report

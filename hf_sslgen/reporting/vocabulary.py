@@ -85,7 +85,7 @@ PROTOCOLS = {
     "vtab-1k": "fine-tuning (VTAB-1k)",
     "dino-knn": "nearest neighbours (DINO)",
     "few-shot": "few-shot prototypes",
-    "full": "full fine-tuning",
+    "full": "fine-tuning (full)",
 }
 """Protocols in words; one that is not named here, such as a variant, is called by its own name."""
 

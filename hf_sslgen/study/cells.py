@@ -37,8 +37,10 @@ METRIC_DEFINITIONS = 1
 class Cell:
     """A cell read back from its folder.
 
-    `identity` has at least `backbone`, `domain`, `protocol` (`pretrained` or the name of a preset) and `seed`.
-    `provenance` has `objective`, `group`, `parameters`, `licence`, `seconds`, `domain_metric` and `class_names`.
+    `identity` has at least `backbone`, `domain`, `protocol` (such as `pretrained`, `linear` or `finetune`) and `seed`,
+    and `labels` where fewer labels than there are were trained on. `provenance` has `objective`, `group`,
+    `parameters`, `licence`, `seconds`, `domain_metric` and `class_names`, and may have `source` and
+    `pretraining_seed`.
     """
 
     folder: Path

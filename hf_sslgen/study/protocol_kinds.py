@@ -99,8 +99,8 @@ class FineTuningProtocol:
             raise InputError("optimiser 'by_architecture' needs sgd_learning_rates and sgd_weight_decays")
         if self.optimiser != "by_architecture" and (self.sgd_learning_rates or self.sgd_weight_decays):
             raise InputError(
-                "sgd_learning_rates and sgd_weight_decays are for optimiser 'by_architecture'; set them to [] and give "
-                "learning_rates and weight_decays"
+                "sgd_learning_rates and sgd_weight_decays are for optimiser 'by_architecture'; set them to [] and "
+                "give learning_rates and weight_decays"
             )
         if self.schedule == "cosine" and self.step_milestones:
             raise InputError("step_milestones are for schedule 'steps'; set them to []")

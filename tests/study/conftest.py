@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hf_sslgen.study.comparison import ComparisonSettings, compute_cells
 
 from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.study.cells import Cell
+from hf_sslgen.study.comparison import ComparisonSettings, compute_cells
 from hf_sslgen.study.protocols import FineTuningProtocol, LinearProtocol, Protocol
 
 TWIN = "twin-resnet18-supervised"

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hf_sslgen.study.comparison import ComparisonSettings, compute_cells
 
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.loading import load_domain
 from hf_sslgen.errors import DivergedError, InputError
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.study.cells import Cell, read_cells
+from hf_sslgen.study.comparison import ComparisonSettings, compute_cells
 from hf_sslgen.study.protocols import PRESETS, FineTuningProtocol
 from hf_sslgen.training.probes import INVERSE_REGULARISATION_GRID
 
