@@ -194,7 +194,8 @@ def _short(results: StudyResults) -> str:
         verdicts = [item.estimate.verdict for item in _items(results, group, HEADLINE_ACCURACY, "")]
         total = "1 comparison" if len(verdicts) == 1 else f"{len(verdicts)} comparisons"
         counts = [
-            f"{word} accurate than its supervised twin in {verdicts.count(verdict)}"
+            f"{word} accurate than its supervised twin"
+            + (f" in {verdicts.count(verdict)}" if len(verdicts) > 1 else "")
             for verdict, word in (("higher", "more"), ("lower", "less"))
             if verdict in verdicts
         ]
@@ -203,7 +204,8 @@ def _short(results: StudyResults) -> str:
             sentences.append(f"{_heading(group)}, it is undecided which is more accurate ({total}).")
         else:
             rest = f", and undecided in {undecided}" if undecided else ""
-            claim = f"the self-supervised backbone is {' and '.join(counts)} of {total}{rest}"
+            of_all = f" of {total}" if len(verdicts) > 1 else f" ({total})"
+            claim = f"the self-supervised backbone is {' and '.join(counts)}{of_all}{rest}"
             sentences.append(f"{_heading(group)}, {claim}.")
     return " ".join(sentences)
 

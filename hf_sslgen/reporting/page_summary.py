@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hf_sslgen.reporting.answers import PARTS, scope_name
+from hf_sslgen.reporting.answers import MIN_DOMAINS, PARTS, scope_name
 from hf_sslgen.reporting.forest import group_forest
 from hf_sslgen.reporting.page_figures import FigureCard, svg_card
 from hf_sslgen.reporting.page_tables import Entry, difference_entry, spread_entry
@@ -29,6 +29,9 @@ from hf_sslgen.study.inference import (
     headline_metrics_of,
 )
 from hf_sslgen.study.targets import TargetDifference
+
+TOO_FEW = "too few domains"
+"""Stands in the place of a verdict, as it does in the answer."""
 
 FORESTS = tuple(numbers[0] for _, numbers in PARTS)
 """One number of each measurement that is drawn by group."""
@@ -103,7 +106,7 @@ def _group_row(g: GroupDifference) -> dict[str, Any]:
         "effect_size": _decimal_entry(g.effect_size, 2, signed=True),
         "improvement": _decimal_entry(g.probability_of_improvement, 2),
         "p_value": _decimal_entry(g.adjusted_p_value, 3, note=g.p_value_reason),
-        "verdict": g.verdict,
+        "verdict": g.verdict if g.n >= MIN_DOMAINS else TOO_FEW,
     }
 
 
@@ -113,7 +116,7 @@ def _interaction_row(i: Interaction) -> dict[str, Any]:
         "n_similar": Entry(str(i.n_similar), str(i.n_similar)),
         "n_different": Entry(str(i.n_different), str(i.n_different)),
         "difference": difference_entry(i, i.scope.metric, i.reason),
-        "verdict": i.verdict,
+        "verdict": i.verdict if min(i.n_similar, i.n_different) >= MIN_DOMAINS else TOO_FEW,
     }
 
 

@@ -74,6 +74,8 @@ def _accuracy(rows: "pd.DataFrame") -> Statistic:
 
 
 def _mean_per_class_accuracy(rows: "pd.DataFrame") -> Statistic:
+    if "reference" not in rows.columns:  # few-shot episodes: every class has equally many queries
+        return _accuracy(rows)
     return mean_per_class_statistic(rows["correct"].astype(bool), rows["reference"].astype(int))
 
 
@@ -87,7 +89,7 @@ def _mean_of(column: str) -> Callable[["pd.DataFrame"], Statistic]:
 
 STATISTICS: dict[str, tuple[tuple[str, ...], Callable[["pd.DataFrame"], Statistic]]] = {
     "accuracy": (("correct",), _accuracy),
-    "mean_per_class_accuracy": (("correct", "reference"), _mean_per_class_accuracy),
+    "mean_per_class_accuracy": (("correct",), _mean_per_class_accuracy),
     "mean_confidence": (("confidence",), _mean_of("confidence")),
     "confidence_gap": (("confidence", "correct"), _confidence_gap),
     "negative_log_likelihood": (("negative_log_likelihood",), _mean_of("negative_log_likelihood")),

@@ -49,9 +49,9 @@ def text_of(found: Answer) -> str:
 def test_groups_stand_apart_with_student_t_and_interaction() -> None:
     found = answer(results_of(*targets([-0.08, -0.07, -0.09], "similar"), *targets([0.03, 0.05, 0.04], "different")))
     assert found.short == (
-        "On domains similar to the source, the self-supervised backbone is less accurate than its supervised twin in "
-        "1 of 1 comparison. On domains significantly different from the source, the self-supervised backbone is more "
-        "accurate than its supervised twin in 1 of 1 comparison."
+        "On domains similar to the source, the self-supervised backbone is less accurate than its supervised twin "
+        "(1 comparison). On domains significantly different from the source, the self-supervised backbone is more "
+        "accurate than its supervised twin (1 comparison)."
     )
     similar, different, between = (statement.text for statement in found.parts[0].statements)
     assert similar.endswith("lower (linear probe, over 3 domains: −8.0 points, 95% interval −10.5 to −5.5).")

@@ -16,10 +16,10 @@ from hf_sslgen.errors import DivergedError, InputError
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.study import finetuned
 from hf_sslgen.study.cells import Cell, read_cell, write_cell
+from hf_sslgen.study.differences import compare_cells
 from hf_sslgen.study.finetuned import grid_points, training_arguments
 from hf_sslgen.study.job import Job
 from hf_sslgen.study.measures import measure
-from hf_sslgen.study.pairs import compare_cells
 from hf_sslgen.study.protocols import FineTuningProtocol, get_protocol
 from hf_sslgen.training.few_shot import prototypical_accuracies
 from hf_sslgen.training.finetuning import finetune

@@ -316,6 +316,8 @@ def test_a_protocol_without_predictions_is_compared_in_what_it_has(linear: tuple
             {"sample_id": range(50), "stage": "pretrained", "transform": "", "severity": ""}
         ).assign(correct=np.linspace(0.2, 0.8, 50) + 0.1 * index)
         episodes.append(with_records(cell, records, tmp_path / str(index)))
-    (difference,) = compare_cells(*episodes)
-    assert (difference.metric, difference.n, difference.unit) == ("accuracy", 50, "episodes")
-    assert difference.value == pytest.approx(-0.1)
+    differences = compare_cells(*episodes)
+    assert [difference.metric for difference in differences] == ["accuracy", "mean_per_class_accuracy"]
+    for difference in differences:
+        assert (difference.n, difference.unit) == (50, "episodes")
+        assert difference.value == pytest.approx(-0.1)

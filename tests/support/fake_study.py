@@ -282,10 +282,9 @@ def write_study(
                         "backbone": backbone.name,
                         "domain": domain,
                         "protocol": setting.protocol,
+                        "labels": setting.labels,
                         "seed": seed,
                     }
-                    if setting.labels != "100%":
-                        identity["labels"] = setting.labels
                     analysis = protocol_analysis(drawn, domain, setting, seed)
                     write_cell(cell_folder(store, identity), identity, provenance, analysis)
 
