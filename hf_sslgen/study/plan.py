@@ -35,7 +35,8 @@ class CellSpec:
 
     @property
     def labels(self) -> str:
-        return label_budget_words(self.domain)
+        """How much of the labels it learns from; the pretrained stage, which learns nothing, is shared by all budgets."""
+        return label_budget_words(self.domain) if self.protocol is not None else "100%"
 
     @property
     def domain_name(self) -> str:

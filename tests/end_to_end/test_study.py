@@ -24,6 +24,7 @@ from hf_sslgen.study.worker import run_worker
 
 SIZES = {"max_train_samples": 30, "max_eval_samples": 20, "max_test_samples": 30}
 LARGE = {
+    "analysis": {"max_subset": 20, "num_examples": 2, "batch_size": 20},
     "domains": [{"dataset_name": name, **SIZES} for name in ("digits", "photo-patches")],
     "protocols": [
         {"preset": "linear", "grid": {"standardise": [True, False]}},

@@ -2,19 +2,24 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from hf_sslgen.analysis.subset import AnalysisSettings
+from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.preprocessing import Geometry
+from hf_sslgen.study.backbones import backbone_entry
 from hf_sslgen.study.cells import Cell
-from hf_sslgen.study.comparison import ComparisonSettings, compute_cells
+from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.protocols import FineTuningProtocol, LinearProtocol, Protocol
+from hf_sslgen.study.results import finished_cells
+from hf_sslgen.study.store import Store
+from hf_sslgen.study.worker import run_worker
 
 TWIN = "twin-resnet18-supervised"
-PROTOCOLS: dict[str, Protocol] = {
+DIGITS = DomainArguments("digits", samples_per_class=3, max_eval_samples=20, max_test_samples=40)
+PROTOCOLS: dict[str, Protocol | None] = {
+    "pretrained": None,
     "linear": LinearProtocol(),
     "finetune": FineTuningProtocol(learning_rates=(1e-3,), max_steps=2, batch_size=8),
 }
@@ -24,30 +29,33 @@ OTHER_SIDE = 32
 
 @dataclass(frozen=True)
 class Computation:
-    """A call of `compute_cells` that can be repeated."""
+    """Cells to be computed in a store, again and again if need be."""
 
-    name: str
-    domain: Any
-    settings: ComparisonSettings
-    output_dir: Path
+    specs: tuple[CellSpec, ...]
+    store: Store
 
     def run(self) -> list[Cell]:
-        return compute_cells(self.name, self.domain, PROTOCOLS, self.settings, self.output_dir)
+        self.store.prepare()
+        run_worker(self.specs, self.store)
+        return finished_cells(self.specs, self.store)
 
 
 @pytest.fixture(scope="session")
 def computation(
-    small_backbones: dict[str, str], digits_domain: Any, tmp_path_factory: pytest.TempPathFactory
+    small_backbones: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Computation]:
-    """How the cells of a shipped twin or of a small network (by its short name) are computed."""
-    output_dir = tmp_path_factory.mktemp("comparison")
+    """How the cells of a backbone or of a small network (by its short name) are computed."""
+    store = Store(tmp_path_factory.mktemp("store"))
 
     def of(name: str) -> Computation:
-        settings = ComparisonSettings(
-            analysis=AnalysisSettings(max_subset=30, num_examples=4, batch_size=20),
-            geometry=Geometry(SIDES.get(name, OTHER_SIDE), None, "bilinear"),
+        settings = AnalysisSettings(max_subset=30, num_examples=4, batch_size=20)
+        geometry = Geometry(SIDES.get(name.removeprefix("untrained:"), OTHER_SIDE), None, "bilinear")
+        backbone = backbone_entry(small_backbones.get(name, name))
+        specs = (
+            CellSpec(backbone, DIGITS, protocol_name, protocol, 0, settings, geometry)
+            for protocol_name, protocol in PROTOCOLS.items()
         )
-        return Computation(small_backbones.get(name, name), digits_domain, settings, output_dir)
+        return Computation(tuple(specs), store)
 
     return of
 
