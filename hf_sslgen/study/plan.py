@@ -35,7 +35,7 @@ class CellSpec:
 
     @property
     def labels(self) -> str:
-        """How much of the labels it learns from; the pretrained stage, which learns nothing, is shared by all budgets."""
+        """How much of the labels it learns from; the pretrained stage learns nothing and is shared by all budgets."""
         return label_budget_words(self.domain) if self.protocol is not None else "100%"
 
     @property
