@@ -1,7 +1,9 @@
 """Cells of small real networks on the embedded digits, computed once for all tests of this folder."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -10,10 +12,11 @@ from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.study.backbones import backbone_entry
 from hf_sslgen.study.cells import Cell
-from hf_sslgen.study.plan import CellSpec
+from hf_sslgen.study.config import StudyConfig, read_study
+from hf_sslgen.study.plan import CellSpec, expand
 from hf_sslgen.study.protocols import FineTuningProtocol, LinearProtocol, Protocol
 from hf_sslgen.study.results import finished_cells
-from hf_sslgen.study.store import Store
+from hf_sslgen.study.store import STUDY_FILE, Store
 from hf_sslgen.study.worker import run_worker
 
 TWIN = "twin-resnet18-supervised"
@@ -71,3 +74,26 @@ def cells_of(computation: Callable[[str], Computation]) -> Callable[[str], list[
         return found[name]
 
     return of
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study that was run: six cells of two networks, and one protocol that can't be run, on either."""
+
+    config: StudyConfig
+    specs: tuple[CellSpec, ...]
+    store: Store
+
+
+@pytest.fixture(scope="session")
+def finished_study(study_content: Callable[..., dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """Not to be written to."""
+    store = Store(tmp_path_factory.mktemp("study"))
+    store.prepare()
+    impossible = {"preset": "few-shot", "name": "impossible", "queries": 1000}
+    content = study_content(protocols=["linear", impossible], exclude=[{"protocol": "impossible", "seed": 1}])
+    (store.folder / STUDY_FILE).write_text(json.dumps(content), encoding="utf-8")
+    config = read_study(store.folder / STUDY_FILE)
+    specs = expand(config)
+    assert run_worker(specs, store, num_threads=1) == {"computed": 6, "failed": 2}
+    return Study(config, specs, store)
