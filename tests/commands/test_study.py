@@ -90,7 +90,13 @@ def test_an_interrupt_leaves_no_process_and_a_store_to_go_on_with(
 ) -> None:
     study, folder = study_file(seeds=[0, 1, 2]), tmp_path / "out"
     command = [sys.executable, "-m", "hf_sslgen.cli", "study", str(study), "--output_dir", str(folder)]
-    process = subprocess.Popen([*command, "--workers", workers], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, "--workers", workers],
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that runs the tests in the background has children ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     while not list(folder.glob("cells/[!.]*")) and process.poll() is None:
         time.sleep(0.005)
     process.send_signal(number)
