@@ -60,7 +60,7 @@ def outputs(processes: list[subprocess.Popen[str]]) -> list[str]:
 
 
 def results(output_dir: Path) -> dict[str, str]:
-    return {path.parent.name: path.read_text() for path in (output_dir / "cells").glob("*/results.json")}
+    return {path.parent.name: path.read_text() for path in (output_dir / "cells").glob("[!.]*/results.json")}
 
 
 def assert_is_tidy(output_dir: Path) -> None:
