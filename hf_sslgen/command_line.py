@@ -42,7 +42,7 @@ def run_command(module: str, command_line: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         message = f"no disk space left while writing {error.filename or 'a file'}; free some and run the command again"
     else:

@@ -83,6 +83,10 @@ def _convert(value: Any, annotation: Any, where: str) -> Any:
             return None
         (annotation,) = (each for each in inner if each is not types.NoneType)
         return _convert(value, annotation, where)
+    if origin is typing.Literal:
+        if value not in inner:
+            raise InputError(f"{where} is {value!r}; known: {', '.join(map(str, inner))}")
+        return value
     if origin is tuple and isinstance(value, list):
         return tuple(_convert(item, inner[0], where) for item in value)
     if origin is Mapping and isinstance(value, dict):
@@ -91,7 +95,10 @@ def _convert(value: Any, annotation: Any, where: str) -> Any:
         return float(value)
     # bool is an int to isinstance, so that `parameters: true` would pass.
     if type(value) is not annotation:
-        expected = annotation.__name__ if isinstance(annotation, type) and not inner else str(annotation)
+        if origin is tuple:
+            expected = f"a list of {inner[0].__name__}"
+        else:
+            expected = annotation.__name__ if isinstance(annotation, type) and not inner else str(annotation)
         raise InputError(f"{where} should be {expected}, found {value!r}")
     return value
 

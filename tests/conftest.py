@@ -4,6 +4,7 @@ Nothing here reaches the network: the Hub is off, and whatever Hugging Face's li
 folder of the session. Both must be said before any of those libraries is imported.
 """
 
+import json
 import os
 import shutil
 import tempfile
@@ -151,3 +152,49 @@ def digits_domain() -> Any:
     from hf_sslgen.domains.loading import load_domain
 
     return load_domain(DomainArguments("digits", samples_per_class=3, max_eval_samples=20, max_test_samples=40))
+
+
+@pytest.fixture(scope="session")
+def study_content(small_backbones: dict[str, str]) -> Callable[..., dict[str, Any]]:
+    """A factory of studies as their YAML file has them: two small networks on 30 digits, both seeds, six cells.
+
+    Keywords replace keys.
+    """
+
+    def content(**changes: Any) -> dict[str, Any]:
+        backbones = [
+            {
+                "location": small_backbones["timm_resnet"],
+                "name": "resnet",
+                "objective": "supervised",
+                "source": "noise",
+            },
+            {"location": small_backbones["timm_vit"], "name": "vit", "objective": "simclr", "source": "noise"},
+        ]
+        sizes = {"max_train_samples": 30, "max_eval_samples": 20, "max_test_samples": 30}
+        return {
+            "title": "Small",
+            "backbones": backbones,
+            "untrained_control": False,
+            "domains": [{"dataset_name": "digits", **sizes}],
+            "protocols": ["linear"],
+            "seeds": [0, 1],
+            "analysis": {"max_subset": 10, "num_examples": 2, "batch_size": 20},
+            "geometry": {"image_size": SMALL_SIDE},
+            "num_threads": 1,
+            **changes,
+        }
+
+    return content
+
+
+@pytest.fixture
+def study_file(study_content: Callable[..., dict[str, Any]], tmp_path: Path) -> Callable[..., Path]:
+    """Writes such a study; returns the file."""
+
+    def write(name: str = "study.yaml", **changes: Any) -> Path:
+        path = tmp_path / name
+        path.write_text(json.dumps(study_content(**changes)), encoding="utf-8")  # JSON is YAML
+        return path
+
+    return write

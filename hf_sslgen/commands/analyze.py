@@ -16,8 +16,8 @@ from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.loading import load_domain
 from hf_sslgen.errors import InputError
 from hf_sslgen.reporting.checkpoint import write_checkpoint_figures
+from hf_sslgen.study.backbones import backbone_entry
 from hf_sslgen.study.cells import read_cell, write_cell
-from hf_sslgen.study.config import backbone_entry
 from hf_sslgen.study.describe import BackboneFacts, cell_identity, cell_provenance
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.training.configuration import parse_arguments

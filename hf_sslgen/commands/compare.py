@@ -12,7 +12,7 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.reporting.study_report import write_results
 from hf_sslgen.reporting.tables import terminal_table
-from hf_sslgen.study.config import BackboneEntry, backbone_entry, untrained_controls
+from hf_sslgen.study.backbones import BackboneEntry, backbone_entry, untrained_controls
 from hf_sslgen.study.inference import infer
 from hf_sslgen.study.plan import PRETRAINED, CellSpec
 from hf_sslgen.study.protocols import PRESETS, FineTuningProtocol, Protocol, get_protocol
@@ -174,7 +174,8 @@ def compare(arguments: CompareArguments) -> Path:
     store = Store(Path(arguments.output_dir))
     specs = planned_cells(arguments)
     store.prepare()
-    run_worker(specs, store, retry_failed=True)
+    store.forget_failures(specs)
+    run_worker(specs, store)
     failures = [failure for spec in specs if (failure := store.failure(spec)) is not None]
     if failures:
         raise InputError(

@@ -8,17 +8,21 @@ from pathlib import Path
 from typing import Literal
 
 from hf_sslgen.commands.report import report_study
-from hf_sslgen.errors import InputError
+from hf_sslgen.domains.registry import domain_entries, find_domain
+from hf_sslgen.errors import InputError, nearest_names
 from hf_sslgen.files import replace_file
 from hf_sslgen.study.claims import kept_alive, try_claim
-from hf_sslgen.study.config import read_study
+from hf_sslgen.study.config import StudyConfig, read_study
 from hf_sslgen.study.estimate import dry_run_text
 from hf_sslgen.study.executors import default_workers, run_on_ray, run_processes
-from hf_sslgen.study.plan import expand
+from hf_sslgen.study.plan import CellSpec, expand
 from hf_sslgen.study.results import failure_sentences
-from hf_sslgen.study.store import STUDY_FILE, Store
-from hf_sslgen.study.worker import limited_threads, run_worker
+from hf_sslgen.study.store import REPORT_CLAIM, STUDY_FILE, Store
+from hf_sslgen.study.worker import limited_threads
+from hf_sslgen.study.worker_process import work
 from hf_sslgen.training.configuration import parse_arguments
+from hf_sslgen.zoo.checkpoints import resolve_location
+from hf_sslgen.zoo.loading import UNTRAINED
 
 logger = logging.getLogger(__name__)
 
@@ -49,34 +53,65 @@ class StudyArguments:
             raise InputError("ray_address goes with --executor ray")
 
 
+def _keep_configuration(path: Path, store: Store) -> None:
+    """Copy the study's file into its folder, for `status` and `report`."""
+    copy, content = store.folder / STUDY_FILE, path.read_bytes()
+    if copy.exists():
+        if copy.read_bytes() == content:
+            return
+        logger.warning(
+            "%s was another configuration and is replaced; cells that only it had stay, but are not reported", copy
+        )
+    with replace_file(copy) as unfinished:
+        unfinished.write_bytes(content)
+
+
+def _require_names(config: StudyConfig) -> None:
+    """Raise InputError for what is no backbone, or a misspelt domain, before the first of its cells would."""
+    for backbone in config.backbones:
+        resolve_location(backbone.location.removeprefix(UNTRAINED))
+    for domain in config.domains:
+        name = domain.dataset_name
+        if find_domain(name) is None and "/" not in name and not Path(name).exists():
+            hint = nearest_names(name, domain_entries())
+            if hint:
+                raise InputError(f"dataset_name {name!r} is no folder, no file and no known domain; {hint}")
+
+
+def _write_report(specs: Sequence[CellSpec], store: Store) -> None:
+    """Of several processes that end together one writes."""
+    if not any(store.is_finished(spec) for spec in specs):
+        return
+    claim = try_claim(store.claims, REPORT_CLAIM)
+    if claim is not None:
+        with kept_alive(claim):
+            report_study(store.folder)
+
+
 def run_study(arguments: StudyArguments) -> None:
     """Compute what is missing, then write tables and report."""
     path, store = Path(arguments.study), Store(Path(arguments.output_dir))
     config = read_study(path)
     specs = expand(config)
+    _require_names(config)
     if arguments.dry_run:
         with limited_threads(config.num_threads):
             print(dry_run_text(specs, store))
         return
     store.prepare()
-    copy = store.folder / STUDY_FILE
-    if not copy.exists() or not copy.samefile(path):
-        with replace_file(copy) as unfinished:
-            unfinished.write_bytes(path.read_bytes())
+    _keep_configuration(path, store)
+    if arguments.retry_failed:
+        store.forget_failures(specs)
     workers = arguments.workers or default_workers()
     if arguments.executor == "ray":
-        run_on_ray(path, store.folder, workers, arguments.ray_address, arguments.retry_failed)
+        run_on_ray(path, store.folder, workers, arguments.ray_address)
     elif workers > 1:
-        run_processes(path, store.folder, workers, arguments.retry_failed)
+        run_processes(path, store.folder, workers)
     else:
-        counts = run_worker(specs, store, config.num_threads, arguments.retry_failed)
-        logger.info("%s", ", ".join(f"{count} cells {outcome}" for outcome, count in counts.items()))
+        work(path, store.folder)
     if arguments.write_report:
-        claim = try_claim(store.claims, "report")  # of several processes that end together one writes
-        if claim is not None:
-            with kept_alive(claim):
-                report_study(store.folder)
-    failed = sum(store.failure(spec) is not None for spec in specs)
+        _write_report(specs, store)
+    failed = sum(store.has_failed(spec) for spec in specs)
     if failed:
         print("\n".join(failure_sentences(specs, store)), file=sys.stderr)
         raise InputError(

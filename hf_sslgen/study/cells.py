@@ -22,7 +22,7 @@ import numpy as np
 
 from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.errors import InputError
-from hf_sslgen.files import replace_folder, write_json
+from hf_sslgen.files import create_folder, replace_folder, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,9 +146,15 @@ def read_cells(store: Path) -> Iterator[Cell]:
             yield read_cell(path.parent)
 
 
-def write_cell(folder: Path, identity: dict[str, Any], provenance: dict[str, Any], analysis: Analysis) -> None:
-    """Write a cell's folder, whole or not at all."""
-    with replace_folder(folder) as unfinished:
+def write_cell(
+    folder: Path, identity: dict[str, Any], provenance: dict[str, Any], analysis: Analysis, replace: bool = True
+) -> None:
+    """Write a cell's folder, whole or not at all.
+
+    Args:
+        replace: whether a cell that stands there is replaced; otherwise it stays and this one is dropped.
+    """
+    with replace_folder(folder) if replace else create_folder(folder) as unfinished:
         write_json(unfinished / "cell.json", {"identity": identity, "provenance": provenance})
         write_json(unfinished / "results.json", {"numbers": [number.to_json() for number in analysis.numbers]})
         analysis.records.to_parquet(unfinished / "records.parquet", index=False)

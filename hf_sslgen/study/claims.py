@@ -6,13 +6,13 @@ works. The claim of an owner that died is not removed but overtaken by the next 
 notice the death at once can't both win, nor remove each other's new claim.
 
 A claim is held to be dead where its process no longer runs (same machine), or where it was not touched for
-`LEASE_SECONDS` (any machine). A machine that sleeps longer than that may find its cell computed by another process
-when it wakes; it then drops its own result.
+`LEASE_SECONDS` (another machine, or a process that was suspended). An owner that goes on after that finds its claim
+overtaken and drops its own result.
 """
 
+import errno
 import json
 import os
-import platform
 import socket
 import threading
 import time
@@ -22,8 +22,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from hf_sslgen.errors import InputError
+from hf_sslgen.processes import find_process, process_table, unfinished_name
+
 LEASE_SECONDS = 300.0
 TOUCH_SECONDS = 20.0
+NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,8 @@ class Owner:
     """The process behind a claim.
 
     Attributes:
-        boot: identifies the machine since it started; empty where that can't be told.
-        started: when the process started, in the machine's own units, so that a reused number is not taken for it.
+        boot: which table of processes its number refers to (`process_table`).
+        started: when the process started, so that a reused number is not taken for it.
         token: of this claim alone.
     """
 
@@ -54,36 +58,14 @@ class Claim:
     owner: Owner | None
 
 
-def _boot() -> str:
-    path = Path("/proc/sys/kernel/random/boot_id")
-    return path.read_text(encoding="ascii").strip() if path.exists() else ""
-
-
-def _process_started(process: int) -> str | None:
-    """When a process of this machine started; None where it does not run or is only waiting to be reaped."""
-    if platform.system() == "Linux":
-        try:
-            text = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return None
-        state, *fields = text.rpartition(")")[2].split()  # the name before it may hold spaces and brackets
-        return None if state in "ZX" else fields[18]
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass
-    return ""
-
-
 def this_process() -> Owner:
     """The owner of a new claim."""
+    process = find_process(os.getpid())
     return Owner(
         host=socket.gethostname(),
-        boot=_boot(),
+        boot=process_table(),
         process=os.getpid(),
-        started=_process_started(os.getpid()) or "",
+        started=process.started if process is not None else "",
         token=uuid.uuid4().hex,
         since=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     )
@@ -96,28 +78,31 @@ def _read_owner(path: Path) -> Owner | None:
         return None
 
 
-def _same_machine(owner: Owner) -> bool:
-    return owner.host == socket.gethostname() and owner.boot == _boot()
-
-
-def seconds_untouched(path: Path, folder: Path) -> float:
-    """How long ago a file was touched, by the clock of the file system and not of this machine."""
-    probe = folder / f".clock.{os.getpid()}.{threading.get_ident()}.unfinished"
+def seconds_untouched(path: Path) -> float:
+    """How long ago a file was touched, by the clock of its file system, which all machines share; 0 for one that is
+    gone. On a file system that can't be written the clock of this machine has to do."""
+    clock = path.with_name(".clock")
     try:
-        probe.touch()
-        return probe.stat().st_mtime - path.stat().st_mtime
+        clock.touch()
+        now = clock.stat().st_mtime
     except OSError:
+        now = time.time()
+    try:
+        return now - path.stat().st_mtime
+    except FileNotFoundError:
         return 0.0
-    finally:
-        probe.unlink(missing_ok=True)
 
 
 def is_alive(claim: Claim) -> bool:
     """Whether the process behind a claim is still at work."""
     owner = claim.owner
-    if owner is not None and _same_machine(owner):
-        return _process_started(owner.process) == owner.started
-    return seconds_untouched(claim.path, claim.path.parent) < LEASE_SECONDS
+    if owner is not None and (owner.host, owner.boot) == (socket.gethostname(), process_table()):
+        process = find_process(owner.process)
+        if process is None or process.started != owner.started:
+            return False
+        if process.started and not process.stopped:
+            return True
+    return seconds_untouched(claim.path) < LEASE_SECONDS
 
 
 def find_claim(folder: Path, name: str) -> Claim | None:
@@ -139,24 +124,47 @@ def find_claims(folder: Path) -> list[Claim]:
     return [claim for name in sorted(names) if (claim := find_claim(folder, name)) is not None]
 
 
+def _link(owner: Owner, path: Path) -> bool:
+    """Put a claim's file into place; False where there is one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = path.with_name(unfinished_name(path.name))
+    try:
+        written.write_text(json.dumps(asdict(owner)) + "\n", encoding="utf-8")
+        try:
+            os.link(written, path)
+        except FileExistsError:
+            return written.stat().st_nlink > 1  # NFS may repeat a link that was made and then find it there
+        except OSError as error:
+            if error.errno not in NO_HARD_LINKS:
+                raise
+            raise InputError(
+                f"{path.parent} lies on a file system without hard links ({error.strerror}), by which processes agree "
+                "on their work; give an output_dir on another one"
+            ) from error
+    finally:
+        written.unlink(missing_ok=True)
+    return True
+
+
 def try_claim(folder: Path, name: str) -> Claim | None:
-    """Claim a name; None where a living process holds it, or where another one was quicker."""
+    """Claim a name; None where a living process holds it, or where another one was quicker.
+
+    Raises:
+        InputError: the file system has no hard links.
+    """
     found = find_claim(folder, name)
     if found is not None and is_alive(found):
         return None
     generation = 1 if found is None else found.generation + 1
-    owner = this_process()
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.{generation}.json"
-    written = folder / f".{owner.token}.unfinished"
-    try:
-        written.write_text(json.dumps(asdict(owner)) + "\n", encoding="utf-8")
-        os.link(written, path)
-    except FileExistsError:
+    claim = Claim(name, generation, folder / f"{name}.{generation}.json", this_process())
+    assert claim.owner is not None
+    if not _link(claim.owner, claim.path):
         return None
-    finally:
-        written.unlink(missing_ok=True)
-    return Claim(name, generation, path, owner)
+    # The dead claim may have been released since it was looked at, and the name claimed anew from generation 1 on.
+    if still_held(claim) and (found is None or (found.path.exists() and _read_owner(found.path) == found.owner)):
+        return claim
+    claim.path.unlink(missing_ok=True)
+    return None
 
 
 def still_held(claim: Claim) -> bool:
@@ -169,9 +177,7 @@ def release(claim: Claim) -> None:
     """Give a claim up, with the dead generations before it; one that was overtaken is left to its new owner."""
     if not still_held(claim):
         return
-    for generation in range(
-        1, claim.generation + 1
-    ):  # the own one last, so that no dead one ever stands as the latest
+    for generation in range(1, claim.generation + 1):  # the own one last: no dead one ever stands as the latest
         (claim.path.parent / f"{claim.name}.{generation}.json").unlink(missing_ok=True)
 
 

@@ -12,36 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from hf_sslgen.analysis.subset import AnalysisSettings
-from hf_sslgen.domains.arguments import DomainArguments
+from hf_sslgen.analysis.transforms import PRESETS as TRANSFORMS
+from hf_sslgen.domains.arguments import DomainArguments, label_budget_words
 from hf_sslgen.errors import InputError, nearest_names
 from hf_sslgen.preprocessing import INTERPOLATIONS, Geometry
 from hf_sslgen.registry_rows import build_row
+from hf_sslgen.study.backbones import BackboneEntry, read_backbones, untrained_controls
 from hf_sslgen.study.protocols import Protocol, get_protocol
 from hf_sslgen.training.configuration import read_yaml
-from hf_sslgen.zoo.loading import UNTRAINED, registered
-from hf_sslgen.zoo.registry import TwinSet, get_twin_set
+from hf_sslgen.zoo.registry import TwinSet
 
 SWEPT = ("label_fraction", "samples_per_class", "split_seed", "test_seed")
 """What a study says of a domain for every cell, and a domain's own row therefore can't."""
-
-
-@dataclass(frozen=True)
-class BackboneEntry:
-    """A backbone of a study.
-
-    Attributes:
-        name: what tables call it; its location where nothing else is said.
-        location: a registered name, a Hub id or a folder, or one of these behind `untrained:`.
-        objective: `supervised`, `untrained` or the name of a self-supervised method.
-        source: the data it was pretrained on; only backbones of one source are compared.
-        pretraining_seed: backbones of a source are compared within one seed, where both state theirs.
-    """
-
-    name: str
-    location: str
-    objective: str
-    source: str | None = None
-    pretraining_seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -84,15 +66,6 @@ class _StudyRow:
 
 
 @dataclass(frozen=True)
-class _BackboneRow:
-    location: str
-    name: str | None = None
-    objective: str | None = None
-    source: str | None = None
-    pretraining_seed: int | None = None
-
-
-@dataclass(frozen=True)
 class _GeometryRow:
     image_size: int
     crop_pct: float | None = 1.0
@@ -100,6 +73,8 @@ class _GeometryRow:
 
 
 NESTED = ("backbones", "domains", "protocols", "exclude", "pairs", "analysis", "geometry")
+"""Keys of the file whose values are read apart."""
+
 AXES = ("backbone", "domain", "protocol", "labels", "seed")
 
 
@@ -116,16 +91,23 @@ def parse_study(content: Mapping[str, Any], where: str) -> StudyConfig:
             hint = nearest_names(str(key), known) or f"known: {', '.join(sorted(known))}"
             raise InputError(f"{where}: unknown key {key!r}; {hint}")
     plain = build_row(_StudyRow, {key: value for key, value in content.items() if key not in NESTED}, where)
-    backbones, sets = _backbones(_listed(content, "backbones", where), f"{where}: backbones")
+    for key in ("label_fractions", "samples_per_class", "seeds"):
+        _require_unique(vars(plain)[key], f"{where}: {key}")
+    if plain.num_threads is not None and plain.num_threads < 1:
+        raise InputError(f"{where}: num_threads is {plain.num_threads}; it has to be at least 1")
+    backbones, sets = read_backbones(_listed(content, "backbones", where), f"{where}: backbones")
     if plain.untrained_control:
         backbones += untrained_controls(backbones)
     _require_unique([backbone.name for backbone in backbones], f"{where}: backbones")
     domains = tuple(_domain(row, f"{where}: domains") for row in _listed(content, "domains", where))
-    protocols = _protocols(_listed(content, "protocols", where, optional=True) or ["linear"], f"{where}: protocols")
+    _require_unique([f"{each.dataset_name}, {label_budget_words(each)}" for each in domains], f"{where}: domains")
+    protocols = _protocols(_listed({"protocols": ["linear"], **content}, "protocols", where), f"{where}: protocols")
     _require_unique([protocol.name for protocol in protocols], f"{where}: protocols")
     budgets = (plain.label_fractions, plain.samples_per_class)
     if not plain.seeds:
         raise InputError(f"{where}: seeds is empty; at least one is needed, such as [0]")
+    if min(plain.seeds) < 0:
+        raise InputError(f"{where}: seeds has {min(plain.seeds)}; a seed is 0 or more")
     return StudyConfig(
         title=plain.title,
         backbones=tuple(backbones),
@@ -138,7 +120,7 @@ def parse_study(content: Mapping[str, Any], where: str) -> StudyConfig:
             _exclusion(row, f"{where}: exclude") for row in _listed(content, "exclude", where, optional=True)
         ),
         pairs=_pairs(content["pairs"], backbones, f"{where}: pairs") if "pairs" in content else None,
-        analysis=build_row(AnalysisSettings, _mapping(content.get("analysis", {}), f"{where}: analysis"), where),
+        analysis=_analysis(content.get("analysis", {}), f"{where}: analysis"),
         geometry=_geometry(content.get("geometry"), sets, f"{where}: geometry"),
         num_threads=plain.num_threads,
     )
@@ -157,56 +139,20 @@ def _mapping(value: Any, where: str) -> dict[str, Any]:
     return value
 
 
-def _require_unique(names: Sequence[str], where: str) -> None:
+def _require_unique(names: Sequence[Any], where: str) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InputError(f"{where}: {twice[0]!r} stands there twice; give one of them another name")
+        raise InputError(f"{where}: {twice[0]!r} stands there twice; remove one, or name it otherwise")
 
 
-def _backbones(rows: Sequence[Any], where: str) -> tuple[list[BackboneEntry], list[TwinSet]]:
-    entries, sets = [], []
-    for row in rows:
-        values = {"location": row} if isinstance(row, str) else _mapping(row, where)
-        if "twin_set" in values:
-            if len(values) > 1:
-                raise InputError(f"{where}: an entry with twin_set takes no other key, found {sorted(values)}")
-            twin_set = get_twin_set(str(values["twin_set"]))
-            sets.append(twin_set)
-            entries += [backbone_entry(each.id) for each in twin_set.backbones if each.library != "conversion"]
-        else:
-            entries.append(backbone_entry(**vars(build_row(_BackboneRow, values, where))))
-    return entries, sets
-
-
-def backbone_entry(
-    location: str,
-    name: str | None = None,
-    objective: str | None = None,
-    source: str | None = None,
-    pretraining_seed: int | None = None,
-) -> BackboneEntry:
-    """An entry; what the registry knows of a backbone stands where nothing else is said."""
-    known = registered(location)
-    unregistered = "untrained" if location.startswith(UNTRAINED) else "unknown"
-    return BackboneEntry(
-        name=name or location,
-        location=location,
-        objective=objective or (known.objective if known is not None else unregistered),
-        source=source or (known.source_data if known is not None else None),
-        pretraining_seed=pretraining_seed,
-    )
-
-
-def untrained_controls(backbones: Sequence[BackboneEntry]) -> list[BackboneEntry]:
-    """An untrained control for each source: the first supervised backbone's architecture, else the first one's."""
-    controls = []
-    for source in dict.fromkeys(each.source for each in backbones):
-        of_source = [each for each in backbones if each.source == source]
-        if any(each.objective == "untrained" for each in of_source):
-            continue
-        model = next((each for each in of_source if each.objective == "supervised"), of_source[0])
-        controls.append(BackboneEntry(f"{UNTRAINED}{model.name}", f"{UNTRAINED}{model.location}", "untrained", source))
-    return controls
+def _analysis(row: Any, where: str) -> AnalysisSettings:
+    settings = build_row(AnalysisSettings, _mapping(row, where), where)
+    if settings.transforms not in TRANSFORMS:
+        raise InputError(f"{where}: transforms is {settings.transforms!r}; known: {', '.join(TRANSFORMS)}")
+    for name in ("max_subset", "num_examples", "batch_size"):
+        if vars(settings)[name] < 1:
+            raise InputError(f"{where}: {name} is {vars(settings)[name]}; it has to be at least 1")
+    return settings
 
 
 def _domain(row: Any, where: str) -> DomainArguments:
@@ -243,9 +189,11 @@ def _protocols(rows: Sequence[Any], where: str) -> tuple[NamedProtocol, ...]:
 
 def _exclusion(row: Any, where: str) -> Mapping[str, tuple[str, ...]]:
     values = _mapping(row, where)
-    for key in values:
+    for key, value in values.items():
         if key not in AXES:
             raise InputError(f"{where}: unknown key {key!r}; known: {', '.join(AXES)}")
+        if value in (None, []):
+            raise InputError(f"{where}: {key} names nothing; give one value or a list of them")
     if not values:
         raise InputError(f"{where}: an entry without any key would exclude everything")
     return {
@@ -264,13 +212,21 @@ def _pairs(rows: Any, backbones: Sequence[BackboneEntry], where: str) -> tuple[t
             if name not in names:
                 hint = nearest_names(str(name), names) or f"known: {', '.join(names)}"
                 raise InputError(f"{where}: there is no backbone {name!r}; {hint}")
+        if row[0] == row[1]:
+            raise InputError(f"{where}: {row[0]!r} can't be compared with itself")
         pairs.append((str(row[0]), str(row[1])))
+    _require_unique(pairs, where)
     return tuple(pairs)
 
 
 def _geometry(row: Any, sets: Sequence[TwinSet], where: str) -> Geometry | None:
     """As stated; else that of the twin sets, where they agree; else each backbone's own."""
     if row is not None:
-        return Geometry(**vars(build_row(_GeometryRow, _mapping(row, where), where)))
+        geometry = Geometry(**vars(build_row(_GeometryRow, _mapping(row, where), where)))
+        if geometry.image_size < 1 or (geometry.crop_pct is not None and not 0 < geometry.crop_pct <= 1):
+            raise InputError(
+                f"{where}: image_size has to be at least 1 and crop_pct above 0 and at most 1; found {row}"
+            )
+        return geometry
     found = {Geometry(each.image_size, each.crop_pct, each.interpolation) for each in sets}
     return found.pop() if len(found) == 1 else None

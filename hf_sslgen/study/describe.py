@@ -1,6 +1,7 @@
 """What a cell says of itself: its identity, which decides its numbers, and its provenance, which does not."""
 
 import dataclasses
+import functools
 import platform
 import sys
 import time
@@ -38,6 +39,12 @@ class BackboneFacts:
     weights: str
     preprocessing: Preprocessing
     num_parameters: int
+
+
+@functools.cache
+def _library_versions() -> tuple[tuple[str, str], ...]:
+    """Looked up once a process: reading them takes longer than writing a cell."""
+    return tuple((name, version(name)) for name in LIBRARIES)
 
 
 def cell_identity(
@@ -96,6 +103,6 @@ def cell_provenance(
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else f"{device.type} ({platform.machine()})",
         "threads": torch.get_num_threads(),
-        "libraries": {name: version(name) for name in LIBRARIES},
+        "libraries": dict(_library_versions()),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
     }

@@ -11,9 +11,11 @@ from typing import Any
 
 from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.domains.arguments import DomainArguments, label_budget_words
+from hf_sslgen.domains.registry import find_domain
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry
-from hf_sslgen.study.config import AXES, BackboneEntry, StudyConfig
+from hf_sslgen.study.backbones import BackboneEntry
+from hf_sslgen.study.config import AXES, StudyConfig
 from hf_sslgen.study.protocols import FewShotProtocol, Protocol, protocol_settings
 
 PRETRAINED = "pretrained"
@@ -33,11 +35,15 @@ class CellSpec:
 
     @property
     def labels(self) -> str:
-        return label_budget_words(self.domain)
+        """How much of the labels it learns from; the pretrained stage learns nothing and is shared by all budgets."""
+        return label_budget_words(self.domain) if self.protocol is not None else "100%"
 
     @property
     def domain_name(self) -> str:
+        entry = find_domain(self.domain.dataset_name) if self.domain.registered_as is None else None
         path = Path(self.domain.dataset_name)
+        if entry is not None:
+            return entry.name
         return path.resolve().name if path.exists() else self.domain.dataset_name
 
     @property
@@ -82,7 +88,9 @@ def expand(config: StudyConfig) -> tuple[CellSpec, ...]:
             specs.append(spec)
     for exclusion, was_used in zip(config.exclude, used, strict=True):
         if not was_used:
-            raise InputError(f"exclude: {_in_words(exclusion)} matches no cell of the study; check its names")
+            raise InputError(
+                f"exclude: {_in_words(exclusion)} matches no cell of the study. {_known(config, exclusion)}"
+            )
     if not specs:
         raise InputError("exclude: no cell is left of the study")
     return tuple(specs)
@@ -111,14 +119,31 @@ def _budgets(config: StudyConfig) -> list[dict[str, Any]]:
     return [*fractions, *({"samples_per_class": count} for count in config.samples_per_class)]
 
 
+def _axes(spec: CellSpec) -> dict[str, set[str]]:
+    """What an exclusion may call a cell, by axis: a domain also by its last part, which a folder's copy elsewhere and
+    a Hub id have too."""
+    dataset_name = spec.domain.dataset_name
+    domain = {spec.domain_name, dataset_name, Path(dataset_name).name}
+    values = ({spec.backbone.name}, domain, {spec.protocol_name}, {spec.labels}, {str(spec.seed)})
+    return dict(zip(AXES, values, strict=True))
+
+
 def _matches(spec: CellSpec, exclusion: Mapping[str, tuple[str, ...]]) -> bool:
     """Whether every named axis of a cell is among the exclusion's values, which may hold `*`."""
     if spec.protocol is None and not {"labels", "seed"}.isdisjoint(exclusion):
         return False  # the pretrained stage is shared by all of them
-    values = (spec.backbone.name, spec.domain_name, spec.protocol_name, spec.labels, str(spec.seed))
-    found = dict(zip(AXES, values, strict=True))
-    return all(any(fnmatch.fnmatchcase(found[axis], value) for value in exclusion[axis]) for axis in exclusion)
+    found = _axes(spec)
+    return all(
+        any(fnmatch.fnmatchcase(name, value) for value in exclusion[axis] for name in found[axis])
+        for axis in exclusion
+    )
 
 
 def _in_words(exclusion: Mapping[str, tuple[str, ...]]) -> str:
     return ", ".join(f"{axis}: {' or '.join(values)}" for axis, values in exclusion.items())
+
+
+def _known(config: StudyConfig, exclusion: Mapping[str, tuple[str, ...]]) -> str:
+    """A sentence for each axis of an exclusion, on what the study has there."""
+    known = {axis: sorted({min(_axes(spec)[axis]) for spec in _all_specs(config)}) for axis in exclusion}
+    return "; ".join(f"{axis} is one of {', '.join(values)}" for axis, values in known.items())

@@ -1,6 +1,5 @@
 """Reading a study back: the finished cells of its plan, and sentences on those that are missing."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,8 +8,6 @@ from hf_sslgen.study.claims import find_claims, is_alive
 from hf_sslgen.study.config import StudyConfig, read_study
 from hf_sslgen.study.plan import CellSpec, expand
 from hf_sslgen.study.store import STUDY_FILE, Store
-
-logger = logging.getLogger(__name__)
 
 
 def as_configured(cell: Cell, config: StudyConfig) -> Cell:
@@ -43,7 +40,7 @@ def failure_sentences(specs: Sequence[CellSpec], store: Store) -> list[str]:
     titles: dict[str, list[str]] = {}
     for spec in specs:
         failure = store.failure(spec)
-        if failure is not None:
+        if failure is not None and not store.is_finished(spec):
             titles.setdefault(failure.error, []).append(spec.title)
     return [
         f"Failed: {met[0]}{f' and {len(met) - 1} other cells' if len(met) > 1 else ''}: {error}"
@@ -54,7 +51,7 @@ def failure_sentences(specs: Sequence[CellSpec], store: Store) -> list[str]:
 def missing_sentences(specs: Sequence[CellSpec], store: Store) -> list[str]:
     """What a report says of cells that it lacks."""
     sentences = failure_sentences(specs, store)
-    unfinished = sum(not store.is_finished(spec) and store.failure(spec) is None for spec in specs)
+    unfinished = sum(not store.is_finished(spec) and not store.has_failed(spec) for spec in specs)
     if unfinished:
         sentences.append(f"{unfinished} of {len(specs)} cells are not computed yet.")
     return sentences
@@ -84,7 +81,7 @@ def state_of(spec: CellSpec, store: Store, claimed: dict[str, str]) -> str:
         return "finished"
     if store.indexed(spec) in claimed:
         return "running"
-    return "failed" if store.failure(spec) is not None else "waiting"
+    return "failed" if store.has_failed(spec) else "waiting"
 
 
 def living_claims(store: Store) -> dict[str, str]:

@@ -9,37 +9,26 @@
 Files appear whole or not at all, and processes share the folder without further agreement.
 """
 
+import contextlib
 import json
-import logging
+import os
 import shutil
 import time
 import traceback
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.files import write_json
+from hf_sslgen.files import remove_abandoned, write_json
 from hf_sslgen.study.claims import Claim, find_claims, is_alive, release, this_process
 from hf_sslgen.study.plan import CellSpec
 
-logger = logging.getLogger(__name__)
-
 STUDY_FILE = "study.yaml"
-KNOWN_NAMES = frozenset(
-    (
-        "cells",
-        "claims",
-        "failures",
-        "index",
-        "scratch",
-        "report",
-        STUDY_FILE,
-        "results.csv",
-        "comparisons.csv",
-        "groups.csv",
-    )
-)
+OTHER_FOLDERS = ("index", "failures", "report")
+REPORT_CLAIM = "report"
+"""The claim on writing the report; no cell's name is that short."""
 
 
 @dataclass(frozen=True)
@@ -70,36 +59,50 @@ class Store:
         self.claims = folder / "claims"
 
     def prepare(self) -> None:
-        """Make the folder; refuse one that holds something else, and clear up after processes that were killed."""
-        if self.folder.is_file():
-            raise InputError(f"output_dir {str(self.folder)!r} is a file")
-        if self.folder.exists():
-            foreign = sorted(
-                path.name
-                for path in self.folder.iterdir()
-                if path.name not in KNOWN_NAMES and not path.name.endswith(".unfinished")
-            )
+        """Make the folder, and clear up after processes that were killed.
+
+        Raises:
+            InputError: it holds something else, or can't be written.
+        """
+        if self.folder.exists() and not self.folder.is_dir():
+            raise InputError(f"output_dir {str(self.folder)!r} is a file; give a folder")
+        if self.folder.is_dir() and not self.cells.is_dir():
+            foreign = sorted(path.name for path in self.folder.iterdir() if not path.name.startswith("."))
             if foreign:
                 raise InputError(
                     f"output_dir {str(self.folder)!r} holds other files ({foreign[0]}); give a folder of its own"
                 )
-        for folder in (self.cells, self.claims):
-            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            for folder in (self.cells, self.claims):
+                folder.mkdir(parents=True, exist_ok=True)
+        except (PermissionError, FileExistsError, NotADirectoryError) as error:
+            raise InputError(f"output_dir {str(self.folder)!r} can't be made: {error.strerror}") from error
+        if not os.access(self.claims, os.W_OK):
+            raise InputError(f"output_dir {str(self.folder)!r} can't be written; give a folder that can")
+        for folder in (self.folder, self.cells, self.claims, *(self.folder / name for name in OTHER_FOLDERS)):
+            remove_abandoned(folder)
         for claim in find_claims(self.claims):
-            if (self.cells / claim.name).exists() and not is_alive(claim):
+            if not is_alive(claim):
+                self.clear_scratch(claim)
                 release(claim)
 
-    def scratch(self, cell: str, claim: Claim) -> Path:
+    def scratch(self, claim: Claim) -> Path:
         """A folder for the runs of one claim on a cell; what earlier claims on it left behind is removed."""
-        folder = self.folder / "scratch" / cell
-        shutil.rmtree(folder, ignore_errors=True)
-        for abandoned in self.cells.glob(f".{cell}.*.unfinished"):
+        shutil.rmtree(self.folder / "scratch" / claim.name, ignore_errors=True)
+        for abandoned in self.cells.glob(f".{claim.name}.*.unfinished"):
             shutil.rmtree(abandoned, ignore_errors=True)
-        return folder / str(claim.generation)
+        return self._scratch(claim)
 
-    def clear_scratch(self, cell: str) -> None:
-        """Remove what the runs of a cell left."""
-        shutil.rmtree(self.folder / "scratch" / cell, ignore_errors=True)
+    def clear_scratch(self, claim: Claim) -> None:
+        """Remove what the runs of a claim left; those of the claim that overtook it stay."""
+        folder = self._scratch(claim)
+        shutil.rmtree(folder, ignore_errors=True)
+        for empty in (folder.parent, folder.parent.parent):
+            with contextlib.suppress(OSError):
+                empty.rmdir()
+
+    def _scratch(self, claim: Claim) -> Path:
+        return self.folder / "scratch" / claim.name / (claim.owner.token if claim.owner is not None else "unknown")
 
     def index(self, spec: CellSpec, cell: str) -> None:
         """Remember which folder a planned cell's identity leads to."""
@@ -136,18 +139,23 @@ class Store:
         content = _read(self._failure_path(spec))
         return None if content is None else Failure(**content)
 
-    def forget_failure(self, spec: CellSpec) -> None:
-        """The cell is being tried again, or succeeded."""
-        self._failure_path(spec).unlink(missing_ok=True)
+    def has_failed(self, spec: CellSpec) -> bool:
+        """Whether a planned cell failed and was not finished since by anybody."""
+        return self._failure_path(spec).exists() and not self.is_finished(spec)
+
+    def forget_failures(self, specs: Iterable[CellSpec]) -> None:
+        """These cells are to be tried again, or succeeded."""
+        for spec in specs:
+            self._failure_path(spec).unlink(missing_ok=True)
 
     def _failure_path(self, spec: CellSpec) -> Path:
         return self.folder / "failures" / f"{spec.key}.json"
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """A JSON file's mapping; None where it is not there (any more)."""
+    """A JSON file's mapping; None where it is not there (any more), or empty after a machine lost power."""
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, json.JSONDecodeError):
         return None
     return content

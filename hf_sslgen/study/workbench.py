@@ -11,7 +11,7 @@ from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.study.describe import BackboneFacts, cell_identity
 from hf_sslgen.study.job import Job
 from hf_sslgen.study.plan import CellSpec
-from hf_sslgen.zoo.loading import load_backbone
+from hf_sslgen.zoo.loading import UNTRAINED, load_backbone
 
 KEPT_DOMAINS = 4
 
@@ -28,9 +28,13 @@ def split_fingerprints(arguments: DomainArguments) -> dict[str, str]:
     return domain_at_hand(arguments).fingerprints()
 
 
-@functools.cache
 def backbone_facts(location: str, seed: int, geometry: Geometry | None) -> BackboneFacts:
-    """What identifies a backbone, found out by loading it once."""
+    """What identifies a backbone, found out by loading it once; once a seed where the seed makes its weights."""
+    return _facts(location, seed if location.startswith(UNTRAINED) else 0, geometry)
+
+
+@functools.cache
+def _facts(location: str, seed: int, geometry: Geometry | None) -> BackboneFacts:
     backbone = load_backbone(location, ("first", "second"), seed=seed, geometry=geometry)
     return BackboneFacts(backbone.weights, backbone.preprocessing, backbone.num_parameters)
 

@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.study.cells import cell_folder, write_cell
-from hf_sslgen.study.claims import kept_alive, still_held, try_claim
+from hf_sslgen.study.claims import Claim, find_claim, is_alive, kept_alive, still_held, try_claim
 from hf_sslgen.study.describe import cell_provenance
 from hf_sslgen.study.measures import measure
 from hf_sslgen.study.plan import CellSpec
@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
 FULL_BELOW_BYTES = 1_000_000
+FULL_WORDS = ("No space left", "GB left; free some")
+"""How safetensors, and our own check before fine-tuning, say that the disk is full; neither is an OSError."""
 
 
 class Outcome(StrEnum):
@@ -48,7 +50,8 @@ def _require_room(error: BaseException, folder: Path) -> None:
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and len(causes) < 10:
         causes.append(cause)
     says_so = any(
-        (isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT)) or "No space left" in str(each)
+        (isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT))
+        or any(words in str(each) for words in FULL_WORDS)
         for each in causes
     )
     if says_so or shutil.disk_usage(folder).free < FULL_BELOW_BYTES:
@@ -57,57 +60,81 @@ def _require_room(error: BaseException, folder: Path) -> None:
         ) from error
 
 
-def _compute(prepared: PreparedCell, store: Store) -> Outcome:
-    """Compute a cell under a claim, unless another process has it."""
-    folder = cell_folder(store.cells, prepared.identity)
-    name = folder.name
-    store.index(prepared.spec, name)
-    if folder.exists():
-        return Outcome.FOUND
-    claim = try_claim(store.claims, name)
-    if claim is None:
+def _fail(spec: CellSpec, store: Store, error: Exception) -> Outcome:
+    """Keep what a cell met; on a full disk, which all would meet, end instead."""
+    _require_room(error, store.folder)
+    try:
+        store.record_failure(spec, error)
+    except OSError as no_room:
+        _require_room(no_room, store.folder)
+        raise
+    logger.error("failed: %s: %s: %s", spec.title, type(error).__name__, error)
+    return Outcome.FAILED
+
+
+def _measure(prepared: PreparedCell, store: Store, claim: Claim) -> Outcome:
+    """Measure and write a cell whose claim is held."""
+    spec = prepared.spec
+    try:
+        started = time.perf_counter()
+        analysis, selection = measure(prepared.job(store.scratch(claim)))
+        seconds = time.perf_counter() - started
+        if not still_held(claim):
+            logger.warning("%s: another process took over; this result is dropped", spec.title)
+            return Outcome.BUSY
+        provenance = cell_provenance(spec, prepared.facts, prepared.domain, seconds, selection)
+        write_cell(store.cells / claim.name, prepared.identity, provenance, analysis, replace=False)
+    except Exception as error:  # whatever one cell meets must not stop the others; it is kept with its traceback
+        if still_held(claim):
+            return _fail(spec, store, error)
+        logger.warning("%s: another process took over; dropped: %s", spec.title, error)
         return Outcome.BUSY
-    with kept_alive(claim):
-        if folder.exists():  # its owner finished between the look above and the claim
-            return Outcome.FOUND
-        scratch = store.scratch(name, claim)
-        try:
-            started = time.perf_counter()
-            analysis, selection = measure(prepared.job(scratch))
-            seconds = time.perf_counter() - started
-            if not still_held(claim):
-                logger.warning("%s: another process took over; this result is dropped", prepared.spec.title)
-                return Outcome.BUSY
-            provenance = cell_provenance(prepared.spec, prepared.facts, prepared.domain, seconds, selection)
-            write_cell(folder, prepared.identity, provenance, analysis)
-        finally:
-            store.clear_scratch(name)
-    logger.info("%s: %.1f s", prepared.spec.title, seconds)
+    finally:
+        store.clear_scratch(claim)
+    store.forget_failures([spec])
+    logger.info("%s: %.1f s", spec.title, seconds)
     return Outcome.COMPUTED
 
 
-def work_on(spec: CellSpec, store: Store, retry_failed_before: float) -> Outcome:
-    """Compute one cell, if it is there to be computed; a failure is recorded and not raised.
+def _compute(prepared: PreparedCell, store: Store) -> Outcome:
+    """Compute a cell under a claim, unless another process has it."""
+    folder = cell_folder(store.cells, prepared.identity)
+    store.index(prepared.spec, folder.name)
+    if folder.exists():
+        return Outcome.FOUND
+    claim = try_claim(store.claims, folder.name)
+    if claim is None:
+        return Outcome.BUSY
+    with kept_alive(claim):
+        # Another process may have ended with it between the looks above and the claim.
+        if folder.exists():
+            return Outcome.FOUND
+        return Outcome.FAILED if store.has_failed(prepared.spec) else _measure(prepared, store, claim)
 
-    Args:
-        retry_failed_before: failures recorded before this time (seconds since the epoch) are tried again.
+
+def work_on(spec: CellSpec, store: Store) -> Outcome:
+    """Compute one cell, if it is there to be computed; a failure is recorded and not raised.
 
     Raises:
         DiskFullError: no room is left.
     """
-    failure = store.failure(spec)
-    if failure is not None and failure.time >= retry_failed_before:
+    if store.has_failed(spec):
         return Outcome.FAILED
     try:
-        outcome = _compute(prepare_cell(spec), store)
-    except Exception as error:  # whatever one cell meets must not stop the others; it is kept with its traceback
-        _require_room(error, store.folder)
-        store.record_failure(spec, error)
-        logger.error("failed: %s: %s: %s", spec.title, type(error).__name__, error)
-        return Outcome.FAILED
-    if failure is not None and outcome is not Outcome.BUSY:
-        store.forget_failure(spec)
-    return outcome
+        return _compute(prepare_cell(spec), store)
+    except DiskFullError:
+        raise
+    except Exception as error:  # a domain or backbone that can't be loaded must not stop the others either
+        return _fail(spec, store, error)
+
+
+def _still_busy(spec: CellSpec, store: Store) -> bool:
+    """Whether the process that has a cell is still computing it, told without loading anything."""
+    cell = store.indexed(spec)
+    if cell is None or (store.cells / cell).exists():
+        return False
+    claim = find_claim(store.claims, cell)
+    return claim is not None and is_alive(claim)
 
 
 @contextlib.contextmanager
@@ -125,32 +152,28 @@ def limited_threads(num_threads: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def run_worker(
-    specs: Sequence[CellSpec], store: Store, num_threads: int | None = None, retry_failed: bool = False
-) -> Counter[Outcome]:
+def run_worker(specs: Sequence[CellSpec], store: Store, num_threads: int | None = None) -> Counter[Outcome]:
     """Work until every cell is finished or failed, waiting for those that other processes are computing.
 
     Returns:
         How many cells were computed here, found finished, or failed.
     """
     counts: Counter[Outcome] = Counter()
-    retry_failed_before = time.time() if retry_failed else 0.0
-    waiting = list(specs)
-    announced = False
+    waiting, is_first_round = list(specs), True
     with limited_threads(num_threads), tqdm(total=len(specs), desc="cells", unit="cell", disable=None) as progress:
         while waiting:
             busy = []
             for spec in waiting:
-                outcome = work_on(spec, store, retry_failed_before)
+                known_busy = not is_first_round and _still_busy(spec, store)
+                outcome = Outcome.BUSY if known_busy else work_on(spec, store)
                 if outcome is Outcome.BUSY:
                     busy.append(spec)
                 else:
                     counts[outcome] += 1
                     progress.update()
             if len(busy) == len(waiting):
-                if not announced:
-                    logger.info("waiting for %d cells that other processes are computing", len(busy))
-                    announced = True
                 time.sleep(POLL_SECONDS)
-            waiting = busy
+            elif is_first_round and busy:
+                logger.info("waiting for %d cells that other processes are computing", len(busy))
+            waiting, is_first_round = busy, False
     return counts

@@ -1,20 +1,28 @@
 """Cells of small real networks on the embedded digits, computed once for all tests of this folder."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hf_sslgen.analysis.subset import AnalysisSettings
+from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.preprocessing import Geometry
+from hf_sslgen.study.backbones import backbone_entry
 from hf_sslgen.study.cells import Cell
-from hf_sslgen.study.comparison import ComparisonSettings, compute_cells
+from hf_sslgen.study.config import StudyConfig, read_study
+from hf_sslgen.study.plan import CellSpec, expand
 from hf_sslgen.study.protocols import FineTuningProtocol, LinearProtocol, Protocol
+from hf_sslgen.study.results import finished_cells
+from hf_sslgen.study.store import STUDY_FILE, Store
+from hf_sslgen.study.worker import run_worker
 
 TWIN = "twin-resnet18-supervised"
-PROTOCOLS: dict[str, Protocol] = {
+DIGITS = DomainArguments("digits", samples_per_class=3, max_eval_samples=20, max_test_samples=40)
+PROTOCOLS: dict[str, Protocol | None] = {
+    "pretrained": None,
     "linear": LinearProtocol(),
     "finetune": FineTuningProtocol(learning_rates=(1e-3,), max_steps=2, batch_size=8),
 }
@@ -24,30 +32,33 @@ OTHER_SIDE = 32
 
 @dataclass(frozen=True)
 class Computation:
-    """A call of `compute_cells` that can be repeated."""
+    """Cells to be computed in a store, again and again if need be."""
 
-    name: str
-    domain: Any
-    settings: ComparisonSettings
-    output_dir: Path
+    specs: tuple[CellSpec, ...]
+    store: Store
 
     def run(self) -> list[Cell]:
-        return compute_cells(self.name, self.domain, PROTOCOLS, self.settings, self.output_dir)
+        self.store.prepare()
+        run_worker(self.specs, self.store)
+        return finished_cells(self.specs, self.store)
 
 
 @pytest.fixture(scope="session")
 def computation(
-    small_backbones: dict[str, str], digits_domain: Any, tmp_path_factory: pytest.TempPathFactory
+    small_backbones: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Computation]:
-    """How the cells of a shipped twin or of a small network (by its short name) are computed."""
-    output_dir = tmp_path_factory.mktemp("comparison")
+    """How the cells of a backbone or of a small network (by its short name) are computed."""
+    store = Store(tmp_path_factory.mktemp("store"))
 
     def of(name: str) -> Computation:
-        settings = ComparisonSettings(
-            analysis=AnalysisSettings(max_subset=30, num_examples=4, batch_size=20),
-            geometry=Geometry(SIDES.get(name, OTHER_SIDE), None, "bilinear"),
+        settings = AnalysisSettings(max_subset=30, num_examples=4, batch_size=20)
+        geometry = Geometry(SIDES.get(name.removeprefix("untrained:"), OTHER_SIDE), None, "bilinear")
+        backbone = backbone_entry(small_backbones.get(name, name))
+        specs = (
+            CellSpec(backbone, DIGITS, protocol_name, protocol, 0, settings, geometry)
+            for protocol_name, protocol in PROTOCOLS.items()
         )
-        return Computation(small_backbones.get(name, name), digits_domain, settings, output_dir)
+        return Computation(tuple(specs), store)
 
     return of
 
@@ -63,3 +74,26 @@ def cells_of(computation: Callable[[str], Computation]) -> Callable[[str], list[
         return found[name]
 
     return of
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study that was run: six cells of two networks, and one protocol that can't be run, on either."""
+
+    config: StudyConfig
+    specs: tuple[CellSpec, ...]
+    store: Store
+
+
+@pytest.fixture(scope="session")
+def finished_study(study_content: Callable[..., dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """Not to be written to."""
+    store = Store(tmp_path_factory.mktemp("study"))
+    store.prepare()
+    impossible = {"preset": "few-shot", "name": "impossible", "queries": 1000}
+    content = study_content(protocols=["linear", impossible], exclude=[{"protocol": "impossible", "seed": 1}])
+    (store.folder / STUDY_FILE).write_text(json.dumps(content), encoding="utf-8")
+    config = read_study(store.folder / STUDY_FILE)
+    specs = expand(config)
+    assert run_worker(specs, store, num_threads=1) == {"computed": 6, "failed": 2}
+    return Study(config, specs, store)

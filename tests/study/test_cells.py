@@ -13,12 +13,14 @@ import pytest
 
 from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.errors import InputError
-from hf_sslgen.study.cells import Cell, cell_folder, compute_once, identity_hash, read_cell, read_cells, write_cell
+from hf_sslgen.files import remove_abandoned
+from hf_sslgen.study.cells import Cell, cell_folder, identity_hash, read_cell, read_cells, write_cell
 
 IDENTITY: dict[str, Any] = {
     "backbone": "owner/net work:ü",
     "domain": "digits",
     "protocol": "linear",
+    "labels": "5-shot",
     "seed": 3,
     "splits": {"test": "0123", "train": "4567"},
 }
@@ -41,20 +43,14 @@ import os, sys
 from pathlib import Path
 import pandas as pd
 from hf_sslgen.analysis.numbers import Analysis, Number
-from hf_sslgen.study.cells import compute_once
+from hf_sslgen.study.cells import write_cell
 
 class KillsWhenWritten(pd.DataFrame):
     def to_parquet(self, path, **arguments):
         assert sorted(p.name for p in path.parent.iterdir()) == ["cell.json", "results.json"]
         os._exit(9)
 
-def compute():
-    if sys.argv[2] == "computing":
-        Path(sys.argv[1], "unfinished-run").mkdir()
-        os._exit(9)
-    return {}, Analysis((Number("accuracy", 0.5),), KillsWhenWritten({"sample_id": [1]}))
-
-compute_once(Path(sys.argv[1]), {"backbone": "net", "domain": "digits", "protocol": "linear", "seed": 0}, compute)
+write_cell(Path(sys.argv[1]), {}, {}, Analysis((Number("accuracy", 0.5),), KillsWhenWritten({"sample_id": [1]})))
 """
 
 
@@ -111,28 +107,15 @@ def test_the_hash_depends_on_values_not_on_their_order() -> None:
     assert len({identity_hash(identity) for identity in (IDENTITY, *others)}) == 5
 
 
-def test_a_cell_is_computed_once(tmp_path: Path) -> None:
-    calls = []
-
-    def compute() -> tuple[dict[str, Any], Analysis]:
-        calls.append(1)
-        return PROVENANCE, Analysis(NUMBERS, RECORDS, EXAMPLES)
-
-    for _ in range(3):
-        assert_is_what_was_written(compute_once(tmp_path, IDENTITY, compute))
-    assert len(calls) == 1
-    compute_once(tmp_path, {**IDENTITY, "seed": 4}, compute)
-    assert len(calls) == 2
-    assert [cell.seed for cell in read_cells(tmp_path)] in ([3, 4], [4, 3])
-
-
-def test_an_error_while_computing_leaves_nothing(tmp_path: Path) -> None:
-    def fail() -> tuple[dict[str, Any], Analysis]:
-        raise RuntimeError("out of memory")
-
-    with pytest.raises(RuntimeError, match="out of memory"):
-        compute_once(tmp_path, IDENTITY, fail)
-    assert list(tmp_path.iterdir()) == []
+def test_a_cell_that_appeared_meanwhile_stays(tmp_path: Path) -> None:
+    folder = cell_folder(tmp_path, IDENTITY)
+    write_cell(folder, IDENTITY, PROVENANCE, Analysis(NUMBERS, RECORDS, EXAMPLES), replace=False)
+    late = Analysis((Number("accuracy", 0.75),), RECORDS)
+    write_cell(folder, IDENTITY, PROVENANCE, late, replace=False)
+    assert_is_what_was_written(read_cell(folder))
+    write_cell(folder, IDENTITY, PROVENANCE, late)
+    assert read_cell(folder).number("accuracy") == late.numbers[0]
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_an_error_while_writing_leaves_nothing(tmp_path: Path) -> None:
@@ -142,17 +125,17 @@ def test_an_error_while_writing_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("when", ["computing", "writing"])
-def test_a_killed_process_leaves_no_cell_and_the_next_computes_it(when: str, tmp_path: Path) -> None:
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), when], capture_output=True, text=True)
+def test_a_killed_process_leaves_no_cell_and_the_next_writes_it(tmp_path: Path) -> None:
+    folder = cell_folder(tmp_path, IDENTITY)
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(folder)], capture_output=True, text=True)
     assert killed.returncode == 9, killed.stderr
     assert len(list(tmp_path.iterdir())) == 1  # what the killed one left behind
     assert list(read_cells(tmp_path)) == []
-    identity = {"backbone": "net", "domain": "digits", "protocol": "linear", "seed": 0}
-    assert not cell_folder(tmp_path, identity).exists()
-    cell = compute_once(tmp_path, identity, lambda: (PROVENANCE, Analysis(NUMBERS, RECORDS)))
-    assert cell.number("accuracy") == NUMBERS[0]
-    assert [found.folder for found in read_cells(tmp_path)] == [cell.folder]
+    assert not folder.exists()
+    write_cell(folder, IDENTITY, PROVENANCE, Analysis(NUMBERS, RECORDS, EXAMPLES), replace=False)
+    assert_is_what_was_written(read_cell(folder))
+    remove_abandoned(tmp_path)
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 @pytest.mark.parametrize(

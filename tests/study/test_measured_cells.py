@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from hf_sslgen.domains.arguments import DomainArguments
-from hf_sslgen.domains.loading import load_domain
-from hf_sslgen.errors import DivergedError, InputError
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.study.cells import Cell, read_cells
-from hf_sslgen.study.comparison import ComparisonSettings, compute_cells
-from hf_sslgen.study.protocols import PRESETS, FineTuningProtocol
+from hf_sslgen.study.protocols import FineTuningProtocol
+from hf_sslgen.study.results import finished_cells
+from hf_sslgen.study.store import Store
+from hf_sslgen.study.worker import run_worker
 from hf_sslgen.training.probes import INVERSE_REGULARISATION_GRID
 
 NAMES = ("twin-resnet18-supervised", "timm_resnet", "timm_vit", "transformers_resnet", "transformers_vit")
@@ -72,7 +72,7 @@ def test_three_cells_with_all_their_numbers(
     for cell in (pretrained, linear, finetuned):
         assert {number.stage for number in cell.numbers} == {"fine-tuned" if cell is finetuned else "pretrained"}
         assert (cell.domain, cell.seed, cell.provenance["group"]) == ("digits", 0, "different")
-        assert cell.backbone == computation(name).name
+        assert cell.backbone == computation(name).specs[0].backbone.name
         for number in cell.numbers:
             # At 32 and 64 px a blur of 1 px at 224 hardly moves a pixel, so it may be undefined.
             assert math.isfinite(number.value) or (number.reason and number.transform == "gaussian_blur"), number
@@ -87,14 +87,14 @@ def test_three_cells_with_all_their_numbers(
     assert len(finetuned.records()) == 40 + 30 * len(QUICK_ON_DIGITS)
     assert [c["learning_rate"] for c in finetuned.provenance["selection"]["candidates"]] == [1e-3]
     assert linear.provenance["selection"]["chosen"]["inverse_regularisation"] in INVERSE_REGULARISATION_GRID
-    assert not (computation(name).output_dir / "unfinished").exists()
+    assert not (computation(name).store.folder / "scratch").exists()
 
 
 def test_a_second_call_computes_nothing(cells_of: Callable[[str], list[Cell]], computation: Any) -> None:
     first = cells_of("timm_vit")
-    before = times(computation("timm_vit").output_dir)
+    before = times(computation("timm_vit").store.cells)
     again = computation("timm_vit").run()
-    assert times(computation("timm_vit").output_dir) == before
+    assert times(computation("timm_vit").store.cells) == before
     assert [(cell.folder, cell.identity) for cell in again] == [(cell.folder, cell.identity) for cell in first]
     assert [str(cell.numbers) for cell in again] == [str(cell.numbers) for cell in first]
     assert {cell.folder for cell in read_cells(first[0].folder.parent)} >= {cell.folder for cell in first}
@@ -103,8 +103,10 @@ def test_a_second_call_computes_nothing(cells_of: Callable[[str], list[Cell]], c
 def test_cells_of_other_settings_are_others(cells_of: Callable[[str], list[Cell]], computation: Any) -> None:
     pretrained, linear, _ = cells_of("timm_vit")
     job = computation("timm_vit")
-    few = replace(job.domain, train=job.domain.train.select(job.domain.train.labels.argsort()[:25]), group="similar")
-    same, other = compute_cells(job.name, few, {"linear": PRESETS["linear"]}, job.settings, job.output_dir)
+    few = replace(job.specs[0].domain, samples_per_class=2, group="similar")
+    specs = [replace(spec, domain=few) for spec in job.specs[:2]]
+    run_worker(specs, job.store)
+    same, other = finished_cells(specs, job.store)
     assert same.folder == pretrained.folder  # it sees test images only
     assert same.provenance["group"] == "similar"  # which is said by the caller, not part of the cell
     assert other.folder != linear.folder
@@ -123,9 +125,11 @@ def test_identity_and_provenance_say_what_was_done(cells_of: Callable[[str], lis
 
 
 def test_the_untrained_control_is_another_network(computation: Any, cells_of: Callable[[str], list[Cell]]) -> None:
-    job = computation("twin-resnet18-supervised")
-    (control,) = compute_cells(f"untrained:{job.name}", job.domain, {}, job.settings, job.output_dir)
-    trained = cells_of("twin-resnet18-supervised")[0]
+    name = "twin-resnet18-supervised"
+    job = computation(f"untrained:{name}")
+    run_worker(job.specs[:1], job.store)
+    (control,) = finished_cells(job.specs[:1], job.store)
+    trained = cells_of(name)[0]
     assert control.provenance["objective"] == "untrained"
     assert control.identity["weights"] == "untrained, seed 0"
     invariances = [cell.number("invariance", "mean") for cell in (control, trained)]
@@ -134,23 +138,29 @@ def test_the_untrained_control_is_another_network(computation: Any, cells_of: Ca
 
 
 def test_a_protocol_that_can_not_run_leaves_the_others(computation: Any, tmp_path: Path) -> None:
-    job = computation("timm_vit")
-    streamed = load_domain(DomainArguments("digits", streaming=True, max_eval_samples=20, max_test_samples=40))
-    with pytest.raises(InputError, match="--streaming"):
-        compute_cells(job.name, streamed, {"linear": PRESETS["linear"]}, job.settings, tmp_path)
-    assert [cell.protocol for cell in read_cells(tmp_path / "cells")] == ["pretrained"]
+    streamed = DomainArguments("digits", streaming=True, max_eval_samples=20, max_test_samples=40)
+    specs = [replace(spec, domain=streamed) for spec in computation("timm_vit").specs[:2]]
+    store = Store(tmp_path)
+    store.prepare()
+    assert run_worker(specs, store) == {"computed": 1, "failed": 1}
+    failure = store.failure(specs[1])
+    assert failure is not None and "--streaming" in failure.error
+    assert [cell.protocol for cell in read_cells(store.cells)] == ["pretrained"]
 
 
-def test_a_learning_rate_that_diverges_is_not_selected(small_backbones, digits_domain, tmp_path):
-    location = small_backbones["timm_vit"]
-    settings = ComparisonSettings(geometry=Geometry(32, 1.0, "bilinear"))
+def test_a_learning_rate_that_diverges_is_not_selected(computation: Any, tmp_path: Path) -> None:
+    spec = replace(computation("timm_vit").specs[2], geometry=Geometry(32, 1.0, "bilinear"))
     protocol = FineTuningProtocol(learning_rates=(1e-3, 1e30), max_steps=4, batch_size=10)
-    cells = compute_cells(location, digits_domain, {"finetune": protocol}, settings, tmp_path)
-    selection = cells[-1].provenance["selection"]
+    hopeless = FineTuningProtocol(learning_rates=(1e30,), max_steps=4)
+    specs = [replace(spec, protocol=each) for each in (protocol, hopeless)]
+    store = Store(tmp_path)
+    store.prepare()
+    assert run_worker(specs, store) == {"computed": 1, "failed": 1}
+    selection = finished_cells(specs, store)[0].provenance["selection"]
     assert selection["chosen"]["learning_rate"] == 1e-3
     scores = {c["learning_rate"]: c["validation_negative_log_likelihood"] for c in selection["candidates"]}
     assert scores[1e30] is None
     assert scores[1e-3] > 0
-    hopeless = FineTuningProtocol(learning_rates=(1e30,), max_steps=4)
-    with pytest.raises(DivergedError, match="at every one of the learning_rates"):
-        compute_cells(location, digits_domain, {"finetune": hopeless}, settings, tmp_path)
+    failure = store.failure(specs[1])
+    assert failure is not None and failure.error.startswith("DivergedError")
+    assert "at every one of the learning_rates" in failure.error

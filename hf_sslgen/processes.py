@@ -1,0 +1,79 @@
+"""Processes of this machine: whether one still runs, and names of files that tell who is writing them."""
+
+import functools
+import hashlib
+import os
+import platform
+import re
+import socket
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+ABANDONED_SECONDS = 86_400.0
+"""Age at which an unfinished file of another machine, whose processes can't be looked up, is held to be abandoned."""
+
+_UNFINISHED = re.compile(r"\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.unfinished$")
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process that runs.
+
+    Attributes:
+        started: in the machine's own units, so that a reused number is not taken for it; empty where it can't be told.
+        stopped: whether it was suspended and does nothing.
+    """
+
+    started: str
+    stopped: bool
+
+
+def find_process(number: int) -> Process | None:
+    """The process of that number; None where there is none, or where it ended and is only waiting to be reaped."""
+    if platform.system() == "Linux":
+        try:
+            text = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return None
+        state, *fields = text.rpartition(")")[2].split()  # the name before it may hold spaces and brackets
+        return None if state in "ZX" else Process(fields[18], state in "Tt")
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    return Process("", False)
+
+
+@functools.cache
+def process_table() -> str:
+    """Which table of processes numbers refer to: that of this start of the machine, and of this container."""
+    boot, namespace = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    if not boot.exists():
+        return ""
+    return f"{boot.read_text(encoding='ascii').strip()} {namespace.readlink() if namespace.is_symlink() else ''}"
+
+
+def _machine() -> str:
+    return hashlib.sha256(f"{socket.gethostname()} {process_table()}".encode()).hexdigest()[:8]
+
+
+def unfinished_name(name: str) -> str:
+    """A hidden name of its own for what will be `name`, from which `is_abandoned` tells whether its writer died."""
+    return f".{name}.{_machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.unfinished"
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether a path is named by `unfinished_name` and its writer is dead, or it is a day old."""
+    match = _UNFINISHED.search(path.name)
+    if match is None:
+        return False
+    if match[1] == _machine() and find_process(int(match[2])) is None:
+        return True
+    try:
+        return time.time() - path.stat().st_mtime > ABANDONED_SECONDS
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,90 @@
+"""The backbones of a study: what their rows say, and what the registry knows where they say nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hf_sslgen.errors import InputError
+from hf_sslgen.registry_rows import build_row
+from hf_sslgen.zoo.loading import UNTRAINED, registered
+from hf_sslgen.zoo.registry import TwinSet, get_twin_set
+
+
+@dataclass(frozen=True)
+class BackboneEntry:
+    """A backbone of a study.
+
+    Attributes:
+        name: what tables call it; its location where nothing else is said.
+        location: a registered name, a Hub id or a folder, or one of these behind `untrained:`.
+        objective: `supervised`, `untrained` or the name of a self-supervised method.
+        source: the data it was pretrained on; only backbones of one source are compared.
+        pretraining_seed: backbones of a source are compared within one seed, where both state theirs.
+    """
+
+    name: str
+    location: str
+    objective: str
+    source: str | None = None
+    pretraining_seed: int | None = None
+
+
+@dataclass(frozen=True)
+class _BackboneRow:
+    location: str
+    name: str | None = None
+    objective: str | None = None
+    source: str | None = None
+    pretraining_seed: int | None = None
+
+
+def read_backbones(rows: Sequence[Any], where: str) -> tuple[list[BackboneEntry], list[TwinSet]]:
+    """The backbones that a study's rows name, and the twin sets among them."""
+    entries, sets = [], []
+    for row in rows:
+        values = {"location": row} if isinstance(row, str) else row
+        if not isinstance(values, dict):
+            raise InputError(f"{where}: an entry is a name or a mapping, found {row!r}")
+        if "twin_set" in values:
+            if len(values) > 1:
+                raise InputError(f"{where}: an entry with twin_set takes no other key, found {sorted(values)}")
+            twin_set = get_twin_set(str(values["twin_set"]))
+            sets.append(twin_set)
+            loadable = [each.id for each in twin_set.backbones if each.library != "conversion"]
+            if not loadable:
+                raise InputError(f"{where}: twin_set {twin_set.name!r} has no backbone that loads without conversion")
+            entries += [backbone_entry(name) for name in loadable]
+        else:
+            entries.append(backbone_entry(**vars(build_row(_BackboneRow, values, where))))
+    return entries, sets
+
+
+def backbone_entry(
+    location: str,
+    name: str | None = None,
+    objective: str | None = None,
+    source: str | None = None,
+    pretraining_seed: int | None = None,
+) -> BackboneEntry:
+    """An entry; what the registry knows of a backbone stands where nothing else is said."""
+    known = registered(location)
+    unregistered = "untrained" if location.startswith(UNTRAINED) else "unknown"
+    return BackboneEntry(
+        name=name or location,
+        location=location,
+        objective=objective or (known.objective if known is not None else unregistered),
+        source=source or (known.source_data if known is not None else None),
+        pretraining_seed=pretraining_seed,
+    )
+
+
+def untrained_controls(backbones: Sequence[BackboneEntry]) -> list[BackboneEntry]:
+    """An untrained control for each source: the first supervised backbone's architecture, else the first one's."""
+    controls = []
+    for source in dict.fromkeys(each.source for each in backbones):
+        of_source = [each for each in backbones if each.source == source]
+        if any(each.objective == "untrained" for each in of_source):
+            continue
+        model = next((each for each in of_source if each.objective == "supervised"), of_source[0])
+        controls.append(BackboneEntry(f"{UNTRAINED}{model.name}", f"{UNTRAINED}{model.location}", "untrained", source))
+    return controls

@@ -1,0 +1,142 @@
+"""`hf-sslgen study`, `status` and `report` as a person uses them."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hf_sslgen.command_line import run_command
+from hf_sslgen.study.cells import read_cells
+from hf_sslgen.study.config import read_study
+from hf_sslgen.study.plan import expand
+from hf_sslgen.study.store import Store
+from hf_sslgen.study.worker import run_worker
+
+STUDY, STATUS, REPORT = (f"hf_sslgen.commands.{name}" for name in ("study", "status", "report"))
+KNN = {"preset": "dino-knn", "neighbours": [5]}
+IMPOSSIBLE = {"preset": "few-shot", "name": "impossible", "queries": 1000}
+
+Errors = pytest.CaptureFixture[str]
+StudyFile = Callable[..., Path]
+
+
+def refused(module: str, options: list[str], capsys: Errors) -> str:
+    with pytest.raises(SystemExit) as stopped:
+        run_command(module, options)
+    assert stopped.value.code == 2
+    (message,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    return message
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Numbers of the living processes whose command names a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if str(folder).encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_a_dry_run_writes_nothing(study_file: StudyFile, tmp_path: Path, capsys: Errors) -> None:
+    study = study_file()
+    run_command(STUDY, [str(study), "--output_dir", str(tmp_path / "out"), "--dry_run", "true"])
+    shown = capsys.readouterr().out
+    assert next(line for line in shown.splitlines() if line.startswith("all")).split()[1:3] == ["6", "6"]
+    assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
+
+
+def test_from_study_to_a_report_elsewhere(study_file: StudyFile, tmp_path: Path, capsys: Errors) -> None:
+    study, folder = study_file(protocols=[KNN], seeds=[0]), tmp_path / "out"
+    run_command(STUDY, [str(study), "--output_dir", str(folder)])
+    assert (folder / "report" / "index.html").exists()
+    run_command(STATUS, [str(folder)])
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["all", "4", "0", "0", "0"]
+    study.unlink()
+    copy = tmp_path / "elsewhere"
+    shutil.copytree(folder, copy)
+    for name in ("results.csv", "comparisons.csv", "report"):
+        path = copy / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    shutil.rmtree(folder)
+    run_command(REPORT, [str(copy)])
+    assert {"results.csv", "comparisons.csv", "report"} <= {path.name for path in copy.iterdir()}
+    assert (copy / "report" / "index.html").exists()
+
+
+def test_two_workers_keep_failures_and_write_the_report_once(study_file: StudyFile, tmp_path: Path) -> None:
+    study, folder = study_file(protocols=[KNN, IMPOSSIBLE], seeds=[0]), tmp_path / "out"
+    command = [sys.executable, "-m", "hf_sslgen.cli", "study", str(study), "--output_dir", str(folder)]
+    ended = subprocess.run([*command, "--workers", "2"], capture_output=True, text=True, timeout=500, check=False)
+    assert ended.returncode == 2
+    assert ended.stdout.count("Report: ") == 1
+    assert ended.stderr.count("Failed: ") == 1
+    assert ended.stderr.splitlines()[-1].startswith("error: 2 of 6 cells failed; their tracebacks are in ")
+    assert len(list(read_cells(folder / "cells"))) == 4
+    assert len(list((folder / "failures").iterdir())) == 2
+    assert processes_of(folder) == []
+
+
+@pytest.mark.parametrize(("number", "workers"), [(signal.SIGTERM, "2"), (signal.SIGINT, "2"), (signal.SIGINT, "1")])
+def test_an_interrupt_leaves_no_process_and_a_store_to_go_on_with(
+    number: int, workers: str, study_file: StudyFile, tmp_path: Path
+) -> None:
+    study, folder = study_file(seeds=[0, 1, 2]), tmp_path / "out"
+    command = [sys.executable, "-m", "hf_sslgen.cli", "study", str(study), "--output_dir", str(folder)]
+    process = subprocess.Popen(
+        [*command, "--workers", workers],
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that runs the tests in the background has children ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    while not list(folder.glob("cells/[!.]*")) and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(number)
+    said = process.communicate(timeout=120)[1]
+    assert process.returncode == 128 + number, said
+    assert "interrupted; run the same command again to go on" in said
+    assert "Traceback" not in said
+    assert processes_of(folder) == []
+    store = Store(folder)
+    assert not list(store.claims.glob("*.json"))
+    assert not (folder / "scratch").exists()
+    assert not list(folder.rglob("*.unfinished"))
+    found = len(list(read_cells(store.cells)))
+    specs = expand(read_study(study))
+    assert run_worker(specs, store, num_threads=1) == {"found": found, "computed": len(specs) - found}
+
+
+def test_what_a_study_refuses(study_file: StudyFile, tmp_path: Path, capsys: Errors) -> None:
+    study, output_dir = str(study_file()), ["--output_dir", str(tmp_path / "out")]
+    assert "No such file" in refused(STUDY, [str(tmp_path / "none.yaml"), *output_dir], capsys)
+    assert "workers is 0" in refused(STUDY, [study, *output_dir, "--workers", "0"], capsys)
+    assert "--executor ray" in refused(STUDY, [study, *output_dir, "--ray_address", "auto"], capsys)
+    assert "did you mean 'retry_failed'" in refused(STUDY, [study, *output_dir, "--retry_faild"], capsys)
+    misspelt = str(study_file("other.yaml", backbones=["twin-resnet18-supervisd"]))
+    assert "did you mean 'twin-resnet18-supervised'" in refused(STUDY, [misspelt, *output_dir], capsys)
+    misspelt = str(study_file("other.yaml", domains=["digitz"]))
+    assert "did you mean 'digits'" in refused(STUDY, [misspelt, *output_dir], capsys)
+    assert not (tmp_path / "out").exists()
+    for module in (STATUS, REPORT):
+        assert "holds no study" in refused(module, [str(tmp_path)], capsys)
+
+
+def test_another_configuration_replaces_the_first_and_says_so(
+    study_file: StudyFile, tmp_path: Path, capsys: Errors, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "out"
+    run_command(STUDY, [str(study_file(protocols=[KNN], seeds=[0])), "--output_dir", str(folder)])
+    assert "another configuration" not in caplog.text
+    run_command(STUDY, [str(study_file(protocols=[KNN], seeds=[0, 1])), "--output_dir", str(folder)])
+    assert "was another configuration and is replaced" in caplog.text
+    run_command(STATUS, [str(folder)])
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["all", "6", "0", "0", "0"]
+    assert not list((folder / "claims").glob("*.json"))

@@ -1,0 +1,112 @@
+"""A study's file is checked before anything is loaded: what is wrong is named, with what would work."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hf_sslgen.errors import InputError
+from hf_sslgen.study.config import parse_study, read_study
+from hf_sslgen.study.plan import expand
+
+TWINS = "resnet18-tiny-imagenet-100"
+TWIN = "twin-resnet18-supervised"
+
+
+def refused(content: dict[str, Any]) -> str:
+    with pytest.raises(InputError) as error:
+        expand(parse_study(content, "study 'mine.yaml'"))
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"backbone": []}, "unknown key 'backbone'; did you mean 'backbones'?"),
+        ({"backbones": []}, "backbones should be a list with at least one entry, found []"),
+        ({"backbones": "resnet"}, "backbones should be a list with at least one entry, found 'resnet'"),
+        ({"backbones": [3]}, "an entry is a name or a mapping, found 3"),
+        ({"backbones": [{"twin_set": "resnet18-tiny-imagenet"}]}, f"'{TWINS}'"),
+        ({"backbones": [{"twin_set": TWINS, "name": "a"}]}, "takes no other key"),
+        ({"backbones": [{"location": 5}]}, "location should be str, found 5"),
+        ({"backbones": [{"name": "a"}]}, "the field 'location' is missing"),
+        ({"backbones": [{"location": "a/b", "objectiv": "x"}]}, "did you mean 'objective'?"),
+        ({"backbones": [TWIN, TWIN]}, f"'{TWIN}' stands there twice"),
+        ({"domains": []}, "domains should be a list"),
+        ({"domains": ["digits", "digits"]}, "stands there twice"),
+        ({"domains": [{"dataset_name": "digits", "split_seed": 1}]}, "split_seed is said once for all domains"),
+        ({"domains": [{"dataset_name": "digits", "max_test_sample": 6}]}, "did you mean 'max_test_samples'"),
+        ({"domains": [{"dataset_name": "digits", "max_test_samples": "60"}]}, "should be int, found '60'"),
+        ({"protocols": []}, "protocols should be a list with at least one entry, found []"),
+        ({"protocols": ["linera"]}, "did you mean 'linear'?"),
+        ({"protocols": [{"name": "x"}]}, "an entry needs `preset`"),
+        ({"protocols": [{"preset": "linear", "toleranc": 1}]}, "did you mean 'tolerance'?"),
+        ({"protocols": [{"preset": "linear", "tolerance": "a"}]}, "it has to be a number"),
+        ({"protocols": [{"preset": "linear", "grid": {"tolerance": []}}]}, "tolerance should be a list of values"),
+        ({"protocols": ["linear", "linear"]}, "'linear' stands there twice"),
+        ({"protocols": [{"preset": "linear", "name": "pretrained"}]}, "choose another"),
+        ({"label_fractions": [2.0]}, "label_fraction is 2.0"),
+        ({"label_fractions": 0.1}, "label_fractions should be a list of float, found 0.1"),
+        ({"label_fractions": [0.1, 0.1]}, "0.1 stands there twice"),
+        ({"samples_per_class": [0]}, "samples_per_class is 0"),
+        ({"seeds": []}, "seeds is empty"),
+        ({"seeds": [0, 0]}, "seeds: 0 stands there twice"),
+        ({"seeds": [-1]}, "a seed is 0 or more"),
+        ({"seeds": [True]}, "seeds should be int, found True"),
+        ({"exclude": [{"domain": "digit"}]}, "matches no cell of the study. domain is one of digits"),
+        ({"exclude": [{"domains": "digits"}]}, "unknown key 'domains'"),
+        ({"exclude": [{}]}, "would exclude everything"),
+        ({"exclude": [{"seed": []}]}, "seed names nothing"),
+        ({"exclude": [{"domain": "*"}]}, "no cell is left"),
+        ({"pairs": [["vitt", "resnet"]]}, "there is no backbone 'vitt'; did you mean 'vit'?"),
+        ({"pairs": [["vit", "vit"]]}, "can't be compared with itself"),
+        ({"pairs": ["vit"]}, "an entry is [self-supervised, supervised], found 'vit'"),
+        ({"analysis": {"max_subse": 3}}, "analysis: unknown field 'max_subse'; did you mean 'max_subset'?"),
+        ({"analysis": {"transforms": "quik"}}, "known: quick, standard, full"),
+        ({"analysis": {"target": "logits"}}, "known: centred, logit"),
+        ({"analysis": {"max_subset": 0}}, "max_subset is 0"),
+        ({"geometry": {"image_size": 0}}, "image_size has to be at least 1"),
+        ({"geometry": {"image_size": 64, "interpolation": "cubic"}}, "known: nearest, bilinear"),
+        ({"num_threads": 0}, "num_threads is 0"),
+    ],
+)
+def test_what_is_wrong_is_named(
+    changes: dict[str, Any], message: str, study_content: Callable[..., dict[str, Any]]
+) -> None:
+    assert message in refused(study_content(**changes))
+
+
+def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
+    for content, message in ((None, "No such file"), ("a: [", "can't be read"), ("- a", "must hold `name: value`")):
+        path = tmp_path / "study.yaml"
+        if content is not None:
+            path.write_text(content)
+        with pytest.raises(InputError, match=message):
+            read_study(path)
+
+
+def test_the_registry_says_what_the_file_does_not() -> None:
+    config = parse_study({"backbones": [{"twin_set": TWINS}], "domains": ["digits"]}, "study")
+    said = {backbone.name: (backbone.objective, backbone.source is not None) for backbone in config.backbones}
+    assert said[TWIN] == ("supervised", True)
+    assert said["twin-resnet18-simclr"] == ("simclr", True)
+    assert said[f"untrained:{TWIN}"] == ("untrained", True)
+    assert config.geometry is not None and config.geometry.image_size == 64
+    assert (config.label_fractions, config.seeds, config.pairs) == ((1.0,), (0,), None)
+    assert [protocol.name for protocol in config.protocols] == ["linear"]
+
+
+def test_each_source_has_an_untrained_control_unless_one_is_named() -> None:
+    rows: list[Any] = [
+        {"location": "a/ssl", "objective": "byol", "source": "one"},
+        {"location": "a/sup", "objective": "supervised", "source": "one"},
+        {"location": "b/sup", "objective": "supervised", "source": "two"},
+    ]
+    content = {"backbones": rows, "domains": ["digits"]}
+    names = [backbone.name for backbone in parse_study(content, "study").backbones]
+    assert names[3:] == ["untrained:a/sup", "untrained:b/sup"]
+    own = {"location": "untrained:b/sup", "source": "two"}
+    names = [backbone.name for backbone in parse_study({**content, "backbones": [*rows, own]}, "study").backbones]
+    assert names[3:] == ["untrained:b/sup", "untrained:a/sup"]
+    assert len(parse_study({**content, "untrained_control": False}, "study").backbones) == 3
