@@ -105,8 +105,9 @@ def run_on_ray(study: Path, output_dir: Path, workers: int, address: str | None)
             ray.init("local", num_cpus=workers * threads, include_dashboard=False, logging_level=logging.WARNING)
         else:
             ray.init(address=address, logging_level=logging.WARNING)
-    except (ConnectionError, ValueError) as error:
-        raise InputError(f"ray_address {address!r} can't be reached: {error}") from error
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        what = "a local Ray can't be started" if address is None else f"ray_address {address!r} can't be reached"
+        raise InputError(f"{what}: {error}") from error
     raise_on_sigterm()  # Ray has put a handler of its own in place
     try:
         gpus = 1 if ray.cluster_resources().get("GPU") else 0

@@ -55,10 +55,12 @@ class CellSpec:
     @property
     def key(self) -> str:
         """Sixteen hexadecimal digits of the specification: of what was asked for, not of what is found on loading."""
+        domain = dataclasses.asdict(self.domain)
+        del domain["group"]  # what reports say of a domain, which may be changed later
         content = {
             "backbone": self.backbone.location,
             "name": self.backbone.name,
-            "domain": dataclasses.asdict(self.domain),
+            "domain": domain,
             "protocol": self.protocol_name,
             "settings": protocol_settings(self.protocol),
             "seed": self.seed,
