@@ -126,7 +126,7 @@ def test_what_a_study_refuses(study_file: StudyFile, tmp_path: Path, capsys: Err
     assert "did you mean 'digits'" in refused(STUDY, [misspelt, *output_dir], capsys)
     assert not (tmp_path / "out").exists()
     for module in (STATUS, REPORT):
-        assert "holds no study" in refused(module, [str(tmp_path)], capsys)
+        assert "holds no study" in refused(module, [str(tmp_path / "out")], capsys)
 
 
 def test_another_configuration_replaces_the_first_and_says_so(
