@@ -53,7 +53,8 @@ class DomainArguments:
         default=None,
         metadata={
             "help": "Use this share of the labels (0.01: one in a hundred), for training and selection together: a "
-            "stratified part of the training split, drawn before validation is carved, and of a published validation split."
+            "stratified part of the training split, drawn before validation is carved, and of a published validation "
+            "split."
         },
     )
     samples_per_class: int | None = field(
