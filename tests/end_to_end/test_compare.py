@@ -82,9 +82,10 @@ def test_the_learning_rate_is_selected_by_validation_likelihood(compared):
     for cell in read_cells(folder / "cells"):
         if cell.protocol == "finetune":
             selection = cell.provenance["selection"]
-            scores = selection["validation_negative_log_likelihood"]
-            assert set(scores) == {"0.001", "0.003"}
-            assert f"{selection['learning_rate']:g}" == min(scores, key=scores.get)
+            candidates = {row["learning_rate"]: row for row in selection["candidates"]}
+            assert set(candidates) == {1e-3, 3e-3}
+            best = min(candidates, key=lambda rate: candidates[rate]["validation_negative_log_likelihood"])
+            assert selection["chosen"]["learning_rate"] == best
 
 
 def test_differences_are_between_the_cells_values(compared):
