@@ -133,7 +133,10 @@ def test_an_entry_can_be_hashed():
         (("num_classes: 2", "num_classes: 2\n    expected_sizes: {valid: 3}"), "splits it does not have: valid"),
         (("num_classes: 2", "num_classes: 2\n    expected_sizes: {test: many}"), "expected_sizes should be int"),
         (("num_classes: 2", "num_classes: 2\n    not_label_preserving: [flip]"), "not_label_preserving is 'flip'"),
-        (("num_classes: 2", "num_classes: 2\n    not_label_preserving: hue"), "not_label_preserving should be tuple"),
+        (
+            ("num_classes: 2", "num_classes: 2\n    not_label_preserving: hue"),
+            "not_label_preserving should be a list of str",
+        ),
         (("num_classes: 2", "num_classes: 2\n    train_split: null\n    test_split: null"), "neither a train_split"),
     ],
 )
