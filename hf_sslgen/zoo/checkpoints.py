@@ -37,12 +37,13 @@ def resolve_location(name: str) -> str:
         return name
     if row is not None and row.library == "conversion":
         raise InputError(f"model_name_or_path {name!r} is published in another format and must be converted first")
-    if "/" not in name or name.startswith((".", "/", "~")):
+    hub_id = name.removeprefix("hf-hub:").removeprefix("hf_hub:")
+    if hub_id.count("/") != 1 or hub_id.startswith((".", "/", "~")):
         hint = nearest_names(name, known_backbone_ids())
         raise InputError(
             f"model_name_or_path {name!r} is no folder, no known backbone and no Hub id (owner/name). {hint}".rstrip()
         )
-    return name.removeprefix("hf-hub:").removeprefix("hf_hub:")
+    return hub_id
 
 
 def load_config(name: str, location: str, revision: str | None) -> Any:
