@@ -32,10 +32,11 @@ def cell_rows(folder):
 def test_every_backbone_gets_every_cell(compared):
     folder, _ = compared
     cells = list(read_cells(folder / "cells"))
-    assert len(cells) == 2 * 3 * 3
+    assert len(cells) == 2 * 4 * 3
     assert {cell.backbone for cell in cells} == {
         "twin-resnet18-supervised",
         "twin-resnet18-simclr",
+        "twin-resnet18-barlow-twins",
         "untrained:twin-resnet18-supervised",
     }
     assert not (folder / "unfinished").exists() or not list((folder / "unfinished").iterdir())
@@ -54,7 +55,7 @@ def test_results_hold_the_four_measurements_with_intervals(compared):
         "spatial_spread",
     ):
         rows = results[results["metric"] == metric]
-        assert len(rows) == 2 * 3 * 2
+        assert len(rows) == 2 * 4 * 2
         assert (rows["low"] <= rows["value"]).all()
         assert (rows["value"] <= rows["high"]).all()
     ece = results[results["metric"] == "expected_calibration_error"]
@@ -63,15 +64,16 @@ def test_results_hold_the_four_measurements_with_intervals(compared):
     assert set(published["stage"]) == {"pretrained"}
     assert published[published["transform"] == "mean"]["value"].between(-1, 1).all()
     assert set(results["group"]) == {"similar", "different"}
-    assert set(results["objective"]) == {"supervised", "simclr", "untrained"}
+    assert set(results["objective"]) == {"supervised", "simclr", "barlow-twins", "untrained"}
 
 
 def test_backbones_saw_the_same_images_and_differ_only_in_weights(compared):
     folder, _ = compared
     linear = [cell for cell in read_cells(folder / "cells") if cell.protocol == "linear" and cell.domain == "digits"]
     identities = [{k: v for k, v in cell.identity.items() if k not in ("backbone", "weights")} for cell in linear]
-    assert identities[0] == identities[1] == identities[2]
-    assert len({cell.identity["weights"] for cell in linear}) == 3
+    assert len(identities) == 4
+    assert all(identity == identities[0] for identity in identities)
+    assert len({cell.identity["weights"] for cell in linear}) == 4
     shown = [cell.examples() for cell in linear]
     np.testing.assert_array_equal(shown[0]["images"], shown[1]["images"])
     assert not np.array_equal(shown[0]["maps"], shown[1]["maps"])
