@@ -130,4 +130,4 @@ def test_provenance_tells_how_it_was_made(compared):
         stored = json.loads((cell.folder / "cell.json").read_text())["provenance"]
         assert stored["libraries"]["torch"]
         assert stored["seconds"] > 0
-        assert stored["parameters"] == 2_814_976
+        assert stored["parameters"] == 1_592_336
