@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from statistics import mean
 
@@ -74,7 +73,7 @@ def image_passes(spec: CellSpec, sizes: Sizes) -> float:
         return sizes.train + sizes.validation + sizes.test + 2 * subset
     train = min(sizes.train, protocol.train_images or sizes.train)
     seen = protocol.max_steps * protocol.batch_size if protocol.max_steps else protocol.num_train_epochs * train
-    runs = prod((len(protocol.learning_rates), len(protocol.weight_decays))) + protocol.retrain_on_validation
+    runs = len(protocol.learning_rates) * len(protocol.weight_decays) + protocol.retrain_on_validation
     return runs * (TRAINING_PASSES * seen + sizes.validation) + sizes.test + subset * (3 + variants)
 
 

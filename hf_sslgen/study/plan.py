@@ -110,9 +110,8 @@ def _all_specs(config: StudyConfig) -> Iterator[CellSpec]:
                 limited = replace(domain, split_seed=seed, **budget)
                 for backbone in config.backbones:
                     for named in config.protocols:
-                        if index == 0 or not isinstance(
-                            named.protocol, FewShotProtocol
-                        ):  # it takes no training images
+                        takes_labels = not isinstance(named.protocol, FewShotProtocol)
+                        if takes_labels or index == 0:
                             yield CellSpec(backbone, limited, named.name, named.protocol, seed, **shared)
 
 

@@ -7,6 +7,7 @@ objective alone.
 
 import copy
 import math
+from abc import ABC, abstractmethod
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from hf_sslgen.errors import InputError, nearest_names
 
 
-class Objective(nn.Module):
+class Objective(nn.Module, ABC):
     """What a trunk is trained for.
 
     Attributes:
@@ -24,6 +25,7 @@ class Objective(nn.Module):
 
     num_views = 2
 
+    @abstractmethod
     def forward(self, features: list[Tensor], views: list[Tensor], labels: Tensor) -> Tensor:
         """The loss of a batch.
 
@@ -32,7 +34,6 @@ class Objective(nn.Module):
             views: for each view (B, 3, H, W), what the trunk was given.
             labels: (B,) class indices.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no loss")
 
     def after_step(self, trunk: nn.Module, progress: float) -> None:
         """Called after every step of the optimiser; `progress` is the share of the training that is done."""
