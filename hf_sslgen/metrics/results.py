@@ -1,31 +1,63 @@
 """What every metric returns: a frozen dataclass that prints readably and turns into plain JSON-able values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+
+PER_SAMPLE = "per_sample_"
+INTERVALS = "intervals"
+
+
+class Interval(NamedTuple):
+    """A 95% interval; both bounds are NaN where there is none."""
+
+    low: float
+    high: float
+
+
+NO_INTERVAL = Interval(float("nan"), float("nan"))
 
 
 @dataclass(frozen=True, eq=False)
 class MetricResult:
-    """Base of all results. Fields whose name starts with `per_sample` hold one value per sample, NaN where undefined.
+    """Base of all results.
 
+    Fields whose name starts with `per_sample` hold one value per sample, NaN where undefined. A field `intervals` maps
+    the names of other fields to their 95% intervals over samples; a number that is not in it has no valid one.
     Results holding arrays compare by identity, since arrays have no single truth value.
     """
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields but the per-sample arrays, arrays as lists. Undefined numbers stay float NaN."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {
-            name: value.tolist() if isinstance(value, np.ndarray) else value
-            for name, value in values.items()
-            if not name.startswith("per_sample")
-        }
+        """All fields but the per-sample arrays, arrays as lists, the interval of `x` as `x_interval`: [low, high].
+
+        Undefined numbers stay float NaN.
+        """
+        values: dict[str, Any] = {}
+        intervals = self._intervals()
+        for field in fields(self):
+            if field.name.startswith(PER_SAMPLE) or field.name == INTERVALS:
+                continue
+            value = vars(self)[field.name]
+            values[field.name] = value.tolist() if isinstance(value, np.ndarray) else value
+            if field.name in intervals:
+                values[f"{field.name}_interval"] = list(intervals[field.name])
+        return values
+
+    def _intervals(self) -> Mapping[str, Interval]:
+        intervals: Mapping[str, Interval] = vars(self).get(INTERVALS, {})
+        return intervals
 
     def __str__(self) -> str:
         parts = []
-        for name, value in self.to_dict().items():
-            if isinstance(value, list) or (isinstance(value, str) and not value):
+        intervals = self._intervals()
+        for field in fields(self):
+            value = vars(self)[field.name]
+            if field.name.startswith(PER_SAMPLE) or not isinstance(value, (bool, int, float, str)) or value == "":
                 continue  # tables are read from their fields, and an empty reason says nothing
-            parts.append(f"{name} = {value:.4g}" if isinstance(value, float) else f"{name} = {value}")
+            part = f"{field.name} = {value:.4g}" if isinstance(value, float) else f"{field.name} = {value}"
+            if field.name in intervals:
+                part += f" [{intervals[field.name].low:.4g}, {intervals[field.name].high:.4g}]"
+            parts.append(part)
         return f"{type(self).__name__}: {', '.join(parts)}"
