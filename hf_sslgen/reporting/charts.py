@@ -15,7 +15,10 @@ from hf_sslgen.reporting.figure_style import (
     Styles,
     backbone_styles,
     empty_figure,
+    interval_lengths,
+    interval_marks,
     literal,
+    name_legend,
     new_figure,
     style_axes,
 )
@@ -68,7 +71,7 @@ def accuracy_bars(cells: Sequence[Cell], styles: Styles | None = None) -> Figure
                 axes.text(1, position, f"{MISSING} not measured", va="center", fontsize=FONT_SIZE - 1, color=MUTED)
                 continue
             style = styles[row.cell.backbone]
-            low, high = _offsets(number, 100.0)
+            low, high = (100 * length for length in interval_lengths(number.value, number.low, number.high))
             axes.barh(
                 position,
                 number.value * 100,
@@ -135,15 +138,10 @@ def invariance_by_transform(cells: Sequence[Cell], stage: str = SOURCE_STAGE, st
             axes.errorbar(
                 [n.value for n in drawn],
                 [positions[n.transform, n.severity] + offset for n in drawn],
-                xerr=np.array([_offsets(n, 1.0) for n in drawn]).reshape(-1, 2).T,
-                fmt=style.marker,
-                color=style.color,
-                markersize=5.5,
-                elinewidth=1.1,
-                capsize=2,
+                xerr=np.array([interval_lengths(n.value, n.low, n.high) for n in drawn]).reshape(-1, 2).T,
                 linestyle="none",
-                markeredgewidth=0,
                 label=literal(name),
+                **interval_marks(style),
             )
             for n in numbers:
                 if math.isnan(n.value):
@@ -159,9 +157,7 @@ def invariance_by_transform(cells: Sequence[Cell], stage: str = SOURCE_STAGE, st
         style_axes(axes)
         axes.set_xlim(right=max(1.02, axes.get_xlim()[1]))
     handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside upper left", ncols=min(3, len(names)), fontsize=FONT_SIZE - 1, frameon=False
-    )
+    name_legend(figure, handles, labels)
     return figure
 
 
@@ -181,10 +177,3 @@ def _transform_order(series: Mapping[str, Sequence[Number]]) -> list[tuple[str, 
     """Transforms and severities in stored order, family means first."""
     keys = dict.fromkeys((n.transform, n.severity) for numbers in series.values() for n in numbers)
     return sorted(keys, key=lambda key: list(FAMILIES).index(key[0]) if key[0] in FAMILIES else len(FAMILIES))
-
-
-def _offsets(number: Number, scale: float) -> tuple[float, float]:
-    """Distances from the value down to `low` and up to `high`; zero where there is no interval."""
-    if math.isnan(number.low) or math.isnan(number.high):
-        return 0.0, 0.0
-    return max(0.0, number.value - number.low) * scale, max(0.0, number.high - number.value) * scale

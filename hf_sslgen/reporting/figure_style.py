@@ -5,10 +5,12 @@ changes. Every backbone has one colour, marker and hatch in all figures; none of
 """
 
 import base64
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -22,6 +24,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h")
 HATCHES = ("", "///", "\\\\\\", "---", "xxx", "|||", "+++")  # of lines: dots make a figure ten times as large
 INK = "#222222"
 MUTED = "#666666"
+NULL = "#c8c8c8"
+"""What would be seen without an effect: calibrated predictions, maps of noise."""
 FAINT = "#d9d9d9"
 FONT_SIZE = 9.0
 WIDTH_INCHES = 8.0
@@ -54,9 +58,62 @@ def backbone_styles(backbones: Iterable[str]) -> dict[str, BackboneStyle]:
     }
 
 
+def styles_for(names: Iterable[str], styles: Styles | None, argument: str) -> Styles:
+    """The styles given, or by position where there are none.
+
+    Raises:
+        ValueError: nothing to draw, or a name without a style; `argument` is what the caller calls the names' mapping.
+    """
+    names = list(names)
+    if not names:
+        raise ValueError(f"{argument} must map at least one name to what is drawn, got an empty mapping")
+    if styles is None:
+        return backbone_styles(names)
+    unknown = [name for name in names if name not in styles]
+    if unknown:
+        raise ValueError(f"styles must have an entry for every name of {argument}, got none for {unknown[0]!r}")
+    return styles
+
+
 def literal(text: object) -> str:
     """Text that matplotlib writes as it is: a `$` in a name would otherwise start a formula, or fail to parse."""
     return str(text).replace("$", r"\$")
+
+
+def shortened(name: str, width: int = 30) -> str:
+    """At most `width` characters, cut in the middle: names of one family differ at their ends."""
+    return name if len(name) <= width else f"{name[: width - 13]}…{name[-12:]}"
+
+
+def interval_lengths(value: float, low: float, high: float) -> tuple[float, float]:
+    """Distances from the value down to `low` and up to `high`; zero where there is no interval."""
+    if math.isnan(low) or math.isnan(high):
+        return 0.0, 0.0
+    return max(0.0, value - low), max(0.0, high - value)
+
+
+def interval_marks(style: BackboneStyle) -> dict[str, Any]:
+    """Keywords of `Axes.errorbar` with which every figure draws values of a backbone with their intervals."""
+    return {
+        "marker": style.marker,
+        "color": style.color,
+        "markersize": 5.5,
+        "elinewidth": 1.1,
+        "capsize": 2,
+        "markeredgewidth": 0,
+    }
+
+
+def name_legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str], columns: int = 3) -> None:
+    """A legend above the panels, in as many columns as report width has room for."""
+    figure.legend(
+        handles,
+        labels,
+        loc="outside upper left",
+        ncols=min(columns, len(labels)),
+        fontsize=FONT_SIZE - 1,
+        frameon=False,
+    )
 
 
 def new_figure(height: float, width: float = WIDTH_INCHES) -> Figure:

@@ -11,8 +11,11 @@ from hf_sslgen.reporting.figure_style import Styles, figure_data_uri, figure_svg
 from hf_sslgen.reporting.figures import (
     accuracy_bars,
     attribution_overlays,
+    concentration_of_records,
+    invariance_by_severity_of_numbers,
     invariance_by_transform,
     reliability_diagrams,
+    risk_coverage_of_records,
 )
 from hf_sslgen.reporting.reliability import clean_records
 from hf_sslgen.reporting.rows import Row, headline_metric, shown_in_figures
@@ -27,10 +30,11 @@ from hf_sslgen.reporting.vocabulary import (
 from hf_sslgen.study.cells import Cell
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 CSS_PIXELS_PER_INCH = 96
-OVERLAY_DPI = 110
+IMAGE_DPI = 110
 MAX_OVERLAYS = 4
 """Example images of a domain and setting: a study of many domains stays a page that opens at once."""
 
@@ -55,16 +59,18 @@ class FigureCard:
 
 
 def setting_cards(rows: Sequence[Row], identifier: str, styles: Styles) -> list[FigureCard]:
-    """Accuracy, reliability and overlays of one domain and setting, each only where it was measured."""
+    """Accuracy, confidence and attribution of one domain and setting, each only where it was measured."""
     first = rows[0].cell
     setting = f"{first.domain}, {setting_words(first.protocol, first.labels)}"
     drawn, left_out = shown_in_figures([row.cell for row in rows])
     note = f" {left_out}" if left_out else ""
     records = {cell.backbone: cell.records() for cell in drawn}
+    examples = {cell.backbone: found for cell in drawn if (found := cell.examples()) is not None}
+    class_names = first.provenance.get("class_names") or ()
     return [
         *_accuracy_card(rows, drawn, identifier, setting, styles, note),
-        *_reliability_card(records, identifier, setting, styles, note),
-        *_overlay_card(drawn, records, identifier, setting, note),
+        *_confidence_cards(records, identifier, setting, styles, note),
+        *(_attribution_cards(examples, records, class_names, identifier, setting, styles, note) if examples else ()),
     ]
 
 
@@ -88,12 +94,13 @@ def _accuracy_card(
     ]
 
 
-def _reliability_card(
+def _confidence_cards(
     records: Mapping[str, "pd.DataFrame"], identifier: str, setting: str, styles: Styles, note: str
 ) -> list[FigureCard]:
     confident = {name: table for name, table in records.items() if len(clean_records(table))}
     if not confident:
         return []
+    names = ", ".join(confident)
     return [
         svg_card(
             reliability_diagrams(confident, styles=styles),
@@ -101,31 +108,51 @@ def _reliability_card(
             f"Reliability on {setting}",
             "Points above the dashed diagonal are under-confident, below it over-confident. Gray boxes: where 95% "
             f"of calibrated models with these confidences would lie, bin by bin.{note}",
-            "Accuracy against confidence in 15 bins for " + ", ".join(confident) + ". The gap and the expected "
-            "calibration error are in the table above.",
-        )
+            f"Accuracy against confidence in 15 bins for {names}. The gap and the expected calibration error are in "
+            "the table above.",
+        ),
+        svg_card(
+            risk_coverage_of_records(confident, styles),
+            f"{identifier}-risk-coverage",
+            f"Errors left when unsure images are declined, on {setting}",
+            "The nearer to dotted, the better confidence tells right from wrong. AURC is the area under the curve; "
+            f"accuracy weighs in it, but not in its distance from the oracle’s.{note}",
+            f"Error rate against the share of most confident images for {names}. The areas are in results.csv.",
+        ),
     ]
 
 
-def _overlay_card(
-    drawn: Sequence[Cell], records: Mapping[str, "pd.DataFrame"], identifier: str, setting: str, note: str
+def _attribution_cards(
+    examples: Mapping[str, dict[str, "np.ndarray"]],
+    records: Mapping[str, "pd.DataFrame"],
+    class_names: Sequence[str],
+    identifier: str,
+    setting: str,
+    styles: Styles,
+    note: str,
 ) -> list[FigureCard]:
-    examples = {cell.backbone: found for cell in drawn if (found := cell.examples()) is not None}
-    if not examples:
-        return []
-    class_names = drawn[0].provenance.get("class_names") or ()
-    figure = attribution_overlays(examples, class_names, records, MAX_OVERLAYS)
+    names = ", ".join(examples)
+    grids = {name: found["maps"].shape[1:] for name, found in examples.items()}
+    overlays = attribution_overlays(examples, class_names, records, MAX_OVERLAYS)
     return [
-        FigureCard(
-            identifier=f"{identifier}-overlays",
-            title=f"Attribution on {setting}",
-            caption="The same images under each backbone. Positive evidence for the predicted class, each map divided "
+        svg_card(
+            concentration_of_records({name: records[name] for name in examples}, grids, styles),
+            f"{identifier}-concentration",
+            f"Concentration of attribution on {setting}",
+            "Gray: maps of noise, which have the Gini coefficient of a concentrated map but spread over all of it. "
+            f"Each height is relative to its own peak. No place is better than another.{note}",
+            f"Distribution over images of Gini coefficient and spatial spread for {names}, beside maps of noise. The "
+            "means are in the table above.",
+        ),
+        image_card(
+            overlays,
+            f"{identifier}-overlays",
+            f"Attribution on {setting}",
+            "The same images under each backbone. Positive evidence for the predicted class, each map divided "
             "by its own maximum and enlarged for display only. Examples illustrate and prove nothing; the numbers are "
             f"in the table.{note}",
-            alt="The same images with the attribution map of each backbone over them: " + ", ".join(examples) + ".",
-            width=_pixels(figure),
-            image=figure_data_uri(figure, OVERLAY_DPI),
-        )
+            f"The same images with the attribution map of each backbone over them: {names}.",
+        ),
     ]
 
 
@@ -157,6 +184,20 @@ def invariance_cards(cells: Sequence[Cell], identifier: str, styles: Styles) -> 
                 f"Chance-corrected invariance by transform and backbone; mean over all: {means or 'not stated'}.",
             )
         )
+        by_backbone = {c.backbone: [n for n in c.numbers if n.stage == stage] for c in drawn}
+        by_severity = invariance_by_severity_of_numbers(by_backbone, styles)
+        if by_severity is not None:
+            cards.append(
+                image_card(
+                    by_severity,
+                    f"{identifier}-severity-{stage}",
+                    f"Invariance by severity on {cells[0].domain}, {stage} stage",
+                    f"The transforms that were measured at several severities. {meaning} Lines are 95% intervals over "
+                    f"these images; 0 is chance.{note}",
+                    "Chance-corrected invariance against severity, a panel per transform, for "
+                    f"{', '.join(by_backbone)}. The numbers are in the table below.",
+                )
+            )
     return cards
 
 
@@ -164,6 +205,11 @@ def svg_card(figure: Figure, identifier: str, title: str, caption: str, alt: str
     """A figure as vector graphics."""
     # Markup is safe here: names are drawn as outlines, so none of them occurs in the SVG.
     return FigureCard(identifier, title, caption, alt, _pixels(figure), svg=Markup(figure_svg(figure, identifier)))
+
+
+def image_card(figure: Figure, identifier: str, title: str, caption: str, alt: str) -> FigureCard:
+    """A figure as pixels, for those that would be several times as large as vector graphics."""
+    return FigureCard(identifier, title, caption, alt, _pixels(figure), image=figure_data_uri(figure, IMAGE_DPI))
 
 
 def _pixels(figure: Figure) -> int:

@@ -4,73 +4,101 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
-from hf_sslgen.metrics import expected_calibration_error, reliability_null_band
+from hf_sslgen.metrics import CalibrationResult, ReliabilityNullBand, expected_calibration_error, reliability_null_band
 from hf_sslgen.reporting.figure_style import (
     FONT_SIZE,
     INK,
     MUTED,
+    NULL,
     WIDTH_INCHES,
     BackboneStyle,
     Styles,
-    backbone_styles,
     empty_figure,
     literal,
+    name_legend,
     new_figure,
+    shortened,
     style_axes,
+    styles_for,
 )
+
+PANELS_PER_LINE = 3
+
+
+def reliability_diagram(
+    models: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]], num_bins: int = 15, styles: Styles | None = None
+) -> Figure:
+    """Accuracy against confidence per bin, and below it the share of samples in each bin; a panel per model.
+
+    Gray boxes hold the bin's accuracy in 95% of simulations of a perfectly calibrated model with these confidences
+    (Broecker and Smith 2007). Points above the diagonal are under-confident, below it over-confident.
+
+    Args:
+        models: for each name the confidences p in [0, 1] and whether the predictions are correct, both of shape (N,).
+        num_bins: equal-width bins, as in the expected calibration error.
+        styles: how each model is drawn; by position where it is None.
+
+    Raises:
+        ValueError: no model, or what `expected_calibration_error` refuses.
+    """
+    styles = styles_for(models, styles, "models")
+    drawn = {
+        name: (
+            expected_calibration_error(confidences, correct, num_bins=num_bins),
+            reliability_null_band(confidences, num_bins=num_bins),
+        )
+        for name, (confidences, correct) in models.items()
+    }
+    columns = min(PANELS_PER_LINE, len(drawn))
+    lines = math.ceil(len(drawn) / columns)
+    width = max(columns, 1.4) / PANELS_PER_LINE * WIDTH_INCHES  # the legend needs more room than one panel
+    figure = new_figure(3.5 * lines + 0.25, width)
+    grid = figure.subplots(2 * lines, columns, squeeze=False, height_ratios=[3, 1] * lines, sharex=True)
+    for index in range(lines * columns):
+        top, bottom = grid[2 * (index // columns) : 2 * (index // columns) + 2, index % columns]
+        if index >= len(drawn):
+            top.set_visible(False)
+            bottom.set_visible(False)
+            continue
+        name = list(drawn)[index]
+        _panel(top, bottom, name, *drawn[name], styles[name])
+        if index % columns == 0:
+            top.set_ylabel("Accuracy in bin", fontsize=FONT_SIZE)
+            bottom.set_ylabel("Images (%)", fontsize=FONT_SIZE)
+    handles = [Line2D([], [], color=MUTED, linewidth=1, linestyle="--"), Patch(color=NULL)]
+    name_legend(figure, handles, ["perfect calibration", "95% of calibrated models, bin by bin"], columns)
+    return figure
 
 
 def reliability_diagrams(
     records_by_backbone: Mapping[str, pd.DataFrame], num_bins: int = 15, styles: Styles | None = None
 ) -> Figure:
-    """Accuracy against confidence per bin, and below it the share of samples in each bin.
-
-    Gray boxes hold the bin's accuracy in 95% of simulations of a perfectly calibrated model with these confidences.
+    """`reliability_diagram` of cells' records.
 
     Args:
         records_by_backbone: records of a cell, with columns `confidence` and `correct`; rows of transformed images
             and rows without confidence are left out.
-        num_bins: equal-width bins, as in the expected calibration error.
-        styles: how each backbone is drawn; by position where it is None.
     """
-    styles = styles or backbone_styles(records_by_backbone)
-    clean = {name: clean_records(records) for name, records in records_by_backbone.items()}
-    clean = {name: records for name, records in clean.items() if len(records)}
-    if not clean:
+    models = confident_predictions(records_by_backbone)
+    if not models:
         return empty_figure("no prediction confidence was measured")
-    columns = min(3, len(clean))
-    lines = math.ceil(len(clean) / columns)
-    figure = new_figure(3.5 * lines, WIDTH_INCHES * columns / 3 if columns < 3 else WIDTH_INCHES)
-    grid = figure.subplots(2 * lines, columns, squeeze=False, height_ratios=[3, 1] * lines, sharex=True)
-    for index in range(lines * columns):
-        top, bottom = grid[2 * (index // columns) : 2 * (index // columns) + 2, index % columns]
-        if index >= len(clean):
-            top.set_visible(False)
-            bottom.set_visible(False)
-            continue
-        name = list(clean)[index]
-        _reliability_panel(top, bottom, name, clean[name], num_bins, styles[name])
-        if index % columns == 0:
-            top.set_ylabel("Accuracy in bin", fontsize=FONT_SIZE)
-            bottom.set_ylabel("Images (%)", fontsize=FONT_SIZE)
-    return figure
+    return reliability_diagram(models, num_bins, styles)
 
 
-def _reliability_panel(
-    top: Axes, bottom: Axes, name: str, records: pd.DataFrame, num_bins: int, style: BackboneStyle
+def _panel(
+    top: Axes, bottom: Axes, name: str, table: CalibrationResult, band: ReliabilityNullBand, style: BackboneStyle
 ) -> None:
-    confidences = records["confidence"].to_numpy(dtype=float)
-    correct = records["correct"].to_numpy(dtype=float)
-    table = expected_calibration_error(confidences, correct, num_bins=num_bins)
-    band = reliability_null_band(confidences, num_bins=num_bins)
     filled = table.bin_counts > 0
-    left, width = table.bin_edges[:-1][filled], 1.0 / num_bins
+    left, width = table.bin_edges[:-1][filled], 1.0 / table.num_bins
     top.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle="--")
-    top.bar(left, (band.high - band.low)[filled], width, band.low[filled], align="edge", color="#c8c8c8", linewidth=0)
+    top.bar(left, (band.high - band.low)[filled], width, band.low[filled], align="edge", color=NULL, linewidth=0)
     top.plot(
         table.bin_confidence[filled],
         table.bin_accuracy[filled],
@@ -82,7 +110,7 @@ def _reliability_panel(
     )
     ece, null = table.expected_calibration_error, table.ece_if_calibrated
     top.set_title(
-        f"{literal(_wrapped(name))}\nECE {100 * ece:.1f} pt (calibrated: {100 * null:.1f} pt)",
+        f"{literal(shortened(name))}\nECE {100 * ece:.1f} pt (calibrated: {100 * null:.1f} pt)",
         fontsize=FONT_SIZE - 0.5,
         color=INK,
         loc="left",
@@ -112,5 +140,13 @@ def clean_records(records: pd.DataFrame) -> pd.DataFrame:
     return clean[clean["confidence"].notna()] if "confidence" in clean else clean.iloc[:0]
 
 
-def _wrapped(name: str, width: int = 30) -> str:
-    return name if len(name) <= width else f"{name[: width - 13]}…{name[-12:]}"
+def confident_predictions(
+    records_by_backbone: Mapping[str, pd.DataFrame],
+) -> dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
+    """Confidences and correctness of the untransformed images, of those backbones that have them."""
+    clean = {name: clean_records(records) for name, records in records_by_backbone.items()}
+    return {
+        name: (records["confidence"].to_numpy(dtype=float), records["correct"].to_numpy(dtype=float))
+        for name, records in clean.items()
+        if len(records)
+    }

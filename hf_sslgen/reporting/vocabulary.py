@@ -119,6 +119,32 @@ def transform_words(transform: str, severity: str = "") -> str:
     return f"{name} {severity}".strip()
 
 
+SEVERITIES = {
+    "rotation": "angle (degrees)",
+    "translation": "shift (share of the side)",
+    "scale": "factor",
+    "shear": "angle (degrees)",
+    "resized_crop": "area kept (share)",
+    "elastic": "strength (px of 224)",
+    "brightness": "factor",
+    "contrast": "factor",
+    "saturation": "factor",
+    "hue": "turn (share of the circle)",
+    "gaussian_blur": "standard deviation (px of 224)",
+    "sharpness": "factor",
+    "posterize": "bits kept",
+    "solarize": "threshold (white is 1)",
+    "jpeg": "quality (1 to 100)",
+    "gaussian_noise": "standard deviation (white is 1)",
+}
+"""What the severity of a transform is, with its unit."""
+
+
+def severity_words(transform: str) -> str:
+    """What the severity of a transform is, with its unit; of one that is not known here just that."""
+    return SEVERITIES.get(transform, "severity")
+
+
 def format_decimals(value: float, decimals: int, signed: bool = False) -> str:
     """A number with a true minus sign; a dash where it is NaN. What rounds to zero has no sign."""
     if math.isnan(value):
