@@ -8,13 +8,13 @@ from torch import Tensor
 
 from hf_sslgen.analysis.attribution import grad_cam
 from hf_sslgen.analysis.invariance import invariance_analysis
-from hf_sslgen.analysis.numbers import Analysis, Number, Stage, estimated
+from hf_sslgen.analysis.numbers import Analysis, Number, Stage, estimated, number_of
 from hf_sslgen.analysis.subset import AnalysisSettings, analysis_subset, example_positions, subset_pixels
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.loading import Domain
 from hf_sslgen.metrics import (
     attribution_concentration,
-    expected_calibration_error,
+    bootstrap_interval,
     mean_per_class_statistic,
     mean_statistic,
 )
@@ -24,24 +24,21 @@ from hf_sslgen.zoo.anatomy import find_attribution_layer
 from hf_sslgen.zoo.loading import LoadedBackbone
 
 
-def prediction_numbers(predictions: Predictions, stage: Stage) -> list[Number]:
-    """Accuracy and confidence. The calibration error is descriptive, so it has no interval but its null beside it."""
+def prediction_numbers(predictions: Predictions, num_classes: int, stage: Stage) -> list[Number]:
+    """Accuracy, confidence and calibration.
+
+    Calibration errors are descriptive: no interval around them covers, so they have none. The mean per-class accuracy
+    has a bootstrap interval, the other means those of `hf_sslgen.metrics`.
+    """
     n = len(predictions.references)
-    correct = predictions.correct.astype(float)
-    calibration = expected_calibration_error(predictions.confidences, predictions.correct)
-    means = {
-        "accuracy": correct,
-        "mean_confidence": predictions.confidences,
-        "confidence_gap": predictions.confidences - correct,
-        "negative_log_likelihood": predictions.negative_log_likelihoods,
-        "brier_score": predictions.brier_scores,
-    }
+    n_correct = int(predictions.correct.sum())
+    n_undefined = {"mean_confidence_correct": n - n_correct, "mean_confidence_incorrect": n_correct}
+    estimates = predictions.estimates(num_classes)
     per_class = mean_per_class_statistic(predictions.correct, predictions.references)
+    estimates["mean_per_class_accuracy"] = bootstrap_interval(per_class, n)
     return [
-        *(estimated(metric, mean_statistic(values), n, stage) for metric, values in means.items()),
-        estimated("mean_per_class_accuracy", per_class, n, stage),
-        Number("expected_calibration_error", calibration.expected_calibration_error, n=n, stage=stage),
-        Number("ece_if_calibrated", calibration.ece_if_calibrated, n=n, stage=stage),
+        number_of(metric, estimate, stage, num_undefined=n_undefined.get(metric, 0))
+        for metric, estimate in estimates.items()
     ]
 
 
@@ -59,6 +56,7 @@ def prediction_records(predictions: Predictions, stage: Stage) -> pd.DataFrame:
             "confidence": predictions.confidences,
             "negative_log_likelihood": predictions.negative_log_likelihoods,
             "brier_score": predictions.brier_scores,
+            "top_5_credit": predictions.top_5_credits,
         }
     )
 
@@ -116,7 +114,7 @@ def adapted_analysis(
     """A backbone with a classifier for the domain: accuracy, confidence, attribution; invariance where fine-tuned."""
     subset = analysis_subset(domain.test, settings)
     attribution = attribution_analysis(backbone, subset, predictions, stage, settings)
-    numbers = [*prediction_numbers(predictions, stage), *attribution.numbers]
+    numbers = [*prediction_numbers(predictions, len(domain.class_names), stage), *attribution.numbers]
     records = prediction_records(predictions, stage).merge(attribution.records, on="sample_id", how="left")
     if stage == "fine-tuned":
         moved = invariance_analysis(backbone, domain, subset, stage, settings)

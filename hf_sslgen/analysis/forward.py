@@ -82,10 +82,5 @@ def run_split(backbone: LoadedBackbone, split: ImageSplit, batch_size: int, num_
         for batch in tqdm(loader, desc=f"{backbone.name}: {split.name}", disable=None, leave=False):
             logits = model(pixel_values=normalise(batch["pixels"].to(model.device), backbone.preprocessing)).logits
             columns.append(reduce_logits(logits.cpu(), batch["labels"]))
-    prediction, confidence, negative_log_likelihood, brier_score = (
-        torch.cat(column).numpy() for column in zip(*columns, strict=True)
-    )
-    return SplitOutputs(
-        Predictions(split.sample_ids, split.labels, prediction, confidence, negative_log_likelihood, brier_score),
-        torch.cat(captured).cpu().numpy(),
-    )
+    reduced = (torch.cat(column).numpy() for column in zip(*columns, strict=True))
+    return SplitOutputs(Predictions(split.sample_ids, split.labels, *reduced), torch.cat(captured).cpu().numpy())

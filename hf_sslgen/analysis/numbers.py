@@ -1,12 +1,12 @@
 """What measuring yields: numbers with all that is needed to read them, per-sample records, and example maps."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from numpy.typing import NDArray
 
-from hf_sslgen.metrics import Statistic, bootstrap_interval
+from hf_sslgen.metrics import Estimate, Statistic, bootstrap_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +22,7 @@ class Number:
     Attributes:
         metric: name as in `hf_sslgen.metrics`.
         value: NaN where it can't be had; `reason` then says why.
-        low, high: 95% percentile bootstrap interval over test images; NaN for numbers that have none.
+        low, high: 95% interval over test images; NaN for numbers that have none.
         n: images (for few-shot protocols, episodes) it was computed from.
         stage: `pretrained` where the encoder is as published, `fine-tuned` where it was trained on the domain.
         transform, severity: for invariance, what was done to the images; empty otherwise. A family mean has the
@@ -55,6 +55,29 @@ class Number:
         return cls(**values)
 
 
+def number_of(
+    metric: str,
+    estimate: Estimate,
+    stage: Stage,
+    transform: str = "",
+    severity: str = "",
+    num_undefined: int = 0,
+) -> Number:
+    """A number from its estimate, of whose images `num_undefined` are left out."""
+    return Number(
+        metric,
+        estimate.value,
+        estimate.low,
+        estimate.high,
+        estimate.n - num_undefined,
+        stage,
+        transform,
+        severity,
+        num_undefined,
+        estimate.reason,
+    )
+
+
 def estimated(
     metric: str,
     statistic: Statistic,
@@ -72,18 +95,9 @@ def estimated(
         reason: why the value is NaN, where more is known than that it is.
     """
     estimate = bootstrap_interval(statistic, num_images)
-    return Number(
-        metric,
-        estimate.value,
-        estimate.low,
-        estimate.high,
-        num_images - num_undefined,
-        stage,
-        transform,
-        severity,
-        num_undefined,
-        reason if reason and math.isnan(estimate.value) else estimate.reason,
-    )
+    if reason and math.isnan(estimate.value):
+        estimate = replace(estimate, reason=reason)
+    return number_of(metric, estimate, stage, transform, severity, num_undefined)
 
 
 @dataclass(frozen=True, eq=False)

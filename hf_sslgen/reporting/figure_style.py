@@ -143,7 +143,7 @@ def figure_svg(figure: Figure, identifier: str) -> str:
 
     Text is drawn as outlines, so it looks the same without the font. Comments, metadata and namespace declarations,
     which HTML does not need, are removed: names then occur nowhere in the markup, nor does any address. Every id
-    starts with `identifier`, so that figures of one page don't share clip paths or markers.
+    starts with `identifier`, so that figures of one page don't share clip paths or markers, and markup is kept small.
     """
     buffer = BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": identifier, "svg.fonttype": "path"}):
@@ -153,12 +153,33 @@ def figure_svg(figure: Figure, identifier: str) -> str:
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text)
-    text = re.sub(r'\bid="', f'id="{identifier}-', text)
-    text = re.sub(r'href="#', f'href="#{identifier}-', text)
-    text = text.replace("url(#", f"url(#{identifier}-")
-    # Outlines to a hundredth of a point are finer than any screen; transforms keep their digits, since they scale.
-    text = re.sub(r'\bd="[^"]*"', lambda outline: re.sub(r"(\.\d\d)\d+", r"\1", outline.group()), text)
-    return re.sub(r"\n\s*\n+", "\n", text)
+    return _compact(_renamed_ids(text, identifier))
+
+
+def _renamed_ids(text: str, identifier: str) -> str:
+    """Ids that are referred to become `identifier` with a number, the others go: they are a third of the text."""
+    referred = dict.fromkeys(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
+    short = {name: f"{identifier}-{index}" for index, name in enumerate(referred)}
+    text = re.sub(
+        r'\sid="([^"]*)"', lambda found: f' id="{short[found.group(1)]}"' if found.group(1) in short else "", text
+    )
+    return re.sub(r'(href="#|url\(#)([^")]+)', lambda found: found.group(1) + short[found.group(2)], text)
+
+
+def _compact(text: str) -> str:
+    """The same drawing in less text: a hundredth of a point is finer than any screen, scales keep their digits."""
+
+    def rounded(found: re.Match[str]) -> str:
+        return re.sub(r"(\.\d\d)\d+", r"\1", re.sub(r"\s+", " ", found.group()))
+
+    text = re.sub(r'\b(?:d|x|y)="[^"]*"|translate\([^)]*\)', rounded, text)
+    text = re.sub(r">\s+<", "><", text)
+    text = re.sub(r'(<use [^>]*)transform="translate\(([^ )]+) 0\)"/>', r'\1x="\2"/>', text)  # letters of a line
+    text = text.replace("xlink:href", "href")
+    lone = re.compile(r"<g>(<(?:path|use)\b[^>]*/>|<g\b[^>]*>(?:<(?:path|use)\b[^>]*/>)*</g>)</g>")
+    while lone.search(text):  # a group without attributes around one element does nothing
+        text = lone.sub(r"\1", text)
+    return text
 
 
 def figure_png(figure: Figure, dpi: int = PNG_DPI) -> bytes:

@@ -56,7 +56,7 @@ def reliability_diagram(
         )
         for name, (confidences, correct) in models.items()
     }
-    columns = min(PANELS_PER_LINE, len(drawn))
+    columns = 2 if len(drawn) == 4 else min(PANELS_PER_LINE, len(drawn))
     lines = math.ceil(len(drawn) / columns)
     width = max(columns, 1.4) / PANELS_PER_LINE * WIDTH_INCHES  # the legend needs more room than one panel
     figure = new_figure(3.5 * lines + 0.25, width)

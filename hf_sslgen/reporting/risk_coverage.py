@@ -24,7 +24,7 @@ from hf_sslgen.reporting.figure_style import (
 )
 from hf_sslgen.reporting.reliability import confident_predictions
 
-MAX_POINTS = 200
+MAX_POINTS, ORACLE_POINTS = 150, 30
 """Points of a curve that are drawn; more would only make the picture larger."""
 
 
@@ -47,7 +47,7 @@ def risk_coverage_curves(results: Mapping[str, RiskCoverageResult], styles: Styl
     handles, labels = [], []
     for name, result in results.items():
         style = styles[name]
-        kept = _thinned(len(result.coverage))
+        kept = _thinned(len(result.coverage), MAX_POINTS)
         (line,) = axes.plot(
             100 * result.coverage[kept],
             100 * result.risk[kept],
@@ -89,16 +89,16 @@ def risk_coverage_of_records(records_by_backbone: Mapping[str, pd.DataFrame], st
     return risk_coverage_curves({name: risk_coverage(*model) for name, model in models.items()}, styles)
 
 
-def _thinned(length: int) -> npt.NDArray[np.int64]:
-    """Indices of at most `MAX_POINTS` of so many points, both ends among them."""
-    return np.unique(np.linspace(0, length - 1, min(length, MAX_POINTS)).round().astype(np.int64))
+def _thinned(length: int, at_most: int) -> npt.NDArray[np.int64]:
+    """Indices of at most `at_most` of so many points, both ends among them."""
+    return np.unique(np.linspace(0, length - 1, min(length, at_most)).round().astype(np.int64))
 
 
 def _oracle(result: RiskCoverageResult) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Coverage and risk in percent of the order in which every wrong prediction comes last."""
     num_wrong = round(float(result.risk[-1]) * result.n)
     num_right = result.n - num_wrong
-    wrong = np.arange(num_wrong + 1)[_thinned(num_wrong + 1)]
+    wrong = _thinned(num_wrong + 1, ORACLE_POINTS)
     answered = np.maximum(num_right + wrong, 1)
     coverage = np.concatenate([[0.0], answered / result.n])
     risk = np.concatenate([[0.0 if num_right else 1.0], wrong / answered])

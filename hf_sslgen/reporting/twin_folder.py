@@ -11,7 +11,7 @@ import torch
 from hf_sslgen.analysis.forward import default_device, place, run_split
 from hf_sslgen.domains.pretraining_source import PretrainingSource
 from hf_sslgen.files import write_json
-from hf_sslgen.metrics import Estimate, bootstrap_interval, mean_statistic
+from hf_sslgen.metrics import Estimate, accuracy, bootstrap_interval, mean_statistic
 from hf_sslgen.reporting.cards import write_card
 from hf_sslgen.reporting.figure_style import figure_png
 from hf_sslgen.reporting.pretraining_curves import pretraining_curves
@@ -43,7 +43,7 @@ def source_knn(name: str, source: PretrainingSource, seed: int) -> Estimate:
     place(backbone)
     train, held_out = (run_split(backbone, split, 256).features for split in (source.train, source.held_out))
     predictions = knn_predictions(train, source.train.labels, held_out, len(source.class_names))
-    correct = (predictions == source.held_out.labels).astype(float)
+    correct = accuracy(predictions, source.held_out.labels).per_sample_correct
     return bootstrap_interval(mean_statistic(correct), len(correct))
 
 

@@ -92,7 +92,8 @@ def measure_knn(job: Job, protocol: KNNProtocol) -> Measured:
     assert best is not None
     chosen = int(best.point["neighbours"])
     measured = predictions(test, [chosen])[chosen]
-    analysis = Analysis(tuple(prediction_numbers(measured, "pretrained")), prediction_records(measured, "pretrained"))
+    numbers = prediction_numbers(measured, len(job.domain.class_names), "pretrained")
+    analysis = Analysis(tuple(numbers), prediction_records(measured, "pretrained"))
     return analysis, selection_record(candidates, best, job.seed, TRAIN)
 
 

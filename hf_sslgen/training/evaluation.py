@@ -1,36 +1,76 @@
-"""Evaluation in O(N) memory: each batch's logits are reduced to a few numbers per image before they are kept."""
+"""Evaluation in O(N) memory: each batch's class scores are reduced to a few numbers per image before they are kept."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from transformers import EvalPrediction
 
 from hf_sslgen.errors import DivergedError
-from hf_sslgen.metrics import accuracy, expected_calibration_error, prediction_confidence
+from hf_sslgen.metrics import (
+    Estimate,
+    MetricResult,
+    accuracy,
+    adaptive_calibration_error,
+    brier_score,
+    debiased_calibration_error,
+    expected_calibration_error,
+    ks_calibration_error,
+    negative_log_likelihood,
+    prediction_confidence,
+    risk_coverage,
+    top_k_accuracy,
+    top_label,
+    top_label_brier,
+)
+from hf_sslgen.metrics.intervals import mean_interval
+from hf_sslgen.metrics.results import NO_INTERVAL
 
-MINIMUM_PROBABILITY = 1e-12
+TOP_K = 5
+Columns = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
-def reduce_logits(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Per image: prediction, confidence, negative log-likelihood and Brier score.
+def reduce_scores(scores: npt.ArrayLike, references: npt.ArrayLike, from_logits: bool) -> Columns:
+    """Per image: prediction, confidence, negative log-likelihood, Brier score and top-5 credit, each of shape (N,).
+
+    Args:
+        scores: (N, C) probabilities, or logits where `from_logits` is True.
+        references: (N,) class indices.
+
+    Returns:
+        All but the prediction in float64; the credit is NaN where there are no more than five classes.
+    """
+    top = top_label(scores, references, from_logits)
+    return (
+        top.per_sample_prediction,
+        top.per_sample_confidence,
+        negative_log_likelihood(scores, references, from_logits).per_sample_score,
+        brier_score(scores, references, from_logits).per_sample_score,
+        top_k_accuracy(scores, references, k=TOP_K).per_sample_credit,
+    )
+
+
+def reduce_logits(logits: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
+    """`reduce_scores` of a batch of logits, on their device.
+
+    An image whose logits are not all finite is class 0 with NaN in every other column: a batch can't raise, because
+    other processes may wait for it.
 
     Args:
         logits: (B, C).
         labels: (B,) class indices.
-
-    Returns:
-        Four tensors of shape (B,), all but the first float64.
     """
-    probabilities = torch.softmax(logits.double(), dim=-1)
-    confidence, prediction = probabilities.max(dim=-1)
-    of_reference = probabilities.gather(1, labels[:, None]).squeeze(1)
-    negative_log_likelihood = -torch.log(of_reference.clamp(min=MINIMUM_PROBABILITY))
-    brier_score = probabilities.square().sum(-1) - 2 * of_reference + 1
-    return prediction, confidence, negative_log_likelihood, brier_score
+    finite = torch.isfinite(logits).all(dim=1).cpu().numpy()
+    columns: list[NDArray[Any]] = [np.zeros(len(finite), dtype=np.int64), *np.full((4, len(finite)), np.nan)]
+    if finite.any():
+        kept = torch.from_numpy(finite).to(logits.device)
+        for column, values in zip(columns, reduce_scores(logits[kept], labels[kept], from_logits=True), strict=True):
+            column[finite] = values
+    return tuple(torch.from_numpy(column).to(logits.device) for column in columns)
 
 
 def preprocess_logits_for_metrics(logits: Tensor, labels: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
@@ -40,7 +80,10 @@ def preprocess_logits_for_metrics(logits: Tensor, labels: tuple[Tensor, Tensor])
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What is known of every image after an evaluation; all arrays have shape (N,)."""
+    """What is known of every image after an evaluation; all arrays have shape (N,).
+
+    `top_5_credits` is NaN where there are no more than five classes.
+    """
 
     sample_ids: NDArray[np.int64]
     references: NDArray[np.int64]
@@ -48,6 +91,7 @@ class Predictions:
     confidences: NDArray[np.float64]
     negative_log_likelihoods: NDArray[np.float64]
     brier_scores: NDArray[np.float64]
+    top_5_credits: NDArray[np.float64]
 
     @classmethod
     def from_evaluation(cls, predictions: Any, label_ids: Any) -> "Predictions":
@@ -61,35 +105,60 @@ class Predictions:
         cls, sample_ids: NDArray[np.int64], references: NDArray[np.int64], probabilities: NDArray[np.floating]
     ) -> "Predictions":
         """From (N, C) probabilities of classifiers that have no logits."""
-        of_reference = np.take_along_axis(probabilities, references[:, None], axis=1)[:, 0]
-        return cls(
-            sample_ids,
-            references,
-            probabilities.argmax(axis=1),
-            probabilities.max(axis=1),
-            -np.log(np.maximum(of_reference, MINIMUM_PROBABILITY)),
-            np.square(probabilities).sum(axis=1) - 2 * of_reference + 1,
-        )
+        return cls(sample_ids, references, *reduce_scores(probabilities, references, from_logits=False))
 
     @property
     def correct(self) -> NDArray[np.bool_]:
         return self.predictions == self.references
 
-    def measures(self, num_classes: int) -> dict[str, float]:
-        """Accuracy and confidence of the whole, by the definitions of `hf_sslgen.metrics`."""
-        accuracies = accuracy(self.predictions, self.references, num_classes)
-        confidence = prediction_confidence(self.confidences, self.correct)
-        calibration = expected_calibration_error(self.confidences, self.correct)
-        return {
-            "accuracy": accuracies.accuracy,
-            "mean_per_class_accuracy": accuracies.mean_per_class_accuracy,
-            "mean_confidence": confidence.mean_confidence,
-            "confidence_gap": confidence.gap,
-            "expected_calibration_error": calibration.expected_calibration_error,
-            "ece_if_calibrated": calibration.ece_if_calibrated,
-            "negative_log_likelihood": float(np.mean(self.negative_log_likelihoods)),
-            "brier_score": float(np.mean(self.brier_scores)),
+    def estimates(self, num_classes: int) -> dict[str, Estimate]:
+        """Accuracy, confidence and calibration of the whole, by the definitions of `hf_sslgen.metrics`.
+
+        Returns:
+            Each number by its name, with its 95% interval over images where it has a valid one; a number that can't
+            be had is NaN with its reason. Top-5 accuracy is there for more than five classes only.
+        """
+        p, y = self.confidences, self.correct
+        confidence = prediction_confidence(p, y)
+        binned = expected_calibration_error(p, y)
+        found = {
+            **_named(accuracy(self.predictions, self.references, num_classes), "accuracy", "mean_per_class_accuracy"),
+            **_named(confidence, "mean_confidence", "mean_confidence_correct", "mean_confidence_incorrect", "auroc"),
+            "confidence_gap": estimate_of(confidence, "gap"),
+            **_named(binned, "expected_calibration_error", "ece_if_calibrated"),
+            **_named(binned, "l2_calibration_error", "maximum_calibration_error"),
+            **_named(adaptive_calibration_error(p, y), "adaptive_calibration_error"),
+            **_named(debiased_calibration_error(p, y), "debiased_squared_calibration_error"),
+            **_named(ks_calibration_error(p, y), "ks_calibration_error"),
+            "negative_log_likelihood": _mean(self.negative_log_likelihoods),
+            "brier_score": _mean(self.brier_scores),
+            "top_label_brier": estimate_of(top_label_brier(p, y), "mean"),
+            **_named(risk_coverage(p, y), "aurc", "excess_aurc"),
         }
+        if num_classes > TOP_K:
+            found["top_5_accuracy"] = _mean(self.top_5_credits)
+        return found
+
+    def measures(self, num_classes: int) -> dict[str, float]:
+        """The values of `estimates`."""
+        return {name: estimate.value for name, estimate in self.estimates(num_classes).items()}
+
+
+def estimate_of(result: MetricResult, field: str) -> Estimate:
+    """A number of a result with its interval over samples, NaN where it has no valid one; and its reason if NaN."""
+    values = result.to_dict()
+    value = float(values[field])
+    low, high = values.get(f"{field}_interval", NO_INTERVAL)
+    return Estimate(value, low, high, values["n"], values.get("reason", "") if np.isnan(value) else "")
+
+
+def _named(result: MetricResult, *fields: str) -> dict[str, Estimate]:
+    return {field: estimate_of(result, field) for field in fields}
+
+
+def _mean(per_sample: NDArray[np.float64]) -> Estimate:
+    """What a metric that is a mean over samples returns, from the values it returned for one batch after another."""
+    return Estimate(float(per_sample.mean()), *mean_interval(per_sample), len(per_sample))
 
 
 def compute_metrics_for(num_classes: int) -> Any:

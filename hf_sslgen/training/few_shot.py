@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.metrics import accuracy
 from hf_sslgen.randomness import derive_seed
 
 
@@ -48,5 +49,5 @@ def prototypical_accuracies(
         prototypes = values[drawn[:, :shots]].mean(axis=1)
         query = values[drawn[:, shots:]].reshape(ways * queries, -1)
         distances = np.square(query[:, None] - prototypes[None]).sum(axis=2)
-        accuracies[episode] = np.mean(distances.argmin(axis=1) == np.repeat(np.arange(ways), queries))
+        accuracies[episode] = accuracy(distances.argmin(axis=1), np.repeat(np.arange(ways), queries)).accuracy
     return accuracies

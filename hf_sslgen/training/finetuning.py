@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,15 @@ def predict(trainer: FineTuningTrainer, split: ImageSplit, backbone: LoadedBackb
     return Predictions.from_evaluation(output.predictions, output.label_ids)
 
 
+def _to_json(numbers: dict[str, float]) -> dict[str, float | None]:
+    """Numbers for JSON, in which one that can't be had is null."""
+    return {name: None if math.isnan(value) else value for name, value in numbers.items()}
+
+
+def _from_json(numbers: dict[str, float | None]) -> dict[str, float]:
+    return {name: math.nan if value is None else value for name, value in numbers.items()}
+
+
 def finetune(
     backbone: LoadedBackbone,
     domain: Domain,
@@ -182,7 +192,7 @@ def finetune(
     finished = finished_results(folder)
     if finished is not None:
         logger.info("%s is already finished", folder)
-        return FineTuningResult(finished["validation"], finished["test"], None)
+        return FineTuningResult(_from_json(finished["validation"]), _from_json(finished["test"]), None)
     trainer = build_trainer(backbone, domain, model_arguments, arguments, optimisation)
     if checkpoint is not None:
         logger.info("going on from %s", checkpoint)
@@ -197,7 +207,8 @@ def finetune(
     if trainer.is_world_process_zero():
         if test is not None:
             pd.DataFrame(dataclasses.asdict(test)).to_parquet(folder / "predictions.parquet", index=False)
-        write_json(folder / RESULTS_FILE, {"validation": result.validation, "test": result.test})
+        stored = {"validation": _to_json(result.validation), "test": _to_json(result.test)}
+        write_json(folder / RESULTS_FILE, stored)
     if arguments.push_to_hub:
         trainer.push_to_hub()
     return result

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
@@ -121,8 +120,8 @@ def fit_linear_probe(
     for value, weight, bias, converged in _logistic_regressions(features, labels, num_classes, grid, *options):
         probes[value] = weight, bias
         not_converged += not converged
-        probabilities = softmax(validation_features.astype(np.float64) @ weight.T + bias, axis=1)
-        candidates[value] = negative_log_likelihood(probabilities, validation_labels).mean
+        logits = validation_features.astype(np.float64) @ weight.T + bias
+        candidates[value] = negative_log_likelihood(logits, validation_labels, from_logits=True).mean
     best = min(candidates, key=lambda value: candidates[value])
     if not_converged:
         logger.warning("%d of %d logistic regressions stopped at the iteration limit", not_converged, len(candidates))

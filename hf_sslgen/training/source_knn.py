@@ -7,6 +7,7 @@ from torch import nn
 
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.splits import stratified_subset
+from hf_sslgen.metrics import accuracy
 from hf_sslgen.preprocessing import Preprocessing, normalise
 from hf_sslgen.training.pretraining_state import Images, Monitor
 from hf_sslgen.training.probes import knn_predictions
@@ -44,6 +45,6 @@ def knn_monitor(
         features = trunk_features(trunk, train_images, bank, preprocessing)
         queries = trunk_features(trunk, held_out_images, np.arange(len(held_out)), preprocessing)
         predictions = knn_predictions(features, train_images.split.labels[bank], queries, num_classes)
-        return float((predictions == held_out.labels).mean())
+        return accuracy(predictions, held_out.labels).accuracy
 
     return monitor
