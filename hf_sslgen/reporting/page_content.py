@@ -10,7 +10,13 @@ from typing import Any
 from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.reporting.figure_style import Styles
 from hf_sslgen.reporting.page_figures import FigureCard, invariance_cards, setting_cards
-from hf_sslgen.reporting.page_tables import difference_row, measurement_table, transform_rows, transform_titles
+from hf_sslgen.reporting.page_tables import (
+    detail_rows,
+    difference_row,
+    measurement_table,
+    transform_rows,
+    transform_titles,
+)
 from hf_sslgen.reporting.rows import Row, Setting, collapsed_rows, rows_of, settings_of
 from hf_sslgen.reporting.sentences import sentence
 from hf_sslgen.reporting.tables import headline_differences
@@ -44,6 +50,7 @@ class SettingSection:
     columns: list[dict[str, str]]
     rows: list[dict[str, Any]]
     missing: list[str]
+    details: list[dict[str, Any]]
     pairs: list[Pair]
     control_pairs: list[Pair]
     figures: list[FigureCard]
@@ -89,6 +96,7 @@ def domain_section(results: StudyResults, domain: str, identifier: str, styles: 
                 pairs=[] if alone else _pairs(headline, setting, of_controls=False),
                 control_pairs=[] if alone else _pairs(headline, setting, of_controls=True),
                 figures=setting_cards(rows, f"{identifier}-{index}", styles),
+                details=detail_rows(rows),
                 **measurement_table(rows, styles),
             )
         )
@@ -103,7 +111,7 @@ def domain_section(results: StudyResults, domain: str, identifier: str, styles: 
         pretrained_pairs=_pairs(headline, published, of_controls=False),
         pretrained_control_pairs=_pairs(headline, published, of_controls=True),
         figures=invariance_cards(here, identifier, styles),
-        transform_columns=transform_titles(),
+        transform_columns=transform_titles(here),
         transform_rows=transform_rows(here),
         differences=[difference_row(difference) for difference in of_domain],
     )

@@ -30,7 +30,20 @@ from hf_sslgen.reporting.vocabulary import (
 from hf_sslgen.study.cells import Cell
 from hf_sslgen.study.differences import Difference
 
-TRANSFORM_METRICS = ("invariance", "cosine", "chance_cosine", "recall_at_1")
+TRANSFORM_METRICS = (
+    *("invariance", "cosine", "chance_cosine", "recall_at_1"),
+    *("distance_invariance", "rank_auc", "linear_cka", "prediction_consistency", "kappa"),
+)
+
+
+DETAILS = (
+    *("mean_per_class_accuracy", "top_5_accuracy"),
+    *("mean_confidence_correct", "mean_confidence_incorrect", "auroc", "aurc", "excess_aurc"),
+    *("l2_calibration_error", "maximum_calibration_error", "adaptive_calibration_error", "ks_calibration_error"),
+    *("debiased_squared_calibration_error", "negative_log_likelihood", "top_label_brier"),
+    *("effective_area", "participation_ratio", "top_10_percent_mass", "area_at_80_percent_mass", "entropy"),
+)
+"""Numbers that stand in a table of their own, folded away, so that the table of the four measurements stays one."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +67,7 @@ def measurement_table(rows: Sequence[Row], styles: Styles) -> dict[str, Any]:
             groups.append({"name": column.group, "span": 1})
     return {
         "groups": groups,
-        "columns": [{"title": _column_title(column), "help": words(column.metric).phrase} for column in columns],
+        "columns": [{"title": _title(column.metric), "help": words(column.metric).phrase} for column in columns],
         "rows": [
             {
                 "label": row.label,
@@ -66,6 +79,19 @@ def measurement_table(rows: Sequence[Row], styles: Styles) -> dict[str, Any]:
         ],
         "missing": _missing(rows, columns),
     }
+
+
+def detail_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The further numbers that some row has: a row per number, with an entry for each of `rows`."""
+    return [
+        {
+            "title": _title(metric),
+            "help": words(metric).phrase,
+            "entries": [_entry(row.number(metric)) for row in rows],
+        }
+        for metric in DETAILS
+        if any(row.number(metric) is not None for row in rows)
+    ]
 
 
 def _missing(rows: Sequence[Row], columns: Sequence[Column]) -> list[str]:
@@ -80,10 +106,9 @@ def _missing(rows: Sequence[Row], columns: Sequence[Column]) -> list[str]:
     return [f"{', '.join(titles)} of {label} ({reason})" for (label, reason), titles in found.items()]
 
 
-def _column_title(column: Column) -> str:
-    metric = words(column.metric)
-    unit = "%" if metric.unit == "%" else metric.unit.strip()
-    return f"{metric.title} ({unit})" if unit else metric.title
+def _title(metric: str) -> str:
+    unit = words(metric).unit.strip()
+    return f"{words(metric).title} ({unit})" if unit else words(metric).title
 
 
 def _entry(number: Number | None) -> Entry:
@@ -95,20 +120,27 @@ def _entry(number: Number | None) -> Entry:
     return Entry(text, repr(float(number.value)), format_interval(number.low, number.high, number.metric))
 
 
-def transform_titles() -> list[str]:
+def _transform_metrics(cells: Sequence[Cell]) -> list[str]:
+    """The metrics of transforms that some cell has."""
+    found = {n.metric for cell in cells for n in cell.numbers if n.transform}
+    return [metric for metric in TRANSFORM_METRICS if metric in found]
+
+
+def transform_titles(cells: Sequence[Cell]) -> list[str]:
     """Column titles of `transform_rows`."""
-    return [words(metric).title for metric in TRANSFORM_METRICS]
+    return [_title(metric) for metric in _transform_metrics(cells)]
 
 
 def transform_rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
     """Invariance by transform and severity: a row per cell, stage, transform and severity."""
     rows = []
+    metrics = _transform_metrics(cells)
     for cell in cells:
         keys = dict.fromkeys((n.stage, n.transform, n.severity) for n in cell.numbers if n.transform)
         for stage, transform, severity in keys:
             entries = [
                 _entry(next((n for n in cell.numbers if (n.metric, n.stage, n.transform, n.severity) == key), None))
-                for key in ((metric, stage, transform, severity) for metric in TRANSFORM_METRICS)
+                for key in ((metric, stage, transform, severity) for metric in metrics)
             ]
             label = f"{cell.backbone} (seed {cell.seed})" if stage == TUNED_STAGE else cell.backbone
             rows.append(

@@ -99,7 +99,8 @@ def _oracle(result: RiskCoverageResult) -> tuple[npt.NDArray[np.float64], npt.ND
     num_wrong = round(float(result.risk[-1]) * result.n)
     num_right = result.n - num_wrong
     wrong = _thinned(num_wrong + 1, ORACLE_POINTS)
-    answered = np.maximum(num_right + wrong, 1)
+    wrong = wrong if num_right else np.maximum(wrong, 1)
+    answered = num_right + wrong
     coverage = np.concatenate([[0.0], answered / result.n])
     risk = np.concatenate([[0.0 if num_right else 1.0], wrong / answered])
     return 100 * coverage, 100 * risk

@@ -45,27 +45,51 @@ def _share(title: str, phrase: str) -> MetricWords:
     return MetricWords(title, phrase, 100.0, 1, "%", " points")
 
 
+def _points(title: str, phrase: str, decimals: int = 1, signed: bool = False) -> MetricWords:
+    return MetricWords(title, phrase, 100.0, decimals, " pt", " points", signed)
+
+
 METRICS = {
     "headline_accuracy": _share("Accuracy", "accuracy"),
     "accuracy": _share("Accuracy", "accuracy"),
     "mean_per_class_accuracy": _share("Mean per-class accuracy", "mean per-class accuracy"),
+    "top_5_accuracy": _share("Top-5 accuracy", "top-5 accuracy"),
     "mean_confidence": _share("Mean confidence", "mean confidence"),
-    "confidence_gap": MetricWords(
-        "Confidence gap", "confidence gap (mean confidence minus accuracy)", 100.0, 1, " pt", " points", signed=True
+    "mean_confidence_correct": _share("Mean confidence where right", "mean confidence on correct predictions"),
+    "mean_confidence_incorrect": _share("Mean confidence where wrong", "mean confidence on incorrect predictions"),
+    "confidence_gap": _points("Confidence gap", "confidence gap (mean confidence minus accuracy)", signed=True),
+    "auroc": MetricWords("AUROC of confidence", "AUROC of confidence for correctness"),
+    "aurc": MetricWords("AURC", "area under the risk-coverage curve", 100.0, 2, "%", " points"),
+    "excess_aurc": _points("Excess AURC", "area between the risk-coverage curve and the oracle’s", 2),
+    "expected_calibration_error": _points("ECE", "expected calibration error"),
+    "ece_if_calibrated": _points("ECE if calibrated", "expected calibration error of a perfectly calibrated model"),
+    "l2_calibration_error": _points("ECE, root mean square", "root-mean-square calibration error"),
+    "maximum_calibration_error": _points("ECE, largest bin", "largest calibration error of a bin"),
+    "adaptive_calibration_error": _points("Adaptive ECE", "calibration error over bins of equal size"),
+    "debiased_squared_calibration_error": MetricWords(
+        "Debiased squared calibration error", "debiased squared calibration error", decimals=4, signed=True
     ),
-    "expected_calibration_error": MetricWords("ECE", "expected calibration error", 100.0, 1, " pt", " points"),
-    "ece_if_calibrated": MetricWords(
-        "ECE if calibrated", "expected calibration error of a perfectly calibrated model", 100.0, 1, " pt", " points"
-    ),
+    "ks_calibration_error": _points("KS calibration error", "Kolmogorov-Smirnov calibration error"),
     "negative_log_likelihood": MetricWords("NLL", "negative log-likelihood", unit=" nats", difference_unit=" nats"),
     "brier_score": MetricWords("Brier score", "Brier score"),
+    "top_label_brier": MetricWords("Top-label Brier score", "Brier score of the confidence alone"),
     "gini": MetricWords("Gini", "Gini coefficient of the attribution maps"),
     "spatial_spread": MetricWords("Spatial spread", "spatial spread of the attribution maps"),
+    "effective_area": _share("Effective area", "effective area of the attribution maps"),
+    "participation_ratio": _share("Participation ratio", "participation ratio of the attribution maps"),
+    "top_10_percent_mass": _share("Mass in the top 10%", "attribution in the strongest tenth of the map"),
+    "area_at_80_percent_mass": _share("Area of 80% of the mass", "share of the map that holds 80% of the attribution"),
+    "entropy": MetricWords("Entropy", "entropy of the attribution maps", unit=" nats", difference_unit=" nats"),
     "zero_map_rate": _share("Maps without positive evidence", "share of attribution maps without positive evidence"),
     "invariance": MetricWords("Invariance", "chance-corrected invariance"),
     "cosine": MetricWords("Raw cosine", "raw cosine similarity"),
     "chance_cosine": MetricWords("Chance cosine", "chance cosine similarity"),
     "recall_at_1": _share("Recall@1", "recall@1"),
+    "distance_invariance": MetricWords("Distance invariance", "chance-corrected invariance of distances"),
+    "rank_auc": MetricWords("Rank AUC", "rank AUC of retrieval"),
+    "linear_cka": MetricWords("Linear CKA", "debiased linear CKA", signed=True),
+    "prediction_consistency": _share("Same prediction", "share of images whose prediction stays"),
+    "kappa": MetricWords("Cohen’s kappa", "Cohen’s kappa of the predictions", signed=True),
     "effective_rank": MetricWords("Effective rank", "effective rank of the features", decimals=1),
     "dead_dimension_share": _share("Dead dimensions", "share of dead feature dimensions"),
 }
