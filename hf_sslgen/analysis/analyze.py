@@ -23,19 +23,25 @@ from hf_sslgen.training.evaluation import Predictions
 from hf_sslgen.zoo.anatomy import find_attribution_layer
 from hf_sslgen.zoo.loading import LoadedBackbone
 
+MIN_CLASS_SIZE = 10
+"""Images of every class from which the interval of the mean per-class accuracy covers; where the rarest classes have
+two or three, it does in 81% of data sets."""
+
 
 def prediction_numbers(predictions: Predictions, num_classes: int, stage: Stage) -> list[Number]:
     """Accuracy, confidence and calibration.
 
-    Calibration errors are descriptive: no interval around them covers, so they have none. The mean per-class accuracy
-    has a bootstrap interval, the other means those of `hf_sslgen.metrics`.
+    Numbers have the intervals of `hf_sslgen.metrics`, and mean per-class accuracy that of the bootstrap. Calibration
+    errors are descriptive, and so is what else has no interval that covers.
     """
     n = len(predictions.references)
     n_correct = int(predictions.correct.sum())
     n_undefined = {"mean_confidence_correct": n - n_correct, "mean_confidence_incorrect": n_correct}
     estimates = predictions.estimates(num_classes)
-    per_class = mean_per_class_statistic(predictions.correct, predictions.references)
-    estimates["mean_per_class_accuracy"] = bootstrap_interval(per_class, n)
+    class_sizes = np.bincount(predictions.references)
+    if class_sizes[class_sizes > 0].min() >= MIN_CLASS_SIZE:
+        per_class = mean_per_class_statistic(predictions.correct, predictions.references)
+        estimates["mean_per_class_accuracy"] = bootstrap_interval(per_class, n)
     return [
         number_of(metric, estimate, stage, num_undefined=n_undefined.get(metric, 0))
         for metric, estimate in estimates.items()

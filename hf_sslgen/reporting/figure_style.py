@@ -175,6 +175,7 @@ def _compact(text: str) -> str:
     text = re.sub(r'\b(?:d|x|y)="[^"]*"|translate\([^)]*\)', rounded, text)
     text = re.sub(r">\s+<", "><", text)
     text = re.sub(r'(<use [^>]*)transform="translate\(([^ )]+) 0\)"/>', r'\1x="\2"/>', text)  # letters of a line
+    text = re.sub(r'style="[^"]*"', lambda found: re.sub(r"([:;]) ", r"\1", found.group()), text)
     text = text.replace("xlink:href", "href")
     lone = re.compile(r"<g>(<(?:path|use)\b[^>]*/>|<g\b[^>]*>(?:<(?:path|use)\b[^>]*/>)*</g>)</g>")
     while lone.search(text):  # a group without attributes around one element does nothing

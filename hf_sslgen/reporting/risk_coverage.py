@@ -24,7 +24,7 @@ from hf_sslgen.reporting.figure_style import (
 )
 from hf_sslgen.reporting.reliability import confident_predictions
 
-MAX_POINTS, ORACLE_POINTS = 150, 30
+MAX_POINTS, ORACLE_POINTS = 120, 30
 """Points of a curve that are drawn; more would only make the picture larger."""
 
 

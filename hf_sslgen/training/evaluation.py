@@ -1,5 +1,6 @@
 """Evaluation in O(N) memory: each batch's class scores are reduced to a few numbers per image before they are kept."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,8 +28,8 @@ from hf_sslgen.metrics import (
     top_label,
     top_label_brier,
 )
-from hf_sslgen.metrics.intervals import mean_interval
-from hf_sslgen.metrics.results import NO_INTERVAL
+from hf_sslgen.metrics.intervals import mean_interval, proportion_interval, skewed_mean_interval
+from hf_sslgen.metrics.results import NO_INTERVAL, Interval
 
 TOP_K = 5
 Columns = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
@@ -130,13 +131,13 @@ class Predictions:
             **_named(adaptive_calibration_error(p, y), "adaptive_calibration_error"),
             **_named(debiased_calibration_error(p, y), "debiased_squared_calibration_error"),
             **_named(ks_calibration_error(p, y), "ks_calibration_error"),
-            "negative_log_likelihood": _mean(self.negative_log_likelihoods),
-            "brier_score": _mean(self.brier_scores),
+            "negative_log_likelihood": _mean(self.negative_log_likelihoods, skewed_mean_interval),
+            "brier_score": _mean(self.brier_scores, skewed_mean_interval),
             "top_label_brier": estimate_of(top_label_brier(p, y), "mean"),
             **_named(risk_coverage(p, y), "aurc", "excess_aurc"),
         }
         if num_classes > TOP_K:
-            found["top_5_accuracy"] = _mean(self.top_5_credits)
+            found["top_5_accuracy"] = _mean(self.top_5_credits, _credit_interval)
         return found
 
     def measures(self, num_classes: int) -> dict[str, float]:
@@ -156,9 +157,16 @@ def _named(result: MetricResult, *fields: str) -> dict[str, Estimate]:
     return {field: estimate_of(result, field) for field in fields}
 
 
-def _mean(per_sample: NDArray[np.float64]) -> Estimate:
+def _mean(per_sample: NDArray[np.float64], interval: Callable[[NDArray[np.float64]], Interval]) -> Estimate:
     """What a metric that is a mean over samples returns, from the values it returned for one batch after another."""
-    return Estimate(float(per_sample.mean()), *mean_interval(per_sample), len(per_sample))
+    return Estimate(float(per_sample.mean()), *interval(per_sample), len(per_sample))
+
+
+def _credit_interval(credits: NDArray[np.float64]) -> Interval:
+    """The interval of `top_k_accuracy`: that of a share, unless ties made some credits fractions."""
+    if ((credits == 0.0) | (credits == 1.0)).all():
+        return proportion_interval(int(credits.sum()), len(credits))
+    return mean_interval(credits)
 
 
 def compute_metrics_for(num_classes: int) -> Any:
