@@ -8,7 +8,7 @@ from torch import Tensor
 
 from hf_sslgen.analysis.attribution import grad_cam
 from hf_sslgen.analysis.invariance import invariance_analysis
-from hf_sslgen.analysis.numbers import Analysis, Number, Stage, estimated, number_of
+from hf_sslgen.analysis.numbers import Analysis, Number, Stage, number_of
 from hf_sslgen.analysis.subset import AnalysisSettings, analysis_subset, example_positions, subset_pixels
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.loading import Domain
@@ -16,12 +16,22 @@ from hf_sslgen.metrics import (
     attribution_concentration,
     bootstrap_interval,
     mean_per_class_statistic,
-    mean_statistic,
 )
 from hf_sslgen.preprocessing import normalise
-from hf_sslgen.training.evaluation import Predictions
+from hf_sslgen.training.evaluation import Predictions, estimate_of
 from hf_sslgen.zoo.anatomy import find_attribution_layer
 from hf_sslgen.zoo.loading import LoadedBackbone
+
+CONCENTRATION = {
+    "gini": "gini",
+    "spread": "spatial_spread",
+    "effective_area": "effective_area",
+    "participation_ratio": "participation_ratio",
+    "top_10_percent_mass": "top_10_percent_mass",
+    "area_at_80_percent_mass": "area_at_80_percent_mass",
+    "entropy": "entropy",
+}
+"""Fields of a `ConcentrationResult`, and the names of their numbers and of their columns in the records."""
 
 MIN_CLASS_SIZE = 10
 """Images of every class from which the interval of the mean per-class accuracy covers; where the rarest classes have
@@ -90,20 +100,18 @@ def attribution_analysis(
     classes = np.array([predicted[int(sample_id)] for sample_id in subset.sample_ids], dtype=np.int64)
     maps = attribution_maps(backbone, pixels, classes, settings)
     result = attribution_concentration(maps)
-    per_sample = {"gini": result.per_sample_gini, "spatial_spread": result.per_sample_spread}
-    zero = np.isnan(result.per_sample_gini).astype(float)
     numbers = [
-        estimated(
+        number_of(
             metric,
-            mean_statistic(values),
-            len(subset),
+            estimate_of(result, field),
             stage,
-            num_undefined=int(np.isnan(values).sum()),
-            reason=result.reason,
+            num_undefined=int(np.isnan(vars(result)[f"per_sample_{field}"]).sum()),
         )
-        for metric, values in per_sample.items()
+        for field, metric in CONCENTRATION.items()
     ]
-    numbers.append(estimated("zero_map_rate", mean_statistic(zero), len(subset), stage))
+    numbers.append(number_of("zero_map_rate", estimate_of(result, "zero_map_rate"), stage))
+    zero = np.isnan(result.per_sample_gini).astype(float)
+    per_sample = {metric: vars(result)[f"per_sample_{field}"] for field, metric in CONCENTRATION.items()}
     records = pd.DataFrame({"sample_id": subset.sample_ids, **per_sample, "zero_map": zero})
     shown = example_positions(subset, settings)
     examples = {

@@ -46,20 +46,29 @@ def place(backbone: LoadedBackbone) -> None:
 
 
 @torch.inference_mode()
-def encode(backbone: LoadedBackbone, pixels: Tensor, batch_size: int) -> NDArray[np.float32]:
-    """Features of pixels at the network's input resolution.
+def run_pixels(
+    backbone: LoadedBackbone, pixels: Tensor, batch_size: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """What a backbone makes of pixels at the network's input resolution.
 
     Args:
         pixels: (N, 3, S, S) bytes, or floats in [0, 1], before normalisation.
 
     Returns:
-        (N, D): what enters the classifier.
+        (N, D) features, which enter the classifier, and the (N,) classes that it predicts.
     """
     model = backbone.model
+    predictions = []
     with captured_features(model) as captured:
         for batch in pixels.split(batch_size):
-            model(pixel_values=normalise(batch.to(model.device), backbone.preprocessing))
-    return torch.cat(captured).cpu().numpy()
+            logits = model(pixel_values=normalise(batch.to(model.device), backbone.preprocessing)).logits
+            predictions.append(logits.float().cpu().numpy().argmax(axis=1))
+    return torch.cat(captured).cpu().numpy(), np.concatenate(predictions)
+
+
+def encode(backbone: LoadedBackbone, pixels: Tensor, batch_size: int) -> NDArray[np.float32]:
+    """The features of `run_pixels`."""
+    return run_pixels(backbone, pixels, batch_size)[0]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,5 +1,7 @@
 """Invariance of a backbone's features to transforms of the images: each variant, family means, and the guards."""
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pandas as pd
 import torch
@@ -8,27 +10,34 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from hf_sslgen.analysis.families import FAMILIES, families_of
-from hf_sslgen.analysis.forward import encode
-from hf_sslgen.analysis.numbers import Analysis, Number, Stage, estimated
+from hf_sslgen.analysis.forward import run_pixels
+from hf_sslgen.analysis.numbers import NAN, Analysis, Number, Stage, estimated, number_of
 from hf_sslgen.analysis.subset import AnalysisSettings, subset_pixels
 from hf_sslgen.analysis.transforms import Variant, preset_variants
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.loading import Domain
 from hf_sslgen.metrics import (
+    CKAResult,
+    ConsistencyResult,
+    Estimate,
     InvarianceResult,
+    MetricResult,
     Statistic,
     average_statistic,
+    debiased_linear_cka,
     invariance,
     invariance_statistic,
     mean_statistic,
+    prediction_consistency,
     representation_guards,
 )
+from hf_sslgen.training.evaluation import estimate_of
 from hf_sslgen.zoo.loading import LoadedBackbone
 
+OF_PAIRS = ("invariance", "cosine", "chance_cosine", "distance_invariance", "recall_at_1", "rank_auc")
+OF_PREDICTIONS = ("prediction_consistency", "kappa")
 UNCHANGED_TOLERANCE = 1 / 255 + 1e-6
 """One level of an 8-bit image; the rest is float32 rounding of differences between values in [0, 1]."""
-
-Results = dict[Variant, InvarianceResult]
 
 
 def is_gray(pixels: Tensor) -> bool:
@@ -36,57 +45,110 @@ def is_gray(pixels: Tensor) -> bool:
     return bool((pixels.amax(1) - pixels.amin(1)).max() <= 1)
 
 
-def transformed_features(
+@dataclass(frozen=True, eq=False)
+class Moved:
+    """What a backbone makes of transformed images.
+
+    Attributes:
+        features: (N, D).
+        predictions: (N,) classes.
+        unchanged: (N,), True where the transform left the image as it was.
+    """
+
+    features: NDArray[np.float32]
+    predictions: NDArray[np.int64]
+    unchanged: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Invariance to one variant, and what is measured on the images for which it is defined; None without any.
+
+    `consistency` is None in the pretrained stage too, where nothing is predicted.
+    """
+
+    invariance: InvarianceResult
+    similarity: CKAResult | None
+    consistency: ConsistencyResult | None
+
+    @property
+    def defined(self) -> NDArray[np.bool_]:
+        return ~np.isnan(self.invariance.per_sample_cosine)
+
+
+Results = dict[Variant, Measured]
+
+
+def run_transformed(
     backbone: LoadedBackbone,
     pixels: Tensor,
     sample_ids: NDArray[np.int64],
     variant: Variant,
     settings: AnalysisSettings,
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Features of transformed images, and which images the transform left as they were.
-
-    Args:
-        pixels: (N, 3, S, S) bytes.
-
-    Returns:
-        (N, D) and (N,).
-    """
-    features, unchanged = [], []
+) -> Moved:
+    """Transform images, (N, 3, S, S) bytes, and run the backbone on them."""
+    features, predictions, unchanged = [], [], []
     ids = torch.from_numpy(sample_ids)
     for batch, batch_ids in zip(pixels.split(settings.batch_size), ids.split(settings.batch_size), strict=True):
         clean = batch.float() / 255
         moved = variant(clean, batch_ids.tolist(), settings.seed)
         unchanged.append(((moved - clean).abs().amax((1, 2, 3)) <= UNCHANGED_TOLERANCE).numpy())
-        features.append(encode(backbone, moved, settings.batch_size))
-    return np.concatenate(features), np.concatenate(unchanged)
+        outputs = run_pixels(backbone, moved, settings.batch_size)
+        features.append(outputs[0])
+        predictions.append(outputs[1])
+    return Moved(*(np.concatenate(parts) for parts in (features, predictions, unchanged)))
+
+
+def measure_variant(
+    clean: tuple[NDArray[np.float32], NDArray[np.int64]], moved: Moved, classes: NDArray[np.int64] | None
+) -> Measured:
+    """Compare transformed images with the clean ones.
+
+    Args:
+        clean: features (N, D) and predictions (N,) of the images as they are.
+        classes: (N,), given after fine-tuning: chance pairs are drawn within a class, and predictions mean something.
+    """
+    features, predictions = clean
+    result = invariance(features, moved.features, groups=classes, unchanged=moved.unchanged)
+    defined = ~np.isnan(result.per_sample_cosine)
+    if not defined.any():
+        return Measured(result, None, None)
+    consistency = None
+    if classes is not None:
+        consistency = prediction_consistency(predictions[defined], moved.predictions[defined])
+    return Measured(result, debiased_linear_cka(features[defined], moved.features[defined]), consistency)
+
+
+def _variant_numbers(results: Results, stage: Stage) -> list[Number]:
+    numbers = []
+    for variant, measured in results.items():
+        moved, similarity, consistency = measured.invariance, measured.similarity, measured.consistency
+        undefined = Estimate(NAN, NAN, NAN, moved.n, moved.reason)
+        estimates = {metric: estimate_of(moved, metric) for metric in OF_PAIRS}
+        # These have no samples that are undefined: they are measured on the others alone.
+        estimates["linear_cka"] = undefined if similarity is None else _of_all(similarity, "linear_cka", moved.n)
+        if stage == "fine-tuned":
+            for metric in OF_PREDICTIONS:
+                estimates[metric] = undefined if consistency is None else _of_all(consistency, metric, moved.n)
+        numbers += [
+            number_of(metric, estimate, stage, variant.transform, variant.severity, moved.n_undefined)
+            for metric, estimate in estimates.items()
+        ]
+    return numbers
+
+
+def _of_all(result: MetricResult, field: str, num_images: int) -> Estimate:
+    return replace(estimate_of(result, field), n=num_images)
 
 
 def _statistics(result: InvarianceResult) -> dict[str, Statistic]:
+    """What family means average over variants, on the same resampled images."""
     return {
         "invariance": invariance_statistic(
             result.per_sample_cosine, result.per_sample_chance_cosine, result.per_sample_candidate_chance_cosine
         ),
-        "cosine": mean_statistic(result.per_sample_cosine),
-        "chance_cosine": mean_statistic(result.per_sample_chance_cosine),
         "recall_at_1": mean_statistic(result.per_sample_recall_at_1),
     }
-
-
-def _variant_numbers(results: Results, stage: Stage) -> list[Number]:
-    return [
-        estimated(
-            metric,
-            statistic,
-            result.n,
-            stage,
-            variant.transform,
-            variant.severity,
-            result.n_undefined,
-            result.reason,
-        )
-        for variant, result in results.items()
-        for metric, statistic in _statistics(result).items()
-    ]
 
 
 def _family_numbers(
@@ -95,9 +157,9 @@ def _family_numbers(
     numbers = []
     for family in FAMILIES:
         members = [
-            _statistics(result)
-            for variant, result in results.items()
-            if family in families_of(variant.transform, result.n - result.n_undefined, not_label_preserving)
+            _statistics(measured.invariance)
+            for variant, measured in results.items()
+            if family in families_of(variant.transform, int(measured.defined.sum()), not_label_preserving)
         ]
         for metric in ("invariance", "recall_at_1") if members else ():
             mean = average_statistic([statistics[metric] for statistics in members])
@@ -115,8 +177,9 @@ def _guard_numbers(features: NDArray[np.float32], stage: Stage) -> list[Number]:
     return [Number(metric, value, n=guards.n, stage=stage, reason=guards.reason) for metric, value in values.items()]
 
 
-def _variant_records(variant: Variant, result: InvarianceResult, subset: ImageSplit, stage: Stage) -> pd.DataFrame:
-    return pd.DataFrame(
+def _variant_records(variant: Variant, measured: Measured, subset: ImageSplit, stage: Stage) -> pd.DataFrame:
+    result = measured.invariance
+    records = pd.DataFrame(
         {
             "sample_id": subset.sample_ids,
             "stage": stage,
@@ -126,9 +189,16 @@ def _variant_records(variant: Variant, result: InvarianceResult, subset: ImageSp
             "cosine": result.per_sample_cosine,
             "chance_cosine": result.per_sample_chance_cosine,
             "candidate_chance_cosine": result.per_sample_candidate_chance_cosine,
+            "relative_distance": result.per_sample_relative_distance,
             "recall_at_1": result.per_sample_recall_at_1,
+            "rank_auc": result.per_sample_rank_auc,
         }
     )
+    if stage == "fine-tuned":
+        records["consistent"] = np.nan
+        if measured.consistency is not None:
+            records.loc[measured.defined, "consistent"] = measured.consistency.per_sample_consistent.astype(float)
+    return records
 
 
 def invariance_analysis(
@@ -139,17 +209,17 @@ def invariance_analysis(
     After fine-tuning chance pairs are drawn within the class, because features then cluster by class.
     """
     pixels = subset_pixels(backbone, subset)
-    clean = encode(backbone, pixels, settings.batch_size)
-    groups = subset.labels if stage == "fine-tuned" else None
+    clean = run_pixels(backbone, pixels, settings.batch_size)
+    classes = subset.labels if stage == "fine-tuned" else None
     variants = preset_variants(settings.transforms, is_gray(pixels), domain.not_label_preserving)
     results: Results = {}
     for variant in tqdm(variants, desc=f"{backbone.name}: transforms", disable=None, leave=False):
-        features, unchanged = transformed_features(backbone, pixels, subset.sample_ids, variant, settings)
-        results[variant] = invariance(clean, features, groups=groups, unchanged=unchanged)
+        moved = run_transformed(backbone, pixels, subset.sample_ids, variant, settings)
+        results[variant] = measure_variant(clean, moved, classes)
     numbers = [
         *_variant_numbers(results, stage),
         *_family_numbers(results, len(subset), domain.not_label_preserving, stage),
-        *_guard_numbers(clean, stage),
+        *_guard_numbers(clean[0], stage),
     ]
-    records = [_variant_records(variant, result, subset, stage) for variant, result in results.items()]
+    records = [_variant_records(variant, measured, subset, stage) for variant, measured in results.items()]
     return Analysis(tuple(numbers), pd.concat(records, ignore_index=True))

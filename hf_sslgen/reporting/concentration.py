@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from hf_sslgen.metrics import ConcentrationResult, attribution_concentration
+from hf_sslgen.metrics import ConcentrationResult, noise_null
 from hf_sslgen.metrics.inputs import FloatArray, float_array
 from hf_sslgen.reporting.figure_style import (
     FONT_SIZE,
@@ -114,10 +114,6 @@ def concentration_of_records(
         return empty_figure("no attribution was measured")
     nulls = {grid: noise_null(*grid) for grid in {grids[name] for name in results}}
     return concentration_distribution(results, {name: nulls[grids[name]] for name in results}, styles=styles)
-
-
-def noise_null(height: int, width: int) -> ConcentrationResult:  # until hf_sslgen.metrics has it
-    return attribution_concentration(np.random.default_rng(0).standard_normal((1000, height, width)))
 
 
 def _nulls_by_name(results: Mapping[str, Maps], nulls: Any) -> Mapping[str, Maps]:

@@ -144,7 +144,7 @@ def _estimate(result: InvarianceResult | Estimate | None) -> Estimate:
         return result
     if result is None:
         return Estimate(NAN, NAN, NAN, 0)
-    return Estimate(result.invariance, *NO_INTERVAL, result.n)
+    return Estimate(result.invariance, *result.intervals.get("invariance", NO_INTERVAL), result.n)
 
 
 def _line(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hf_sslgen.analysis.analyze import adapted_analysis, prediction_numbers
 from hf_sslgen.analysis.families import GEOMETRIC
 from hf_sslgen.analysis.forward import encode, run_split
-from hf_sslgen.analysis.invariance import invariance_analysis, transformed_features
+from hf_sslgen.analysis.invariance import invariance_analysis, run_transformed
 from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.analysis.subset import AnalysisSettings, analysis_subset, subset_pixels
 from hf_sslgen.analysis.transforms import VARIANTS, Variant
@@ -266,8 +266,8 @@ def test_one_level_of_an_eight_bit_image_is_no_change(published: Measured) -> No
     pixels = subset_pixels(published.backbone, subset).clamp(max=250)
     for levels, expected in ((1, True), (2, False)):
         variant = Variant("brightness", "", lambda images, _, levels=levels: images + levels / 255)
-        _, unchanged = transformed_features(published.backbone, pixels, subset.sample_ids, variant, SETTINGS)
-        assert (unchanged == expected).all()
+        moved = run_transformed(published.backbone, pixels, subset.sample_ids, variant, SETTINGS)
+        assert (moved.unchanged == expected).all()
 
 
 def test_guards_describe_the_clean_features(tuned: Measured, published: Measured) -> None:
