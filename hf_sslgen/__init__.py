@@ -4,18 +4,20 @@ from pathlib import Path
 
 __version__ = "0.1.0"
 
+_METRICS = Path(__file__).parent / "evaluate_modules"
+
+
+def metric_names() -> list[str]:
+    """The metrics that `metric_path` knows, in alphabetical order."""
+    return sorted(script.stem for script in _METRICS.glob("*/*.py") if script.stem == script.parent.name)
+
 
 def metric_path(name: str) -> str:
-    """Where a metric lies for `evaluate.load`, such as `evaluate.load(metric_path("expected_calibration_error"))`.
-
-    Args:
-        name: one of the folders of `hf_sslgen/evaluate_modules`, which the error for another name lists.
+    """Where a metric lies, for `evaluate.load(metric_path("expected_calibration_error"))`.
 
     Raises:
-        ValueError: there is no such metric.
+        ValueError: there is no such metric; the message lists those there are.
     """
-    modules = Path(__file__).parent / "evaluate_modules"
-    names = sorted(script.stem for script in modules.glob("*/*.py") if script.stem == script.parent.name)
-    if name not in names:
-        raise ValueError(f"there is no metric {name!r}; there are {', '.join(names)}")
-    return str(modules / name)
+    if name not in metric_names():
+        raise ValueError(f"there is no metric {name!r}; there are {', '.join(metric_names())}")
+    return str(_METRICS / name)

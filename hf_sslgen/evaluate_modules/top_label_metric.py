@@ -11,6 +11,7 @@ from typing import Any
 import datasets
 import evaluate
 import numpy as np
+import pyarrow as pa
 
 from hf_sslgen.metrics.inputs import (
     BoolArray,
@@ -29,7 +30,33 @@ FEATURES = datasets.Features(
         "confidences": datasets.Value("float64"),
     }
 )
+INPUTS = """
+Two routes, never mixed.
+
+**One row per sample**, at once or in batches (`add`, `add_batch`), in one process or several, alone or with
+`evaluate.combine`:
+
+- `predictions` (N,): predicted classes, integers.
+- `references` (N,): true classes, integers.
+- `confidences` (N,): probability of the predicted class, in [0, 1]; kept in float64.
+
+**Class probabilities**, all at once, by keyword:
+
+- `probabilities` (N, C): rows that sum to 1, or logits with `from_logits=True` (never guessed).
+- `references` (N,): true classes in [0, C).
+"""
 ROUTES = f"pass either {', '.join(COLUMNS)}, or probabilities and references"
+
+
+def top_label_info(description: str, citation: str, inputs_description: str) -> evaluate.MetricInfo:
+    """What `evaluate` wants to know of a module of the family."""
+    return evaluate.MetricInfo(
+        description=description,
+        citation=citation,
+        inputs_description=inputs_description,
+        features=FEATURES,
+        format="numpy",
+    )
 
 
 @dataclass(frozen=True)
@@ -79,7 +106,9 @@ class TopLabelMetric(evaluate.Metric, ABC):
             self._require_probabilities_alone(predictions, references, confidences)
             return self._from_probabilities(probabilities, references, from_logits, chosen)
         if from_logits:
-            raise ValueError(f"{self.name}: from_logits=True says what probabilities holds, which is missing; {ROUTES}")
+            raise ValueError(
+                f"{self.name}: from_logits=True says what probabilities holds, which is missing; {ROUTES}"
+            )
         columns = {"predictions": predictions, "references": references, "confidences": confidences}
         if any(column is not None for column in columns.values()):
             self._require_all(columns)
@@ -107,7 +136,10 @@ class TopLabelMetric(evaluate.Metric, ABC):
             "confidences": confidence_array(confidences, "confidences"),
         }
         require_equal_lengths(**batch)
-        super().add_batch(**batch)
+        if self.writer is None:
+            self.selected_feature_format = FEATURES
+            self._init_writer()
+        self.writer.write_table(pa.table(batch))  # `evaluate` would write the same, one Python number after another
 
     def add(self, *, prediction: Any = None, reference: Any = None, confidence: Any = None, **plural: Any) -> None:
         """Store one sample; the plural names do as well, since `evaluate.combine` uses them.
@@ -119,8 +151,8 @@ class TopLabelMetric(evaluate.Metric, ABC):
         self.add_batch(**{name: None if value is None else [value] for name, value in sample.items()})
 
     def _compute(self, *, predictions: Any = None, references: Any = None, **columns: Any) -> dict[str, Any]:
-        # Read anew: the format "numpy" has made float32 of what is handed in. Copied, because the file is removed next;
-        # measured only after that, so that an error leaves no file behind.
+        # Read anew: the format "numpy" has made float32 of what is handed in. Copied, because the file is removed
+        # next; measured only after that, so that an error leaves no file behind.
         table = self.data.with_format("arrow")[:]
         return {name: np.array(table[name].to_numpy()) for name in COLUMNS}
 
@@ -138,7 +170,9 @@ class TopLabelMetric(evaluate.Metric, ABC):
 
     def _require_probabilities_alone(self, predictions: Any, references: Any, confidences: Any) -> None:
         if predictions is not None or confidences is not None:
-            raise ValueError(f"{self.name} got probabilities beside predictions or confidences, which follow: {ROUTES}")
+            raise ValueError(
+                f"{self.name} got probabilities beside predictions or confidences, which follow: {ROUTES}"
+            )
         if references is None:
             raise ValueError(f"{self.name} lacks references: {ROUTES}")
         if self.writer is not None:

@@ -2,18 +2,17 @@
 
 from typing import Any, Literal
 
-import datasets
 import evaluate
 
-from hf_sslgen.evaluate_modules.keyword_metric import KeywordMetric
+from hf_sslgen.evaluate_modules.keyword_metric import KeywordMetric, keyword_info
 from hf_sslgen.evaluate_modules.module_result import module_result
 from hf_sslgen.metrics.concentration import attribution_concentration
 
 DESCRIPTION = """
-How concentrated attribution maps (Grad-CAM, integrated gradients, attention ...) are: on how few cells of the grid their
-mass lies (Gini coefficient, effective area and four more), and how far apart those cells are (spread). The Gini coefficient
-does not see where mass lies: rectified Gaussian noise has 0.707, like a clean blob, but a spread near 1. So both come
-together.
+How concentrated attribution maps (Grad-CAM, integrated gradients, attention ...) are: on how few cells of the grid
+their mass lies (Gini coefficient, effective area and four more), and how far apart those cells are (spread). The Gini
+coefficient does not see where mass lies: rectified Gaussian noise has 0.707, like a clean blob, but a spread near 1.
+So both come together.
 """
 
 INPUTS = """
@@ -31,9 +30,10 @@ One route: arrays, all at once, by keyword.
 """
 
 RETURNS = """
-Means over maps that are not all-zero; `x_interval` is the 95% interval of `x` over maps, [low, high]:
+Returns a dict. Means over maps that are not all-zero; `x_interval` is the 95% interval of `x` over maps, [low, high]:
 
-- `attribution_concentration`, and the same as `gini`: Gini coefficient; 0 for a uniform map, (n - 1)/n for one cell of n.
+- `attribution_concentration`, and the same as `gini`: Gini coefficient; 0 for a uniform map, (n - 1)/n for one cell
+  of n.
 - `effective_area`: exp(entropy)/n, share of the grid; `participation_ratio`: 1/(n sum p^2), likewise.
 - `top_10_percent_mass`: share of the mass in the largest 10% of cells.
 - `area_at_80_percent_mass`: share of the grid that holds 80% of the mass.
@@ -46,10 +46,10 @@ Means over maps that are not all-zero; `x_interval` is the 95% interval of `x` o
 """
 
 LIMITS = """
-- Concentration has no better direction: a model may well look at one small wrong thing. `attribution_localization` judges
-  maps against where the object is.
-- Compare models on images where both maps are non-zero, and in their zero-map rates; compare with the same network with
-  fresh weights, too.
+- Concentration has no better direction: a model may well look at one small wrong thing. `attribution_localization`
+  judges maps against where the object is.
+- Compare models on images where both maps are non-zero, and in their zero-map rates; compare with the same network
+  with fresh weights, too.
 - Entropy and spread depend on the grid; the others do not change when every cell is divided into equal parts.
 """
 
@@ -76,13 +76,7 @@ class AttributionConcentration(KeywordMetric):
     """See `DESCRIPTION`."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation=CITATION,
-            inputs_description=INPUTS + RETURNS,
-            features=datasets.Features({}),
-            format="numpy",
-        )
+        return keyword_info(DESCRIPTION, CITATION, INPUTS + RETURNS)
 
     def _measure(
         self, *, maps: Any, sign: Literal["positive", "absolute"] = "positive", return_per_sample: bool = False

@@ -2,17 +2,16 @@
 
 from typing import Any, Literal
 
-import datasets
 import evaluate
-
-from hf_sslgen.evaluate_modules.keyword_metric import KeywordMetric
-from hf_sslgen.evaluate_modules.module_result import module_result
 from hf_sslgen.metrics.localization import attribution_localization
 
+from hf_sslgen.evaluate_modules.keyword_metric import KeywordMetric, keyword_info
+from hf_sslgen.evaluate_modules.module_result import module_result
+
 DESCRIPTION = """
-Whether attribution maps (Grad-CAM, integrated gradients, attention ...) lie on the object, given its mask or box: the share
-of their mass inside it, how much that is above the object's share of the image, and how often the largest cell lies inside
-(pointing game).
+Whether attribution maps (Grad-CAM, integrated gradients, attention ...) lie on the object, given its mask or box: the
+share of their mass inside it, how much that is above the object's share of the image, and how often the largest cell
+lies inside (pointing game).
 """
 
 INPUTS = """
@@ -35,8 +34,8 @@ One route: arrays, all at once, by keyword. Either masks or boxes, not both.
 """
 
 RETURNS = """
-Means over samples with a map that is not all-zero and an object that is not empty; `x_interval` is the 95% interval of `x`
-over samples, [low, high]:
+Returns a dict. Means over samples with a map that is not all-zero and an object that is not empty; `x_interval` is
+the 95% interval of `x` over samples, [low, high]:
 
 - `attribution_localization`, and the same as `mass_accuracy`: share of the mass inside the object; higher is better.
 - `lift`: mass accuracy divided by the object's share of the image; 1 is what a uniform map gets.
@@ -57,8 +56,8 @@ LIMITS = """
 CITATION = """
 @article{zhang2018topdown,
   title={Top-Down Neural Attention by Excitation Backprop},
-  author={Zhang, Jianming and Bargal, Sarah Adel and Lin, Zhe and Brandt, Jonathan and Shen, Xiaohui and Sclaroff, Stan},
-  journal={International Journal of Computer Vision},
+  author={Zhang, Jianming and Bargal, Sarah Adel and Lin, Zhe and Brandt, Jonathan and Shen, Xiaohui and Sclaroff,
+  Stan}, journal={International Journal of Computer Vision},
   volume={126},
   pages={1084--1102},
   year={2018}
@@ -70,13 +69,7 @@ class AttributionLocalization(KeywordMetric):
     """See `DESCRIPTION`."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation=CITATION,
-            inputs_description=INPUTS + RETURNS,
-            features=datasets.Features({}),
-            format="numpy",
-        )
+        return keyword_info(DESCRIPTION, CITATION, INPUTS + RETURNS)
 
     def _measure(
         self,

@@ -4,7 +4,8 @@ from typing import Any
 
 import evaluate
 
-from hf_sslgen.evaluate_modules.top_label_metric import FEATURES, FamilyOptions, TopLabelMetric
+from hf_sslgen.evaluate_modules.top_label_metric import INPUTS as TOP_LABEL_INPUTS
+from hf_sslgen.evaluate_modules.top_label_metric import FamilyOptions, TopLabelMetric, top_label_info
 from hf_sslgen.metrics.inputs import BoolArray, FloatArray
 from hf_sslgen.metrics.scores import ProperScoreResult, brier_score, top_label_brier
 from hf_sslgen.metrics.top_label import top_label
@@ -18,20 +19,10 @@ can be had, the mean of (p - y)^2 with y = 1 for a right prediction; it is retur
 `brier_score` is then NaN with a `reason`, because the two are different numbers.
 """
 
-INPUTS = """
-Two routes, never mixed.
-
-**Class probabilities**, all at once, by keyword, for `brier_score` and `top_label_brier`:
-
-- `probabilities` (N, C): rows that sum to 1, or logits with `from_logits=True` (never guessed).
-- `references` (N,): true classes in [0, C).
-
-**One row per sample**, for `top_label_brier` only, at once or in batches (`add`, `add_batch`), in one process or several,
-alone or with `evaluate.combine`:
-
-- `predictions` (N,): predicted classes, integers.
-- `references` (N,): true classes, integers.
-- `confidences` (N,): probability of the predicted class, in [0, 1]; kept in float64.
+INPUTS = (
+    TOP_LABEL_INPUTS
+    + """
+`brier_score` is a number on the second route only; the first one gives `top_label_brier`.
 
 Options:
 
@@ -47,9 +38,10 @@ Options:
 
 ```
 """
+)
 
 RETURNS = """
-`x_interval` is the 95% interval of `x` over samples, [low, high]:
+Returns a dict. `x_interval` is the 95% interval of `x` over samples, [low, high]:
 
 - `brier_score`: from 0 to 2; NaN where only confidences are known.
 - `top_label_brier`: from 0 to 1.
@@ -84,13 +76,7 @@ class BrierScore(TopLabelMetric):
     """See `DESCRIPTION`."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation=CITATION,
-            inputs_description=INPUTS + RETURNS,
-            features=FEATURES,
-            format="numpy",
-        )
+        return top_label_info(DESCRIPTION, CITATION, INPUTS + RETURNS)
 
     def _from_top_labels(self, confidences: FloatArray, correct: BoolArray, options: FamilyOptions) -> dict[str, Any]:
         top = top_label_brier(confidences, correct)
@@ -105,7 +91,9 @@ class BrierScore(TopLabelMetric):
         score = brier_score(probabilities, references, from_logits)
         labels = top_label(probabilities, references, from_logits)
         values = self._from_top_labels(labels.per_sample_confidence, labels.per_sample_correct, options)
-        values = _named("brier_score", score) | {name: value for name, value in values.items() if name != "brier_score"}
+        values = _named("brier_score", score) | {
+            name: value for name, value in values.items() if name != "brier_score"
+        }
         values["reason"] = ""
         if options.return_per_sample:
             values["per_sample_score"] = score.per_sample_score.tolist()

@@ -5,34 +5,24 @@ from typing import Any
 import evaluate
 
 from hf_sslgen.evaluate_modules.module_result import module_result
-from hf_sslgen.evaluate_modules.top_label_metric import FEATURES, FamilyOptions, TopLabelMetric
+from hf_sslgen.evaluate_modules.top_label_metric import INPUTS as TOP_LABEL_INPUTS
+from hf_sslgen.evaluate_modules.top_label_metric import FamilyOptions, TopLabelMetric, top_label_info
 from hf_sslgen.metrics.calibration import expected_calibration_error
 from hf_sslgen.metrics.inputs import BoolArray, FloatArray
 
 DESCRIPTION = """
-By how much a classifier's confidence (its largest class probability) differs from its accuracy, in bins of equal width:
+By how much a classifier's confidence (its largest class probability) differs from its accuracy, in bins of equal
+width:
 
     ECE = sum over bins b of  n_b / N * |accuracy_b - mean confidence_b|
 
-Bins are right-closed, (lo, hi], and the first also holds 0. Beside the error comes the value to expect from a perfectly
-calibrated model with these confidences, since the error of a finite sample is never 0.
+Bins are right-closed, (lo, hi], and the first also holds 0. Beside the error comes the value to expect from a
+perfectly calibrated model with these confidences, since the error of a finite sample is never 0.
 """
 
-INPUTS = """
-Two routes, never mixed.
-
-**One row per sample**, at once or in batches (`add`, `add_batch`), in one process or several, alone or with
-`evaluate.combine`:
-
-- `predictions` (N,): predicted classes, integers.
-- `references` (N,): true classes, integers.
-- `confidences` (N,): probability of the predicted class, in [0, 1]; kept in float64.
-
-**Class probabilities**, all at once, by keyword:
-
-- `probabilities` (N, C): rows that sum to 1, or logits with `from_logits=True` (never guessed).
-- `references` (N,): true classes in [0, C).
-
+INPUTS = (
+    TOP_LABEL_INPUTS
+    + """
 Options:
 
 - `num_bins` (15): number of bins M.
@@ -44,15 +34,16 @@ Options:
 ... )["expected_calibration_error"]
 0.35
 >>> metric.compute(
-...     probabilities=[[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], [0.4, 0.6]], references=[1, 0, 0, 1], num_bins=1
+...     probabilities=[[0.25, 0.75], [0.5, 0.5]], references=[1, 0], num_bins=1
 ... )["expected_calibration_error"]
-0.0
+0.375
 
 ```
 """
+)
 
 RETURNS = """
-All but counts and the table are in units of probability, from 0 to 1:
+Returns a dict. All but counts and the table are in units of probability, from 0 to 1:
 
 - `expected_calibration_error`: the error, l1; lower is better.
 - `l2_calibration_error`: square root of the weighted mean of squared differences.
@@ -64,10 +55,11 @@ All but counts and the table are in units of probability, from 0 to 1:
 """
 
 LIMITS = """
-- The estimate is biased upward, more so with few samples or many bins; compare it with `ece_if_calibrated`, and compare
-  models at the same N and M only.
+- The estimate is biased upward, more so with few samples or many bins; compare it with `ece_if_calibrated`, and
+  compare models at the same N and M only.
 - It has no interval: a bootstrap interval around it does not cover. Use `brier_score` for inference.
-- Only the confidence of the predicted class is judged, and 0 can be reached by a useless model that knows its accuracy.
+- Only the confidence of the predicted class is judged, and 0 can be reached by a useless model that knows its
+  accuracy.
 - Bin edges are compared in float64: float32 0.3 is greater than 3/10 and falls in the next bin.
 """
 
@@ -91,13 +83,7 @@ class ExpectedCalibrationError(TopLabelMetric):
     """See `DESCRIPTION`."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation=CITATION,
-            inputs_description=INPUTS + RETURNS,
-            features=FEATURES,
-            format="numpy",
-        )
+        return top_label_info(DESCRIPTION, CITATION, INPUTS + RETURNS)
 
     def _from_top_labels(self, confidences: FloatArray, correct: BoolArray, options: FamilyOptions) -> dict[str, Any]:
         result = expected_calibration_error(

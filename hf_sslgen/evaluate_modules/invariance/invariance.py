@@ -2,18 +2,17 @@
 
 from typing import Any, Literal
 
-import datasets
 import evaluate
 
-from hf_sslgen.evaluate_modules.keyword_metric import KeywordMetric
+from hf_sslgen.evaluate_modules.keyword_metric import KeywordMetric, keyword_info
 from hf_sslgen.evaluate_modules.module_result import module_result
 from hf_sslgen.metrics.invariance import invariance, representation_guards
 
 DESCRIPTION = """
-How little a representation moves when its images are transformed. With c+ the mean cosine of an image's features and those
-of its transformed version, and c- that of different images, invariance = (c+ - c-) / (1 - c-): 0 at chance, 1 where nothing
-moves. A raw cosine alone can be near 1 for an untrained network, and a collapsed representation has invariance 1: so
-retrieval (recall@1) and two guards against collapse (effective rank, dead dimensions) come with it.
+How little a representation moves when its images are transformed. With c+ the mean cosine of an image's features and
+those of its transformed version, and c- that of different images, invariance = (c+ - c-) / (1 - c-): 0 at chance, 1
+where nothing moves. A raw cosine alone can be near 1 for an untrained network, and a collapsed representation has
+invariance 1: so retrieval (recall@1) and two guards against collapse (effective rank, dead dimensions) come with it.
 """
 
 INPUTS = """
@@ -37,7 +36,7 @@ One route: arrays, all at once, by keyword.
 """
 
 RETURNS = """
-`x_interval` is the 95% interval of `x` over images, [low, high]:
+Returns a dict. `x_interval` is the 95% interval of `x` over images, [low, high]:
 
 - `invariance`: chance-corrected cosine, at most 1.
 - `cosine`, `chance_cosine`: c+ and c-, from -1 to 1.
@@ -46,7 +45,8 @@ RETURNS = """
 - `distance_invariance`: the same idea with squared distances, 1 - mean over pairs / mean over different images.
 - `rank_auc`: chance that an image is closer to its own transformed version than to another image's.
 - `n`, `n_undefined`, `n_without_chance`: images, those left out, and those alone in their group.
-- `effective_rank`: directions that the features use, at most min(N - 1, D); `dead_dimension_share`: dimensions that don't vary.
+- `effective_rank`: directions that the features use, at most min(N - 1, D); `dead_dimension_share`: dimensions that
+  don't vary.
 - `collapsed`: whether the effective rank is below 2, in which case invariance means nothing.
 - `reason`, `guards_reason`: why a number is NaN; else empty.
 - `per_sample_cosine` and so on: with `return_per_sample`, N values, NaN for an image left out.
@@ -79,13 +79,7 @@ class Invariance(KeywordMetric):
     """See `DESCRIPTION`."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation=CITATION,
-            inputs_description=INPUTS + RETURNS,
-            features=datasets.Features({}),
-            format="numpy",
-        )
+        return keyword_info(DESCRIPTION, CITATION, INPUTS + RETURNS)
 
     def _measure(
         self,

@@ -5,7 +5,8 @@ from typing import Any
 import evaluate
 
 from hf_sslgen.evaluate_modules.module_result import module_result
-from hf_sslgen.evaluate_modules.top_label_metric import FEATURES, FamilyOptions, TopLabelMetric
+from hf_sslgen.evaluate_modules.top_label_metric import INPUTS as TOP_LABEL_INPUTS
+from hf_sslgen.evaluate_modules.top_label_metric import FamilyOptions, TopLabelMetric, top_label_info
 from hf_sslgen.metrics.confidence import prediction_confidence
 from hf_sslgen.metrics.inputs import BoolArray, FloatArray
 
@@ -14,21 +15,9 @@ How confident a classifier is (its largest class probability, averaged over samp
 accuracy), and whether confidence tells right predictions from wrong ones (AUROC).
 """
 
-INPUTS = """
-Two routes, never mixed.
-
-**One row per sample**, at once or in batches (`add`, `add_batch`), in one process or several, alone or with
-`evaluate.combine`:
-
-- `predictions` (N,): predicted classes, integers.
-- `references` (N,): true classes, integers.
-- `confidences` (N,): probability of the predicted class, in [0, 1]; kept in float64.
-
-**Class probabilities**, all at once, by keyword:
-
-- `probabilities` (N, C): rows that sum to 1, or logits with `from_logits=True` (never guessed).
-- `references` (N,): true classes in [0, C).
-
+INPUTS = (
+    TOP_LABEL_INPUTS
+    + """
 ```python
 >>> result = metric.compute(
 ...     predictions=[1, 0, 1, 1], references=[1, 0, 0, 1], confidences=[0.75, 0.5, 0.75, 0.5]
@@ -40,9 +29,11 @@ Two routes, never mixed.
 
 ```
 """
+)
 
 RETURNS = """
-All but counts are in units of probability; `x_interval` is the 95% interval of `x` over samples, [low, high]:
+Returns a dict. All but counts are in units of probability; `x_interval` is the 95% interval of `x` over samples,
+[low, high]:
 
 - `prediction_confidence`, and the same as `mean_confidence`: mean confidence of all predictions, from 0 to 1.
 - `mean_confidence_correct`, `mean_confidence_incorrect`: of the right and of the wrong ones.
@@ -73,13 +64,7 @@ class PredictionConfidence(TopLabelMetric):
     """See `DESCRIPTION`."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation=CITATION,
-            inputs_description=INPUTS + RETURNS,
-            features=FEATURES,
-            format="numpy",
-        )
+        return top_label_info(DESCRIPTION, CITATION, INPUTS + RETURNS)
 
     def _from_top_labels(self, confidences: FloatArray, correct: BoolArray, options: FamilyOptions) -> dict[str, Any]:
         return module_result(self.name, "mean_confidence", prediction_confidence(confidences, correct))

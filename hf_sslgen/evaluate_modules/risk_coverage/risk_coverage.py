@@ -5,32 +5,21 @@ from typing import Any
 import evaluate
 
 from hf_sslgen.evaluate_modules.module_result import module_result
-from hf_sslgen.evaluate_modules.top_label_metric import FEATURES, FamilyOptions, TopLabelMetric
+from hf_sslgen.evaluate_modules.top_label_metric import INPUTS as TOP_LABEL_INPUTS
+from hf_sslgen.evaluate_modules.top_label_metric import FamilyOptions, TopLabelMetric, top_label_info
 from hf_sslgen.metrics.inputs import BoolArray, FloatArray
 from hf_sslgen.metrics.risk_coverage import risk_coverage
 
 DESCRIPTION = """
-How wrong a classifier is on the samples it is most confident of: if it answers only the most confident share of samples
-(coverage), which share of its answers is wrong (risk)? The area under that curve (AURC) is low for a model that is
-accurate and whose confidence puts its mistakes last. Samples of equal confidence are answered together, so that their
-order does not matter.
+How wrong a classifier is on the samples it is most confident of: if it answers only the most confident share of
+samples (coverage), which share of its answers is wrong (risk)? The area under that curve (AURC) is low for a model
+that is accurate and whose confidence puts its mistakes last. Samples of equal confidence are answered together, so
+that their order does not matter.
 """
 
-INPUTS = """
-Two routes, never mixed.
-
-**One row per sample**, at once or in batches (`add`, `add_batch`), in one process or several, alone or with
-`evaluate.combine`:
-
-- `predictions` (N,): predicted classes, integers.
-- `references` (N,): true classes, integers.
-- `confidences` (N,): probability of the predicted class, in [0, 1]; kept in float64.
-
-**Class probabilities**, all at once, by keyword:
-
-- `probabilities` (N, C): rows that sum to 1, or logits with `from_logits=True` (never guessed).
-- `references` (N,): true classes in [0, C).
-
+INPUTS = (
+    TOP_LABEL_INPUTS
+    + """
 Options:
 
 - `return_curve` (False): whether to return the curve, up to N points.
@@ -45,13 +34,14 @@ Options:
 
 ```
 """
+)
 
 RETURNS = """
-Areas are in units of risk, the share of wrong answers, from 0 to 1; lower is better:
+Returns a dict. Areas are in units of risk, the share of wrong answers, from 0 to 1; lower is better:
 
 - `risk_coverage`, and the same as `aurc`: the area.
-- `excess_aurc`: what it exceeds the area of a perfect ordering by, all right predictions first; the part that confidence,
-  not accuracy, is to blame for.
+- `excess_aurc`: what it exceeds the area of a perfect ordering by, all right predictions first; the part that
+  confidence, not accuracy, is to blame for.
 - `n`: number of samples.
 - `coverage`, `risk`: with `return_curve`, the curve at the ends of groups of equal confidence.
 """
@@ -82,13 +72,7 @@ class RiskCoverage(TopLabelMetric):
     """See `DESCRIPTION`."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation=CITATION,
-            inputs_description=INPUTS + RETURNS,
-            features=FEATURES,
-            format="numpy",
-        )
+        return top_label_info(DESCRIPTION, CITATION, INPUTS + RETURNS)
 
     def _from_top_labels(self, confidences: FloatArray, correct: BoolArray, options: FamilyOptions) -> dict[str, Any]:
         values = module_result(self.name, "aurc", risk_coverage(confidences, correct))
