@@ -16,8 +16,10 @@ from hf_sslgen import metric_names, metric_path
 
 ALONE = """
 import sys
-for name in ("hf_sslgen", "torch", "torchvision", "transformers"):
-    sys.modules[name] = None  # as if it were not installed
+sys.modules["hf_sslgen"] = None  # not to be found
+sys.modules["transformers"] = None  # nor this, while evaluate imports it (and torch with it) for what is not used here
+import evaluate
+del sys.modules["transformers"]
 import json
 """
 
@@ -63,7 +65,7 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, evaluate.Eval
 
 @pytest.fixture
 def run_alone(tmp_path: Path) -> Callable[..., Any]:
-    """Runs Python source where neither hf_sslgen nor torch can be imported; returns what it prints as JSON."""
+    """Runs Python source where hf_sslgen can't be imported and torch is not yet; returns the JSON it prints."""
 
     def run(source: str, cwd: Path = tmp_path, **environment: str) -> Any:
         variables = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "PYTHONPATH"))}
