@@ -8,9 +8,12 @@ from hf_sslgen.files import replace_folder
 from hf_sslgen.reporting.figures import (
     accuracy_bars,
     attribution_overlays,
+    concentration_of_records,
     figure_png,
+    invariance_by_severity_of_numbers,
     invariance_by_transform,
     reliability_diagrams,
+    risk_coverage_of_records,
 )
 from hf_sslgen.reporting.reliability import clean_records
 from hf_sslgen.reporting.rows import headline_metric
@@ -19,20 +22,28 @@ from hf_sslgen.study.cells import Cell
 
 
 def checkpoint_figures(cell: Cell) -> dict[str, Figure]:
-    """The figures a cell has numbers for, by name: `accuracy`, `reliability`, `attribution`, `invariance...`."""
+    """The figures a cell has numbers for, by name."""
     figures = {}
     if cell.number(headline_metric(cell)) is not None:
         figures["accuracy"] = accuracy_bars([cell])
     records = cell.records()
     if len(clean_records(records)):
         figures["reliability"] = reliability_diagrams({cell.backbone: records})
+        figures["risk_coverage"] = risk_coverage_of_records({cell.backbone: records})
     examples = cell.examples()
     if examples is not None:
         class_names = cell.provenance.get("class_names") or ()
         figures["attribution"] = attribution_overlays({cell.backbone: examples}, class_names, {cell.backbone: records})
+        grids = {cell.backbone: examples["maps"].shape[1:]}
+        figures["concentration"] = concentration_of_records({cell.backbone: records}, grids)
     for stage in (SOURCE_STAGE, TUNED_STAGE):
         if any(number.metric == "invariance" and number.stage == stage for number in cell.numbers):
-            figures[f"invariance_{stage.replace('-', '_')}"] = invariance_by_transform([cell], stage)
+            name = f"invariance_{stage.replace('-', '_')}"
+            figures[name] = invariance_by_transform([cell], stage)
+            of_stage = [number for number in cell.numbers if number.stage == stage]
+            by_severity = invariance_by_severity_of_numbers({cell.backbone: of_stage})
+            if by_severity is not None:
+                figures[f"{name}_by_severity"] = by_severity
     return figures
 
 

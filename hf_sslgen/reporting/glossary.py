@@ -20,10 +20,24 @@ NUMBERS = (
         "on average.",
     ),
     (
+        "Further calibration errors",
+        "Of the same bins: the root mean square and the largest bin. Adaptive ECE has bins of equally many images. The "
+        "KS error is the largest gap between cumulated confidence and cumulated correctness and needs no bins. The "
+        "debiased squared error subtracts what chance adds: 0 on average for a calibrated model, and negative half of "
+        "the time. They stand among the further numbers and in results.csv.",
+    ),
+    (
+        "AUROC of confidence, AURC",
+        "Whether confidence tells right from wrong. AUROC is the chance that a right prediction is more confident than "
+        "a wrong one. AURC is the error rate averaged over all shares of most confident images: accuracy weighs in it, "
+        "but not in excess AURC, its distance from the best order of the same predictions. Of both AURCs lower is "
+        "better.",
+    ),
+    (
         "Brier score, negative log-likelihood (NLL)",
         "Proper scores of the whole predicted distribution: lower is better. They reward being right and being honest "
         "about confidence together, and carry the inference about confidence. NLL stands in results.csv and among the "
-        "paired differences.",
+        "paired differences. The top-label Brier score is that of confidence alone.",
     ),
     (
         "Gini, spatial spread, maps without positive evidence",
@@ -35,12 +49,24 @@ NUMBERS = (
         "apart.",
     ),
     (
+        "Effective area, participation ratio, mass and area shares, entropy",
+        "Other views of the same concentration: the share of the map that an even map of equal entropy, or of equal "
+        "squares, would fill; how much the strongest tenth holds; which share holds 80%. Entropy grows with the grid. "
+        "Of all of them holds what is said of Gini.",
+    ),
+    (
         "Invariance, recall@1",
         "How near the representation of a transformed image stays to that of its original. The cosine is corrected "
         "for chance, the cosine between different images: 0 is chance, 1 is an unchanged representation. Recall@1 is "
         "how often an original finds its own transformed version first among at most 256. The headline is the "
         "published encoder before any training on the domain; after fine-tuning the same number also measures how "
         "tightly classes cluster.",
+    ),
+    (
+        "Distance invariance, rank AUC, linear CKA, same prediction",
+        "By transform: invariance of squared distances instead of cosines; how often an original is nearer to its own "
+        "transformed version than to another image’s (0.5 by chance); how alike the geometry of all representations "
+        "stays; and, after fine-tuning, how often the prediction stays, with Cohen’s kappa, its correction for chance.",
     ),
     (
         "Effective rank, dead dimensions",
@@ -57,8 +83,9 @@ NUMBERS = (
 )
 
 LIMITS = (
-    "Intervals on one domain are 95% percentile bootstraps over the test images (few-shot: over episodes), paired "
-    "where two backbones are compared. They speak of these images and these trained models: not of other images of "
+    "Intervals on one domain are 95% intervals over the test images (few-shot: over episodes): of shares Wilson’s, of "
+    "means Student’s t, of differences between two backbones paired percentile bootstraps. A number without one is "
+    "descriptive: no interval around it covers. They speak of these images and these trained models: not of other images of "
     "another kind, other seeds, other pretraining runs or other domains.",
     "Several seeds are averaged on the same resampled images: fine-tuning seeds first, pretraining seeds then. Their "
     "spreads stand apart in the table by domain, and are in no interval over images.",

@@ -1,7 +1,8 @@
-"""Training, analysis and the pure functions give one number for one name, and no number comes without this test.
+"""Training, analysis, evaluate modules and pure functions give one number for one name; none comes without this test.
 
 A real network classifies the embedded digits. Its logits, features and maps go through the Trainer's
-`compute_metrics`, through the analysis, and, whole, into the functions of `hf_sslgen.metrics`.
+`compute_metrics`, through the analysis, through the modules that `evaluate` loads, and, whole, into the functions of
+`hf_sslgen.metrics`.
 """
 
 from collections.abc import Callable
@@ -15,12 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from hf_sslgen import metrics
+from hf_sslgen import metric_path, metrics
 from hf_sslgen.analysis.analyze import adapted_analysis, prediction_numbers
 from hf_sslgen.analysis.forward import run_split
-from hf_sslgen.analysis.numbers import Number
-from hf_sslgen.analysis.subset import AnalysisSettings
-from hf_sslgen.preprocessing import Geometry
+from hf_sslgen.analysis.invariance import is_gray
+from hf_sslgen.analysis.numbers import Analysis, Number
+from hf_sslgen.analysis.subset import AnalysisSettings, analysis_subset, subset_pixels
+from hf_sslgen.analysis.transforms import Variant, preset_variants
+from hf_sslgen.preprocessing import Geometry, normalise
 from hf_sslgen.training.arguments import FineTuningArguments
 from hf_sslgen.training.evaluation import Predictions, compute_metrics_for, preprocess_logits_for_metrics
 from hf_sslgen.zoo.anatomy import find_classifier
@@ -74,6 +77,46 @@ SUMMARY_NAMES = {"confidence_gap": "gap"}
 """Names that differ in `ConfidenceSummary`, whose fields stand without their measurement's name."""
 
 
+OF_MAPS = {
+    "gini": "gini",
+    "spatial_spread": "spread",
+    "effective_area": "effective_area",
+    "participation_ratio": "participation_ratio",
+    "top_10_percent_mass": "top_10_percent_mass",
+    "area_at_80_percent_mass": "area_at_80_percent_mass",
+    "entropy": "entropy",
+    "zero_map_rate": "zero_map_rate",
+}
+"""Numbers of attribution maps, with the fields of `ConcentrationResult` that they are."""
+
+OF_FEATURES = ("invariance", "cosine", "chance_cosine", "distance_invariance", "recall_at_1", "rank_auc")
+OF_REPRESENTATION = ("effective_rank", "dead_dimension_share", "collapsed")
+OF_OTHERS = ("linear_cka", "prediction_consistency", "kappa")
+"""Numbers of a transform that no module has."""
+
+IN_MODULES: dict[str, tuple[str, str]] = {
+    **{
+        name: ("expected_calibration_error", name)
+        for name in (
+            "expected_calibration_error",
+            "ece_if_calibrated",
+            "l2_calibration_error",
+            "maximum_calibration_error",
+        )
+    },
+    **{
+        name: ("prediction_confidence", SUMMARY_NAMES.get(name, name))
+        for name in (
+            *("mean_confidence", "mean_confidence_correct", "mean_confidence_incorrect"),
+            *("confidence_gap", "auroc"),
+        )
+    },
+    **{name: ("brier_score", name) for name in ("brier_score", "top_label_brier")},
+    **{name: ("risk_coverage", name) for name in ("aurc", "excess_aurc")},
+}
+"""The module and its key of each number of predictions that one has."""
+
+
 @dataclass(frozen=True, eq=False)
 class Subject:
     """A network with a classifier for the digits, what it says of the test split, and its analysis."""
@@ -82,11 +125,31 @@ class Subject:
     domain: Any
     logits: Logits
     labels: Labels
-    numbers: tuple[Number, ...]
+    analysis: Analysis
 
-    def number(self, metric: str) -> Number:
-        (found,) = (n for n in self.numbers if n.metric == metric and not n.transform)
+    def number(self, metric: str, transform: str = "", severity: str = "") -> Number:
+        wanted = (metric, transform, severity)
+        (found,) = (n for n in self.analysis.numbers if (n.metric, n.transform, n.severity) == wanted)
         return found
+
+    @property
+    def maps(self) -> NDArray[np.float32]:
+        """Those of all images that were attributed: as many examples were asked for."""
+        assert self.analysis.examples is not None
+        maps: NDArray[np.float32] = self.analysis.examples["maps"]
+        return maps
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What the network makes of the subset's images before and after one transform, run here without the analysis."""
+
+    variant: Variant
+    clean: NDArray[np.float32]
+    moved: NDArray[np.float32]
+    predictions: tuple[Labels, Labels]
+    unchanged: NDArray[np.bool_]
+    classes: Labels
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +172,7 @@ def subject(small_backbones: dict[str, str], digits_domain: Any) -> Subject:
     logits = torch.cat(seen).numpy()
     correct = logits.argmax(1) == digits_domain.test.labels
     assert 0.2 < correct.mean() < 0.95
-    return Subject(backbone, digits_domain, logits, digits_domain.test.labels, analysis.numbers)
+    return Subject(backbone, digits_domain, logits, digits_domain.test.labels, analysis)
 
 
 class Answers(nn.Module):
@@ -194,3 +257,135 @@ def test_no_number_of_predictions_is_left_out(subject: Subject, trained: dict[st
         "epoch",
     }
     assert set(trained) - of_the_trainer_itself == set(OF_PREDICTIONS)
+
+
+@pytest.fixture(scope="module")
+def modules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    import evaluate
+
+    cache = str(tmp_path_factory.mktemp("evaluate"))
+    names = {module for module, _ in IN_MODULES.values()} | {"attribution_concentration", "invariance"}
+    return {name: evaluate.load(metric_path(name), cache_dir=cache) for name in names}
+
+
+@pytest.mark.parametrize("metric", IN_MODULES)
+def test_a_number_of_predictions_is_that_of_its_module(metric: str, subject: Subject, modules: dict[str, Any]) -> None:
+    module, key = IN_MODULES[metric]
+    inputs: dict[str, Any] = {"references": subject.labels, "probabilities": subject.logits, "from_logits": True}
+    by_logits = modules[module].compute(**inputs)
+    number = subject.number(metric)
+    assert by_logits[key] == pytest.approx(number.value, rel=1e-12, abs=1e-14)
+    low, high = by_logits.get(f"{key}_interval", (np.nan, np.nan))
+    np.testing.assert_allclose([low, high], [number.low, number.high], rtol=1e-12)
+    if metric != "brier_score":  # which needs all probabilities
+        top = metrics.top_label(subject.logits, subject.labels, from_logits=True)
+        by_rows = modules[module].compute(
+            predictions=top.per_sample_prediction, references=subject.labels, confidences=top.per_sample_confidence
+        )
+        assert by_rows[key] == by_logits[key]
+
+
+@pytest.mark.parametrize("metric", OF_MAPS)
+def test_a_number_of_maps_is_the_same_everywhere(metric: str, subject: Subject, modules: dict[str, Any]) -> None:
+    number, field = subject.number(metric), OF_MAPS[metric]
+    expected = metrics.attribution_concentration(subject.maps).to_dict()
+    assert np.isfinite(expected[field])
+    assert number.value == pytest.approx(expected[field], rel=1e-12)
+    np.testing.assert_allclose([number.low, number.high], expected[f"{field}_interval"], rtol=1e-12)
+    assert modules["attribution_concentration"].compute(maps=subject.maps)[field] == expected[field]
+
+
+@pytest.fixture(scope="module")
+def features(subject: Subject) -> list[Features]:
+    """Of every transform of the analysis."""
+    split = analysis_subset(subject.domain.test, SETTINGS)
+    pixels = subset_pixels(subject.backbone, split).float() / 255
+    model = subject.backbone.model
+
+    def run(images: torch.Tensor) -> tuple[NDArray[np.float32], Labels]:
+        entering: list[torch.Tensor] = []
+        handle = find_classifier(model)[1].register_forward_pre_hook(
+            lambda _module, inputs: entering.append(inputs[0].detach())
+        )
+        with torch.inference_mode():
+            parts = [
+                model(pixel_values=normalise(batch, subject.backbone.preprocessing)).logits
+                for batch in images.split(SETTINGS.batch_size)
+            ]
+        handle.remove()
+        return torch.cat(entering).numpy(), torch.cat(parts).argmax(1).numpy()
+
+    clean, predictions = run(pixels)
+    found = []
+    for variant in preset_variants(SETTINGS.transforms, is_gray(pixels * 255), subject.domain.not_label_preserving):
+        images = torch.cat(
+            [
+                variant(batch, ids.tolist(), SETTINGS.seed)
+                for batch, ids in zip(
+                    pixels.split(SETTINGS.batch_size),
+                    torch.from_numpy(split.sample_ids).split(SETTINGS.batch_size),
+                    strict=True,
+                )
+            ]
+        )
+        unchanged = ((images - pixels).abs().amax((1, 2, 3)) <= 1 / 255 + 1e-6).numpy()
+        moved, moved_predictions = run(images)
+        found.append(Features(variant, clean, moved, (predictions, moved_predictions), unchanged, split.labels))
+    return found
+
+
+@pytest.mark.parametrize("metric", OF_FEATURES)
+def test_a_number_of_features_is_the_same_everywhere(
+    metric: str, subject: Subject, features: list[Features], modules: dict[str, Any]
+) -> None:
+    assert len(features) >= 6
+    for of in features:
+        number = subject.number(metric, of.variant.transform, of.variant.severity)
+        options = {"groups": of.classes, "unchanged": of.unchanged}
+        expected = metrics.invariance(of.clean, of.moved, **options).to_dict()
+        assert np.isfinite(expected[metric])
+        assert number.value == pytest.approx(expected[metric], rel=1e-9, abs=1e-12)
+        interval = expected.get(f"{metric}_interval", (np.nan, np.nan))
+        np.testing.assert_allclose([number.low, number.high], interval, rtol=1e-7)
+        of_module = modules["invariance"].compute(
+            features=of.clean, transformed_features=of.moved, stage="fine-tuned", **options
+        )
+        assert of_module[metric] == expected[metric]
+
+
+@pytest.mark.parametrize("metric", OF_OTHERS)
+def test_a_number_of_a_transform_is_the_same_everywhere(
+    metric: str, subject: Subject, features: list[Features]
+) -> None:
+    for of in features:
+        changed = ~of.unchanged
+        cka = metrics.debiased_linear_cka(of.clean[changed], of.moved[changed])
+        before, after = of.predictions
+        consistency = metrics.prediction_consistency(before[changed], after[changed])
+        expected = {**consistency.to_dict(), "linear_cka": cka.linear_cka}
+        number = subject.number(metric, of.variant.transform, of.variant.severity)
+        assert number.value == pytest.approx(expected[metric], rel=1e-9, abs=1e-12)
+        interval = expected.get(f"{metric}_interval", (np.nan, np.nan))
+        np.testing.assert_allclose([number.low, number.high], interval, rtol=1e-12)
+        assert number.n == changed.sum()
+
+
+@pytest.mark.parametrize("metric", OF_REPRESENTATION)
+def test_a_guard_is_the_same_everywhere(
+    metric: str, subject: Subject, features: list[Features], modules: dict[str, Any]
+) -> None:
+    of = features[0]
+    expected = float(metrics.representation_guards(of.clean, "fine-tuned").to_dict()[metric])
+    assert subject.number(metric).value == pytest.approx(expected, rel=1e-12)
+    of_module = modules["invariance"].compute(
+        features=of.clean, transformed_features=of.moved, unchanged=of.unchanged, stage="fine-tuned"
+    )
+    assert of_module[metric] == expected
+
+
+def test_no_number_of_the_analysis_is_left_out(subject: Subject) -> None:
+    tested = {*OF_PREDICTIONS, *OF_MAPS, *OF_FEATURES, *OF_OTHERS, *OF_REPRESENTATION}
+    assert {number.metric for number in subject.analysis.numbers} == tested
+    assert {n.metric for n in subject.analysis.numbers if n.transform} == {*OF_FEATURES, *OF_OTHERS}
+    in_summary = set(metrics.ConfidenceSummary.__dataclass_fields__)
+    assert {SUMMARY_NAMES.get(name, name) for name in OF_PREDICTIONS} <= in_summary

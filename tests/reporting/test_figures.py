@@ -125,7 +125,8 @@ def test_names_with_formula_characters_are_written_as_they_are(study) -> None:
 
 def test_checkpoint_figures_are_the_ones_the_cell_has_numbers_for(study, probes, tmp_path) -> None:
     paths = write_checkpoint_figures(probes[0], tmp_path / "figures")
-    assert {path.name for path in paths} == {"accuracy.png", "reliability.png", "attribution.png"}
+    names = {"accuracy", "reliability", "risk_coverage", "attribution", "concentration"}
+    assert {path.stem for path in paths} == names
     pretrained = next(cell for cell in study.cells if cell.protocol == "pretrained")
     assert [path.name for path in write_checkpoint_figures(pretrained, tmp_path / "figures")] == [
         "invariance_pretrained.png"
