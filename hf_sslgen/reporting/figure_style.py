@@ -173,6 +173,7 @@ def _compact(text: str) -> str:
         return re.sub(r"(\.\d\d)\d+", r"\1", re.sub(r"\s+", " ", found.group()))
 
     text = re.sub(r'\b(?:d|x|y)="[^"]*"|translate\([^)]*\)', rounded, text)
+    text = re.sub(r'\bd="([^"]*)"', lambda found: f'd="{_short_path(found.group(1))}"', text)
     text = re.sub(r">\s+<", "><", text)
     text = re.sub(r'(<use [^>]*)transform="translate\(([^ )]+) 0\)"/>', r'\1x="\2"/>', text)  # letters of a line
     text = re.sub(r'style="[^"]*"', lambda found: re.sub(r"([:;]) ", r"\1", found.group()), text)
@@ -181,6 +182,19 @@ def _compact(text: str) -> str:
     while lone.search(text):  # a group without attributes around one element does nothing
         text = lone.sub(r"\1", text)
     return text
+
+
+def _short_path(path: str) -> str:
+    """An outline without the letters that repeat the command before: points after M or L are joined by lines."""
+    kept, command = [], ""
+    for token in path.split():
+        if token.isalpha():
+            repeats = token in ("L", "Q") and token == ("L" if command == "M" else command)
+            command = token
+            if repeats:
+                continue
+        kept.append(token)
+    return " ".join(kept)
 
 
 def figure_png(figure: Figure, dpi: int = PNG_DPI) -> bytes:

@@ -21,15 +21,15 @@ NUMBERS = (
     ),
     (
         "Further calibration errors",
-        "Of the same bins: the root mean square and the largest bin. Adaptive ECE has bins of equally many images. The "
+        "Of the same bins: the root mean square and the largest bin. Adaptive ECE has bins of equal size. The "
         "KS error is the largest gap between cumulated confidence and cumulated correctness and needs no bins. The "
         "debiased squared error subtracts what chance adds: 0 on average for a calibrated model, and negative half of "
         "the time. They stand among the further numbers and in results.csv.",
     ),
     (
         "AUROC of confidence, AURC",
-        "Whether confidence tells right from wrong. AUROC is the chance that a right prediction is more confident than "
-        "a wrong one. AURC is the error rate averaged over all shares of most confident images: accuracy weighs in it, "
+        "Whether confidence tells right from wrong. AUROC is the chance that a right one is more confident than "
+        "a wrong one. AURC is the error rate averaged over all shares of most confident images: accuracy weighs in it "
         "but not in excess AURC, its distance from the best order of the same predictions. Of both AURCs lower is "
         "better.",
     ),
@@ -66,7 +66,7 @@ NUMBERS = (
         "Distance invariance, rank AUC, linear CKA, same prediction",
         "By transform: invariance of squared distances instead of cosines; how often an original is nearer to its own "
         "transformed version than to another image’s (0.5 by chance); how alike the geometry of all representations "
-        "stays; and, after fine-tuning, how often the prediction stays, with Cohen’s kappa, its correction for chance.",
+        "stays; and, after fine-tuning, how often the prediction stays, and Cohen’s kappa, the same beyond chance.",
     ),
     (
         "Effective rank, dead dimensions",
@@ -85,7 +85,7 @@ NUMBERS = (
 LIMITS = (
     "Intervals on one domain are 95% intervals over the test images (few-shot: over episodes): of shares Wilson’s, of "
     "means Student’s t, of differences between two backbones paired percentile bootstraps. A number without one is "
-    "descriptive: no interval around it covers. They speak of these images and these trained models: not of other images of "
+    "descriptive: no interval around it covers. They speak of these images and these trained models: not of images of "
     "another kind, other seeds, other pretraining runs or other domains.",
     "Several seeds are averaged on the same resampled images: fine-tuning seeds first, pretraining seeds then. Their "
     "spreads stand apart in the table by domain, and are in no interval over images.",

@@ -11,7 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from hf_sslgen.metrics import CalibrationResult, ReliabilityNullBand, expected_calibration_error, reliability_null_band
+from hf_sslgen.metrics import (
+    CalibrationResult,
+    ReliabilityNullBand,
+    TopLabelResult,
+    expected_calibration_error,
+    reliability_null_band,
+)
 from hf_sslgen.reporting.figure_style import (
     FONT_SIZE,
     INK,
@@ -33,7 +39,9 @@ PANELS_PER_LINE = 3
 
 
 def reliability_diagram(
-    models: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]], num_bins: int = 15, styles: Styles | None = None
+    models: Mapping[str, TopLabelResult | tuple[npt.ArrayLike, npt.ArrayLike]],
+    num_bins: int = 15,
+    styles: Styles | None = None,
 ) -> Figure:
     """Accuracy against confidence per bin, and below it the share of samples in each bin; a panel per model.
 
@@ -41,7 +49,8 @@ def reliability_diagram(
     (Broecker and Smith 2007). Points above the diagonal are under-confident, below it over-confident.
 
     Args:
-        models: for each name the confidences p in [0, 1] and whether the predictions are correct, both of shape (N,).
+        models: for each name a result of `top_label`, or the confidences p in [0, 1] and whether the predictions are
+            correct, both of shape (N,).
         num_bins: equal-width bins, as in the expected calibration error.
         styles: how each model is drawn; by position where it is None.
 
@@ -49,13 +58,13 @@ def reliability_diagram(
         ValueError: no model, or what `expected_calibration_error` refuses.
     """
     styles = styles_for(models, styles, "models")
-    drawn = {
-        name: (
-            expected_calibration_error(confidences, correct, num_bins=num_bins),
-            reliability_null_band(confidences, num_bins=num_bins),
-        )
-        for name, (confidences, correct) in models.items()
-    }
+    drawn = {}
+    for name, model in models.items():
+        if isinstance(model, TopLabelResult):
+            model = model.per_sample_confidence, model.per_sample_correct
+        confidences, correct = model
+        band = reliability_null_band(confidences, num_bins=num_bins)
+        drawn[name] = expected_calibration_error(confidences, correct, num_bins=num_bins), band
     columns = 2 if len(drawn) == 4 else min(PANELS_PER_LINE, len(drawn))
     lines = math.ceil(len(drawn) / columns)
     width = max(columns, 1.4) / PANELS_PER_LINE * WIDTH_INCHES  # the legend needs more room than one panel

@@ -20,6 +20,7 @@ from hf_sslgen.metrics import (
     invariance,
     reliability_null_band,
     risk_coverage,
+    top_label,
 )
 from hf_sslgen.reporting.plots import (
     backbone_styles,
@@ -109,6 +110,12 @@ def test_reliability_draws_the_table_and_the_null_band() -> None:
     shares = [patch.get_height() for patch in bottom.patches if isinstance(patch, Rectangle)]
     assert sum(shares) == pytest.approx(100)
     assert f"ECE {100 * table.expected_calibration_error:.1f} pt" in top.get_title("left")
+
+
+def test_reliability_takes_the_result_of_top_label() -> None:
+    top = top_label(RNG.dirichlet(np.ones(4), 80), RNG.integers(0, 4, 80))
+    pair = top.per_sample_confidence, top.per_sample_correct
+    assert np.array_equal(pixels(reliability_diagram({"a": top})), pixels(reliability_diagram({"a": pair})))
 
 
 def test_risk_coverage_has_both_reference_orders() -> None:
