@@ -27,8 +27,9 @@ def test_a_fine_tuned_checkpoint_is_measured_in_all_four_ways(name, small_backbo
     assert {"rotation", "translation", "resized_crop", "contrast", "gaussian_blur", "jpeg"} <= transforms
     records = pd.read_parquet(tmp_path / "analysis" / "records.parquet")
     assert records[records["transform"] == ""]["sample_id"].is_unique
-    figures = {path.name for path in (tmp_path / "analysis" / "figures").glob("*.png")}
-    assert figures == {"accuracy.png", "attribution.png", "invariance_fine_tuned.png", "reliability.png"}
+    figures = {path.stem for path in (tmp_path / "analysis" / "figures").glob("*.png")}
+    of_predictions = {"accuracy", "reliability", "risk_coverage"}
+    assert figures == of_predictions | {"attribution", "concentration", "invariance_fine_tuned"}
     assert "invariance" in capsys.readouterr().out
 
 
