@@ -208,7 +208,7 @@ def _invariance_numbers(replicates: Replicates, not_preserving: tuple[str, ...])
         replicates.sides[0][["transform", "severity"]].drop_duplicates().itertuples(index=False)
     ):
         rows = replicates.of_variant(transform, severity).aligned(INVARIANCE_COLUMNS)
-        if not rows.num_images:
+        if not rows.num_images or not rows.have(INVARIANCE_COLUMNS):  # cells of earlier definitions lack some
             continue
         stage = str(rows.sides[0]["stage"].iloc[0])
         num_images, defined = rows.num_images, rows.num_defined("cosine")

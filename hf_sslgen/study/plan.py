@@ -15,6 +15,7 @@ from hf_sslgen.domains.registry import find_domain
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.study.backbones import BackboneEntry
+from hf_sslgen.study.cells import METRIC_DEFINITIONS
 from hf_sslgen.study.config import AXES, StudyConfig
 from hf_sslgen.study.protocols import FewShotProtocol, Protocol, protocol_settings
 
@@ -54,7 +55,8 @@ class CellSpec:
 
     @property
     def key(self) -> str:
-        """Sixteen hexadecimal digits of the specification: of what was asked for, not of what is found on loading."""
+        """Sixteen hexadecimal digits of the specification: of what was asked for and how numbers are defined, not of
+        what is found on loading."""
         domain = dataclasses.asdict(self.domain)
         del domain["group"]  # what reports say of a domain, which may be changed later
         content = {
@@ -66,6 +68,7 @@ class CellSpec:
             "seed": self.seed,
             "analysis": dataclasses.asdict(self.analysis),
             "geometry": dataclasses.asdict(self.geometry) if self.geometry is not None else None,
+            "metric_definitions": METRIC_DEFINITIONS,
         }
         text = json.dumps(content, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_sslgen.study.config import parse_study
+from hf_sslgen.study.config import parse_study, read_study
 from hf_sslgen.study.plan import CellSpec, expand
 
 Content = Callable[..., dict[str, Any]]
@@ -88,3 +88,12 @@ def test_the_pretrained_stage_is_shared_by_label_budgets(study_content: Content)
         "1-shot, at most 30 images",
         "5-shot, at most 30 images",
     }
+
+
+def test_cells_of_earlier_definitions_are_not_taken_for_finished(
+    study_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    specs = expand(read_study(study_file()))
+    now = {spec.key for spec in specs}
+    monkeypatch.setattr("hf_sslgen.study.plan.METRIC_DEFINITIONS", 1)
+    assert not now & {spec.key for spec in specs}
