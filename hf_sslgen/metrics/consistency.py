@@ -36,6 +36,10 @@ def prediction_consistency(predictions: npt.ArrayLike, transformed_predictions: 
         predictions: predicted labels of the images, shape (N,).
         transformed_predictions: those of their transformed versions, shape (N,).
 
+    Returns:
+        `kappa` is NaN, with a `reason`, where all predictions are one class. Its interval (delta method) needs 30
+        images, 10 that stay and 10 that flip.
+
     >>> result = prediction_consistency([0, 0, 1, 1], [0, 1, 1, 1])
     >>> result.prediction_consistency, result.kappa
     (0.75, 0.5)

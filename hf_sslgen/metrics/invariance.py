@@ -91,7 +91,9 @@ def invariance(
         and takes no part in anyone's chance or gallery. A sample alone in its group has no chance value and is counted
         in `n_without_chance`. `invariance` is NaN, with a `reason`, where 1 - c- < 1e-6 or there is no chance pair.
         The intervals of both invariances are those of a ratio (delta method), each image counting as query and as
-        candidate; `chance_cosine` alone has none, since no form of it covers where features are centred.
+        candidate, from 30 defined samples on; that of `recall_at_1` speaks of other queries against the same images,
+        and needs 10 successes and 10 failures. `chance_cosine` and `rank_auc` have none: they are means over pairs
+        too, and no form for the former covers where features are centred.
 
     >>> result = invariance([[1.0, 0.0], [0.0, 1.0]], [[2.0, 0.0], [0.0, 3.0]])
     >>> result.invariance, result.chance_cosine, result.recall_at_1

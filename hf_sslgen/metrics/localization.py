@@ -60,7 +60,8 @@ def attribution_localization(
         sign: `"positive"` keeps max(A, 0), the convention of Grad-CAM; `"absolute"` takes |A|.
 
     Returns:
-        All are NaN for a map that is all-zero after the sign rule and for an empty mask.
+        All are NaN for a map that is all-zero after the sign rule and for an empty mask. The interval of
+        `pointing_game` needs 10 hits and 10 misses.
 
     Raises:
         ValueError: unless exactly one of `masks` and `boxes` is given; for masks of another grid, and for boxes that

@@ -25,7 +25,7 @@ MIN_RELATIVE_VARIANCE = 1e-12  # of the features' size; below it, variation is r
 
 @dataclass(frozen=True, eq=False)
 class Whitening(MetricResult):
-    """(z - mean) / scale @ projection has `dimension` coordinates of unit variance; no arrays where there is a `reason`.
+    """(z - mean) / scale @ projection has `dimension` coordinates of unit variance; unusable with a `reason`.
 
     `mean` has shape (D,) and `projection` (D, dimension); `scale` is the largest magnitude of a training feature, and
     `shrinkage` Ledoit and Wolf's, in [0, 1].
