@@ -35,8 +35,9 @@ def main() -> None:
     cases = []
     for num_training, num_features, dimension, n, seed in CASES:
         generator = np.random.default_rng(seed)
-        mixing = generator.normal(size=(num_features, num_features))
-        drawn = generator.normal(size=(num_training + n, num_features)) @ mixing + 3.0
+        basis, _ = np.linalg.qr(generator.normal(size=(num_features, num_features)))
+        strength = np.linspace(1.0, 3.0, num_features)
+        drawn = generator.normal(size=(num_training + n, num_features)) * strength @ basis + 3.0
         features = np.round(drawn, 4)
         training, z = features[:num_training], features[num_training:]
         z_t = np.round(z + generator.normal(size=z.shape), 4)
