@@ -141,23 +141,30 @@ def _of_all(result: MetricResult, field: str, num_images: int) -> Estimate:
     return replace(estimate_of(result, field), n=num_images)
 
 
-def _statistics(result: InvarianceResult) -> dict[str, Statistic]:
+def _statistics(result: InvarianceResult, classes: NDArray[np.int64] | None) -> dict[str, Statistic]:
     """What family means average over variants, on the same resampled images."""
     return {
         "invariance": invariance_statistic(
-            result.per_sample_cosine, result.per_sample_chance_cosine, result.per_sample_candidate_chance_cosine
+            result.per_sample_cosine,
+            result.per_sample_chance_cosine,
+            result.per_sample_candidate_chance_cosine,
+            classes,
         ),
         "recall_at_1": mean_statistic(result.per_sample_recall_at_1),
     }
 
 
 def _family_numbers(
-    results: Results, num_images: int, not_label_preserving: tuple[str, ...], stage: Stage
+    results: Results,
+    classes: NDArray[np.int64] | None,
+    num_images: int,
+    not_label_preserving: tuple[str, ...],
+    stage: Stage,
 ) -> list[Number]:
     numbers = []
     for family in FAMILIES:
         members = [
-            _statistics(measured.invariance)
+            _statistics(measured.invariance, classes)
             for variant, measured in results.items()
             if family in families_of(variant.transform, int(measured.defined.sum()), not_label_preserving)
         ]
@@ -218,7 +225,7 @@ def invariance_analysis(
         results[variant] = measure_variant(clean, moved, classes)
     numbers = [
         *_variant_numbers(results, stage),
-        *_family_numbers(results, len(subset), domain.not_label_preserving, stage),
+        *_family_numbers(results, classes, len(subset), domain.not_label_preserving, stage),
         *_guard_numbers(clean[0], stage),
     ]
     records = [_variant_records(variant, measured, subset, stage) for variant, measured in results.items()]

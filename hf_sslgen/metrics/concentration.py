@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hf_sslgen.metrics.defined import interval_of_defined, mean_of_defined, per_sample
 from hf_sslgen.metrics.inputs import FloatArray, positive_integer
-from hf_sslgen.metrics.intervals import mean_interval, proportion_interval
-from hf_sslgen.metrics.maps import Sign, mean_of_defined, per_sample, signed_maps
+from hf_sslgen.metrics.intervals import proportion_interval
+from hf_sslgen.metrics.maps import Sign, signed_maps
 from hf_sslgen.metrics.results import Interval, MetricResult
 
 TOP_SHARE = 10  # the mass of the n / 10 strongest cells
 MASS_LEVEL = 0.8
+BLOCK_CELLS = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,9 +75,12 @@ def attribution_concentration(maps: npt.ArrayLike, sign: Sign = "positive") -> C
     """
     a, defined = signed_maps(maps, sign)
     num_cells = a.shape[1] * a.shape[2]
+    # In blocks that fit the processor's cache, which is several times as fast.
+    block_size = max(1, BLOCK_CELLS // num_cells)
+    starts = range(0, max(1, len(a)), block_size)
+    blocks = [_of_block(a[start : start + block_size]) for start in starts]
     values: dict[str, Any] = {
-        name: per_sample(of_defined, defined)
-        for name, of_defined in {**_by_rank(a.reshape(len(a), num_cells)), "spread": _spread(a)}.items()
+        name: per_sample(np.concatenate([block[name] for block in blocks]), defined) for name in blocks[0]
     }
     n, n_undefined = len(defined), int((~defined).sum())
     reason = ""
@@ -90,7 +95,7 @@ def attribution_concentration(maps: npt.ArrayLike, sign: Sign = "positive") -> C
         n=n,
         n_undefined=n_undefined,
         reason=reason,
-        intervals={name: mean_interval(each) for name, each in values.items()}
+        intervals={name: interval_of_defined(each) for name, each in values.items()}
         | {"zero_map_rate": proportion_interval(n_undefined, n)},
     )
 
@@ -98,7 +103,8 @@ def attribution_concentration(maps: npt.ArrayLike, sign: Sign = "positive") -> C
 def noise_null(height: int, width: int, num_maps: int = 1000, seed: int = 0) -> ConcentrationResult:
     """Concentration of maps that say nothing: independent Gaussian noise, rectified.
 
-    Its expected Gini is 1/sqrt(2), which a clean blob in the middle of the image has as well; its spread is near 1.
+    Its Gini is near 1/sqrt(2) (.70 on 7 x 7 cells), which a clean blob in the middle of the image has as well; its
+    spread is near 1.
 
     Args:
         height, width: h and w of the grid to compare with.
@@ -108,6 +114,11 @@ def noise_null(height: int, width: int, num_maps: int = 1000, seed: int = 0) -> 
         positive_integer(value, name) for name, value in (("num_maps", num_maps), ("height", height), ("width", width))
     )
     return attribution_concentration(np.random.default_rng(seed).standard_normal(shape))
+
+
+def _of_block(a: FloatArray) -> dict[str, FloatArray]:
+    """All seven numbers of non-zero maps of shape (M, h, w)."""
+    return {**_by_rank(a.reshape(len(a), a.shape[1] * a.shape[2])), "spread": _spread(a)}
 
 
 def _by_rank(a: FloatArray) -> dict[str, FloatArray]:
