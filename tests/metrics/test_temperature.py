@@ -156,7 +156,6 @@ def test_apply_is_the_softmax_of_the_quotient():
     logits, _ = simulated(30, 1.0)
     np.testing.assert_allclose(apply_temperature(logits, 1.7), softmax(logits / 1.7, axis=1), rtol=1e-12)
     np.testing.assert_array_equal(apply_temperature([[0.0, 1.0]], 1e-320), [[0.0, 1.0]])
-    np.testing.assert_allclose(apply_temperature([[-1e308, 1e308]], 1e308), softmax([[-1.0, 1.0]], axis=1))
 
 
 @pytest.mark.parametrize(
