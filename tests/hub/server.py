@@ -102,11 +102,12 @@ class Handler(BaseHTTPRequestHandler):
         chunked = self.headers.get("Transfer-Encoding", "").lower() == "chunked"
         body = Body(self.rfile, self.headers.get("Content-Length"), chunked)
         fault = None if path == FAULTS else self.server.faults.take(self.command, path)
+        span = self.headers.get("Range", "")
         status = sent = 0
         role: access.Role | None = None
         try:
             role = access.identify(self.headers.get("Authorization"))
-            request = Request(self.command, path, parse_qs(query), self.headers, body, role, self.server.site)
+            request = Request(self.command, path, parse_qs(query), span, body, role, self.server.site)
             reply = self._answer(request, fault)
             body.drain()
             status, sent = self._send(reply, fault)
@@ -119,7 +120,6 @@ class Handler(BaseHTTPRequestHandler):
         finally:
             kind = "" if fault is None else fault.kind
             name = "anonymous" if role is None else role.name
-            span = self.headers.get("Range", "")
             self.server.record(Visit(self.command, path, name, status, body.received, sent, span, kind))
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815

@@ -38,9 +38,10 @@ def test_a_shipped_twin_loads_in_transformers_and_timm(hub: Hub) -> None:
 import sys, torch, timm
 from safetensors.torch import load_file
 from transformers import AutoImageProcessor, AutoModelForImageClassification
-model = AutoModelForImageClassification.from_pretrained("org/twin", num_labels=5).eval()  # the twin has no head
+options = {"num_labels": 5, "dtype": torch.float32}  # the twin has no head, and is stored in half precision
+model = AutoModelForImageClassification.from_pretrained("org/twin", **options).eval()
 processor = AutoImageProcessor.from_pretrained("org/twin")
-network = timm.create_model("hf_hub:org/twin", pretrained=True).eval()
+network = timm.create_model("hf_hub:org/twin", pretrained=True).float().eval()
 images = torch.rand(2, 3, 64, 64)
 with torch.no_grad():
     assert torch.equal(model.timm_model.forward_features(images), network.forward_features(images))

@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi, snapshot_download
@@ -42,13 +43,13 @@ def api(hub_in_process: Hub) -> HfApi:
     return api
 
 
-def upload(api: HfApi, content: bytes, **options: str) -> str:
+def upload(api: HfApi, content: bytes, **options: Any) -> str:
     return api.upload_file(
         path_or_fileobj=content, path_in_repo="model.safetensors", repo_id="org/thing", **options
     ).oid
 
 
-def download(api: HfApi, **options: str) -> bytes:
+def download(api: HfApi, **options: Any) -> bytes:
     return Path(api.hf_hub_download("org/thing", "model.safetensors", **options)).read_bytes()
 
 
