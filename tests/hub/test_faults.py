@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,27 @@ def test_a_commit_with_a_stale_parent_is_refused(hub: Hub, api: HfApi) -> None:
     assert set(api.list_repo_files("org/thing")) == {".gitattributes", "first.txt"}
     upload(api, SMALL, parent_commit=api.model_info("org/thing").sha)
     assert hub.uploaded_bytes() == len(SMALL)
+
+
+def test_of_many_pushes_at_once_none_is_lost(hub: Hub, api: HfApi) -> None:
+    """Those that name the same parent succeed once; those that name none all do."""
+    parent = api.model_info("org/thing").sha
+
+    def push(number: int, parent_commit: str | None) -> int:
+        operation = CommitOperationAdd(f"{number}.bin", SMALL[number:])
+        try:
+            api.create_commit("org/thing", [operation], commit_message="push", parent_commit=parent_commit)
+        except HfHubHTTPError as error:
+            return error.response.status_code
+        return 200
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sorted(threads.map(push, range(8), [parent] * 8)) == [200] + [412] * 7
+        assert list(threads.map(push, range(8, 16), [None] * 8)) == [200] * 8
+    files = set(api.list_repo_files("org/thing")) - {".gitattributes"}
+    assert len(files) == 9
+    assert {f"{number}.bin" for number in range(8, 16)} < files
+    assert len(api.list_repo_commits("org/thing")) == 10
 
 
 def test_a_push_that_was_killed_goes_on(hub: Hub, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from huggingface_hub import (
     RepoFolder,
     snapshot_download,
 )
-from huggingface_hub.errors import HfHubHTTPError, RemoteEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.errors import BadRequestError, HfHubHTTPError, RemoteEntryNotFoundError, RepositoryNotFoundError
 
 from tests.hub import Hub
 
@@ -155,6 +155,8 @@ def test_branches_tags_and_history(api: HfApi) -> None:
     assert commits[0].authors == ["owner"]
     with pytest.raises(HfHubHTTPError, match="409"):
         api.create_tag("org/thing", tag="v1", revision=second)
+    with pytest.raises(BadRequestError):
+        api.create_branch("org/thing", branch="refs/pr/1")
     api.delete_tag("org/thing", tag="v1")
     api.delete_branch("org/thing", branch="side/way")
     references = api.list_repo_refs("org/thing")
