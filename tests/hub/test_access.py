@@ -1,8 +1,5 @@
 """Who may do what, and the errors that the clients make of it."""
 
-import json
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -139,30 +136,6 @@ def test_what_is_missing_is_named(hub: Hub, owner: HfApi) -> None:
             api.model_info("org/open", revision="0" * 40)
         with pytest.raises(RemoteEntryNotFoundError):
             api.hf_hub_download("org/open", "missing.json")
-
-
-def _post(url: str, body: dict[str, object], method: str = "POST") -> int:
-    headers = {"Authorization": f"Bearer {ROLES['owner'].token}", "Content-Type": "application/json"}
-    request = urllib.request.Request(url, json.dumps(body).encode(), headers, method=method)
-    try:
-        with urllib.request.urlopen(request) as response:
-            return response.status
-    except urllib.error.HTTPError as error:
-        return error.code
-
-
-@pytest.mark.parametrize(
-    ("kind", "name"), [("model", ".."), ("model", "a/b"), ("model", ""), ("model", "x" * 97), ("../model", "a")]
-)
-def test_no_name_leads_out_of_the_folder(hub: Hub, kind: str, name: str) -> None:
-    assert _post(f"{hub.endpoint}/api/repos/create", {"type": kind, "name": name, "organization": "org"}) == 400
-    assert not (hub.root / "repositories").exists()
-
-
-def test_large_files_are_taken_only_at_addresses_that_the_hub_made(hub: Hub, owner: HfApi) -> None:
-    url = f"{hub.endpoint}/_large/models/org/open/{'0' * 64}?size=2&part=0&signature=guessed"
-    assert _post(url, {}, "PUT") == 403
-    assert hub.visits[-1].role == "owner"
 
 
 def test_no_token_is_written_down(hub: Hub, owner: HfApi) -> None:
