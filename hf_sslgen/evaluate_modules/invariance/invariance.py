@@ -6,7 +6,8 @@ import evaluate
 
 from hf_sslgen.evaluate_modules.keyword_metric import KeywordMetric, keyword_info
 from hf_sslgen.evaluate_modules.module_result import module_result
-from hf_sslgen.metrics.invariance import invariance, representation_guards
+from hf_sslgen.metrics.guards import representation_guards
+from hf_sslgen.metrics.invariance import invariance
 
 DESCRIPTION = """
 How little a representation moves when its images are transformed. With c+ the mean cosine of an image's features and
