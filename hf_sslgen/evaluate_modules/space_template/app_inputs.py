@@ -2,6 +2,7 @@
 
 import csv
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 return {name: arrays[name] for name in arrays.files}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
             raise ValueError(f"{path.name} is no .npz file of plain arrays: {error}") from error
     try:
         return _read_text(path.read_text(encoding="utf-8-sig"))
@@ -68,15 +69,15 @@ def _read_json(text: str, what: str) -> dict[str, Any]:
 
 
 def _read_csv(text: str) -> dict[str, Any]:
-    header, *rows = [[cell.strip() for cell in row] for row in csv.reader(text.strip().splitlines()) if row]
-    if len(set(header)) < len(header):
-        raise ValueError(f"the header names a column twice: {', '.join(header)}")
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            raise ValueError(
-                f"line {number} has {len(row)} values, and the header {', '.join(header)} has {len(header)}"
-            )
-    return {name: [_number(row[i], name, line) for line, row in enumerate(rows, 2)] for i, name in enumerate(header)}
+    reader = csv.reader(text.lstrip().splitlines())
+    header, *rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
+    names = header[1]
+    if len(set(names)) < len(names):
+        raise ValueError(f"the header names a column twice: {', '.join(names)}")
+    for line, row in rows:
+        if len(row) != len(names):
+            raise ValueError(f"line {line} has {len(row)} values, and the header {', '.join(names)} has {len(names)}")
+    return {name: [_number(row[i], name, line) for line, row in rows] for i, name in enumerate(names)}
 
 
 def _number(cell: str, column: str, line: int) -> int | float:
