@@ -4,17 +4,19 @@ Every function takes arrays, lists or torch tensors, works in float64, and retur
 values where it has them, so that two models can be compared image by image.
 """
 
-from hf_sslgen.metrics.accuracy import AccuracyResult, accuracy
+from hf_sslgen.metrics.accuracy import AccuracyResult, TopKAccuracyResult, accuracy, top_k_accuracy
 from hf_sslgen.metrics.calibration import (
     CalibrationResult,
-    ConfidenceResult,
-    ProperScoreResult,
     ReliabilityNullBand,
-    brier_score,
     expected_calibration_error,
-    negative_log_likelihood,
-    prediction_confidence,
     reliability_null_band,
+)
+from hf_sslgen.metrics.calibration_by_class import ClasswiseCalibrationResult, classwise_calibration_error
+from hf_sslgen.metrics.calibration_by_rank import (
+    AdaptiveCalibrationResult,
+    KSCalibrationResult,
+    adaptive_calibration_error,
+    ks_calibration_error,
 )
 from hf_sslgen.metrics.comparison import (
     Estimate,
@@ -28,8 +30,13 @@ from hf_sslgen.metrics.comparison import (
     mean_statistic,
 )
 from hf_sslgen.metrics.concentration import ConcentrationResult, attribution_concentration
+from hf_sslgen.metrics.confidence import ConfidenceResult, prediction_confidence
+from hf_sslgen.metrics.debiased_calibration import DebiasedCalibrationResult, debiased_calibration_error
 from hf_sslgen.metrics.invariance import GuardsResult, InvarianceResult, invariance, representation_guards
-from hf_sslgen.metrics.results import MetricResult
+from hf_sslgen.metrics.results import Interval, MetricResult
+from hf_sslgen.metrics.risk_coverage import RiskCoverageResult, risk_coverage
+from hf_sslgen.metrics.scores import ProperScoreResult, brier_score, negative_log_likelihood, top_label_brier
+from hf_sslgen.metrics.summary import ConfidenceSummary, confidence_summary
 from hf_sslgen.metrics.targets import (
     InteractionResult,
     SignedRankResult,
@@ -42,35 +49,54 @@ from hf_sslgen.metrics.targets import (
     signed_rank_p_value,
     target_mean,
 )
+from hf_sslgen.metrics.temperature import TemperatureFit, apply_temperature, fit_temperature
+from hf_sslgen.metrics.top_label import TopLabelResult, top_label
 
 __all__ = [
     "AccuracyResult",
+    "AdaptiveCalibrationResult",
     "CalibrationResult",
+    "ClasswiseCalibrationResult",
     "ConcentrationResult",
     "ConfidenceResult",
+    "ConfidenceSummary",
+    "DebiasedCalibrationResult",
     "Estimate",
     "GuardsResult",
     "InteractionResult",
+    "Interval",
     "InvarianceResult",
+    "KSCalibrationResult",
     "MetricResult",
     "ProperScoreResult",
     "ReliabilityNullBand",
+    "RiskCoverageResult",
     "SignedRankResult",
     "Statistic",
     "TargetMean",
+    "TemperatureFit",
+    "TopKAccuracyResult",
+    "TopLabelResult",
     "accuracy",
+    "adaptive_calibration_error",
+    "apply_temperature",
     "attribution_concentration",
     "average_statistic",
     "bootstrap_interval",
     "bootstrap_intervals",
     "brier_score",
+    "classwise_calibration_error",
+    "confidence_summary",
+    "debiased_calibration_error",
     "difference_statistic",
     "expected_calibration_error",
+    "fit_temperature",
     "hedges_g",
     "holm",
     "interaction",
     "invariance",
     "invariance_statistic",
+    "ks_calibration_error",
     "mean_per_class_statistic",
     "mean_statistic",
     "negative_log_likelihood",
@@ -78,7 +104,11 @@ __all__ = [
     "probability_of_improvement",
     "reliability_null_band",
     "representation_guards",
+    "risk_coverage",
     "signed_rank_family",
     "signed_rank_p_value",
     "target_mean",
+    "top_k_accuracy",
+    "top_label",
+    "top_label_brier",
 ]

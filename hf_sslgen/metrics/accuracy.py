@@ -1,12 +1,15 @@
-"""Top-1 accuracy, over samples and averaged over classes."""
+"""Accuracy: top-1, over samples and averaged over classes, and top-k."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from hf_sslgen.metrics.inputs import BoolArray, label_array, positive_integer, require_equal_lengths
-from hf_sslgen.metrics.results import MetricResult
+from hf_sslgen.metrics.class_scores import class_scores_and_references
+from hf_sslgen.metrics.inputs import BoolArray, FloatArray, label_array, positive_integer, require_equal_lengths
+from hf_sslgen.metrics.intervals import mean_interval, proportion_interval
+from hf_sslgen.metrics.results import Interval, MetricResult
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,6 +21,19 @@ class AccuracyResult(MetricResult):
     n_absent_classes: int
     n: int
     per_sample_correct: BoolArray
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class TopKAccuracyResult(MetricResult):
+    """Top-k accuracy in [0, 1], NaN with a `reason` where there are no more than k classes."""
+
+    top_k_accuracy: float
+    k: int
+    n: int
+    per_sample_credit: FloatArray
+    reason: str = ""
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
 
 
 def accuracy(predictions: npt.ArrayLike, references: npt.ArrayLike, num_classes: int | None = None) -> AccuracyResult:
@@ -53,4 +69,40 @@ def accuracy(predictions: npt.ArrayLike, references: npt.ArrayLike, num_classes:
         n_absent_classes=0 if num_classes is None else num_classes - len(present),
         n=len(correct),
         per_sample_correct=correct,
+        intervals={"accuracy": proportion_interval(int(correct.sum()), len(correct))},
     )
+
+
+def top_k_accuracy(scores: npt.ArrayLike, references: npt.ArrayLike, k: int = 5) -> TopKAccuracyResult:
+    """Share of samples whose true class is among the k with the largest scores.
+
+    Where classes tie with the true one for the last places, the sample has the chance that the true one gets a place
+    as its credit: with b classes above it and t tied, itself among them,
+
+        credit_i = min(1, max(0, k - b) / t)
+
+    so that a model that scores all classes alike has k / C, in whatever order classes come.
+
+    Args:
+        scores: logits or probabilities, shape (N, C), finite; only their order matters.
+        references: true labels, shape (N,), in [0, C).
+        k: number of guesses.
+
+    Returns:
+        NaN in every place where C <= k, since every guess would be right.
+    """
+    k = positive_integer(k, "k")
+    table, true = class_scores_and_references(scores, references, from_logits=True, name="scores")
+    n, num_classes = table.shape
+    credit = np.empty(n)
+    for block in table.blocks():
+        of_true_class = block.scores[np.arange(len(block.scores)), true[block.rows]][:, None]
+        above = np.count_nonzero(block.scores > of_true_class, axis=1)
+        tied = np.count_nonzero(block.scores == of_true_class, axis=1)
+        credit[block.rows] = np.clip((k - above) / tied, 0.0, 1.0)
+    if num_classes <= k:
+        reason = f"with {num_classes} classes, {k} guesses are always right"
+        return TopKAccuracyResult(float("nan"), k, n, np.full(n, np.nan), reason)
+    is_share = bool(((credit == 0.0) | (credit == 1.0)).all())
+    interval = proportion_interval(int(credit.sum()), n) if is_share else mean_interval(credit)
+    return TopKAccuracyResult(float(credit.mean()), k, n, credit, intervals={"top_k_accuracy": interval})

@@ -16,21 +16,18 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 PROBABILITY_TOLERANCE = 1e-6
-ROW_SUM_TOLERANCE = 1e-3
 
 
 def to_numpy(value: Any, name: str) -> npt.NDArray[Any]:
     """Turn an array, list or torch tensor into a numeric NumPy array, without copying where none is needed.
 
-    Floating tensors become float64, since NumPy has no bfloat16. torch is never imported: a caller that holds a
-    tensor has already done so.
+    Tensors keep their precision where NumPy has it; bfloat16 and narrower ones become float32, which holds all their
+    values. torch is never imported: a caller that holds a tensor has already done so.
     """
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        if isinstance(value, torch.Tensor):
-            return _tensor_to_numpy(value, name)
-        if isinstance(value, (list, tuple)) and any(isinstance(item, torch.Tensor) for item in value):
-            value = [to_numpy(item, f"{name}[{index}]") for index, item in enumerate(value)]
+    if is_tensor(value):
+        return _tensor_to_numpy(value, name)
+    if isinstance(value, (list, tuple)) and any(is_tensor(item) for item in value):
+        value = [to_numpy(item, f"{name}[{index}]") for index, item in enumerate(value)]
     if isinstance(value, np.ma.MaskedArray):
         raise ValueError(f"{name} must be a plain array, got a masked array, whose mask would be ignored")
     try:
@@ -42,10 +39,17 @@ def to_numpy(value: Any, name: str) -> npt.NDArray[Any]:
     return array
 
 
+def is_tensor(value: Any) -> bool:
+    """Whether `value` is a torch tensor, asked without importing torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
 def _tensor_to_numpy(tensor: Any, name: str) -> npt.NDArray[Any]:
     try:
-        tensor = tensor.detach().cpu()  # before the upcast: some devices have no float64
-        array: npt.NDArray[Any] = (tensor.double() if tensor.is_floating_point() else tensor).numpy()
+        tensor = tensor.detach().cpu()
+        known_to_numpy = tensor.dtype.itemsize >= 4 or not tensor.is_floating_point()
+        array: npt.NDArray[Any] = (tensor if known_to_numpy else tensor.float()).numpy()
     except (RuntimeError, TypeError) as error:
         raise ValueError(
             f"{name} must be a dense tensor that holds data, got {tensor.layout} on {tensor.device}"
@@ -63,13 +67,22 @@ def raise_at_first(offending: BoolArray, array: npt.NDArray[Any], name: str, exp
         raise ValueError(f"{name} must be {expected}, but {name}[{position}] is {array[index]} (shape {array.shape})")
 
 
+def require_shape(shape: tuple[int, ...], name: str, expected: tuple[str, ...]) -> None:
+    """Raise `ValueError` unless `shape` has one axis per name in `expected`, such as `("N", "C")`, and none is 0."""
+    axes = f"({', '.join(expected)}{',' if len(expected) == 1 else ''})"
+    if len(shape) != len(expected):
+        raise ValueError(f"{name} must have shape {axes}, got shape {shape}")
+    if 0 in shape:
+        raise ValueError(f"{name} must not be empty: expected shape {axes}, got shape {shape}")
+
+
 def float_array(value: Any, name: str, shape: tuple[str, ...], allow_nan: bool = False) -> FloatArray:
     """A float64 array with one axis per name in `shape`, such as `("N", "C")`; no axis empty, every entry finite.
 
     With `allow_nan`, NaN stands for "undefined for this sample" and is let through; infinity never is.
     """
     array = to_numpy(value, name)
-    _require_shape(array, name, shape)
+    require_shape(array.shape, name, shape)
     array = array.astype(np.float64, copy=False)
     if allow_nan:
         raise_at_first(np.isinf(array), array, name, "finite or NaN")
@@ -81,7 +94,7 @@ def float_array(value: Any, name: str, shape: tuple[str, ...], allow_nan: bool =
 def label_array(value: Any, name: str, num_classes: int | None = None) -> IntArray:
     """Class labels of shape (N,) in [0, num_classes), or any non-negative integers where `num_classes` is None."""
     array = to_numpy(value, name)
-    _require_shape(array, name, ("N",))
+    require_shape(array.shape, name, ("N",))
     expected = "integer class labels" if num_classes is None else f"integer class labels in [0, {num_classes})"
     if array.dtype.kind == "f":  # whole floats are unambiguous, so they pass
         raise_at_first(~(np.floor(array) == array) | np.isinf(array), array, name, expected)
@@ -95,32 +108,31 @@ def label_array(value: Any, name: str, num_classes: int | None = None) -> IntArr
 def binary_array(value: Any, name: str, meaning: str) -> BoolArray:
     """Booleans, or numbers that are 0 or 1, of shape (N,)."""
     array = to_numpy(value, name)
-    _require_shape(array, name, ("N",))
+    require_shape(array.shape, name, ("N",))
     raise_at_first((array != 0) & (array != 1), array, name, f"boolean, or 0 and 1 ({meaning})")
     return array.astype(np.bool_)
 
 
 def confidence_array(value: Any, name: str) -> FloatArray:
-    """Probabilities of shape (N,). What leaves [0, 1] by rounding (up to 1e-6) is clipped back into it."""
-    array = float_array(value, name, ("N",))
-    _require_unit_interval(array, name)
+    """Probabilities of shape (N,). What leaves [0, 1] by rounding (up to 1e-6) is clipped back into it.
+
+    Booleans are refused: they are the `correct` of a call with its arguments exchanged.
+    """
+    array = to_numpy(value, name)
+    if array.dtype.kind == "b":
+        raise ValueError(f"{name} must be probabilities in [0, 1], got booleans with shape {array.shape}")
+    array = float_array(array, name, ("N",))
+    offending = (array < -PROBABILITY_TOLERANCE) | (array > 1.0 + PROBABILITY_TOLERANCE)
+    raise_at_first(offending, array, name, "probabilities in [0, 1]")
     return np.clip(array, 0.0, 1.0)
 
 
-def probability_array(value: Any, name: str) -> FloatArray:
-    """Class probabilities of shape (N, C), rows summing to 1 within 1e-3; rounding outside [0, 1] is clipped."""
-    array = float_array(value, name, ("N", "C"))
-    hint = "pass logits with from_logits=True, or probabilities computed in float32"
-    _require_unit_interval(array, name, hint)
-    sums = array.sum(axis=1)
-    offending = np.abs(sums - 1.0) > ROW_SUM_TOLERANCE
-    if offending.any():
-        row = int(np.argmax(offending))
-        raise ValueError(
-            f"{name} must have rows that sum to 1 within {ROW_SUM_TOLERANCE}, but row {row} sums to {sums[row]:.6g} "
-            f"(shape {array.shape}); {hint}"
-        )
-    return np.clip(array, 0.0, 1.0)
+def confidences_and_correct(confidences: Any, correct: Any) -> tuple[FloatArray, BoolArray]:
+    """The pair that most numbers of confidence are made of: p and y, both of shape (N,)."""
+    p = confidence_array(confidences, "confidences")
+    y = binary_array(correct, "correct", "1 where the prediction is right")
+    require_equal_lengths(confidences=p, correct=y)
+    return p, y
 
 
 def positive_integer(value: Any, name: str, minimum: int = 1) -> int:
@@ -145,16 +157,3 @@ def require_equal_lengths(**arrays: npt.NDArray[Any]) -> None:
             raise ValueError(
                 f"{first_name} and {name} must have the same length, got shapes {first.shape} and {array.shape}"
             )
-
-
-def _require_shape(array: npt.NDArray[Any], name: str, shape: tuple[str, ...]) -> None:
-    expected = f"({', '.join(shape)}{',' if len(shape) == 1 else ''})"
-    if array.ndim != len(shape):
-        raise ValueError(f"{name} must have shape {expected}, got shape {array.shape}")
-    if array.size == 0:
-        raise ValueError(f"{name} must not be empty: expected shape {expected}, got shape {array.shape}")
-
-
-def _require_unit_interval(array: FloatArray, name: str, hint: str = "") -> None:
-    offending = (array < -PROBABILITY_TOLERANCE) | (array > 1.0 + PROBABILITY_TOLERANCE)
-    raise_at_first(offending, array, name, "probabilities in [0, 1]" + (f" ({hint})" if hint else ""))

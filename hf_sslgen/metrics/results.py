@@ -56,6 +56,8 @@ class MetricResult:
             value = vars(self)[field.name]
             if field.name.startswith(PER_SAMPLE) or not isinstance(value, (bool, int, float, str)) or value == "":
                 continue  # tables are read from their fields, and an empty reason says nothing
+            if not field.repr:
+                continue
             part = f"{field.name} = {value:.4g}" if isinstance(value, float) else f"{field.name} = {value}"
             if field.name in intervals:
                 part += f" [{intervals[field.name].low:.4g}, {intervals[field.name].high:.4g}]"

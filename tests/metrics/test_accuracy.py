@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from hf_sslgen.metrics import accuracy
@@ -40,13 +41,17 @@ def test_agrees_with_scikit_learn_and_ignores_order(pairs, random):
 
 def test_tensors_and_result_as_json_and_text():
     result = accuracy(torch.tensor([0, 1]), torch.tensor([0, 0]), num_classes=2)
+    low, high = binomtest(1, 2).proportion_ci(0.95, method="wilson")
     assert json.loads(json.dumps(result.to_dict())) == {
         "accuracy": 0.5,
+        "accuracy_interval": [pytest.approx(low), pytest.approx(high)],
         "mean_per_class_accuracy": 0.5,
         "n_absent_classes": 1,
         "n": 2,
     }
-    assert str(result) == "AccuracyResult: accuracy = 0.5, mean_per_class_accuracy = 0.5, n_absent_classes = 1, n = 2"
+    assert str(result).startswith(
+        "AccuracyResult: accuracy = 0.5 [0.09453, 0.9055], mean_per_class_accuracy = 0.5, n_absent_classes = 1, n = 2"
+    )
 
 
 @pytest.mark.parametrize(

@@ -172,22 +172,24 @@ def test_proper_scores_agree_with_scikit_learn(n, num_classes, seed):
     assert brier.mean == pytest.approx(np.square(p - np.eye(num_classes)[references]).sum(axis=1).mean())
     if num_classes == 2:
         assert brier.mean == pytest.approx(2.0 * brier_score_loss(references, p[:, 1], pos_label=1))
-    np.testing.assert_allclose(brier_score(logits, references, from_logits=True).per_sample, brier.per_sample)
     np.testing.assert_allclose(
-        negative_log_likelihood(logits, references, from_logits=True).per_sample, nll.per_sample, rtol=1e-9
+        brier_score(logits, references, from_logits=True).per_sample_score, brier.per_sample_score
     )
-    assert brier.per_sample.mean() == pytest.approx(brier.mean)
+    np.testing.assert_allclose(
+        negative_log_likelihood(logits, references, from_logits=True).per_sample_score, nll.per_sample_score, rtol=1e-9
+    )
+    assert brier.per_sample_score.mean() == pytest.approx(brier.mean)
     assert brier.n == nll.n == n
 
 
 def test_extremes_of_the_proper_scores():
     certain = [[1.0, 0.0], [0.0, 1.0]]
-    assert brier_score(certain, [0, 0]).per_sample.tolist() == [0.0, 2.0]
+    assert brier_score(certain, [0, 0]).per_sample_score.tolist() == [0.0, 2.0]
     nll = negative_log_likelihood(certain, [0, 0])
-    assert nll.per_sample.tolist() == [0.0, -np.log(1e-12)]
-    assert not np.signbit(nll.per_sample[0])
+    assert nll.per_sample_score.tolist() == [0.0, -np.log(1e-12)]
+    assert not np.signbit(nll.per_sample_score[0])
     from_logits = negative_log_likelihood([[1000.0, 0.0], [0.0, 1000.0]], [0, 0], from_logits=True)
-    assert from_logits.per_sample.tolist() == nll.per_sample.tolist()
+    assert from_logits.per_sample_score.tolist() == nll.per_sample_score.tolist()
 
 
 def test_inputs_are_left_as_they_were():

@@ -24,8 +24,8 @@ def test_reduction_agrees_with_the_metrics(dtype):
     probabilities = softmax(logits.double().numpy(), axis=1)
     np.testing.assert_array_equal(prediction, probabilities.argmax(1))
     np.testing.assert_allclose(confidence, probabilities.max(1), rtol=1e-12)
-    np.testing.assert_allclose(nll, negative_log_likelihood(probabilities, labels).per_sample, rtol=1e-9)
-    np.testing.assert_allclose(brier, brier_score(probabilities, labels).per_sample, atol=1e-12)
+    np.testing.assert_allclose(nll, negative_log_likelihood(probabilities, labels).per_sample_score, rtol=1e-9)
+    np.testing.assert_allclose(brier, brier_score(probabilities, labels).per_sample_score, atol=1e-12)
 
 
 def test_an_impossible_class_is_clipped_and_not_infinite():

@@ -1,0 +1,60 @@
+"""Risk-coverage: how errors fall when a model may decline the images it is least confident of."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hf_sslgen.metrics.inputs import FloatArray, confidences_and_correct
+from hf_sslgen.metrics.results import MetricResult
+
+
+@dataclass(frozen=True, eq=False)
+class RiskCoverageResult(MetricResult):
+    """Area under the risk-coverage curve, and the curve at its G distinct confidences, from high to low.
+
+    Attributes:
+        aurc: mean risk over coverages; lower is better, and accuracy weighs in it.
+        excess_aurc: `aurc` minus that of the best possible ordering of the same outcomes; 0 is perfect.
+        n: samples.
+        coverage, risk: (G,), share of samples with at least that confidence, and the share of wrong ones among them.
+    """
+
+    aurc: float
+    excess_aurc: float
+    n: int
+    coverage: FloatArray
+    risk: FloatArray
+
+
+def risk_coverage(confidences: npt.ArrayLike, correct: npt.ArrayLike) -> RiskCoverageResult:
+    """Risk-coverage curve and its area (El-Yaniv and Wiener 2010; Geifman, Uziel and El-Yaniv 2019).
+
+    Samples are accepted in the order of falling confidence. No threshold separates samples that tie, so risk is taken
+    at the ends of groups of equal confidence, and nothing depends on the order in which samples come:
+
+        aurc = sum over groups g of (n_g / N) risk(end of g)
+
+    The oracle accepts the right ones first and then the k-th wrong one at risk k / (n_correct + k), one by one:
+
+        excess_aurc = aurc - (1 / N) sum_{k=1}^{n_wrong} k / (n_correct + k)
+
+    Args:
+        confidences: p, shape (N,), in [0, 1].
+        correct: y, shape (N,), booleans or 0 and 1.
+
+    >>> result = risk_coverage([0.9, 0.8, 0.8], [1, 1, 0])
+    >>> result.coverage.round(3).tolist(), result.risk.round(3).tolist(), round(result.aurc, 3)
+    ([0.333, 1.0], [0.0, 0.333], 0.222)
+    """
+    p, y = confidences_and_correct(confidences, correct)
+    n = len(p)
+    _, group, sizes = np.unique(-p, return_inverse=True, return_counts=True)  # ascending in -p: falling confidence
+    errors = np.cumsum(np.bincount(group, weights=~y))
+    accepted = np.cumsum(sizes)
+    risk = errors / accepted
+    wrong = np.arange(1, n - int(y.sum()) + 1)
+    oracle = float((wrong / (n - len(wrong) + wrong)).sum() / n)
+    aurc = float(np.dot(sizes, risk) / n)
+    # The oracle is a lower bound; a perfect ordering may miss it by rounding.
+    return RiskCoverageResult(aurc, max(0.0, aurc - oracle), n, accepted / n, risk)

@@ -1,0 +1,91 @@
+"""Proper scores: Brier and negative log-likelihood, which only the true probabilities minimise in expectation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from hf_sslgen.metrics.class_scores import class_scores_and_references
+from hf_sslgen.metrics.inputs import FloatArray, confidences_and_correct
+from hf_sslgen.metrics.intervals import mean_interval
+from hf_sslgen.metrics.results import Interval, MetricResult
+
+MIN_PROBABILITY = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class ProperScoreResult(MetricResult):
+    """A score that is a mean over samples, lower being better, with its N per-sample values."""
+
+    mean: float
+    n: int
+    per_sample_score: FloatArray
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+
+
+def brier_score(
+    probabilities: npt.ArrayLike, references: npt.ArrayLike, from_logits: bool = False
+) -> ProperScoreResult:
+    """Multi-class Brier score (Brier 1950), from 0 to 2; scikit-learn's binary form is half of it.
+
+        brier_i = sum_c (p_ic - [reference_i = c])^2
+
+    Args:
+        probabilities: shape (N, C), rows summing to 1; or finite logits where `from_logits` is True.
+        references: true labels, shape (N,), in [0, C).
+        from_logits: apply a float64 softmax first. Logits are never recognised by their values.
+
+    >>> brier_score([[0.25, 0.75]], [1]).mean
+    0.125
+    """
+    table, true = class_scores_and_references(probabilities, references, from_logits)
+    score = np.empty(len(true))
+    for block in table.blocks():
+        p = block.probabilities()
+        p[np.arange(len(p)), true[block.rows]] -= 1.0
+        score[block.rows] = np.einsum("ij,ij->i", p, p)
+    return _mean_score(score)
+
+
+def negative_log_likelihood(
+    probabilities: npt.ArrayLike, references: npt.ArrayLike, from_logits: bool = False
+) -> ProperScoreResult:
+    """Negative log-likelihood of the true class in nats, with its probability clipped from below at 1e-12.
+
+        nll_i = -log max(p_i[reference_i], 1e-12)
+
+    Arguments are those of `brier_score`. Logits take the same clip, so both forms give one number.
+    """
+    table, true = class_scores_and_references(probabilities, references, from_logits)
+    score = np.empty(len(true))
+    for block in table.blocks():
+        here = np.arange(len(block.scores)), true[block.rows]
+        if from_logits:
+            shifted = block.shifted_logits()
+            of_true_class = shifted[here]
+            log_p = of_true_class - np.log(np.exp(shifted, out=shifted).sum(axis=1))
+        else:
+            log_p = np.log(np.clip(block.scores[here].astype(np.float64), MIN_PROBABILITY, 1.0))
+        score[block.rows] = np.minimum(np.abs(log_p), -np.log(MIN_PROBABILITY))  # log p <= 0, and abs makes -0.0 0.0
+    return _mean_score(score)
+
+
+def top_label_brier(confidences: npt.ArrayLike, correct: npt.ArrayLike) -> ProperScoreResult:
+    """Brier score of the event "the prediction is correct", where only the confidence is known: mean (p - y)^2.
+
+    It is at most 1, and no part of the multi-class score: the two are compared with their like only.
+
+    Args:
+        confidences: p, shape (N,), in [0, 1].
+        correct: y, shape (N,), booleans or 0 and 1.
+
+    >>> top_label_brier([0.5, 1.0], [1, 1]).per_sample_score.tolist()
+    [0.25, 0.0]
+    """
+    p, y = confidences_and_correct(confidences, correct)
+    return _mean_score(np.square(p - y))
+
+
+def _mean_score(score: FloatArray) -> ProperScoreResult:
+    return ProperScoreResult(float(score.mean()), len(score), score, {"mean": mean_interval(score)})
