@@ -21,7 +21,7 @@ TEMPLATE_FOLDERS = (PACKAGE / "model_cards", PACKAGE.parent / "model_cards")
 """Where the templates are: inside an installed package, or beside the package in a checkout."""
 
 
-def write_card(template: str, values: dict[str, Any], path: Path) -> None:
+def render_card(template: str, values: dict[str, Any]) -> str:
     """Fill the template of that name; a value it asks for and does not get is an error, not an empty place."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE_FOLDERS),
@@ -32,6 +32,11 @@ def write_card(template: str, values: dict[str, Any], path: Path) -> None:
         autoescape=False,  # Markdown has its own filter below
     )
     environment.filters["markdown"] = escape_markdown
-    text = environment.get_template(template).render(values)
+    return environment.get_template(template).render(values)
+
+
+def write_card(template: str, values: dict[str, Any], path: Path) -> None:
+    """Write `render_card` of the same arguments to a file, whole or not at all."""
+    text = render_card(template, values)
     with replace_file(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")

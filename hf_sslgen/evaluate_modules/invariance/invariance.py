@@ -1,0 +1,98 @@
+"""Invariance of a representation for `evaluate.load`; its numbers are those of `hf_sslgen.metrics`."""
+
+from typing import Any, Literal
+
+import evaluate
+
+from hf_sslgen.evaluate_modules.keyword_metric import KeywordMetric, keyword_info
+from hf_sslgen.evaluate_modules.module_result import module_result
+from hf_sslgen.metrics.invariance import invariance, representation_guards
+
+DESCRIPTION = """
+How little a representation moves when its images are transformed. With c+ the mean cosine of an image's features and
+those of its transformed version, and c- that of different images, invariance = (c+ - c-) / (1 - c-): 0 at chance, 1
+where nothing moves. A raw cosine alone can be near 1 for an untrained network, and a collapsed representation has
+invariance 1: so retrieval (recall@1) and two guards against collapse (effective rank, dead dimensions) come with it.
+"""
+
+INPUTS = """
+One route: arrays, all at once, by keyword.
+
+- `features`, `transformed_features` (N, D): of each image and of its transformed version, in the same order.
+- `groups` (N,): labels, such as classes, within which chance pairs are taken; without it, among all images.
+- `unchanged` (N,): 1 where the transform left the image as it was; those are left out.
+- `gallery_size` (256): images among which recall@1 looks for the transformed version.
+- `stage` ("pretrained"): "fine-tuned" never says `collapsed`, because there a rank near C - 1 is healthy.
+- `return_per_sample` (False): whether to return the N values behind each mean, for paired comparisons.
+
+```python
+>>> result = metric.compute(
+...     features=[[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]], transformed_features=[[2.0, 0.0], [0.0, 3.0], [-1.0, 0.0]]
+... )
+>>> result["invariance"], result["recall_at_1"], result["collapsed"]
+(1.0, 1.0, True)
+
+```
+"""
+
+RETURNS = """
+Returns a dict. `x_interval` is the 95% interval of `x` over images, [low, high]:
+
+- `invariance`: chance-corrected cosine, at most 1.
+- `cosine`, `chance_cosine`: c+ and c-, from -1 to 1.
+- `recall_at_1`: chance that an image is closest to its own transformed version; chance level 1/`gallery_size`.
+- `gallery_size`: as used, at most the number of defined images.
+- `distance_invariance`: the same idea with squared distances, 1 - mean over pairs / mean over different images.
+- `rank_auc`: chance that an image is closer to its own transformed version than to another image's.
+- `n`, `n_undefined`, `n_without_chance`: images, those left out, and those alone in their group.
+- `effective_rank`: directions that the features use, at most min(N - 1, D); `dead_dimension_share`: dimensions that
+  don't vary.
+- `collapsed`: whether the effective rank is below 2, in which case invariance means nothing.
+- `reason`, `guards_reason`: why a number is NaN; else empty.
+- `per_sample_cosine` and so on: with `return_per_sample`, N values, NaN for an image left out.
+"""
+
+LIMITS = """
+- Compare with the same architecture with fresh weights, which can be very invariant without seeing anything.
+- After fine-tuning, images of one class cluster: give `groups`, or invariance measures the clusters.
+- Whether invariance helps depends on the task: invariance to colour is a fault where colour is the label.
+- With few images the effective rank is bounded by N - 1; the example above can't show more than 2.
+"""
+
+CITATION = """
+@inproceedings{ericsson2022why,
+  title={Why Do Self-Supervised Models Transfer? On the Impact of Invariance on Downstream Tasks},
+  author={Ericsson, Linus and Gouk, Henry and Hospedales, Timothy M.},
+  booktitle={British Machine Vision Conference},
+  year={2022}
+}
+@inproceedings{roy2007effective,
+  title={The Effective Rank: A Measure of Effective Dimensionality},
+  author={Roy, Olivier and Vetterli, Martin},
+  booktitle={European Signal Processing Conference},
+  year={2007}
+}
+"""
+
+
+class Invariance(KeywordMetric):
+    """See `DESCRIPTION`."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        return keyword_info(DESCRIPTION, CITATION, INPUTS + RETURNS)
+
+    def _measure(
+        self,
+        *,
+        features: Any,
+        transformed_features: Any,
+        groups: Any = None,
+        unchanged: Any = None,
+        gallery_size: int = 256,
+        stage: Literal["pretrained", "fine-tuned"] = "pretrained",
+        return_per_sample: bool = False,
+    ) -> dict[str, Any]:
+        result = invariance(features, transformed_features, groups, unchanged, gallery_size)
+        guards = representation_guards(features, stage).to_dict()
+        guards["guards_reason"] = guards.pop("reason")
+        return module_result(self.name, "invariance", result, return_per_sample) | guards

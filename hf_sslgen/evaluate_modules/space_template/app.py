@@ -1,0 +1,56 @@
+"""The app of a metric's Space: paste or upload inputs, get the metric's numbers.
+
+One app for all metrics; what differs between them is in `space.json` beside it.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import evaluate
+import gradio as gr
+from app_inputs import FORMATS, as_rows, read_inputs
+
+FOLDER = Path(__file__).parent
+SPACE = json.loads((FOLDER / "space.json").read_text(encoding="utf-8"))
+METRIC = evaluate.load(str(FOLDER / f"{SPACE['name']}.py"))
+
+
+def compute(text: str, file: str | None, options: str) -> tuple[list[list[str]], dict[str, Any]]:
+    """The table of numbers, and all that the metric returned; what can't be used is shown as a message."""
+    try:
+        result = METRIC.compute(**read_inputs(text, file, options))
+    except (ValueError, TypeError) as error:
+        raise gr.Error(str(error), duration=None, print_exception=False) from error
+    return as_rows(result), result
+
+
+def build() -> gr.Blocks:
+    """The page. One request is computed at a time, which `evaluate` needs, since it keeps inputs in the metric."""
+    with gr.Blocks(title=SPACE["title"]) as page:
+        gr.Markdown(f"# {SPACE['title']}\n\n{SPACE['description']}")
+        with gr.Row():
+            with gr.Column():
+                text = gr.Textbox(
+                    label="Inputs", info=f"Paste {FORMATS[: FORMATS.index(', or')]}", lines=10, max_lines=20
+                )
+                file = gr.File(
+                    label="Or a file: .json, .csv or .npz", file_types=[".json", ".csv", ".npz"], height=100
+                )
+                options = gr.Textbox(label="Options", info="As a JSON object; may be left empty", lines=1)
+                button = gr.Button("Compute", variant="primary")
+                gr.Examples([[example] for example in SPACE["examples"]], inputs=[text], label="Examples")
+            with gr.Column():
+                table = gr.Dataframe(headers=["name", "value"], label="Result", interactive=False, wrap=True)
+                with gr.Accordion("Everything, as JSON", open=False):
+                    everything = gr.JSON(label="Result")
+                with gr.Accordion("What goes in", open=False):
+                    gr.Markdown(SPACE["inputs"])
+                with gr.Accordion("What comes out", open=True):
+                    gr.Markdown(SPACE["returns"])
+        button.click(compute, inputs=[text, file, options], outputs=[table, everything], concurrency_limit=1)
+    return page
+
+
+if __name__ == "__main__":
+    build().launch(max_file_size="100mb")

@@ -1,0 +1,113 @@
+"""Write the metrics as Spaces, or make and update them on the Hub.
+
+    python scripts/publish_metrics.py --output_dir runs/spaces
+    python scripts/publish_metrics.py --organization my-org --modules expected_calibration_error brier_score
+
+Afterwards `evaluate.load("my-org/expected_calibration_error")` works wherever `evaluate`, NumPy and SciPy are
+installed. Run again, it sends what has changed. It takes the token of `hf auth login` or HF_TOKEN, which needs the
+right to write to the organization (or to the user, whose name does as well). A Space that exists stays public or
+private as it is.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils import get_token
+
+from hf_sslgen import metric_names
+from hf_sslgen.errors import InputError
+from hf_sslgen.files import replace_folder
+from hf_sslgen.reporting.metric_spaces import GENERATED, space_files
+
+NO_RIGHT = (401, 403)
+
+
+def write_space(name: str, location: str, folder: Path) -> None:
+    """Put the files of a metric's Space in a folder, in place of what was there."""
+    files = space_files(name, location)
+    with replace_folder(folder) as unfinished:
+        for file, text in files.items():
+            (unfinished / file).write_text(text, encoding="utf-8")
+
+
+def publish(api: HfApi, name: str, organization: str, private: bool) -> str:
+    """Make or update one Space; says what changed.
+
+    Raises:
+        InputError: the Hub refuses.
+    """
+    space = f"{organization}/{name}"
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            local = Path(folder) / name
+            write_space(name, space, local)
+            exists = api.repo_exists(space, repo_type="space")
+            if not exists:
+                api.create_repo(space, repo_type="space", space_sdk="gradio", private=private or None, exist_ok=True)
+            before = _blobs(api, space)
+            api.upload_folder(
+                repo_id=space,
+                repo_type="space",
+                folder_path=local,
+                commit_message=f"Publish {name}",
+                delete_patterns=list(GENERATED),
+            )
+            after = _blobs(api, space)
+    except HfHubHTTPError as error:
+        if error.response.status_code in NO_RIGHT:
+            raise InputError(
+                f"the token has no right to write {space}: it needs the role 'write', and its owner a place in "
+                f"{organization!r}"
+            ) from error
+        raise InputError(f"the Hub refuses {space}: {error.server_message or error}") from error
+    return _what_changed(space, before, after, exists)
+
+
+def _blobs(api: HfApi, space: str) -> dict[str, str]:
+    """Content hash of each file that the Space holds."""
+    entries = api.list_repo_tree(space, repo_type="space", recursive=True)
+    return {entry.path: entry.blob_id for entry in entries if isinstance(entry, RepoFile)}
+
+
+def _what_changed(space: str, before: dict[str, str], after: dict[str, str], exists: bool) -> str:
+    if not exists:
+        return f"{space}: made, {len(after)} files"
+    sent = sorted(file for file in after if after[file] != before.get(file))
+    removed = sorted(file for file in before if file not in after)
+    changes = [f"{verb} {', '.join(files)}" for verb, files in (("updated", sent), ("removed", removed)) if files]
+    return f"{space}: {'; '.join(changes) or 'nothing has changed'}"
+
+
+def main(modules: list[str], output_dir: Path | None, organization: str | None, private: bool) -> None:
+    """Write the Spaces to a folder, publish them, or both."""
+    if output_dir is None and organization is None:
+        raise InputError(
+            "nothing to do: give --output_dir to write the Spaces, --organization to publish them, or both"
+        )
+    if output_dir is not None:
+        for name in modules:
+            write_space(name, f"{organization}/{name}" if organization else f"path/to/{name}", output_dir / name)
+            print(f"{output_dir / name}: written")
+    if organization is not None:
+        if get_token() is None:
+            raise InputError("there is no token: run `hf auth login`, or set HF_TOKEN to one that may write")
+        for name in modules:
+            print(publish(HfApi(), name, organization, private))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output_dir", type=Path, help="write a folder per Space here")
+    parser.add_argument("--organization", help="organization or user on the Hub to publish under")
+    parser.add_argument("--private", action="store_true", help="make new Spaces private")
+    parser.add_argument("--modules", nargs="+", choices=metric_names(), default=metric_names(), metavar="NAME")
+    arguments = parser.parse_args()
+    try:
+        main(arguments.modules, arguments.output_dir, arguments.organization, arguments.private)
+    except InputError as error:
+        sys.exit(f"error: {error}")
