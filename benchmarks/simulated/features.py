@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 
 from hf_sslgen.metrics import (
-    InvarianceResult,
+    Whitening,
     debiased_linear_cka,
     fit_whitening,
     invariance,
@@ -35,14 +35,16 @@ class FeatureScenario:
     Attributes:
         offset: size of the mean feature, in standard deviations of the strongest one.
         decay: the k-th strongest feature has standard deviation k^-decay.
-        num_references: images, a multiple of the gallery, whose mean stands for the population's.
+        kept: mean correlation of a feature with its transformed version, under the first transform.
+        num_references: images, a multiple of the gallery, that stand for the population.
     """
 
     name: str
     offset: float
     decay: float
+    kept: float = 0.8
     dimension: int = 32
-    num_references: int = 2_000 * GALLERY
+    num_references: float = 8_000 * GALLERY
 
     def pairs(self, n: int, generator: np.random.Generator) -> tuple[Pair, Pair, Pair]:
         """Features and transformed features of n images: two transforms of the first encoder, one of the second."""
@@ -57,7 +59,7 @@ class FeatureScenario:
             return kept * latent + np.sqrt(1.0 - np.square(kept)) * noise()
 
         latent = noise()
-        mild, strong = generator.beta(8, 2, size=(n, 1)), generator.beta(4, 2, size=(n, 1))
+        mild, strong = (generator.beta(a * self.kept, a * (1.0 - self.kept), size=(n, 1)) for a in (10.0, 5.0))
         first = mean + scales * latent
         seen_otherwise = 0.8 * latent + 0.6 * noise()
         second = mean / 2.0 + np.sqrt(scales) * seen_otherwise
@@ -79,7 +81,9 @@ class FeatureScenario:
         drawn.add("debiased_linear_cka", debiased_linear_cka(*pairs[0]))
         drawn.add("whitened_cosine", whitened_cosine(_whitening(self), *pairs[0]))
 
-        corrected = [resampled_invariance(r.per_sample_cosine, r.per_sample_chance_cosine) for r in (mild, strong, other)]
+        corrected = [
+            resampled_invariance(r.per_sample_cosine, r.per_sample_chance_cosine) for r in (mild, strong, other)
+        ]
         found = [resampled_mean(r.per_sample_recall_at_1) for r in (mild, strong, other)]
         drawn.bootstrap("invariance.invariance", corrected[0])
         drawn.bootstrap("invariance.recall_at_1", found[0])
@@ -93,7 +97,7 @@ class FeatureScenario:
 
 
 @cache
-def _whitening(scenario: FeatureScenario):
+def _whitening(scenario: FeatureScenario) -> Whitening:
     """Fitted once: intervals speak of test images under one whitening."""
     training = scenario.pairs(5_000, np.random.default_rng(1))[0][0]
     return fit_whitening(training, WHITENED_DIMENSION)
@@ -102,7 +106,7 @@ def _whitening(scenario: FeatureScenario):
 @cache
 def _truth(scenario: FeatureScenario, gallery: int) -> dict[str, float]:
     generator = np.random.default_rng(2)
-    blocks = scenario.num_references // GALLERY
+    blocks = int(scenario.num_references) // GALLERY
     sums = [_Moments(scenario.dimension) for _ in range(3)]
     recall, auc = np.zeros(3), np.zeros(3)
     whitened = 0.0

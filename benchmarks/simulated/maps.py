@@ -1,5 +1,6 @@
 """Attribution maps of two models drawn from a finite population, whose means are therefore exact."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -28,6 +29,7 @@ class MapScenario:
     noise: float
     zero_map_rate: float
     num_images: int = 20_000
+    num_references: float = math.inf
 
     def truth(self, n: int) -> Mapping[str, float]:
         first, second, boxes = _population(self)

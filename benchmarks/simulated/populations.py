@@ -124,9 +124,7 @@ def calibration_truth(population: Population, model: Model, num_bins: int = 15) 
         "adaptive_calibration_error.adaptive_calibration_error": float(
             sum(abs(surplus[images].sum()) for images in quantile) / len(p)
         ),
-        "debiased_calibration_error.debiased_squared_calibration_error": float(
-            (gaps[held] ** 2 / shares[held]).sum()
-        ),
+        "debiased_calibration_error.debiased_squared_calibration_error": float((gaps[held] ** 2 / shares[held]).sum()),
         "classwise_calibration_error.classwise_calibration_error": float(np.mean([g.sum() for g in by_class])),
         "ks_calibration_error.ks_calibration_error": float(np.abs(np.cumsum(surplus[np.argsort(p)])).max() / len(p)),
     }

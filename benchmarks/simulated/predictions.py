@@ -1,5 +1,6 @@
 """Two classifiers on images whose label probabilities are known: accuracy, confidence and calibration."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -9,7 +10,6 @@ import numpy as np
 from hf_sslgen.metrics import (
     accuracy,
     adaptive_calibration_error,
-    apply_temperature,
     brier_score,
     classwise_calibration_error,
     debiased_calibration_error,
@@ -50,6 +50,7 @@ class PredictionScenario:
     imbalance: float = 1.0
     num_classes: int = 10
     num_images: int = 100_000
+    num_references: float = math.inf
 
     def truth(self, n: int) -> Mapping[str, float]:
         population, model, other = _built(self)

@@ -53,6 +53,11 @@ class Scenario(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def num_references(self) -> float:
+        """How many samples the population values were measured on; infinite where they are exact."""
+        ...
+
     def truth(self, n: int) -> Mapping[str, float]:
         """The population value of each number, as its estimator defines it for samples of size n."""
         ...
@@ -67,6 +72,7 @@ class Row:
     """One number, or one kind of its intervals, in one scenario at one sample size.
 
     Attributes:
+        bias_error: standard error of the bias, that of the truth included.
         undefined: data sets in which the number was NaN; bias and error are over the others.
         interval: kind of interval, or "" for the number alone.
         coverage: share of the data sets' intervals that hold the truth; those without one don't count.
@@ -125,23 +131,24 @@ def repeat(
                 intervals.setdefault((number, BOOTSTRAP), []).append(bounds)
             pending = []
         progress(1)
-    numbers = [_number_row(scenario.name, n, number, truth[number], values[number]) for number in truth]
+    numbers = [_number_row(scenario, n, number, truth[number], values[number]) for number in truth]
     by_number = {row.number: row for row in numbers}
     return [*numbers, *(_interval_row(by_number[number], kind, found) for (number, kind), found in intervals.items())]
 
 
-def _number_row(scenario: str, n: int, number: str, truth: float, values: list[float]) -> Row:
+def _number_row(scenario: Scenario, n: int, number: str, truth: float, values: list[float]) -> Row:
     x = np.array(values)
     errors = x[~np.isnan(x)] - truth
     found = len(errors)
+    spread = float(errors.std(ddof=1)) if found > 1 else math.nan
     return Row(
-        scenario=scenario,
+        scenario=scenario.name,
         n=n,
         number=number,
         repetitions=len(x),
         truth=truth,
         bias=float(errors.mean()) if found else math.nan,
-        bias_error=float(errors.std(ddof=1) / np.sqrt(found)) if found > 1 else math.nan,
+        bias_error=spread * math.sqrt(1.0 / found + n / scenario.num_references) if found > 1 else math.nan,
         rmse=float(np.sqrt(np.square(errors).mean())) if found else math.nan,
         undefined=len(x) - found,
     )
@@ -150,7 +157,9 @@ def _number_row(scenario: str, n: int, number: str, truth: float, values: list[f
 def _interval_row(row: Row, kind: str, found: list[Bounds]) -> Row:
     low, high = np.array(found).T
     given = ~np.isnan(low)
-    below, above = (float(np.mean(side[given])) if given.any() else math.nan for side in (high < row.truth, low > row.truth))
+    below, above = (
+        float(np.mean(side[given])) if given.any() else math.nan for side in (high < row.truth, low > row.truth)
+    )
     coverage = 1.0 - below - above
     return replace(
         row,

@@ -1,5 +1,6 @@
 """Differences on a few targets: Student's t over them, and Welch's between two kinds of targets."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ class TargetScenario:
     name: str
     shape: str
     ratio: float
+    num_references: float = math.inf
 
     def truth(self, n: int) -> Mapping[str, float]:
         return {"target_mean.value": MEAN, "interaction.value": MEAN}
