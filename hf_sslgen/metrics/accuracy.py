@@ -9,7 +9,7 @@ import numpy.typing as npt
 from hf_sslgen.metrics.class_scores import class_scores_and_references
 from hf_sslgen.metrics.inputs import BoolArray, FloatArray, label_array, positive_integer, require_equal_lengths
 from hf_sslgen.metrics.intervals import mean_interval, proportion_interval
-from hf_sslgen.metrics.results import Interval, MetricResult
+from hf_sslgen.metrics.results import NO_INTERVAL, Interval, MetricResult
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +101,9 @@ def top_k_accuracy(scores: npt.ArrayLike, references: npt.ArrayLike, k: int = 5)
         tied = np.count_nonzero(block.scores == of_true_class, axis=1)
         credit[block.rows] = np.clip((k - above) / tied, 0.0, 1.0)
     if num_classes <= k:
+        no_interval = {"top_k_accuracy": NO_INTERVAL}
         reason = f"with {num_classes} classes, {k} guesses are always right"
-        return TopKAccuracyResult(float("nan"), k, n, np.full(n, np.nan), reason)
+        return TopKAccuracyResult(float("nan"), k, n, np.full(n, np.nan), reason, no_interval)
     is_share = bool(((credit == 0.0) | (credit == 1.0)).all())
     interval = proportion_interval(int(credit.sum()), n) if is_share else mean_interval(credit)
     return TopKAccuracyResult(float(credit.mean()), k, n, credit, intervals={"top_k_accuracy": interval})

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 from scipy.stats import rankdata
 
 from hf_sslgen.metrics.inputs import FloatArray, confidences_and_correct
-from hf_sslgen.metrics.intervals import mean_interval
-from hf_sslgen.metrics.results import Interval, MetricResult
+from hf_sslgen.metrics.intervals import LEVEL, skewed_mean_interval
+from hf_sslgen.metrics.results import NO_INTERVAL, Interval, MetricResult
 
+MIN_SIDE = 10  # right and wrong predictions that the interval of the AUROC needs
 _NAN = float("nan")
 
 
@@ -49,7 +51,7 @@ def prediction_confidence(confidences: npt.ArrayLike, correct: npt.ArrayLike) ->
     (0.25, 1.0)
     """
     p, y = confidences_and_correct(confidences, correct)
-    intervals = {"mean_confidence": mean_interval(p), "gap": mean_interval(p - y)}
+    intervals = {"mean_confidence": skewed_mean_interval(p), "gap": skewed_mean_interval(p - y), "auroc": NO_INTERVAL}
     reason = ""
     auroc = _NAN
     if y.all():
@@ -57,9 +59,7 @@ def prediction_confidence(confidences: npt.ArrayLike, correct: npt.ArrayLike) ->
     elif not y.any():
         reason = "every prediction is incorrect: no AUROC and no confidence on correct predictions"
     else:
-        auroc, interval = _auroc(p[y], p[~y])
-        if interval is not None:
-            intervals["auroc"] = interval
+        auroc, intervals["auroc"] = _auroc(p[y], p[~y])
     return ConfidenceResult(
         mean_confidence=float(p.mean()),
         mean_confidence_correct=float(p[y].mean()) if y.any() else _NAN,
@@ -72,16 +72,22 @@ def prediction_confidence(confidences: npt.ArrayLike, correct: npt.ArrayLike) ->
     )
 
 
-def _auroc(right: FloatArray, wrong: FloatArray) -> tuple[float, Interval | None]:
-    """AUROC with the interval of DeLong, DeLong and Clarke-Pearson (1988), by ranks (Sun and Xu 2014)."""
+def _auroc(right: FloatArray, wrong: FloatArray) -> tuple[float, Interval]:
+    """AUROC and its interval: the variance of DeLong, DeLong and Clarke-Pearson (1988), by ranks (Sun and Xu 2014).
+
+    The interval is symmetric in log(AUROC / (1 - AUROC)), which keeps it in [0, 1], and takes Student's t of the side
+    with fewer samples, which decides the variance. It covers with at least ten samples on either side.
+    """
     m, n = len(right), len(wrong)
     ranks = rankdata(np.concatenate([right, wrong]))
-    # The share of the other side that a sample beats, ties counting half.
-    beaten_by_right = (ranks[:m] - rankdata(right)) / n
-    beaten_by_wrong = (ranks[m:] - rankdata(wrong)) / m
-    auroc = float(beaten_by_right.mean())
-    if min(m, n) < 2:
-        return auroc, None
-    variance = beaten_by_right.var(ddof=1) / m + beaten_by_wrong.var(ddof=1) / n
-    half_width = 1.959963984540054 * float(np.sqrt(variance))
-    return auroc, Interval(auroc - half_width, auroc + half_width)
+    # The share of the other side that a sample exceeds, ties counting half.
+    exceeded_by_right = (ranks[:m] - rankdata(right)) / n
+    exceeded_by_wrong = (ranks[m:] - rankdata(wrong)) / m
+    auroc = float(exceeded_by_right.mean())
+    if min(m, n) < MIN_SIDE or not 0.0 < auroc < 1.0:
+        return auroc, NO_INTERVAL
+    variance = exceeded_by_right.var(ddof=1) / m + exceeded_by_wrong.var(ddof=1) / n
+    quantile = float(special.stdtrit(min(m, n) - 1, (1.0 + LEVEL) / 2.0))
+    half_width = quantile * float(np.sqrt(variance)) / (auroc * (1.0 - auroc))
+    centre = float(special.logit(auroc))
+    return auroc, Interval(float(special.expit(centre - half_width)), float(special.expit(centre + half_width)))

@@ -1,5 +1,6 @@
 """What every metric returns: a frozen dataclass that prints readably and turns into plain JSON-able values."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
@@ -25,7 +26,8 @@ class MetricResult:
     """Base of all results.
 
     Fields whose name starts with `per_sample` hold one value per sample, NaN where undefined. A field `intervals` maps
-    the names of other fields to their 95% intervals over samples; a number that is not in it has no valid one.
+    the names of other fields to their 95% intervals over samples; a number that is not in it, or whose bounds are NaN,
+    has no valid one. Text leaves fields with `repr=False` out.
     Results holding arrays compare by identity, since arrays have no single truth value.
     """
 
@@ -54,12 +56,12 @@ class MetricResult:
         intervals = self._intervals()
         for field in fields(self):
             value = vars(self)[field.name]
-            if field.name.startswith(PER_SAMPLE) or not isinstance(value, (bool, int, float, str)) or value == "":
-                continue  # tables are read from their fields, and an empty reason says nothing
-            if not field.repr:
-                continue
+            is_text = isinstance(value, (bool, int, float, str)) and value != ""  # an empty reason says nothing
+            if field.name.startswith(PER_SAMPLE) or not field.repr or not is_text:
+                continue  # tables are read from their fields
             part = f"{field.name} = {value:.4g}" if isinstance(value, float) else f"{field.name} = {value}"
-            if field.name in intervals:
-                part += f" [{intervals[field.name].low:.4g}, {intervals[field.name].high:.4g}]"
+            low, high = intervals.get(field.name, NO_INTERVAL)
+            if not math.isnan(low):
+                part += f" [{low:.4g}, {high:.4g}]"
             parts.append(part)
         return f"{type(self).__name__}: {', '.join(parts)}"

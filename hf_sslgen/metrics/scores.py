@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from hf_sslgen.metrics.class_scores import class_scores_and_references
 from hf_sslgen.metrics.inputs import FloatArray, confidences_and_correct
-from hf_sslgen.metrics.intervals import mean_interval
+from hf_sslgen.metrics.intervals import skewed_mean_interval
 from hf_sslgen.metrics.results import Interval, MetricResult
 
 MIN_PROBABILITY = 1e-12
@@ -88,4 +88,4 @@ def top_label_brier(confidences: npt.ArrayLike, correct: npt.ArrayLike) -> Prope
 
 
 def _mean_score(score: FloatArray) -> ProperScoreResult:
-    return ProperScoreResult(float(score.mean()), len(score), score, {"mean": mean_interval(score)})
+    return ProperScoreResult(float(score.mean()), len(score), score, {"mean": skewed_mean_interval(score)})

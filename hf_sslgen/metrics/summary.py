@@ -87,13 +87,12 @@ def confidence_summary(
     selective = risk_coverage(p, y)
     intervals = {
         **accuracies.intervals,
+        "top_5_accuracy": top_5.intervals["top_k_accuracy"],
         **confidence.intervals,
         "brier_score": brier.intervals["mean"],
         "negative_log_likelihood": likelihood.intervals["mean"],
         "top_label_brier": of_top_label.intervals["mean"],
     }
-    if "top_k_accuracy" in top_5.intervals:
-        intervals["top_5_accuracy"] = top_5.intervals["top_k_accuracy"]
     return ConfidenceSummary(
         n=top.n,
         num_classes=top.num_classes,

@@ -1,66 +1,17 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from hypothesis import assume, given, settings
+from confidence_samples import columns, samples, simulated
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+from scipy.stats import binom
 
-from hf_sslgen.metrics import (
-    brier_score,
-    expected_calibration_error,
-    negative_log_likelihood,
-    prediction_confidence,
-    reliability_null_band,
-)
+from hf_sslgen.metrics import expected_calibration_error, prediction_confidence, reliability_null_band
 
 pytestmark = pytest.mark.filterwarnings("error")
-
-# Confidences on a grid, so that ties and bin edges are common.
-samples = st.lists(st.tuples(st.integers(0, 60).map(lambda k: k / 60), st.booleans()), min_size=1, max_size=40)
-
-
-def columns(pairs):
-    return np.array([p for p, _ in pairs]), np.array([y for _, y in pairs])
-
-
-def softmax(logits):
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
-
-
-# --- confidence ---
-
-
-def test_confidence_by_hand():
-    result = prediction_confidence([0.9, 0.8, 0.6, 0.7], [1, 1, 0, 0])
-    assert result.mean_confidence == pytest.approx(0.75)
-    assert result.mean_confidence_correct == pytest.approx(0.85)
-    assert result.mean_confidence_incorrect == pytest.approx(0.65)
-    assert result.gap == pytest.approx(0.25)
-    assert result.auroc == 1.0
-    assert (result.n, result.reason) == (4, "")
-
-
-@pytest.mark.parametrize("outcome", [0, 1])
-def test_one_sided_outcomes_give_nan_with_a_reason(outcome):
-    result = prediction_confidence([0.5, 0.7], [outcome] * 2)
-    missing = result.mean_confidence_incorrect if outcome else result.mean_confidence_correct
-    there = result.mean_confidence_correct if outcome else result.mean_confidence_incorrect
-    assert np.isnan(result.auroc)
-    assert np.isnan(missing)
-    assert there == pytest.approx(0.6)
-    assert result.gap == pytest.approx(0.6 - outcome)
-    assert result.reason.startswith(f"every prediction is {'correct' if outcome else 'incorrect'}")
-
-
-@settings(max_examples=80, deadline=None)
-@given(samples)
-def test_auroc_agrees_with_scikit_learn_including_ties(pairs):
-    p, y = columns(pairs)
-    assume(0 < y.sum() < len(y))
-    assert prediction_confidence(p, y).auroc == pytest.approx(roc_auc_score(y, p))
+NETCAL = json.loads((Path(__file__).parent / "reference_values" / "netcal.json").read_text())["cases"]
 
 
 # --- expected calibration error ---
@@ -115,6 +66,68 @@ def test_ece_properties(pairs, num_bins, factor, random):
     assert expected_calibration_error(*columns(pairs), num_bins).expected_calibration_error == pytest.approx(ece)
 
 
+@pytest.mark.parametrize("case", NETCAL, ids=lambda case: f"{len(case['correct'])} in {case['num_bins']} bins")
+def test_agrees_with_netcal(case):
+    result = expected_calibration_error(case["confidences"], case["correct"], case["num_bins"])
+    assert result.expected_calibration_error == pytest.approx(case["expected_calibration_error"], rel=1e-9)
+    assert result.maximum_calibration_error == pytest.approx(case["maximum_calibration_error"], rel=1e-9)
+    mean_error = np.nanmean(np.abs(result.bin_accuracy - result.bin_confidence))
+    assert mean_error == pytest.approx(case["average_calibration_error"], rel=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(samples, st.integers(1, 12))
+def test_errors_are_those_of_a_loop_over_bins(pairs, num_bins):
+    p, y = columns(pairs)
+    l1 = l2 = largest = 0.0
+    for b in range(num_bins):
+        low, high = b / num_bins, (b + 1) / num_bins
+        inside = (p <= high) & ((p > low) | ((b == 0) & (p == 0)))
+        if inside.any():
+            error = abs(y[inside].mean() - p[inside].mean())
+            l1 += inside.mean() * error
+            l2 += inside.mean() * error**2
+            largest = max(largest, error)
+    result = expected_calibration_error(p, y, num_bins)
+    assert result.expected_calibration_error == pytest.approx(l1, abs=1e-12)
+    assert result.l2_calibration_error == pytest.approx(np.sqrt(l2), abs=1e-7)
+    assert result.maximum_calibration_error == pytest.approx(largest, abs=1e-12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(samples, samples)
+def test_tables_of_two_batches_merge_into_that_of_both(first, second):
+    a, b = (expected_calibration_error(*columns(pairs)) for pairs in (first, second))
+    whole = expected_calibration_error(*columns(first + second))
+    np.testing.assert_array_equal(whole.bin_counts, a.bin_counts + b.bin_counts)
+    excess = sum(np.nan_to_num(part.bin_counts * (part.bin_accuracy - part.bin_confidence)) for part in (a, b))
+    assert whole.expected_calibration_error == pytest.approx(np.abs(excess).sum() / whole.n, abs=1e-12)
+
+
+def test_null_percentile_is_that_of_simulated_errors():
+    p, _ = simulated(500)
+    generator = np.random.default_rng(7)
+    draws = [expected_calibration_error(p, generator.random(500) < p).expected_calibration_error for _ in range(2000)]
+    result = expected_calibration_error(p, np.ones(500), num_simulations=2000)
+    assert result.ece_if_calibrated_95 == pytest.approx(np.quantile(draws, 0.95), rel=0.03)
+    assert np.isnan(expected_calibration_error(p, np.ones(500)).ece_if_calibrated_95)
+
+
+def test_null_percentile_is_seeded_and_ignores_order_and_outcomes():
+    p, y = simulated(60)
+    values = [
+        expected_calibration_error(q, z, 7, num_simulations=50, seed=seed).ece_if_calibrated_95
+        for q, z, seed in [(p, y, 1), (p[::-1], ~y, 1), (p, y, 2)]
+    ]
+    assert values[0] == pytest.approx(values[1], rel=1e-12)
+    assert values[0] != values[2]
+
+
+def test_the_null_is_zero_where_every_confidence_is_certain():
+    result = expected_calibration_error([0.0, 1.0], [0, 1], num_simulations=10)
+    assert (result.expected_calibration_error, result.ece_if_calibrated, result.ece_if_calibrated_95) == (0, 0, 0)
+
+
 def test_null_value_agrees_with_simulation():
     generator = np.random.default_rng(0)
     p = generator.uniform(0.3, 1.0, 2000)
@@ -135,8 +148,6 @@ def test_calibration_result_is_json_able():
 
 
 def test_null_band_agrees_with_binomial_quantiles():
-    from scipy.stats import binom
-
     band = reliability_null_band([0.55] * 100 + [0.95] * 40, num_bins=10, num_simulations=4000)
     assert np.isnan(band.low[[0, 4, 7]]).all()
     assert np.isnan(band.high[[0, 4, 7]]).all()
@@ -155,84 +166,6 @@ def test_null_band_is_seeded_independent_of_chunks_and_wider_at_a_higher_level(m
     np.testing.assert_array_equal(band.high, again.high)
     narrow = reliability_null_band(p, 5, level=0.5, seed=3)
     assert (narrow.high - narrow.low < band.high - band.low).all()
-
-
-# --- proper scores ---
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.integers(1, 30), st.integers(2, 6), st.integers(0, 2**32 - 1))
-def test_proper_scores_agree_with_scikit_learn(n, num_classes, seed):
-    generator = np.random.default_rng(seed)
-    logits = 3.0 * generator.normal(size=(n, num_classes))
-    references = generator.integers(num_classes, size=n)
-    p = softmax(logits)
-    brier, nll = brier_score(p, references), negative_log_likelihood(p, references)
-    assert nll.mean == pytest.approx(log_loss(references, p, labels=np.arange(num_classes)))
-    assert brier.mean == pytest.approx(np.square(p - np.eye(num_classes)[references]).sum(axis=1).mean())
-    if num_classes == 2:
-        assert brier.mean == pytest.approx(2.0 * brier_score_loss(references, p[:, 1], pos_label=1))
-    np.testing.assert_allclose(
-        brier_score(logits, references, from_logits=True).per_sample_score, brier.per_sample_score
-    )
-    np.testing.assert_allclose(
-        negative_log_likelihood(logits, references, from_logits=True).per_sample_score, nll.per_sample_score, rtol=1e-9
-    )
-    assert brier.per_sample_score.mean() == pytest.approx(brier.mean)
-    assert brier.n == nll.n == n
-
-
-def test_extremes_of_the_proper_scores():
-    certain = [[1.0, 0.0], [0.0, 1.0]]
-    assert brier_score(certain, [0, 0]).per_sample_score.tolist() == [0.0, 2.0]
-    nll = negative_log_likelihood(certain, [0, 0])
-    assert nll.per_sample_score.tolist() == [0.0, -np.log(1e-12)]
-    assert not np.signbit(nll.per_sample_score[0])
-    from_logits = negative_log_likelihood([[1000.0, 0.0], [0.0, 1000.0]], [0, 0], from_logits=True)
-    assert from_logits.per_sample_score.tolist() == nll.per_sample_score.tolist()
-
-
-def test_inputs_are_left_as_they_were():
-    p = np.array([[0.25, 0.75]])
-    brier_score(p, [1])
-    assert p.tolist() == [[0.25, 0.75]]
-
-
-def test_half_precision_tensors():
-    assert brier_score(torch.tensor([[0.25, 0.75]], dtype=torch.bfloat16), torch.tensor([1])).mean == 0.125
-
-
-@pytest.mark.parametrize("score", [brier_score, negative_log_likelihood])
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (([[2.0, -1.0]], [0]), r"probabilities must be probabilities in \[0, 1\] \(pass logits with from_logits=True"),
-        (([[0.6, 0.6]], [0]), "probabilities must have rows that sum to 1 within 0.001, but row 0 sums to 1.2"),
-        (([[0.4, 0.6]], [2]), r"references must be integer class labels in \[0, 2\), but references\[0\] is 2"),
-        (([[0.4, 0.6]], [0, 1]), "probabilities and references must have the same length"),
-        (([0.4, 0.6], [0, 1]), r"probabilities must have shape \(N, C\), got shape \(2,\)"),
-        (([[np.nan, 0.6]], [0]), r"probabilities must be finite, but probabilities\[0, 0\] is nan"),
-        (([[0.0, -np.inf]], [0], True), r"probabilities must be finite, but probabilities\[0, 1\] is -inf"),
-    ],
-)
-def test_proper_score_errors(score, arguments, message):
-    with pytest.raises(ValueError, match=message):
-        score(*arguments)
-
-
-@pytest.mark.parametrize("function", [prediction_confidence, expected_calibration_error])
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (([1.5], [1]), r"confidences must be probabilities in \[0, 1\], but confidences\[0\] is 1.5"),
-        (([0.5], [3]), r"correct must be boolean, or 0 and 1 .*, but correct\[0\] is 3"),
-        (([0.5], [1, 0]), "confidences and correct must have the same length"),
-        (([], []), "confidences must not be empty"),
-    ],
-)
-def test_confidence_errors(function, arguments, message):
-    with pytest.raises(ValueError, match=message):
-        function(*arguments)
 
 
 def test_number_of_bins_and_level_errors():
