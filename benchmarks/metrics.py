@@ -99,21 +99,23 @@ COMPARISONS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
+    cases = [case for case in CASES if options.only in case]
+    rows = [row for row in COMPARISONS if row.case in cases]
     seconds: Found = {}
     megabytes: Found = {}
-    with tqdm(total=len(CASES) + len(COMPARISONS), disable=None, leave=False) as bar:
-        for case in CASES:
+    with tqdm(total=len(cases) + len(rows), disable=None, leave=False) as bar:
+        for case in cases:
             rounds = 1 if options.quick else ROUNDS[case]
             found = in_fresh_process(median_seconds, case, options.quick, rounds)
             seconds |= {(case, contender): value for contender, value in found.items()}
             bar.update()
-        for row in COMPARISONS:
+        for row in rows:
             if row.kind is Kind.MEGABYTES and is_installed(CASES[row.case].contenders[row.contender]):
                 grown = in_fresh_process(peak_growth, row.case, row.contender, options.quick)
                 megabytes[row.case, row.contender] = grown / MEGABYTE
             bar.update()
 
-    measured = [_measured(row, seconds, megabytes, options.quick) for row in COMPARISONS]
+    measured = [_measured(row, seconds, megabytes, options.quick) for row in rows]
     _print(measured, seconds, options.quick)
     if options.json is not None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
@@ -173,6 +175,7 @@ def _print(rows: Sequence[Measured], seconds: Found, quick: bool) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small inputs, one round")
+    parser.add_argument("--only", default="", help="only cases whose name holds this")
     parser.add_argument("--check", action="store_true", help="exit with 1 where a bar is missed")
     parser.add_argument("--json", type=Path, help="file to write times and ratios to")
     return parser
