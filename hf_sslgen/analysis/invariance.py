@@ -63,7 +63,9 @@ def transformed_features(
 
 def _statistics(result: InvarianceResult) -> dict[str, Statistic]:
     return {
-        "invariance": invariance_statistic(result.per_sample_cosine, result.per_sample_chance_cosine),
+        "invariance": invariance_statistic(
+            result.per_sample_cosine, result.per_sample_chance_cosine, result.per_sample_candidate_chance_cosine
+        ),
         "cosine": mean_statistic(result.per_sample_cosine),
         "chance_cosine": mean_statistic(result.per_sample_chance_cosine),
         "recall_at_1": mean_statistic(result.per_sample_recall_at_1),
@@ -123,6 +125,7 @@ def _variant_records(variant: Variant, result: InvarianceResult, subset: ImageSp
             "reference": subset.labels,
             "cosine": result.per_sample_cosine,
             "chance_cosine": result.per_sample_chance_cosine,
+            "candidate_chance_cosine": result.per_sample_candidate_chance_cosine,
             "recall_at_1": result.per_sample_recall_at_1,
         }
     )

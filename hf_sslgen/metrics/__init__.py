@@ -29,13 +29,17 @@ from hf_sslgen.metrics.comparison import (
     mean_per_class_statistic,
     mean_statistic,
 )
-from hf_sslgen.metrics.concentration import ConcentrationResult, attribution_concentration
+from hf_sslgen.metrics.concentration import ConcentrationResult, attribution_concentration, noise_null
 from hf_sslgen.metrics.confidence import ConfidenceResult, prediction_confidence
+from hf_sslgen.metrics.consistency import ConsistencyResult, prediction_consistency
 from hf_sslgen.metrics.debiased_calibration import DebiasedCalibrationResult, debiased_calibration_error
-from hf_sslgen.metrics.invariance import GuardsResult, InvarianceResult, invariance, representation_guards
+from hf_sslgen.metrics.guards import GuardsResult, representation_guards
+from hf_sslgen.metrics.invariance import InvarianceResult, invariance
+from hf_sslgen.metrics.localization import LocalizationResult, attribution_localization
 from hf_sslgen.metrics.results import Interval, MetricResult
 from hf_sslgen.metrics.risk_coverage import RiskCoverageResult, risk_coverage
 from hf_sslgen.metrics.scores import ProperScoreResult, brier_score, negative_log_likelihood, top_label_brier
+from hf_sslgen.metrics.similarity import CKAResult, debiased_linear_cka
 from hf_sslgen.metrics.summary import ConfidenceSummary, confidence_summary
 from hf_sslgen.metrics.targets import (
     InteractionResult,
@@ -51,15 +55,18 @@ from hf_sslgen.metrics.targets import (
 )
 from hf_sslgen.metrics.temperature import TemperatureFit, apply_temperature, fit_temperature
 from hf_sslgen.metrics.top_label import TopLabelResult, top_label
+from hf_sslgen.metrics.whitening import WhitenedCosineResult, Whitening, fit_whitening, whitened_cosine
 
 __all__ = [
     "AccuracyResult",
     "AdaptiveCalibrationResult",
+    "CKAResult",
     "CalibrationResult",
     "ClasswiseCalibrationResult",
     "ConcentrationResult",
     "ConfidenceResult",
     "ConfidenceSummary",
+    "ConsistencyResult",
     "DebiasedCalibrationResult",
     "Estimate",
     "GuardsResult",
@@ -67,6 +74,7 @@ __all__ = [
     "Interval",
     "InvarianceResult",
     "KSCalibrationResult",
+    "LocalizationResult",
     "MetricResult",
     "ProperScoreResult",
     "ReliabilityNullBand",
@@ -77,10 +85,13 @@ __all__ = [
     "TemperatureFit",
     "TopKAccuracyResult",
     "TopLabelResult",
+    "WhitenedCosineResult",
+    "Whitening",
     "accuracy",
     "adaptive_calibration_error",
     "apply_temperature",
     "attribution_concentration",
+    "attribution_localization",
     "average_statistic",
     "bootstrap_interval",
     "bootstrap_intervals",
@@ -88,9 +99,11 @@ __all__ = [
     "classwise_calibration_error",
     "confidence_summary",
     "debiased_calibration_error",
+    "debiased_linear_cka",
     "difference_statistic",
     "expected_calibration_error",
     "fit_temperature",
+    "fit_whitening",
     "hedges_g",
     "holm",
     "interaction",
@@ -100,7 +113,9 @@ __all__ = [
     "mean_per_class_statistic",
     "mean_statistic",
     "negative_log_likelihood",
+    "noise_null",
     "prediction_confidence",
+    "prediction_consistency",
     "probability_of_improvement",
     "reliability_null_band",
     "representation_guards",
@@ -111,4 +126,5 @@ __all__ = [
     "top_k_accuracy",
     "top_label",
     "top_label_brier",
+    "whitened_cosine",
 ]

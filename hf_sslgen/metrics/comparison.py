@@ -21,7 +21,8 @@ from hf_sslgen.metrics.inputs import (
     positive_integer,
     require_equal_lengths,
 )
-from hf_sslgen.metrics.invariance import chance_corrected
+from hf_sslgen.metrics.invariance import chance_corrected, ratio_influence
+from hf_sslgen.metrics.maps import mean_of_defined
 from hf_sslgen.metrics.results import MetricResult
 
 Statistic = Callable[[FloatArray], FloatArray]
@@ -85,13 +86,31 @@ def mean_per_class_statistic(correct: npt.ArrayLike, references: npt.ArrayLike) 
     return statistic
 
 
-def invariance_statistic(per_sample_cosine: npt.ArrayLike, per_sample_chance_cosine: npt.ArrayLike) -> Statistic:
+def invariance_statistic(
+    per_sample_cosine: npt.ArrayLike,
+    per_sample_chance_cosine: npt.ArrayLike,
+    per_sample_candidate_chance_cosine: npt.ArrayLike,
+) -> Statistic:
     """Chance-corrected cosine from the per-sample arrays of `invariance`, shape (N,); NaN entries are left out.
 
-    Only queries are resampled: each query's chance cosine stays that of the whole sample.
+    Linearised: the value of the whole sample plus the weighted mean of each image's influence on it. Chance is a mean
+    over pairs, so an image that is drawn twice counts twice among the queries and twice among the candidates.
     """
-    cosine, chance = mean_statistic(per_sample_cosine), mean_statistic(per_sample_chance_cosine)
-    return lambda weights: chance_corrected(cosine(weights), chance(weights))
+    cosine, query, candidate = (
+        float_array(values, name, ("N",), allow_nan=True)
+        for values, name in (
+            (per_sample_cosine, "per_sample_cosine"),
+            (per_sample_chance_cosine, "per_sample_chance_cosine"),
+            (per_sample_candidate_chance_cosine, "per_sample_candidate_chance_cosine"),
+        )
+    )
+    require_equal_lengths(
+        per_sample_cosine=cosine, per_sample_chance_cosine=query, per_sample_candidate_chance_cosine=candidate
+    )
+    value = chance_corrected(mean_of_defined(cosine), mean_of_defined(query))
+    if np.isnan(value):
+        return mean_statistic(np.full(len(cosine), np.nan))
+    return mean_statistic(value + ratio_influence(1.0 - cosine, 1.0 - query, 1.0 - candidate))
 
 
 def average_statistic(statistics: Sequence[Statistic]) -> Statistic:

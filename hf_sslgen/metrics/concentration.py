@@ -1,13 +1,19 @@
 """How concentrated an attribution map is, and over how much of the image it spreads."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hf_sslgen.metrics.inputs import FloatArray, float_array
-from hf_sslgen.metrics.results import MetricResult
+from hf_sslgen.metrics.inputs import FloatArray, positive_integer
+from hf_sslgen.metrics.intervals import mean_interval, proportion_interval
+from hf_sslgen.metrics.maps import Sign, mean_of_defined, per_sample, signed_maps
+from hf_sslgen.metrics.results import Interval, MetricResult
+
+TOP_SHARE = 10  # the mass of the n / 10 strongest cells
+MASS_LEVEL = 0.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,80 +21,137 @@ class ConcentrationResult(MetricResult):
     """Means over maps that are not all-zero; `n_undefined` counts the all-zero ones, `zero_map_rate` their share."""
 
     gini: float
+    effective_area: float
+    participation_ratio: float
+    top_10_percent_mass: float
+    area_at_80_percent_mass: float
+    entropy: float
     spread: float
     zero_map_rate: float
     n: int
     n_undefined: int
     per_sample_gini: FloatArray
+    per_sample_effective_area: FloatArray
+    per_sample_participation_ratio: FloatArray
+    per_sample_top_10_percent_mass: FloatArray
+    per_sample_area_at_80_percent_mass: FloatArray
+    per_sample_entropy: FloatArray
     per_sample_spread: FloatArray
     reason: str = ""
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
 
 
-def attribution_concentration(
-    maps: npt.ArrayLike, sign: Literal["positive", "absolute"] = "positive"
-) -> ConcentrationResult:
-    """Gini coefficient and spatial spread of attribution maps, each map normalised on its own.
+def attribution_concentration(maps: npt.ArrayLike, sign: Sign = "positive") -> ConcentrationResult:
+    """Concentration and spatial spread of attribution maps, each map normalised on its own.
 
     With a the n = h w cells of one map after the sign rule, a_(1) <= ... <= a_(n), and p = a / sum(a):
 
-        gini   = sum_i (2 i - n - 1) a_(i) / (n sum a)                 uniform 0, a single cell (n - 1) / n
-        spread = sqrt(trace Cov_p / trace Cov_uniform)                 over cell centres in [0, 1]^2
+        gini                    = sum_i (2 i - n - 1) a_(i) / (n sum a)     uniform 0, a single cell (n - 1) / n
+        entropy                 = -sum p log p                              nats; grows with n
+        effective_area          = exp(entropy) / n                          uniform 1, a single cell 1 / n
+        participation_ratio     = 1 / (n sum p^2)                           uniform 1, a single cell 1 / n
+        top_10_percent_mass     = mass of the n / 10 strongest cells        the last one counted fractionally
+        area_at_80_percent_mass = share of cells, strongest first, that hold 80% of the mass, likewise
+        spread                  = sqrt(trace Cov_p / trace Cov_uniform)     over cell centres in [0, 1]^2
 
     The Gini coefficient follows Hurley and Rickard (2009) and Chalasani et al. (2020). It does not see where mass lies
     (rectified Gaussian noise has an expected Gini of 1/sqrt(2), like a clean centred blob, but a spread near 1), so
-    both are always given. Neither has a better direction. Measure on the layer's own grid: upsampling changes the
-    Gini.
+    both are always given. None has a better direction. Measure on the layer's own grid: upsampling changes the
+    Gini. Cloning every cell k times changes entropy and spread alone: compare those on equal grids.
 
     Args:
         maps: finite attributions, shape (N, h, w).
         sign: `"positive"` keeps max(A, 0), the convention of Grad-CAM; `"absolute"` takes |A|.
 
     Returns:
-        Both are NaN for a map that is all-zero after the sign rule; spread is NaN on a 1 x 1 grid. A mean that can't
+        All are NaN for a map that is all-zero after the sign rule; spread is NaN on a 1 x 1 grid. A mean that can't
         be had is NaN, with a `reason`.
+
+    >>> result = attribution_concentration([[[0.0, 0.0], [0.0, 3.0]], [[1.0, 1.0], [1.0, 1.0]]])
+    >>> result.per_sample_gini.tolist(), result.per_sample_spread.tolist()
+    ([0.75, 0.0], [0.0, 1.0])
     """
-    if sign not in ("positive", "absolute"):
-        raise ValueError(f"sign must be 'positive' or 'absolute', got {sign!r}")
-    values = float_array(maps, "maps", ("N", "h", "w"))
-    num_maps, height, width = values.shape
-    num_cells = height * width
-    a = np.maximum(values, 0.0) if sign == "positive" else np.abs(values)
-
-    peak = a.max(axis=(1, 2), keepdims=True)
-    defined = peak[:, 0, 0] > 0.0
-    a = a[defined] / peak[defined]  # before any sum, so that maps of 1e-300 or 1e300 neither vanish nor overflow
-    total = a.sum(axis=(1, 2))
-
-    gini = np.full(num_maps, np.nan)
-    rank_weights = 2.0 * np.arange(1, num_cells + 1) - num_cells - 1.0
-    gini[defined] = np.sort(a.reshape(-1, num_cells), axis=1) @ rank_weights / (num_cells * total)
-
-    spread = np.full(num_maps, np.nan)
-    if num_cells > 1:
-        variance = _axis_variance(a.sum(axis=2) / total[:, None]) + _axis_variance(a.sum(axis=1) / total[:, None])
-        of_uniform = (1.0 - 1.0 / height**2) / 12.0 + (1.0 - 1.0 / width**2) / 12.0
-        spread[defined] = np.sqrt(variance / of_uniform)
-
-    n_defined = int(defined.sum())
+    a, defined = signed_maps(maps, sign)
+    num_cells = a.shape[1] * a.shape[2]
+    values: dict[str, Any] = {
+        name: per_sample(of_defined, defined)
+        for name, of_defined in {**_by_rank(a.reshape(len(a), num_cells)), "spread": _spread(a)}.items()
+    }
+    n, n_undefined = len(defined), int((~defined).sum())
     reason = ""
-    if n_defined == 0:
+    if n_undefined == n:
         reason = "every map is all-zero after the sign rule"
     elif num_cells == 1:
         reason = "a 1 x 1 grid has no spread"
     return ConcentrationResult(
-        gini=float(gini[defined].mean()) if n_defined else float("nan"),
-        spread=float(spread[defined].mean()) if n_defined else float("nan"),
-        zero_map_rate=(num_maps - n_defined) / num_maps,
-        n=num_maps,
-        n_undefined=num_maps - n_defined,
-        per_sample_gini=gini,
-        per_sample_spread=spread,
+        **dict[str, Any]({name: mean_of_defined(each) for name, each in values.items()}),
+        **{f"per_sample_{name}": each for name, each in values.items()},
+        zero_map_rate=n_undefined / n,
+        n=n,
+        n_undefined=n_undefined,
         reason=reason,
+        intervals={name: mean_interval(each) for name, each in values.items()}
+        | {"zero_map_rate": proportion_interval(n_undefined, n)},
     )
 
 
+def noise_null(height: int, width: int, num_maps: int = 1000, seed: int = 0) -> ConcentrationResult:
+    """Concentration of maps that say nothing: independent Gaussian noise, rectified.
+
+    Its expected Gini is 1/sqrt(2), which a clean blob in the middle of the image has as well; its spread is near 1.
+
+    Args:
+        height, width: h and w of the grid to compare with.
+        num_maps, seed: size and seed of the simulation.
+    """
+    shape = tuple(
+        positive_integer(value, name) for name, value in (("num_maps", num_maps), ("height", height), ("width", width))
+    )
+    return attribution_concentration(np.random.default_rng(seed).standard_normal(shape))
+
+
+def _by_rank(a: FloatArray) -> dict[str, FloatArray]:
+    """The numbers that don't depend on where cells lie, for non-zero maps of shape (M, n)."""
+    num_cells = a.shape[1]
+    ascending = np.sort(a, axis=1)
+    total = ascending.sum(axis=1)
+    rank_weights = 2.0 * np.arange(1, num_cells + 1) - num_cells - 1.0
+    gini = ascending @ rank_weights / (num_cells * total)
+
+    p = ascending / total[:, None]
+    entropy = np.maximum(-(p * np.log(np.where(p > 0.0, p, 1.0))).sum(axis=1), 0.0)
+    descending = p[:, ::-1]
+    mass = np.concatenate([np.zeros((len(a), 1)), np.cumsum(descending, axis=1)], axis=1)
+    whole, part = divmod(num_cells, TOP_SHARE)
+    top_mass = mass[:, whole] + part / TOP_SHARE * descending[:, whole]
+
+    last = np.minimum((mass[:, 1:] < MASS_LEVEL).sum(axis=1), num_cells - 1)  # the cell in which the level is reached
+    rows = np.arange(len(a))
+    area = (last + (MASS_LEVEL - mass[rows, last]) / descending[rows, last]) / num_cells
+    return {
+        "gini": gini,
+        "effective_area": np.exp(entropy) / num_cells,
+        "participation_ratio": 1.0 / (num_cells * np.square(p).sum(axis=1)),
+        "top_10_percent_mass": top_mass,
+        "area_at_80_percent_mass": area,
+        "entropy": entropy,
+    }
+
+
+def _spread(a: FloatArray) -> FloatArray:
+    """Spatial spread of non-zero maps of shape (M, h, w); NaN on a 1 x 1 grid."""
+    _, height, width = a.shape
+    if height * width == 1:
+        return np.full(len(a), np.nan)
+    total = a.sum(axis=(1, 2))[:, None]
+    variance = _axis_variance(a.sum(axis=2) / total) + _axis_variance(a.sum(axis=1) / total)
+    of_uniform = (1.0 - 1.0 / height**2) / 12.0 + (1.0 - 1.0 / width**2) / 12.0
+    spread: FloatArray = np.sqrt(variance / of_uniform)
+    return spread
+
+
 def _axis_variance(mass: FloatArray) -> FloatArray:
-    """Variance of position along one axis; `mass` has shape (N, cells) and rows summing to 1."""
+    """Variance of position along one axis; `mass` has shape (M, cells) and rows summing to 1."""
     cells = mass.shape[1]
     centres = (np.arange(cells) + 0.5) / cells
     deviation = centres - (mass @ centres)[:, None]

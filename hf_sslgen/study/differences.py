@@ -104,7 +104,7 @@ The calibration error is not among them: its bootstrap interval does not cover.
 """
 
 ON_SUBSET = ("gini", "spatial_spread", "zero_map")
-INVARIANCE_COLUMNS = ("cosine", "chance_cosine", "recall_at_1")
+INVARIANCE_COLUMNS = ("cosine", "chance_cosine", "candidate_chance_cosine", "recall_at_1")
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,9 @@ def _invariance_numbers(replicates: Replicates, not_preserving: tuple[str, ...])
             continue
         stage = str(rows.sides[0]["stage"].iloc[0])
         num_images, defined = rows.num_images, rows.num_defined("cosine")
-        moved = rows.difference(lambda side: invariance_statistic(side["cosine"], side["chance_cosine"]))
+        moved = rows.difference(
+            lambda side: invariance_statistic(side["cosine"], side["chance_cosine"], side["candidate_chance_cosine"])
+        )
         found = rows.difference(lambda side: mean_statistic(side["recall_at_1"]))
         for metric, statistic in (("invariance", moved), ("recall_at_1", found)):
             compared.append(_Compared(metric, statistic, num_images, defined, stage, str(transform), str(severity)))

@@ -62,17 +62,22 @@ def test_invariance_statistic_agrees_with_invariance(weights):
     z = generator.normal(size=(30, 4))
     z_t = z + generator.normal(size=(30, 4))
     result = invariance(z, z_t, groups=[0] * 28 + [1, 2], unchanged=np.arange(30) == 4)
-    statistic = invariance_statistic(result.per_sample_cosine, result.per_sample_chance_cosine)
-    np.testing.assert_allclose(statistic(np.ones((1, 30))), [result.invariance])
-    row = weights[0]
-    plus, minus = (
-        np.nanmean(repeated(values, row)) for values in (result.per_sample_cosine, result.per_sample_chance_cosine)
+    similarities = (
+        result.per_sample_cosine,
+        result.per_sample_chance_cosine,
+        result.per_sample_candidate_chance_cosine,
     )
-    np.testing.assert_allclose(statistic(weights)[0], (plus - minus) / (1 - minus))
+    statistic = invariance_statistic(*similarities)
+    np.testing.assert_allclose(statistic(np.ones((1, 30))), [result.invariance])
+    far = 1 - result.chance_cosine
+    moved, query, candidate = (1 - np.nanmean(repeated(values, weights[0])) for values in similarities)
+    ratio = (1 - result.cosine) / far
+    expected = ratio + (moved - ratio * far) / far - ratio / far * (query + candidate - 2 * far)
+    np.testing.assert_allclose(statistic(weights)[0], 1 - expected, atol=0.02)  # two of 30 have no chance pair
 
 
 def test_invariance_statistic_is_nan_where_all_features_point_one_way():
-    assert np.isnan(invariance_statistic([1.0, 1.0], [1.0, 1.0 - 1e-8])(np.ones((1, 2)))).all()
+    assert np.isnan(invariance_statistic([1.0, 1.0], [1.0, 1.0 - 1e-8], [1.0, 1.0 - 1e-8])(np.ones((1, 2)))).all()
 
 
 def test_average_and_difference(weights):

@@ -126,13 +126,17 @@ def test_intervals_are_those_of_a_paired_bootstrap(linear: tuple[Cell, Cell], pr
 
     differences = by_name(compare_cells(*pretrained))
     rows = {
-        transform: [moved(cell, transform)[["cosine", "chance_cosine"]].to_numpy() for cell in pretrained]
+        transform: [
+            moved(cell, transform)[["cosine", "chance_cosine", "candidate_chance_cosine"]].to_numpy()
+            for cell in pretrained
+        ]
         for transform in ("rotation", "translation", "resized_crop")
     }
 
     def corrected(values: np.ndarray, drawn: np.ndarray) -> float:
-        cosine, chance = values[drawn].mean(0)
-        return float((cosine - chance) / (1 - chance))
+        own, query, candidate = 1 - values[drawn].mean(0)
+        whole, far = 1 - values[:, :2].mean(0)
+        return float(1 - own / far + whole / far**2 * (query + candidate - 2 * far))
 
     def apart(transform: str, drawn: np.ndarray) -> float:
         ours, others = rows[transform]
@@ -186,7 +190,7 @@ def test_family_means_leave_out_variants_that_change_too_few_images(
     first, second = pretrained
     records = second.records()
     rows = records.index[records["transform"] == "rotation"][num_kept:]
-    records.loc[rows, ["cosine", "chance_cosine", "recall_at_1"]] = np.nan
+    records.loc[rows, ["cosine", "chance_cosine", "candidate_chance_cosine", "recall_at_1"]] = np.nan
     differences = by_name(compare_cells(first, with_records(second, records, tmp_path / "cell")))
     alone = differences["invariance", "rotation", "+20"]
     assert alone.n == num_kept

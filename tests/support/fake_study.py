@@ -114,6 +114,7 @@ def invariance_records(backbone: FakeBackbone, domain: str) -> pd.DataFrame:
                     "severity": severity,
                     "cosine": np.minimum(1, chance + corrected * (1 - chance)),
                     "chance_cosine": chance,
+                    "candidate_chance_cosine": chance,
                     "recall_at_1": (own.random(IMAGES) < backbone.invariance).astype(float),
                 }
             )
@@ -161,7 +162,8 @@ def invariance_numbers(records: pd.DataFrame, effective_rank: float) -> list[Num
     numbers = []
     for transform, severity in TRANSFORMS:
         rows = records[(records["transform"] == transform) & (records["severity"] == severity)]
-        statistic = invariance_statistic(rows["cosine"].to_numpy(), rows["chance_cosine"].to_numpy())
+        similarities = (rows[name].to_numpy() for name in ("cosine", "chance_cosine", "candidate_chance_cosine"))
+        statistic = invariance_statistic(*similarities)
         numbers.append(estimated("invariance", statistic, transform=transform, severity=severity))
         for name in ("cosine", "chance_cosine", "recall_at_1"):
             numbers.append(

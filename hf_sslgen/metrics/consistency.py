@@ -1,0 +1,61 @@
+"""Whether predictions survive a transform of the image."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from hf_sslgen.metrics.inputs import BoolArray, label_array, require_equal_lengths
+from hf_sslgen.metrics.intervals import proportion_interval
+from hf_sslgen.metrics.results import Interval, MetricResult
+
+
+@dataclass(frozen=True, eq=False)
+class ConsistencyResult(MetricResult):
+    """`prediction_consistency` is 1 minus the flip rate; `kappa` is NaN, with a `reason`, where chance agrees too."""
+
+    prediction_consistency: float
+    kappa: float
+    n: int
+    per_sample_consistent: BoolArray
+    reason: str = ""
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+
+
+def prediction_consistency(predictions: npt.ArrayLike, transformed_predictions: npt.ArrayLike) -> ConsistencyResult:
+    """Share of images whose predicted class stays, and that share corrected for chance (Cohen 1960).
+
+        prediction_consistency = sum_i [prediction_i = transformed_prediction_i] / N
+        kappa = (prediction_consistency - e) / (1 - e),   e = sum_c share_c(predictions) share_c(transformed)
+
+    Args:
+        predictions: predicted labels of the images, shape (N,).
+        transformed_predictions: those of their transformed versions, shape (N,).
+
+    >>> result = prediction_consistency([0, 0, 1, 1], [0, 1, 1, 1])
+    >>> result.prediction_consistency, result.kappa
+    (0.75, 0.5)
+    """
+    clean = label_array(predictions, "predictions")
+    moved = label_array(transformed_predictions, "transformed_predictions")
+    require_equal_lengths(predictions=clean, transformed_predictions=moved)
+    consistent = clean == moved
+    n, num_consistent = len(clean), int(consistent.sum())
+
+    classes, index = np.unique(np.concatenate([clean, moved]), return_inverse=True)
+    counts, moved_counts = (np.bincount(part, minlength=len(classes)) for part in (index[:n], index[n:]))
+    agreeing_pairs = int(counts @ moved_counts)  # in integers, so that full agreement is told exactly
+    kappa, reason = float("nan"), ""
+    if agreeing_pairs == n * n:
+        reason = "every prediction is the same class, so chance agrees as well"
+    else:
+        kappa = (num_consistent * n - agreeing_pairs) / (n * n - agreeing_pairs)
+    return ConsistencyResult(
+        prediction_consistency=num_consistent / n,
+        kappa=kappa,
+        n=n,
+        per_sample_consistent=consistent,
+        reason=reason,
+        intervals={"prediction_consistency": proportion_interval(num_consistent, n)},
+    )

@@ -1,0 +1,150 @@
+"""Pairs of features, validated and normalised block by block, and means over all pairs in closed form."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from hf_sslgen.metrics.inputs import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    binary_array,
+    label_array,
+    raise_at_first,
+    require_equal_lengths,
+    require_shape,
+    to_numpy,
+)
+
+BLOCK_ROWS = 256
+
+
+@dataclass(frozen=True, eq=False)
+class FeaturePairs:
+    """Features of N images and of their transformed versions.
+
+    Attributes:
+        z, z_t: as they were given, shape (N, D).
+        defined: shape (N,), False where the transform changed nothing or a vector is zero.
+        group: of the M defined images, from 0.
+    """
+
+    z: npt.NDArray[Any]
+    z_t: npt.NDArray[Any]
+    defined: BoolArray
+    group: IntArray
+
+    def unit_vectors(self) -> tuple[FloatArray, FloatArray]:
+        """z and z^t of the defined images at length 1, both of shape (M, D)."""
+
+        def unit(block: FloatArray) -> FloatArray:
+            block /= np.abs(block).max(axis=1, keepdims=True)  # so that squaring neither overflows nor vanishes
+            block /= np.linalg.norm(block, axis=1, keepdims=True)
+            return block
+
+        return _by_block(self.z, self.defined, unit), _by_block(self.z_t, self.defined, unit)
+
+    def centred(self) -> tuple[FloatArray, FloatArray]:
+        """z and z^t of the defined images in a common unit and from a common origin, both of shape (M, D).
+
+        Distances don't change with the origin, which is put at the mean of z so that a large one takes no digits.
+        """
+        size = np.float64(max(np.abs(self.z).max(), np.abs(self.z_t).max())) or np.float64(1.0)
+        x = _by_block(self.z, self.defined, lambda block: block / size)
+        origin = x.mean(axis=0) if len(x) else np.zeros(x.shape[1])
+        x -= origin
+        return x, _by_block(self.z_t, self.defined, lambda block: block / size - origin)
+
+
+def feature_pairs(features: Any, transformed_features: Any, groups: Any = None, unchanged: Any = None) -> FeaturePairs:
+    """Validate both features and what is known of their images.
+
+    Args:
+        features, transformed_features: shape (N, D), finite.
+        groups: labels of shape (N,), or None for a single group.
+        unchanged: booleans of shape (N,), or None.
+    """
+    z, z_t = to_numpy(features, "features"), to_numpy(transformed_features, "transformed_features")
+    require_shape(z.shape, "features", ("N", "D"))
+    require_shape(z_t.shape, "transformed_features", ("N", "D"))
+    if z.shape != z_t.shape:
+        raise ValueError(f"features and transformed_features must have one shape, got {z.shape} and {z_t.shape}")
+    group_of = np.zeros(len(z), dtype=np.int64) if groups is None else label_array(groups, "groups")
+    skipped = np.zeros(len(z), dtype=np.bool_)
+    if unchanged is not None:
+        skipped = binary_array(unchanged, "unchanged", "1 where the transform changed nothing")
+    require_equal_lengths(features=z, groups=group_of, unchanged=skipped)
+    for values, name in ((z, "features"), (z_t, "transformed_features")):
+        _require_finite(values, name)
+    defined = ~skipped & z.any(axis=1) & z_t.any(axis=1)
+    return FeaturePairs(z, z_t, defined, np.unique(group_of[defined], return_inverse=True)[1].astype(np.int64))
+
+
+def chance_cosines(u: FloatArray, v: FloatArray, own: FloatArray, group: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Mean over j != i of i's group of cos(u_i, v_j), as query, and of cos(u_j, v_i), as candidate.
+
+    Args:
+        u, v: unit vectors, shape (M, D).
+        own: cos(u_i, v_i), shape (M,).
+        group: shape (M,), from 0.
+
+    Returns:
+        Two arrays of shape (M,), NaN for a sample that is alone in its group.
+    """
+    sizes = np.bincount(group)[group]
+    as_query = _mean_over_others(_products_with_group(u, v, group) - own, sizes)
+    return as_query, _mean_over_others(_products_with_group(v, u, group) - own, sizes)
+
+
+def squared_distances(x: FloatArray, y: FloatArray, group: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """||x_i - y_i||^2, its mean over j != i of ||x_i - y_j||^2, and of ||x_j - y_i||^2; shape (M,) each.
+
+    From ||x_i - y_j||^2 = |x_i|^2 + |y_j|^2 - 2 x_i y_j no pair is visited.
+    """
+    norms, norms_t = np.einsum("nd,nd->n", x, x), np.einsum("nd,nd->n", y, y)
+    own = norms + norms_t - 2.0 * np.einsum("nd,nd->n", x, y)
+    own = np.maximum(own, 0.0)
+    sizes = np.bincount(group)[group]
+    total, total_t = (
+        np.bincount(group, weights=squares)[group] if len(group) else squares for squares in (norms, norms_t)
+    )
+    as_query = sizes * norms + total_t - 2.0 * _products_with_group(x, y, group) - own
+    as_candidate = sizes * norms_t + total - 2.0 * _products_with_group(y, x, group) - own
+    return own, _mean_over_others(as_query, sizes), _mean_over_others(as_candidate, sizes)
+
+
+def _products_with_group(one: FloatArray, other: FloatArray, group: IntArray) -> FloatArray:
+    """Sum over j of i's group of one_i . other_j, in O(M D): the group's sum first, then one product."""
+    rows = len(group)
+    membership = sparse.csr_array((np.ones(rows), (group, np.arange(rows))), shape=(group.max(initial=-1) + 1, rows))
+    sums = membership @ other
+    products = np.empty(rows)
+    for start in range(0, rows, BLOCK_ROWS):
+        part = slice(start, start + BLOCK_ROWS)
+        products[part] = np.einsum("nd,nd->n", one[part], sums[group[part]])
+    return products
+
+
+def _mean_over_others(totals: FloatArray, sizes: npt.NDArray[np.number]) -> FloatArray:
+    others = sizes - 1
+    return np.where(others > 0, totals / np.maximum(others, 1), np.nan)
+
+
+def _require_finite(array: npt.NDArray[Any], name: str) -> None:
+    for start in range(0, len(array), BLOCK_ROWS):
+        if not np.isfinite(array[start : start + BLOCK_ROWS]).all():
+            raise_at_first(~np.isfinite(array), array, name, "finite")
+
+
+def _by_block(array: npt.NDArray[Any], defined: BoolArray, change: Callable[[FloatArray], FloatArray]) -> FloatArray:
+    """The defined rows as float64 after `change`, without another copy of the whole."""
+    positions = np.flatnonzero(defined)
+    changed = np.empty((len(positions), array.shape[1]))
+    for start in range(0, len(positions), BLOCK_ROWS):
+        rows = positions[start : start + BLOCK_ROWS]
+        changed[start : start + len(rows)] = change(array[rows].astype(np.float64))
+    return changed

@@ -1,0 +1,46 @@
+"""Attribution maps after the sign rule: what concentration and localisation are measured on."""
+
+from typing import Any, Literal
+
+import numpy as np
+
+from hf_sslgen.metrics.inputs import BoolArray, FloatArray, float_array
+
+Sign = Literal["positive", "absolute"]
+
+
+def signed_maps(maps: Any, sign: Sign) -> tuple[FloatArray, BoolArray]:
+    """Non-negative maps, each divided by its peak, and which of them are not all-zero.
+
+    The division comes before any sum, so that maps of 1e-300 or 1e300 neither vanish nor overflow.
+
+    Args:
+        maps: finite attributions, shape (N, h, w).
+        sign: `"positive"` keeps max(A, 0), the convention of Grad-CAM; `"absolute"` takes |A|.
+
+    Returns:
+        (M, h, w) for the M maps that are not all-zero, with peak 1, and a mask of shape (N,) of these.
+    """
+    if sign not in ("positive", "absolute"):
+        raise ValueError(f"sign must be 'positive' or 'absolute', got {sign!r}")
+    values = float_array(maps, "maps", ("N", "h", "w"))
+    a = np.maximum(values, 0.0) if sign == "positive" else np.abs(values)
+    peak = a.max(axis=(1, 2))
+    defined = peak > 0.0
+    if not defined.all():
+        a, peak = a[defined], peak[defined]
+    a /= peak[:, None, None]
+    return a, defined
+
+
+def per_sample(values: FloatArray, defined: BoolArray) -> FloatArray:
+    """Values of the defined samples at their places among all N, NaN elsewhere."""
+    spread_out = np.full(len(defined), np.nan)
+    spread_out[defined] = values
+    return spread_out
+
+
+def mean_of_defined(values: FloatArray) -> float:
+    """Mean of the entries that are not NaN; NaN where there is none."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else float("nan")

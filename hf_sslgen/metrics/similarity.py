@@ -1,0 +1,71 @@
+"""Similarity of two representations of the same images up to rotation and scale."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hf_sslgen.metrics.inputs import FloatArray, float_array, require_equal_lengths
+from hf_sslgen.metrics.results import MetricResult
+
+MIN_SAMPLES = 4
+
+
+@dataclass(frozen=True, eq=False)
+class CKAResult(MetricResult):
+    """`linear_cka` is 1 for equal representations and near 0 for unrelated ones; NaN comes with a `reason`."""
+
+    linear_cka: float
+    n: int
+    reason: str = ""
+
+
+def debiased_linear_cka(features: npt.ArrayLike, transformed_features: npt.ArrayLike) -> CKAResult:
+    """Linear centred kernel alignment by the unbiased estimate of HSIC (Song et al. 2012; Nguyen, Raghu and Kornblith
+    2021, equations 1 to 3).
+
+        CKA = HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)),   K = X X^T, L = Y Y^T without their diagonals
+        HSIC(K, L) = [tr(K L) + 1^T K 1 1^T L 1 / ((N - 1)(N - 2)) - 2 / (N - 2) 1^T K L 1] / (N (N - 3))
+
+    Kornblith's plain CKA tends to 1 as D grows beyond N; this one does not. It can be slightly negative.
+    Computed from the D x D cross products, in O(N D^2), without an N x N matrix.
+
+    Args:
+        features, transformed_features: X and Y, shapes (N, D) and (N, D').
+
+    Returns:
+        NaN, with a `reason`, for fewer than 4 samples and for features that don't vary.
+    """
+    x = float_array(features, "features", ("N", "D"))
+    y = float_array(transformed_features, "transformed_features", ("N", "D'"))
+    require_equal_lengths(features=x, transformed_features=y)
+    n = len(x)
+    if n < MIN_SAMPLES:
+        return CKAResult(float("nan"), n, f"{n} samples are too few: the unbiased estimate needs {MIN_SAMPLES}")
+    x, y = _centred(x), _centred(y)
+    xx, yy = _hsic(x, x), _hsic(y, y)
+    if not (xx > 0.0 and yy > 0.0):
+        which = "features" if not xx > 0.0 else "transformed_features"
+        return CKAResult(float("nan"), n, f"the variation of {which} can't be told from none")
+    return CKAResult(float(_hsic(x, y) / np.sqrt(xx * yy)), n)
+
+
+def _centred(x: FloatArray) -> FloatArray:
+    """Centred and scaled to a largest entry of 1: HSIC does not change, up to scale, and sums stay exact."""
+    x = x / (np.abs(x).max() or 1.0)
+    x -= x.mean(axis=0)
+    rounding = 1e-12  # what is left of a constant after subtracting its mean
+    largest = np.abs(x).max()
+    scaled: FloatArray = x / largest if largest > rounding else np.zeros_like(x)
+    return scaled
+
+
+def _hsic(x: FloatArray, y: FloatArray) -> float:
+    """The unbiased estimate for linear kernels, times N (N - 3). Columns must sum to zero.
+
+    With columns summing to zero, row i of the kernel sums to -k_ii once its diagonal is gone.
+    """
+    n = len(x)
+    k, l = np.einsum("nd,nd->n", x, x), np.einsum("nd,nd->n", y, y)  # noqa: E741
+    trace = np.square(x.T @ y).sum() - k @ l
+    return float(trace + k.sum() * l.sum() / ((n - 1) * (n - 2)) - 2.0 / (n - 2) * (k @ l))

@@ -1,0 +1,147 @@
+"""Cosine similarity after whitening, by a covariance estimated on images that are not measured."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from scipy import linalg
+
+from hf_sslgen.metrics.inputs import FloatArray, binary_array, float_array, positive_integer, require_equal_lengths
+from hf_sslgen.metrics.intervals import mean_interval
+from hf_sslgen.metrics.maps import mean_of_defined, per_sample
+from hf_sslgen.metrics.results import Interval, MetricResult
+
+SAMPLES_PER_DIMENSION = 4
+MIN_RELATIVE_VARIANCE = 1e-12  # of the features' size; below it, variation is rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Whitening(MetricResult):
+    """An affine map of features to `dimension` coordinates of unit variance; not usable where there is a `reason`.
+
+    `mean` has shape (D,) and `projection` (D, dimension); `shrinkage` is Ledoit and Wolf's, in [0, 1].
+    """
+
+    mean: FloatArray
+    projection: FloatArray
+    shrinkage: float
+    dimension: int
+    n: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class WhitenedCosineResult(MetricResult):
+    """`whitened_cosine` is a mean over defined samples; `n_undefined` counts the others."""
+
+    whitened_cosine: float
+    n: int
+    n_undefined: int
+    per_sample_whitened_cosine: FloatArray
+    reason: str = ""
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+
+
+def fit_whitening(training_features: npt.ArrayLike, dimension: int = 128) -> Whitening:
+    """Mean and covariance of clean training features: principal components, then Ledoit-Wolf shrinkage (2004).
+
+        S = covariance in the leading d principal components, divided by n
+        Sigma = (1 - shrinkage) S + shrinkage (trace(S) / d) I
+
+    S is diagonal in that basis, so whitening divides each component by the root of its entry of Sigma.
+
+    Args:
+        training_features: shape (n, D), of other images than those to be measured.
+        dimension: d, at most; D where that is smaller.
+
+    Returns:
+        Without usable arrays, and with a `reason`, where n < 4 d or the features don't vary.
+    """
+    dimension = positive_integer(dimension, "dimension")
+    x = float_array(training_features, "training_features", ("n", "D"))
+    n, num_features = x.shape
+    d = min(dimension, num_features)
+    empty = Whitening(np.empty(0), np.empty((0, 0)), float("nan"), d, n)
+    if n < SAMPLES_PER_DIMENSION * d:
+        reason = f"{n} training samples are too few to whiten {d} dimensions: {SAMPLES_PER_DIMENSION * d} are needed"
+        return _with_reason(empty, reason)
+    mean = x.mean(axis=0)
+    size = np.abs(x).max() or 1.0
+    centred = (x - mean) / size
+    covariance = centred.T @ centred / n
+    variances, basis = linalg.eigh(covariance, subset_by_index=(num_features - d, num_features - 1))
+    variances = np.maximum(variances, 0.0)
+    average = variances.mean()
+    if average <= MIN_RELATIVE_VARIANCE**2:
+        return _with_reason(empty, "the training features don't vary")
+    shrinkage = _ledoit_wolf_shrinkage(centred @ basis, variances)
+    shrunk = (1.0 - shrinkage) * variances + shrinkage * average
+    # Where all samples of a dimension agree and nothing is shrunk, it has no scale to divide by: it is left out.
+    inverse = np.where(shrunk > 0.0, 1.0 / np.sqrt(np.where(shrunk > 0.0, shrunk, 1.0)), 0.0)
+    return Whitening(mean, basis * (inverse / size), shrinkage, d, n)
+
+
+def whitened_cosine(
+    whitening: Whitening,
+    features: npt.ArrayLike,
+    transformed_features: npt.ArrayLike,
+    unchanged: npt.ArrayLike | None = None,
+) -> WhitenedCosineResult:
+    """Mean cosine similarity of whitened features (Ericsson, Gouk and Hospedales 2021).
+
+    Whitening takes out what all features have in common, so that a large mean or a few strong directions don't make
+    everything look alike: unrelated images have an expected value of 0.
+
+    Args:
+        whitening: from `fit_whitening`, on training images.
+        features, transformed_features: z and z^t, both of shape (N, D).
+        unchanged: shape (N,), True where the transform left the image as it was.
+
+    Returns:
+        A sample is NaN and counted in `n_undefined` where it is unchanged or has no direction after whitening. All
+        are where the whitening is unusable; the `reason` is then the whitening's.
+    """
+    z = float_array(features, "features", ("N", "D"))
+    z_t = float_array(transformed_features, "transformed_features", ("N", "D"))
+    if z.shape != z_t.shape:
+        raise ValueError(f"features and transformed_features must have one shape, got {z.shape} and {z_t.shape}")
+    skipped = np.zeros(len(z), dtype=np.bool_)
+    if unchanged is not None:
+        skipped = binary_array(unchanged, "unchanged", "1 where the transform changed nothing")
+    require_equal_lengths(features=z, unchanged=skipped)
+    if whitening.reason:
+        nothing = np.full(len(z), np.nan)
+        return WhitenedCosineResult(float("nan"), len(z), len(z), nothing, whitening.reason)
+    if z.shape[1] != len(whitening.mean):
+        raise ValueError(f"features must have the whitening's {len(whitening.mean)} dimensions, got shape {z.shape}")
+    w, w_t = ((values - whitening.mean) @ whitening.projection for values in (z, z_t))
+    norms = np.linalg.norm(w, axis=1) * np.linalg.norm(w_t, axis=1)
+    defined = ~skipped & (norms > 0.0)
+    cosine = per_sample(np.einsum("nd,nd->n", w[defined], w_t[defined]) / norms[defined], defined)
+    return WhitenedCosineResult(
+        whitened_cosine=mean_of_defined(cosine),
+        n=len(z),
+        n_undefined=int((~defined).sum()),
+        per_sample_whitened_cosine=cosine,
+        reason="" if defined.any() else "every sample is unchanged or has no direction after whitening",
+        intervals={"whitened_cosine": mean_interval(cosine)},
+    )
+
+
+def _with_reason(empty: Whitening, reason: str) -> Whitening:
+    return Whitening(empty.mean, empty.projection, empty.shrinkage, empty.dimension, empty.n, reason)
+
+
+def _ledoit_wolf_shrinkage(components: FloatArray, variances: FloatArray) -> float:
+    """Optimal shrinkage towards a multiple of the identity (Ledoit and Wolf 2004, lemmas 3.2 to 3.4).
+
+    Args:
+        components: centred principal components, shape (n, d), whose covariance is diagonal.
+        variances: that diagonal, shape (d,).
+    """
+    n, d = components.shape
+    dispersion = np.square(variances - variances.mean()).sum() / d
+    fourth = np.square(np.square(components).sum(axis=1)).sum() / n
+    error = (fourth - np.square(variances).sum()) / (n * d)
+    return float(min(error, dispersion) / dispersion) if dispersion > 0.0 else 0.0
