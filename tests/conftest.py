@@ -8,11 +8,14 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.hub import Hub
 
 HF_HOME = Path(tempfile.mkdtemp(prefix="hf-sslgen-tests-"))
 os.environ["HF_HOME"] = str(HF_HOME)
@@ -198,3 +201,33 @@ def study_file(study_content: Callable[..., dict[str, Any]], tmp_path: Path) -> 
         return path
 
     return write
+
+
+@pytest.fixture
+def hub(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Hub]":
+    """An empty Hub on loopback, started; for subprocesses that run in `hub.environment(role)`."""
+    from tests.hub import Hub
+
+    with Hub(tmp_path_factory.mktemp("hub")) as started:
+        yield started
+
+
+@pytest.fixture
+def hub_in_process(hub: "Hub", monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> "Hub":
+    """The same, for `hub.api(role)` in this process: huggingface_hub is put online for the test, with a fresh cache.
+
+    Only what is given the endpoint works here: transformers, timm, datasets and evaluate read HF_ENDPOINT when they
+    are imported, and want a subprocess.
+    """
+    from huggingface_hub import close_session, constants
+
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    for name in ("HF_HUB_DISABLE_XET", "HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_PROGRESS_BARS"):
+        monkeypatch.setattr(constants, name, True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
+    template = hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    close_session()  # the client remembers the proxies of its first day
+    return hub

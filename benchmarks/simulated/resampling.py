@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hf_sslgen.metrics import bootstrap_interval
+from hf_sslgen.metrics import InvarianceResult, bootstrap_interval
 from hf_sslgen.metrics.comparison import MAX_UNDEFINED_SHARE
 from hf_sslgen.metrics.inputs import BoolArray, FloatArray, IntArray
-from hf_sslgen.metrics.invariance import chance_corrected
+from hf_sslgen.metrics.invariance import ratio_influence
 
 LEVEL = 0.95
 
@@ -51,10 +51,14 @@ def resampled_per_class(correct: BoolArray, references: IntArray, num_classes: i
     return Resampled(np.concatenate([members & correct[:, None], members], axis=1).astype(np.float64), combine)
 
 
-def resampled_invariance(cosine: FloatArray, chance_cosine: FloatArray) -> Resampled:
-    """Chance-corrected cosine from per-sample values, all defined."""
-    columns = np.stack([cosine, chance_cosine], axis=1) / len(cosine)
-    return Resampled(columns, lambda sums: chance_corrected(sums[:, 0], sums[:, 1]))
+def resampled_invariance(result: InvarianceResult) -> Resampled:
+    """Chance-corrected cosine, linearised."""
+    influence = ratio_influence(
+        1.0 - result.per_sample_cosine,
+        1.0 - result.per_sample_chance_cosine,
+        1.0 - result.per_sample_candidate_chance_cosine,
+    )
+    return resampled_mean(result.invariance + influence)
 
 
 def resampled_difference(a: Resampled, b: Resampled) -> Resampled:

@@ -26,8 +26,8 @@ class KeywordMetric(evaluate.Metric, ABC):
     """
 
     @abstractmethod
-    def _measure(self, **inputs: Any) -> dict[str, Any]:
-        """The module's dict; its keyword arguments are the module's, and an input without a default is required."""
+    def _measure(self, *_: Any, **inputs: Any) -> dict[str, Any]:
+        """The module's dict. A module lists its keyword arguments here; those without a default are required."""
 
     def compute(self, *, predictions: Any = None, references: Any = None, **inputs: Any) -> dict[str, Any]:
         """Compute the metric from arrays passed by keyword; `predictions` and `references` stay None.
@@ -49,8 +49,8 @@ class KeywordMetric(evaluate.Metric, ABC):
             raise ValueError(f"{self.name} lacks {' and '.join(missing)}: {usage}")
         if self.num_process != 1:
             raise ValueError(
-                f"{self.name} does not collect arrays from {self.num_process} processes: gather them first and compute "
-                "with num_process=1"
+                f"{self.name} does not collect arrays from {self.num_process} processes: gather them first and "
+                "compute with num_process=1"
             )
         return self._measure(**inputs)
 

@@ -45,7 +45,7 @@ def space_files(name: str, location: str) -> dict[str, str]:
     texts = _texts(name)
     title = name.replace("_", " ").capitalize()
     app = {"name": name, "title": title, "examples": _examples(texts["INPUTS"])}
-    app |= {text.lower(): texts[text] for text in ("DESCRIPTION", "INPUTS", "RETURNS")}
+    app |= {text.lower(): texts[text] for text in ("DESCRIPTION", "INPUTS", "RETURNS", "LIMITS")}
     files["space.json"] = json.dumps(app, indent=2) + "\n"
     values: dict[str, Any] = {text.lower(): content for text, content in texts.items()}
     values |= {"name": name, "title": title, "location": location, "version": __version__}

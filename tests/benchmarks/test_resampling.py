@@ -18,6 +18,7 @@ from hf_sslgen.metrics import (
     average_statistic,
     bootstrap_interval,
     difference_statistic,
+    invariance,
     invariance_statistic,
     mean_per_class_statistic,
     mean_statistic,
@@ -30,14 +31,20 @@ WITH_GAPS = np.where(np.arange(N) % 3 == 0, np.nan, X)
 NEARLY_ALL_GAPS = np.where(np.arange(N) < 4, X, np.nan)
 CORRECT = GENERATOR.random(N) < 0.7
 LABELS = np.where(np.arange(N) < 2, 2, np.arange(N) % 2)  # class 2 is absent from some resamples
-COSINE, CHANCE = GENERATOR.uniform(0.6, 1.0, size=N), GENERATOR.uniform(0.0, 0.3, size=N)
+FEATURES = GENERATOR.normal(0.3, 1.0, size=(N, 5))
+PAIRS = invariance(FEATURES, FEATURES + GENERATOR.normal(size=(N, 5)))
 
 NUMBERS: dict[str, tuple[Resampled, Statistic]] = {
     "mean": (resampled_mean(X), mean_statistic(X)),
     "mean of the defined": (resampled_mean(WITH_GAPS), mean_statistic(WITH_GAPS)),
     "undefined in too many resamples": (resampled_mean(NEARLY_ALL_GAPS), mean_statistic(NEARLY_ALL_GAPS)),
     "accuracy per class": (resampled_per_class(CORRECT, LABELS, 4), mean_per_class_statistic(CORRECT, LABELS)),
-    "invariance": (resampled_invariance(COSINE, CHANCE), invariance_statistic(COSINE, CHANCE)),
+    "invariance": (
+        resampled_invariance(PAIRS),
+        invariance_statistic(
+            PAIRS.per_sample_cosine, PAIRS.per_sample_chance_cosine, PAIRS.per_sample_candidate_chance_cosine
+        ),
+    ),
     "difference": (
         resampled_difference(resampled_mean(X), resampled_per_class(CORRECT, LABELS, 4)),
         difference_statistic(mean_statistic(X), mean_per_class_statistic(CORRECT, LABELS)),

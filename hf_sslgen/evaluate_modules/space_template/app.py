@@ -9,7 +9,7 @@ from typing import Any
 
 import evaluate
 import gradio as gr
-from app_inputs import FORMATS, as_rows, read_inputs
+from app_inputs import TEXT_FORMATS, as_rows, read_inputs
 
 FOLDER = Path(__file__).parent
 SPACE = json.loads((FOLDER / "space.json").read_text(encoding="utf-8"))
@@ -31,11 +31,9 @@ def build() -> gr.Blocks:
         gr.Markdown(f"# {SPACE['title']}\n\n{SPACE['description']}")
         with gr.Row():
             with gr.Column():
-                text = gr.Textbox(
-                    label="Inputs", info=f"Paste {FORMATS[: FORMATS.index(', or')]}", lines=10, max_lines=20
-                )
+                text = gr.Textbox(label="Inputs", info=f"Paste {TEXT_FORMATS}", lines=10, max_lines=20)
                 file = gr.File(
-                    label="Or a file: .json, .csv or .npz", file_types=[".json", ".csv", ".npz"], height=100
+                    label="Or a file: .json, .csv or .npz", file_types=[".json", ".csv", ".npz"], height=150
                 )
                 options = gr.Textbox(label="Options", info="As a JSON object; may be left empty", lines=1)
                 button = gr.Button("Compute", variant="primary")
@@ -48,6 +46,8 @@ def build() -> gr.Blocks:
                     gr.Markdown(SPACE["inputs"])
                 with gr.Accordion("What comes out", open=True):
                     gr.Markdown(SPACE["returns"])
+                with gr.Accordion("Limits", open=False):
+                    gr.Markdown(SPACE["limits"])
         button.click(compute, inputs=[text, file, options], outputs=[table, everything], concurrency_limit=1)
     return page
 

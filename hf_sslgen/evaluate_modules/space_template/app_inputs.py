@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-FORMATS = "a JSON object of the inputs, CSV with a header of their names, or an .npz file of arrays"
+TEXT_FORMATS = "a JSON object of the inputs, or CSV with a header of their names"
+FORMATS = f"{TEXT_FORMATS}; or upload such a file, or an .npz file of arrays"
 
 
 def read_inputs(text: str, file: str | None, options: str) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def read_inputs(text: str, file: str | None, options: str) -> dict[str, Any]:
     elif text.strip():
         inputs = _read_text(text)
     else:
-        raise ValueError(f"there is no input: paste or upload {FORMATS}")
+        raise ValueError(f"there is no input: paste {FORMATS}")
     return inputs | (_read_json(options, "options") if options.strip() else {})
 
 
@@ -49,7 +50,7 @@ def _read_file(path: Path) -> dict[str, Any]:
     try:
         return _read_text(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path.name} is not text in UTF-8; wanted is {FORMATS}") from error
+        raise ValueError(f"{path.name} is not text in UTF-8; paste {FORMATS}") from error
 
 
 def _read_text(text: str) -> dict[str, Any]:
