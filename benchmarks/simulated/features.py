@@ -82,7 +82,7 @@ class FeatureScenario:
         drawn.add("whitened_cosine", whitened_cosine(_whitening(self), *pairs[0]))
 
         corrected = [
-            resampled_invariance(r.per_sample_cosine, r.per_sample_chance_cosine) for r in (mild, strong, other)
+            resampled_invariance(r) for r in (mild, strong, other)
         ]
         found = [resampled_mean(r.per_sample_recall_at_1) for r in (mild, strong, other)]
         drawn.bootstrap("invariance.invariance", corrected[0])

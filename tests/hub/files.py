@@ -104,9 +104,7 @@ def content(request: Request, kind: str | None, name: str, revision: str, path: 
         start, length = _range(request.headers["Range"], stored.size)
         headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{stored.size}"
         status = 206
-    return Reply(
-        status=status, headers=headers, file=repository.content_path(stored), start=start, length=length
-    )
+    return Reply(status=status, headers=headers, file=repository.content_path(stored), start=start, length=length)
 
 
 ROUTES = (

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub import HfApi, snapshot_download
 
-from tests.hub import ROLES, Hub
+from tests.hub import Hub
 
 TYPES = ("model", "dataset", "space")
 

@@ -3,10 +3,10 @@
 from typing import Any, Literal
 
 import evaluate
-from hf_sslgen.metrics.localization import attribution_localization
 
 from hf_sslgen.evaluate_modules.keyword_metric import KeywordMetric, keyword_info
 from hf_sslgen.evaluate_modules.module_result import module_result
+from hf_sslgen.metrics.localization import attribution_localization
 
 DESCRIPTION = """
 Whether attribution maps (Grad-CAM, integrated gradients, attention ...) lie on the object, given its mask or box: the
