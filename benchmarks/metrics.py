@@ -165,11 +165,9 @@ def _print(rows: Sequence[Measured], seconds: Found, quick: bool) -> None:
         print(f"| {case} | {contender} | {median:.4f} |")
     print("\n| what | value | bar | met | note |\n|---|---:|---:|---|---|")
     for row in rows:
-        value = (
-            row.note if row.value is None else f"{row.value:.3g} {row.unit}" + (f" ({row.note})" if row.note else "")
-        )
+        value = "" if row.value is None else f"{row.value:.3g} {row.unit}"
         verdict = {True: "yes", False: "NO", None: ""}[row.met]
-        print(f"| {row.what} | {value} | {row.bar} | {verdict} |")
+        print(f"| {row.what} | {value} | {row.bar} | {verdict} | {row.note} |")
 
 
 def _parser() -> argparse.ArgumentParser:

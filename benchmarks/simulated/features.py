@@ -81,9 +81,7 @@ class FeatureScenario:
         drawn.add("debiased_linear_cka", debiased_linear_cka(*pairs[0]))
         drawn.add("whitened_cosine", whitened_cosine(_whitening(self), *pairs[0]))
 
-        corrected = [
-            resampled_invariance(r) for r in (mild, strong, other)
-        ]
+        corrected = [resampled_invariance(r) for r in (mild, strong, other)]
         found = [resampled_mean(r.per_sample_recall_at_1) for r in (mild, strong, other)]
         drawn.bootstrap("invariance.invariance", corrected[0])
         drawn.bootstrap("invariance.recall_at_1", found[0])
