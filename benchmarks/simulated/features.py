@@ -35,7 +35,8 @@ class FeatureScenario:
     Attributes:
         offset: size of the mean feature, in standard deviations of the strongest one.
         decay: the k-th strongest feature has standard deviation k^-decay.
-        kept: mean correlation of a feature with its transformed version, under the first transform.
+        kept: mean correlation of a feature with its transformed version under the first transform; the second keeps
+            a fifth less.
         num_references: images, a multiple of the gallery, that stand for the population.
     """
 
@@ -59,7 +60,8 @@ class FeatureScenario:
             return kept * latent + np.sqrt(1.0 - np.square(kept)) * noise()
 
         latent = noise()
-        mild, strong = (generator.beta(a * self.kept, a * (1.0 - self.kept), size=(n, 1)) for a in (10.0, 5.0))
+        mild = generator.beta(10.0 * self.kept, 10.0 * (1.0 - self.kept), size=(n, 1))
+        strong = 0.8 * generator.beta(5.0 * self.kept, 5.0 * (1.0 - self.kept), size=(n, 1))
         first = mean + scales * latent
         seen_otherwise = 0.8 * latent + 0.6 * noise()
         second = mean / 2.0 + np.sqrt(scales) * seen_otherwise

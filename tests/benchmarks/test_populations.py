@@ -117,6 +117,13 @@ def test_calibration_errors_by_hand(written: Written) -> None:
     assert truth["classwise_calibration_error.classwise_calibration_error"] == pytest.approx(np.mean(of_class))
 
 
+def test_bins_hold_their_upper_edge() -> None:
+    surplus = np.array([1.0, 2.0, 4.0, 8.0])
+    gaps, shares = populations.binned(np.array([0.0, 0.25, 0.5, 1.0]), surplus, 4)
+    assert gaps.tolist() == [0.75, 1.0, 0.0, 2.0]
+    assert shares.tolist() == [0.5, 0.25, 0.0, 0.25]
+
+
 def test_risk_coverage_by_hand(written: Written) -> None:
     model = written.model
     truth = populations.risk_coverage_truth(model)

@@ -7,6 +7,7 @@ from math import inf, nan, sqrt
 import numpy as np
 import pytest
 from scipy.stats import norm
+from simulated import repetitions
 from simulated.repetitions import BOOTSTRAP, CLOSED_FORM, Draw, Row, repeat
 from simulated.resampling import resampled_mean
 
@@ -96,7 +97,9 @@ def test_an_interval_whose_truth_is_unknown_is_refused() -> None:
         repeat(Forgetful(), 25, 2, [0], lambda _: None)
 
 
-def test_bootstrapped_numbers_of_every_data_set_are_counted_once() -> None:
+def test_bootstrapped_numbers_of_every_data_set_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repetitions, "MAX_PENDING_ENTRIES", 25_000)  # so that they are resampled in several batches
+
     @dataclass(frozen=True)
     class Bootstrapped(NormalMeans):
         def draw(self, n: int, generator: np.random.Generator) -> Draw:
@@ -108,5 +111,6 @@ def test_bootstrapped_numbers_of_every_data_set_are_counted_once() -> None:
     rows = {(row.number, row.interval): row for row in repeat(Bootstrapped(), 60, 600, [5], done.append)}
     row = rows["mean", BOOTSTRAP]
     assert row.repetitions == sum(done) == 600
+    assert row.coverage_error == pytest.approx(sqrt(row.coverage * (1.0 - row.coverage) / 600))
     assert row.coverage == pytest.approx(0.945, abs=0.035)
     assert row.rmse == pytest.approx(1.0 / sqrt(60.0), rel=0.1)
