@@ -61,10 +61,13 @@ def transformed_features(
     return np.concatenate(features), np.concatenate(unchanged)
 
 
-def _statistics(result: InvarianceResult) -> dict[str, Statistic]:
+def _statistics(result: InvarianceResult, groups: NDArray[np.int64] | None) -> dict[str, Statistic]:
     return {
         "invariance": invariance_statistic(
-            result.per_sample_cosine, result.per_sample_chance_cosine, result.per_sample_candidate_chance_cosine
+            result.per_sample_cosine,
+            result.per_sample_chance_cosine,
+            result.per_sample_candidate_chance_cosine,
+            groups,
         ),
         "cosine": mean_statistic(result.per_sample_cosine),
         "chance_cosine": mean_statistic(result.per_sample_chance_cosine),
@@ -72,7 +75,7 @@ def _statistics(result: InvarianceResult) -> dict[str, Statistic]:
     }
 
 
-def _variant_numbers(results: Results, stage: Stage) -> list[Number]:
+def _variant_numbers(results: Results, groups: NDArray[np.int64] | None, stage: Stage) -> list[Number]:
     return [
         estimated(
             metric,
@@ -85,17 +88,21 @@ def _variant_numbers(results: Results, stage: Stage) -> list[Number]:
             result.reason,
         )
         for variant, result in results.items()
-        for metric, statistic in _statistics(result).items()
+        for metric, statistic in _statistics(result, groups).items()
     ]
 
 
 def _family_numbers(
-    results: Results, num_images: int, not_label_preserving: tuple[str, ...], stage: Stage
+    results: Results,
+    groups: NDArray[np.int64] | None,
+    num_images: int,
+    not_label_preserving: tuple[str, ...],
+    stage: Stage,
 ) -> list[Number]:
     numbers = []
     for family in FAMILIES:
         members = [
-            _statistics(result)
+            _statistics(result, groups)
             for variant, result in results.items()
             if family in families_of(variant.transform, result.n - result.n_undefined, not_label_preserving)
         ]
@@ -147,8 +154,8 @@ def invariance_analysis(
         features, unchanged = transformed_features(backbone, pixels, subset.sample_ids, variant, settings)
         results[variant] = invariance(clean, features, groups=groups, unchanged=unchanged)
     numbers = [
-        *_variant_numbers(results, stage),
-        *_family_numbers(results, len(subset), domain.not_label_preserving, stage),
+        *_variant_numbers(results, groups, stage),
+        *_family_numbers(results, groups, len(subset), domain.not_label_preserving, stage),
         *_guard_numbers(clean, stage),
     ]
     records = [_variant_records(variant, result, subset, stage) for variant, result in results.items()]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hf_sslgen.metrics.defined import mean_of_defined
 from hf_sslgen.metrics.inputs import (
     FloatArray,
     binary_array,
@@ -21,8 +22,8 @@ from hf_sslgen.metrics.inputs import (
     positive_integer,
     require_equal_lengths,
 )
-from hf_sslgen.metrics.invariance import chance_corrected, ratio_influence
-from hf_sslgen.metrics.maps import mean_of_defined
+from hf_sslgen.metrics.invariance import chance_corrected
+from hf_sslgen.metrics.ratio import ratio_influence
 from hf_sslgen.metrics.results import MetricResult
 
 Statistic = Callable[[FloatArray], FloatArray]
@@ -90,11 +91,15 @@ def invariance_statistic(
     per_sample_cosine: npt.ArrayLike,
     per_sample_chance_cosine: npt.ArrayLike,
     per_sample_candidate_chance_cosine: npt.ArrayLike,
+    groups: npt.ArrayLike | None = None,
 ) -> Statistic:
     """Chance-corrected cosine from the per-sample arrays of `invariance`, shape (N,); NaN entries are left out.
 
     Linearised: the value of the whole sample plus the weighted mean of each image's influence on it. Chance is a mean
     over pairs, so an image that is drawn twice counts twice among the queries and twice among the candidates.
+
+    Args:
+        groups: the labels that `invariance` was given, shape (N,).
     """
     cosine, query, candidate = (
         float_array(values, name, ("N",), allow_nan=True)
@@ -107,10 +112,13 @@ def invariance_statistic(
     require_equal_lengths(
         per_sample_cosine=cosine, per_sample_chance_cosine=query, per_sample_candidate_chance_cosine=candidate
     )
+    labels = np.zeros(len(cosine), dtype=np.int64) if groups is None else label_array(groups, "groups")
+    require_equal_lengths(per_sample_cosine=cosine, groups=labels)
     value = chance_corrected(mean_of_defined(cosine), mean_of_defined(query))
     if np.isnan(value):
         return mean_statistic(np.full(len(cosine), np.nan))
-    return mean_statistic(value + ratio_influence(1.0 - cosine, 1.0 - query, 1.0 - candidate))
+    group = np.unique(labels, return_inverse=True)[1]
+    return mean_statistic(value + ratio_influence(1.0 - cosine, 1.0 - query, 1.0 - candidate, group))
 
 
 def average_statistic(statistics: Sequence[Statistic]) -> Statistic:

@@ -8,7 +8,10 @@ import numpy.typing as npt
 
 from hf_sslgen.metrics.inputs import BoolArray, label_array, require_equal_lengths
 from hf_sslgen.metrics.intervals import proportion_interval
-from hf_sslgen.metrics.results import Interval, MetricResult
+from hf_sslgen.metrics.ratio import ratio_interval
+from hf_sslgen.metrics.results import NO_INTERVAL, Interval, MetricResult
+
+MIN_CONSISTENT = 10  # and as many flips: with fewer, no interval of kappa covers
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +36,10 @@ def prediction_consistency(predictions: npt.ArrayLike, transformed_predictions: 
         predictions: predicted labels of the images, shape (N,).
         transformed_predictions: those of their transformed versions, shape (N,).
 
+    Returns:
+        `kappa` is NaN, with a `reason`, where all predictions are one class. Its interval (delta method) needs 30
+        images, 10 that stay and 10 that flip.
+
     >>> result = prediction_consistency([0, 0, 1, 1], [0, 1, 1, 1])
     >>> result.prediction_consistency, result.kappa
     (0.75, 0.5)
@@ -44,18 +51,25 @@ def prediction_consistency(predictions: npt.ArrayLike, transformed_predictions: 
     n, num_consistent = len(clean), int(consistent.sum())
 
     classes, index = np.unique(np.concatenate([clean, moved]), return_inverse=True)
-    counts, moved_counts = (np.bincount(part, minlength=len(classes)) for part in (index[:n], index[n:]))
+    before, after = index[:n], index[n:]
+    counts, moved_counts = (np.bincount(part, minlength=len(classes)) for part in (before, after))
     agreeing_pairs = int(counts @ moved_counts)  # in integers, so that full agreement is told exactly
     kappa, reason = float("nan"), ""
     if agreeing_pairs == n * n:
         reason = "every prediction is the same class, so chance agrees as well"
     else:
         kappa = (num_consistent * n - agreeing_pairs) / (n * n - agreeing_pairs)
+    intervals = {"prediction_consistency": proportion_interval(num_consistent, n), "kappa": NO_INTERVAL}
+    if not reason and min(num_consistent, n - num_consistent) >= MIN_CONSISTENT:
+        # kappa is 1 - mean(flip) / mean(disagreement by chance), and a sample is part of either margin.
+        intervals["kappa"] = ratio_interval(
+            1.0 - consistent, 1.0 - moved_counts[before] / n, 1.0 - counts[after] / n, np.zeros(n, dtype=np.int64)
+        )
     return ConsistencyResult(
         prediction_consistency=num_consistent / n,
         kappa=kappa,
         n=n,
         per_sample_consistent=consistent,
         reason=reason,
-        intervals={"prediction_consistency": proportion_interval(num_consistent, n)},
+        intervals=intervals,
     )

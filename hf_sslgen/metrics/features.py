@@ -1,6 +1,6 @@
 """Pairs of features, validated and normalised block by block, and means over all pairs in closed form."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,24 +40,28 @@ class FeaturePairs:
 
     def unit_vectors(self) -> tuple[FloatArray, FloatArray]:
         """z and z^t of the defined images at length 1, both of shape (M, D)."""
-
-        def unit(block: FloatArray) -> FloatArray:
-            block /= np.abs(block).max(axis=1, keepdims=True)  # so that squaring neither overflows nor vanishes
-            block /= np.linalg.norm(block, axis=1, keepdims=True)
-            return block
-
-        return _by_block(self.z, self.defined, unit), _by_block(self.z_t, self.defined, unit)
+        return _by_block(self.z, self.defined, unit_rows), _by_block(self.z_t, self.defined, unit_rows)
 
     def centred(self) -> tuple[FloatArray, FloatArray]:
         """z and z^t of the defined images in a common unit and from a common origin, both of shape (M, D).
 
         Distances don't change with the origin, which is put at the mean of z so that a large one takes no digits.
         """
-        size = np.float64(max(np.abs(self.z).max(), np.abs(self.z_t).max())) or np.float64(1.0)
+        if not self.defined.any():
+            nothing = np.empty((0, self.z.shape[1]))
+            return nothing, nothing
+        size = max(np.abs(block).max() for values in (self.z, self.z_t) for block in _blocks(values, self.defined))
         x = _by_block(self.z, self.defined, lambda block: block / size)
-        origin = x.mean(axis=0) if len(x) else np.zeros(x.shape[1])
+        origin = x.mean(axis=0)
         x -= origin
         return x, _by_block(self.z_t, self.defined, lambda block: block / size - origin)
+
+
+def unit_rows(block: FloatArray) -> FloatArray:
+    """Rows that are not zero at length 1, changed in place."""
+    block /= np.abs(block).max(axis=1, keepdims=True)  # so that squaring neither overflows nor vanishes
+    block /= np.linalg.norm(block, axis=1, keepdims=True)
+    return block
 
 
 def feature_pairs(features: Any, transformed_features: Any, groups: Any = None, unchanged: Any = None) -> FeaturePairs:
@@ -140,11 +144,15 @@ def _require_finite(array: npt.NDArray[Any], name: str) -> None:
             raise_at_first(~np.isfinite(array), array, name, "finite")
 
 
-def _by_block(array: npt.NDArray[Any], defined: BoolArray, change: Callable[[FloatArray], FloatArray]) -> FloatArray:
-    """The defined rows as float64 after `change`, without another copy of the whole."""
+def _blocks(array: npt.NDArray[Any], defined: BoolArray) -> Iterator[FloatArray]:
+    """The defined rows as float64, without another copy of the whole."""
     positions = np.flatnonzero(defined)
-    changed = np.empty((len(positions), array.shape[1]))
     for start in range(0, len(positions), BLOCK_ROWS):
-        rows = positions[start : start + BLOCK_ROWS]
-        changed[start : start + len(rows)] = change(array[rows].astype(np.float64))
+        yield array[positions[start : start + BLOCK_ROWS]].astype(np.float64)
+
+
+def _by_block(array: npt.NDArray[Any], defined: BoolArray, change: Callable[[FloatArray], FloatArray]) -> FloatArray:
+    changed = np.empty((np.count_nonzero(defined), array.shape[1]))
+    for index, block in enumerate(_blocks(array, defined)):
+        changed[index * BLOCK_ROWS : index * BLOCK_ROWS + len(block)] = change(block)
     return changed

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hf_sslgen.metrics.defined import ROUNDING, interval_of_defined, mean_of_defined, per_sample, share_interval
 from hf_sslgen.metrics.features import FeaturePairs, chance_cosines, feature_pairs, squared_distances
 from hf_sslgen.metrics.inputs import FloatArray, positive_integer
-from hf_sslgen.metrics.intervals import mean_interval
-from hf_sslgen.metrics.maps import mean_of_defined, per_sample
+from hf_sslgen.metrics.ratio import ratio_interval
 from hf_sslgen.metrics.results import NO_INTERVAL, Interval, MetricResult
 from hf_sslgen.metrics.retrieval import count_better_and_tied, expected_recall_at_1
 
@@ -91,7 +91,9 @@ def invariance(
         and takes no part in anyone's chance or gallery. A sample alone in its group has no chance value and is counted
         in `n_without_chance`. `invariance` is NaN, with a `reason`, where 1 - c- < 1e-6 or there is no chance pair.
         The intervals of both invariances are those of a ratio (delta method), each image counting as query and as
-        candidate; `chance_cosine` alone has none, since no form of it covers where features are centred.
+        candidate, from 30 defined samples on; that of `recall_at_1` speaks of other queries against the same images,
+        and needs 10 successes and 10 failures. `chance_cosine` and `rank_auc` have none: they are means over pairs
+        too, and no form for the former covers where features are centred.
 
     >>> result = invariance([[1.0, 0.0], [0.0, 1.0]], [[2.0, 0.0], [0.0, 3.0]])
     >>> result.invariance, result.chance_cosine, result.recall_at_1
@@ -140,10 +142,10 @@ def invariance(
         intervals={
             "invariance": NO_INTERVAL
             if np.isnan(corrected)
-            else _ratio_interval(1.0 - cosine, 1.0 - as_query, 1.0 - as_candidate),
-            "cosine": mean_interval(cosine),
+            else ratio_interval(1.0 - cosine, 1.0 - as_query, 1.0 - as_candidate, pairs.group),
+            "cosine": interval_of_defined(cosine),
             "distance_invariance": distance_interval,
-            "recall_at_1": mean_interval(recall),
+            "recall_at_1": share_interval(recall),
         },
     )
 
@@ -160,29 +162,10 @@ def _reason(n: int, as_query: FloatArray, corrected: float) -> str:
 
 def _distance_invariance(pairs: FeaturePairs) -> tuple[float, FloatArray, Interval]:
     """The distance form, each defined sample's share of the chance distance, and the form's interval."""
-    own, as_query, as_candidate = squared_distances(*pairs.centred(), pairs.group)
+    x, y = pairs.centred()
+    own, as_query, as_candidate = squared_distances(x, y, pairs.group)
     chance = mean_of_defined(as_query)
-    if not chance > 0.0:
+    if not chance > x.shape[1] * ROUNDING**2:
         return float("nan"), np.full(len(own), np.nan), NO_INTERVAL
     relative = own / chance
-    return 1.0 - mean_of_defined(relative), relative, _ratio_interval(own, as_query, as_candidate)
-
-
-def ratio_influence(own: FloatArray, as_query: FloatArray, as_candidate: FloatArray) -> FloatArray:
-    """How far each sample moves 1 - mean(own) / mean(chance), to first order; shape (M,), with mean 0.
-
-    Chance is a mean over pairs, so sample i adds to its error both as query and as candidate (Hajek projection):
-    with a = mean(own) and b = mean(chance), influence_i = -(own_i - a) / b + a / b^2 (query_i + candidate_i - 2 b).
-    A sample without chance pairs moves the first term alone.
-    """
-    a, b = mean_of_defined(own), mean_of_defined(as_query)
-    of_chance = np.where(np.isnan(as_query), 0.0, as_query + as_candidate - 2.0 * b)
-    paired_share = np.mean(~np.isnan(as_query[~np.isnan(own)]))
-    influence: FloatArray = -(own - a) / b + a / b**2 * of_chance / paired_share
-    return influence
-
-
-def _ratio_interval(own: FloatArray, as_query: FloatArray, as_candidate: FloatArray) -> Interval:
-    """Interval of 1 - mean(own) / mean(chance) by the delta method."""
-    value = 1.0 - mean_of_defined(own) / mean_of_defined(as_query)
-    return mean_interval(value + ratio_influence(own, as_query, as_candidate))
+    return 1.0 - mean_of_defined(relative), relative, ratio_interval(own, as_query, as_candidate, pairs.group)

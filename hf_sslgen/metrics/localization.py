@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hf_sslgen.metrics.inputs import FloatArray, float_array, raise_at_first, require_equal_lengths
-from hf_sslgen.metrics.intervals import mean_interval, proportion_interval
-from hf_sslgen.metrics.maps import Sign, mean_of_defined, per_sample, signed_maps
+from hf_sslgen.metrics.defined import interval_of_defined, mean_of_defined, per_sample, share_interval
+from hf_sslgen.metrics.inputs import FloatArray, float_array, raise_at_first, require_shape, to_numpy
+from hf_sslgen.metrics.intervals import proportion_interval
+from hf_sslgen.metrics.maps import Sign, signed_maps
 from hf_sslgen.metrics.results import Interval, MetricResult
+
+BLOCK_PIXELS = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +60,8 @@ def attribution_localization(
         sign: `"positive"` keeps max(A, 0), the convention of Grad-CAM; `"absolute"` takes |A|.
 
     Returns:
-        All are NaN for a map that is all-zero after the sign rule and for an empty mask.
+        All are NaN for a map that is all-zero after the sign rule and for an empty mask. The interval of
+        `pointing_game` needs 10 hits and 10 misses.
 
     Raises:
         ValueError: unless exactly one of `masks` and `boxes` is given; for masks of another grid, and for boxes that
@@ -70,13 +74,8 @@ def attribution_localization(
     if (masks is None) == (boxes is None):
         raise ValueError(f"give either masks or boxes, got {'neither' if masks is None else 'both'}")
     a, nonzero = signed_maps(maps, sign)
-    height, width = a.shape[1:]
-    if boxes is not None:
-        coverage = _box_coverage(boxes, height, width)
-        require_equal_lengths(maps=nonzero, boxes=coverage)
-    else:
-        coverage = _mask_coverage(masks, height, width)
-        require_equal_lengths(maps=nonzero, masks=coverage)
+    shape = (len(nonzero), *a.shape[1:])
+    coverage = _box_coverage(boxes, shape) if masks is None else _mask_coverage(masks, shape)
 
     area_share = coverage.mean(axis=(1, 2))
     defined = nonzero & (area_share > 0.0)
@@ -98,39 +97,59 @@ def attribution_localization(
         n=n,
         n_undefined=n_undefined,
         reason="every map is all-zero after the sign rule, or its mask is empty" if n_undefined == n else "",
-        intervals={name: mean_interval(each) for name, each in values.items()}
-        | {"zero_map_rate": proportion_interval(num_zero, n)},
+        intervals={name: interval_of_defined(each) for name, each in values.items()}
+        | {
+            "pointing_game": share_interval(values["pointing_game"]),
+            "zero_map_rate": proportion_interval(num_zero, n),
+        },
     )
 
 
-def _mask_coverage(masks: Any, height: int, width: int) -> FloatArray:
-    """(N, h, w) mean of the mask in each cell."""
-    values = float_array(masks, "masks", ("N", "h'", "w'"))
-    raise_at_first((values < 0.0) | (values > 1.0), values, "masks", "in [0, 1]")
-    n, rows, columns = values.shape
+def _mask_coverage(masks: Any, map_shape: tuple[int, ...]) -> FloatArray:
+    """(N, h, w) mean of the mask in each cell, block by block: masks in pixels are large."""
+    array = to_numpy(masks, "masks")
+    require_shape(array.shape, "masks", ("N", "h'", "w'"))
+    _require_one_per_map("masks", array.shape, map_shape)
+    n, height, width = map_shape
+    rows, columns = array.shape[1:]
     if rows % height or columns % width:
         raise ValueError(
             f"masks must have a height and width that are multiples of the maps' {height} x {width}, got {rows} x "
             f"{columns}; resize them, or give boxes"
         )
-    cells: FloatArray = values.reshape(n, height, rows // height, width, columns // width).mean(axis=(2, 4))
-    return cells
+    coverage = np.empty(map_shape)
+    block_size = max(1, BLOCK_PIXELS // (rows * columns))
+    for start in range(0, n, block_size):
+        block = array[start : start + block_size].astype(np.float64)
+        if not (block.min() >= 0.0 and block.max() <= 1.0):  # nor is a NaN
+            raise_at_first(~((array >= 0) & (array <= 1)), array, "masks", "in [0, 1]")
+        cells = block.reshape(len(block), height, rows // height, width, columns // width)
+        coverage[start : start + len(block)] = cells.mean(axis=(2, 4))
+    return coverage
 
 
-def _box_coverage(boxes: Any, height: int, width: int) -> FloatArray:
+def _box_coverage(boxes: Any, map_shape: tuple[int, ...]) -> FloatArray:
     """(N, h, w) share of each cell inside the box."""
     values = float_array(boxes, "boxes", ("N", "4"))
     if values.shape[1] != 4:
         raise ValueError(f"boxes must have shape (N, 4): x0, y0, x1, y1, got shape {values.shape}")
+    _require_one_per_map("boxes", values.shape, map_shape)
     expected = "in [0, 1], shares of the image's width and height (divide pixels by the image's size)"
     raise_at_first((values < 0.0) | (values > 1.0), values, "boxes", expected)
     x0, y0, x1, y1 = values.T
     empty = (x1 <= x0) | (y1 <= y0)
     if empty.any():
         row = int(np.argmax(empty))
-        raise ValueError(f"boxes must be x0, y0, x1, y1 with x0 < x1 and y0 < y1, but boxes[{row}] is {values[row]}")
-    across, down = _overlap(x0, x1, width), _overlap(y0, y1, height)
+        raise ValueError(
+            f"boxes must be x0, y0, x1, y1 with x0 < x1 and y0 < y1, but boxes[{row}] is {values[row].tolist()}"
+        )
+    across, down = _overlap(x0, x1, map_shape[2]), _overlap(y0, y1, map_shape[1])
     return down[:, :, None] * across[:, None, :]
+
+
+def _require_one_per_map(name: str, shape: tuple[int, ...], map_shape: tuple[int, ...]) -> None:
+    if shape[0] != map_shape[0]:
+        raise ValueError(f"maps and {name} must have the same length, got shapes {map_shape} and {shape}")
 
 
 def _overlap(start: FloatArray, stop: FloatArray, cells: int) -> FloatArray:

@@ -31,16 +31,3 @@ def signed_maps(maps: Any, sign: Sign) -> tuple[FloatArray, BoolArray]:
         a, peak = a[defined], peak[defined]
     a /= peak[:, None, None]
     return a, defined
-
-
-def per_sample(values: FloatArray, defined: BoolArray) -> FloatArray:
-    """Values of the defined samples at their places among all N, NaN elsewhere."""
-    spread_out = np.full(len(defined), np.nan)
-    spread_out[defined] = values
-    return spread_out
-
-
-def mean_of_defined(values: FloatArray) -> float:
-    """Mean of the entries that are not NaN; NaN where there is none."""
-    defined = values[~np.isnan(values)]
-    return float(defined.mean()) if len(defined) else float("nan")

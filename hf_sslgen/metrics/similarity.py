@@ -9,6 +9,7 @@ from hf_sslgen.metrics.inputs import FloatArray, float_array, require_equal_leng
 from hf_sslgen.metrics.results import MetricResult
 
 MIN_SAMPLES = 4
+MIN_SHARE = 1e-12  # of the squared variance; a smaller HSIC is rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +45,9 @@ def debiased_linear_cka(features: npt.ArrayLike, transformed_features: npt.Array
         return CKAResult(float("nan"), n, f"{n} samples are too few: the unbiased estimate needs {MIN_SAMPLES}")
     x, y = _centred(x), _centred(y)
     xx, yy = _hsic(x, x), _hsic(y, y)
-    if not (xx > 0.0 and yy > 0.0):
-        which = "features" if not xx > 0.0 else "transformed_features"
+    smallest = [MIN_SHARE * np.square(values).sum() ** 2 for values in (x, y)]
+    if not (xx > smallest[0] and yy > smallest[1]):
+        which = "transformed_features" if xx > smallest[0] else "features"
         return CKAResult(float("nan"), n, f"the variation of {which} can't be told from none")
     return CKAResult(float(_hsic(x, y) / np.sqrt(xx * yy)), n)
 

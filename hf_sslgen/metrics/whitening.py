@@ -7,9 +7,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy import linalg
 
-from hf_sslgen.metrics.inputs import FloatArray, binary_array, float_array, positive_integer, require_equal_lengths
-from hf_sslgen.metrics.intervals import mean_interval
-from hf_sslgen.metrics.maps import mean_of_defined, per_sample
+from hf_sslgen.metrics.defined import ROUNDING, interval_of_defined, mean_of_defined, per_sample
+from hf_sslgen.metrics.features import unit_rows
+from hf_sslgen.metrics.inputs import (
+    BoolArray,
+    FloatArray,
+    binary_array,
+    float_array,
+    positive_integer,
+    require_equal_lengths,
+)
 from hf_sslgen.metrics.results import Interval, MetricResult
 
 SAMPLES_PER_DIMENSION = 4
@@ -18,12 +25,14 @@ MIN_RELATIVE_VARIANCE = 1e-12  # of the features' size; below it, variation is r
 
 @dataclass(frozen=True, eq=False)
 class Whitening(MetricResult):
-    """An affine map of features to `dimension` coordinates of unit variance; not usable where there is a `reason`.
+    """(z - mean) / scale @ projection has `dimension` coordinates of unit variance; unusable with a `reason`.
 
-    `mean` has shape (D,) and `projection` (D, dimension); `shrinkage` is Ledoit and Wolf's, in [0, 1].
+    `mean` has shape (D,) and `projection` (D, dimension); `scale` is the largest magnitude of a training feature, and
+    `shrinkage` Ledoit and Wolf's, in [0, 1].
     """
 
     mean: FloatArray
+    scale: float
     projection: FloatArray
     shrinkage: float
     dimension: int
@@ -62,24 +71,24 @@ def fit_whitening(training_features: npt.ArrayLike, dimension: int = 128) -> Whi
     x = float_array(training_features, "training_features", ("n", "D"))
     n, num_features = x.shape
     d = min(dimension, num_features)
-    empty = Whitening(np.empty(0), np.empty((0, 0)), float("nan"), d, n)
     if n < SAMPLES_PER_DIMENSION * d:
         reason = f"{n} training samples are too few to whiten {d} dimensions: {SAMPLES_PER_DIMENSION * d} are needed"
-        return _with_reason(empty, reason)
-    mean = x.mean(axis=0)
-    size = np.abs(x).max() or 1.0
-    centred = (x - mean) / size
+        return _unusable(d, n, reason)
+    scale = float(np.abs(x).max()) or 1.0
+    centred = x / scale
+    mean = centred.mean(axis=0)
+    centred -= mean
     covariance = centred.T @ centred / n
     variances, basis = linalg.eigh(covariance, subset_by_index=(num_features - d, num_features - 1))
     variances = np.maximum(variances, 0.0)
     average = variances.mean()
     if average <= MIN_RELATIVE_VARIANCE**2:
-        return _with_reason(empty, "the training features don't vary")
+        return _unusable(d, n, "the training features don't vary")
     shrinkage = _ledoit_wolf_shrinkage(centred @ basis, variances)
     shrunk = (1.0 - shrinkage) * variances + shrinkage * average
     # Where all samples of a dimension agree and nothing is shrunk, it has no scale to divide by: it is left out.
     inverse = np.where(shrunk > 0.0, 1.0 / np.sqrt(np.where(shrunk > 0.0, shrunk, 1.0)), 0.0)
-    return Whitening(mean, basis * (inverse / size), shrinkage, d, n)
+    return Whitening(mean * scale, scale, basis * inverse, shrinkage, d, n)
 
 
 def whitened_cosine(
@@ -115,22 +124,35 @@ def whitened_cosine(
         return WhitenedCosineResult(float("nan"), len(z), len(z), nothing, whitening.reason)
     if z.shape[1] != len(whitening.mean):
         raise ValueError(f"features must have the whitening's {len(whitening.mean)} dimensions, got shape {z.shape}")
-    w, w_t = ((values - whitening.mean) @ whitening.projection for values in (z, z_t))
-    norms = np.linalg.norm(w, axis=1) * np.linalg.norm(w_t, axis=1)
-    defined = ~skipped & (norms > 0.0)
-    cosine = per_sample(np.einsum("nd,nd->n", w[defined], w_t[defined]) / norms[defined], defined)
+    (w, directed), (w_t, directed_t) = (_whitened_directions(whitening, values) for values in (z, z_t))
+    defined = ~skipped & directed & directed_t
+    cosine = per_sample(np.einsum("nd,nd->n", w[defined], w_t[defined]), defined)
     return WhitenedCosineResult(
         whitened_cosine=mean_of_defined(cosine),
         n=len(z),
         n_undefined=int((~defined).sum()),
         per_sample_whitened_cosine=cosine,
         reason="" if defined.any() else "every sample is unchanged or has no direction after whitening",
-        intervals={"whitened_cosine": mean_interval(cosine)},
+        intervals={"whitened_cosine": interval_of_defined(cosine)},
     )
 
 
-def _with_reason(empty: Whitening, reason: str) -> Whitening:
-    return Whitening(empty.mean, empty.projection, empty.shrinkage, empty.dimension, empty.n, reason)
+def _unusable(dimension: int, n: int, reason: str) -> Whitening:
+    return Whitening(np.empty(0), float("nan"), np.empty((0, 0)), float("nan"), dimension, n, reason)
+
+
+def _whitened_directions(whitening: Whitening, features: FloatArray) -> tuple[FloatArray, BoolArray]:
+    """Whitened features at length 1, (N, d), and which have a direction; the other rows are zero."""
+    centred = features - whitening.mean
+    has_direction = centred.any(axis=1)
+    coordinates = np.zeros((len(centred), whitening.projection.shape[1]))
+    # At length 1 before the projection already: what is far from the training features does not overflow.
+    coordinates[has_direction] = unit_rows(centred[has_direction]) @ whitening.projection
+    longest = np.linalg.norm(whitening.projection, axis=0).max()
+    has_direction &= np.linalg.norm(coordinates, axis=1) > ROUNDING * longest
+    coordinates[has_direction] = unit_rows(coordinates[has_direction])
+    coordinates[~has_direction] = 0.0
+    return coordinates, has_direction
 
 
 def _ledoit_wolf_shrinkage(components: FloatArray, variances: FloatArray) -> float:

@@ -213,7 +213,12 @@ def _invariance_numbers(replicates: Replicates, not_preserving: tuple[str, ...])
         stage = str(rows.sides[0]["stage"].iloc[0])
         num_images, defined = rows.num_images, rows.num_defined("cosine")
         moved = rows.difference(
-            lambda side: invariance_statistic(side["cosine"], side["chance_cosine"], side["candidate_chance_cosine"])
+            lambda side: invariance_statistic(
+                side["cosine"],
+                side["chance_cosine"],
+                side["candidate_chance_cosine"],
+                side["reference"] if side["stage"].iloc[0] == "fine-tuned" else None,
+            )
         )
         found = rows.difference(lambda side: mean_statistic(side["recall_at_1"]))
         for metric, statistic in (("invariance", moved), ("recall_at_1", found)):

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hf_sslgen.metrics import invariance, representation_guards
+from hf_sslgen.metrics import invariance, invariance_statistic
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -98,6 +98,52 @@ def test_recall_agrees_with_drawn_galleries_at_full_size():
     assert 0.1 < result.recall_at_1 < 0.9
 
 
+def distances_by_loops(z, z_t, groups):
+    """Own squared distance, and mean squared distance to others' transformed versions, within groups."""
+    n = len(z)
+    chance = np.full(n, np.nan)
+    for i in range(n):
+        others = [np.square(z[i] - z_t[j]).sum() for j in range(n) if j != i and groups[i] == groups[j]]
+        if others:
+            chance[i] = np.mean(others)
+    return np.square(z - z_t).sum(axis=1), chance
+
+
+@pytest.mark.parametrize("num_groups", [1, 4])
+def test_distance_form_agrees_with_double_loops(num_groups):
+    z, z_t = pair(17, 5)
+    z_t += 3.0
+    groups = np.arange(17) % num_groups
+    result = invariance(z, z_t, groups=groups)
+    own, chance = distances_by_loops(z, z_t, groups)
+    assert result.distance_invariance == pytest.approx(1 - own.mean() / chance.mean())
+    np.testing.assert_allclose(result.per_sample_relative_distance, own / chance.mean())
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(2, 8), st.integers(1, 3), st.integers(0, 2**32 - 1))
+def test_candidate_chance_and_ranks_agree_with_double_loops(n, block_size, seed):
+    generator = np.random.default_rng(seed)
+    z, z_t = generator.integers(-2, 3, (2, n, 2)) + np.array([0.5, 0.0])
+    result = invariance(z, z_t, block_size=block_size)
+    similarity = np.array([[round(cos(z[i], z_t[j]), 9) for j in range(n)] for i in range(n)])
+    for i in range(n):
+        others = [j for j in range(n) if j != i]
+        assert result.per_sample_candidate_chance_cosine[i] == pytest.approx(similarity[others, i].mean(), abs=1e-8)
+        rivals = similarity[i, others]
+        farther = (rivals < similarity[i, i]).mean() + (rivals == similarity[i, i]).mean() / 2
+        assert result.per_sample_rank_auc[i] == pytest.approx(farther)
+
+
+def test_an_image_is_never_paired_with_itself():
+    # Every image but its own counterpart is orthogonal: a mean over all pairs would see a trace of the own one.
+    result = invariance(np.eye(5), np.eye(5))
+    assert result.chance_cosine == 0.0
+    np.testing.assert_array_equal(result.per_sample_chance_cosine, np.zeros(5))
+    np.testing.assert_array_equal(result.per_sample_candidate_chance_cosine, np.zeros(5))
+    assert (result.distance_invariance, result.rank_auc, result.recall_at_1) == (1.0, 1.0, 1.0)
+
+
 # --- known levels ---
 
 
@@ -113,7 +159,9 @@ def test_unrelated_features_are_at_chance():
     result = invariance(z, z_t, gallery_size=100)
     assert result.cosine > 0.15
     assert result.invariance == pytest.approx(0.0, abs=0.02)
+    assert result.distance_invariance == pytest.approx(0.0, abs=0.02)
     assert result.recall_at_1 == pytest.approx(1 / 100, abs=0.005)
+    assert result.rank_auc == pytest.approx(0.5, abs=0.03)
 
 
 def test_opposite_features_have_negative_invariance():
@@ -134,6 +182,138 @@ def test_rotation_scale_and_order_change_nothing(seed, scale):
     order = generator.permutation(12)
     permuted = per_sample(invariance(z[order], z_t[order], groups[order], gallery_size=5, block_size=5))
     np.testing.assert_allclose(permuted, result[:, order], atol=1e-9)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1e-150, 1.0, 1e150]))
+def test_distance_form_does_not_change_with_origin_rotation_and_unit(seed, scale):
+    generator = np.random.default_rng(seed)
+    z, z_t = pair(12, 3, seed)
+    rotation, _ = np.linalg.qr(generator.normal(size=(3, 3)))
+    origin = 100.0 * generator.normal(size=3)
+    result = invariance(z, z_t)
+    moved = invariance(scale * (z @ rotation + origin), scale * (z_t @ rotation + origin))
+    assert moved.distance_invariance == pytest.approx(result.distance_invariance, abs=1e-9)
+    np.testing.assert_allclose(moved.per_sample_relative_distance, result.per_sample_relative_distance, atol=1e-9)
+
+
+def test_a_large_origin_takes_no_digits_of_the_distances():
+    z, z_t = np.round(np.stack(pair(50, 4)) * 2**20) / 2**20  # so that adding the origin is exact
+    expected = invariance(z, z_t).distance_invariance
+    assert invariance(z + 2.0**20, z_t + 2.0**20).distance_invariance == pytest.approx(expected, abs=1e-9)
+
+
+def test_an_undefined_sample_does_not_set_the_unit():
+    z, z_t = pair(10, 3)
+    expected = invariance(z[1:], z_t[1:])
+    z[0] = 1e300
+    result = invariance(z, z_t, unchanged=np.arange(10) == 0)
+    assert result.distance_invariance == pytest.approx(expected.distance_invariance)
+    assert result.invariance == pytest.approx(expected.invariance)
+
+
+def test_one_direction_of_different_lengths_has_distances_but_no_chance_corrected_cosine():
+    lengths = np.array([1.0, 2.0, 4.0])[:, None]
+    result = invariance(lengths * [1.0, 1.0], lengths * [1.0, 1.0])
+    assert np.isnan(result.invariance)
+    assert (result.distance_invariance, result.reason[:18]) == (1.0, "chance cosine is 1")
+
+
+@pytest.mark.parametrize("value", [0.1, 0.37, 1e-300, 1e300])
+def test_equal_features_have_no_distances_to_compare(value):
+    result = invariance(np.full((9, 7), value), np.full((9, 7), value))
+    assert np.isnan([result.distance_invariance, *result.per_sample_relative_distance]).all()
+    assert result.rank_auc == 0.5
+
+
+# --- intervals ---
+
+
+def population(kind, n, generator):
+    """Features, transformed features and groups of n images."""
+    groups = generator.integers(0, 5, n)
+    if kind == "anisotropic":
+        z = generator.normal(size=(n, 16)) + 0.8
+        return z, z + 1.5 * generator.normal(size=(n, 16)), None
+    centres = np.random.default_rng(99).normal(size=(5, 16)) * 1.5
+    spreads = np.array([0.3, 0.6, 0.9, 1.2, 1.5])
+    z = centres[groups] + spreads[groups, None] * generator.normal(size=(n, 16))
+    return z, z + 0.5 * generator.normal(size=(n, 16)), groups
+
+
+@pytest.mark.parametrize("kind", ["anisotropic", "classes"])
+def test_intervals_of_both_invariances_cover(kind):
+    generator = np.random.default_rng(0)
+    names = ("invariance", "distance_invariance", "cosine", "recall_at_1")
+    samples = [invariance(*population(kind, 200, generator), gallery_size=32) for _ in range(160)]
+    values = {name: np.array([vars(sample)[name] for sample in samples]) for name in names}
+    for name in names[:3]:  # recall@1 is compared with the same images' galleries, not with others'
+        bounds = np.array([sample.intervals[name] for sample in samples])
+        truth = values[name].mean()
+        covered = ((bounds[:, 0] <= truth) & (truth <= bounds[:, 1])).mean()
+        assert 0.89 <= covered <= 0.99, name
+        width = np.mean(bounds[:, 1] - bounds[:, 0])
+        assert width == pytest.approx(2 * 1.972 * values[name].std(ddof=1), rel=0.2), name
+    assert not {"chance_cosine", "rank_auc"} & set(samples[0].intervals)
+
+
+def test_interval_of_invariance_is_that_of_a_bootstrap_of_pairs():
+    z, z_t, _ = population("anisotropic", 300, np.random.default_rng(3))
+    unit, unit_t = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (z, z_t))
+    distance = 1.0 - unit @ unit_t.T
+    generator = np.random.default_rng(0)
+    values = []
+    for _ in range(1000):
+        w = np.bincount(generator.integers(300, size=300), minlength=300)
+        pairs = np.outer(w, w) - np.diag(w**2)  # a copy of an image is no other image
+        values.append(1.0 - (w @ np.diag(distance) / 300) / ((pairs * distance).sum() / pairs.sum()))
+    low, high = np.quantile(values, [0.025, 0.975])
+    interval = invariance(z, z_t).intervals["invariance"]
+    assert interval.low == pytest.approx(low, abs=0.15 * (high - low))
+    assert interval.high == pytest.approx(high, abs=0.15 * (high - low))
+
+
+@pytest.mark.parametrize("num_groups", [1, 3])
+def test_linearised_statistic_has_the_derivatives_of_the_weighted_ratio(num_groups):
+    z, z_t = pair(24, 4)
+    groups = np.arange(24) % num_groups
+    result = invariance(z, z_t, groups=groups)
+    distance = np.array([[1.0 - cos(z[i], z_t[j]) for j in range(24)] for i in range(24)])
+
+    def exact(w):
+        own = w @ np.diag(distance) / w.sum()
+        chance = 0.0
+        for g in range(num_groups):
+            member = np.where(groups == g, w, 0.0)
+            pairs = np.outer(member, member) - np.diag(member**2)
+            chance += member.sum() / w.sum() * (pairs * distance).sum() / pairs.sum()
+        return 1.0 - own / chance
+
+    statistic = invariance_statistic(
+        result.per_sample_cosine, result.per_sample_chance_cosine, result.per_sample_candidate_chance_cosine, groups
+    )
+    ones, h = np.ones(24), 1e-5
+    assert statistic(ones[None])[0] == pytest.approx(exact(ones)) == pytest.approx(result.invariance)
+    for i in range(24):
+        step = np.where(np.arange(24) == i, h, 0.0)
+        expected = (exact(ones + step) - exact(ones - step)) / (2 * h)
+        found = (statistic((ones + step)[None])[0] - statistic((ones - step)[None])[0]) / (2 * h)
+        assert found == pytest.approx(expected, abs=1e-8)
+
+
+def test_no_interval_where_nothing_varies_or_too_little_is_known():
+    z, z_t = pair(60, 8)
+    perfect = invariance(z, 2.0 * z)
+    assert all(np.isnan(perfect.intervals[name].low) for name in ("invariance", "cosine", "recall_at_1"))
+    assert np.isnan(invariance(z[:29], z_t[:29]).intervals["invariance"].low)
+    assert not np.isnan(invariance(z[:30], z_t[:30]).intervals["invariance"].low)
+    known = invariance(z, z_t)
+    assert known.recall_at_1 > 1 - 10 / 60  # fewer than 10 failures
+    assert np.isnan(known.intervals["recall_at_1"].low)
+    hard = invariance(*pair(60, 8, noise=1.2))
+    assert 10 / 60 < hard.recall_at_1 < 1 - 10 / 60
+    low, high = hard.intervals["recall_at_1"]
+    assert low < hard.recall_at_1 < high
 
 
 # --- what is left out ---
@@ -178,68 +358,9 @@ def test_no_chance_pair_gives_nan_with_a_reason(options, reason):
 # --- collapse ---
 
 
-def test_constant_representation():
-    z = np.full((300, 16), 0.37) * (1 + 1e-7 * np.random.default_rng(0).normal(size=(300, 16)))
-    result = invariance(z, z[::-1])
-    assert result.cosine == pytest.approx(1.0)
-    assert np.isnan(result.invariance)
-    assert result.reason.startswith("chance cosine is 1")
-    guards = representation_guards(z)
-    assert (guards.effective_rank, guards.dead_dimension_share, guards.collapsed) == (1.0, 1.0, True)
-
-
-def test_rank_one_representation_is_caught_by_recall_and_guards_not_by_cosine():
-    generator = np.random.default_rng(0)
-    z = np.outer(np.where(np.arange(256) % 2, 1.0, -1.0) * generator.uniform(0.5, 2.0, 256), generator.normal(size=64))
-    result = invariance(z, 1.7 * z)
-    assert result.invariance == pytest.approx(1.0)
-    assert result.recall_at_1 == pytest.approx(1 / 128)
-    guards = representation_guards(z)
-    assert guards.effective_rank == pytest.approx(1.0)
-    assert guards.collapsed is True
-    assert representation_guards(z, stage="fine-tuned").collapsed is False
-
-
 def test_exactly_constant_features_tie_with_every_rival():
     result = invariance(np.ones((20, 4)), np.ones((20, 4)), gallery_size=10)
     assert result.per_sample_recall_at_1 == pytest.approx(np.full(20, 0.1))
-
-
-@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
-@pytest.mark.parametrize("shape", [(400, 3), (20, 60)])
-def test_effective_rank_agrees_with_singular_values(shape, scale):
-    z = np.random.default_rng(0).normal(size=shape) + 5.0
-    share = np.linalg.svd(z - z.mean(axis=0), compute_uv=False) ** 2
-    share /= share.sum()
-    share = share[share > 1e-20]
-    guards = representation_guards(scale * z)
-    assert guards.effective_rank == pytest.approx(np.exp(-(share * np.log(share)).sum()))
-    assert guards.effective_rank <= min(shape[0] - 1, shape[1])
-    assert (guards.collapsed, guards.dead_dimension_share) == (False, 0.0)
-
-
-def test_orthogonal_directions_of_equal_variance_have_their_number_as_rank():
-    z = np.concatenate([np.eye(6), -np.eye(6)])
-    assert representation_guards(z).effective_rank == pytest.approx(6.0)
-
-
-def test_dead_dimensions_up_to_float32_rounding():
-    generator = np.random.default_rng(0)
-    z = generator.normal(size=(100, 8))
-    z[:, 1] = 0.0
-    z[:, 4] = 1e6 * (1 + 1e-7 * generator.normal(size=100))
-    z[:, 6] *= 1e-9  # small, but it varies
-    guards = representation_guards(z)
-    assert guards.dead_dimension_share == 0.25
-    assert guards.effective_rank == pytest.approx(
-        representation_guards(np.delete(z, [1, 4], axis=1)).effective_rank, rel=1e-6
-    )
-
-
-def test_too_few_samples_for_a_rank():
-    guards = representation_guards([[1.0, 2.0], [3.0, 5.0]])
-    assert np.isnan([guards.effective_rank, guards.dead_dimension_share]).all()
-    assert (guards.collapsed, guards.reason) == (False, "2 samples cannot show a rank of 2")
 
 
 # --- form ---
@@ -261,7 +382,6 @@ def test_tensors_and_json():
     values = json.loads(json.dumps(result.to_dict()))
     assert values["gallery_size"] == 10
     assert not any(name.startswith("per_sample") for name in values)
-    json.dumps(representation_guards(z).to_dict())
 
 
 @pytest.mark.parametrize(
@@ -281,10 +401,3 @@ def test_tensors_and_json():
 def test_errors(arguments, options, message):
     with pytest.raises(ValueError, match=message):
         invariance(*arguments, **options)
-
-
-def test_guard_errors():
-    with pytest.raises(ValueError, match="stage must be 'pretrained' or 'fine-tuned', got 'probe'"):
-        representation_guards(np.ones((4, 2)), stage="probe")
-    with pytest.raises(ValueError, match=r"features must have shape \(N, D\)"):
-        representation_guards(np.ones(4))
