@@ -25,7 +25,8 @@ from tqdm import tqdm
 
 SAMPLE_SIZES = (200, 1000, 5000)
 TARGET_COUNTS = (3, 4, 6, 8)
-REPETITIONS = 2000
+REPETITIONS, LARGE_REPETITIONS = 2000, 1000  # of sizes up to LARGE, and above
+LARGE = 1000
 MAX_PROCESSES = 2
 
 Task = tuple[str, int, int, int]
@@ -33,16 +34,19 @@ Task = tuple[str, int, int, int]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
-    repetitions = options.repetitions or (REPETITIONS // 10 if options.quick else REPETITIONS)
     chosen = [name for name in SCENARIOS if options.only in name]
     if not chosen:
         sys.exit(f"no scenario's name holds {options.only!r}; there are: {', '.join(SCENARIOS)}")
-    tasks = [(name, n, repetitions, options.seed) for name in chosen for n in _sizes(name, options.sizes)]
+    tasks = [
+        (name, n, options.repetitions or _repetitions(n, options.quick), options.seed)
+        for name in chosen
+        for n in _sizes(name, options.sizes)
+    ]
     rows = [row for found in _run(tasks, options.processes) for row in found]
 
     command = "python benchmarks/estimator_quality.py " + " ".join(sys.argv[1:] if arguments is None else arguments)
     descriptions = {name: SCENARIOS[name][1] for name in chosen}
-    text = as_markdown(rows, descriptions, command.strip(), repetitions)
+    text = as_markdown(rows, descriptions, command.strip())
     if options.markdown is None:
         print(text)
     else:
@@ -76,10 +80,19 @@ def _sizes(name: str, sizes: Sequence[int] | None) -> Sequence[int]:
     return sizes or SAMPLE_SIZES
 
 
+def _repetitions(n: int, quick: bool) -> int:
+    repetitions = REPETITIONS if n <= LARGE else LARGE_REPETITIONS
+    return repetitions // 10 if quick else repetitions
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help=f"{REPETITIONS // 10} data sets, not {REPETITIONS}")
-    parser.add_argument("--repetitions", type=int, help="data sets per scenario and size")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the data sets")
+    parser.add_argument(
+        "--repetitions",
+        type=int,
+        help=f"data sets per scenario and size, {REPETITIONS} (above n = {LARGE}: {LARGE_REPETITIONS}) by default",
+    )
     parser.add_argument("--sizes", type=int, nargs="+", help=f"sample sizes, {SAMPLE_SIZES} by default")
     parser.add_argument("--only", default="", help="only scenarios whose name holds this")
     parser.add_argument("--seed", type=int, default=0)

@@ -24,13 +24,9 @@ def is_covered(row: Row) -> bool:
     return LOWEST_COVERAGE - slack <= row.coverage <= HIGHEST_COVERAGE + slack
 
 
-def as_markdown(rows: Sequence[Row], descriptions: Mapping[str, str], command: str, repetitions: int) -> str:
+def as_markdown(rows: Sequence[Row], descriptions: Mapping[str, str], command: str) -> str:
     """Two tables per scenario, and a list of the intervals that don't cover."""
-    error = 100.0 * math.sqrt(0.95 * 0.05 / repetitions)
-    parts = [
-        f"Printed by\n\n```console\n$ {command}\n```",
-        f"{repetitions:,} data sets per scenario and size; a coverage of 95% has a standard error of {error:.1f}.",
-    ]
+    parts = [f"Printed by\n\n```console\n$ {command}\n```", _repetitions(rows)]
     for name, description in descriptions.items():
         mine = [row for row in rows if row.scenario == name]
         sizes = list(dict.fromkeys(row.n for row in mine))
@@ -39,6 +35,18 @@ def as_markdown(rows: Sequence[Row], descriptions: Mapping[str, str], command: s
             parts.append(_coverage(mine, sizes))
     parts += ["### Intervals outside 92 to 97%", _outside(rows)]
     return "\n\n".join(parts)
+
+
+def _repetitions(rows: Iterable[Row]) -> str:
+    sizes_by_repetitions: dict[int, set[int]] = {}
+    for row in rows:
+        sizes_by_repetitions.setdefault(row.repetitions, set()).add(row.n)
+    said = []
+    for repetitions, sizes in sorted(sizes_by_repetitions.items(), reverse=True):
+        error = 100.0 * math.sqrt(0.95 * 0.05 / repetitions)
+        numbers = ", ".join(str(n) for n in sorted(sizes))
+        said.append(f"{repetitions} data sets (n = {numbers}): a coverage of 95% has a standard error of {error:.1f}.")
+    return " ".join(said)
 
 
 def replace_between_markers(path: Path, text: str) -> None:

@@ -36,8 +36,9 @@ def test_where_some_get_no_interval_only_misses_among_all_are_judged() -> None:
 def test_tables_show_errors_and_mark_what_does_not_cover() -> None:
     poor = replace(_covering(0.80), n=1000)
     rows = [NUMBER, replace(NUMBER, n=1000, bias=0.001, undefined=30), INTERVAL, poor]
-    text = as_markdown(rows, {"s": "Some data."}, "python script.py", 1000)
+    text = as_markdown(rows, {"s": "Some data."}, "python script.py")
     assert "$ python script.py" in text
+    assert "1000 data sets (n = 200, 1000): a coverage of 95% has a standard error of 0.7." in text
     assert "| `f.x` | 0.5000 | 0.0200 / 0.0500 | 0 / 0.0500 (3% undefined) |" in text
     assert "| `f.x` | bootstrap | 95.0 | **80.0** |" in text
     assert "| s | 1000 | `f.x` | bootstrap | 80.0 | 20.0 | 0.0 | 0.0 |" in text
@@ -45,7 +46,7 @@ def test_tables_show_errors_and_mark_what_does_not_cover() -> None:
 
 
 def test_without_a_poor_interval_the_list_says_so() -> None:
-    assert as_markdown([NUMBER, INTERVAL], {"s": "."}, "c", 1000).endswith("None, to within two standard errors.")
+    assert as_markdown([NUMBER, INTERVAL], {"s": "."}, "c").endswith("None, to within two standard errors.")
 
 
 def test_only_the_part_between_the_markers_is_replaced(tmp_path: Path) -> None:
