@@ -15,6 +15,7 @@ from hf_sslgen.metrics.results import Interval, MetricResult
 
 TOP_SHARE = 10  # the mass of the n / 10 strongest cells
 MASS_LEVEL = 0.8
+BLOCK_CELLS = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,9 +75,12 @@ def attribution_concentration(maps: npt.ArrayLike, sign: Sign = "positive") -> C
     """
     a, defined = signed_maps(maps, sign)
     num_cells = a.shape[1] * a.shape[2]
+    # In blocks that fit the processor's cache, which is several times as fast.
+    block_size = max(1, BLOCK_CELLS // num_cells)
+    starts = range(0, max(1, len(a)), block_size)
+    blocks = [_of_block(a[start : start + block_size]) for start in starts]
     values: dict[str, Any] = {
-        name: per_sample(of_defined, defined)
-        for name, of_defined in {**_by_rank(a.reshape(len(a), num_cells)), "spread": _spread(a)}.items()
+        name: per_sample(np.concatenate([block[name] for block in blocks]), defined) for name in blocks[0]
     }
     n, n_undefined = len(defined), int((~defined).sum())
     reason = ""
@@ -110,6 +114,11 @@ def noise_null(height: int, width: int, num_maps: int = 1000, seed: int = 0) -> 
         positive_integer(value, name) for name, value in (("num_maps", num_maps), ("height", height), ("width", width))
     )
     return attribution_concentration(np.random.default_rng(seed).standard_normal(shape))
+
+
+def _of_block(a: FloatArray) -> dict[str, FloatArray]:
+    """All seven numbers of non-zero maps of shape (M, h, w)."""
+    return {**_by_rank(a.reshape(len(a), a.shape[1] * a.shape[2])), "spread": _spread(a)}
 
 
 def _by_rank(a: FloatArray) -> dict[str, FloatArray]:
