@@ -12,7 +12,7 @@ import numpy as np
 from hf_sslgen.metrics import InvarianceResult, bootstrap_interval
 from hf_sslgen.metrics.comparison import MAX_UNDEFINED_SHARE
 from hf_sslgen.metrics.inputs import BoolArray, FloatArray, IntArray
-from hf_sslgen.metrics.invariance import ratio_influence
+from hf_sslgen.metrics.ratio import ratio_influence
 
 LEVEL = 0.95
 
@@ -52,11 +52,12 @@ def resampled_per_class(correct: BoolArray, references: IntArray, num_classes: i
 
 
 def resampled_invariance(result: InvarianceResult) -> Resampled:
-    """Chance-corrected cosine, linearised."""
+    """Chance-corrected cosine without groups, linearised."""
     influence = ratio_influence(
         1.0 - result.per_sample_cosine,
         1.0 - result.per_sample_chance_cosine,
         1.0 - result.per_sample_candidate_chance_cosine,
+        np.zeros(result.n, dtype=np.int64),
     )
     return resampled_mean(result.invariance + influence)
 
