@@ -111,11 +111,12 @@ def _outside(rows: Iterable[Row]) -> str:
     if not found:
         return "None, to within two standard errors."
     lines = [
-        _line("scenario", "n", "number", "interval", "coverage", "wholly below", "wholly above", "withheld"),
-        _line("---", "---:", "---", "---", "---:", "---:", "---:", "---:"),
+        "By more than two standard errors.\n",
+        _line("scenario", "n", "number", "interval", "coverage", "error", "wholly below", "wholly above", "withheld"),
+        _line("---", "---:", "---", "---", "---:", "---:", "---:", "---:", "---:"),
     ]
     for row in found:
-        shares = (row.coverage, row.below, row.above, row.without_interval)
+        shares = (row.coverage, row.coverage_error, row.below, row.above, row.without_interval)
         percents = (f"{100.0 * share:.1f}" for share in shares)
         lines.append(_line(row.scenario, str(row.n), f"`{row.number}`", row.interval, *percents))
     return "\n".join(lines)

@@ -41,7 +41,7 @@ def test_tables_show_errors_and_mark_what_does_not_cover() -> None:
     assert "1000 data sets (n = 200, 1000): a coverage of 95% has a standard error of 0.7." in text
     assert "| `f.x` | 0.5000 | 0.0200 / 0.0500 | 0 / 0.0500 (3% undefined) |" in text
     assert "| `f.x` | bootstrap | 95.0 | **80.0** |" in text
-    assert "| s | 1000 | `f.x` | bootstrap | 80.0 | 20.0 | 0.0 | 0.0 |" in text
+    assert "| s | 1000 | `f.x` | bootstrap | 80.0 | 0.7 | 20.0 | 0.0 | 0.0 |" in text
     assert "| s | 200 | `f.x`" not in text
 
 
