@@ -89,6 +89,13 @@ def test_uniform_and_single_cell():
     assert result.spread == pytest.approx(0.5)
 
 
+def test_many_maps_are_measured_as_few_are():
+    maps = np.random.default_rng(0).normal(size=(3000, 7, 7))  # more than two blocks
+    whole = numbers(attribution_concentration(maps))
+    parts = [numbers(attribution_concentration(maps[start : start + 100])) for start in range(0, 3000, 100)]
+    np.testing.assert_allclose(whole, np.concatenate(parts, axis=1), rtol=1e-12)
+
+
 def test_closed_forms_of_every_number():
     uniform, single, two_level = np.full((4, 5), 0.3), np.zeros((4, 5)), np.ones((4, 5))
     single[3, 0] = 2.0

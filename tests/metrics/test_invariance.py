@@ -226,6 +226,14 @@ def test_equal_features_have_no_distances_to_compare(value):
     assert result.rank_auc == 0.5
 
 
+def test_rounding_is_no_distance():
+    z, z_t = 0.37 * (1.0 + 1e-15 * np.random.default_rng(0).normal(size=(2, 30, 7)))
+    assert (z != z_t).any()
+    result = invariance(z, z_t)
+    assert np.isnan([result.invariance, result.distance_invariance]).all()
+    assert result.per_sample_rank_auc.tolist() == [0.5] * 30
+
+
 # --- intervals ---
 
 
@@ -273,21 +281,23 @@ def test_interval_of_invariance_is_that_of_a_bootstrap_of_pairs():
     assert interval.high == pytest.approx(high, abs=0.15 * (high - low))
 
 
-@pytest.mark.parametrize("num_groups", [1, 3])
-def test_linearised_statistic_has_the_derivatives_of_the_weighted_ratio(num_groups):
+@pytest.mark.parametrize(("num_groups", "num_alone"), [(1, 0), (3, 0), (2, 4)])
+def test_linearised_statistic_has_the_derivatives_of_the_weighted_ratio(num_groups, num_alone):
     z, z_t = pair(24, 4)
     groups = np.arange(24) % num_groups
+    groups[:num_alone] = 100 + np.arange(num_alone)
     result = invariance(z, z_t, groups=groups)
     distance = np.array([[1.0 - cos(z[i], z_t[j]) for j in range(24)] for i in range(24)])
 
     def exact(w):
         own = w @ np.diag(distance) / w.sum()
-        chance = 0.0
-        for g in range(num_groups):
+        chance = []
+        for g in range(num_groups):  # those alone in their group have no chance pair
             member = np.where(groups == g, w, 0.0)
             pairs = np.outer(member, member) - np.diag(member**2)
-            chance += member.sum() / w.sum() * (pairs * distance).sum() / pairs.sum()
-        return 1.0 - own / chance
+            chance.append((member.sum(), (pairs * distance).sum() / pairs.sum()))
+        sizes, means = np.transpose(chance)
+        return 1.0 - own / (sizes @ means / sizes.sum())
 
     statistic = invariance_statistic(
         result.per_sample_cosine, result.per_sample_chance_cosine, result.per_sample_candidate_chance_cosine, groups

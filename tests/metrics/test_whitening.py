@@ -108,10 +108,10 @@ def test_unchanged_samples_and_those_without_direction_are_counted():
 
 
 def test_what_lies_outside_the_training_space_has_no_direction():
-    x = np.zeros((40, 3))
-    x[:, :2] = training(40, 2)
+    basis, _ = np.linalg.qr(np.random.default_rng(5).normal(size=(3, 3)))
+    x = training(40, 2) @ basis[:2]
     whitening = fit_whitening(x, 2)
-    offsets = np.array([[0.0, 0.0, 7.0], [1.0, 0.0, 7.0]])
+    offsets = np.array([[0.0, 0.0, 7.0], [1.0, 0.0, 7.0]]) @ basis
     result = whitened_cosine(whitening, whitening.mean + offsets, x[:2])
     assert np.isnan(result.per_sample_whitened_cosine).tolist() == [True, False]
 
