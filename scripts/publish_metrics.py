@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HfHubHTTPError, HTTPError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import get_token
 
@@ -65,6 +65,8 @@ def publish(api: HfApi, name: str, organization: str, private: bool) -> str:
                 f"{organization!r}"
             ) from error
         raise InputError(f"the Hub refuses {space}: {error.server_message or error}") from error
+    except (HTTPError, ConnectionError) as error:  # the client's own, and that of HF_HUB_OFFLINE
+        raise InputError(f"the Hub can't be reached at {api.endpoint}: {error}") from error
     return _what_changed(space, before, after, exists)
 
 
@@ -75,9 +77,9 @@ def _blobs(api: HfApi, space: str) -> dict[str, str]:
 
 
 def _what_changed(space: str, before: dict[str, str], after: dict[str, str], exists: bool) -> str:
-    if not exists:
-        return f"{space}: made, {len(after)} files"
     sent = sorted(file for file in after if after[file] != before.get(file))
+    if not exists:
+        return f"{space}: made, {len(sent)} files"
     removed = sorted(file for file in before if file not in after)
     changes = [f"{verb} {', '.join(files)}" for verb, files in (("updated", sent), ("removed", removed)) if files]
     return f"{space}: {'; '.join(changes) or 'nothing has changed'}"

@@ -67,12 +67,12 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, evaluate.Eval
 def run_alone(tmp_path: Path) -> Callable[..., Any]:
     """Runs Python source where hf_sslgen can't be imported and torch is not yet; returns the JSON it prints."""
 
-    def run(source: str, cwd: Path = tmp_path, **environment: str) -> Any:
-        variables = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "PYTHONPATH"))}
-        variables |= {"HF_HOME": str(tmp_path / "hf-home"), "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    def run(source: str, environment: dict[str, str] | None = None) -> Any:
+        variables = environment or os.environ | {"HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"}
+        variables = {name: value for name, value in variables.items() if name != "PYTHONPATH"}
         command = [sys.executable, "-P", "-c", ALONE + source]
         done = subprocess.run(
-            command, cwd=cwd, env=variables | environment, capture_output=True, text=True, timeout=300, check=False
+            command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=300, check=False
         )
         assert done.returncode == 0, done.stderr[-3000:]
         return json.loads(done.stdout)

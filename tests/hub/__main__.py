@@ -2,7 +2,7 @@
 
 import argparse
 import shlex
-import threading
+import time
 from pathlib import Path
 
 from tests.hub.access import ROLES
@@ -34,7 +34,8 @@ def main() -> None:
         fault = '{"kind": "drop", "path": "/resolve/", "method": "GET", "times": 2}'
         print(f"    curl {hub.endpoint}/_faults -d '{fault}'\n", flush=True)
         try:
-            threading.Event().wait()
+            while hub.running:  # until a fault stops it
+                time.sleep(0.1)
         except KeyboardInterrupt:
             print("stopped")
 

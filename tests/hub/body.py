@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from io import BufferedIOBase
+from typing import Any
 
 PIECE = 1 << 16
 
@@ -14,7 +15,7 @@ class ConnectionDroppedError(Exception):
 class Body:
     """Counts what it has read; `limit` is the number of bytes after which a fault breaks the connection."""
 
-    def __init__(self, stream: BinaryIO, content_length: str | None, chunked: bool) -> None:
+    def __init__(self, stream: BufferedIOBase, content_length: str | None, chunked: bool) -> None:
         self._stream = stream
         self._chunked = chunked
         self.declared = int(content_length or 0)

@@ -100,8 +100,8 @@ def content(request: Request, kind: str | None, name: str, revision: str, path: 
     if stored.sha256:
         headers |= {"X-Linked-Etag": f'"{stored.sha256}"', "X-Linked-Size": str(stored.size)}
     start, length, status = 0, stored.size, 200
-    if "Range" in request.headers:
-        start, length = _range(request.headers["Range"], stored.size)
+    if request.range:
+        start, length = _range(request.range, stored.size)
         headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{stored.size}"
         status = 206
     return Reply(status=status, headers=headers, file=repository.content_path(stored), start=start, length=length)

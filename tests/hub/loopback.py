@@ -37,6 +37,10 @@ class Hub:
         """What HF_ENDPOINT should be."""
         return self.site.endpoint
 
+    @property
+    def running(self) -> bool:
+        return self._server is not None
+
     def start(self) -> None:
         self._server = HubServer(self._port, self.site, self._faults, self.record, self.stop)
         self._port = self._server.server_address[1]
@@ -76,7 +80,7 @@ class Hub:
     def heal(self) -> None:
         """Takes back all faults, and starts again if one of them was to stop."""
         self._faults.clear()
-        if self._server is None:
+        if not self.running:
             self.start()
 
     def variables(self, role: str | None, home: Path) -> dict[str, str]:

@@ -161,6 +161,8 @@ def history(request: Request, kind: str, name: str, revision: str) -> Reply:
 
 
 def _name_commit(request: Request, repository: Repository, which: str, ref: str, revision: str) -> Reply:
+    if ref.startswith("refs/"):
+        raise HubError(400, f"Invalid reference: {ref}")
     with request.site.store.lock:
         if ref in repository.references[which]:
             raise HubError(409, f"Reference already exists: {ref}")
@@ -195,6 +197,17 @@ def delete_tag(request: Request, kind: str, name: str, revision: str) -> Reply:
     return _forget(request, request.repository(kind, name, write=True), "tags", revision)
 
 
+def discussions(request: Request, kind: str, name: str) -> Reply:
+    """None: transformers looks for offers to convert weights among them."""
+    request.repository(kind, name)
+    return as_json({"discussions": [], "count": 0, "start": 0})
+
+
+def harnesses(request: Request) -> Reply:
+    """What the command `hf` asks before anything else; it takes an empty answer."""
+    return as_json({"standardEnvVars": [], "harnesses": {}})
+
+
 def validate_card(request: Request) -> Reply:
     wanted = request.body.json()
     errors, warnings = cards.validate(wanted["content"], wanted.get("repoType") or "model")
@@ -207,11 +220,13 @@ ROUTES = (
     Route("POST", "/api/repos/create", create),
     Route("DELETE", "/api/repos/delete", delete),
     Route("POST", "/api/validate-yaml", validate_card),
+    Route("GET", "/api/agent-harnesses", harnesses),
     Route("GET", API, information),
     Route("GET", API + "/revision" + REVISION, information),
     Route("PUT", API + "/settings", change_settings),
     Route("GET", API + "/auth-check(?P<write>/write)?", check_access),
     Route("GET", API + "/refs", references),
+    Route("GET", API + "/discussions", discussions),
     Route("GET", API + "/commits" + REVISION, history),
     Route("POST", API + "/branch" + REVISION, create_branch),
     Route("DELETE", API + "/branch" + REVISION, delete_branch),

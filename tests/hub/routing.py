@@ -43,10 +43,12 @@ class Site:
 
 @dataclass
 class Request:
+    """`path` is still quoted; `range` is the header of that name, empty without one."""
+
     method: str
     path: str
     query: Mapping[str, list[str]]
-    headers: Mapping[str, str]
+    range: str
     body: Body
     role: access.Role | None
     site: Site

@@ -17,6 +17,9 @@ from tests.hub.faults import Fault, Faults
 from tests.hub.replies import HubError, Reply, as_json
 from tests.hub.routing import Request, Route, Site
 
+FAULTS = "/_faults"
+"""Where faults are set from outside; no fault strikes it."""
+
 ROUTES: tuple[Route, ...] = (*repositories.ROUTES, *files.ROUTES, *uploads.ROUTES)
 
 
@@ -98,12 +101,13 @@ class Handler(BaseHTTPRequestHandler):
         path, query = urlsplit(self.path).path, urlsplit(self.path).query
         chunked = self.headers.get("Transfer-Encoding", "").lower() == "chunked"
         body = Body(self.rfile, self.headers.get("Content-Length"), chunked)
-        fault = self.server.faults.take(self.command, path)
+        fault = None if path == FAULTS else self.server.faults.take(self.command, path)
+        span = self.headers.get("Range", "")
         status = sent = 0
         role: access.Role | None = None
         try:
             role = access.identify(self.headers.get("Authorization"))
-            request = Request(self.command, path, parse_qs(query), self.headers, body, role, self.server.site)
+            request = Request(self.command, path, parse_qs(query), span, body, role, self.server.site)
             reply = self._answer(request, fault)
             body.drain()
             status, sent = self._send(reply, fault)
@@ -116,7 +120,6 @@ class Handler(BaseHTTPRequestHandler):
         finally:
             kind = "" if fault is None else fault.kind
             name = "anonymous" if role is None else role.name
-            span = self.headers.get("Range", "")
             self.server.record(Visit(self.command, path, name, status, body.received, sent, span, kind))
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815
@@ -132,8 +135,8 @@ class Handler(BaseHTTPRequestHandler):
                 fault.action()
             if fault.kind == "drop" and request.body.expected:
                 request.body.limit = request.body.declared // 2 if fault.after is None else fault.after
-        if request.path.startswith("/_faults") and request.method == "POST":
-            return self._set_fault(request)
+        if request.path == FAULTS:
+            return self._change_faults(request)
         try:
             for route in ROUTES:
                 arguments = route.match(request.method, request.path)
@@ -152,8 +155,11 @@ class Handler(BaseHTTPRequestHandler):
             raise ConnectionDroppedError
         return reply
 
-    def _set_fault(self, request: Request) -> Reply:
-        """A fault sent as JSON, for a Hub started by hand."""
+    def _change_faults(self, request: Request) -> Reply:
+        """Sets a fault sent as JSON, or takes all back: for a Hub started by hand."""
+        if request.method == "DELETE":
+            self.server.faults.clear()
+            return as_json({})
         try:
             self.server.faults.add(Fault(**json.loads(request.body.read())))
         except (TypeError, ValueError) as error:
@@ -163,8 +169,10 @@ class Handler(BaseHTTPRequestHandler):
     def _send(self, reply: Reply, fault: Fault | None) -> tuple[int, int]:
         content = b"" if self.command == "HEAD" else reply.read()
         size = reply.size
-        kind = "" if fault is None or self.command == "HEAD" else fault.kind
-        if kind == "truncate":
+        kind = "" if fault is None else fault.kind
+        if kind == "drop" and not content:
+            raise ConnectionDroppedError
+        if kind == "truncate" and content:
             content = content[: len(content) // 2]
             size = len(content)
         elif kind == "corrupt" and content:

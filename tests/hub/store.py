@@ -180,20 +180,25 @@ class Store:
 
     def find(self, kind: str, name: str) -> Repository | None:
         repository = self._repository(kind, name)
-        return repository if (repository.folder / "references.json").is_file() else None
+        return repository if repository.folder.is_dir() else None
 
     def create(self, kind: str, name: str, private: bool, sdk: str | None, author: str) -> Repository:
         """A repository with one commit on main that holds .gitattributes."""
-        if not re.fullmatch(r"[\w.-]{1,96}/[\w.-]{1,96}", name) or ".." in name or "--" in name:
-            raise HubError(400, f"Invalid repository name: {name}")
-        repository = self._repository(kind, name)
+        if kind not in KINDS or not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name, re.ASCII) or len(name) > 96:
+            raise HubError(400, f"Invalid repository name: {kind} {name}")
+        self.root.mkdir(parents=True, exist_ok=True)
+        repository = Repository(Path(tempfile.mkdtemp(dir=self.root, suffix=".unfinished")), kind, name)
         settings = {"private": private, "gated": False, "sdk": sdk, "created": now()}
         write_whole(repository.folder / "settings.json", json.dumps(settings).encode())
         write_whole(repository.folder / "references.json", json.dumps({"branches": {}, "tags": {}}).encode())
         attributes = repository.add_blob(GITATTRIBUTES.encode())
         repository.add_commit("main", "", {".gitattributes": attributes}, "initial commit", "", author)
-        return repository
+        target = self._repository(kind, name)
+        target.folder.parent.mkdir(parents=True, exist_ok=True)
+        repository.folder.rename(target.folder)
+        return target
 
     def delete(self, repository: Repository) -> None:
-        (repository.folder / "references.json").unlink()  # gone from this moment
-        shutil.rmtree(repository.folder)
+        grave = Path(tempfile.mkdtemp(dir=self.root, suffix=".unfinished"))
+        repository.folder.rename(grave / "repository")
+        shutil.rmtree(grave)

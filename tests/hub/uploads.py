@@ -100,13 +100,18 @@ def receive(request: Request, kind: str, name: str, oid: str) -> Reply:
     return Reply(headers={"ETag": f'"{digest}"'})
 
 
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def join(request: Request, kind: str, name: str, oid: str) -> Reply:
     size, _ = _check_signature(request)
     folder = request.site.store.root / kind / name / "large"
     wanted = request.body.json()["parts"]
     parts = [folder / f"{oid}.{part['partNumber']}.part" for part in wanted]
     for part, path in zip(wanted, parts, strict=True):
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != part["etag"].strip('"'):
+        if not path.is_file() or _digest(path) != part["etag"].strip('"'):
             raise HubError(400, f"Part {part['partNumber']} of {oid} is missing or another")
     _keep((path.read_bytes() for path in parts), size, oid, folder / oid)
     for path in parts:
