@@ -1,0 +1,69 @@
+"""Times and memory of contenders, each measured in a fresh process that holds nothing but what it needs."""
+
+import importlib.util
+import multiprocessing
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from measured.cases import CASES, Call, Contender, Inputs
+
+Result = TypeVar("Result")
+STATUS = Path("/proc/self/status")
+
+
+def is_installed(contender: Contender) -> bool:
+    return not contender.package or importlib.util.find_spec(contender.package) is not None
+
+
+def in_fresh_process(function: Callable[..., Result], *arguments: object) -> Result:
+    """What the function returns when a new interpreter runs it."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def median_seconds(case_name: str, quick: bool, rounds: int) -> dict[str, float]:
+    """Per contender, the median of `rounds` calls, all contenders taking turns so that all meet the same machine."""
+    case = CASES[case_name]
+    inputs = case.make(*(case.quick_sizes if quick else case.sizes))
+    calls = {name: _built(contender, inputs) for name, contender in case.contenders.items() if is_installed(contender)}
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(rounds + 1):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            elapsed = (time.perf_counter() - start) / case.contenders[name].share
+            if turn:  # the first one warms up
+                seconds[name].append(elapsed)
+    return {name: statistics.median(found) for name, found in seconds.items()}
+
+
+def peak_growth(case_name: str, contender_name: str, quick: bool) -> float:
+    """By how many bytes the process's peak of resident memory rises over what it is with the inputs loaded."""
+    case = CASES[case_name]
+    contender = case.contenders[contender_name]
+    _built(contender, case.make(*case.quick_sizes))()  # imports and one-time buffers are no part of the measurement
+    call = _built(contender, case.make(*(case.quick_sizes if quick else case.sizes)))
+    before = peak_resident()
+    call()
+    return peak_resident() - before
+
+
+def peak_resident() -> float:
+    """Bytes. On Linux from /proc: what getrusage says there includes the parent that started the process."""
+    if STATUS.exists():
+        line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
+        return 1024.0 * int(line.split()[1])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak if sys.platform == "darwin" else 1024 * peak)
+
+
+def _built(contender: Contender, inputs: Inputs) -> Call:
+    if contender.share == 1.0:
+        return contender.build(inputs)
+    return contender.build({name: array[: round(contender.share * len(array))] for name, array in inputs.items()})

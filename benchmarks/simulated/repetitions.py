@@ -1,0 +1,172 @@
+"""Repeat a simulation: bias, root-mean-square error, and how often intervals hold the truth.
+
+A scenario draws data of known truth, measures them with the functions under test and returns a `Draw`. Numbers are
+named `function.field`; an interval of a number whose truth the scenario doesn't know is an error, so that no interval
+goes unmeasured.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+
+from hf_sslgen.metrics import MetricResult
+from hf_sslgen.metrics.inputs import FloatArray
+from simulated.resampling import Resampled, percentile_intervals, resampling_weights
+
+CLOSED_FORM = "closed form"
+BOOTSTRAP = "bootstrap"
+MAX_PENDING_ENTRIES = 4_000_000  # columns held until they are resampled together, 32 MB
+
+Bounds = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What one data set gave: estimates, closed-form intervals, and what the bootstrap would resample."""
+
+    values: dict[str, float] = field(default_factory=dict)
+    intervals: dict[str, Bounds] = field(default_factory=dict)
+    resampled: dict[str, Resampled] = field(default_factory=dict)
+
+    def add(self, function: str, result: MetricResult) -> None:
+        """Every number of a result, with its interval where it has one."""
+        entries = result.to_dict()
+        for name, value in entries.items():
+            if isinstance(value, float):
+                self.values[f"{function}.{name}"] = value
+            if f"{name}_interval" in entries:
+                low, high = entries[f"{name}_interval"]
+                self.intervals[f"{function}.{name}"] = (low, high)
+
+    def bootstrap(self, number: str, resampled: Resampled) -> None:
+        """A number with its bootstrap interval."""
+        self.resampled[number] = resampled
+        self.values.setdefault(number, resampled.value())
+
+
+class Scenario(Protocol):
+    """A way to draw data of known truth."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def num_references(self) -> float:
+        """How many samples the population values were measured on; infinite where they are exact."""
+        ...
+
+    def truth(self, n: int) -> Mapping[str, float]:
+        """The population value of each number, as its estimator defines it for samples of size n."""
+        ...
+
+    def draw(self, n: int, generator: np.random.Generator) -> Draw:
+        """Measure one data set of size n."""
+        ...
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number, or one kind of its intervals, in one scenario at one sample size.
+
+    Attributes:
+        bias_error: standard error of the bias, that of the truth included.
+        undefined: data sets in which the number was NaN; bias and error are over the others.
+        interval: kind of interval, or "" for the number alone.
+        coverage: share of the data sets' intervals that hold the truth; those without one don't count.
+        below, above: shares of the intervals that lie wholly below and above the truth.
+        without_interval: share of the data sets that got no interval.
+    """
+
+    scenario: str
+    n: int
+    number: str
+    repetitions: int
+    truth: float
+    bias: float
+    bias_error: float
+    rmse: float
+    undefined: int
+    interval: str = ""
+    coverage: float = math.nan
+    coverage_error: float = math.nan
+    below: float = math.nan
+    above: float = math.nan
+    without_interval: float = math.nan
+
+
+def repeat(
+    scenario: Scenario, n: int, repetitions: int, seed: Sequence[int], progress: Callable[[int], object]
+) -> list[Row]:
+    """Rows of every number the scenario knows the truth of.
+
+    Args:
+        n: size of each of the `repetitions` data sets.
+        seed: of this scenario and size.
+        progress: called with the number of data sets just done.
+    """
+    truth = scenario.truth(n)
+    values: dict[str, list[float]] = {}
+    intervals: dict[tuple[str, str], list[Bounds]] = {}
+    weights: FloatArray | None = None
+    pending: list[dict[str, Resampled]] = []
+    for repetition in range(repetitions):
+        draw = scenario.draw(n, np.random.default_rng([*seed, repetition]))
+        unknown = sorted({*draw.intervals, *draw.resampled} - truth.keys())
+        if unknown:
+            raise ValueError(f"{scenario.name} prints intervals of numbers whose truth it doesn't know: {unknown}")
+        for number, value in draw.values.items():
+            values.setdefault(number, []).append(value)
+        for number, bounds in draw.intervals.items():
+            intervals.setdefault((number, CLOSED_FORM), []).append(bounds)
+        pending.append(draw.resampled)
+        full = sum(r.columns.size for drawn in pending for r in drawn.values()) > MAX_PENDING_ENTRIES
+        if draw.resampled and (full or repetition == repetitions - 1):
+            weights = resampling_weights(n) if weights is None else weights
+            named = [item for drawn in pending for item in drawn.items()]
+            bounds_of = percentile_intervals([resampled for _, resampled in named], weights)
+            for (number, _), bounds in zip(named, bounds_of, strict=True):
+                intervals.setdefault((number, BOOTSTRAP), []).append(bounds)
+            pending = []
+        progress(1)
+    numbers = [_number_row(scenario, n, number, truth[number], values[number]) for number in truth]
+    by_number = {row.number: row for row in numbers}
+    return [*numbers, *(_interval_row(by_number[number], kind, found) for (number, kind), found in intervals.items())]
+
+
+def _number_row(scenario: Scenario, n: int, number: str, truth: float, values: list[float]) -> Row:
+    x = np.array(values)
+    errors = x[~np.isnan(x)] - truth
+    found = len(errors)
+    spread = float(errors.std(ddof=1)) if found > 1 else math.nan
+    return Row(
+        scenario=scenario.name,
+        n=n,
+        number=number,
+        repetitions=len(x),
+        truth=truth,
+        bias=float(errors.mean()) if found else math.nan,
+        bias_error=spread * math.sqrt(1.0 / found + n / scenario.num_references) if found > 1 else math.nan,
+        rmse=float(np.sqrt(np.square(errors).mean())) if found else math.nan,
+        undefined=len(x) - found,
+    )
+
+
+def _interval_row(row: Row, kind: str, found: list[Bounds]) -> Row:
+    low, high = np.array(found).T
+    given = ~np.isnan(low)
+    below, above = (
+        float(np.mean(side[given])) if given.any() else math.nan for side in (high < row.truth, low > row.truth)
+    )
+    coverage = 1.0 - below - above
+    return replace(
+        row,
+        interval=kind,
+        coverage=coverage,
+        coverage_error=math.sqrt(coverage * (1.0 - coverage) / given.sum()) if given.any() else math.nan,
+        below=below,
+        above=above,
+        without_interval=float(1.0 - given.mean()),
+    )
