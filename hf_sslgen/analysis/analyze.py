@@ -13,6 +13,7 @@ from hf_sslgen.analysis.subset import AnalysisSettings, analysis_subset, example
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.loading import Domain
 from hf_sslgen.metrics import (
+    MIN_CLASS_SIZE,
     attribution_concentration,
     bootstrap_interval,
     mean_per_class_statistic,
@@ -32,10 +33,6 @@ CONCENTRATION = {
     "entropy": "entropy",
 }
 """Fields of a `ConcentrationResult`, and the names of their numbers and of their columns in the records."""
-
-MIN_CLASS_SIZE = 10
-"""Images of every class from which the interval of the mean per-class accuracy covers; where the rarest classes have
-two or three, it does in 81% of data sets."""
 
 
 def prediction_numbers(predictions: Predictions, num_classes: int, stage: Stage) -> list[Number]:

@@ -19,6 +19,7 @@ from hf_sslgen.metrics.calibration_by_rank import (
     ks_calibration_error,
 )
 from hf_sslgen.metrics.comparison import (
+    MIN_CLASS_SIZE,
     Estimate,
     Statistic,
     average_statistic,
@@ -58,6 +59,7 @@ from hf_sslgen.metrics.top_label import TopLabelResult, top_label
 from hf_sslgen.metrics.whitening import WhitenedCosineResult, Whitening, fit_whitening, whitened_cosine
 
 __all__ = [
+    "MIN_CLASS_SIZE",
     "AccuracyResult",
     "AdaptiveCalibrationResult",
     "CKAResult",

@@ -12,10 +12,9 @@ from scipy import special
 from scipy.stats import rankdata
 
 from hf_sslgen.metrics.inputs import FloatArray, confidences_and_correct
-from hf_sslgen.metrics.intervals import LEVEL, skewed_mean_interval
+from hf_sslgen.metrics.intervals import LEVEL, MIN_OUTCOMES, outcome_interval, skewed_mean_interval
 from hf_sslgen.metrics.results import NO_INTERVAL, Interval, MetricResult
 
-MIN_SIDE = 10  # right and wrong predictions that the interval of the AUROC needs
 _NAN = float("nan")
 
 
@@ -51,7 +50,7 @@ def prediction_confidence(confidences: npt.ArrayLike, correct: npt.ArrayLike) ->
     (0.25, 1.0)
     """
     p, y = confidences_and_correct(confidences, correct)
-    intervals = {"mean_confidence": skewed_mean_interval(p), "gap": skewed_mean_interval(p - y), "auroc": NO_INTERVAL}
+    intervals = {"mean_confidence": skewed_mean_interval(p), "gap": outcome_interval(p - y, y), "auroc": NO_INTERVAL}
     reason = ""
     auroc = _NAN
     if y.all():
@@ -84,7 +83,7 @@ def _auroc(right: FloatArray, wrong: FloatArray) -> tuple[float, Interval]:
     exceeded_by_right = (ranks[:m] - rankdata(right)) / n
     exceeded_by_wrong = (ranks[m:] - rankdata(wrong)) / m
     auroc = float(exceeded_by_right.mean())
-    if min(m, n) < MIN_SIDE or not 0.0 < auroc < 1.0:
+    if min(m, n) < MIN_OUTCOMES or not 0.0 < auroc < 1.0:
         return auroc, NO_INTERVAL
     variance = exceeded_by_right.var(ddof=1) / m + exceeded_by_wrong.var(ddof=1) / n
     quantile = float(special.stdtrit(min(m, n) - 1, (1.0 + LEVEL) / 2.0))

@@ -9,7 +9,7 @@ from scipy import special
 
 from hf_sslgen.metrics.calibration import assign_bins
 from hf_sslgen.metrics.inputs import FloatArray, confidences_and_correct, positive_integer
-from hf_sslgen.metrics.intervals import LEVEL
+from hf_sslgen.metrics.intervals import LEVEL, MIN_OUTCOMES
 from hf_sslgen.metrics.results import NO_INTERVAL, Interval, MetricResult
 
 
@@ -68,7 +68,8 @@ def debiased_calibration_error(
         expected_variance = np.bincount(index, weights=p * (1.0 - p), minlength=num_bins)[kept] / sizes**2
         terms = excess**2 - variance
         value, reason = float(np.dot(weights, terms)), ""
-        interval = _score_interval(value, weights, terms, variance, np.maximum(variance, expected_variance))
+        if min(np.count_nonzero(y), np.count_nonzero(~y)) >= MIN_OUTCOMES:
+            interval = _score_interval(value, weights, terms, variance, np.maximum(variance, expected_variance))
     return DebiasedCalibrationResult(
         debiased_squared_calibration_error=value,
         n=len(p),

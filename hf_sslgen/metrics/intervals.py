@@ -7,10 +7,11 @@ They speak of samples like these, not of other models, seeds or targets. How oft
 import numpy as np
 from scipy import special
 
-from hf_sslgen.metrics.inputs import FloatArray
+from hf_sslgen.metrics.inputs import BoolArray, FloatArray
 from hf_sslgen.metrics.results import NO_INTERVAL, Interval
 
 LEVEL = 0.95
+MIN_OUTCOMES = 10
 
 
 def mean_interval(values: FloatArray) -> Interval:
@@ -53,6 +54,20 @@ def skewed_mean_interval(values: FloatArray) -> Interval:
 
     mean = float(values.mean())
     return Interval(mean - standard_error * inverse(quantile), mean - standard_error * inverse(-quantile))
+
+
+def outcome_interval(values: FloatArray, correct: BoolArray) -> Interval:
+    """`skewed_mean_interval` of values that depend on whether a prediction is right, such as a proper score.
+
+    None with fewer than ten right or ten wrong predictions: with two wrong ones among 200 it would cover 77 to 91%.
+
+    Args:
+        values: shape (N,), without NaN.
+        correct: shape (N,).
+    """
+    if min(np.count_nonzero(correct), np.count_nonzero(~correct)) < MIN_OUTCOMES:
+        return NO_INTERVAL
+    return skewed_mean_interval(values)
 
 
 def proportion_interval(successes: int, n: int) -> Interval:

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hf_sslgen.metrics.class_scores import class_scores_and_references
-from hf_sslgen.metrics.inputs import FloatArray, confidences_and_correct
-from hf_sslgen.metrics.intervals import skewed_mean_interval
+from hf_sslgen.metrics.inputs import BoolArray, FloatArray, confidences_and_correct
+from hf_sslgen.metrics.intervals import outcome_interval
 from hf_sslgen.metrics.results import Interval, MetricResult
 
 MIN_PROBABILITY = 1e-12
@@ -40,12 +40,13 @@ def brier_score(
     0.125
     """
     table, true = class_scores_and_references(probabilities, references, from_logits)
-    score = np.empty(len(true))
+    score, correct = np.empty(len(true)), np.empty(len(true), dtype=np.bool_)
     for block in table.blocks():
+        correct[block.rows] = block.prediction == true[block.rows]
         p = block.probabilities()
         p[np.arange(len(p)), true[block.rows]] -= 1.0
         score[block.rows] = np.einsum("ij,ij->i", p, p)
-    return _mean_score(score)
+    return _mean_score(score, correct)
 
 
 def negative_log_likelihood(
@@ -58,8 +59,9 @@ def negative_log_likelihood(
     Arguments are those of `brier_score`. Logits take the same clip, so both forms give one number.
     """
     table, true = class_scores_and_references(probabilities, references, from_logits)
-    score = np.empty(len(true))
+    score, correct = np.empty(len(true)), np.empty(len(true), dtype=np.bool_)
     for block in table.blocks():
+        correct[block.rows] = block.prediction == true[block.rows]
         here = np.arange(len(block.scores)), true[block.rows]
         if from_logits:
             shifted = block.shifted_logits()
@@ -68,7 +70,7 @@ def negative_log_likelihood(
         else:
             log_p = np.log(np.clip(block.scores[here].astype(np.float64), MIN_PROBABILITY, 1.0))
         score[block.rows] = np.minimum(np.abs(log_p), -np.log(MIN_PROBABILITY))  # log p <= 0, and abs makes -0.0 0.0
-    return _mean_score(score)
+    return _mean_score(score, correct)
 
 
 def top_label_brier(confidences: npt.ArrayLike, correct: npt.ArrayLike) -> ProperScoreResult:
@@ -84,8 +86,8 @@ def top_label_brier(confidences: npt.ArrayLike, correct: npt.ArrayLike) -> Prope
     [0.25, 0.0]
     """
     p, y = confidences_and_correct(confidences, correct)
-    return _mean_score(np.square(p - y))
+    return _mean_score(np.square(p - y), y)
 
 
-def _mean_score(score: FloatArray) -> ProperScoreResult:
-    return ProperScoreResult(float(score.mean()), len(score), score, {"mean": skewed_mean_interval(score)})
+def _mean_score(score: FloatArray, correct: BoolArray) -> ProperScoreResult:
+    return ProperScoreResult(float(score.mean()), len(score), score, {"mean": outcome_interval(score, correct)})

@@ -4,12 +4,14 @@ The interval is a paired bootstrap over the test images all cells involved share
 Several pairs of cells, such as one per fine-tuning seed, are averaged within each resample of the images.
 """
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hf_sslgen.analysis.families import FAMILIES, families_of
 from hf_sslgen.metrics import (
+    MIN_CLASS_SIZE,
     Estimate,
     Statistic,
     average_statistic,
@@ -103,13 +105,29 @@ STATISTICS: dict[str, tuple[tuple[str, ...], Callable[["pd.DataFrame"], Statisti
 The calibration error is not among them: its bootstrap interval does not cover.
 """
 
+MIN_DISCORDANT_IMAGES = 10
+"""Where fewer images are right for one backbone and wrong for the other, the bootstrap of what follows from right and
+wrong covers 69 to 91% instead of 95% (docs/estimators.md), so there is no interval."""
+
+FROM_CORRECTNESS = (
+    "accuracy",
+    "mean_per_class_accuracy",
+    "mean_confidence",
+    "confidence_gap",
+    "negative_log_likelihood",
+    "brier_score",
+)
+
 ON_SUBSET = ("gini", "spatial_spread", "zero_map")
 INVARIANCE_COLUMNS = ("cosine", "chance_cosine", "candidate_chance_cosine", "recall_at_1")
 
 
 @dataclass(frozen=True)
 class _Compared:
-    """A number about to be compared; `statistic` is the difference, averaged over the pairs."""
+    """A number about to be compared; `statistic` is the difference, averaged over the pairs.
+
+    `no_interval` says why its interval would not be valid, where it would not.
+    """
 
     metric: str
     statistic: Statistic
@@ -119,6 +137,7 @@ class _Compared:
     transform: str = ""
     severity: str = ""
     unit: str = "images"
+    no_interval: str = ""
 
 
 def compare_cells(first: Cell, second: Cell) -> list[Difference]:
@@ -154,6 +173,11 @@ def _differences(pair: tuple[Cell, Cell], compared: Sequence[_Compared]) -> list
         together = [index for index, number in enumerate(compared) if number.num_images == num_images]
         intervals = bootstrap_intervals([compared[index].statistic for index in together], num_images)
         estimates |= dict(zip(together, intervals, strict=True))
+    estimates |= {
+        index: replace(estimates[index], low=math.nan, high=math.nan, reason=number.no_interval)
+        for index, number in enumerate(compared)
+        if number.no_interval and not math.isnan(estimates[index].value)
+    }
     seeds_known = first.pretraining_seed is not None and (
         second.pretraining_seed is not None or second.objective == "untrained"
     )
@@ -193,10 +217,28 @@ def _clean_numbers(replicates: Replicates) -> list[_Compared]:
     stage = str(rows.sides[0]["stage"].iloc[0])
     unit = "images" if rows.have(["reference"]) else "episodes"  # an episode has no true class, but an accuracy
     return [
-        _Compared(metric, rows.difference(statistic), rows.num_images, rows.num_defined(columns[0]), stage, unit=unit)
+        _Compared(
+            metric,
+            rows.difference(statistic),
+            rows.num_images,
+            rows.num_defined(columns[0]),
+            stage,
+            unit=unit,
+            no_interval=_why_no_interval(metric, rows) if unit == "images" else "",
+        )
         for metric, (columns, statistic) in STATISTICS.items()
         if rows.have(columns)
     ]
+
+
+def _why_no_interval(metric: str, rows: Replicates) -> str:
+    if metric in FROM_CORRECTNESS and rows.num_discordant < MIN_DISCORDANT_IMAGES:
+        return f"only {rows.num_discordant} images tell the two apart; an interval needs {MIN_DISCORDANT_IMAGES}"
+    if metric == "mean_per_class_accuracy":
+        smallest = int(rows.sides[0]["reference"].value_counts().min())
+        if smallest < MIN_CLASS_SIZE:
+            return f"a class has only {smallest} images; an interval needs {MIN_CLASS_SIZE}"
+    return ""
 
 
 def _invariance_numbers(replicates: Replicates, not_preserving: tuple[str, ...]) -> list[_Compared]:

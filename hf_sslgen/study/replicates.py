@@ -35,6 +35,12 @@ class Replicates:
     def num_defined(self, column: str) -> int:
         return min(int(side[column].notna().sum()) for side in self.sides)
 
+    @property
+    def num_discordant(self) -> int:
+        """Images on which, over all pairs, one side is right more often than the other."""
+        apart = sum(a["correct"].to_numpy(float) - b["correct"].to_numpy(float) for run in self.runs for a, b in run)
+        return int(np.count_nonzero(apart))
+
     def of_variant(self, transform: str, severity: str) -> "Replicates":
         def rows(side: "pd.DataFrame") -> "pd.DataFrame":
             return side[(side["transform"] == transform) & (side["severity"] == severity)]

@@ -1,6 +1,5 @@
 """Evaluation in O(N) memory: each batch's class scores are reduced to a few numbers per image before they are kept."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +27,7 @@ from hf_sslgen.metrics import (
     top_label,
     top_label_brier,
 )
-from hf_sslgen.metrics.intervals import mean_interval, proportion_interval, skewed_mean_interval
+from hf_sslgen.metrics.intervals import mean_interval, outcome_interval, proportion_interval
 from hf_sslgen.metrics.results import NO_INTERVAL, Interval
 
 TOP_K = 5
@@ -120,6 +119,7 @@ class Predictions:
             be had is NaN with its reason. Top-5 accuracy is there for more than five classes only.
         """
         p, y = self.confidences, self.correct
+        likelihoods = self.negative_log_likelihoods
         confidence = prediction_confidence(p, y)
         binned = expected_calibration_error(p, y)
         found = {
@@ -131,13 +131,15 @@ class Predictions:
             **_named(adaptive_calibration_error(p, y), "adaptive_calibration_error"),
             **_named(debiased_calibration_error(p, y), "debiased_squared_calibration_error"),
             **_named(ks_calibration_error(p, y), "ks_calibration_error"),
-            "negative_log_likelihood": _mean(self.negative_log_likelihoods, skewed_mean_interval),
-            "brier_score": _mean(self.brier_scores, skewed_mean_interval),
+            "negative_log_likelihood": _mean(
+                self.negative_log_likelihoods, outcome_interval(self.negative_log_likelihoods, y)
+            ),
+            "brier_score": _mean(self.brier_scores, outcome_interval(self.brier_scores, y)),
             "top_label_brier": estimate_of(top_label_brier(p, y), "mean"),
             **_named(risk_coverage(p, y), "aurc", "excess_aurc"),
         }
         if num_classes > TOP_K:
-            found["top_5_accuracy"] = _mean(self.top_5_credits, _credit_interval)
+            found["top_5_accuracy"] = _mean(self.top_5_credits, _credit_interval(self.top_5_credits))
         return found
 
     def measures(self, num_classes: int) -> dict[str, float]:
@@ -157,9 +159,9 @@ def _named(result: MetricResult, *fields: str) -> dict[str, Estimate]:
     return {field: estimate_of(result, field) for field in fields}
 
 
-def _mean(per_sample: NDArray[np.float64], interval: Callable[[NDArray[np.float64]], Interval]) -> Estimate:
+def _mean(per_sample: NDArray[np.float64], interval: Interval) -> Estimate:
     """What a metric that is a mean over samples returns, from the values it returned for one batch after another."""
-    return Estimate(float(per_sample.mean()), *interval(per_sample), len(per_sample))
+    return Estimate(float(per_sample.mean()), *interval, len(per_sample))
 
 
 def _credit_interval(credits: NDArray[np.float64]) -> Interval:
