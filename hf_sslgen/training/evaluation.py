@@ -131,9 +131,7 @@ class Predictions:
             **_named(adaptive_calibration_error(p, y), "adaptive_calibration_error"),
             **_named(debiased_calibration_error(p, y), "debiased_squared_calibration_error"),
             **_named(ks_calibration_error(p, y), "ks_calibration_error"),
-            "negative_log_likelihood": _mean(
-                self.negative_log_likelihoods, outcome_interval(self.negative_log_likelihoods, y)
-            ),
+            "negative_log_likelihood": _mean(likelihoods, outcome_interval(likelihoods, y)),
             "brier_score": _mean(self.brier_scores, outcome_interval(self.brier_scores, y)),
             "top_label_brier": estimate_of(top_label_brier(p, y), "mean"),
             **_named(risk_coverage(p, y), "aurc", "excess_aurc"),
