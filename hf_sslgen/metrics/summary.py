@@ -89,6 +89,7 @@ def confidence_summary(
         **accuracies.intervals,
         "top_5_accuracy": top_5.intervals["top_k_accuracy"],
         **confidence.intervals,
+        **debiased.intervals,
         "brier_score": brier.intervals["mean"],
         "negative_log_likelihood": likelihood.intervals["mean"],
         "top_label_brier": of_top_label.intervals["mean"],
