@@ -100,7 +100,10 @@ def test_accuracy_and_confidence_follow_from_the_records(tuned: Measured) -> Non
         number = tuned.number(metric)
         assert number.value == pytest.approx(value), metric
         assert (number.n, number.n_undefined, number.stage) == (40, 0, "fine-tuned")
-        if metric == "mean_per_class_accuracy":  # four images of a class are too few for an interval that covers
+        too_few = metric == "mean_per_class_accuracy"  # four images of a class
+        if metric in ("confidence_gap", "negative_log_likelihood", "brier_score"):
+            too_few = min(correct.sum(), (~correct).sum()) < 10
+        if too_few:  # for an interval that covers
             assert math.isnan(number.low) and math.isnan(number.high)
         else:
             assert number.low < number.value < number.high
@@ -191,7 +194,7 @@ def test_invariance_follows_from_the_records(tuned: Measured) -> None:
         assert tuned.number("chance_cosine", transform).value == pytest.approx(chance)
         assert number.value == pytest.approx((cosine - chance) / (1 - chance))
         assert tuned.number("recall_at_1", transform).value == pytest.approx(rows["recall_at_1"].mean())
-        assert number.low <= number.value <= number.high
+        assert math.isnan(number.low) and math.isnan(number.high)  # 24 images are too few for an interval of a ratio
         assert (number.n, number.stage, number.severity) == (24, "fine-tuned", severity)
 
 

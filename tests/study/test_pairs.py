@@ -125,9 +125,6 @@ def test_intervals_are_those_of_a_paired_bootstrap(linear: tuple[Cell, Cell], pr
         apart = (a[column].astype(float) - b[column].astype(float)).to_numpy()
         interval = paired_bootstrap(lambda drawn, apart=apart: np.nanmean(apart[drawn]), len(apart))
         assert_interval(differences[metric, "", ""], interval)
-    interval = paired_bootstrap(lambda drawn: mean_per_class(a, drawn) - mean_per_class(b, drawn), len(a))
-    assert_interval(differences["mean_per_class_accuracy", "", ""], interval)
-
     differences = by_name(compare_cells(*pretrained))
     rows = {
         transform: [
@@ -151,6 +148,52 @@ def test_intervals_are_those_of_a_paired_bootstrap(linear: tuple[Cell, Cell], pr
     assert set(rows) == {number.transform for number in pretrained[0].numbers} & set(GEOMETRIC)
     interval = paired_bootstrap(lambda drawn: float(np.mean([apart(name, drawn) for name in rows])), 30)
     assert_interval(differences["invariance", "mean_geometric", ""], interval)
+
+
+def with_outcomes(cell: Cell, correct: np.ndarray, folder: Path, num_classes: int = 2) -> Cell:
+    """The cell with other outcomes of its clean images, whose references fall into `num_classes` equal classes."""
+    records = cell.records()
+    rows = records.index[records["transform"] == ""]
+    records.loc[rows, "correct"] = correct
+    records.loc[rows, "reference"] = np.arange(len(rows)) % num_classes
+    return with_records(cell, records, folder)
+
+
+@pytest.mark.parametrize("num_discordant", [9, 10])
+def test_too_few_images_that_tell_two_apart_give_no_interval(
+    num_discordant: int, linear: tuple[Cell, Cell], tmp_path: Path
+) -> None:
+    outcomes = np.arange(40) % 3 == 0
+    others = outcomes ^ (np.arange(40) < num_discordant)
+    cells = [
+        with_outcomes(c, y, tmp_path / str(i)) for i, (c, y) in enumerate(zip(linear, (outcomes, others), strict=True))
+    ]
+    differences = by_name(compare_cells(*cells))
+    for metric in ("accuracy", "mean_per_class_accuracy", "confidence_gap", "brier_score", "negative_log_likelihood"):
+        difference = differences[metric, "", ""]
+        assert not math.isnan(difference.value)
+        assert math.isnan(difference.low) == math.isnan(difference.high) == (num_discordant < 10)
+        assert ("only 9 images" in difference.reason) == (num_discordant < 10)
+    assert differences["accuracy", "", ""].value == pytest.approx(outcomes.mean() - others.mean())
+    assert not math.isnan(differences["gini", "", ""].low)
+
+
+@pytest.mark.parametrize(("num_classes", "covers"), [(4, True), (5, False)])
+def test_a_class_of_few_images_gives_no_interval(
+    num_classes: int, covers: bool, linear: tuple[Cell, Cell], tmp_path: Path
+) -> None:
+    outcomes = np.arange(40) % 3 == 0
+    cells = [
+        with_outcomes(c, y, tmp_path / str(i), num_classes)
+        for i, (c, y) in enumerate(zip(linear, (outcomes, ~outcomes), strict=True))
+    ]
+    difference = by_name(compare_cells(*cells))["mean_per_class_accuracy", "", ""]
+    if covers:
+        a, b = (clean(cell) for cell in cells)
+        interval = paired_bootstrap(lambda drawn: mean_per_class(a, drawn) - mean_per_class(b, drawn), len(a))
+        assert_interval(difference, interval)
+    else:
+        assert math.isnan(difference.low) and "only 8 images" in difference.reason
 
 
 def test_maps_are_compared_where_both_have_one(linear: tuple[Cell, Cell], tmp_path: Path) -> None:
