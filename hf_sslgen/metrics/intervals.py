@@ -76,4 +76,6 @@ def proportion_interval(successes: int, n: int) -> Interval:
     share = successes / n
     centre = (share + z**2 / (2 * n)) / (1.0 + z**2 / n)
     half_width = z / (1.0 + z**2 / n) * np.sqrt(share * (1.0 - share) / n + z**2 / (4 * n**2))
-    return Interval(float(max(0.0, centre - half_width)), float(min(1.0, centre + half_width)))
+    # At either end the bound is exact, which the difference of two roundings is not.
+    low = 0.0 if successes == 0 else float(centre - half_width)
+    return Interval(low, 1.0 if successes == n else float(centre + half_width))
