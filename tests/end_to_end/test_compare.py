@@ -49,7 +49,6 @@ def test_results_hold_the_four_measurements_with_intervals(compared):
     for metric in (
         "accuracy",
         "mean_confidence",
-        "confidence_gap",
         "gini",
         "spatial_spread",
     ):
@@ -57,6 +56,17 @@ def test_results_hold_the_four_measurements_with_intervals(compared):
         assert len(rows) == 2 * 4 * 2
         assert (rows["low"] <= rows["value"]).all()
         assert (rows["value"] <= rows["high"]).all()
+    cell = ["backbone", "domain", "protocol"]
+    gap, accuracy = (
+        results[results["metric"] == metric].set_index(cell).sort_index() for metric in ("confidence_gap", "accuracy")
+    )
+    num_right = (accuracy["value"] * accuracy["n"]).round()
+    decided = num_right.between(
+        10, accuracy["n"] - 10
+    )  # fewer right or wrong predictions give no interval that covers
+    assert decided.any()
+    assert (gap["low"].notna() == decided).all()
+    assert ((gap["low"] <= gap["value"]) & (gap["value"] <= gap["high"]))[decided].all()
     per_class = results[results["metric"] == "mean_per_class_accuracy"]
     assert per_class["value"].between(0, 1).all()
     assert per_class["low"].isna().any()  # six digits of a class are too few for an interval that covers
