@@ -104,6 +104,11 @@ def top_k_accuracy(scores: npt.ArrayLike, references: npt.ArrayLike, k: int = 5)
         no_interval = {"top_k_accuracy": NO_INTERVAL}
         reason = f"with {num_classes} classes, {k} guesses are always right"
         return TopKAccuracyResult(float("nan"), k, n, np.full(n, np.nan), reason, no_interval)
-    is_share = bool(((credit == 0.0) | (credit == 1.0)).all())
-    interval = proportion_interval(int(credit.sum()), n) if is_share else mean_interval(credit)
-    return TopKAccuracyResult(float(credit.mean()), k, n, credit, intervals={"top_k_accuracy": interval})
+    return TopKAccuracyResult(float(credit.mean()), k, n, credit, intervals={"top_k_accuracy": top_k_interval(credit)})
+
+
+def top_k_interval(credit: FloatArray) -> Interval:
+    """The interval of a mean of credits, (N,): that of a share, unless ties made some of them fractions."""
+    if ((credit == 0.0) | (credit == 1.0)).all():
+        return proportion_interval(int(credit.sum()), len(credit))
+    return mean_interval(credit)

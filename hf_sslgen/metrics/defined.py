@@ -3,11 +3,10 @@
 import numpy as np
 
 from hf_sslgen.metrics.inputs import BoolArray, FloatArray
-from hf_sslgen.metrics.intervals import skewed_mean_interval
+from hf_sslgen.metrics.intervals import MIN_OUTCOMES, skewed_mean_interval
 from hf_sslgen.metrics.results import NO_INTERVAL, Interval
 
 ROUNDING = 1e-12  # relative to the values: what varies by no more does not vary
-MIN_CREDIT = 10  # successes and failures below which no interval of a share covers
 
 
 def per_sample(values: FloatArray, defined: BoolArray) -> FloatArray:
@@ -38,4 +37,4 @@ def share_interval(credits: FloatArray) -> Interval:
     """
     successes = np.nansum(credits)
     failures = np.nansum(1.0 - credits)
-    return interval_of_defined(credits) if min(successes, failures) >= MIN_CREDIT else NO_INTERVAL
+    return interval_of_defined(credits) if min(successes, failures) >= MIN_OUTCOMES else NO_INTERVAL

@@ -11,7 +11,7 @@ from hf_sslgen.metrics.inputs import BoolArray, FloatArray
 from hf_sslgen.metrics.results import NO_INTERVAL, Interval
 
 LEVEL = 0.95
-MIN_OUTCOMES = 10
+MIN_OUTCOMES = 10  # successes and failures below which intervals of what depends on them miss on one side
 
 
 def mean_interval(values: FloatArray) -> Interval:

@@ -68,6 +68,7 @@ def _hsic(x: FloatArray, y: FloatArray) -> float:
     With columns summing to zero, row i of the kernel sums to -k_ii once its diagonal is gone.
     """
     n = len(x)
-    k, l = np.einsum("nd,nd->n", x, x), np.einsum("nd,nd->n", y, y)  # noqa: E741
-    trace = np.square(x.T @ y).sum() - k @ l
-    return float(trace + k.sum() * l.sum() / ((n - 1) * (n - 2)) - 2.0 / (n - 2) * (k @ l))
+    diagonal_k, diagonal_l = np.einsum("nd,nd->n", x, x), np.einsum("nd,nd->n", y, y)
+    both = diagonal_k @ diagonal_l
+    trace = np.square(x.T @ y).sum() - both
+    return float(trace + diagonal_k.sum() * diagonal_l.sum() / ((n - 1) * (n - 2)) - 2.0 / (n - 2) * both)

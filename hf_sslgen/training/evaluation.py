@@ -27,7 +27,8 @@ from hf_sslgen.metrics import (
     top_label,
     top_label_brier,
 )
-from hf_sslgen.metrics.intervals import mean_interval, outcome_interval, proportion_interval
+from hf_sslgen.metrics.accuracy import top_k_interval
+from hf_sslgen.metrics.intervals import outcome_interval
 from hf_sslgen.metrics.results import NO_INTERVAL, Interval
 
 TOP_K = 5
@@ -137,7 +138,7 @@ class Predictions:
             **_named(risk_coverage(p, y), "aurc", "excess_aurc"),
         }
         if num_classes > TOP_K:
-            found["top_5_accuracy"] = _mean(self.top_5_credits, _credit_interval(self.top_5_credits))
+            found["top_5_accuracy"] = _mean(self.top_5_credits, top_k_interval(self.top_5_credits))
         return found
 
     def measures(self, num_classes: int) -> dict[str, float]:
@@ -160,13 +161,6 @@ def _named(result: MetricResult, *fields: str) -> dict[str, Estimate]:
 def _mean(per_sample: NDArray[np.float64], interval: Interval) -> Estimate:
     """What a metric that is a mean over samples returns, from the values it returned for one batch after another."""
     return Estimate(float(per_sample.mean()), *interval, len(per_sample))
-
-
-def _credit_interval(credits: NDArray[np.float64]) -> Interval:
-    """The interval of `top_k_accuracy`: that of a share, unless ties made some credits fractions."""
-    if ((credits == 0.0) | (credits == 1.0)).all():
-        return proportion_interval(int(credits.sum()), len(credits))
-    return mean_interval(credits)
 
 
 def compute_metrics_for(num_classes: int) -> Any:
