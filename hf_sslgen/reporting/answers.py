@@ -215,7 +215,7 @@ def _notes(results: StudyResults) -> list[str]:
     small = [group for group, size in sizes.items() if size < MIN_DOMAINS]
     notes = [
         "A comparison is one contrast of backbones under one protocol and label budget, over the domains of a group "
-        "or, where these are too few, on one domain. Undecided means that the interval includes zero."
+        "or, where these are too few, on one domain. Undecided means that the interval includes zero or can't be had."
     ]
     if len(small) < len(sizes):
         notes.append("Intervals over domains are Student’s t: they speak of domains of that kind.")

@@ -84,16 +84,19 @@ NUMBERS = (
 
 LIMITS = (
     "Intervals on one domain are 95% intervals over the test images (few-shot: over episodes): of shares Wilson’s, of "
-    "means Student’s t, of differences between two backbones paired percentile bootstraps. A number without one is "
-    "descriptive: no interval around it covers. They speak of these images and these trained models: not of images of "
-    "another kind, other seeds, other pretraining runs or other domains.",
+    "means Student’s t with a correction for skewness, of differences between two backbones paired percentile "
+    "bootstraps. A number has none where none covers: calibration errors, and with fewer than ten right or ten wrong "
+    "predictions (of a difference: ten images that tell the two apart) whatever follows from them. They speak of "
+    "these images and these trained models: not of images of another kind, other seeds, other pretraining runs or "
+    "other domains.",
     "Several seeds are averaged on the same resampled images: fine-tuning seeds first, pretraining seeds then. Their "
     "spreads stand apart in the table by domain, and are in no interval over images.",
     "Intervals over domains are Student’s t on one difference per domain, since domains are few. They speak of other "
     "domains only as far as these are a fair sample of their kind.",
     "A p-value is that of an exact Wilcoxon signed-rank test over domains, adjusted by Holm over the numbers of one "
     "comparison and group. Four domains allow none below 0.125, six none below 0.031, so it is often out of reach.",
-    "“Undecided” means that the interval includes zero. It is no proof that two backbones are equal.",
+    "“Undecided” means that the interval includes zero, or that too few images allow one. It is no proof that two "
+    "backbones are equal.",
     "Each interval stands alone. Of many comparisons without any true difference about one in twenty is decided by "
     "chance; intervals are not corrected for the number of comparisons.",
     "Attribution is compared on images where both backbones have a map with positive evidence. Concentration depends "
