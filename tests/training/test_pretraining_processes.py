@@ -159,13 +159,18 @@ def group_is_empty(leader: int) -> bool:
     return False
 
 
+def hear_ctrl_c() -> None:
+    """A shell's background jobs, and so these tests when run as one, ignore it; as would all that they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def interrupt(command: list[str], output_dir: Path, signal_number: int) -> tuple[int, list[str]]:
     """Start a command, signal it as soon as it has written a log of its own, and return its end and last words."""
     log = output_dir / "log.json"
     before = log.stat().st_mtime_ns if log.exists() else 0
     process = subprocess.Popen(
         command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
+        start_new_session=True, preexec_fn=hear_ctrl_c,
     )  # fmt: skip
     deadline = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < deadline:
