@@ -85,10 +85,6 @@ class FeatureScenario:
 
         corrected = [resampled_invariance(r) for r in (mild, strong, other)]
         found = [resampled_mean(r.per_sample_recall_at_1) for r in (mild, strong, other)]
-        drawn.bootstrap("invariance.invariance", corrected[0])
-        drawn.bootstrap("invariance.recall_at_1", found[0])
-        drawn.bootstrap("invariance.cosine", resampled_mean(mild.per_sample_cosine))
-        drawn.bootstrap("invariance.chance_cosine", resampled_mean(mild.per_sample_chance_cosine))
         drawn.bootstrap("family mean of invariance.invariance", resampled_average(corrected[0], corrected[1]))
         drawn.bootstrap("family mean of invariance.recall_at_1", resampled_average(found[0], found[1]))
         drawn.bootstrap("difference of invariance.invariance", resampled_difference(corrected[0], corrected[2]))

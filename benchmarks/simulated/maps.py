@@ -65,12 +65,10 @@ class MapScenario:
             ("spread", concentration.per_sample_spread, other.per_sample_spread),
         ):
             number = f"attribution_concentration.{name}"
-            drawn.bootstrap(number, resampled_mean(mine))
             pair = (resampled_mean(np.where(missing, np.nan, x)) for x in (mine, its))
             drawn.bootstrap(f"difference of {number}", resampled_difference(*pair))
         zero = [np.isnan(r.per_sample_gini).astype(np.float64) for r in (concentration, other)]
         number = "attribution_concentration.zero_map_rate"
-        drawn.bootstrap(number, resampled_mean(zero[0]))
         drawn.bootstrap(f"difference of {number}", resampled_difference(*(resampled_mean(z) for z in zero)))
         return drawn
 

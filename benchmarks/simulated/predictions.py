@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 
 from hf_sslgen.metrics import (
+    MIN_CLASS_SIZE,
     accuracy,
     adaptive_calibration_error,
     brier_score,
@@ -20,24 +21,28 @@ from hf_sslgen.metrics import (
     prediction_confidence,
     prediction_consistency,
     risk_coverage,
+    smallest_class,
     top_k_accuracy,
     top_label,
     top_label_brier,
 )
 from hf_sslgen.metrics.inputs import IntArray
+from hf_sslgen.metrics.intervals import MIN_OUTCOMES
+from hf_sslgen.study.differences import MIN_DISCORDANT_IMAGES
 from simulated import populations
 from simulated.repetitions import Draw
 from simulated.resampling import Resampled, resampled_difference, resampled_mean, resampled_per_class
 
-BOOTSTRAPPED = (
+PER_CLASS = "accuracy.mean_per_class_accuracy"
+COMPARED = (
     "accuracy.accuracy",
-    "accuracy.mean_per_class_accuracy",
+    PER_CLASS,
     "prediction_confidence.mean_confidence",
     "prediction_confidence.gap",
     "brier_score.mean",
     "negative_log_likelihood.mean",
 )
-"""What studies and reports print bootstrap intervals of, for one model and for the difference of two."""
+"""What studies and reports compare two models in by the bootstrap; of one, they bootstrap accuracy per class alone."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class PredictionScenario:
             **populations.confidence_truth(other),
             **populations.proper_scores(population, other),
         }
-        return first | {f"difference of {name}": first[name] - second[name] for name in BOOTSTRAPPED}
+        return first | {f"difference of {name}": first[name] - second[name] for name in COMPARED}
 
     def draw(self, n: int, generator: np.random.Generator) -> Draw:
         population, model, other = _built(self)
@@ -95,9 +100,14 @@ class PredictionScenario:
 
         ours = _resampled(model, images, labels, self.num_classes)
         theirs = _resampled(other, images, labels, self.num_classes)
-        for name in BOOTSTRAPPED:
-            drawn.bootstrap(name, ours[name])
-            drawn.bootstrap(f"difference of {name}", resampled_difference(ours[name], theirs[name]))
+        discordant = int(np.count_nonzero(correct != (other_prediction == labels)))
+        rare = smallest_class(labels) < MIN_CLASS_SIZE
+        few = min(np.count_nonzero(correct), np.count_nonzero(~correct)) < MIN_OUTCOMES
+        drawn.bootstrap(PER_CLASS, replace(ours[PER_CLASS], withheld=rare or bool(few)))
+        for name in COMPARED:
+            withheld = discordant < MIN_DISCORDANT_IMAGES or (name == PER_CLASS and rare)
+            difference = resampled_difference(ours[name], theirs[name])
+            drawn.bootstrap(f"difference of {name}", replace(difference, withheld=withheld))
         return drawn
 
 
@@ -122,5 +132,5 @@ def _resampled(model: populations.Model, images: IntArray, labels: IntArray, num
         "negative_log_likelihood.mean": negative_log_likelihood(probabilities, labels).per_sample_score,
     }
     return {name: resampled_mean(values) for name, values in per_sample.items()} | {
-        "accuracy.mean_per_class_accuracy": resampled_per_class(correct, labels, num_classes)
+        PER_CLASS: resampled_per_class(correct, labels, num_classes)
     }

@@ -24,10 +24,12 @@ class Resampled:
     Attributes:
         columns: what is summed, shape (N, k).
         combine: from R rows of sums (R, k) to R values.
+        withheld: whether the toolkit prints no interval for this data set.
     """
 
     columns: FloatArray
     combine: Callable[[FloatArray], FloatArray]
+    withheld: bool = False
 
     def value(self) -> float:
         return float(self.combine(self.columns.sum(axis=0, keepdims=True))[0])
@@ -85,11 +87,14 @@ def resampling_weights(n: int) -> FloatArray:
 
 
 def percentile_intervals(numbers: Sequence[Resampled], weights: FloatArray) -> list[tuple[float, float]]:
-    """Bounds of each number; NaN where more than 1% of its resamples are undefined."""
+    """Bounds of each number; NaN where they are withheld or more than 1% of its resamples are undefined."""
     sums = weights @ np.concatenate([number.columns for number in numbers], axis=1)
     stops = np.cumsum([number.columns.shape[1] for number in numbers])
     intervals = []
     for number, start, stop in zip(numbers, [0, *stops[:-1]], stops, strict=True):
+        if number.withheld:
+            intervals.append((float("nan"), float("nan")))
+            continue
         values = number.combine(sums[:, start:stop])
         defined = ~np.isnan(values)
         if np.isnan(number.value()) or 1.0 - defined.mean() > MAX_UNDEFINED_SHARE:

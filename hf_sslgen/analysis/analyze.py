@@ -17,7 +17,9 @@ from hf_sslgen.metrics import (
     attribution_concentration,
     bootstrap_interval,
     mean_per_class_statistic,
+    smallest_class,
 )
+from hf_sslgen.metrics.intervals import MIN_OUTCOMES
 from hf_sslgen.preprocessing import normalise
 from hf_sslgen.training.evaluation import Predictions, estimate_of
 from hf_sslgen.zoo.anatomy import find_attribution_layer
@@ -45,8 +47,7 @@ def prediction_numbers(predictions: Predictions, num_classes: int, stage: Stage)
     n_correct = int(predictions.correct.sum())
     n_undefined = {"mean_confidence_correct": n - n_correct, "mean_confidence_incorrect": n_correct}
     estimates = predictions.estimates(num_classes)
-    class_sizes = np.bincount(predictions.references)
-    if class_sizes[class_sizes > 0].min() >= MIN_CLASS_SIZE:
+    if smallest_class(predictions.references) >= MIN_CLASS_SIZE and min(n_correct, n - n_correct) >= MIN_OUTCOMES:
         per_class = mean_per_class_statistic(predictions.correct, predictions.references)
         estimates["mean_per_class_accuracy"] = bootstrap_interval(per_class, n)
     return [

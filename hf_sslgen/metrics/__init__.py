@@ -29,6 +29,7 @@ from hf_sslgen.metrics.comparison import (
     invariance_statistic,
     mean_per_class_statistic,
     mean_statistic,
+    smallest_class,
 )
 from hf_sslgen.metrics.concentration import ConcentrationResult, attribution_concentration, noise_null
 from hf_sslgen.metrics.confidence import ConfidenceResult, prediction_confidence
@@ -124,6 +125,7 @@ __all__ = [
     "risk_coverage",
     "signed_rank_family",
     "signed_rank_p_value",
+    "smallest_class",
     "target_mean",
     "top_k_accuracy",
     "top_label",

@@ -90,6 +90,12 @@ def mean_per_class_statistic(correct: npt.ArrayLike, references: npt.ArrayLike) 
     return statistic
 
 
+def smallest_class(references: npt.ArrayLike) -> int:
+    """Images of the rarest class that the references, shape (N,), have at all; to be held against `MIN_CLASS_SIZE`."""
+    sizes = np.bincount(label_array(references, "references"))
+    return int(sizes[sizes > 0].min())
+
+
 def invariance_statistic(
     per_sample_cosine: npt.ArrayLike,
     per_sample_chance_cosine: npt.ArrayLike,

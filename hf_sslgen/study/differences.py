@@ -19,6 +19,7 @@ from hf_sslgen.metrics import (
     invariance_statistic,
     mean_per_class_statistic,
     mean_statistic,
+    smallest_class,
 )
 from hf_sslgen.study.cells import ALL_LABELS, Cell
 from hf_sslgen.study.replicates import Replicates
@@ -235,7 +236,7 @@ def _why_no_interval(metric: str, rows: Replicates) -> str:
     if metric in FROM_CORRECTNESS and rows.num_discordant < MIN_DISCORDANT_IMAGES:
         return f"only {rows.num_discordant} images tell the two apart; an interval needs {MIN_DISCORDANT_IMAGES}"
     if metric == "mean_per_class_accuracy":
-        smallest = int(rows.sides[0]["reference"].value_counts().min())
+        smallest = smallest_class(rows.sides[0]["reference"].astype(int))
         if smallest < MIN_CLASS_SIZE:
             return f"a class has only {smallest} images; an interval needs {MIN_CLASS_SIZE}"
     return ""

@@ -120,6 +120,15 @@ def test_mean_per_class_accuracy_has_an_interval_where_no_class_is_rare() -> Non
     assert (right.n + wrong.n, right.n_undefined) == (60, wrong.n)
 
 
+@pytest.mark.parametrize(("num_wrong", "has_interval"), [(9, False), (10, True)])
+def test_mean_per_class_accuracy_has_none_with_too_few_wrong_predictions(num_wrong: int, has_interval: bool) -> None:
+    references = np.repeat(np.arange(3), 20)
+    predicted = np.where(np.arange(60) < num_wrong, (references + 1) % 3, references)
+    predictions = Predictions.from_probabilities(np.arange(60), references, 0.1 + 0.7 * np.eye(3)[predicted])
+    found = {number.metric: number for number in prediction_numbers(predictions, 3, "pretrained")}
+    assert math.isnan(found["mean_per_class_accuracy"].low) != has_interval
+
+
 def test_the_calibration_error_is_that_of_fifteen_bins_and_has_no_interval(tuned: Measured) -> None:
     rows, error, null = tuned.clean, 0.0, 0.0
     for index in range(15):
