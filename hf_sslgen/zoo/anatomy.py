@@ -37,8 +37,8 @@ class AttributionLayer:
         side: whether the tensor enters or leaves that module.
         patch_size: for tokens, side in pixels of the patches that the network cuts first; None where it has only maps.
         num_prefix_tokens: how many tokens that are no patches (class, distillation, registers) stand in front.
-        channels_last: (B, h, w, D) maps or (B, N, D) tokens, not (B, D, h, w) or (B, D, N). None: tokens are (B, N, D),
-            and of a map's axes the two are height and width that have the image's aspect.
+        channels_last: (B, h, w, D) maps or (B, N, D) tokens, not (B, D, h, w) or (B, D, N). None: tokens are
+            (B, N, D), and of a map's axes the two are height and width that have the image's aspect.
     """
 
     module_name: str
@@ -184,10 +184,9 @@ def _named_layer(model: PreTrainedModel, module_name: str) -> AttributionLayer:
             f"{nearest_names(module_name, modules)}".rstrip()
         )
     pool = _global_pool(model)
-    last = pool is not None and _pools_channels_last(pool[1]) and not isinstance(modules[module_name], nn.Conv2d)
-    return AttributionLayer(
-        module_name, "output", _patch_size(model), _num_prefix_tokens(model), channels_last=True if last else None
-    )
+    if pool is not None and _pools_channels_last(pool[1]) and not isinstance(modules[module_name], nn.Conv2d):
+        return AttributionLayer(module_name, "output", channels_last=True)
+    return AttributionLayer(module_name, "output", _patch_size(model), _num_prefix_tokens(model))
 
 
 def find_attribution_layer(model: PreTrainedModel, module_name: str | None = None) -> AttributionLayer:

@@ -126,6 +126,16 @@ def test_the_trunk_keeps_no_graph_and_the_model_is_as_it_was(name: str) -> None:
     assert torch.equal(model(pixel_values=inputs).logits, logits)
 
 
+def test_gradients_stop_at_the_tap_where_parameters_are_trained() -> None:
+    model, inputs = small_network("timm-resnet", 64, 64), pictures(64, 64)
+    with tapped(model, find_attribution_layer(model), 64, 64):
+        model(pixel_values=inputs).logits.sum().backward()
+    assert {name for name, parameter in model.named_parameters() if parameter.grad is not None} == {
+        "timm_model.fc.weight",
+        "timm_model.fc.bias",
+    }
+
+
 @pytest.mark.parametrize("height_width", [(36, 52), (40, 64), (20, 100)])
 @pytest.mark.parametrize("name", POOLED_TOKENS)
 def test_padded_and_merged_patches_lie_where_the_network_has_them(name: str, height_width: tuple[int, int]) -> None:
@@ -146,6 +156,7 @@ NAMED = {
     ("timm-convnext", "timm_model.stages.3"): (1, 2, 3),
     ("convnext", "convnext.encoder.stages.1.layers.1.pwconv2"): (-1, 4, 6),
     ("timm-swin", "timm_model.layers.0"): (-1, 8, 12),
+    ("timm-swin", "timm_model.patch_embed.proj"): (1, 8, 12),
     ("timm-vit", "timm_model.blocks.0"): (-1, 4, 6),
     ("timm-dinov2-registers", "timm_model.blocks.0.norm2"): (-1, 4, 6),
     ("vit", "vit.layers.0"): (-1, 4, 6),
@@ -161,7 +172,8 @@ def test_a_named_layer_is_attributed_at_its_output(name: str, module_name: str) 
     height, width = pixels_of(FAMILIES[name], "wide")
     model, inputs = small_network(name, height, width), pictures(height, width)
     layer = find_attribution_layer(model, module_name)
-    assert f"at the output of {module_name}" in str(layer)
+    named = "spatial map with channels last" if module_name == "timm_model.layers.0" else "tensor"
+    assert str(layer).startswith(f"{named} at the output of {module_name}")
     outputs = []
     handle = model.get_submodule(module_name).register_forward_hook(lambda _, __, output: outputs.append(output))
     logits = model(pixel_values=inputs).logits

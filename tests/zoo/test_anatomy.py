@@ -102,6 +102,12 @@ def test_the_classifier_makes_the_logits(name: str) -> None:
     assert features.flatten(1).shape == (2, wide * family.width)
 
 
+def test_timm_says_itself_which_layer_is_the_classifier() -> None:
+    model = small_network("timm-resnet", 64, 64)
+    model.timm_model.auxiliary = nn.Linear(24, NUM_CLASSES)  # the last linear layer, of the classifier's size
+    assert find_classifier(model)[0] == "timm_model.fc"
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_exactly_what_is_asked_for_is_trained(name: str) -> None:
     family = FAMILIES[name]
