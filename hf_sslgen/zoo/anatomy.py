@@ -1,8 +1,8 @@
 """Where things are in a network: its classifier, the layer whose attribution is measured, its last stage.
 
-Rules of the measurements: for networks that pool a spatial map (ResNet, ConvNeXt, RegNet, EfficientNet) the layer is
-the tensor that enters global pooling; for vision transformers it is the tokens that enter the last block's attention,
-because on the last block's output the patch gradients of a class-token head are exactly zero.
+Rules of the measurements: for networks that pool a spatial map (ResNet, ConvNeXt, RegNet, EfficientNet, Swin) the
+layer is the tensor that enters global pooling; for vision transformers it is the tokens that enter the last block's
+attention, because on the last block's output the patch gradients of a class-token head are exactly zero.
 """
 
 from dataclasses import dataclass
@@ -18,6 +18,11 @@ from hf_sslgen.errors import InputError, nearest_names
 TOKEN_NORMS = ("norm1", "layernorm_before")
 """Names of the normalisation in front of a block's attention: timm's and transformers'."""
 
+PREFIX_TOKENS = ("cls_token", "dist_token", "distillation_token", "reg_token", "register_tokens")
+"""Names of the (1, n, D) parameters that stand in front of the patch tokens, in timm and in transformers."""
+
+POOLS = (nn.AdaptiveAvgPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool1d)
+"""Poolings of transformers: ResNet's and RegNet's, EfficientNet's, and Swin's, which pools tokens."""
 
 CHANNELS_LAST = (1, 2)
 """Spatial dimensions of a (B, h, w, D) tensor."""
@@ -25,26 +30,55 @@ CHANNELS_LAST = (1, 2)
 
 @dataclass(frozen=True)
 class AttributionLayer:
-    """Which tensor's attribution is measured.
+    """Which tensor's attribution is measured, and how its grid lies in it.
 
     Attributes:
         module_name: name of the module inside the model.
         side: whether the tensor enters or leaves that module.
-        patch_size: for tokens, the side of the pixels each patch token stands for; None for (B, D, h, w) maps.
+        patch_size: for tokens, side in pixels of the patches that the network cuts first; None where it has only maps.
+        num_prefix_tokens: how many tokens that are no patches (class, distillation, registers) stand in front.
+        channels_last: (B, h, w, D) maps or (B, N, D) tokens, not (B, D, h, w) or (B, D, N). None: tokens are
+            (B, N, D), and of a map's axes the two are height and width that have the image's aspect.
     """
 
     module_name: str
     side: Literal["input", "output"]
-    patch_size: int | None
+    patch_size: int | None = None
+    num_prefix_tokens: int = 0
+    channels_last: bool | None = None
 
     def __str__(self) -> str:
-        kind = "spatial map" if self.patch_size is None else f"patch tokens ({self.patch_size} px each)"
-        return f"{kind} at the {self.side} of {self.module_name}"
+        where = f"at the {self.side} of {self.module_name}"
+        if self.channels_last is None:
+            return f"tensor {where}, as named"
+        if self.patch_size is None:
+            return f"spatial map{' with channels last' if self.channels_last else ''} {where}"
+        if not self.channels_last:
+            return f"tokens (from patches of {self.patch_size} px) that are pooled, {where}"
+        count = self.num_prefix_tokens
+        prefix = f", after {count} prefix token{'s' if count > 1 else ''}" if count else ""
+        return f"patch tokens ({self.patch_size} px each{prefix}) {where}"
 
 
 def find_classifier(model: PreTrainedModel) -> tuple[str, nn.Linear]:
-    """Name and module of the linear layer that makes the logits: the last one, with one output per class."""
+    """Name and module of the linear layer that makes the logits: timm's own answer, or the last linear layer.
+
+    Its input is what this package calls a network's features. For DINOv2 of transformers these are 2 D numbers: the
+    class token and the mean of the patch tokens.
+
+    Raises:
+        InputError: the network does not end in one linear layer with an output per class.
+    """
     linear = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    if isinstance(model, TimmWrapperForImageClassification):
+        classifier = model.timm_model.get_classifier()
+        if isinstance(classifier, tuple):
+            raise InputError(
+                f"{type(model.timm_model).__name__} makes its logits in {len(classifier)} classifiers, so that its "
+                "features can't be read from one; use the checkpoint of the transformers library, which has one "
+                "(such as facebook/deit-small-distilled-patch16-224), or one that was not distilled"
+            )
+        linear = [(name, module) for name, module in linear if module is classifier]
     if not linear or linear[-1][1].out_features != model.config.num_labels:
         raise InputError(
             f"{type(model).__name__} does not end in one linear layer with {model.config.num_labels} outputs; its "
@@ -62,21 +96,97 @@ def _patch_size(model: PreTrainedModel) -> int | None:
     return None
 
 
-def _pools_channels_last(module: nn.Module) -> bool:
+def _num_prefix_tokens(model: PreTrainedModel) -> int:
+    return sum(
+        int(parameter.shape[1])
+        for name, parameter in model.named_parameters()
+        if name.rpartition(".")[2] in PREFIX_TOKENS
+    )
+
+
+def _global_pool(model: PreTrainedModel) -> tuple[str, nn.Module] | None:
+    """The layer that pools the whole image: timm's class for it, or the first pooling after the last convolution.
+
+    Those before a convolution are part of a block (squeeze-and-excitation, or a strided shortcut).
+    """
+    last: tuple[str, nn.Module] | None = None
+    for name, module in model.named_modules():
+        if isinstance(module, SelectAdaptivePool2d):
+            return name, module
+        if isinstance(module, nn.Conv2d):
+            last = None
+        elif isinstance(module, POOLS) and last is None:
+            last = name, module
+    return last
+
+
+def _pools_channels_last(pool: nn.Module) -> bool:
     """Whether timm pools a (B, h, w, D) tensor here, as in Swin, whose axes would be confused with (B, D, h, w)."""
     return (
-        isinstance(module, SelectAdaptivePool2d)
-        and isinstance(module.pool, FastAdaptiveAvgPool)
-        and module.pool.dim == CHANNELS_LAST
+        isinstance(pool, SelectAdaptivePool2d)
+        and isinstance(pool.pool, FastAdaptiveAvgPool)
+        and pool.pool.dim == CHANNELS_LAST
     )
+
+
+def _token_norms(model: PreTrainedModel) -> list[str]:
+    """Names of the normalisations in front of a vision transformer's attentions; [] for networks that pool a map."""
+    if _global_pool(model) is not None:
+        return []
+    return [name for name, _ in model.named_modules() if name.rpartition(".")[2] in TOKEN_NORMS]
 
 
 def transformer_blocks(model: PreTrainedModel) -> list[str]:
     """Names of a vision transformer's blocks, from input to output; empty for networks that pool a spatial map."""
-    names = dict(model.named_modules())
-    if any(isinstance(module, SelectAdaptivePool2d | nn.AdaptiveAvgPool2d) for module in names.values()):
-        return []
-    return [name.rpartition(".")[0] for name in names if name.rpartition(".")[2] in TOKEN_NORMS]
+    return [name.rpartition(".")[0] for name in _token_norms(model)]
+
+
+def _numbered_stages(names: list[str]) -> list[str]:
+    """Prefixes of the stages of a network of transformers, one per parameter in them, from input to output.
+
+    The first number in a parameter's name is that of its stage, or in a vision transformer of its block.
+    """
+    stages = []
+    for name in names:
+        parts = name.split(".")
+        depth = next((depth for depth, part in enumerate(parts) if part.isdigit()), None)
+        if depth is not None and parts[0] != "classifier":
+            stages.append(".".join(parts[: depth + 1]) + ".")
+    return stages
+
+
+def _averaged_stage(model: PreTrainedModel) -> str | None:
+    """The last stage of a network that averages its map without a layer for it, as ConvNeXt of transformers does.
+
+    None without convolutions there, and where more than a layer normalisation stands between the stage and the
+    classifier, because then what is averaged is not the map of the stage.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    stages = _numbered_stages(names)
+    if not stages:
+        return None
+    last = max(index for index, name in enumerate(names) if name.startswith(stages[-1]))
+    behind = {name.rpartition(".")[0] for name in names[last + 1 :] if not name.startswith("classifier.")}
+    convolves = any(
+        isinstance(module, nn.Conv2d) for name, module in model.named_modules() if name.startswith(stages[-1])
+    )
+    if convolves and all(isinstance(model.get_submodule(name), nn.LayerNorm) for name in behind):
+        return stages[-1].rstrip(".")
+    return None
+
+
+def _named_layer(model: PreTrainedModel, module_name: str) -> AttributionLayer:
+    """The output of the module a user names."""
+    modules = dict(model.named_modules())
+    if module_name not in modules:
+        raise InputError(
+            f"attribution_layer {module_name!r} is no module of {type(model).__name__}. "
+            f"{nearest_names(module_name, modules)}".rstrip()
+        )
+    pool = _global_pool(model)
+    if pool is not None and _pools_channels_last(pool[1]) and not isinstance(modules[module_name], nn.Conv2d):
+        return AttributionLayer(module_name, "output", channels_last=True)
+    return AttributionLayer(module_name, "output", _patch_size(model), _num_prefix_tokens(model))
 
 
 def find_attribution_layer(model: PreTrainedModel, module_name: str | None = None) -> AttributionLayer:
@@ -85,26 +195,22 @@ def find_attribution_layer(model: PreTrainedModel, module_name: str | None = Non
     Raises:
         InputError: no such module, or a network the rule can't read; says how to name the layer.
     """
-    modules = dict(model.named_modules())
     if module_name is not None:
-        if module_name not in modules:
-            raise InputError(
-                f"attribution_layer {module_name!r} is no module of {type(model).__name__}. "
-                f"{nearest_names(module_name, modules)}".rstrip()
-            )
-        is_token_norm = isinstance(modules[module_name], nn.LayerNorm)
-        return AttributionLayer(module_name, "output", _patch_size(model) if is_token_norm else None)
-    pools = [name for name, module in modules.items() if isinstance(module, SelectAdaptivePool2d)]
-    pools = pools or [name for name, module in modules.items() if isinstance(module, nn.AdaptiveAvgPool2d)]
-    if pools and not _pools_channels_last(modules[pools[-1]]):
-        return AttributionLayer(pools[-1], "input", None)
-    norms = [name for name in modules if name.rpartition(".")[2] in TOKEN_NORMS]
-    patch_size = _patch_size(model)
-    if norms and patch_size is not None and not pools:
-        return AttributionLayer(norms[-1], "output", patch_size)
+        return _named_layer(model, module_name)
+    pool, norms, patch_size = _global_pool(model), _token_norms(model), _patch_size(model)
+    if pool is not None:
+        name, module = pool
+        if not isinstance(module, nn.AdaptiveAvgPool1d):
+            return AttributionLayer(name, "input", channels_last=_pools_channels_last(module))
+        if patch_size is not None:
+            return AttributionLayer(name, "input", patch_size, channels_last=False)
+    elif norms and patch_size is not None:
+        return AttributionLayer(norms[-1], "output", patch_size, _num_prefix_tokens(model), channels_last=True)
+    elif not norms and (stage := _averaged_stage(model)) is not None:
+        return AttributionLayer(stage, "output", channels_last=False)
     raise InputError(
         f"the final layer of {type(model).__name__} could not be found; name a module that puts out a (B, D, h, w) "
-        "map or a LayerNorm over patch tokens with --attribution_layer"
+        "or (B, h, w, D) map, or patch tokens (B, N, D), with --attribution_layer"
     )
 
 
@@ -112,12 +218,7 @@ def _first_of_last_stage(model: PreTrainedModel, names: list[str]) -> str:
     """Prefix of the parameters of the last stage."""
     if isinstance(model, TimmWrapperForImageClassification):
         return f"timm_model.{model.timm_model.feature_info[-1]['module']}."
-    stages = []
-    for name in names:
-        parts = name.split(".")
-        depth = next((depth for depth, part in enumerate(parts) if part.isdigit()), None)
-        if depth is not None and not name.startswith("classifier."):
-            stages.append(".".join(parts[: depth + 1]) + ".")
+    stages = _numbered_stages(names)
     if not stages:
         raise InputError(f"the stages of {type(model).__name__} can't be told apart; use --trainable all or head")
     return stages[-1]

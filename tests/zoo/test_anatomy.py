@@ -1,175 +1,198 @@
-"""Finding the classifier, the layer whose attribution is measured, and the last stage, in seven networks."""
-
-from pathlib import Path
+"""Classifier, attribution layer and last stage of small networks of every family, and of the zoo's full-size ones."""
 
 import pytest
 import timm
 import torch
+import transformers
+from families import FAMILIES, NUM_CLASSES, pictures, pixels_of, small_network
 from torch import nn
+from transformers import AutoModelForImageClassification
+from transformers.models.timm_wrapper.configuration_timm_wrapper import TimmWrapperConfig
 
+from hf_sslgen.analysis.taps import tapped
 from hf_sslgen.errors import InputError
-from hf_sslgen.zoo.anatomy import AttributionLayer, find_attribution_layer, find_classifier, freeze_all_but
-from hf_sslgen.zoo.loading import load_backbone
-from hf_sslgen.zoo.timm_folder import write_timm_folder
+from hf_sslgen.zoo.anatomy import (
+    find_attribution_layer,
+    find_classifier,
+    freeze_all_but,
+    transformer_blocks,
+)
+from hf_sslgen.zoo.registry import all_backbones
 
-CLASSES = ("cat", "dog", "owl")
-SMALL = {
-    "convnext_atto": {},
-    "regnety_002": {},
-    "efficientnet_b0": {},
-    "swin_tiny_patch4_window7_224": {"img_size": 32, "embed_dim": 8, "depths": [1, 1], "num_heads": [1, 2]},
+FULL_SIZE = {
+    "ResNet": (2048, 7, 7),
+    "RegNet": (1088, 7, 7),
+    "ConvNext": (768, 7, 7),
+    "ConvNextV2": (768, 7, 7),
+    "EfficientNet": (2560, 7, 7),
+    "ViT": (768, 14, 14),
+    "DeiT": (768, 14, 14),
+    "ViTMSN": (768, 14, 14),
+    "IJepa": (768, 14, 14),
+    "Dinov2": (768, 16, 16),
+    "Dinov2WithRegisters": (768, 14, 14),
+    "Beit": (768, 14, 14),
+    "Data2VecVision": (768, 14, 14),
+    "Swin": (768, 7, 7),
+    "Swinv2": (768, 7, 7),
 }
-SPATIAL = {
-    "timm_resnet": ("timm_model.global_pool", (32, 1, 1)),
-    "transformers_resnet": ("resnet.pooler", (16, 4, 4)),
-    "convnext_atto": ("timm_model.head.global_pool", (320, 1, 1)),
-    "regnety_002": ("timm_model.head.global_pool", (368, 1, 1)),
-    "efficientnet_b0": ("timm_model.global_pool", (1280, 1, 1)),
-}
-TOKENS = {"timm_vit": "timm_model.blocks.1.norm1", "transformers_vit": "vit.layers.1.layernorm_before"}
-CLASSIFIERS = {
-    "timm_resnet": "timm_model.fc",
-    "timm_vit": "timm_model.head",
-    "transformers_resnet": "classifier.1",
-    "transformers_vit": "classifier",
-    "convnext_atto": "timm_model.head.fc",
-    "regnety_002": "timm_model.head.fc",
-    "efficientnet_b0": "timm_model.classifier",
-}
-LAST_STAGE = {
-    "timm_resnet": ("timm_model.layer4.", "timm_model.fc."),
-    "timm_vit": ("timm_model.blocks.1.", "timm_model.norm.", "timm_model.head."),
-    "transformers_resnet": ("resnet.encoder.stages.1.", "classifier.1."),
-    "transformers_vit": ("vit.layers.1.", "vit.layernorm.", "classifier."),
-    "convnext_atto": ("timm_model.stages.3.", "timm_model.head."),
-    "regnety_002": ("timm_model.s4.", "timm_model.head."),
-    "efficientnet_b0": (
-        "timm_model.blocks.6.",
-        "timm_model.conv_head.",
-        "timm_model.bn2.",
-        "timm_model.classifier.",
-    ),
-}
+"""Layers of transformers' default configurations for 224 px."""
+
+TIMM_ARCHITECTURES = sorted(
+    {
+        backbone.architecture
+        for backbone in all_backbones()
+        if backbone.library == "timm" and timm.is_model(backbone.architecture)
+    }
+)
+COARSE = ("resnet", "convnext", "regnet", "efficientnet", "swin")
 
 
-@pytest.fixture(scope="module")
-def load_model(small_backbones, tmp_path_factory):
-    """A network by name, loaded once unless it has to be `fresh`."""
-    folders, loaded = dict(small_backbones), {}
-
-    def load(name: str, fresh: bool = False):
-        if name not in folders:
-            network = timm.create_model(name, num_classes=0, **SMALL[name])
-            cfg = {"input_size": [3, 32, 32], "mean": [0.5] * 3, "std": [0.5] * 3}
-            folders[name] = str(tmp_path_factory.mktemp("network") / name)
-            write_timm_folder(Path(folders[name]), network.state_dict(), name, network.num_features, SMALL[name], cfg)
-        if fresh:
-            return load_backbone(folders[name], CLASSES).model
-        if name not in loaded:
-            loaded[name] = load_backbone(folders[name], CLASSES).model
-        return loaded[name].requires_grad_(True)
-
-    return load
+def shape_at_the_layer(model: transformers.PreTrainedModel, height: int, width: int) -> tuple[int, ...]:
+    """Shape of the attributed map for images of this size, after its batch dimension."""
+    shapes = []
+    with torch.no_grad(), tapped(model, find_attribution_layer(model), height, width) as grid:
+        grid.register_forward_hook(lambda _, __, output: shapes.append(tuple(output.shape[1:])))
+        model(torch.zeros(1, 3, height, width))
+    (shape,) = shapes
+    return shape
 
 
-def _tapped(model, layer: AttributionLayer) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Input, tensor at the layer, and logits, with a graph from the second to the third."""
-    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    found = []
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_rule_finds_the_layer_and_says_so(name: str) -> None:
+    family = FAMILIES[name]
+    model = small_network(name, *pixels_of(family, "square"))
+    layer = find_attribution_layer(model)
+    assert (layer.module_name, layer.side) == family.layer
+    assert str(layer).endswith(f"at the {layer.side} of {layer.module_name}")
+    assert layer.channels_last == family.channels_last
+    if family.num_prefix_tokens is None:
+        assert "spatial map" in str(layer) or "tokens (from patches of 4 px) that are pooled" in str(layer)
+        assert transformer_blocks(model) == []
+    else:
+        after = {0: "", 1: ", after 1 prefix token"}.get(
+            family.num_prefix_tokens, f", after {family.num_prefix_tokens} prefix tokens"
+        )
+        assert f"patch tokens (8 px each{after})" in str(layer)
+        first, last = transformer_blocks(model)
+        assert layer.module_name.startswith(f"{last}.") and first == last.replace(".1", ".0")
 
-    def keep(_module, inputs, output):
-        found.append(inputs[0] if layer.side == "input" else output)
 
-    handle = dict(model.named_modules())[layer.module_name].register_forward_hook(keep)
-    logits = model(images).logits
-    handle.remove()
-    assert len(found) == 1
-    return images, found[0], logits
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name.startswith("timm-")])
+def test_prefix_tokens_are_those_that_timm_counts(name: str) -> None:
+    family = FAMILIES[name]
+    if family.num_prefix_tokens is not None:
+        model = small_network(name, *pixels_of(family, "square"))
+        assert find_attribution_layer(model).num_prefix_tokens == model.timm_model.num_prefix_tokens
 
 
-@pytest.mark.parametrize("name", CLASSIFIERS)
-def test_classifier_is_the_layer_that_makes_the_logits(load_model, name):
-    model = load_model(name)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_classifier_makes_the_logits(name: str) -> None:
+    family = FAMILIES[name]
+    size = pixels_of(family, "square")
+    model = small_network(name, *size)
     found, classifier = find_classifier(model)
-    assert found == CLASSIFIERS[name]
-    logits = []
-    handle = classifier.register_forward_hook(lambda _module, _inputs, output: logits.append(output))
-    outputs = model(torch.randn(2, 3, 32, 32)).logits
-    handle.remove()
-    assert torch.equal(outputs, logits[0]) and outputs.shape == (2, 3)
+    assert found == family.classifier
+    kept = []
+    classifier.register_forward_hook(lambda _, inputs, output: kept.append((inputs[0], output)))
+    logits = model(pictures(*size)).logits
+    ((features, output),) = kept
+    assert torch.equal(logits, output) and logits.shape == (2, NUM_CLASSES)
+    wide = 2 if name in ("dinov2", "dinov2-registers") else 1  # class token and mean of the patches
+    assert features.flatten(1).shape == (2, wide * family.width)
 
 
-@pytest.mark.parametrize("name", SPATIAL)
-def test_spatial_networks_are_read_where_the_map_is_pooled(load_model, name):
-    model = load_model(name)
-    layer = find_attribution_layer(model)
-    module_name, shape = SPATIAL[name]
-    assert layer == AttributionLayer(module_name, "input", None)
-    assert "spatial map at the input of" in str(layer)
-    images, tapped, _ = _tapped(model, layer)
-    assert tapped.shape == (2, *shape)
-    trunk = model.timm_model.forward_features if "timm_model" in module_name else lambda x: model.resnet(x)[0]
-    assert torch.allclose(tapped, trunk(images), atol=1e-5)
+def test_timm_says_itself_which_layer_is_the_classifier() -> None:
+    model = small_network("timm-resnet", 64, 64)
+    model.timm_model.auxiliary = nn.Linear(24, NUM_CLASSES)  # the last linear layer, of the classifier's size
+    assert find_classifier(model)[0] == "timm_model.fc"
 
 
-@pytest.mark.parametrize("name", TOKENS)
-def test_transformers_are_read_where_tokens_enter_the_last_attention(load_model, name):
-    model = load_model(name)
-    layer = find_attribution_layer(model)
-    assert layer == AttributionLayer(TOKENS[name], "output", 8)
-    assert str(layer) == f"patch tokens (8 px each) at the output of {TOKENS[name]}"
-    _, tapped, logits = _tapped(model, layer)
-    assert tapped.shape == (2, 1 + (32 // 8) ** 2, 32)
-    (gradient,) = torch.autograd.grad(logits[:, 0].sum(), tapped)
-    assert (gradient[:, 1:].abs().amax(dim=-1) > 0).all()
-
-
-def test_a_layer_can_be_named(load_model):
-    model = load_model("timm_vit")
-    norm = find_attribution_layer(model, "timm_model.blocks.0.norm2")
-    assert norm == AttributionLayer("timm_model.blocks.0.norm2", "output", 8)
-    resnet = load_model("timm_resnet")
-    assert find_attribution_layer(resnet, "timm_model.layer3").patch_size is None
-    with pytest.raises(InputError, match=r"attribution_layer 'timm_model.layer5' .* did you mean .*'timm_model.layer"):
-        find_attribution_layer(resnet, "timm_model.layer5")
-
-
-def test_network_with_its_channels_last_is_refused(load_model):
-    with pytest.raises(InputError, match="--attribution_layer"):
-        find_attribution_layer(load_model("swin_tiny_patch4_window7_224"))
-
-
-def test_network_without_one_linear_classifier_is_refused(load_model):
-    model = load_model("timm_resnet", fresh=True)
-    model.timm_model.fc = nn.Identity()
-    with pytest.raises(InputError, match="does not end in one linear layer with 3 outputs"):
-        find_classifier(model)
-
-
-@pytest.mark.parametrize("name", LAST_STAGE)
-def test_exactly_what_is_asked_for_is_trained(load_model, name):
-    model = load_model(name)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_exactly_what_is_asked_for_is_trained(name: str) -> None:
+    family = FAMILIES[name]
+    model = small_network(name, *pixels_of(family, "square"))
+    names = [each for each, _ in model.named_parameters()]
     for trainable, prefixes in (
-        ("head", (f"{CLASSIFIERS[name]}.",)),
-        ("last_stage", LAST_STAGE[name]),
+        ("head", (f"{family.classifier}.",)),
+        ("last_stage", family.last_stage),
         ("all", ("",)),
     ):
         model.requires_grad_(True)
         frozen = set(freeze_all_but(model, trainable))
-        names = [each for each, _ in model.named_parameters()]
-        assert {each for each, parameter in model.named_parameters() if parameter.requires_grad} == {
-            each for each in names if each.startswith(prefixes)
-        }
-        assert all(any(each.startswith(prefix) for each in names) for prefix in prefixes)
+        trained = {each for each, parameter in model.named_parameters() if parameter.requires_grad}
+        assert trained == {each for each in names if each.startswith(prefixes)}
+        assert all(any(each.startswith(prefix) for each in trained) for prefix in prefixes)
         for module_name, module in model.named_modules():
             parameters = list(module.parameters())
             wholly_frozen = bool(parameters) and not any(each.requires_grad for each in parameters)
             assert (module in frozen) == wholly_frozen, module_name
 
 
-def test_last_stage_without_parameters_is_refused(load_model):
-    """As timm names it for VGG: the last pooling."""
-    model = load_model("timm_resnet", fresh=True)
+def test_last_stage_that_is_not_there_is_refused() -> None:
+    """Without parameters, as timm names it for VGG: the last pooling; and without stages at all."""
+    model = small_network("timm-resnet", 64, 64)
     model.timm_model.feature_info[-1]["module"] = "maxpool"
     with pytest.raises(InputError, match="--trainable all or head"):
         freeze_all_but(model, "last_stage")
+    stageless = small_network("resnet", 32, 32)
+    stageless.resnet.encoder = nn.Identity()
+    with pytest.raises(InputError, match="can't be told apart; use --trainable all or head"):
+        freeze_all_but(stageless, "last_stage")
+
+
+@pytest.mark.parametrize("architecture", TIMM_ARCHITECTURES)
+def test_every_timm_architecture_of_the_registry_is_read(architecture: str) -> None:
+    """At full size, without memory for weights or values: only shapes are computed."""
+    pretrained_cfg = timm.get_pretrained_cfg(architecture)
+    side = pretrained_cfg.input_size[-1]
+    config = TimmWrapperConfig(architecture=architecture, num_labels=NUM_CLASSES)
+    config.architectures = ["TimmWrapperForImageClassification"]
+    with torch.device("meta"):
+        model = AutoModelForImageClassification.from_config(config).eval()
+        shape = shape_at_the_layer(model, side, side)
+    reduction = model.timm_model.feature_info[-1]["reduction"]
+    assert reduction in ((32,) if architecture.startswith(COARSE) else (14, 16))
+    assert shape == (model.timm_model.num_features, side // reduction, side // reduction)
+
+
+@pytest.mark.parametrize("source", FULL_SIZE)
+def test_default_configurations_of_transformers_are_read(source: str) -> None:
+    more = {} if source in ("ResNet", "RegNet") else {"image_size": 224}
+    config = getattr(transformers, f"{source}Config")(num_labels=NUM_CLASSES, **more)
+    with torch.device("meta"):
+        model = getattr(transformers, f"{source}ForImageClassification")(config).eval()
+        assert shape_at_the_layer(model, 224, 224) == FULL_SIZE[source]
+
+
+def test_two_classifiers_are_refused_and_their_layer_is_found() -> None:
+    config = TimmWrapperConfig(architecture="deit_tiny_distilled_patch16_224", num_labels=NUM_CLASSES)
+    config.architectures = ["TimmWrapperForImageClassification"]
+    with torch.device("meta"):
+        model = AutoModelForImageClassification.from_config(config).eval()
+        assert find_attribution_layer(model).num_prefix_tokens == 2
+        assert shape_at_the_layer(model, 224, 224) == (192, 14, 14)
+    with pytest.raises(InputError, match=r"2 classifiers.*transformers library"):
+        find_classifier(model)
+
+
+@pytest.mark.parametrize("name", ["timm-resnet", "resnet"])
+def test_network_without_one_linear_classifier_is_refused(name: str) -> None:
+    model = small_network(name, 64, 64)
+    model.set_submodule(FAMILIES[name].classifier, nn.Identity())
+    with pytest.raises(InputError, match="does not end in one linear layer with 3 outputs"):
+        find_classifier(model)
+
+
+def test_unread_networks_say_how_to_name_the_layer() -> None:
+    """More than a normalisation between the last stage and the classifier, a stem that is no patch embedding."""
+    tiny = {"hidden_sizes": [8, 16, 16, 16], "depths": [1, 1, 1, 1]}
+    pool_former = transformers.PoolFormerForImageClassification(transformers.PoolFormerConfig(**tiny))
+    with pytest.raises(InputError, match=r"PoolFormerForImageClassification could not be found.*--attribution_layer"):
+        find_attribution_layer(pool_former)
+    vit = small_network("vit", 32, 32)
+    vit.vit.embeddings.patch_embeddings.projection.stride = (4, 4)
+    with pytest.raises(InputError, match=r"ViTForImageClassification could not be found.*--attribution_layer"):
+        find_attribution_layer(vit)
+    with pytest.raises(InputError, match=r"'vit.layers.1.norm1' is no module .*did you mean"):
+        find_attribution_layer(small_network("vit", 32, 32), "vit.layers.1.norm1")
