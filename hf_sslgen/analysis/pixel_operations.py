@@ -1,0 +1,202 @@
+"""What transforms do to pixels: batches (B, 3, S, S) of float32 in [0, 1], on any device, to new ones of that shape.
+
+Each agrees with what torchvision does to Pillow images, within the rounding of 8-bit values, and costs little beside a
+forward pass. Randomness comes from a seed for each image and is drawn on the CPU, so that devices agree.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional as nn
+from torchvision.io import decode_jpeg, encode_jpeg
+from torchvision.transforms.v2 import functional as F
+
+REFERENCE_SIDE = 224
+"""Blur and elastic strengths are stated in pixels of an image of this side and scaled to others."""
+
+Linear = tuple[tuple[float, float], tuple[float, float]]
+GRAY_WEIGHTS = (0.299, 0.587, 0.114)
+ELASTIC_SIGMA = 5.0
+OUTSIDE = 3.0
+"""A sampling coordinate further than any neighbour of the image, which spans [-1, 1]."""
+
+
+def _drawn(draw: Callable[[torch.Generator], Tensor], seeds: Sequence[int], like: Tensor) -> Tensor:
+    """A draw for each image, stacked on the device of `like`."""
+    return torch.stack([draw(torch.Generator().manual_seed(seed)) for seed in seeds]).to(like.device)
+
+
+def to_bytes(pixels: Tensor, memory_format: torch.memory_format = torch.preserve_format) -> Tensor:
+    """The nearest 8-bit levels."""
+    return (pixels * 255).round_().to(torch.uint8, memory_format=memory_format)
+
+
+def on_bytes(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """For operations that are defined on 8-bit images."""
+    return lambda pixels: function(to_bytes(pixels)) / 255
+
+
+def _centres(side: int, device: torch.device) -> Tensor:
+    """(S,) coordinates of pixel centres where the image spans [-1, 1]."""
+    return (2 * torch.arange(side, device=device) + 1) / side - 1
+
+
+def linear_map(pixels: Tensor, inverse: Linear) -> Tensor:
+    """Rotate, scale or shear about the centre, bilinearly.
+
+    As in Pillow, what comes from within the image has full weight up to its edge, and all else is black. torchvision's
+    tensor version blends half a pixel of black into the edges.
+
+    Args:
+        inverse: from a place (x, y) in the result, relative to the centre, to the place in the image.
+    """
+    side, centres = pixels.shape[-1], _centres(pixels.shape[-1], pixels.device)
+    places = torch.stack([a * centres[None, :] + b * centres[:, None] for a, b in inverse], -1)
+    inside = ((places >= -1) & (places < 1)).all(-1, keepdim=True)
+    edge = 1 - 1 / side
+    grid = torch.where(inside, places.clamp(-edge, edge), OUTSIDE)
+    return nn.grid_sample(pixels, grid.expand(len(pixels), -1, -1, -1), align_corners=False)
+
+
+def rotation(pixels: Tensor, degrees: float) -> Tensor:
+    """Rotate counter-clockwise."""
+    sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
+    return linear_map(pixels, ((cosine, -sine), (sine, cosine)))
+
+
+def scale(pixels: Tensor, factor: float) -> Tensor:
+    """Zoom in (above 1) or out."""
+    return linear_map(pixels, ((1 / factor, 0), (0, 1 / factor)))
+
+
+def shear(pixels: Tensor, degrees: float) -> Tensor:
+    """Shear along the horizontal axis."""
+    return linear_map(pixels, ((1, math.tan(math.radians(degrees))), (0, 1)))
+
+
+def translation(pixels: Tensor, right: float, down: float) -> Tensor:
+    """Move by shares of the side, rounded to whole pixels, which needs no interpolation."""
+    columns, rows = round(right * pixels.shape[-1]), round(down * pixels.shape[-1])
+    return nn.pad(pixels, (columns, -columns, rows, -rows))
+
+
+def resized_crop(pixels: Tensor, seeds: Sequence[int], area: float) -> Tensor:
+    """Cut a square of a share of the area out of each image, anywhere, and enlarge it bilinearly."""
+    side = pixels.shape[-1]
+    cut = round(side * math.sqrt(area))
+    corners = _drawn(lambda generator: torch.randint(0, side - cut + 1, (2,), generator=generator), seeds, pixels)
+    windows = pixels.unfold(2, cut, 1).unfold(3, cut, 1)  # a view: (B, 3, tops, lefts, cut, cut)
+    crops = windows[torch.arange(len(pixels), device=pixels.device), :, corners[:, 0], corners[:, 1]]
+    return nn.interpolate(crops, size=(side, side), mode="bilinear", align_corners=False)
+
+
+def elastic(pixels: Tensor, seeds: Sequence[int], alpha: float) -> Tensor:
+    """Displace pixels by up to `alpha` (pixels at side 224) of noise in [-1, 1] that a Gaussian has smoothed."""
+    side = pixels.shape[-1]
+    noise = _drawn(lambda generator: torch.rand(2, side, side, generator=generator), seeds, pixels) * 2 - 1
+    smooth = _smoothed(noise, ELASTIC_SIGMA, radius=min(round(4 * ELASTIC_SIGMA), side - 1))
+    displacement = smooth.permute(0, 2, 3, 1) * (2 * alpha / REFERENCE_SIDE)
+    centres = _centres(side, pixels.device)
+    places = torch.stack([centres.expand(side, side), centres[:, None].expand(side, side)], -1)
+    return nn.grid_sample(pixels, places + displacement, align_corners=False)
+
+
+def _smoothed(planes: Tensor, sigma: float, radius: int) -> Tensor:
+    """Convolve (B, C, S, S) with a Gaussian, the image mirrored at its edges.
+
+    Rows and columns apart, each as one product with the matrix of the one-dimensional convolution: the fastest of the
+    ways that were timed, on small images by far.
+    """
+    side = planes.shape[-1]
+    offsets = torch.arange(-radius, radius + 1, device=planes.device)
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    mirrored = nn.pad(torch.eye(side, device=planes.device)[None], (radius, radius), mode="reflect")[0]
+    matrix = mirrored.unfold(1, len(kernel), 1) @ (kernel / kernel.sum())  # (from, to)
+    return torch.matmul(matrix.t(), planes.contiguous() @ matrix)
+
+
+def gaussian_blur(pixels: Tensor, sigma: float) -> Tensor:
+    """Blur by a Gaussian of `sigma` pixels at side 224, cut off at three sigma."""
+    scaled = sigma * pixels.shape[-1] / REFERENCE_SIDE
+    return _smoothed(pixels, scaled, radius=math.ceil(3 * scaled)).clamp_(0, 1)
+
+
+def brightness(pixels: Tensor, factor: float) -> Tensor:
+    """Blend with black, or away from it."""
+    return (pixels * factor).clamp_(0, 1)
+
+
+def contrast(pixels: Tensor, factor: float) -> Tensor:
+    """Blend with the image's mean gray, or away from it."""
+    mean = pixels.mean((2, 3)) @ torch.tensor(GRAY_WEIGHTS, device=pixels.device)
+    return (pixels * factor).add_((1 - factor) * mean[:, None, None, None]).clamp_(0, 1)
+
+
+def saturation(pixels: Tensor, factor: float) -> Tensor:
+    """Blend with the image in gray, or away from it."""
+    return torch.lerp(F.rgb_to_grayscale(pixels), pixels, factor).clamp_(0, 1)
+
+
+def hue(pixels: Tensor, turn: float) -> Tensor:
+    """Turn hues by a share of the colour circle, with value and saturation of the HSV hexcone kept.
+
+    No hue is ever computed. With M, mid and m the largest, middle and smallest channel of a pixel, a turn by d sixths
+    of the circle, |d| <= 1, makes red
+
+        clamp(2 R - mid - sign(G - B) d (M - m), m, M)
+
+    and the others likewise with channels rotated: on each sixth of the circle this is the linear piece of the hexcone
+    (at d = 0 it is R itself). Turns by two sixths are permutations of the channels, which leaves |d| <= 1.
+    """
+    thirds = round(3 * turn)
+    sixths = 6 * turn - 2 * thirds
+    channels = pixels.contiguous().unbind(1)
+    red, green, blue = channels
+    largest = torch.maximum(torch.maximum(red, green), blue)
+    smallest = torch.minimum(torch.minimum(red, green), blue)
+    step = (largest - smallest).mul_(sixths)
+    minus_middle = (largest + smallest).sub_(red).sub_(green).sub_(blue)
+    lower, higher = minus_middle - step, minus_middle + step
+    turned = torch.empty_like(pixels, memory_format=torch.contiguous_format)
+    for index in range(3):
+        own, after, before = (channels[(index - thirds + shift) % 3] for shift in range(3))
+        value = torch.where(after >= before, lower, higher).add_(own, alpha=2)
+        torch.clamp(value, smallest, largest, out=turned[:, index])
+    return turned
+
+
+def sharpness(pixels: Tensor, factor: float) -> Tensor:
+    """Blend with a smoothed version, or away from it, as Pillow does: at 8-bit levels, and not at the border.
+
+    The smoothing kernel is [[1, 1, 1], [1, 5, 1], [1, 1, 1]] / 13, a mean of nine and four more of the centre.
+    """
+    centre = pixels[..., 1:-1, 1:-1]
+    smooth = to_bytes((9 * nn.avg_pool2d(pixels, 3, stride=1) + 4 * centre) / 13) / 255
+    sharpened = pixels.clone()
+    sharpened[..., 1:-1, 1:-1] = torch.lerp(smooth, centre, factor).clamp_(0, 1)
+    return sharpened
+
+
+def jpeg(pixels: Tensor, quality: int) -> Tensor:
+    """Write as JPEG and read again, by libjpeg on the CPU whatever the device; in as many threads as torch uses."""
+    images = to_bytes(pixels, torch.channels_last).cpu()
+    parts = images.chunk(torch.get_num_threads())
+    recompress = partial(_recompressed, quality=quality)
+    if len(parts) == 1:
+        return recompress(images).to(pixels.device) / 255
+    with ThreadPoolExecutor(len(parts)) as threads:  # the codec holds no interpreter lock
+        return torch.cat(list(threads.map(recompress, parts))).to(pixels.device) / 255
+
+
+def _recompressed(images: Tensor, quality: int) -> Tensor:
+    return torch.stack([decode_jpeg(encode_jpeg(image, quality)) for image in images])
+
+
+def gaussian_noise(pixels: Tensor, seeds: Sequence[int], deviation: float) -> Tensor:
+    """Add independent noise to each value."""
+    noise = _drawn(lambda generator: torch.randn(pixels.shape[1:], generator=generator), seeds, pixels)
+    return torch.add(pixels, noise, alpha=deviation).clamp_(0, 1)
