@@ -98,31 +98,41 @@ def elastic(pixels: Tensor, seeds: Sequence[int], alpha: float) -> Tensor:
     """Displace pixels by up to `alpha` (pixels at side 224) of noise in [-1, 1] that a Gaussian has smoothed."""
     side = pixels.shape[-1]
     noise = _drawn(lambda generator: torch.rand(2, side, side, generator=generator), seeds, pixels) * 2 - 1
-    smooth = _smoothed(noise, ELASTIC_SIGMA, radius=min(round(4 * ELASTIC_SIGMA), side - 1))
+    smooth = _convolved(noise, _gaussian(ELASTIC_SIGMA, min(round(4 * ELASTIC_SIGMA), side - 1)))
     displacement = smooth.permute(0, 2, 3, 1) * (2 * alpha / REFERENCE_SIDE)
     centres = _centres(side, pixels.device)
     places = torch.stack([centres.expand(side, side), centres[:, None].expand(side, side)], -1)
     return nn.grid_sample(pixels, places + displacement, align_corners=False)
 
 
-def _smoothed(planes: Tensor, sigma: float, radius: int) -> Tensor:
-    """Convolve (B, C, S, S) with a Gaussian, the image mirrored at its edges.
+def _gaussian(sigma: float, radius: int) -> Tensor:
+    """(2 radius + 1,) samples of a Gaussian, scaled to a sum of 1.
 
-    Rows and columns apart, each as one product with the matrix of the one-dimensional convolution: the fastest of the
-    ways that were timed, on small images by far.
+    Samples a pixel apart do not see a Gaussian much narrower than that: at side 64 torchvision's blur of sigma 1
+    leaves images as they are. Below half a pixel three taps of the right variance take their place.
     """
-    side = planes.shape[-1]
-    offsets = torch.arange(-radius, radius + 1, device=planes.device)
-    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    mirrored = nn.pad(torch.eye(side, device=planes.device)[None], (radius, radius), mode="reflect")[0]
-    matrix = mirrored.unfold(1, len(kernel), 1) @ (kernel / kernel.sum())  # (from, to)
+    if sigma < 0.5:
+        return torch.tensor([sigma**2 / 2, 1 - sigma**2, sigma**2 / 2])
+    kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma) ** 2)
+    return kernel / kernel.sum()
+
+
+def _convolved(planes: Tensor, kernel: Tensor) -> Tensor:
+    """Convolve rows and columns of (B, C, S, S) with an odd kernel, the image mirrored at its edges.
+
+    Each direction is one product with the matrix of the one-dimensional convolution: the fastest of the ways that were
+    timed, on small images by far.
+    """
+    radius = len(kernel) // 2
+    mirrored = nn.pad(torch.eye(planes.shape[-1])[None], (radius, radius), mode="reflect")[0]
+    matrix = (mirrored.unfold(1, len(kernel), 1) @ kernel).to(planes.device)  # (from, to)
     return torch.matmul(matrix.t(), planes.contiguous() @ matrix)
 
 
 def gaussian_blur(pixels: Tensor, sigma: float) -> Tensor:
     """Blur by a Gaussian of `sigma` pixels at side 224, cut off at three sigma."""
     scaled = sigma * pixels.shape[-1] / REFERENCE_SIDE
-    return _smoothed(pixels, scaled, radius=math.ceil(3 * scaled)).clamp_(0, 1)
+    return _convolved(pixels, _gaussian(scaled, math.ceil(3 * scaled))).clamp_(0, 1)
 
 
 def brightness(pixels: Tensor, factor: float) -> Tensor:
@@ -144,29 +154,26 @@ def saturation(pixels: Tensor, factor: float) -> Tensor:
 def hue(pixels: Tensor, turn: float) -> Tensor:
     """Turn hues by a share of the colour circle, with value and saturation of the HSV hexcone kept.
 
-    No hue is ever computed. With M, mid and m the largest, middle and smallest channel of a pixel, a turn by d sixths
-    of the circle, |d| <= 1, makes red
+    Hues are 8-bit numbers, as in Pillow: 255 steps of the circle, cut off and not rounded, and counted modulo 256. On
+    saturated colours a step is six levels of a channel, so exact hues would be further than two levels from Pillow's.
 
-        clamp(2 R - mid - sign(G - B) d (M - m), m, M)
-
-    and the others likewise with channels rotated: on each sixth of the circle this is the linear piece of the hexcone
-    (at d = 0 it is R itself). Turns by two sixths are permutations of the channels, which leaves |d| <= 1.
+    At hue h, in sixths of the circle from red, the channels lie between the smallest and the largest one of the pixel,
+    at clamp(| |h + p| - 3 | - 1, 0, 1) of the way, p = 0, -2, -4 (for 0 <= h <= 6.1): no case is made of each sixth.
     """
-    thirds = round(3 * turn)
-    sixths = 6 * turn - 2 * thirds
-    channels = pixels.contiguous().unbind(1)
-    red, green, blue = channels
+    red, green, blue = pixels.contiguous().unbind(1)
     largest = torch.maximum(torch.maximum(red, green), blue)
     smallest = torch.minimum(torch.minimum(red, green), blue)
-    step = (largest - smallest).mul_(sixths)
-    minus_middle = (largest + smallest).sub_(red).sub_(green).sub_(blue)
-    lower, higher = minus_middle - step, minus_middle + step
-    turned = torch.empty_like(pixels, memory_format=torch.contiguous_format)
-    for index in range(3):
-        own, after, before = (channels[(index - thirds + shift) % 3] for shift in range(3))
-        value = torch.where(after >= before, lower, higher).add_(own, alpha=2)
-        torch.clamp(value, smallest, largest, out=turned[:, index])
-    return turned
+    chroma = largest - smallest
+    from_green = (blue - red).add_(chroma, alpha=2)
+    from_blue = (red - green).add_(chroma, alpha=4)
+    from_red = green - blue
+    times_chroma = torch.where(largest == red, from_red, torch.where(largest == green, from_green, from_blue))
+    sixths = times_chroma.div_(chroma.clamp(min=1e-6))
+    steps = torch.where(sixths < 0, sixths + 6, sixths).mul_(255 / 6).to(torch.uint8)
+    steps += int(turn * 255) % 256
+    peaks = torch.tensor([0.0, -2.0, -4.0], device=pixels.device)[:, None, None]
+    ways = (steps[:, None] * (6 / 255) + peaks).abs_().sub_(3).abs_().sub_(1).clamp_(0, 1)
+    return ways.mul_(chroma[:, None]).add_(smallest[:, None]).clamp_(0, 1)
 
 
 def sharpness(pixels: Tensor, factor: float) -> Tensor:
