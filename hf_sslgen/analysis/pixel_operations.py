@@ -21,6 +21,9 @@ REFERENCE_SIDE = 224
 Linear = tuple[tuple[float, float], tuple[float, float]]
 GRAY_WEIGHTS = (0.299, 0.587, 0.114)
 ELASTIC_SIGMA = 5.0
+VALUES_PER_THREAD = 8 * 3 * 224 * 224
+"""A thread takes a millisecond to start, in which libjpeg handles a few such images: with less it is in the way."""
+
 OUTSIDE = 3.0
 """A sampling coordinate further than any neighbour of the image, which spans [-1, 1]."""
 
@@ -30,9 +33,9 @@ def _drawn(draw: Callable[[torch.Generator], Tensor], seeds: Sequence[int], like
     return torch.stack([draw(torch.Generator().manual_seed(seed)) for seed in seeds]).to(like.device)
 
 
-def to_bytes(pixels: Tensor, memory_format: torch.memory_format = torch.preserve_format) -> Tensor:
+def to_bytes(pixels: Tensor) -> Tensor:
     """The nearest 8-bit levels."""
-    return (pixels * 255).round_().to(torch.uint8, memory_format=memory_format)
+    return (pixels * 255).round_().to(torch.uint8)
 
 
 def on_bytes(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
@@ -189,18 +192,19 @@ def sharpness(pixels: Tensor, factor: float) -> Tensor:
 
 
 def jpeg(pixels: Tensor, quality: int) -> Tensor:
-    """Write as JPEG and read again, by libjpeg on the CPU whatever the device; in as many threads as torch uses."""
-    images = to_bytes(pixels, torch.channels_last).cpu()
-    parts = images.chunk(torch.get_num_threads())
+    """Write as JPEG and read again: by libjpeg on the CPU, whatever the device, so that the result is the same."""
+    images = to_bytes(pixels).cpu().contiguous(memory_format=torch.channels_last)  # libjpeg's order
     recompress = partial(_recompressed, quality=quality)
-    if len(parts) == 1:
-        return recompress(images).to(pixels.device) / 255
-    with ThreadPoolExecutor(len(parts)) as threads:  # the codec holds no interpreter lock
-        return torch.cat(list(threads.map(recompress, parts))).to(pixels.device) / 255
+    num_threads = min(torch.get_num_threads(), images.numel() // VALUES_PER_THREAD)
+    if num_threads < 2:
+        return torch.stack(recompress(images)).to(pixels.device) / 255
+    with ThreadPoolExecutor(num_threads) as threads:
+        parts = threads.map(recompress, images.chunk(num_threads))
+        return torch.stack([image for part in parts for image in part]).to(pixels.device) / 255
 
 
-def _recompressed(images: Tensor, quality: int) -> Tensor:
-    return torch.stack([decode_jpeg(encode_jpeg(image, quality)) for image in images])
+def _recompressed(images: Tensor, quality: int) -> list[Tensor]:
+    return [decode_jpeg(encode_jpeg(image, quality)) for image in images]
 
 
 def gaussian_noise(pixels: Tensor, seeds: Sequence[int], deviation: float) -> Tensor:
