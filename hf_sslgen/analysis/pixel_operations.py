@@ -180,12 +180,12 @@ def hue(pixels: Tensor, turn: float) -> Tensor:
 
 
 def sharpness(pixels: Tensor, factor: float) -> Tensor:
-    """Blend with a smoothed version, or away from it, as Pillow does: at 8-bit levels, and not at the border.
+    """Blend with a smoothed version, or away from it, which the border has not, as in Pillow.
 
     The smoothing kernel is [[1, 1, 1], [1, 5, 1], [1, 1, 1]] / 13, a mean of nine and four more of the centre.
     """
     centre = pixels[..., 1:-1, 1:-1]
-    smooth = to_bytes((9 * nn.avg_pool2d(pixels, 3, stride=1) + 4 * centre) / 13) / 255
+    smooth = (9 * nn.avg_pool2d(pixels, 3, stride=1) + 4 * centre) / 13
     sharpened = pixels.clone()
     sharpened[..., 1:-1, 1:-1] = torch.lerp(smooth, centre, factor).clamp_(0, 1)
     return sharpened
