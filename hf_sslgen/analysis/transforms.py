@@ -2,26 +2,22 @@
 
 They act on pixels in [0, 1] at the network's input resolution, before normalisation. Randomness (a crop's place, an
 elastic field, noise) is drawn for each image from (seed, transform, severity, sample id), so a result depends neither
-on the batch size nor on the order.
+on the batch size nor on the order nor on the device.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
-from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
+from hf_sslgen.analysis import pixel_operations as operations
 from hf_sslgen.errors import InputError, nearest_names
 from hf_sslgen.randomness import derive_seed
 
-REFERENCE_SIDE = 224
-"""Blur and elastic strengths are stated in pixels of an image of this side and scaled to others."""
-
-BILINEAR = InterpolationMode.BILINEAR
+Apply = Callable[[Tensor, Sequence[int]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -31,91 +27,31 @@ class Variant:
     Attributes:
         transform: its name.
         severity: as written in records, such as `+20` or `right 0.1`; empty where there is only one.
-        apply: (B, 3, S, S) floats in [0, 1] and a generator for each image, to transformed images.
+        apply: (B, 3, S, S) float32 in [0, 1] and a seed for each image, to new images of that shape and range.
     """
 
     transform: str
     severity: str
-    apply: Callable[[Tensor, Sequence[torch.Generator]], Tensor]
+    apply: Apply
 
     def __call__(self, pixels: Tensor, sample_ids: Sequence[int], seed: int) -> Tensor:
-        """Transformed images, same shape and device, values in [0, 1]."""
-        generators = [
-            torch.Generator().manual_seed(derive_seed(seed, self.transform, self.severity, int(sample_id)))
-            for sample_id in sample_ids
-        ]
-        return self.apply(pixels, generators).clamp(0, 1)
+        """Transformed images, values in [0, 1]; shape, device, dtype and memory format are those of `pixels`.
+
+        Half-precision images are transformed in float32. Calls are cheapest on contiguous (not channels-last) float32.
+        """
+        seeds = [derive_seed(seed, self.transform, self.severity, int(sample_id)) for sample_id in sample_ids]
+        moved = self.apply(pixels.float(), seeds).to(pixels.dtype)
+        channels_last = pixels.is_contiguous(memory_format=torch.channels_last)
+        return moved.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
 
 
-def _plain(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Sequence[torch.Generator]], Tensor]:
-    return lambda pixels, _: function(pixels)
+def _plain(function: Callable[..., Tensor], **settings: float) -> Apply:
+    """An operation without randomness."""
+    return lambda pixels, _: function(pixels, **settings)
 
 
-def _on_bytes(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Sequence[torch.Generator]], Tensor]:
-    """For operations that are defined on 8-bit images."""
-    return lambda pixels, _: function((pixels * 255).round().to(torch.uint8)).to(pixels.dtype) / 255
-
-
-def _affine(pixels: Tensor, translate: tuple[float, float] = (0, 0), scale: float = 1, shear: float = 0) -> Tensor:
-    side = pixels.shape[-1]
-    moved = [round(share * side) for share in translate]
-    return F.affine(pixels, 0.0, moved, scale, [shear, 0.0], interpolation=BILINEAR)
-
-
-def _resized_crop(area: float) -> Callable[[Tensor, Sequence[torch.Generator]], Tensor]:
-    def apply(pixels: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-        side = pixels.shape[-1]
-        cut = round(side * math.sqrt(area))
-        cropped = []
-        for image, generator in zip(pixels, generators, strict=True):
-            top, left = torch.randint(0, side - cut + 1, (2,), generator=generator).tolist()
-            cropped.append(F.resized_crop(image, top, left, cut, cut, [side, side], BILINEAR, antialias=True))
-        return torch.stack(cropped)
-
-    return apply
-
-
-def _elastic(alpha: float) -> Callable[[Tensor, Sequence[torch.Generator]], Tensor]:
-    def apply(pixels: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-        side = pixels.shape[-1]
-        strength = alpha * side / REFERENCE_SIDE
-        bent = []
-        for image, generator in zip(pixels, generators, strict=True):
-            noise = torch.rand(2, side, side, generator=generator).to(pixels.device) * 2 - 1
-            kernel = min(8 * 5 + 1, 2 * ((side - 1) // 2) - 1)
-            field = F.gaussian_blur(noise, [kernel, kernel], [5.0, 5.0]) * (2 * strength / side)
-            bent.append(F.elastic(image, field.permute(1, 2, 0)[None], interpolation=BILINEAR))
-        return torch.stack(bent)
-
-    return apply
-
-
-def _blur(sigma: float) -> Callable[[Tensor], Tensor]:
-    def apply(pixels: Tensor) -> Tensor:
-        scaled = sigma * pixels.shape[-1] / REFERENCE_SIDE
-        kernel = 2 * math.ceil(3 * scaled) + 1
-        return F.gaussian_blur(pixels, [kernel, kernel], [scaled, scaled])
-
-    return apply
-
-
-def _jpeg(quality: int) -> Callable[[Tensor], Tensor]:
-    def apply(pixels: Tensor) -> Tensor:
-        return torch.stack([F.jpeg(image.cpu(), quality) for image in pixels]).to(pixels.device)
-
-    return apply
-
-
-def _noise(deviation: float) -> Callable[[Tensor, Sequence[torch.Generator]], Tensor]:
-    def apply(pixels: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-        noise = torch.stack([torch.randn(pixels.shape[1:], generator=generator) for generator in generators])
-        return pixels + deviation * noise.to(pixels)
-
-    return apply
-
-
-def _adjusted(function: Callable[[Tensor, float], Tensor], amount: float) -> Callable[[Tensor], Tensor]:
-    return lambda pixels: function(pixels, amount)
+def _on_bytes(function: Callable[[Tensor], Tensor]) -> Apply:
+    return _plain(operations.on_bytes(function))
 
 
 def _signed(value: float) -> str:
@@ -125,48 +61,48 @@ def _signed(value: float) -> str:
 def _all_variants() -> tuple[Variant, ...]:
     variants: list[Variant] = []
 
-    def add(transform: str, severity: str, apply: Callable[[Tensor, Sequence[torch.Generator]], Tensor]) -> None:
+    def add(transform: str, severity: str, apply: Apply) -> None:
         variants.append(Variant(transform, severity, apply))
 
-    for angle in (-45, -30, -20, -10, 10, 20, 30, 45):
-        add("rotation", _signed(angle), _plain(partial(F.rotate, angle=angle, interpolation=BILINEAR)))
+    for degrees in (-45, -30, -20, -10, 10, 20, 30, 45):
+        add("rotation", _signed(degrees), _plain(operations.rotation, degrees=degrees))
     for share in (0.05, 0.1, 0.2):
         for name, (right, down) in {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}.items():
-            move = (right * share, down * share)
-            add("translation", f"{name} {share:g}", _plain(partial(_affine, translate=move)))
+            move = _plain(operations.translation, right=right * share, down=down * share)
+            add("translation", f"{name} {share:g}", move)
     for factor in (0.6, 0.8, 1.25, 1.6):
-        add("scale", f"{factor:g}", _plain(partial(_affine, scale=factor)))
-    for angle in (-20, -10, 10, 20):
-        add("shear", _signed(angle), _plain(partial(_affine, shear=angle)))
+        add("scale", f"{factor:g}", _plain(operations.scale, factor=factor))
+    for degrees in (-20, -10, 10, 20):
+        add("shear", _signed(degrees), _plain(operations.shear, degrees=degrees))
     for area in (0.25, 0.5, 0.75):
-        add("resized_crop", f"{area:g}", _resized_crop(area))
+        add("resized_crop", f"{area:g}", partial(operations.resized_crop, area=area))
     add("horizontal_flip", "", _plain(F.horizontal_flip))
     add("vertical_flip", "", _plain(F.vertical_flip))
     for alpha in (25, 50, 100):
-        add("elastic", f"{alpha:g}", _elastic(alpha))
+        add("elastic", f"{alpha:g}", partial(operations.elastic, alpha=alpha))
     for transform, function in (
-        ("brightness", F.adjust_brightness),
-        ("contrast", F.adjust_contrast),
-        ("saturation", F.adjust_saturation),
+        ("brightness", operations.brightness),
+        ("contrast", operations.contrast),
+        ("saturation", operations.saturation),
     ):
         for factor in (0.4, 0.7, 1.4, 1.8):
-            add(transform, f"{factor:g}", _plain(_adjusted(function, factor)))
+            add(transform, f"{factor:g}", _plain(function, factor=factor))
     for turn in (-0.2, -0.1, 0.1, 0.2):
-        add("hue", _signed(turn), _plain(_adjusted(F.adjust_hue, turn)))
-    add("grayscale", "", _plain(partial(F.rgb_to_grayscale, num_output_channels=3)))
+        add("hue", _signed(turn), _plain(operations.hue, turn=turn))
+    add("grayscale", "", _plain(F.rgb_to_grayscale, num_output_channels=3))
     for sigma in (0.5, 1, 2):
-        add("gaussian_blur", f"{sigma:g}", _plain(_blur(sigma)))
+        add("gaussian_blur", f"{sigma:g}", _plain(operations.gaussian_blur, sigma=sigma))
     for factor in (2, 5):
-        add("sharpness", f"{factor:g}", _plain(_adjusted(F.adjust_sharpness, factor)))
+        add("sharpness", f"{factor:g}", _plain(operations.sharpness, factor=factor))
     for bits in (2, 4):
-        add("posterize", f"{bits}", _on_bytes(_adjusted(F.posterize, bits)))
-    add("solarize", "0.5", _plain(_adjusted(F.solarize, 0.5)))
+        add("posterize", f"{bits}", _on_bytes(partial(F.posterize, bits=bits)))
+    add("solarize", "0.5", _plain(F.solarize, threshold=0.5))
     add("invert", "", _plain(F.invert))
     add("equalize", "", _on_bytes(F.equalize))
     for quality in (10, 30, 60):
-        add("jpeg", f"{quality}", _on_bytes(_jpeg(quality)))
+        add("jpeg", f"{quality}", _plain(operations.jpeg, quality=quality))
     for deviation in (0.02, 0.05, 0.1):
-        add("gaussian_noise", f"{deviation:g}", _noise(deviation))
+        add("gaussian_noise", f"{deviation:g}", partial(operations.gaussian_noise, deviation=deviation))
     return tuple(variants)
 
 

@@ -1,21 +1,14 @@
-"""Transforms: the severities of the definition, real pictures, Pillow's versions, and independence of the batch."""
+"""Transforms: the severities of the definition, and independence of batch, order, dtype, layout and device."""
 
-import io
-from collections.abc import Callable
-from typing import Any
+import math
 
-import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import torch
-from PIL import Image
-from sklearn.datasets import load_sample_image
+from real_pictures import coordinate_ramps, embedded_pictures, photograph_pictures, stacked
 from torch import Tensor
-from torchvision.transforms.v2 import functional as F
 
 from hf_sslgen.analysis.families import FAMILIES, GEOMETRIC, families_of
 from hf_sslgen.analysis.transforms import TRANSFORMS, VARIANTS, Variant, preset_variants
-from hf_sslgen.domains.registry import EMBEDDED_FOLDER
 from hf_sslgen.domains.registry import TRANSFORMS as REGISTERED_TRANSFORMS
 from hf_sslgen.errors import InputError
 
@@ -55,23 +48,21 @@ QUICK = [
 ]
 RANDOM = ("resized_crop", "elastic", "gaussian_noise")
 IDS = [7, 11]
-BILINEAR = F.InterpolationMode.BILINEAR
+EVERY_VARIANT = pytest.mark.parametrize(
+    "variant", VARIANTS.values(), ids=lambda variant: f"{variant.transform} {variant.severity}"
+)
 
 
 @pytest.fixture(scope="module")
 def photographs() -> Tensor:
     """(2, 3, 224, 224): two photographs, at the side to which severities refer."""
-    bytes_ = [load_sample_image(name)[100:324, 200:424] for name in ("china.jpg", "flower.jpg")]
-    return torch.from_numpy(np.stack(bytes_)).permute(0, 3, 1, 2).float() / 255
+    return stacked(photograph_pictures(224))
 
 
-def embedded_pictures(domain: str, count: int) -> list[Image.Image]:
-    rows = pq.read_table(EMBEDDED_FOLDER / domain / "test.parquet")["image"].slice(0, count).to_pylist()
-    return [Image.open(io.BytesIO(row["bytes"])).convert("RGB") for row in rows]
-
-
-def stacked(pictures: list[Image.Image]) -> Tensor:
-    return torch.stack([F.pil_to_tensor(picture) for picture in pictures]).float() / 255
+@pytest.fixture(scope="module")
+def thumbnails() -> Tensor:
+    """(5, 3, 64, 64): photographs at the side of the small twins' input."""
+    return stacked([*photograph_pictures(64), *embedded_pictures("photo-patches", 3, side=64)])
 
 
 def keys(variants: tuple[Variant, ...]) -> list[tuple[str, str]]:
@@ -119,7 +110,7 @@ def test_families_take_label_preserving_variants_that_change_two_images() -> Non
     assert families_of("rotation", 100, ("rotation",)) == ()
 
 
-@pytest.mark.parametrize("variant", VARIANTS.values(), ids=lambda variant: f"{variant.transform} {variant.severity}")
+@EVERY_VARIANT
 def test_a_variant_changes_photographs_one_by_one(variant: Variant, photographs: Tensor) -> None:
     before = photographs.clone()
     moved = variant(photographs, IDS, seed=3)
@@ -131,6 +122,50 @@ def test_a_variant_changes_photographs_one_by_one(variant: Variant, photographs:
     assert ((moved - photographs).abs().amax((1, 2, 3)) > 2 / 255).all()
     alone = torch.cat([variant(photographs[[index]], [IDS[index]], seed=3) for index in (1, 0)]).flip(0)
     assert torch.equal(alone, moved) or (alone - moved).abs().max() < 1e-6
+
+
+@EVERY_VARIANT
+def test_neither_batch_nor_order_nor_layout_matters(variant: Variant, thumbnails: Tensor) -> None:
+    together = variant(thumbnails, [5, 6, 7, 8, 9], seed=3)
+    assert ((together - thumbnails).abs().amax((1, 2, 3)) > 1 / 255).all()
+    order = [3, 0, 4]
+    some = variant(thumbnails[order], [[5, 6, 7, 8, 9][index] for index in order], seed=3)
+    torch.testing.assert_close(some, together[order], rtol=0, atol=1e-6)
+    shuffled = variant(thumbnails.contiguous(memory_format=torch.channels_last), [5, 6, 7, 8, 9], seed=3)
+    assert shuffled.is_contiguous(memory_format=torch.channels_last)
+    assert together.is_contiguous()
+    torch.testing.assert_close(shuffled, together, rtol=0, atol=1e-6)
+
+
+@EVERY_VARIANT
+def test_half_precision_is_transformed_in_single(variant: Variant, thumbnails: Tensor) -> None:
+    for dtype in (torch.bfloat16, torch.float16):
+        halves = thumbnails.to(dtype)
+        moved = variant(halves, range(5), seed=3)
+        assert moved.dtype == dtype
+        assert torch.equal(moved, variant(halves.float(), range(5), seed=3).to(dtype))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@EVERY_VARIANT
+def test_a_gpu_draws_and_computes_the_same(variant: Variant, thumbnails: Tensor) -> None:
+    moved = variant(thumbnails.cuda(), range(5), seed=3)
+    assert moved.is_cuda
+    # A value that lies between two 8-bit levels, or two steps of hue, may fall to either side.
+    apart = (moved.cpu() - variant(thumbnails, range(5), seed=3)).abs() > 1e-4
+    assert apart.float().mean() < 0.001
+
+
+@pytest.mark.parametrize("num_threads", [1, 2, 3])
+def test_threads_do_not_change_jpeg(num_threads: int, photographs: Tensor) -> None:
+    images = torch.cat([photographs.roll(shift, -1) for shift in range(13)])
+    expected = torch.cat([VARIANTS["jpeg", "30"](image[None], [0], seed=0) for image in images])
+    before = torch.get_num_threads()
+    torch.set_num_threads(num_threads)
+    try:
+        assert torch.equal(VARIANTS["jpeg", "30"](images, range(26), seed=0), expected)
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS)
@@ -149,43 +184,6 @@ def test_severities_of_one_random_transform_draw_apart(photographs: Tensor) -> N
     assert weak.std() == pytest.approx(0.02, rel=0.05)
     assert strong.std() == pytest.approx(0.05, rel=0.05)
     assert abs(float(torch.corrcoef(torch.stack([weak.flatten(), strong.flatten()]))[0, 1])) < 0.05
-
-
-def enhanced(function: Callable[..., Any], *arguments: Any) -> Callable[[Image.Image], Image.Image]:
-    return lambda picture: function(picture, *arguments)
-
-
-def moved_right(picture: Image.Image) -> Image.Image:
-    return F.affine(picture, 0.0, [round(0.2 * picture.width), 0], 1.0, [0.0, 0.0])
-
-
-PILLOW = {
-    ("rotation", "+30"): lambda picture: picture.rotate(30, Image.Resampling.BILINEAR),
-    ("rotation", "-20"): lambda picture: picture.rotate(-20, Image.Resampling.BILINEAR),
-    ("translation", "right 0.2"): moved_right,
-    ("scale", "1.25"): lambda picture: F.affine(picture, 0.0, [0, 0], 1.25, [0.0, 0.0], interpolation=BILINEAR),
-    ("shear", "+20"): lambda picture: F.affine(picture, 0.0, [0, 0], 1.0, [20.0, 0.0], interpolation=BILINEAR),
-    ("horizontal_flip", ""): lambda picture: picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
-    ("vertical_flip", ""): lambda picture: picture.transpose(Image.Transpose.FLIP_TOP_BOTTOM),
-    ("brightness", "1.4"): enhanced(F.adjust_brightness, 1.4),
-    ("contrast", "0.4"): enhanced(F.adjust_contrast, 0.4),
-    ("saturation", "1.8"): enhanced(F.adjust_saturation, 1.8),
-    ("hue", "+0.1"): enhanced(F.adjust_hue, 0.1),
-    ("sharpness", "5"): enhanced(F.adjust_sharpness, 5),
-    ("grayscale", ""): lambda picture: picture.convert("L").convert("RGB"),
-    ("posterize", "2"): enhanced(F.posterize, 2),
-    ("solarize", "0.5"): enhanced(F.solarize, 128),
-    ("invert", ""): enhanced(F.invert),
-    ("equalize", ""): enhanced(F.equalize),
-}
-
-
-@pytest.mark.parametrize("key", PILLOW, ids=" ".join)
-def test_variants_agree_with_pillow(key: tuple[str, str]) -> None:
-    pictures = embedded_pictures("photo-patches", 6)
-    moved = VARIANTS[key](stacked(pictures), range(6), seed=0)
-    expected = stacked([PILLOW[key](picture) for picture in pictures])
-    assert (moved - expected).abs().mean() < 1.5 / 255
 
 
 def test_translations_go_where_they_say() -> None:
@@ -207,3 +205,43 @@ def test_resized_crops_show_part_of_the_image(photographs: Tensor) -> None:
 def test_colour_transforms_leave_gray_images_alone(key: tuple[str, str]) -> None:
     digits = stacked(embedded_pictures("digits", 6))
     assert (VARIANTS[key](digits, range(6), seed=0) - digits).abs().max() < 0.5 / 255
+
+
+def test_a_turn_of_hue_keeps_value_and_saturation(thumbnails: Tensor) -> None:
+    for severity in SEVERITIES["hue"]:
+        turned = VARIANTS["hue", severity](thumbnails, range(5), seed=0)
+        torch.testing.assert_close(turned.amax(1), thumbnails.amax(1), rtol=0, atol=1e-6)
+        torch.testing.assert_close(turned.amin(1), thumbnails.amin(1), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("side", [64, 224])
+@pytest.mark.parametrize("severity", SEVERITIES["gaussian_blur"])
+def test_a_blurred_dot_has_the_variance_of_the_gaussian(severity: str, side: int) -> None:
+    dot = torch.zeros(1, 3, side, side)
+    dot[..., side // 2, side // 2] = 1
+    spread = VARIANTS["gaussian_blur", severity](dot, [0], seed=0)[0, 0].double()
+    offsets = torch.arange(side).double() - side // 2
+    expected = (float(severity) * side / 224) ** 2
+    assert spread.sum() == pytest.approx(1, abs=1e-5)
+    # Samples and the cut at three sigma lose some of it.
+    for direction in (0, 1):
+        assert (spread.sum(direction) * offsets**2).sum() == pytest.approx(expected, rel=0.15)
+
+
+def elastic_displacement(severity: str, side: int, sample_ids: list[int]) -> Tensor:
+    """(B, 2, side, side) pixels, right and down, as transformed ramps of coordinates show them; not at the edges."""
+    images = coordinate_ramps(side).expand(len(sample_ids), -1, -1, -1)
+    moved = VARIANTS["elastic", severity](images, sample_ids, seed=3)
+    return ((moved - images) * side)[:, :2]
+
+
+@pytest.mark.parametrize("severity", SEVERITIES["elastic"])
+def test_elastic_fields_have_the_strength_and_smoothness_of_their_definition(severity: str) -> None:
+    field = elastic_displacement(severity, 224, list(range(8)))[..., 20:-20, 20:-20]
+    sigma = 5
+    squares = 1 / (2 * sigma * math.pi**0.5)  # of the Gaussian's weights, in one direction
+    assert field.std() == pytest.approx(float(severity) * squares / 3**0.5, rel=0.1)
+    for lag in (5, 10):
+        pairs = torch.stack([field[..., lag:].flatten(), field[..., :-lag].flatten()])
+        assert torch.corrcoef(pairs)[0, 1] == pytest.approx(math.exp(-((lag / (2 * sigma)) ** 2)), abs=0.08)
+    assert abs(float(torch.corrcoef(torch.stack([field[:, 0].flatten(), field[:, 1].flatten()]))[0, 1])) < 0.15
