@@ -1,19 +1,17 @@
 """Invariance of a backbone's features to transforms of the images: each variant, family means, and the guards."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from hf_sslgen.analysis.families import FAMILIES, families_of
-from hf_sslgen.analysis.forward import run_pixels
 from hf_sslgen.analysis.numbers import NAN, Analysis, Number, Stage, estimated, number_of
-from hf_sslgen.analysis.subset import AnalysisSettings, subset_pixels
-from hf_sslgen.analysis.transforms import Variant, preset_variants
+from hf_sslgen.analysis.one_pass import Moved, PassResults
+from hf_sslgen.analysis.transforms import Variant
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.loading import Domain
 from hf_sslgen.metrics import (
@@ -32,32 +30,14 @@ from hf_sslgen.metrics import (
     representation_guards,
 )
 from hf_sslgen.training.evaluation import estimate_of
-from hf_sslgen.zoo.loading import LoadedBackbone
 
 OF_PAIRS = ("invariance", "cosine", "chance_cosine", "distance_invariance", "recall_at_1", "rank_auc")
 OF_PREDICTIONS = ("prediction_consistency", "kappa")
-UNCHANGED_TOLERANCE = 1 / 255 + 1e-6
-"""One level of an 8-bit image; the rest is float32 rounding of differences between values in [0, 1]."""
 
 
 def is_gray(pixels: Tensor) -> bool:
     """Whether images, (N, 3, S, S) bytes, have no colour."""
     return bool((pixels.amax(1) - pixels.amin(1)).max() <= 1)
-
-
-@dataclass(frozen=True, eq=False)
-class Moved:
-    """What a backbone makes of transformed images.
-
-    Attributes:
-        features: (N, D).
-        predictions: (N,) classes.
-        unchanged: (N,), True where the transform left the image as it was.
-    """
-
-    features: NDArray[np.float32]
-    predictions: NDArray[np.int64]
-    unchanged: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,26 +57,6 @@ class Measured:
 
 
 Results = dict[Variant, Measured]
-
-
-def run_transformed(
-    backbone: LoadedBackbone,
-    pixels: Tensor,
-    sample_ids: NDArray[np.int64],
-    variant: Variant,
-    settings: AnalysisSettings,
-) -> Moved:
-    """Transform images, (N, 3, S, S) bytes, and run the backbone on them."""
-    features, predictions, unchanged = [], [], []
-    ids = torch.from_numpy(sample_ids)
-    for batch, batch_ids in zip(pixels.split(settings.batch_size), ids.split(settings.batch_size), strict=True):
-        clean = batch.float() / 255
-        moved = variant(clean, batch_ids.tolist(), settings.seed)
-        unchanged.append(((moved - clean).abs().amax((1, 2, 3)) <= UNCHANGED_TOLERANCE).numpy())
-        outputs = run_pixels(backbone, moved, settings.batch_size)
-        features.append(outputs[0])
-        predictions.append(outputs[1])
-    return Moved(*(np.concatenate(parts) for parts in (features, predictions, unchanged)))
 
 
 def measure_variant(
@@ -208,21 +168,16 @@ def _variant_records(variant: Variant, measured: Measured, subset: ImageSplit, s
     return records
 
 
-def invariance_analysis(
-    backbone: LoadedBackbone, domain: Domain, subset: ImageSplit, stage: Stage, settings: AnalysisSettings
+def invariance_numbers(
+    outputs: PassResults, variants: Sequence[Variant], domain: Domain, subset: ImageSplit, stage: Stage
 ) -> Analysis:
-    """Invariance of the classifier's input to every variant of the preset, with the guards against collapse.
+    """Invariance of the classifier's input to every variant, with the guards against collapse.
 
     After fine-tuning chance pairs are drawn within the class, because features then cluster by class.
     """
-    pixels = subset_pixels(backbone, subset)
-    clean = run_pixels(backbone, pixels, settings.batch_size)
+    clean = outputs.features, outputs.logits.argmax(axis=1)
     classes = subset.labels if stage == "fine-tuned" else None
-    variants = preset_variants(settings.transforms, is_gray(pixels), domain.not_label_preserving)
-    results: Results = {}
-    for variant in tqdm(variants, desc=f"{backbone.name}: transforms", disable=None, leave=False):
-        moved = run_transformed(backbone, pixels, subset.sample_ids, variant, settings)
-        results[variant] = measure_variant(clean, moved, classes)
+    results = {variant: measure_variant(clean, outputs.moved(variant), classes) for variant in variants}
     numbers = [
         *_variant_numbers(results, stage),
         *_family_numbers(results, classes, len(subset), domain.not_label_preserving, stage),

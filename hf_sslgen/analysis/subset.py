@@ -1,17 +1,22 @@
 """How a backbone is measured, and the images that serve attribution and invariance."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hf_sslgen.analysis.attribution import Target
+from hf_sslgen.analysis.grad_cam import Target
+from hf_sslgen.analysis.network import Compute, Precision
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.splits import stratified_subset
-from hf_sslgen.preprocessing import evaluation_pixels
+from hf_sslgen.preprocessing import Geometry, evaluation_pixels
 from hf_sslgen.zoo.loading import LoadedBackbone
+
+DECODING_THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -21,18 +26,29 @@ class AnalysisSettings:
     Attributes:
         transforms: preset of transforms.
         max_subset: images (a fixed, stratified part of the test split) for attribution and invariance.
-        target: which score of the predicted class is attributed.
+        target: which score of a class is attributed.
+        attributed_class: the class that the network predicts, or the true one.
         attribution_layer: module to attribute instead of the one the rule finds.
         num_examples: images whose maps are kept to be shown.
+        precision, channels_last, compile: as in `network.Compute`.
     """
 
     transforms: str = "quick"
     max_subset: int = 1000
     seed: int = 0
     target: Target = "centred"
+    attributed_class: Literal["predicted", "true"] = "predicted"
     attribution_layer: str | None = None
     num_examples: int = 8
     batch_size: int = 64
+    precision: Precision = "fp32"
+    channels_last: bool = False
+    compile: bool = False
+
+    @property
+    def compute(self) -> Compute:
+        """How its forward passes are computed."""
+        return Compute(self.precision, self.channels_last, self.compile)
 
 
 def analysis_subset(split: ImageSplit, settings: AnalysisSettings) -> ImageSplit:
@@ -40,10 +56,22 @@ def analysis_subset(split: ImageSplit, settings: AnalysisSettings) -> ImageSplit
     return split.select(stratified_subset(split.labels, settings.max_subset, settings.seed))
 
 
+def evaluation_batch(split: ImageSplit, positions: range, geometry: Geometry) -> Tensor:
+    """(B, 3, S, S) bytes of the images at these positions, decoded by several threads."""
+    with ThreadPoolExecutor(DECODING_THREADS) as threads:
+        return torch.stack(
+            [*threads.map(lambda position: evaluation_pixels(split.image(position), geometry), positions)]
+        )
+
+
 def subset_pixels(backbone: LoadedBackbone, subset: ImageSplit) -> Tensor:
     """(N, 3, S, S) bytes."""
-    geometry = backbone.preprocessing.geometry
-    return torch.stack([evaluation_pixels(subset.image(position), geometry) for position in range(len(subset))])
+    return evaluation_batch(subset, range(len(subset)), backbone.preprocessing.geometry)
+
+
+def others_of(split: ImageSplit, subset: ImageSplit) -> ImageSplit:
+    """The images of a split that are not in its subset."""
+    return split.select(np.flatnonzero(~np.isin(split.sample_ids, subset.sample_ids)))
 
 
 def example_positions(subset: ImageSplit, settings: AnalysisSettings) -> NDArray[np.int64]:

@@ -17,7 +17,11 @@ Restore = Callable[[Tensor], Tensor]
 
 
 class Grid(nn.Module):
-    """The (B, D, h, w) map that is attributed; gradients stop here, so what comes before keeps no graph."""
+    """The (B, D, h, w) map that is attributed; gradients stop here, so what comes before keeps no graph.
+
+    Attributes:
+        ran: whether the layer held a map in a forward pass.
+    """
 
     ran = False
 
@@ -87,7 +91,7 @@ def _as_map(values: Tensor, layer: AttributionLayer, height: int, width: int) ->
 
 
 @contextmanager
-def _runs_as(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+def runs_as(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
     """Inside the block the module runs `forward`.
 
     Not by a hook, which torch.compile overlooks on one of several blocks of the same code, and not by another module
@@ -108,9 +112,10 @@ def _runs_as(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
 def tapped(model: PreTrainedModel, layer: AttributionLayer, height: int, width: int) -> Iterator[nn.Module]:
     """A module whose output is the attributed (B, D, h, w) tensor, for inputs of this size in pixels.
 
-    It runs in every forward pass inside the block, compiled or not, and its output takes the tensor's place in the
-    network. It is a leaf: with frozen parameters the only graph is that from it to the logits. Of a module that puts
-    out a tuple the first tensor is meant. Afterwards the model is as it was.
+    It runs in every forward pass inside the block that records gradients, compiled or not, and its output takes the
+    tensor's place in the network. It is a leaf: with frozen parameters the only graph is that from it to the logits.
+    Where no gradients are recorded the network runs as if it had no tap. Of a module that puts out a tuple the first
+    tensor is meant. Afterwards the model is as it was.
 
     Raises:
         InputError: in the forward pass, where the layer holds no map and no patch tokens, or does not run.
@@ -127,17 +132,19 @@ def tapped(model: PreTrainedModel, layer: AttributionLayer, height: int, width: 
         return restore(grid(as_map))
 
     def forward(*inputs: Any, **named: Any) -> Any:
+        if not torch.is_grad_enabled():
+            return original(*inputs, **named)
         if layer.side == "input":
             return original(*through(inputs), **named)
         return through(original(*inputs, **named))
 
     def check(*_: Any) -> None:
-        if not grid.ran and not torch.compiler.is_compiling():
+        if torch.is_grad_enabled() and not grid.ran and not torch.compiler.is_compiling():
             raise InputError(f"the layer {layer.module_name} does not run in a forward pass; {ANOTHER}")
 
     checking = model.register_forward_hook(check)
     try:
-        with _runs_as(module, forward):
+        with runs_as(module, forward):
             yield grid
     finally:
         checking.remove()

@@ -7,22 +7,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from hf_sslgen.analysis.analyze import adapted_analysis
-from hf_sslgen.analysis.forward import place, run_split
-from hf_sslgen.analysis.invariance import invariance_analysis
-from hf_sslgen.analysis.subset import AnalysisSettings, analysis_subset
+from accelerate import Accelerator
+
+from hf_sslgen.analysis.analyze import Run, adapted_analysis, pretrained_analysis, validation_logits
+from hf_sslgen.analysis.numbers import Analysis, Number
+from hf_sslgen.analysis.shards import Processes
+from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.analysis.transforms import PRESETS
 from hf_sslgen.domains.arguments import DomainArguments
-from hf_sslgen.domains.loading import load_domain
+from hf_sslgen.domains.loading import Domain, load_domain
 from hf_sslgen.errors import InputError
 from hf_sslgen.reporting.checkpoint import write_checkpoint_figures
 from hf_sslgen.study.backbones import backbone_entry
 from hf_sslgen.study.cells import read_cell, write_cell
 from hf_sslgen.study.describe import BackboneFacts, cell_identity, cell_provenance
-from hf_sslgen.study.plan import CellSpec
+from hf_sslgen.study.plan import PRETRAINED, CellSpec
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.zoo.anatomy import find_attribution_layer
-from hf_sslgen.zoo.loading import load_backbone
+from hf_sslgen.zoo.loading import LoadedBackbone, load_backbone
 
 logger = logging.getLogger(__name__)
 
@@ -51,8 +53,78 @@ class AnalyzeArguments:
     attribution_layer: str | None = field(
         default=None, metadata={"help": "Module whose output is attributed, instead of the one found by rule."}
     )
-    batch_size: int = field(default=64, metadata={"help": "Images per forward pass."})
+    attributed_class: Literal["predicted", "true"] = field(
+        default="predicted", metadata={"help": "Attribute the class that the network predicts, or the true one."}
+    )
+    batch_size: int = field(
+        default=64, metadata={"help": "Images per forward pass; halved, and said so, where memory is short."}
+    )
+    precision: Literal["fp32", "bf16", "fp16"] = field(
+        default="fp32", metadata={"help": "Of the network in front of its classifier; fp16 on a GPU only."}
+    )
+    channels_last: bool = field(
+        default=False, metadata={"help": "Lay images out channels last, which many CNNs compute faster."}
+    )
+    compile: bool = field(default=False, metadata={"help": "Let torch.compile make faster code of the network first."})
     seed: int = field(default=0, metadata={"help": "Seed of the subset and of random transforms."})
+
+    @property
+    def settings(self) -> AnalysisSettings:
+        """How the backbone is measured."""
+        return AnalysisSettings(
+            transforms=self.transforms,
+            max_subset=self.max_subset,
+            seed=self.seed,
+            target=self.target,
+            attributed_class=self.attributed_class,
+            attribution_layer=self.attribution_layer,
+            batch_size=self.batch_size,
+            precision=self.precision,
+            channels_last=self.channels_last,
+            compile=self.compile,
+        )
+
+
+FINETUNED = "finetune"
+
+UNFINISHED = "unfinished"
+"""Folder in the output folder for what is finished of an analysis that is not; a later run goes on from there."""
+
+
+def _check_output_dir(folder: Path) -> None:
+    if not folder.exists() or (folder / "cell.json").exists():
+        return
+    foreign = sorted(path.name for path in folder.iterdir() if path.name != UNFINISHED)
+    if foreign:
+        raise InputError(
+            f"output_dir {str(folder)!r} holds other files ({foreign[0]}) and no analysis; give another one"
+        )
+
+
+def _print_numbers(numbers: Sequence[Number]) -> None:
+    """Those of the whole: without the single transforms."""
+    for number in numbers:
+        if number.severity == "" and (not number.transform or number.transform.startswith("mean")):
+            name = f"{number.metric} ({number.transform})" if number.transform else number.metric
+            interval = "" if number.low != number.low else f"  [{number.low:.4f}, {number.high:.4f}]"
+            print(f"{name:52} {number.value:9.4f}{interval}  n={number.n}")
+
+
+def _measure(backbone: LoadedBackbone, domain: Domain, settings: AnalysisSettings, run: Run) -> tuple[Analysis, str]:
+    """The analysis, and the protocol it is kept under."""
+    if backbone.has_trained_head:
+        layer = find_attribution_layer(backbone.model, settings.attribution_layer)
+        if run.processes.index == 0:
+            logger.info("attribution layer: %s", layer)
+        validation = validation_logits(backbone, domain, settings, run)
+        return adapted_analysis(backbone, domain, "fine-tuned", settings, validation, run), FINETUNED
+    if run.processes.index == 0:
+        logger.warning(
+            "%s has no classifier for these %d classes; measuring the invariance of its features only",
+            backbone.name,
+            len(domain.class_names),
+        )
+    return pretrained_analysis(backbone, domain, settings, run), PRETRAINED
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
@@ -62,18 +134,11 @@ def main(command_line: Sequence[str] | None = None) -> None:
     )
     assert arguments.transforms in PRESETS
     output_dir = Path(arguments.output_dir)
-    if output_dir.exists() and any(output_dir.iterdir()) and not (output_dir / "cell.json").exists():
-        raise InputError(f"output_dir {arguments.output_dir!r} is not empty and holds no analysis; give another one")
+    _check_output_dir(output_dir)
+    accelerator = Accelerator()
+    processes = Processes(accelerator.process_index, accelerator.num_processes, accelerator.wait_for_everyone)
     started = time.perf_counter()
     domain = load_domain(domain_arguments)
-    settings = AnalysisSettings(
-        transforms=arguments.transforms,
-        max_subset=arguments.max_subset,
-        seed=arguments.seed,
-        target=arguments.target,
-        attribution_layer=arguments.attribution_layer,
-        batch_size=arguments.batch_size,
-    )
     backbone = load_backbone(
         arguments.model_name_or_path,
         domain.class_names,
@@ -81,30 +146,17 @@ def main(command_line: Sequence[str] | None = None) -> None:
         arguments.seed,
         image_size=arguments.image_size,
     )
-    place(backbone)
-    if backbone.has_trained_head:
-        logger.info("attribution layer: %s", find_attribution_layer(backbone.model, arguments.attribution_layer))
-        test = run_split(backbone, domain.test, settings.batch_size)
-        analysis = adapted_analysis(backbone, domain, test.predictions, "fine-tuned", settings)
-        protocol = "finetune"
-    else:
-        logger.warning(
-            "%s has no classifier for these %d classes; measuring the invariance of its features only",
-            arguments.model_name_or_path,
-            len(domain.class_names),
-        )
-        subset = analysis_subset(domain.test, settings)
-        analysis, protocol = invariance_analysis(backbone, domain, subset, "pretrained", settings), "pretrained"
+    settings = arguments.settings
+    analysis, protocol = _measure(backbone, domain, settings, Run(output_dir / UNFINISHED, processes))
+    processes.wait()  # until everyone has read what is removed below
+    if not accelerator.is_main_process:
+        return
     entry = backbone_entry(arguments.model_name_or_path)
-    # What was trained, and how, is in the checkpoint: its weights and the test images alone decide the numbers.
+    # What was trained, and how, is in the checkpoint: its weights, test and validation images decide the numbers.
     spec = CellSpec(entry, domain_arguments, protocol, None, arguments.seed, settings, None)
     facts = BackboneFacts(backbone.weights, backbone.preprocessing, backbone.num_parameters)
     identity = cell_identity(spec, facts, domain, domain.fingerprints())
     write_cell(output_dir, identity, cell_provenance(spec, facts, domain, time.perf_counter() - started, {}), analysis)
     cell = read_cell(output_dir)
     write_checkpoint_figures(cell, output_dir / "figures")
-    for number in cell.numbers:
-        if number.severity == "" and (not number.transform or number.transform.startswith("mean")):
-            name = f"{number.metric} ({number.transform})" if number.transform else number.metric
-            interval = "" if number.low != number.low else f"  [{number.low:.4f}, {number.high:.4f}]"
-            print(f"{name:32} {number.value:9.4f}{interval}  n={number.n}")
+    _print_numbers(cell.numbers)

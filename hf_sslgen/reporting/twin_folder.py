@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from hf_sslgen.analysis.forward import default_device, place, run_split
+from hf_sslgen.analysis.forward import run_split
+from hf_sslgen.analysis.network import default_device, place
 from hf_sslgen.domains.pretraining_source import PretrainingSource
 from hf_sslgen.files import write_json
 from hf_sslgen.metrics import Estimate, accuracy, bootstrap_interval, mean_statistic

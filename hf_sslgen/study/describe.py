@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 
-from hf_sslgen.analysis.forward import default_device
+from hf_sslgen.analysis.network import default_device
 from hf_sslgen.domains.loading import Domain
 from hf_sslgen.preprocessing import Preprocessing
 from hf_sslgen.study.cells import METRIC_DEFINITIONS
-from hf_sslgen.study.plan import CellSpec
+from hf_sslgen.study.plan import PRETRAINED, CellSpec
 from hf_sslgen.study.protocols import protocol_settings
 from hf_sslgen.zoo.loading import registered
 
@@ -52,13 +52,16 @@ def cell_identity(
 ) -> dict[str, Any]:
     """Everything the numbers depend on; equal identities are one cell.
 
-    The pretrained stage looks at test images only, so it does not depend on how the rest is split.
+    The pretrained stage looks at test images only, so it does not depend on how the rest is split. A checkpoint that
+    somebody else trained (no protocol, but another name than the pretrained stage's) has a temperature fitted on
+    validation images.
 
     Args:
         fingerprints: of the domain's splits, by their role.
     """
     if spec.protocol is None:
-        fingerprints = {"test": fingerprints["test"]}
+        roles = ("test",) if spec.protocol_name == PRETRAINED else ("validation", "test")
+        fingerprints = {role: fingerprints[role] for role in roles}
     return {
         "backbone": spec.backbone.name,
         "weights": facts.weights,

@@ -8,7 +8,7 @@ from statistics import mean
 
 import torch
 
-from hf_sslgen.analysis.forward import place
+from hf_sslgen.analysis.network import place
 from hf_sslgen.analysis.transforms import preset_variants
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.sources import registered_entry

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import torch
 
-from hf_sslgen.analysis.analyze import adapted_analysis
-from hf_sslgen.analysis.forward import run_split
+from hf_sslgen.analysis.analyze import adapted_analysis, validation_logits
 from hf_sslgen.domains.images import ImageSplit, joined
 from hf_sslgen.domains.loading import Domain
 from hf_sslgen.domains.splits import stratified_subset
@@ -175,11 +174,11 @@ def measure_finetuned(job: Job, protocol: FineTuningProtocol) -> Measured:
         decay = best.settings.get("weight_decay", best.point.get("weight_decay", 0.0))
         _train(job, replace(domain, train=both), protocol, best.point["learning_rate"], decay, folder)
     tuned = job.load(str(folder))
-    test = run_split(tuned, domain.test, job.analysis.batch_size)
+    validation = validation_logits(tuned, domain, job.analysis, job.run) if both is None else None
     selection = selection_record(candidates, best, job.seed, TRAIN if both is None else TRAIN_AND_VALIDATION)
     selection |= {
         "optimiser": protocol.optimiser,
         "train_images": len(domain.train) if isinstance(domain.train, ImageSplit) else None,
         "validation_images": len(domain.validation),
     }
-    return adapted_analysis(tuned, job.domain, test.predictions, "fine-tuned", job.analysis), selection
+    return adapted_analysis(tuned, job.domain, "fine-tuned", job.analysis, validation, job.run), selection

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hf_sslgen.analysis.forward import place
+from hf_sslgen.analysis.analyze import Run
+from hf_sslgen.analysis.network import place
 from hf_sslgen.analysis.numbers import Analysis
 from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.domains.images import ImageSplit
@@ -31,6 +32,7 @@ class Job:
         geometry: None leaves the backbone its own.
         seed: of the classifier's initialisation, of training, and of what a protocol draws.
         scratch: folder for runs that are not kept.
+        shards: folder for the finished parts of passes over images, which outlive a process that is killed.
     """
 
     name: str
@@ -40,6 +42,12 @@ class Job:
     geometry: Geometry | None
     seed: int
     scratch: Path
+    shards: Path | None = None
+
+    @property
+    def run(self) -> Run:
+        """How its passes over images are run."""
+        return Run(self.shards)
 
     def load(self, location: str | None = None) -> LoadedBackbone:
         """The backbone as published, or a checkpoint made of it, on the device that measures.

@@ -1,7 +1,6 @@
 """How a cell is measured: the pretrained stage, or a protocol of one of the kinds."""
 
-from hf_sslgen.analysis.invariance import invariance_analysis
-from hf_sslgen.analysis.subset import analysis_subset
+from hf_sslgen.analysis.analyze import pretrained_analysis
 from hf_sslgen.study.finetuned import measure_finetuned
 from hf_sslgen.study.job import Job, Measured
 from hf_sslgen.study.probed import measure_few_shot, measure_knn, measure_linear
@@ -12,8 +11,7 @@ __all__ = ["Job", "Measured", "measure"]
 
 def measure_pretrained(job: Job) -> Measured:
     """Invariance of the encoder as published."""
-    subset = analysis_subset(job.domain.test, job.analysis)
-    return invariance_analysis(job.load(), job.domain, subset, "pretrained", job.analysis), {}
+    return pretrained_analysis(job.load(), job.domain, job.analysis, job.run), {}
 
 
 def measure(job: Job) -> Measured:

@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from hf_sslgen.analysis.analyze import adapted_analysis, prediction_numbers, prediction_records
+from hf_sslgen.analysis.analyze import adapted_analysis
 from hf_sslgen.analysis.forward import SplitOutputs, run_split
 from hf_sslgen.analysis.numbers import Analysis, estimated
+from hf_sslgen.analysis.predictions import ValidationLogits, prediction_numbers, prediction_records
+from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.errors import InputError
 from hf_sslgen.metrics import mean_statistic
 from hf_sslgen.study.job import Job, Measured, positional
@@ -22,14 +24,18 @@ from hf_sslgen.study.selection import (
 from hf_sslgen.training.evaluation import Predictions
 from hf_sslgen.training.few_shot import prototypical_accuracies
 from hf_sslgen.training.probes import fit_linear_probe, knn_probabilities
-from hf_sslgen.zoo.loading import set_linear_classifier
+from hf_sslgen.zoo.loading import LoadedBackbone, set_linear_classifier
+
+
+def _outputs(job: Job, backbone: LoadedBackbone, split: ImageSplit) -> SplitOutputs:
+    return run_split(backbone, split, job.analysis.batch_size, job.analysis.compute)
 
 
 def measure_linear(job: Job, protocol: LinearProtocol) -> Measured:
     """A linear classifier on frozen features, its regularisation selected by validation likelihood."""
     labelled, validation_split = positional(job.domain), job.domain.validation
-    backbone, batch_size = job.load(), job.analysis.batch_size
-    train, validation = (run_split(backbone, split, batch_size) for split in (labelled, validation_split))
+    backbone = job.load()
+    train, validation = (_outputs(job, backbone, split) for split in (labelled, validation_split))
     probe = fit_linear_probe(
         train.features,
         labelled.labels,
@@ -43,12 +49,14 @@ def measure_linear(job: Job, protocol: LinearProtocol) -> Measured:
         retrain_on_validation=protocol.retrain_on_validation,
     )
     set_linear_classifier(backbone.model, torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
-    test = run_split(backbone, job.domain.test, batch_size)
     candidates = [Candidate({"inverse_regularisation": value}, score) for value, score in probe.candidates.items()]
     best = next(c for c in candidates if c.point["inverse_regularisation"] == probe.inverse_regularisation)
     fitted_on = TRAIN_AND_VALIDATION if protocol.retrain_on_validation else TRAIN
     selection = selection_record(candidates, best, job.seed, fitted_on) | {"not_converged": probe.not_converged}
-    return adapted_analysis(backbone, job.domain, test.predictions, "pretrained", job.analysis), selection
+    unseen = None
+    if not protocol.retrain_on_validation:
+        unseen = ValidationLogits(validation.features @ probe.weight.T + probe.bias, validation_split.labels)
+    return adapted_analysis(backbone, job.domain, "pretrained", job.analysis, unseen, job.run), selection
 
 
 def measure_knn(job: Job, protocol: KNNProtocol) -> Measured:
@@ -58,8 +66,7 @@ def measure_knn(job: Job, protocol: KNNProtocol) -> Measured:
     """
     labelled, backbone = positional(job.domain), job.load()
     bank, validation, test = (
-        run_split(backbone, split, job.analysis.batch_size)
-        for split in (labelled, job.domain.validation, job.domain.test)
+        _outputs(job, backbone, split) for split in (labelled, job.domain.validation, job.domain.test)
     )
     possible = [k for k in protocol.neighbours if k <= len(labelled)]
     if not possible:
@@ -100,7 +107,7 @@ def measure_knn(job: Job, protocol: KNNProtocol) -> Measured:
 def measure_few_shot(job: Job, protocol: FewShotProtocol) -> Measured:
     """Accuracy over episodes: a record per episode, whose `sample_id` is the episode's index and `correct` the share
     of its queries that were right. Every class has equally many queries, so accuracy per class is the same number."""
-    test = run_split(job.load(), job.domain.test, job.analysis.batch_size)
+    test = _outputs(job, job.load(), job.domain.test)
     accuracies = prototypical_accuracies(
         test.features,
         job.domain.test.labels,

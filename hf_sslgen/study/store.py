@@ -5,6 +5,7 @@
     failures/   a JSON file per planned cell that failed, with its traceback
     index/      a JSON file per planned cell: the folder that its identity leads to
     scratch/    runs in work, removed when their cell ends
+    unfinished/ parts of cells in work that outlive a process that is killed: whoever claims the cell next goes on
 
 Files appear whole or not at all, and processes share the folder without further agreement.
 """
@@ -92,6 +93,17 @@ class Store:
         for abandoned in self.cells.glob(f".{claim.name}.*.unfinished"):
             shutil.rmtree(abandoned, ignore_errors=True)
         return self._scratch(claim)
+
+    def unfinished(self, claim: Claim) -> Path:
+        """A folder for finished parts of a cell, for this claim and those that may follow it."""
+        return self.folder / "unfinished" / claim.name
+
+    def clear_unfinished(self, claim: Claim) -> None:
+        """Remove the parts of a cell that is finished, or has failed."""
+        folder = self.unfinished(claim)
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            folder.parent.rmdir()
 
     def clear_scratch(self, claim: Claim) -> None:
         """Remove what the runs of a claim left; those of the claim that overtook it stay."""

@@ -48,8 +48,8 @@ class PreparedCell:
     domain: Domain
     identity: dict[str, Any] = field(repr=False)
 
-    def job(self, scratch: Path) -> Job:
-        """The work that computes the cell."""
+    def job(self, scratch: Path, shards: Path | None = None) -> Job:
+        """The work that computes the cell, with folders as in `Job`."""
         spec = self.spec
         return Job(
             name=spec.backbone.location,
@@ -59,6 +59,7 @@ class PreparedCell:
             geometry=spec.geometry,
             seed=spec.seed,
             scratch=scratch,
+            shards=shards,
         )
 
 

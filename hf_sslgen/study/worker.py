@@ -77,7 +77,7 @@ def _measure(prepared: PreparedCell, store: Store, claim: Claim) -> Outcome:
     spec = prepared.spec
     try:
         started = time.perf_counter()
-        analysis, selection = measure(prepared.job(store.scratch(claim)))
+        analysis, selection = measure(prepared.job(store.scratch(claim), store.unfinished(claim)))
         seconds = time.perf_counter() - started
         if not still_held(claim):
             logger.warning("%s: another process took over; this result is dropped", spec.title)
@@ -86,11 +86,13 @@ def _measure(prepared: PreparedCell, store: Store, claim: Claim) -> Outcome:
         write_cell(store.cells / claim.name, prepared.identity, provenance, analysis, replace=False)
     except Exception as error:  # whatever one cell meets must not stop the others; it is kept with its traceback
         if still_held(claim):
+            store.clear_unfinished(claim)
             return _fail(spec, store, error)
         logger.warning("%s: another process took over; dropped: %s", spec.title, error)
         return Outcome.BUSY
     finally:
         store.clear_scratch(claim)
+    store.clear_unfinished(claim)
     store.forget_failures([spec])
     logger.info("%s: %.1f s", spec.title, seconds)
     return Outcome.COMPUTED

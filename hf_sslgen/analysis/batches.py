@@ -1,0 +1,64 @@
+"""Batches that fit into memory."""
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+from hf_sslgen.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+CPU_IS_FULL = "DefaultCPUAllocator"
+"""In the message of the RuntimeError by which torch says that a CPU's memory is used up."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device's memory is used up."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and CPU_IS_FULL in str(error)
+
+
+class Batches:
+    """Runs work on images batch by batch, and on smaller batches from then on when one does not fit into memory.
+
+    Attributes:
+        size: images in a batch, as far as is known to fit.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def map(self, count: int, run: Callable[[slice], Result]) -> list[Result]:
+        """What `run` returns for slices that follow one another and cover [0, count).
+
+        Raises:
+            InputError: a single image does not fit.
+        """
+        results: list[Result] = []
+        start = 0
+        while start < count:
+            stop = min(start + self.size, count)
+            try:
+                results.append(run(slice(start, stop)))
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._halve(stop - start, error)
+                continue
+            start = stop
+        return results
+
+    def _halve(self, tried: int, error: BaseException) -> None:
+        if tried == 1:
+            raise InputError(
+                "one image does not fit into memory; give a smaller --image_size, --precision bf16 or a smaller "
+                f"network ({error})"
+            ) from error
+        self.size = (tried + 1) // 2
+        logger.warning("batch_size %d does not fit into memory; going on with %d", tried, self.size)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()

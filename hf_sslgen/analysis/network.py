@@ -1,0 +1,166 @@
+"""A backbone made ready to measure: one forward pass yields logits, features and the activations to attribute."""
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from hf_sslgen.analysis.attribution import frozen
+from hf_sslgen.analysis.taps import runs_as, tapped
+from hf_sslgen.errors import InputError
+from hf_sslgen.preprocessing import Preprocessing, normalise
+from hf_sslgen.zoo.anatomy import AttributionLayer, find_classifier
+from hf_sslgen.zoo.loading import LoadedBackbone
+
+Precision = Literal["fp32", "bf16", "fp16"]
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Compute:
+    """How forward passes are computed: what is measured stays the same up to rounding.
+
+    Attributes:
+        precision: of the weights and activations in front of the classifier; features and logits are float32.
+        channels_last: memory layout of images and maps, which suits many CNNs.
+        compile: let torch.compile make faster code first, which takes minutes.
+    """
+
+    precision: Precision = "fp32"
+    channels_last: bool = False
+    compile: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class PassOutputs:
+    """What a network makes of a batch.
+
+    Attributes:
+        logits: (B, C) float32.
+        features: (B, D) float32, the input of the classifier.
+        activations: (B, K, h, w), the attributed tensor, from which the other two were computed; None without a tapped
+            layer, or where no gradients are recorded.
+    """
+
+    logits: Tensor
+    features: Tensor
+    activations: Tensor | None
+
+
+@dataclass(eq=False)
+class _Seen:
+    """What the forward pass at hand has met on its way."""
+
+    features: Tensor | None = None
+    activations: Tensor | None = None
+
+
+class Network:
+    """A frozen network that is called with pixels; `measuring` makes one.
+
+    Attributes:
+        model: the network as a module, for methods of attribution that need one.
+        classifier_weight: (C, D) float32.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        classifier: nn.Linear,
+        preprocessing: Preprocessing,
+        compute: Compute,
+        run: Callable[..., Any],
+        seen: _Seen,
+    ) -> None:
+        self.model = model
+        self.classifier_weight = classifier.weight.detach()
+        self.preprocessing = preprocessing
+        self._dtype = DTYPES[compute.precision]
+        self._layout = torch.channels_last if compute.channels_last else torch.contiguous_format
+        self._run, self._seen = run, seen
+
+    @property
+    def device(self) -> torch.device:
+        return self.classifier_weight.device
+
+    def inputs(self, pixels: Tensor) -> Tensor:
+        """Normalised pixels as the network takes them.
+
+        Args:
+            pixels: (B, 3, S, S) bytes, or floats in [0, 1].
+        """
+        normalised = normalise(pixels.to(self.device), self.preprocessing)
+        return normalised.to(dtype=self._dtype, memory_format=self._layout)
+
+    def __call__(self, pixels: Tensor) -> PassOutputs:
+        """One forward pass of (B, 3, S, S) bytes, or floats in [0, 1]."""
+        self._seen.features = self._seen.activations = None
+        logits = self._run(pixel_values=self.inputs(pixels)).logits
+        features = self._seen.features
+        assert features is not None
+        return PassOutputs(logits, features, self._seen.activations)
+
+
+def default_device() -> torch.device:
+    """The accelerator where there is one, else the CPU."""
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+
+
+def place(backbone: LoadedBackbone) -> None:
+    """Move a backbone to the device that measures."""
+    nn.Module.to(backbone.model, default_device())
+
+
+def _in_precision(model: PreTrainedModel, precision: Precision) -> PreTrainedModel:
+    """The model itself, or a copy in half precision that keeps a float32 classifier: logits are small differences."""
+    if precision == "fp32":
+        return model
+    if precision == "fp16" and model.device.type == "cpu":
+        raise InputError("precision fp16 needs an accelerator; on a CPU use bf16 or fp32")
+    reduced = copy.deepcopy(model)
+    nn.Module.to(reduced, DTYPES[precision])
+    find_classifier(reduced)[1].float()
+    return reduced
+
+
+@contextmanager
+def measuring(
+    backbone: LoadedBackbone, compute: Compute | None = None, layer: AttributionLayer | None = None
+) -> Iterator[Network]:
+    """A backbone ready to measure, on the device that measures; afterwards its modules are as they were.
+
+    Passes that record gradients tap `layer` where one is given; those under `torch.inference_mode` never do. Either
+    way parameters are frozen and the trunk keeps no graph.
+
+    Raises:
+        InputError: a precision that the device does not have; in the forward pass, a layer that holds no map.
+    """
+    compute = compute or Compute()
+    place(backbone)
+    model = _in_precision(backbone.model, compute.precision)
+    if compute.channels_last:
+        nn.Module.to(model, memory_format=torch.channels_last)
+    classifier = find_classifier(model)[1]
+    classify, seen = classifier.forward, _Seen()
+
+    def classify_and_keep(values: Tensor) -> Tensor:
+        seen.features = values.float()
+        return classify(seen.features)
+
+    def keep_activations(_: nn.Module, __: Any, activations: Tensor) -> None:
+        seen.activations = activations
+
+    with ExitStack() as stack:
+        stack.enter_context(frozen(model))
+        stack.enter_context(runs_as(classifier, classify_and_keep))
+        if layer is not None:
+            side = backbone.preprocessing.geometry.image_size
+            grid = stack.enter_context(tapped(model, layer, side, side))
+            grid.register_forward_hook(keep_activations)
+        run = torch.compile(model) if compute.compile else model
+        yield Network(model, classifier, backbone.preprocessing, compute, run, seen)

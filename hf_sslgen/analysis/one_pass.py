@@ -1,0 +1,218 @@
+"""The single pass: 1 + T forward passes an image for its logits, features, attribution map and T transformed versions.
+
+The clean image's logits, features and activations come from one forward pass, the map from the part of the network
+behind the activations alone, and the transformed versions are made on the device, batch by batch.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from hf_sslgen.analysis.batches import Batches
+from hf_sslgen.analysis.grad_cam import grad_cam
+from hf_sslgen.analysis.network import Network, measuring
+from hf_sslgen.analysis.shards import Processes, compute_shards, parts, read_shards, shard_folder
+from hf_sslgen.analysis.subset import AnalysisSettings, evaluation_batch
+from hf_sslgen.analysis.transforms import Variant
+from hf_sslgen.domains.images import ImageSplit
+from hf_sslgen.zoo.anatomy import AttributionLayer
+from hf_sslgen.zoo.loading import LoadedBackbone
+
+UNCHANGED_TOLERANCE = 1 / 255 + 1e-6
+"""One level of an 8-bit image; the rest is float32 rounding of differences between values in [0, 1]."""
+
+DEFAULT_PROCESSES = Processes()
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """What a pass is to yield, and of which images.
+
+    Attributes:
+        subset: images whose features are wanted, with maps and transformed versions as the rest says.
+        pixels: (n, 3, S, S) bytes of the subset.
+        others: images of which the logits alone are wanted.
+        layer: where to attribute; None for no maps.
+        classes: (n,) class to attribute for each image of the subset; None for the predicted one.
+    """
+
+    subset: ImageSplit
+    pixels: Tensor
+    others: ImageSplit | None = None
+    variants: Sequence[Variant] = ()
+    layer: AttributionLayer | None = None
+    classes: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Moved:
+    """What a backbone makes of transformed images.
+
+    Attributes:
+        features: (n, D).
+        predictions: (n,) classes.
+        unchanged: (n,), True where the transform left the image as it was.
+    """
+
+    features: NDArray[np.float32]
+    predictions: NDArray[np.int64]
+    unchanged: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class PassResults:
+    """What a pass yielded, read from its shards when asked for."""
+
+    subset: Sequence[Path]
+    others: Sequence[Path]
+
+    @property
+    def logits(self) -> NDArray[np.float32]:
+        """(n, C) of the subset."""
+        return read_shards(self.subset, "logits")
+
+    @property
+    def other_logits(self) -> NDArray[np.float32]:
+        """(N, C) of the other images."""
+        return read_shards(self.others, "logits")
+
+    @property
+    def features(self) -> NDArray[np.float32]:
+        """(n, D), what enters the classifier."""
+        return read_shards(self.subset, "features")
+
+    @property
+    def maps(self) -> NDArray[np.float32]:
+        """(n, h, w) with their sign."""
+        return read_shards(self.subset, "maps")
+
+    def moved(self, variant: Variant) -> Moved:
+        """Of the subset's images after a transform."""
+        columns = ("features", "predictions", "unchanged")
+        return Moved(*(read_shards(self.subset, _name(variant, column)) for column in columns))
+
+
+def _name(variant: Variant, column: str) -> str:
+    return f"{variant.transform} {variant.severity} {column}"
+
+
+def transformed(
+    network: Network, clean: Tensor, sample_ids: Sequence[int], variant: Variant, seed: int
+) -> dict[str, Tensor]:
+    """What a network makes of images, (B, 3, S, S) in [0, 1] on its device, after a transform."""
+    moved = variant(clean, sample_ids, seed)
+    outputs = network(moved)
+    return {
+        _name(variant, "features"): outputs.features,
+        _name(variant, "predictions"): outputs.logits.argmax(dim=1),
+        _name(variant, "unchanged"): torch.sub(moved, clean).abs_().amax((1, 2, 3)) <= UNCHANGED_TOLERANCE,
+    }
+
+
+def _measure_batch(
+    network: Network, wanted: Wanted, settings: AnalysisSettings, positions: slice
+) -> dict[str, Tensor]:
+    """The columns of a few images of the subset."""
+    clean = wanted.pixels[positions].to(network.device).float().div_(255)
+    with torch.enable_grad() if wanted.layer is not None else torch.inference_mode():
+        outputs = network(clean)
+        found = {"logits": outputs.logits.detach(), "features": outputs.features.detach()}
+        if outputs.activations is not None:
+            classes = found["logits"].argmax(dim=1)
+            if wanted.classes is not None:
+                classes = torch.from_numpy(wanted.classes[positions]).to(network.device)
+            weight = network.classifier_weight
+            found["maps"] = grad_cam(
+                outputs.activations, outputs.features, outputs.logits, weight, classes, settings.target
+            )
+    del outputs  # with the graph of the head
+    sample_ids = wanted.subset.sample_ids[positions].tolist()
+    with torch.inference_mode():
+        for variant in wanted.variants:
+            found |= transformed(network, clean, sample_ids, variant, settings.seed)
+    return {name: column.cpu() for name, column in found.items()}
+
+
+def _measure_shard(
+    network: Network, batches: Batches, wanted: Wanted, settings: AnalysisSettings, part: slice
+) -> dict[str, Tensor]:
+    def run(batch: slice) -> dict[str, Tensor]:
+        return _measure_batch(network, wanted, settings, slice(part.start + batch.start, part.start + batch.stop))
+
+    rows = batches.map(part.stop - part.start, run)
+    return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+
+
+@torch.inference_mode()
+def _logits_shard(network: Network, batches: Batches, split: ImageSplit, part: slice) -> dict[str, Tensor]:
+    pixels = evaluation_batch(split, range(part.start, part.stop), network.preprocessing.geometry)
+    return {"logits": torch.cat(batches.map(len(pixels), lambda batch: network(pixels[batch]).logits.cpu()))}
+
+
+def _digest(model: PreTrainedModel, wanted: Wanted, settings: AnalysisSettings) -> str:
+    """Thirty-two hexadecimal digits of everything that a pass's results depend on."""
+    digest = hashlib.blake2b(digest_size=16)
+    others = np.empty(0, dtype=np.int64) if wanted.others is None else wanted.others.sample_ids
+    facts = {
+        "settings": dataclasses.asdict(settings),
+        "variants": [(variant.transform, variant.severity) for variant in wanted.variants],
+        "layer": None if wanted.layer is None else dataclasses.asdict(wanted.layer),
+        "classes": None if wanted.classes is None else wanted.classes.tolist(),
+        "subset": wanted.subset.sample_ids.tolist(),
+        "others": others.tolist(),
+    }
+    digest.update(json.dumps(facts, sort_keys=True).encode())
+    digest.update(wanted.pixels.numpy().data)
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+@contextmanager
+def one_pass(
+    backbone: LoadedBackbone,
+    wanted: Wanted,
+    settings: AnalysisSettings,
+    shards: Path | None = None,
+    processes: Processes = DEFAULT_PROCESSES,
+) -> Iterator[PassResults]:
+    """Run a backbone over images, shard by shard.
+
+    Args:
+        shards: folder that keeps what is finished, for a pass that is interrupted and run again: shards of the same
+            weights, images and settings found there are not computed again. None: a temporary folder.
+        processes: those that run this same pass over one folder of shards.
+
+    Raises:
+        InputError: an image can't be decoded, the layer holds no map, or one image does not fit into memory.
+    """
+    batches = Batches(settings.batch_size)
+    with shard_folder(shards) as parent, measuring(backbone, settings.compute, wanted.layer) as network:
+        folder = parent / _digest(backbone.model, wanted, settings)
+        work: dict[Path, tuple[int, Callable[[], dict[str, Tensor]]]] = {}
+        of_subset, of_others = [], []
+        for part in parts(len(wanted.subset), settings.batch_size, processes):
+            path = folder / f"subset-{part.start:06}-{part.stop:06}.safetensors"
+            of_subset.append(path)
+            num_passes = (part.stop - part.start) * (1 + len(wanted.variants))
+            work[path] = num_passes, partial(_measure_shard, network, batches, wanted, settings, part)
+        if wanted.others is not None:
+            for part in parts(len(wanted.others), settings.batch_size, processes):
+                path = folder / f"others-{part.start:06}-{part.stop:06}.safetensors"
+                of_others.append(path)
+                logits = partial(_logits_shard, network, batches, wanted.others, part)
+                work[path] = part.stop - part.start, logits
+        compute_shards(work, processes, f"{backbone.name}: {wanted.subset.name}")
+        yield PassResults(of_subset, of_others)

@@ -1,0 +1,101 @@
+"""Shards: parts of a pass that are kept on disk as they are finished, so that an interrupted one goes on.
+
+A shard is a safetensors file, there whole or not at all. Several processes share out the shards of a folder and all of
+them read the whole afterwards.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from hf_sslgen.files import replace_file
+
+SHARD_IMAGES = 128
+"""Images in a shard, where a batch is not larger."""
+
+
+def _no_wait() -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes that share a pass.
+
+    Attributes:
+        index: of this one, in [0, count).
+        wait: returns when every process has called it.
+    """
+
+    index: int = 0
+    count: int = 1
+    wait: Callable[[], None] = _no_wait
+
+
+def parts(num_images: int, batch_size: int, processes: Processes) -> list[slice]:
+    """Consecutive parts of [0, num_images), one a shard: none empty, and enough for every process where possible."""
+    size = max(1, min(max(SHARD_IMAGES, batch_size), -(-num_images // processes.count)))
+    return [slice(start, min(start + size, num_images)) for start in range(0, num_images, size)]
+
+
+@contextmanager
+def shard_folder(folder: Path | None) -> Iterator[Path]:
+    """The folder itself, kept, or where there is None a temporary one."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="hf-sslgen-pass-") as temporary:
+        yield Path(temporary)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a shard is there and can be read: a machine that lost power may leave an empty file under its name."""
+    if not path.exists():
+        return False
+    try:
+        with safe_open(path, framework="pt"):
+            return True
+    except (SafetensorError, OSError):
+        return False
+
+
+def compute_shards(
+    work: Mapping[Path, tuple[int, Callable[[], dict[str, Tensor]]]], processes: Processes, description: str
+) -> None:
+    """Compute this process's share of the shards that are not there yet, and wait for the others.
+
+    Args:
+        work: by the file of each shard, how many images it takes and what computes its tensors.
+        description: of the progress bar, which counts images.
+    """
+    mine = list(work.items())[processes.index :: processes.count]
+    total = sum(num_images for _, (num_images, _) in mine)
+    hidden = True if processes.index else None  # None: hidden where nobody watches a terminal
+    with tqdm(total=total, desc=description, unit="image", disable=hidden, leave=False) as progress:
+        for path, (num_images, compute) in mine:
+            if not is_whole(path):
+                tensors = {name: tensor.contiguous() for name, tensor in compute().items()}
+                with replace_file(path) as unfinished:
+                    save_file(tensors, unfinished)
+            progress.update(num_images)
+    processes.wait()
+
+
+def read_shards(paths: Sequence[Path], name: str) -> NDArray[Any]:
+    """One tensor of every shard, joined along the first axis in the order of the shards."""
+    tensors = []
+    for path in paths:
+        with safe_open(path, framework="pt") as shard:
+            tensors.append(shard.get_tensor(name))
+    return torch.cat(tensors).numpy()
