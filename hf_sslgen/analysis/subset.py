@@ -58,10 +58,16 @@ def analysis_subset(split: ImageSplit, settings: AnalysisSettings) -> ImageSplit
 
 def evaluation_batch(split: ImageSplit, positions: range, geometry: Geometry) -> Tensor:
     """(B, 3, S, S) bytes of the images at these positions, decoded by several threads."""
+
+    def decoded(position: int) -> Tensor:
+        return evaluation_pixels(split.image(position), geometry)
+
+    side = geometry.image_size
+    pixels = torch.empty(len(positions), 3, side, side, dtype=torch.uint8)
     with ThreadPoolExecutor(DECODING_THREADS) as threads:
-        return torch.stack(
-            [*threads.map(lambda position: evaluation_pixels(split.image(position), geometry), positions)]
-        )
+        for row, image in zip(pixels, threads.map(decoded, positions), strict=True):
+            row.copy_(image)
+    return pixels
 
 
 def subset_pixels(backbone: LoadedBackbone, subset: ImageSplit) -> Tensor:

@@ -8,13 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from encoding import encode
 from numpy.typing import NDArray
 
-from hf_sslgen.analysis.analyze import adapted_analysis, prediction_numbers
+from hf_sslgen.analysis.analyze import adapted_analysis, pretrained_analysis, validation_logits
 from hf_sslgen.analysis.families import GEOMETRIC
-from hf_sslgen.analysis.forward import encode, run_split
-from hf_sslgen.analysis.invariance import invariance_analysis, run_transformed
+from hf_sslgen.analysis.forward import run_split
+from hf_sslgen.analysis.network import measuring
 from hf_sslgen.analysis.numbers import Analysis, Number
+from hf_sslgen.analysis.one_pass import transformed
+from hf_sslgen.analysis.predictions import prediction_numbers
 from hf_sslgen.analysis.subset import AnalysisSettings, analysis_subset, subset_pixels
 from hf_sslgen.analysis.transforms import VARIANTS, Variant
 from hf_sslgen.preprocessing import Geometry
@@ -61,8 +64,8 @@ def with_probe(folder: str, domain: Any, side: int) -> LoadedBackbone:
 def tuned(small_backbones: dict[str, str], digits_domain: Any) -> Measured:
     """A network with a classifier for the digits, measured as if fine-tuned."""
     backbone = with_probe(small_backbones["timm_resnet"], digits_domain, side=96)
-    test = run_split(backbone, digits_domain.test, 64)
-    analysis = adapted_analysis(backbone, digits_domain, test.predictions, "fine-tuned", SETTINGS)
+    validation = validation_logits(backbone, digits_domain, SETTINGS)
+    analysis = adapted_analysis(backbone, digits_domain, "fine-tuned", SETTINGS, validation)
     return Measured(backbone, digits_domain, analysis)
 
 
@@ -71,10 +74,7 @@ def published(small_backbones: dict[str, str], digits_domain: Any) -> Measured:
     """A network as published, under a preset some of whose transforms leave gray images alone."""
     backbone = load_backbone(small_backbones["timm_vit"], digits_domain.class_names)
     settings = replace(SETTINGS, transforms="standard")
-    subset = analysis_subset(digits_domain.test, settings)
-    return Measured(
-        backbone, digits_domain, invariance_analysis(backbone, digits_domain, subset, "pretrained", settings)
-    )
+    return Measured(backbone, digits_domain, pretrained_analysis(backbone, digits_domain, settings))
 
 
 def unit(features: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -183,8 +183,7 @@ def test_the_predicted_class_is_attributed(tuned: Measured) -> None:
 
 def test_a_grid_of_one_cell_has_a_gini_but_no_spread(small_backbones: dict[str, str], digits_domain: Any) -> None:
     backbone = with_probe(small_backbones["timm_resnet"], digits_domain, side=32)
-    test = run_split(backbone, digits_domain.test, 64)
-    analysis = adapted_analysis(backbone, digits_domain, test.predictions, "pretrained", SETTINGS)
+    analysis = adapted_analysis(backbone, digits_domain, "pretrained", SETTINGS, validation=None)
     measured = Measured(backbone, digits_domain, analysis)
     spread, gini = measured.number("spatial_spread"), measured.number("gini")
     assert math.isnan(spread.value)
@@ -275,11 +274,12 @@ def test_gray_domains_change_contrast_where_others_change_hue(tuned: Measured) -
 
 def test_one_level_of_an_eight_bit_image_is_no_change(published: Measured) -> None:
     subset = analysis_subset(published.domain.test, SETTINGS)
-    pixels = subset_pixels(published.backbone, subset).clamp(max=250)
+    pixels = subset_pixels(published.backbone, subset).clamp(max=250).float() / 255
     for levels, expected in ((1, True), (2, False)):
         variant = Variant("brightness", "", lambda images, _, levels=levels: images + levels / 255)
-        moved = run_transformed(published.backbone, pixels, subset.sample_ids, variant, SETTINGS)
-        assert (moved.unchanged == expected).all()
+        with torch.inference_mode(), measuring(published.backbone) as network:
+            moved = transformed(network, pixels, subset.sample_ids.tolist(), variant, seed=0)
+        assert (moved["brightness  unchanged"] == expected).all()
 
 
 def test_guards_describe_the_clean_features(tuned: Measured, published: Measured) -> None:
@@ -301,8 +301,7 @@ def test_a_collapsed_encoder_is_called_so(small_backbones: dict[str, str], digit
     with torch.no_grad():
         for parameter in backbone.model.parameters():
             parameter.zero_()
-    subset = analysis_subset(digits_domain.test, SETTINGS)
-    analysis = invariance_analysis(backbone, digits_domain, subset, "pretrained", SETTINGS)
+    analysis = pretrained_analysis(backbone, digits_domain, SETTINGS)
     measured = Measured(backbone, digits_domain, analysis)
     assert measured.number("collapsed").value == 1
     assert measured.number("dead_dimension_share").value == 1

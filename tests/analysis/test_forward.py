@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from encoding import encode
 
-from hf_sslgen.analysis.forward import captured_features, encode, run_split
+from hf_sslgen.analysis.forward import run_split
 from hf_sslgen.preprocessing import evaluation_pixels, normalise
 from hf_sslgen.zoo.anatomy import find_classifier
 from hf_sslgen.zoo.loading import LoadedBackbone, load_backbone
@@ -59,14 +60,3 @@ def test_predictions_are_the_softmax_of_the_logits(backbone: LoadedBackbone, dig
     np.testing.assert_allclose(outputs.predictions.negative_log_likelihoods, -np.log(likelihood), atol=1e-5)
     brier = np.square(probabilities - np.eye(10)[reference]).sum(1)
     np.testing.assert_allclose(outputs.predictions.brier_scores, brier, atol=1e-6)
-
-
-def test_capturing_ends_with_its_block(small_backbones: dict[str, str]) -> None:
-    model = load_backbone(small_backbones["timm_resnet"], ("a", "b")).model
-    inputs = torch.zeros(1, 3, 32, 32)
-    with pytest.raises(KeyboardInterrupt), captured_features(model) as captured:
-        model(pixel_values=inputs)
-        raise KeyboardInterrupt
-    model(pixel_values=inputs)
-    assert [features.shape for features in captured] == [(1, 32)]
-    assert not find_classifier(model)[1]._forward_pre_hooks

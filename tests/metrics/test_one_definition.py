@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hf_sslgen import metric_path, metrics
-from hf_sslgen.analysis.analyze import adapted_analysis, prediction_numbers
+from hf_sslgen.analysis.analyze import adapted_analysis, validation_logits
 from hf_sslgen.analysis.forward import run_split
 from hf_sslgen.analysis.invariance import is_gray
 from hf_sslgen.analysis.numbers import Analysis, Number
+from hf_sslgen.analysis.predictions import AFTER, UNSCALED, prediction_numbers
 from hf_sslgen.analysis.subset import AnalysisSettings, analysis_subset, subset_pixels
 from hf_sslgen.analysis.transforms import Variant, preset_variants
 from hf_sslgen.preprocessing import Geometry, normalise
@@ -116,14 +117,17 @@ IN_MODULES: dict[str, tuple[str, str]] = {
 }
 """The module and its key of each number of predictions that one has."""
 
+AFTER_TEMPERATURE = [metric for metric in OF_PREDICTIONS if metric not in UNSCALED]
+
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A network with a classifier for the digits, what it says of the test split, and its analysis."""
+    """A network with a classifier for the digits, what it says of the test and validation splits, and its analysis."""
 
     backbone: LoadedBackbone
     domain: Any
     logits: Logits
+    validation_logits: Logits
     labels: Labels
     analysis: Analysis
 
@@ -166,13 +170,16 @@ def subject(small_backbones: dict[str, str], digits_domain: Any) -> Subject:
         classifier.bias.copy_(torch.from_numpy(-(centred * means.mean(0)).sum(1)))
     seen: list[torch.Tensor] = []
     handle = classifier.register_forward_hook(lambda _module, _inputs, output: seen.append(output.detach().clone()))
-    test = run_split(backbone, digits_domain.test, 16)
+    for split in (digits_domain.test, digits_domain.validation):
+        run_split(backbone, split, 16)
     handle.remove()
-    analysis = adapted_analysis(backbone, digits_domain, test.predictions, "fine-tuned", SETTINGS)
-    logits = torch.cat(seen).numpy()
+    logits, unseen = torch.cat(seen).split([len(digits_domain.test), len(digits_domain.validation)])
+    logits = logits.numpy()
+    validation = validation_logits(backbone, digits_domain, SETTINGS)
+    analysis = adapted_analysis(backbone, digits_domain, "fine-tuned", SETTINGS, validation)
     correct = logits.argmax(1) == digits_domain.test.labels
     assert 0.2 < correct.mean() < 0.95
-    return Subject(backbone, digits_domain, logits, digits_domain.test.labels, analysis)
+    return Subject(backbone, digits_domain, logits, unseen.numpy(), digits_domain.test.labels, analysis)
 
 
 class Answers(nn.Module):
@@ -383,8 +390,20 @@ def test_a_guard_is_the_same_everywhere(
     assert of_module[metric] == expected
 
 
+def test_numbers_after_temperature_are_those_of_the_metrics(subject: Subject) -> None:
+    fit = metrics.fit_temperature(subject.validation_logits, subject.domain.validation.labels)
+    assert subject.number("temperature").value == pytest.approx(fit.temperature, rel=1e-5)
+    assert abs(fit.temperature - 1) > 0.05
+    scaled = metrics.confidence_summary(metrics.apply_temperature(subject.logits, fit), subject.labels).to_dict()
+    for metric in AFTER_TEMPERATURE:
+        expected = scaled[SUMMARY_NAMES.get(metric, metric)]
+        number = subject.number(f"{metric}{AFTER}")
+        assert number.value == pytest.approx(expected, rel=1e-4, abs=1e-6), metric
+
+
 def test_no_number_of_the_analysis_is_left_out(subject: Subject) -> None:
-    tested = {*OF_PREDICTIONS, *OF_MAPS, *OF_FEATURES, *OF_OTHERS, *OF_REPRESENTATION}
+    of_temperature = {"temperature", *(f"{metric}{AFTER}" for metric in AFTER_TEMPERATURE)}
+    tested = {*of_temperature, *OF_PREDICTIONS, *OF_MAPS, *OF_FEATURES, *OF_OTHERS, *OF_REPRESENTATION}
     assert {number.metric for number in subject.analysis.numbers} == tested
     assert {n.metric for n in subject.analysis.numbers if n.transform} == {*OF_FEATURES, *OF_OTHERS}
     in_summary = set(metrics.ConfidenceSummary.__dataclass_fields__)

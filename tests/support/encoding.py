@@ -1,0 +1,16 @@
+"""Features of pixels that are in memory already, by the network that measures."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hf_sslgen.analysis.network import measuring
+from hf_sslgen.zoo.loading import LoadedBackbone
+
+
+@torch.inference_mode()
+def encode(backbone: LoadedBackbone, pixels: Tensor, batch_size: int = 64) -> NDArray[np.float32]:
+    """(N, D) features of (N, 3, S, S) bytes, or of floats in [0, 1]."""
+    with measuring(backbone) as network:
+        return torch.cat([network(batch).features.cpu() for batch in pixels.split(batch_size)]).numpy()
