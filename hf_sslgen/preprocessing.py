@@ -147,5 +147,5 @@ def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
     """
     values = pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels.float()
     mean = torch.tensor(preprocessing.mean, device=values.device)[:, None, None]
-    std = torch.tensor(preprocessing.std, device=values.device)[:, None, None]
-    return (values - mean).div_(std)
+    scale = 1 / torch.tensor(preprocessing.std, device=values.device)[:, None, None]
+    return torch.addcmul(-mean * scale, values, scale)

@@ -116,7 +116,7 @@ def transformed(
     return {
         _name(variant, "features"): outputs.features,
         _name(variant, "predictions"): outputs.logits.argmax(dim=1),
-        _name(variant, "unchanged"): torch.sub(moved, clean).abs_().amax((1, 2, 3)) <= UNCHANGED_TOLERANCE,
+        _name(variant, "unchanged"): torch.sub(moved, clean).abs_().flatten(1).amax(1) <= UNCHANGED_TOLERANCE,
     }
 
 

@@ -4,6 +4,7 @@ Each agrees with what torchvision does to Pillow images, within the rounding of 
 forward pass. Randomness comes from a seed for each image and is drawn on the CPU, so that devices agree.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -57,12 +58,19 @@ def linear_map(pixels: Tensor, inverse: Linear) -> Tensor:
     Args:
         inverse: from a place (x, y) in the result, relative to the centre, to the place in the image.
     """
-    side, centres = pixels.shape[-1], _centres(pixels.shape[-1], pixels.device)
+    grid = _linear_grid(pixels.shape[-1], inverse, pixels.device)
+    return nn.grid_sample(pixels, grid.expand(len(pixels), -1, -1, -1), align_corners=False)
+
+
+@functools.lru_cache(maxsize=32)
+@torch.inference_mode(False)  # so that it can be used outside such a block later
+def _linear_grid(side: int, inverse: Linear, device: torch.device) -> Tensor:
+    """(S, S, 2) places to sample; kept, because every batch needs the same."""
+    centres = _centres(side, device)
     places = torch.stack([a * centres[None, :] + b * centres[:, None] for a, b in inverse], -1)
     inside = ((places >= -1) & (places < 1)).all(-1, keepdim=True)
     edge = 1 - 1 / side
-    grid = torch.where(inside, places.clamp(-edge, edge), OUTSIDE)
-    return nn.grid_sample(pixels, grid.expand(len(pixels), -1, -1, -1), align_corners=False)
+    return torch.where(inside, places.clamp(-edge, edge), OUTSIDE)
 
 
 def rotation(pixels: Tensor, degrees: float) -> Tensor:

@@ -28,21 +28,28 @@ class Variant:
         transform: its name.
         severity: as written in records, such as `+20` or `right 0.1`; empty where there is only one.
         apply: (B, 3, S, S) float32 in [0, 1] and a seed for each image, to new images of that shape and range.
+        is_random: whether `apply` looks at the seeds; where it does not, none are derived.
     """
 
     transform: str
     severity: str
     apply: Apply
+    is_random: bool = True
 
     def __call__(self, pixels: Tensor, sample_ids: Sequence[int], seed: int) -> Tensor:
         """Transformed images, values in [0, 1]; shape, device, dtype and memory format are those of `pixels`.
 
         Half-precision images are transformed in float32. Calls are cheapest on contiguous (not channels-last) float32.
         """
-        seeds = [derive_seed(seed, self.transform, self.severity, int(sample_id)) for sample_id in sample_ids]
+        drawn_for = sample_ids if self.is_random else ()
+        seeds = [derive_seed(seed, self.transform, self.severity, int(sample_id)) for sample_id in drawn_for]
         moved = self.apply(pixels.float(), seeds).to(pixels.dtype)
         channels_last = pixels.is_contiguous(memory_format=torch.channels_last)
         return moved.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+
+
+RANDOM = ("resized_crop", "elastic", "gaussian_noise")
+"""Transforms that draw something for each image."""
 
 
 def _plain(function: Callable[..., Tensor], **settings: float) -> Apply:
@@ -62,7 +69,7 @@ def _all_variants() -> tuple[Variant, ...]:
     variants: list[Variant] = []
 
     def add(transform: str, severity: str, apply: Apply) -> None:
-        variants.append(Variant(transform, severity, apply))
+        variants.append(Variant(transform, severity, apply, is_random=transform in RANDOM))
 
     for degrees in (-45, -30, -20, -10, 10, 20, 30, 45):
         add("rotation", _signed(degrees), _plain(operations.rotation, degrees=degrees))
