@@ -143,7 +143,10 @@ class StoredPicture:
 
 
 def stored_picture(value: dict[str, Any] | None, where: str) -> StoredPicture:
-    """Read the header of an undecoded `datasets.Image` value; raises as `decode_image` does."""
+    """What an undecoded `datasets.Image` value says of itself; raises as `decode_image` does.
+
+    The header tells it, but a PNG without an orientation there is read whole, because that may stand at its end.
+    """
     with opened_picture(value, where) as opened:
         orientation = opened.getexif().get(ExifTags.Base.Orientation, 1)
         orientation = orientation if orientation in range(1, 9) else 1

@@ -38,16 +38,11 @@ class AnnotationColumns:
         return {kind: vars(self)[kind] for kind in get_args(Kind) if vars(self)[kind] is not None}
 
 
-def find_annotations(
-    features: Features, arguments: DomainArguments, entry: DomainEntry | None, taken: tuple[str, str]
-) -> AnnotationColumns:
+def find_annotations(features: Features, arguments: DomainArguments, entry: DomainEntry | None) -> AnnotationColumns:
     """The columns that the arguments name, or else the registry; none is ever guessed.
 
-    Args:
-        taken: the image and the label column.
-
     Raises:
-        InputError: a column that isn't there, serves another purpose already, or can't hold what it should.
+        InputError: a column that isn't there, or can't hold what it should.
     """
     columns = AnnotationColumns(
         arguments.box_column_name or (entry.box_column if entry else None),
@@ -57,18 +52,23 @@ def find_annotations(
     )
     if arguments.box_column_name is None and entry is not None and entry.box_format is not None:
         columns = AnnotationColumns(columns.box, columns.mask, columns.pair, cast(BoxFormat, entry.box_format))
-    others = list(taken)
     for kind, column in columns.named().items():
         feature = features[require_column(features, column, f"{kind}_column_name")]
+        if not _can_hold(kind, feature):
+            raise InputError(f"{kind}_column_name {column!r} should hold {WANTED[kind]}. Columns: {listed(features)}")
+    return columns
+
+
+def require_a_column_each(image_and_label: tuple[str, str], annotations: AnnotationColumns) -> None:
+    """Raise an InputError where a column has to serve two purposes."""
+    others = list(image_and_label)
+    for kind, column in annotations.named().items():
         if column in others:
             raise InputError(
                 f"{kind}_column_name {column!r} is the column of something else already; images, labels, boxes, masks "
                 "and pairs need a column each"
             )
         others.append(column)
-        if not _can_hold(kind, feature):
-            raise InputError(f"{kind}_column_name {column!r} should hold {WANTED[kind]}. Columns: {listed(features)}")
-    return columns
 
 
 def _can_hold(kind: Kind, feature: Any) -> bool:

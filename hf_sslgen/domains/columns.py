@@ -1,6 +1,6 @@
 """Finding the image and the label column of a data set, and turning labels of any kind into class indices."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,14 +30,20 @@ def require_column(features: Features, column: str, argument: str) -> str:
     return column
 
 
-def find_columns(features: Features, image_column: str | None, label_column: str | None) -> tuple[str, str]:
+def find_columns(
+    features: Features, image_column: str | None, label_column: str | None, annotations: Collection[str] = ()
+) -> tuple[str, str]:
     """The image and the label column: as named, or else the only one that can be meant.
+
+    Args:
+        annotations: columns that were named for something else.
 
     Raises:
         InputError: a named column that isn't there, or none or several candidates; lists the columns.
     """
+    free = {name: feature for name, feature in features.items() if name not in annotations}
     if image_column is None:
-        candidates = [name for name, feature in features.items() if isinstance(feature, Image)]
+        candidates = [name for name, feature in free.items() if isinstance(feature, Image)]
         if len(candidates) != 1:
             raise InputError(
                 f"the image column is not unambiguous; name it with --image_column_name. Columns: {listed(features)}"
@@ -47,8 +53,8 @@ def find_columns(features: Features, image_column: str | None, label_column: str
     if isinstance(feature, ClassLabel) or (isinstance(feature, Value) and feature.dtype not in PICTURE_TYPES):
         raise InputError(f"image_column_name {image_column!r} holds no pictures. Columns: {listed(features)}")
     if label_column is None:
-        candidates = [name for name, feature in features.items() if isinstance(feature, ClassLabel)]
-        others = [name for name in features if name != image_column]
+        candidates = [name for name, feature in free.items() if isinstance(feature, ClassLabel)]
+        others = [name for name in free if name != image_column]
         if not others:
             raise InputError(
                 f"there are no labels beside the images (columns: {listed(features)}); a folder of images needs one "

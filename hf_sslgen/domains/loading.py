@@ -8,7 +8,12 @@ import numpy as np
 from datasets import ClassLabel, Dataset, Features, Image, IterableDataset
 from numpy.typing import NDArray
 
-from hf_sslgen.domains.annotations import AnnotationColumns, Annotations, find_annotations
+from hf_sslgen.domains.annotations import (
+    AnnotationColumns,
+    Annotations,
+    find_annotations,
+    require_a_column_each,
+)
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.budgets import at_most, few_labelled, labelled_share
 from hf_sslgen.domains.columns import LabelEncoding, find_columns, label_encoding
@@ -65,18 +70,21 @@ def read_table(raw_train: Dataset | IterableDataset, arguments: DomainArguments,
         raise InputError(
             f"the columns of {arguments.dataset_name!r} are not known before it is read; drop --streaming"
         )
+    annotations = find_annotations(raw_train.features, arguments, entry)
     columns = find_columns(
         raw_train.features,
         arguments.image_column_name or (entry.image_column if entry else None),
         arguments.label_column_name or (entry.label_column if entry else None),
+        annotations.named().values(),
     )
+    require_a_column_each(columns, annotations)
     encoding = label_encoding(raw_train.features, columns[1], _training_labels(raw_train, columns[1]))
     if len(encoding.class_names) < 2:
         raise InputError(
             f"label_column_name {columns[1]!r} of {arguments.dataset_name!r} knows a single class "
             f"({', '.join(encoding.class_names)}); at least two are needed"
         )
-    return Table(columns, encoding, find_annotations(raw_train.features, arguments, entry, columns))
+    return Table(columns, encoding, annotations)
 
 
 def _training_labels(dataset: Dataset | IterableDataset, label_column: str) -> list[Any]:

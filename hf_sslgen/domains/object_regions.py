@@ -112,8 +112,8 @@ def read_mask(value: Any, picture: StoredPicture, where: str) -> NDArray[np.bool
     if mask.shape != (picture.height, picture.width):
         size = " x ".join(str(side) for side in mask.shape[::-1])
         raise InputError(
-            f"{where} the mask has {size} pixels and its picture {picture.width} x {picture.height}, as stored (before "
-            "any EXIF orientation); they have to be equal"
+            f"{where} the mask has {size} pixels and its picture {picture.width} x {picture.height}, as stored "
+            "(before any EXIF orientation); they have to be equal"
         )
     flip_x, flip_y = FLIPS[picture.orientation]
     mask = mask[:: -1 if flip_y else 1, :: -1 if flip_x else 1]
@@ -128,7 +128,9 @@ def _decoded_mask(value: dict[str, Any], where: str) -> NDArray[np.bool_]:
         raise InputError(f"{where} the mask can't be decoded: {error.__cause__}") from error
     if mode in ("LA", "La", "PA", "RGBA", "RGBa"):
         raise InputError(f"{where} the mask has an alpha channel (mode {mode}); store it as a picture of one channel")
-    return pixels.any(axis=2) if pixels.ndim == 3 else pixels != 0
+    if pixels.ndim == 3:
+        pixels = pixels.max(axis=2)
+    return np.not_equal(pixels, 0)
 
 
 def _listed_mask(value: Any, where: str) -> NDArray[np.bool_]:
