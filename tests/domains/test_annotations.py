@@ -202,9 +202,12 @@ def test_pair_keys_of_every_type(hub_folder, feature, values, expected):
         ({"box_column_name": "trimap"}, r"box_column_name 'trimap' should hold .* Columns: image \(Image\)"),
         ({"mask_column_name": "bbox"}, "mask_column_name 'bbox' should hold pictures or 2-D arrays"),
         ({"pair_column_name": "bbox"}, "pair_column_name 'bbox' should hold one name or number an image"),
-        ({"pair_column_name": "label"}, "pair_column_name 'label' is the column of something else already"),
+        (
+            {"pair_column_name": "label", "label_column_name": "label"},
+            "pair_column_name 'label' is the column of something else already",
+        ),
         ({"mask_column_name": "image"}, "mask_column_name 'image' is the column of something else already"),
-        ({"mask_column_name": "trimap", "pair_column_name": "trimap"}, "pair_column_name 'trimap' is the column of"),
+        ({"pair_column_name": "burst", "label_column_name": "burst"}, "pair_column_name 'burst' is the column of"),
     ],
 )
 def test_unusable_columns_are_named(annotated, options, reason):
