@@ -16,8 +16,8 @@ ANOTHER = "name another module with --attribution_layer"
 Restore = Callable[[Tensor], Tensor]
 
 
-class Grid(nn.Module):
-    """The (B, D, h, w) map that is attributed; gradients stop here, so what comes before keeps no graph."""
+class Leaf(nn.Module):
+    """The tensor that is attributed; gradients stop here, so what comes before keeps no graph."""
 
     ran = False
 
@@ -86,6 +86,15 @@ def _as_map(values: Tensor, layer: AttributionLayer, height: int, width: int) ->
     return patches.transpose(1, 2).unflatten(2, grid_size), restore
 
 
+def layer_map(values: Tensor, layer: AttributionLayer, height: int, width: int) -> Tensor:
+    """The (B, D, h, w) map in a tensor of the layer's shape, for inputs of this size in pixels; without prefix tokens.
+
+    Raises:
+        InputError: the tensor is no map and no patch tokens.
+    """
+    return _as_map(values, layer, height, width)[0]
+
+
 @contextmanager
 def _runs_as(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
     """Inside the block the module runs `forward`.
@@ -105,6 +114,36 @@ def _runs_as(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
 
 
 @contextmanager
+def _replaced(model: PreTrainedModel, layer: AttributionLayer, tap: Leaf, replace: Restore) -> Iterator[None]:
+    """Inside the block the layer's tensor is what `replace`, which runs `tap`, makes of it."""
+    module = model.get_submodule(layer.module_name)
+    original = module.forward
+
+    def through(values: Any) -> Any:
+        if isinstance(values, tuple) and values:
+            return (through(values[0]), *values[1:])
+        if not isinstance(values, Tensor):
+            raise InputError(f"the layer {layer.module_name} puts out a {type(values).__name__}, no tensor; {ANOTHER}")
+        return replace(values)
+
+    def forward(*inputs: Any, **named: Any) -> Any:
+        if layer.side == "input":
+            return original(*through(inputs), **named)
+        return through(original(*inputs, **named))
+
+    def check(*_: Any) -> None:
+        if not tap.ran and not torch.compiler.is_compiling():
+            raise InputError(f"the layer {layer.module_name} does not run in a forward pass; {ANOTHER}")
+
+    checking = model.register_forward_hook(check)
+    try:
+        with _runs_as(module, forward):
+            yield
+    finally:
+        checking.remove()
+
+
+@contextmanager
 def tapped(model: PreTrainedModel, layer: AttributionLayer, height: int, width: int) -> Iterator[nn.Module]:
     """A module whose output is the attributed (B, D, h, w) tensor, for inputs of this size in pixels.
 
@@ -115,29 +154,27 @@ def tapped(model: PreTrainedModel, layer: AttributionLayer, height: int, width: 
     Raises:
         InputError: in the forward pass, where the layer holds no map and no patch tokens, or does not run.
     """
-    grid, module = Grid(), model.get_submodule(layer.module_name)
-    original = module.forward
+    grid = Leaf()
 
-    def through(values: Any) -> Any:
-        if isinstance(values, tuple) and values:
-            return (through(values[0]), *values[1:])
-        if not isinstance(values, Tensor):
-            raise InputError(f"the layer {layer.module_name} puts out a {type(values).__name__}, no tensor; {ANOTHER}")
+    def replace(values: Tensor) -> Tensor:
         as_map, restore = _as_map(values, layer, height, width)
         return restore(grid(as_map))
 
-    def forward(*inputs: Any, **named: Any) -> Any:
-        if layer.side == "input":
-            return original(*through(inputs), **named)
-        return through(original(*inputs, **named))
+    with _replaced(model, layer, grid, replace):
+        yield grid
 
-    def check(*_: Any) -> None:
-        if not grid.ran and not torch.compiler.is_compiling():
-            raise InputError(f"the layer {layer.module_name} does not run in a forward pass; {ANOTHER}")
 
-    checking = model.register_forward_hook(check)
-    try:
-        with _runs_as(module, forward):
-            yield grid
-    finally:
-        checking.remove()
+@contextmanager
+def tapped_whole(model: PreTrainedModel, layer: AttributionLayer, height: int, width: int) -> Iterator[nn.Module]:
+    """As `tapped`, but the module's output is the layer's whole tensor in its own layout, prefix tokens too.
+
+    It is float32 whatever the network's precision. `layer_map` makes a map of what has its shape.
+    """
+    whole = Leaf()
+
+    def replace(values: Tensor) -> Tensor:
+        layer_map(values, layer, height, width)
+        return whole(values.float()).to(values.dtype)
+
+    with _replaced(model, layer, whole, replace):
+        yield whole
