@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hf_sslgen.analysis.attribution import grad_cam
+from hf_sslgen.analysis import attribution
 from hf_sslgen.analysis.invariance import invariance_analysis
 from hf_sslgen.analysis.numbers import Analysis, Number, Stage, number_of
 from hf_sslgen.analysis.subset import AnalysisSettings, analysis_subset, example_positions, subset_pixels
@@ -85,7 +85,8 @@ def attribution_maps(
     batches = zip(pixels.split(settings.batch_size), torch.from_numpy(classes).split(settings.batch_size), strict=True)
     for batch, targets in batches:
         inputs = normalise(batch.to(model.device), backbone.preprocessing)
-        maps.append(grad_cam(model, inputs, targets.to(model.device), layer, settings.target).cpu())
+        of_batch = attribution.attribution_maps(model, inputs, targets.to(model.device), layer, target=settings.target)
+        maps.append(of_batch.cpu())
     return torch.cat(maps).numpy()
 
 

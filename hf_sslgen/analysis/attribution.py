@@ -25,7 +25,10 @@ from hf_sslgen.errors import InputError, nearest_names
 from hf_sslgen.zoo.anatomy import AttributionLayer
 
 INTEGRATION_STEPS = 50
-"""Points of the Gauss-Legendre rule along the path of integrated gradients."""
+"""Points of the Gauss-Legendre rule along the path of integrated gradients, captum's default.
+
+For attention of moderate sharpness 20 do; queries and keys four times as long need 30 to 50.
+"""
 
 Scores = Callable[[Tensor], Tensor]
 """From (B, 3, H, W) normalised images to (B, C) scores."""
@@ -89,8 +92,9 @@ def _integrated_gradients(
     """Integrated gradients (Sundararajan et al. 2017) of the layer's tensor, summed over channels.
 
     The path leads straight from the layer's tensor for an image of the normalisation's mean colour, captum's own
-    baseline, to that for the image; class and register tokens move along it with the patches. The attributions of
-    all cells and of those tokens add up to the difference of the two images' scores.
+    baseline, to that for the image; class and register tokens move along it with the patches. What goes around the
+    layer, as the residual of a transformer's block does, is the image's all along. The attributions of all cells and
+    of those tokens add up to what the score loses when the first tensor is put in place of the second.
     """
     size = pixel_values.shape[-2:]
     # Behind a linear head the gradient is the same all along the path.

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hf_sslgen.analysis.attribution import Target
+from hf_sslgen.analysis.grad_cam import Target
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.splits import stratified_subset
 from hf_sslgen.preprocessing import evaluation_pixels
