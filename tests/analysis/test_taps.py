@@ -3,7 +3,7 @@
 import pytest
 import torch
 from captum.attr import LayerGradCam
-from families import FAMILIES, SIZES, pictures, pixels_of, small_network
+from families import FAMILIES, POOLED_TOKENS, SIZES, as_map, at_the_layer, pictures, pixels_of, small_network
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -13,39 +13,6 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.zoo.anatomy import AttributionLayer, find_attribution_layer, find_classifier
 
 CLASSES = torch.tensor([2, 0])
-POOLED_TOKENS = ("swin", "swinv2")
-
-
-def at_the_layer(model: PreTrainedModel, name: str, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """The tensor at the layer that the table names, with its graph to the logits, and the logits."""
-    module_name, side = FAMILIES[name].layer
-    values = []
-    module = model.get_submodule(module_name)
-    if side == "input":
-        handle = module.register_forward_pre_hook(lambda _, inputs: values.append(inputs[0]))
-    else:
-        handle = module.register_forward_hook(lambda _, __, output: values.append(output))
-    logits = model(pixel_values=inputs).logits
-    handle.remove()
-    (value,) = values
-    return value, logits
-
-
-def as_map(values: Tensor, name: str, height: int, width: int) -> Tensor:
-    """The tensor written out cell by cell, row after row."""
-    family = FAMILIES[name]
-    h, w = family.grid(height, width)
-    grid = torch.empty(len(values), family.width, h, w)
-    for row in range(h):
-        for column in range(w):
-            if family.num_prefix_tokens is not None:
-                cell = values[:, family.num_prefix_tokens + row * w + column]
-            elif name in POOLED_TOKENS:
-                cell = values[:, :, row * w + column]
-            else:
-                cell = values[:, row, column] if family.channels_last else values[:, :, row, column]
-            grid[:, :, row, column] = cell
-    return grid
 
 
 def tapped_values(model: PreTrainedModel, layer: AttributionLayer, inputs: Tensor) -> Tensor:
