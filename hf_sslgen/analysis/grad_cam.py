@@ -64,7 +64,7 @@ def head_grad_cam(activations: Tensor, logits: Tensor, classes: Tensor, target: 
         (B, h, w) float32 maps, with their sign.
     """
     with torch.enable_grad():
-        (gradient,) = torch.autograd.grad(class_scores(logits, classes, target).sum(), activations)
+        (gradient,) = torch.autograd.grad(class_scores(logits.float(), classes, target).sum(), activations)
     weights = gradient.float().mean(dim=(2, 3))
     return torch.einsum("bd,bdhw->bhw", weights, activations.detach().float())
 
@@ -88,4 +88,4 @@ def grad_cam(
     with torch.no_grad(), torch.autocast(activations.device.type, enabled=False):  # sums over channels in float32
         if are_spatial_means(features, activations):
             return linear_head_grad_cam(activations, weight, classes, target)
-        return head_grad_cam(activations, logits.float(), classes, target)
+        return head_grad_cam(activations, logits, classes, target)

@@ -32,7 +32,7 @@ def maps_of(
 
 
 def by_captum(method: type, model: PreTrainedModel, name: str, inputs: Tensor) -> Tensor:
-    """captum's attributions of the layer that the table names, cells written out by the table, summed over channels."""
+    """captum's attributions of the layer that the table names, written out by it and summed over channels."""
     module_name, side = FAMILIES[name].layer
     plain = method(lambda x: model(pixel_values=x).logits, model.get_submodule(module_name))
     attributed = plain.attribute(inputs, target=CLASSES, attribute_to_layer_input=side == "input").detach()
