@@ -10,7 +10,6 @@ Three ask which cells a class's score comes from, one which cells the features d
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 from captum.attr import LayerGradCam, LayerGradientXActivation, LayerIntegratedGradients
@@ -110,9 +109,7 @@ def _integrated_gradients(
     return layer_map(attributed, layer, *size).sum(dim=1)
 
 
-def _occlusion(
-    model: PreTrainedModel, pixel_values: Tensor, classes: Tensor | None, layer: AttributionLayer, target: Target
-) -> Tensor:
+def _occlusion(model: PreTrainedModel, pixel_values: Tensor, layer: AttributionLayer) -> Tensor:
     """See `hf_sslgen.analysis.occlusion`; of the layer only the grid is taken."""
     _, activations = _glance(model, pixel_values, layer)
     h, w = activations.shape[-2:]
@@ -125,34 +122,22 @@ def _occlusion(
         return occlusion_maps(embed, pixel_values, occlusion_grid(h, w))
 
 
-@dataclass(frozen=True)
-class AttributionMethod:
-    """How maps are made, and whether they are a class's."""
-
-    attribute: Callable[[PreTrainedModel, Tensor, Tensor | None, AttributionLayer, Target], Tensor]
-    needs_classes: bool = True
-
-
-ATTRIBUTION_METHODS = {
-    "grad_cam": AttributionMethod(_grad_cam),
-    "integrated_gradients": AttributionMethod(_integrated_gradients),
-    "gradient_x_activation": AttributionMethod(_gradient_x_activation),
-    "occlusion": AttributionMethod(_occlusion, needs_classes=False),
+CLASS_METHODS = {
+    "grad_cam": _grad_cam,
+    "integrated_gradients": _integrated_gradients,
+    "gradient_x_activation": _gradient_x_activation,
 }
+LABEL_FREE_METHODS = {"occlusion": _occlusion}
+ATTRIBUTION_METHODS = (*CLASS_METHODS, *LABEL_FREE_METHODS)
 
 
-def find_attribution_method(name: str) -> AttributionMethod:
-    """A method by name.
-
-    Raises:
-        InputError: no such method.
-    """
+def check_attribution_method(name: str) -> None:
+    """Refuse, with an `InputError`, what is none of `ATTRIBUTION_METHODS`."""
     if name not in ATTRIBUTION_METHODS:
         raise InputError(
             f"attribution_method {name!r} is none; choose from {', '.join(ATTRIBUTION_METHODS)}. "
             f"{nearest_names(name, ATTRIBUTION_METHODS)}".rstrip()
         )
-    return ATTRIBUTION_METHODS[name]
 
 
 def attribution_maps(
@@ -168,7 +153,7 @@ def attribution_maps(
     Args:
         model: in evaluation mode.
         pixel_values: (B, 3, H, W), normalised, on the model's device.
-        classes: (B,) class whose evidence is attributed; not looked at by a method that needs no class.
+        classes: (B,) class whose evidence is attributed; `LABEL_FREE_METHODS` don't look at them, nor at the target.
         target: which score of the class.
 
     Returns:
@@ -178,10 +163,14 @@ def attribution_maps(
     Raises:
         InputError: an unknown method, no classes where they are needed, or a layer that holds no map.
     """
-    chosen = find_attribution_method(method)
-    if classes is None and chosen.needs_classes:
-        label_free = ", ".join(name for name, each in ATTRIBUTION_METHODS.items() if not each.needs_classes)
-        raise InputError(f"attribution_method {method!r} needs a class for each image; without any use {label_free}")
+    check_attribution_method(method)
     with torch.inference_mode(False), torch.enable_grad():
         images = pixel_values.clone() if pixel_values.is_inference() else pixel_values
-        return chosen.attribute(model, images, classes, layer, target).detach().float()
+        if method in LABEL_FREE_METHODS:
+            return LABEL_FREE_METHODS[method](model, images, layer)
+        if classes is None:
+            label_free = ", ".join(LABEL_FREE_METHODS)
+            raise InputError(
+                f"attribution_method {method!r} needs a class for each image; without any use {label_free}"
+            )
+        return CLASS_METHODS[method](model, images, classes, layer, target).detach().float()

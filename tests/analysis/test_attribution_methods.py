@@ -9,7 +9,7 @@ from families import FAMILIES, as_map, at_the_layer, pictures, pixels_of, small_
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from hf_sslgen.analysis.attribution import ATTRIBUTION_METHODS, INTEGRATION_STEPS, attribution_maps
+from hf_sslgen.analysis.attribution import ATTRIBUTION_METHODS, CLASS_METHODS, INTEGRATION_STEPS, attribution_maps
 from hf_sslgen.errors import InputError
 from hf_sslgen.zoo.anatomy import find_attribution_layer, find_classifier
 
@@ -17,7 +17,6 @@ CLASSES = torch.tensor([2, 0])
 LINEAR_HEADS = ("timm-resnet", "resnet", "timm-swin", "swin", "timm-efficientnet")
 TOKENS = ("timm-vit", "vit", "timm-dinov2-registers", "dinov2-registers")
 NETWORKS = (*LINEAR_HEADS, "timm-convnext", "convnext", *TOKENS)
-OF_CLASSES = tuple(name for name, method in ATTRIBUTION_METHODS.items() if method.needs_classes)
 
 
 def network_and_pictures(name: str, size: str = "wide", count: int = 2) -> tuple[PreTrainedModel, Tensor]:
@@ -106,7 +105,7 @@ def test_integrated_gradients_add_up_to_what_the_score_loses(name: str, target: 
 
 
 @pytest.mark.parametrize("name", ["resnet", "timm-convnext", "vit"])
-@pytest.mark.parametrize("method", OF_CLASSES)
+@pytest.mark.parametrize("method", CLASS_METHODS)
 def test_the_centred_target_subtracts_the_mean_of_all_classes(method: str, name: str) -> None:
     model, inputs = network_and_pictures(name)
     every = torch.stack([maps_of(model, inputs, method, classes=torch.full((2,), label)) for label in range(3)])
@@ -261,7 +260,7 @@ def test_an_unknown_method_and_missing_classes_are_refused() -> None:
     model, inputs = network_and_pictures("resnet")
     with pytest.raises(InputError, match=r"'gradcam' is none; choose from grad_cam.* did you mean 'grad_cam'"):
         maps_of(model, inputs, "gradcam")
-    for method in OF_CLASSES:
+    for method in CLASS_METHODS:
         with pytest.raises(InputError, match=f"'{method}' needs a class for each image; without any use occlusion"):
             maps_of(model, inputs, method, classes=None)
     assert maps_of(model, inputs, "occlusion", classes=None).shape == (2, 4, 6)

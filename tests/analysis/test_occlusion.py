@@ -1,5 +1,6 @@
 """Occlusion of the embedding against a plain loop, captum's Occlusion, and embeddings whose answer is known."""
 
+import doctest
 import math
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from hf_sslgen.analysis import occlusion
 from hf_sslgen.analysis.occlusion import MAX_SIDE, cell_of_pixels, occlusion_grid, occlusion_maps
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry, Preprocessing, normalise
@@ -191,3 +193,8 @@ def test_a_large_grid_becomes_windows_of_its_aspect(h: int, w: int) -> None:
 def test_a_grid_that_does_not_fit_is_refused(grid: tuple[int, int]) -> None:
     with pytest.raises(InputError, match=r"grid \(\d, \d\) does not fit images of 8 x 8 px; give at most a cell per"):
         occlusion_maps(lambda batch: batch.flatten(1), pictures(8, 8), grid)
+
+
+def test_examples() -> None:
+    result = doctest.testmod(occlusion)
+    assert result.attempted == 2 and result.failed == 0
