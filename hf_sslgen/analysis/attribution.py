@@ -131,6 +131,11 @@ LABEL_FREE_METHODS = {"occlusion": _occlusion}
 ATTRIBUTION_METHODS = (*CLASS_METHODS, *LABEL_FREE_METHODS)
 
 
+def _ordinary(tensor: Tensor) -> Tensor:
+    """Outside inference mode, a tensor that automatic differentiation may keep."""
+    return tensor.clone() if tensor.is_inference() else tensor
+
+
 def check_attribution_method(name: str) -> None:
     """Refuse, with an `InputError`, what is none of `ATTRIBUTION_METHODS`."""
     if name not in ATTRIBUTION_METHODS:
@@ -165,7 +170,7 @@ def attribution_maps(
     """
     check_attribution_method(method)
     with torch.inference_mode(False), torch.enable_grad():
-        images = pixel_values.clone() if pixel_values.is_inference() else pixel_values
+        images = _ordinary(pixel_values)
         if method in LABEL_FREE_METHODS:
             return LABEL_FREE_METHODS[method](model, images, layer)
         if classes is None:
@@ -173,4 +178,4 @@ def attribution_maps(
             raise InputError(
                 f"attribution_method {method!r} needs a class for each image; without any use {label_free}"
             )
-        return CLASS_METHODS[method](model, images, classes, layer, target).detach().float()
+        return CLASS_METHODS[method](model, images, _ordinary(classes), layer, target).detach().float()

@@ -152,7 +152,7 @@ def test_maps_are_had_where_gradients_are_off(mode: type[contextlib.ContextDecor
     model, inputs = network_and_pictures("vit")
     expected = maps_of(model, inputs, method)
     with mode():
-        maps = maps_of(model, inputs.clone(), method)  # in inference mode a clone is an inference tensor
+        maps = maps_of(model, inputs.clone(), method, classes=CLASSES.clone())  # in inference mode, inference tensors
     assert torch.equal(maps, expected) and not maps.requires_grad and maps.is_leaf
 
 
