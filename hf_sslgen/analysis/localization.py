@@ -101,3 +101,14 @@ def localization_analysis(
         for metric in LOCALIZATION
     )
     return numbers, {metric: vars(result)[f"per_sample_{metric}"] for metric in LOCALIZATION}
+
+
+def first_boxes(subset: ImageSplit, geometry: Geometry) -> NDArray[np.float64]:
+    """(N, 4) x0, y0, x1, y1 of each image's first box in shares of the network's input; NaN where there is none."""
+    found = np.full((len(subset), 4), np.nan)
+    for position in range(len(subset)):
+        size = subset.stored(position).upright_size
+        boxes = evaluation_boxes(subset.boxes(position), size, geometry)
+        if len(boxes):
+            found[position] = boxes[0]
+    return found
