@@ -184,5 +184,21 @@ def test_a_domain_without_annotations_says_so(annotated):
         object_coverage(split_of(annotated), GEOMETRIES["crop"], (2, 2))
 
 
+def test_maps_that_know_nothing_of_the_object(shared_data):
+    """On real boxes a uniform map has lift 1, and one in the centre more: photographers aim at objects."""
+    options = {"box_column_name": "bbox", "max_test_samples": 300}
+    subset = load_domain(DomainArguments(str(shared_data / "tiny-imagenet-100"), **options)).test
+    geometry = Geometry(64, 1.0, "bilinear")
+    uniform = np.ones((len(subset), 8, 8), np.float32)
+    lift, mass_accuracy, pointing_game, area_share = localization_analysis(uniform, subset, geometry, "pretrained")[0]
+    assert lift.value == pytest.approx(1) and lift.n + lift.n_undefined == 300
+    assert mass_accuracy.value == pytest.approx(area_share.value) == pytest.approx(pointing_game.value)
+    assert 0.3 < area_share.low < area_share.high < 0.7
+    distance = np.hypot(*np.meshgrid(np.arange(8) - 3.5, np.arange(8) - 3.5))
+    centred = (uniform * np.exp(-((distance / 2) ** 2))).astype(np.float32)
+    lift, _, pointing_game, _ = localization_analysis(centred, subset, geometry, "pretrained")[0]
+    assert lift.low > 1.2 and pointing_game.low > area_share.high
+
+
 def test_documented_example():
     assert doctest.testmod(module).attempted == 1 and doctest.testmod(module).failed == 0

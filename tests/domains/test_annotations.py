@@ -1,6 +1,7 @@
 """Boxes, masks and pairs of a domain: from their columns through every way a split is cut, and what is refused."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -261,45 +262,20 @@ def test_options_are_read_from_the_command_line():
         parse_arguments((DomainArguments,), "", [*line[:5], "voc"])
 
 
-ROW = """
-domains:
-  - name: pictures
-    title: Pictures
-    id: some/pictures
-    format: parquet
-    label_column: label
-    num_classes: 2
-    group: similar
-    verified: true
-    validation_split: validation
-    box_column: bbox
-    box_format: xywh
-    mask_column: trimap
-    pair_column: burst
-known_bad: []
-"""
-
-
-def test_a_registered_domain_names_its_columns(annotated, tmp_path, monkeypatch):
-    path = tmp_path / "registry.yaml"
-    path.write_text(ROW, encoding="utf-8")
-    entry = registry.read_registry(path).domains["pictures"]
+def test_a_registered_domain_names_its_columns(annotated, monkeypatch):
+    entry = replace(
+        registry.domain_entries()["eurosat"],
+        expected_sizes={},
+        box_column="bbox",
+        box_format="xywh",
+        mask_column="trimap",
+        pair_column="burst",
+    )
     monkeypatch.setattr(loading, "registered_entry", lambda arguments: entry)  # as for its id on the Hub
     x, y, width, height = BOXES[30]
     assert load(annotated, image_column_name="image").test.boxes(0).tolist() == [[x, y, x + width, y + height]]
     domain = load(annotated, box_column_name="bbox")
     assert_annotated(domain.test, list(range(30, 35)))
-
-
-def test_box_format_belongs_to_a_box_column(tmp_path):
-    path = tmp_path / "registry.yaml"
-    for row in (ROW.replace("    box_format: xywh\n", ""), ROW.replace("    box_column: bbox\n", "")):
-        path.write_text(row, encoding="utf-8")
-        with pytest.raises(InputError, match="domain 'pictures': box_column and box_format belong together"):
-            registry.read_registry(path)
-    path.write_text(ROW.replace("xywh", "voc"), encoding="utf-8")
-    with pytest.raises(InputError, match="box_format is 'voc'; known: xyxy, xywh"):
-        registry.read_registry(path)
 
 
 def test_boxes_of_tiny_imagenet(shared_data):
