@@ -66,7 +66,7 @@ def validation_logits(
 
 @dataclass(frozen=True, eq=False)
 class _Subject:
-    """A backbone on a domain, with the images that serve attribution and invariance; `pixels` are (n, 3, S, S) bytes."""
+    """A backbone on a domain, with the images for attribution and invariance; `pixels` are (n, 3, S, S) bytes."""
 
     backbone: LoadedBackbone
     domain: Domain

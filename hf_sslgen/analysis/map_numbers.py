@@ -68,7 +68,7 @@ def map_numbers(
 def control_numbers(
     columns: Columns, control_maps: NDArray[np.float32], subset: ImageSplit, geometry: Geometry, stage: Stage
 ) -> tuple[list[Number], Columns]:
-    """The same of a network with fresh weights, which attribution that says something of what was learned differs from.
+    """The same of a network with fresh weights: attribution that tells what was learned differs from it.
 
     Args:
         columns: of the network itself, from `map_numbers`.

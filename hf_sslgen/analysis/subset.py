@@ -29,8 +29,8 @@ class AnalysisSettings:
     Attributes:
         transforms: preset of transforms.
         max_subset: images (a fixed, stratified part of the test split) for attribution and invariance.
-        attribution_method: how attribution is computed; by `occlusion`, which needs no classifier, the pretrained stage
-            is attributed too.
+        attribution_method: how attribution is computed; by `occlusion`, which asks no classifier, in the pretrained
+            stage too.
         reinitialised_control: whether the same network with fresh weights is attributed beside it.
         target: which score of a class is attributed.
         attributed_class: the class that the network predicts, or the true one.

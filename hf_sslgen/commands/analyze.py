@@ -57,8 +57,8 @@ class AnalyzeArguments:
     attribution_method: AttributionMethod = field(
         default="grad_cam",
         metadata={
-            "help": "How attribution is computed; occlusion asks no classifier, so it also shows where an encoder looks "
-            "that has none."
+            "help": "How attribution is computed; occlusion asks no classifier, so it also shows where an encoder "
+            "without one looks."
         },
     )
     reinitialised_control: bool = field(
