@@ -125,7 +125,7 @@ def _in_precision(model: PreTrainedModel, precision: Precision) -> PreTrainedMod
         raise InputError("precision fp16 needs an accelerator; on a CPU use bf16 or fp32")
     reduced = copy.deepcopy(model)
     nn.Module.to(reduced, DTYPES[precision])
-    find_classifier(reduced)[1].float()
+    find_classifier(reduced)[1].float().load_state_dict(find_classifier(model)[1].state_dict())
     return reduced
 
 
