@@ -120,9 +120,7 @@ def transformed(
     }
 
 
-def _measure_batch(
-    network: Network, wanted: Wanted, settings: AnalysisSettings, positions: slice
-) -> dict[str, Tensor]:
+def measure_batch(network: Network, wanted: Wanted, settings: AnalysisSettings, positions: slice) -> dict[str, Tensor]:
     """The columns of a few images of the subset."""
     clean = wanted.pixels[positions].to(network.device).float().div_(255)
     with torch.enable_grad() if wanted.layer is not None else torch.inference_mode():
@@ -148,7 +146,7 @@ def _measure_shard(
     network: Network, batches: Batches, wanted: Wanted, settings: AnalysisSettings, part: slice
 ) -> dict[str, Tensor]:
     def run(batch: slice) -> dict[str, Tensor]:
-        return _measure_batch(network, wanted, settings, slice(part.start + batch.start, part.start + batch.stop))
+        return measure_batch(network, wanted, settings, slice(part.start + batch.start, part.start + batch.stop))
 
     rows = batches.map(part.stop - part.start, run)
     return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
