@@ -26,9 +26,9 @@ from pathlib import Path
 
 import torch
 from measured.bars import Bar
-from measured.growth import ONE_PASS, PEERS, PLAIN, built, peak_growth
+from measured.growth import ONE_PASS, PEERS, PLAIN, built, growth_of_peak
 from measured.measuring import in_fresh_process, seconds_in_turns
-from measured.peer_stack import REQUIRED, missing
+from measured.peer_stack import missing
 from measured.whole_analysis import PRESET, VARIANTS, OnePass, Setting
 from measured.workloads import DTYPES, WORKLOADS
 from tqdm import tqdm
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tqdm(chosen, disable=None, leave=False) as progress:
         for name, precision in progress:
             progress.set_description(f"{name}, {precision}")
-            rows += _measured(name, _setting(name, precision, device, options), options)
+            rows += measured(name, _setting(name, precision, device, options), options)
     facts = {
         "quick": options.quick,
         "preset": PRESET,
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         content = facts | {"rows": [asdict(row) for row in rows]}
         options.json.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    return int(options.check and not options.quick and not all(_keeps_bars(row) for row in rows))
+    return int(options.check and not options.quick and not all(keeps_bars(row) for row in rows))
 
 
 def _setting(name: str, precision: str, device: torch.device, options: argparse.Namespace) -> Setting:
@@ -101,7 +101,8 @@ def _setting(name: str, precision: str, device: torch.device, options: argparse.
     return Setting(workload, precision, device, num_images)
 
 
-def _measured(name: str, setting: Setting, options: argparse.Namespace) -> list[Measured]:
+def measured(name: str, setting: Setting, options: argparse.Namespace) -> list[Measured]:
+    """A row for each contender that is installed."""
     contenders = [PLAIN, ONE_PASS] if missing() else [PLAIN, ONE_PASS, PEERS]
     rounds = 1 if options.quick else options.rounds or setting.workload.rounds
     with ExitStack() as stack:
@@ -110,7 +111,7 @@ def _measured(name: str, setting: Setting, options: argparse.Namespace) -> list[
         assert isinstance(analysis, OnePass)
         seconds = seconds_in_turns({**calls, METRICS: analysis.metrics}, rounds)
     growth = {
-        contender: in_fresh_process(peak_growth, contender, setting, torch.get_num_threads()) / MEGABYTE
+        contender: in_fresh_process(growth_of_peak, contender, setting, torch.get_num_threads()) / MEGABYTE
         for contender in ([] if options.no_memory else contenders)
     }
     rows = []
@@ -133,7 +134,8 @@ def _measured(name: str, setting: Setting, options: argparse.Namespace) -> list[
     return rows
 
 
-def _keeps_bars(row: Measured) -> bool:
+def keeps_bars(row: Measured) -> bool:
+    """Whether a row is within the bars, which are for the one pass."""
     if row.contender != ONE_PASS:
         return True
     return TIME.is_met(row.ratio) and (row.growth_ratio is None or MEMORY.is_met(row.growth_ratio))
@@ -146,7 +148,9 @@ def _print(rows: Sequence[Measured], facts: dict[str, object]) -> None:
         f"{facts['device']}, {facts['threads']} threads, torch {facts['torch']}; "
         f"1 + T = {facts['forward_passes']} forward passes (preset {facts['preset']}).\n"
     )
-    print("| network | precision | contender | s | images/s | time / plain | quartiles | memory, MB | memory / plain |")
+    print(
+        "| network | precision | contender | s | images/s | time / plain | quartiles | memory, MB | memory / plain |"
+    )
     print("|---|---|---|---:|---:|---:|---:|---:|---:|")
     for row in rows:
         low, high = row.ratio_quartiles
@@ -157,7 +161,7 @@ def _print(rows: Sequence[Measured], facts: dict[str, object]) -> None:
             f"| {row.ratio:.3f} | {low:.3f} to {high:.3f} | {growth} | {growth_ratio} |"
         )
     if not facts["quick"]:
-        verdicts = [f"{row.network} in {row.precision}" for row in rows if not _keeps_bars(row)]
+        verdicts = [f"{row.network} in {row.precision}" for row in rows if not keeps_bars(row)]
         print(f"\nBars of the one pass: time {TIME}, memory {MEMORY}; missed by {', '.join(verdicts) or 'none'}.")
     for name in missing():
         print(f"{PEERS}: not measured, {name} is not installed: {INSTALL}")

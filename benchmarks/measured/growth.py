@@ -4,6 +4,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 import torch
+
 from measured.cases import Call
 from measured.measuring import peak_resident, resident, settle_memory
 from measured.peer_stack import peer_stack
@@ -21,7 +22,7 @@ def built(contender: str, setting: Setting, stack: ExitStack) -> Call:
     return peer_stack(setting)
 
 
-def peak_growth(contender: str, setting: Setting, num_threads: int) -> float:
+def growth_of_peak(contender: str, setting: Setting, num_threads: int) -> float:
     """By how many bytes the peak of memory rises over what it is with network and images loaded.
 
     On a GPU that is memory torch has given out; elsewhere the process's resident memory.

@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 import torch
 from captum.attr import LayerAttribution, LayerGradCam
-from measured.cases import Call
-from measured.whole_analysis import VARIANTS, Setting
-from measured.workloads import DTYPES, NUM_CLASSES, PREPROCESSING, timm_network
 from PIL import Image
 from timm.data import create_transform
 from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional as F
+
+from measured.cases import Call
+from measured.whole_analysis import VARIANTS, Setting
+from measured.workloads import DTYPES, NUM_CLASSES, PREPROCESSING, timm_network
 
 REQUIRED = ("quantus", "torchmetrics")
 """Peers that this package itself does not depend on."""
@@ -74,7 +75,7 @@ def _jpeg(picture: Image.Image, quality: int) -> Image.Image:
     return F.to_pil_image(F.jpeg(F.pil_to_tensor(picture), quality))
 
 
-def _attributed(network: Any, setting: Setting) -> nn.Module:
+def attributed_layer(network: Any, setting: Setting) -> nn.Module:
     """The layer to give to captum."""
     patch_size = setting.workload.patch_size
     if patch_size is None:
@@ -86,6 +87,10 @@ def _attributed(network: Any, setting: Setting) -> nn.Module:
     return grid
 
 
+def pictures_of(setting: Setting) -> list[Image.Image]:
+    return [F.to_pil_image(pixels) for pixels in setting.pixels]
+
+
 def peer_stack(setting: Setting) -> Call:
     """Everything that `OnePass` and its metrics yield; raises ImportError where a peer is missing."""
     with warnings.catch_warnings():
@@ -95,12 +100,12 @@ def peer_stack(setting: Setting) -> Call:
 
     side, labels = setting.workload.side, torch.from_numpy(setting.labels)
     network: Any = timm_network(setting.workload, setting.precision, setting.device, setting.layout)
-    pictures = [F.to_pil_image(pixels) for pixels in setting.pixels]
+    pictures = pictures_of(setting)
     evaluation = create_transform(
         (3, side, side), crop_pct=1.0, **{key: PREPROCESSING[key] for key in ("mean", "std", "interpolation")}
     )
     transforms = [on_pictures(side)[variant.transform, variant.severity] for variant in VARIANTS]
-    layer_grad_cam = LayerGradCam(network, _attributed(network, setting))
+    layer_grad_cam = LayerGradCam(network, attributed_layer(network, setting))
     sparseness = quantus.Sparseness(disable_warnings=True)
 
     def inputs(transformed: list[Image.Image]) -> Tensor:
@@ -124,9 +129,7 @@ def peer_stack(setting: Setting) -> Call:
             features,
             MulticlassAccuracy(NUM_CLASSES)(probabilities, labels),
             MulticlassCalibrationError(NUM_CLASSES)(probabilities, labels),
-            sparseness(
-                model=None, x_batch=clean.float().cpu().numpy(), y_batch=np.asarray(labels), a_batch=upsampled
-            ),
+            sparseness(model=None, x_batch=clean.float().cpu().numpy(), y_batch=np.asarray(labels), a_batch=upsampled),
         )
 
     return call

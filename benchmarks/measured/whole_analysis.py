@@ -1,24 +1,32 @@
 """The forward passes that an analysis cannot do without, and this package's analysis around them."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from datasets import Dataset
-from measured.cases import Call
-from measured.workloads import DTYPES, NUM_CLASSES, Workload, loaded, pictures, timm_network
 from numpy.typing import NDArray
 from torch import Tensor
 
 from hf_sslgen.analysis.network import Precision, measuring
-from hf_sslgen.analysis.one_pass import Wanted, _measure_batch
+from hf_sslgen.analysis.one_pass import Wanted, measure_batch
 from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.analysis.transforms import preset_variants
 from hf_sslgen.domains.images import ImageSplit
-from hf_sslgen.metrics import accuracy, attribution_concentration, expected_calibration_error, top_label
-from hf_sslgen.preprocessing import normalise
+from hf_sslgen.metrics import (
+    AccuracyResult,
+    CalibrationResult,
+    ConcentrationResult,
+    accuracy,
+    attribution_concentration,
+    expected_calibration_error,
+    top_label,
+)
+from hf_sslgen.preprocessing import Preprocessing, normalise
 from hf_sslgen.zoo.anatomy import find_attribution_layer
+from measured.workloads import DTYPES, NUM_CLASSES, Workload, loaded, pictures, timm_network
 
 PRESET = "quick"
 VARIANTS = preset_variants(PRESET, gray=False)
@@ -52,7 +60,7 @@ class Setting:
         return torch.channels_last if self.workload.channels_last else torch.contiguous_format
 
 
-def plain_passes(setting: Setting) -> Call:
+def plain_passes(setting: Setting) -> Callable[[], list[Tensor]]:
     """1 + T forward passes of timm's network, of inputs that are ready for it."""
     inputs = normalise(setting.pixels, loaded(setting.workload).preprocessing)
     inputs = inputs.to(setting.device, DTYPES[setting.precision]).contiguous(memory_format=setting.layout)
@@ -60,7 +68,7 @@ def plain_passes(setting: Setting) -> Call:
 
     @torch.inference_mode()
     def call() -> list[Tensor]:
-        return [network(inputs).cpu() for _ in range(1 + len(VARIANTS))]
+        return [network(inputs).float().cpu() for _ in range(1 + len(VARIANTS))]
 
     return call
 
@@ -80,12 +88,17 @@ class OnePass:
         self._network = stack.enter_context(measuring(backbone, self._settings.compute, layer))
         self._found: dict[str, Tensor] = {}
 
-    def __call__(self) -> object:
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return self._network.preprocessing
+
+    def __call__(self) -> dict[str, Tensor]:
+        """The columns of `measure_batch`."""
         everything = slice(0, len(self._wanted.pixels))
-        self._found = _measure_batch(self._network, self._wanted, self._settings, everything)
+        self._found = measure_batch(self._network, self._wanted, self._settings, everything)
         return self._found
 
-    def metrics(self) -> object:
+    def metrics(self) -> tuple[AccuracyResult, CalibrationResult, ConcentrationResult]:
         """Accuracy, calibration and concentration of what the last call found."""
         labels = self._wanted.subset.labels
         top = top_label(self._found["logits"], labels, from_logits=True)
