@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from hf_sslgen.analysis.attribution import frozen
 from hf_sslgen.analysis.folding import fold_batch_norm
-from hf_sslgen.analysis.taps import runs_as, tapped
+from hf_sslgen.analysis.taps import frozen, runs_as, tapped
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Preprocessing, normalise
 from hf_sslgen.zoo.anatomy import AttributionLayer, find_classifier
@@ -140,12 +139,16 @@ def _prepared(backbone: LoadedBackbone, compute: Compute, layer: AttributionLaye
 
 @contextmanager
 def measuring(
-    backbone: LoadedBackbone, compute: Compute | None = None, layer: AttributionLayer | None = None
+    backbone: LoadedBackbone, compute: Compute | None = None, layer: AttributionLayer | None = None, taps: bool = True
 ) -> Iterator[Network]:
     """A backbone ready to measure, on the device that measures; afterwards its modules are as they were.
 
-    Passes that record gradients tap `layer` where one is given; those under `torch.inference_mode` never do. Either
-    way parameters are frozen and the trunk keeps no graph.
+    Passes tap `layer` where one is given, but not in inference mode. Either way parameters are frozen and the trunk
+    keeps no graph.
+
+    Args:
+        layer: module whose tensor is to be attributed, and that is left as it is.
+        taps: whether the passes tap it; methods that put their own taps into `Network.model` need none.
 
     Raises:
         InputError: a precision that the device does not have; in the forward pass, a layer that holds no map.
@@ -166,7 +169,7 @@ def measuring(
     with ExitStack() as stack:
         stack.enter_context(frozen(model))
         stack.enter_context(runs_as(classifier, classify_and_keep))
-        if layer is not None:
+        if layer is not None and taps:
             side = backbone.preprocessing.geometry.image_size
             grid = stack.enter_context(tapped(model, layer, side, side))
             grid.register_forward_hook(keep_activations)
