@@ -33,7 +33,7 @@ from measured.whole_analysis import PRESET, VARIANTS, OnePass, Setting
 from measured.workloads import DTYPES, WORKLOADS
 from tqdm import tqdm
 
-from hf_sslgen.analysis.network import default_device
+from hf_sslgen.analysis.network import Precision, default_device
 
 METRICS = "metrics of the one pass"
 TIME, MEMORY = Bar(1.10), Bar(1.3)
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(options.check and not options.quick and not all(keeps_bars(row) for row in rows))
 
 
-def _setting(name: str, precision: str, device: torch.device, options: argparse.Namespace) -> Setting:
+def _setting(name: str, precision: Precision, device: torch.device, options: argparse.Namespace) -> Setting:
     workload = WORKLOADS[name]
     usual = workload.batch_size if device.type == "cpu" else workload.accelerator_batch_size
     num_images = QUICK_IMAGES if options.quick else options.batch_size or usual

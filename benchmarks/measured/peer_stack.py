@@ -23,7 +23,7 @@ from torchvision.transforms.v2 import functional as F
 
 from measured.cases import Call
 from measured.whole_analysis import VARIANTS, Setting
-from measured.workloads import DTYPES, NUM_CLASSES, PREPROCESSING, timm_network
+from measured.workloads import DTYPES, INTERPOLATION, MEAN, NUM_CLASSES, STD, timm_network
 
 REQUIRED = ("quantus", "torchmetrics")
 """Peers that this package itself does not depend on."""
@@ -101,9 +101,7 @@ def peer_stack(setting: Setting) -> Call:
     side, labels = setting.workload.side, torch.from_numpy(setting.labels)
     network: Any = timm_network(setting.workload, setting.precision, setting.device, setting.layout)
     pictures = pictures_of(setting)
-    evaluation = create_transform(
-        (3, side, side), crop_pct=1.0, **{key: PREPROCESSING[key] for key in ("mean", "std", "interpolation")}
-    )
+    evaluation = create_transform((3, side, side), interpolation=INTERPOLATION, mean=MEAN, std=STD, crop_pct=1.0)
     transforms = [on_pictures(side)[variant.transform, variant.severity] for variant in VARIANTS]
     layer_grad_cam = LayerGradCam(network, attributed_layer(network, setting))
     sparseness = quantus.Sparseness(disable_warnings=True)

@@ -16,7 +16,7 @@ from hf_sslgen.zoo.loading import LoadedBackbone, load_backbone
 from hf_sslgen.zoo.timm_folder import write_timm_folder
 
 NUM_CLASSES = 100
-PREPROCESSING = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "interpolation": "bilinear"}
+MEAN, STD, INTERPOLATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "bilinear"
 CUTS = 200, 400
 """Sides in pixels of the squares cut out of photographs: what is in them is as sharp as in common data sets."""
 
@@ -67,7 +67,12 @@ def loaded(workload: Workload) -> LoadedBackbone:
         return load_backbone(workload.name, CLASS_NAMES)
     torch.manual_seed(0)
     network: Any = timm.create_model(workload.name, num_classes=0, **workload.model_args)
-    preprocessing = {"input_size": [3, workload.side, workload.side], **PREPROCESSING}
+    preprocessing = {
+        "input_size": [3, workload.side, workload.side],
+        "mean": list(MEAN),
+        "std": list(STD),
+        "interpolation": INTERPOLATION,
+    }
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "network"
         write_timm_folder(
@@ -78,8 +83,9 @@ def loaded(workload: Workload) -> LoadedBackbone:
 
 def timm_network(workload: Workload, precision: str, device: torch.device, layout: torch.memory_format) -> nn.Module:
     """timm's own module of the network, as a user of timm has it: its parameters want gradients."""
-    network: nn.Module = loaded(workload).model.timm_model
-    return network.to(device=device, dtype=DTYPES[precision]).to(memory_format=layout)
+    network: Any = loaded(workload).model.timm_model
+    placed: nn.Module = network.to(device=device, dtype=DTYPES[precision]).to(memory_format=layout)
+    return placed
 
 
 def pictures(count: int, side: int) -> Tensor:
