@@ -12,6 +12,7 @@ from hf_sslgen.reporting.figure_style import Styles
 from hf_sslgen.reporting.page_figures import FigureCard, invariance_cards, setting_cards
 from hf_sslgen.reporting.page_tables import (
     detail_rows,
+    details_missing,
     difference_row,
     measurement_table,
     transform_rows,
@@ -51,6 +52,7 @@ class SettingSection:
     rows: list[dict[str, Any]]
     missing: list[str]
     details: list[dict[str, Any]]
+    details_missing: list[str]
     pairs: list[Pair]
     control_pairs: list[Pair]
     figures: list[FigureCard]
@@ -97,6 +99,7 @@ def domain_section(results: StudyResults, domain: str, identifier: str, styles: 
                 control_pairs=[] if alone else _pairs(headline, setting, of_controls=True),
                 figures=setting_cards(rows, f"{identifier}-{index}", styles),
                 details=detail_rows(rows),
+                details_missing=details_missing(rows),
                 **measurement_table(rows, styles),
             )
         )

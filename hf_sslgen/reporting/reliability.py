@@ -143,9 +143,14 @@ def _panel(
     style_axes(bottom, "y")
 
 
+def untransformed(records: pd.DataFrame) -> pd.DataFrame:
+    """Rows of images as they are."""
+    return records[records["transform"].fillna("") == ""] if "transform" in records else records
+
+
 def clean_records(records: pd.DataFrame) -> pd.DataFrame:
     """Rows of untransformed images that have a prediction confidence."""
-    clean = records[records["transform"].fillna("") == ""] if "transform" in records else records
+    clean = untransformed(records)
     return clean[clean["confidence"].notna()] if "confidence" in clean else clean.iloc[:0]
 
 
