@@ -44,6 +44,13 @@ def attribution_words(cell: Cell) -> str:
     return f"{name} of the {settings.get('attributed_class', 'predicted')} class ({score})"
 
 
+def quantity_words(cell: Cell) -> str:
+    """What the values of a cell's maps are, as the scale of a figure calls it."""
+    if attribution_method(cell) == OCCLUSION:
+        return "Effect of hiding a cell"
+    return f"Evidence for the {_settings(cell).get('attributed_class', 'predicted')} class"
+
+
 def attribution_meaning(cells: Iterable[Cell]) -> str:
     """What the maps of these cells are, a sentence for each kind, for those that have maps; empty where none has."""
     found = {attribution_words(cell): attribution_method(cell) for cell in cells if cell.number("zero_map_rate")}

@@ -69,7 +69,10 @@ def attribution_overlays(
         for name in names
     }
     first = examples_by_backbone[names[0]]
-    titles = [_title("image", "", len(names)), *(_title(name, (objectives or {}).get(name, ""), len(names)) for name in names)]
+    titles = [
+        _title("image", "", len(names)),
+        *(_title(name, (objectives or {}).get(name, ""), len(names)) for name in names),
+    ]
     page = _Layout(titles, len(shared))
     for line, sample in enumerate(shared):
         at = positions[names[0]][sample]
@@ -137,7 +140,7 @@ def _side(num_backbones: int) -> float:
 
 
 def draw_map(axes: Axes, image: npt.NDArray, attribution: npt.NDArray) -> None:
-    """One map (h, w) over one image (S, S, 3) of bytes, which is shown in dark gray: colour and light mean evidence."""
+    """One map (h, w) over one image (S, S, 3) of bytes, drawn in dark gray: colour and light mean evidence."""
     side = image.shape[:2]
     gray = image.astype(float) @ np.array([0.299, 0.587, 0.114])
     positive = np.maximum(np.asarray(attribution, dtype=float), 0.0)
@@ -203,7 +206,10 @@ def _classes(records: pd.DataFrame) -> dict[str, tuple[int, int | None]]:
         return {}
     clean = clean.dropna(subset=["reference"])
     if "prediction" not in clean:
-        return {str(sample): (int(reference), None) for sample, reference in zip(clean["sample_id"], clean["reference"], strict=True)}
+        return {
+            str(sample): (int(reference), None)
+            for sample, reference in zip(clean["sample_id"], clean["reference"], strict=True)
+        }
     clean = clean.dropna(subset=["prediction"])
     pairs = zip(clean["sample_id"], clean["reference"], clean["prediction"], strict=True)
     return {str(sample): (int(reference), int(prediction)) for sample, reference, prediction in pairs}

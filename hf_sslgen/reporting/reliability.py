@@ -34,6 +34,7 @@ from hf_sslgen.reporting.figure_style import (
     style_axes,
     styles_for,
 )
+from hf_sslgen.reporting.vocabulary import AFTER_TEMPERATURE
 
 PANELS_PER_LINE = 3
 
@@ -99,6 +100,24 @@ def reliability_diagrams(
     if not models:
         return empty_figure("no prediction confidence was measured")
     return reliability_diagram(models, num_bins, styles)
+
+
+def reliability_before_and_after(
+    name: str, records: pd.DataFrame, temperature: float, num_bins: int = 15, styles: Styles | None = None
+) -> Figure:
+    """The reliability of one backbone, beside that after temperature scaling where its records have it.
+
+    Args:
+        temperature: NaN where there is none.
+    """
+    before = {name: records}
+    column = f"confidence{AFTER_TEMPERATURE}"
+    if math.isnan(temperature) or column not in records:
+        return reliability_diagrams(before, num_bins, styles)
+    scaled = f"after scaling, temperature {temperature:.2f}"
+    after = {scaled: records.assign(confidence=records[column])}
+    style = {} if styles is None else {name: styles[name], scaled: styles[name]}
+    return reliability_diagrams(before | after, num_bins, style or None)
 
 
 def _panel(

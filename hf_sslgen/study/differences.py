@@ -253,7 +253,9 @@ def _why_no_interval(metric: str, rows: Replicates) -> str:
 
 def _num_hit_apart(rows: Replicates) -> int:
     """Images on which, over all pairs, the maps of one side point at the object more often than those of the other."""
-    apart = sum(a["pointing_game"].to_numpy(float) - b["pointing_game"].to_numpy(float) for run in rows.runs for a, b in run)
+    apart = sum(
+        a["pointing_game"].to_numpy(float) - b["pointing_game"].to_numpy(float) for run in rows.runs for a, b in run
+    )
     return int(np.count_nonzero(np.nan_to_num(apart)))
 
 
