@@ -42,7 +42,7 @@ OF_PREDICTIONS = (
     (
         "Temperature, numbers after temperature scaling",
         "Logits divided by one number, the temperature, fitted by NLL on validation images that the classifier has "
-        "not learned from, and then scored on the test images: above 1 it lowers confidence. It changes no prediction, "
+        "not learned from, and then scored on the test images: above 1 it lowers confidence. No prediction changes, "
         "so accuracy stays. What remains of a difference after it is not owed to overall over- or under-confidence. "
         "Where no validation image was left over, there is none.",
     ),
