@@ -8,6 +8,8 @@ import io
 import math
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ from typing import Any
 import fsspec
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 
 from hf_sslgen.errors import InputError
@@ -88,6 +91,19 @@ def encoded_bytes(value: dict[str, Any] | None) -> bytes:
     return Path(value["path"]).read_bytes()
 
 
+@contextmanager
+def opened_picture(value: dict[str, Any] | None, where: str) -> Iterator[Image.Image]:
+    """An undecoded `datasets.Image` value opened by Pillow; what goes wrong inside is a CorruptImageError."""
+    try:
+        with Image.open(io.BytesIO(encoded_bytes(value))) as opened:
+            yield opened
+    except DECODING_ERRORS as error:
+        name = f" ({value['path']})" if value is not None and value.get("path") else ""
+        raise CorruptImageError(
+            f"{where}{name} can't be decoded: {error}. Remove it, or pass --skip_corrupt to leave such images out"
+        ) from error
+
+
 def decode_image(value: dict[str, Any] | None, where: str) -> Image.Image:
     """Decode an undecoded `datasets.Image` value to RGB, upright as its EXIF orientation says.
 
@@ -99,18 +115,45 @@ def decode_image(value: dict[str, Any] | None, where: str) -> Image.Image:
     Raises:
         CorruptImageError: the bytes are no picture, or a broken one.
     """
-    try:
-        with Image.open(io.BytesIO(encoded_bytes(value))) as opened:
-            image = ImageOps.exif_transpose(opened)
-            image.load()
-            if image.mode.startswith("I;16"):
-                image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
-            return image.convert("RGB")
-    except DECODING_ERRORS as error:
-        name = f" ({value['path']})" if value is not None and value.get("path") else ""
-        raise CorruptImageError(
-            f"{where}{name} can't be decoded: {error}. Remove it, or pass --skip_corrupt to leave such images out"
-        ) from error
+    with opened_picture(value, where) as opened:
+        image = ImageOps.exif_transpose(opened)
+        image.load()
+        if image.mode.startswith("I;16"):
+            image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+        return image.convert("RGB")
+
+
+@dataclass(frozen=True)
+class StoredPicture:
+    """Width and height of a picture as its file holds it, and the EXIF orientation (1 to 8) that makes it upright."""
+
+    width: int
+    height: int
+    orientation: int
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether width and height change places when it is made upright."""
+        return self.orientation >= 5
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Width and height of what `decode_image` returns."""
+        return (self.height, self.width) if self.is_turned else (self.width, self.height)
+
+
+def stored_picture(value: dict[str, Any] | None, where: str) -> StoredPicture:
+    """What an undecoded `datasets.Image` value says of itself; raises as `decode_image` does.
+
+    The header tells it, but a PNG without an orientation there is read whole, because that may stand at its end.
+    """
+    with opened_picture(value, where) as opened:
+        orientation = opened.getexif().get(ExifTags.Base.Orientation, 1)
+        orientation = orientation if orientation in range(1, 9) else 1
+        width, height = opened.size
+        if opened.format == "TIFF" and orientation >= 5:  # Pillow gives the size of the upright picture
+            width, height = height, width
+        return StoredPicture(width, height, orientation)
 
 
 def to_pixels(image: Image.Image) -> Tensor:
@@ -124,16 +167,50 @@ def evaluation_pixels(image: Image.Image, geometry: Geometry) -> Tensor:
     Returns:
         (3, image_size, image_size) bytes.
     """
-    size, resample = geometry.image_size, INTERPOLATIONS[geometry.interpolation]
+    resized_size, (left, top) = _resize_and_crop(image.size, geometry)
+    if resized_size != image.size:
+        image = image.resize(resized_size, INTERPOLATIONS[geometry.interpolation])
+    return to_pixels(image.crop((left, top, left + geometry.image_size, top + geometry.image_size)))
+
+
+def _resize_and_crop(size: tuple[int, int], geometry: Geometry) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Width and height that a picture of this width and height is resized to, and left and top of what is cut out."""
+    side = geometry.image_size
     if geometry.crop_pct is None:
-        return to_pixels(image.resize((size, size), resample))
-    shorter = max(size, math.floor(size / geometry.crop_pct))
-    longer = int(shorter * max(image.size) / min(image.size))
-    width, height = (shorter, longer) if image.width <= image.height else (longer, shorter)
-    if (width, height) != image.size:
-        image = image.resize((width, height), resample)
-    left, top = round((width - size) / 2), round((height - size) / 2)
-    return to_pixels(image.crop((left, top, left + size, top + size)))
+        return (side, side), (0, 0)
+    shorter = max(side, math.floor(side / geometry.crop_pct))
+    longer = int(shorter * max(size) / min(size))
+    width, height = (shorter, longer) if size[0] <= size[1] else (longer, shorter)
+    return (width, height), (round((width - side) / 2), round((height - side) / 2))
+
+
+def evaluation_points(points: NDArray[np.float64], size: tuple[int, int], geometry: Geometry) -> NDArray[np.float64]:
+    """Where points of a picture are after `evaluation_pixels`.
+
+    Args:
+        points: (..., 2), x and y in pixels; the left edge of a picture is at 0 and the right one at its width.
+        size: width and height of the picture, upright.
+
+    Returns:
+        (..., 2) in shares of the network's input: its left and upper edges are at 0, the others at 1. Points that are
+        cut off lie outside.
+    """
+    resized, crop = _resize_and_crop(size, geometry)
+    return (points * (np.array(resized) / size) - crop) / geometry.image_size
+
+
+def evaluation_boxes(boxes: NDArray[np.float64], size: tuple[int, int], geometry: Geometry) -> NDArray[np.float64]:
+    """Where boxes of a picture are in the network's input.
+
+    Args:
+        boxes: (K, 4), x0, y0, x1, y1 in pixels of the picture, as in `evaluation_points`.
+        size: width and height of the picture, upright.
+
+    Returns:
+        (K', 4) in shares of the input's side, cut at its edges; without the boxes that lie outside altogether.
+    """
+    moved = evaluation_points(boxes.reshape(-1, 2, 2), size, geometry).clip(0.0, 1.0)
+    return moved[(moved[:, 0] < moved[:, 1]).all(axis=1)].reshape(-1, 4)
 
 
 def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:

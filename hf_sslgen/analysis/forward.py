@@ -30,7 +30,6 @@ def _run(network: Network, pixels: Tensor, part: slice) -> PassOutputs:
     return network(pixels[part])
 
 
-@torch.inference_mode()
 def run_split(
     backbone: LoadedBackbone, split: ImageSplit, batch_size: int, compute: Compute | None = None
 ) -> SplitOutputs:
@@ -39,7 +38,7 @@ def run_split(
     columns: list[tuple[Tensor, ...]] = []
     features: list[Tensor] = []
     batches = Batches(batch_size)
-    with measuring(backbone, compute) as network:
+    with measuring(backbone, compute) as network, torch.inference_mode():
         for batch in tqdm(
             DataLoader(samples, batch_size=batch_size), f"{backbone.name}: {split.name}", disable=None, leave=False
         ):

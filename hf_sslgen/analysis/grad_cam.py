@@ -63,7 +63,8 @@ def head_grad_cam(activations: Tensor, logits: Tensor, classes: Tensor, target: 
     Returns:
         (B, h, w) float32 maps, with their sign.
     """
-    (gradient,) = torch.autograd.grad(class_scores(logits, classes, target).sum(), activations)
+    with torch.enable_grad():
+        (gradient,) = torch.autograd.grad(class_scores(logits.float(), classes, target).sum(), activations)
     weights = gradient.float().mean(dim=(2, 3))
     return torch.einsum("bd,bdhw->bhw", weights, activations.detach().float())
 
@@ -84,7 +85,7 @@ def grad_cam(
     Returns:
         (B, h, w) float32 maps before rectification, on the grid of the activations.
     """
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast(activations.device.type, enabled=False):  # sums over channels in float32
         if are_spatial_means(features, activations):
             return linear_head_grad_cam(activations, weight, classes, target)
-    return head_grad_cam(activations, logits, classes, target)
+        return head_grad_cam(activations, logits, classes, target)

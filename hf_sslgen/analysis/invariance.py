@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hf_sslgen.analysis.families import FAMILIES, families_of
+from hf_sslgen.analysis.families import FAMILIES, PAIR, families_of
 from hf_sslgen.analysis.numbers import NAN, Analysis, Number, Stage, estimated, number_of
 from hf_sslgen.analysis.one_pass import Moved, PassResults
 from hf_sslgen.analysis.transforms import Variant
@@ -56,7 +56,8 @@ class Measured:
         return ~np.isnan(self.invariance.per_sample_cosine)
 
 
-Results = dict[Variant, Measured]
+Results = dict[tuple[str, str], Measured]
+"""By transform and severity."""
 
 
 def measure_variant(
@@ -81,7 +82,7 @@ def measure_variant(
 
 def _variant_numbers(results: Results, stage: Stage) -> list[Number]:
     numbers = []
-    for variant, measured in results.items():
+    for (transform, severity), measured in results.items():
         moved, similarity, consistency = measured.invariance, measured.similarity, measured.consistency
         undefined = Estimate(NAN, NAN, NAN, moved.n, moved.reason)
         estimates = {metric: estimate_of(moved, metric) for metric in OF_PAIRS}
@@ -91,7 +92,7 @@ def _variant_numbers(results: Results, stage: Stage) -> list[Number]:
             for metric in OF_PREDICTIONS:
                 estimates[metric] = undefined if consistency is None else _of_all(consistency, metric, moved.n)
         numbers += [
-            number_of(metric, estimate, stage, variant.transform, variant.severity, moved.n_undefined)
+            number_of(metric, estimate, stage, transform, severity, moved.n_undefined)
             for metric, estimate in estimates.items()
         ]
     return numbers
@@ -125,8 +126,8 @@ def _family_numbers(
     for family in FAMILIES:
         members = [
             _statistics(measured.invariance, classes)
-            for variant, measured in results.items()
-            if family in families_of(variant.transform, int(measured.defined.sum()), not_label_preserving)
+            for (transform, _), measured in results.items()
+            if family in families_of(transform, int(measured.defined.sum()), not_label_preserving)
         ]
         for metric in ("invariance", "recall_at_1") if members else ():
             mean = average_statistic([statistics[metric] for statistics in members])
@@ -144,14 +145,14 @@ def _guard_numbers(features: NDArray[np.float32], stage: Stage) -> list[Number]:
     return [Number(metric, value, n=guards.n, stage=stage, reason=guards.reason) for metric, value in values.items()]
 
 
-def _variant_records(variant: Variant, measured: Measured, subset: ImageSplit, stage: Stage) -> pd.DataFrame:
+def _variant_records(variant: tuple[str, str], measured: Measured, subset: ImageSplit, stage: Stage) -> pd.DataFrame:
     result = measured.invariance
     records = pd.DataFrame(
         {
             "sample_id": subset.sample_ids,
             "stage": stage,
-            "transform": variant.transform,
-            "severity": variant.severity,
+            "transform": variant[0],
+            "severity": variant[1],
             "reference": subset.labels,
             "cosine": result.per_sample_cosine,
             "chance_cosine": result.per_sample_chance_cosine,
@@ -177,7 +178,10 @@ def invariance_numbers(
     """
     clean = outputs.features, outputs.logits.argmax(axis=1)
     classes = subset.labels if stage == "fine-tuned" else None
-    results = {variant: measure_variant(clean, outputs.moved(variant), classes) for variant in variants}
+    results = {
+        (variant.transform, variant.severity): measure_variant(clean, outputs.moved(variant), classes)
+        for variant in variants
+    }
     numbers = [
         *_variant_numbers(results, stage),
         *_family_numbers(results, classes, len(subset), domain.not_label_preserving, stage),
@@ -185,3 +189,24 @@ def invariance_numbers(
     ]
     records = [_variant_records(variant, measured, subset, stage) for variant, measured in results.items()]
     return Analysis(tuple(numbers), pd.concat(records, ignore_index=True))
+
+
+def pair_numbers(outputs: PassResults, pairs: ImageSplit, num_alone: int, stage: Stage) -> Analysis:
+    """Invariance between two pictures of one thing, in place of a picture and its transformed version.
+
+    Args:
+        outputs: of the pass over `pairs`.
+        pairs: the first pictures and then the second ones, in the same order.
+        num_alone: images of which there is no second picture; they are counted as undefined.
+    """
+    features, predictions = outputs.features, outputs.logits.argmax(axis=1)
+    half = len(pairs) // 2
+    anchors = pairs.select(np.arange(half))
+    moved = Moved(features[half:], predictions[half:], np.zeros(half, dtype=np.bool_))
+    classes = anchors.labels if stage == "fine-tuned" else None
+    measured = measure_variant((features[:half], predictions[:half]), moved, classes)
+    numbers = [
+        replace(number, n_undefined=number.n_undefined + num_alone)
+        for number in _variant_numbers({(PAIR, ""): measured}, stage)
+    ]
+    return Analysis(tuple(numbers), _variant_records((PAIR, ""), measured, anchors, stage))

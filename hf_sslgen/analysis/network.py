@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from hf_sslgen.analysis.attribution import frozen
-from hf_sslgen.analysis.taps import runs_as, tapped
+from hf_sslgen.analysis.folding import fold_batch_norm
+from hf_sslgen.analysis.taps import frozen, runs_as, tapped
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Preprocessing, normalise
 from hf_sslgen.zoo.anatomy import AttributionLayer, find_classifier
@@ -117,35 +117,45 @@ def place(backbone: LoadedBackbone) -> None:
     nn.Module.to(backbone.model, default_device())
 
 
-def _in_precision(model: PreTrainedModel, precision: Precision) -> PreTrainedModel:
-    """The model itself, or a copy in half precision that keeps a float32 classifier: logits are small differences."""
-    if precision == "fp32":
-        return model
-    if precision == "fp16" and model.device.type == "cpu":
+def _prepared(backbone: LoadedBackbone, compute: Compute, layer: AttributionLayer | None) -> PreTrainedModel:
+    """The model, or a copy that computes the same faster.
+
+    In half precision the classifier stays float32, because logits are small differences, and batch normalisation is
+    folded before anything is rounded.
+    """
+    model = backbone.model
+    if compute.precision == "fp16" and model.device.type == "cpu":
         raise InputError("precision fp16 needs an accelerator; on a CPU use bf16 or fp32")
-    reduced = copy.deepcopy(model)
-    nn.Module.to(reduced, DTYPES[precision])
-    find_classifier(reduced)[1].float().load_state_dict(find_classifier(model)[1].state_dict())
-    return reduced
+    side = backbone.preprocessing.geometry.image_size
+    prepared = fold_batch_norm(model, side, layer.module_name if layer is not None else None)
+    if compute.precision != "fp32":
+        prepared = copy.deepcopy(model) if prepared is model else prepared
+        nn.Module.to(prepared, DTYPES[compute.precision])
+        find_classifier(prepared)[1].float().load_state_dict(find_classifier(model)[1].state_dict())
+    if compute.channels_last:
+        nn.Module.to(prepared, memory_format=torch.channels_last)
+    return prepared
 
 
 @contextmanager
 def measuring(
-    backbone: LoadedBackbone, compute: Compute | None = None, layer: AttributionLayer | None = None
+    backbone: LoadedBackbone, compute: Compute | None = None, layer: AttributionLayer | None = None, taps: bool = True
 ) -> Iterator[Network]:
     """A backbone ready to measure, on the device that measures; afterwards its modules are as they were.
 
-    Passes that record gradients tap `layer` where one is given; those under `torch.inference_mode` never do. Either
-    way parameters are frozen and the trunk keeps no graph.
+    Passes tap `layer` where one is given, but not in inference mode. Either way parameters are frozen and the trunk
+    keeps no graph.
+
+    Args:
+        layer: module whose tensor is to be attributed, and that is left as it is.
+        taps: whether the passes tap it; methods that put their own taps into `Network.model` need none.
 
     Raises:
         InputError: a precision that the device does not have; in the forward pass, a layer that holds no map.
     """
     compute = compute or Compute()
     place(backbone)
-    model = _in_precision(backbone.model, compute.precision)
-    if compute.channels_last:
-        nn.Module.to(model, memory_format=torch.channels_last)
+    model = _prepared(backbone, compute, layer)
     classifier = find_classifier(model)[1]
     classify, seen = classifier.forward, _Seen()
 
@@ -159,7 +169,7 @@ def measuring(
     with ExitStack() as stack:
         stack.enter_context(frozen(model))
         stack.enter_context(runs_as(classifier, classify_and_keep))
-        if layer is not None:
+        if layer is not None and taps:
             side = backbone.preprocessing.geometry.image_size
             grid = stack.enter_context(tapped(model, layer, side, side))
             grid.register_forward_hook(keep_activations)

@@ -7,7 +7,7 @@ behind the activations alone, and the transformed versions are made on the devic
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from hf_sslgen.analysis.attribution import attribution_maps
 from hf_sslgen.analysis.batches import Batches
 from hf_sslgen.analysis.grad_cam import grad_cam
-from hf_sslgen.analysis.network import Network, measuring
+from hf_sslgen.analysis.network import Network, PassOutputs, measuring
 from hf_sslgen.analysis.shards import Processes, compute_shards, parts, read_shards, shard_folder
 from hf_sslgen.analysis.subset import AnalysisSettings, evaluation_batch
 from hf_sslgen.analysis.transforms import Variant
@@ -31,6 +32,9 @@ from hf_sslgen.zoo.loading import LoadedBackbone
 
 UNCHANGED_TOLERANCE = 1 / 255 + 1e-6
 """One level of an 8-bit image; the rest is float32 rounding of differences between values in [0, 1]."""
+
+GRAD_CAM = "grad_cam"
+"""The method that needs no more than the one pass."""
 
 DEFAULT_PROCESSES = Processes()
 
@@ -43,7 +47,7 @@ class Wanted:
         subset: images whose features are wanted, with maps and transformed versions as the rest says.
         pixels: (n, 3, S, S) bytes of the subset.
         others: images of which the logits alone are wanted.
-        layer: where to attribute; None for no maps.
+        layer: where to attribute, by the method of the settings; None for no maps.
         classes: (n,) class to attribute for each image of the subset; None for the predicted one.
     """
 
@@ -120,22 +124,38 @@ def transformed(
     }
 
 
-def _measure_batch(
-    network: Network, wanted: Wanted, settings: AnalysisSettings, positions: slice
-) -> dict[str, Tensor]:
+def _classes(wanted: Wanted, positions: slice, found: Mapping[str, Tensor]) -> Tensor:
+    """(B,) classes to attribute."""
+    if wanted.classes is None:
+        return found["logits"].argmax(dim=1)
+    return torch.from_numpy(wanted.classes[positions]).to(found["logits"].device)
+
+
+def _maps(
+    network: Network,
+    clean: Tensor,
+    outputs: PassOutputs,
+    layer: AttributionLayer,
+    classes: Tensor,
+    settings: AnalysisSettings,
+) -> Tensor:
+    """(B, h, w) maps: from the pass that was made where one is enough, else from more passes of the method."""
+    if outputs.activations is not None:
+        weight = network.classifier_weight
+        return grad_cam(outputs.activations, outputs.features, outputs.logits, weight, classes, settings.target)
+    method, target = settings.attribution_method, settings.target
+    return attribution_maps(network.model, network.inputs(clean), classes, layer, method, target)
+
+
+def measure_batch(network: Network, wanted: Wanted, settings: AnalysisSettings, positions: slice) -> dict[str, Tensor]:
     """The columns of a few images of the subset."""
     clean = wanted.pixels[positions].to(network.device).float().div_(255)
-    with torch.enable_grad() if wanted.layer is not None else torch.inference_mode():
+    taps = wanted.layer is not None and settings.attribution_method == GRAD_CAM
+    with torch.enable_grad() if taps else torch.inference_mode():
         outputs = network(clean)
         found = {"logits": outputs.logits.detach(), "features": outputs.features.detach()}
-        if outputs.activations is not None:
-            classes = found["logits"].argmax(dim=1)
-            if wanted.classes is not None:
-                classes = torch.from_numpy(wanted.classes[positions]).to(network.device)
-            weight = network.classifier_weight
-            found["maps"] = grad_cam(
-                outputs.activations, outputs.features, outputs.logits, weight, classes, settings.target
-            )
+        if wanted.layer is not None:
+            found["maps"] = _maps(network, clean, outputs, wanted.layer, _classes(wanted, positions, found), settings)
     del outputs  # with the graph of the head
     sample_ids = wanted.subset.sample_ids[positions].tolist()
     with torch.inference_mode():
@@ -148,7 +168,7 @@ def _measure_shard(
     network: Network, batches: Batches, wanted: Wanted, settings: AnalysisSettings, part: slice
 ) -> dict[str, Tensor]:
     def run(batch: slice) -> dict[str, Tensor]:
-        return _measure_batch(network, wanted, settings, slice(part.start + batch.start, part.start + batch.stop))
+        return measure_batch(network, wanted, settings, slice(part.start + batch.start, part.start + batch.stop))
 
     rows = batches.map(part.stop - part.start, run)
     return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
@@ -199,7 +219,8 @@ def one_pass(
         InputError: an image can't be decoded, the layer holds no map, or one image does not fit into memory.
     """
     batches = Batches(settings.batch_size)
-    with shard_folder(shards) as parent, measuring(backbone, settings.compute, wanted.layer) as network:
+    taps = settings.attribution_method == GRAD_CAM
+    with shard_folder(shards) as parent, measuring(backbone, settings.compute, wanted.layer, taps) as network:
         folder = parent / _digest(backbone.model, wanted, settings)
         work: dict[Path, tuple[int, Callable[[], dict[str, Tensor]]]] = {}
         of_subset, of_others = [], []

@@ -18,6 +18,9 @@ from hf_sslgen.zoo.loading import LoadedBackbone
 
 DECODING_THREADS = 4
 
+AttributionMethod = Literal["grad_cam", "integrated_gradients", "gradient_x_activation", "occlusion"]
+"""Names of `attribution.ATTRIBUTION_METHODS`, as options and study files have them."""
+
 
 @dataclass(frozen=True)
 class AnalysisSettings:
@@ -26,6 +29,9 @@ class AnalysisSettings:
     Attributes:
         transforms: preset of transforms.
         max_subset: images (a fixed, stratified part of the test split) for attribution and invariance.
+        attribution_method: how attribution is computed; by `occlusion`, which asks no classifier, in the pretrained
+            stage too.
+        reinitialised_control: whether the same network with fresh weights is attributed beside it.
         target: which score of a class is attributed.
         attributed_class: the class that the network predicts, or the true one.
         attribution_layer: module to attribute instead of the one the rule finds.
@@ -36,6 +42,8 @@ class AnalysisSettings:
     transforms: str = "quick"
     max_subset: int = 1000
     seed: int = 0
+    attribution_method: AttributionMethod = "grad_cam"
+    reinitialised_control: bool = False
     target: Target = "centred"
     attributed_class: Literal["predicted", "true"] = "predicted"
     attribution_layer: str | None = None

@@ -9,19 +9,42 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.zoo.anatomy import AttributionLayer
+from hf_sslgen.zoo.anatomy import AttributionLayer, find_classifier
 
 ANOTHER = "name another module with --attribution_layer"
 
 Restore = Callable[[Tensor], Tensor]
 
 
-class Grid(nn.Module):
-    """The (B, D, h, w) map that is attributed; gradients stop here, so what comes before keeps no graph.
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """No parameter wants a gradient inside the block."""
+    wanted = [parameter.requires_grad for parameter in model.parameters()]
+    model.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter, wants in zip(model.parameters(), wanted, strict=True):
+            parameter.requires_grad_(wants)
 
-    Attributes:
-        ran: whether the layer held a map in a forward pass.
-    """
+
+@contextmanager
+def captured_features(model: PreTrainedModel) -> Iterator[list[Tensor]]:
+    """Inside the block, every forward pass appends the (B, D) input of its classifier to the list."""
+    captured: list[Tensor] = []
+
+    def keep(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        captured.append(inputs[0].detach().float())
+
+    handle = find_classifier(model)[1].register_forward_pre_hook(keep)
+    try:
+        yield captured
+    finally:
+        handle.remove()
+
+
+class Leaf(nn.Module):
+    """The tensor that is attributed; gradients stop here, so what comes before keeps no graph."""
 
     ran = False
 
@@ -90,6 +113,15 @@ def _as_map(values: Tensor, layer: AttributionLayer, height: int, width: int) ->
     return patches.transpose(1, 2).unflatten(2, grid_size), restore
 
 
+def layer_map(values: Tensor, layer: AttributionLayer, height: int, width: int) -> Tensor:
+    """The (B, D, h, w) map in a tensor of the layer's shape, for inputs of this size in pixels; without prefix tokens.
+
+    Raises:
+        InputError: the tensor is no map and no patch tokens.
+    """
+    return _as_map(values, layer, height, width)[0]
+
+
 @contextmanager
 def runs_as(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
     """Inside the block the module runs `forward`.
@@ -109,18 +141,9 @@ def runs_as(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
 
 
 @contextmanager
-def tapped(model: PreTrainedModel, layer: AttributionLayer, height: int, width: int) -> Iterator[nn.Module]:
-    """A module whose output is the attributed (B, D, h, w) tensor, for inputs of this size in pixels.
-
-    It runs in every forward pass inside the block that records gradients, compiled or not, and its output takes the
-    tensor's place in the network. It is a leaf: with frozen parameters the only graph is that from it to the logits.
-    Where no gradients are recorded the network runs as if it had no tap. Of a module that puts out a tuple the first
-    tensor is meant. Afterwards the model is as it was.
-
-    Raises:
-        InputError: in the forward pass, where the layer holds no map and no patch tokens, or does not run.
-    """
-    grid, module = Grid(), model.get_submodule(layer.module_name)
+def _replaced(model: PreTrainedModel, layer: AttributionLayer, tap: Leaf, replace: Restore) -> Iterator[None]:
+    """Inside the block the layer's tensor is what `replace`, which runs `tap`, makes of it."""
+    module = model.get_submodule(layer.module_name)
     original = module.forward
 
     def through(values: Any) -> Any:
@@ -128,23 +151,61 @@ def tapped(model: PreTrainedModel, layer: AttributionLayer, height: int, width: 
             return (through(values[0]), *values[1:])
         if not isinstance(values, Tensor):
             raise InputError(f"the layer {layer.module_name} puts out a {type(values).__name__}, no tensor; {ANOTHER}")
-        as_map, restore = _as_map(values, layer, height, width)
-        return restore(grid(as_map))
+        return replace(values)
 
     def forward(*inputs: Any, **named: Any) -> Any:
-        if not torch.is_grad_enabled():
+        if torch.is_inference_mode_enabled():
             return original(*inputs, **named)
         if layer.side == "input":
             return original(*through(inputs), **named)
         return through(original(*inputs, **named))
 
     def check(*_: Any) -> None:
-        if torch.is_grad_enabled() and not grid.ran and not torch.compiler.is_compiling():
+        is_looked_at = not torch.is_inference_mode_enabled() and not torch.compiler.is_compiling()
+        if is_looked_at and not tap.ran:
             raise InputError(f"the layer {layer.module_name} does not run in a forward pass; {ANOTHER}")
 
     checking = model.register_forward_hook(check)
     try:
         with runs_as(module, forward):
-            yield grid
+            yield
     finally:
         checking.remove()
+
+
+@contextmanager
+def tapped(model: PreTrainedModel, layer: AttributionLayer, height: int, width: int) -> Iterator[nn.Module]:
+    """A module whose output is the attributed (B, D, h, w) tensor, for inputs of this size in pixels.
+
+    It runs in every forward pass inside the block, compiled or not, and its output takes the tensor's place in the
+    network. It is a leaf: with frozen parameters the only graph is that from it to the logits. Of a module that puts
+    out a tuple the first tensor is meant. In inference mode the network runs as if it had no tap, and after the block
+    it is as it was.
+
+    Raises:
+        InputError: in the forward pass, where the layer holds no map and no patch tokens, or does not run.
+    """
+    grid = Leaf()
+
+    def replace(values: Tensor) -> Tensor:
+        as_map, restore = _as_map(values, layer, height, width)
+        return restore(grid(as_map))
+
+    with _replaced(model, layer, grid, replace):
+        yield grid
+
+
+@contextmanager
+def tapped_whole(model: PreTrainedModel, layer: AttributionLayer, height: int, width: int) -> Iterator[nn.Module]:
+    """As `tapped`, but the module's output is the layer's whole tensor in its own layout, prefix tokens too.
+
+    It is float32 whatever the network's precision. `layer_map` makes a map of what has its shape.
+    """
+    whole = Leaf()
+
+    def replace(values: Tensor) -> Tensor:
+        layer_map(values, layer, height, width)
+        return whole(values.float()).to(values.dtype)
+
+    with _replaced(model, layer, whole, replace):
+        yield whole

@@ -10,9 +10,10 @@ from typing import Literal
 from accelerate import Accelerator
 
 from hf_sslgen.analysis.analyze import Run, adapted_analysis, pretrained_analysis, validation_logits
+from hf_sslgen.analysis.attribution import LABEL_FREE_METHODS
 from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.analysis.shards import Processes
-from hf_sslgen.analysis.subset import AnalysisSettings
+from hf_sslgen.analysis.subset import AnalysisSettings, AttributionMethod
 from hf_sslgen.analysis.transforms import PRESETS
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.loading import Domain, load_domain
@@ -53,6 +54,17 @@ class AnalyzeArguments:
     attribution_layer: str | None = field(
         default=None, metadata={"help": "Module whose output is attributed, instead of the one found by rule."}
     )
+    attribution_method: AttributionMethod = field(
+        default="grad_cam",
+        metadata={
+            "help": "How attribution is computed; occlusion asks no classifier, so it also shows where an encoder "
+            "without one looks."
+        },
+    )
+    reinitialised_control: bool = field(
+        default=True,
+        metadata={"help": "Also attribute the same network with fresh weights, which takes one more pass."},
+    )
     attributed_class: Literal["predicted", "true"] = field(
         default="predicted", metadata={"help": "Attribute the class that the network predicts, or the true one."}
     )
@@ -75,6 +87,8 @@ class AnalyzeArguments:
             transforms=self.transforms,
             max_subset=self.max_subset,
             seed=self.seed,
+            attribution_method=self.attribution_method,
+            reinitialised_control=self.reinitialised_control,
             target=self.target,
             attributed_class=self.attributed_class,
             attribution_layer=self.attribution_layer,
@@ -120,9 +134,10 @@ def _measure(backbone: LoadedBackbone, domain: Domain, settings: AnalysisSetting
         return adapted_analysis(backbone, domain, "fine-tuned", settings, validation, run), FINETUNED
     if run.processes.index == 0:
         logger.warning(
-            "%s has no classifier for these %d classes; measuring the invariance of its features only",
+            "%s has no classifier for these %d classes; measuring the invariance of its features only%s",
             backbone.name,
             len(domain.class_names),
+            ", and where it looks" if settings.attribution_method in LABEL_FREE_METHODS else "",
         )
     return pretrained_analysis(backbone, domain, settings, run), PRETRAINED
 

@@ -1,8 +1,12 @@
 """What a user says about a target domain."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from hf_sslgen.errors import InputError
+
+BoxFormat = Literal["xyxy", "xywh"]
+"""Two corners of a box, or its corner, width and height."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,29 @@ class DomainArguments:
     )
     label_column_name: str | None = field(
         default=None, metadata={"help": "Column of the labels; found by itself where only one can be meant."}
+    )
+    box_column_name: str | None = field(
+        default=None,
+        metadata={
+            "help": "Column of the objects' boxes, in pixels of the stored picture: one box of four numbers an image, "
+            "or a list of them."
+        },
+    )
+    box_format: BoxFormat = field(
+        default="xyxy", metadata={"help": "Boxes are x0, y0, x1, y1, or x, y, width, height (as COCO has them)."}
+    )
+    mask_column_name: str | None = field(
+        default=None,
+        metadata={
+            "help": "Column of the objects' masks, of each picture's size: pictures or 2-D arrays, not zero on the "
+            "object."
+        },
+    )
+    pair_column_name: str | None = field(
+        default=None,
+        metadata={
+            "help": "Column that names the object, burst or patient: images with the same value show the same thing."
+        },
     )
     train_split_name: str | None = field(default=None, metadata={"help": "Split to train on (default: train)."})
     validation_split_name: str | None = field(
@@ -81,6 +108,8 @@ class DomainArguments:
     )
 
     def __post_init__(self) -> None:
+        if self.box_format != "xyxy" and self.box_column_name is None:
+            raise InputError("box_format says how a column of boxes is to be read; name that with --box_column_name")
         if not 0 < self.train_val_split < 1:
             raise InputError(f"train_val_split is {self.train_val_split}; it has to lie between 0 and 1")
         if self.label_fraction is not None and not 0 < self.label_fraction <= 1:

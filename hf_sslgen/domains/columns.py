@@ -1,6 +1,6 @@
 """Finding the image and the label column of a data set, and turning labels of any kind into class indices."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,52 +14,60 @@ PICTURE_TYPES = ("string", "large_string", "binary", "large_binary")
 """Types of plain columns that can hold pictures: paths, or files' bytes."""
 
 
-def _listed(features: Features) -> str:
+def listed(features: Features) -> str:
+    """The columns with their types, for errors."""
     kinds = {name: type(feature).__name__ for name, feature in features.items()}
     return ", ".join(f"{name} ({features[name].dtype if kind == 'Value' else kind})" for name, kind in kinds.items())
 
 
-def _require(features: Features, column: str, argument: str) -> str:
+def require_column(features: Features, column: str, argument: str) -> str:
+    """The column a user named; raises InputError, listing the columns, where there is none of that name."""
     if column not in features:
         raise InputError(
-            f"{argument} {column!r} is no column of the data set; its columns: {_listed(features)}. "
+            f"{argument} {column!r} is no column of the data set; its columns: {listed(features)}. "
             f"{nearest_names(column, features)}".rstrip()
         )
     return column
 
 
-def find_columns(features: Features, image_column: str | None, label_column: str | None) -> tuple[str, str]:
+def find_columns(
+    features: Features, image_column: str | None, label_column: str | None, annotations: Collection[str] = ()
+) -> tuple[str, str]:
     """The image and the label column: as named, or else the only one that can be meant.
+
+    Args:
+        annotations: columns that were named for something else.
 
     Raises:
         InputError: a named column that isn't there, or none or several candidates; lists the columns.
     """
+    free = {name: feature for name, feature in features.items() if name not in annotations}
     if image_column is None:
-        candidates = [name for name, feature in features.items() if isinstance(feature, Image)]
+        candidates = [name for name, feature in free.items() if isinstance(feature, Image)]
         if len(candidates) != 1:
             raise InputError(
-                f"the image column is not unambiguous; name it with --image_column_name. Columns: {_listed(features)}"
+                f"the image column is not unambiguous; name it with --image_column_name. Columns: {listed(features)}"
             )
         image_column = candidates[0]
-    feature = features[_require(features, image_column, "image_column_name")]
+    feature = features[require_column(features, image_column, "image_column_name")]
     if isinstance(feature, ClassLabel) or (isinstance(feature, Value) and feature.dtype not in PICTURE_TYPES):
-        raise InputError(f"image_column_name {image_column!r} holds no pictures. Columns: {_listed(features)}")
+        raise InputError(f"image_column_name {image_column!r} holds no pictures. Columns: {listed(features)}")
     if label_column is None:
-        candidates = [name for name, feature in features.items() if isinstance(feature, ClassLabel)]
-        others = [name for name in features if name != image_column]
+        candidates = [name for name, feature in free.items() if isinstance(feature, ClassLabel)]
+        others = [name for name in free if name != image_column]
         if not others:
             raise InputError(
-                f"there are no labels beside the images (columns: {_listed(features)}); a folder of images needs one "
+                f"there are no labels beside the images (columns: {listed(features)}); a folder of images needs one "
                 "folder per class, and at least two classes"
             )
         if len(candidates) != 1 and len(others) == 1:
             candidates = others
         if len(candidates) != 1:
             raise InputError(
-                f"the label column is not unambiguous; name it with --label_column_name. Columns: {_listed(features)}"
+                f"the label column is not unambiguous; name it with --label_column_name. Columns: {listed(features)}"
             )
         label_column = candidates[0]
-    return image_column, _require(features, label_column, "label_column_name")
+    return image_column, require_column(features, label_column, "label_column_name")
 
 
 @dataclass(frozen=True)

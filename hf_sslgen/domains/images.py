@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm.auto import tqdm
 
+from hf_sslgen.domains.annotations import Annotations, Kind
 from hf_sslgen.domains.columns import LabelEncoding
+from hf_sslgen.domains.object_regions import read_boxes, read_mask
 from hf_sslgen.domains.splits import content_id, is_held_out
-from hf_sslgen.preprocessing import CorruptImageError, decode_image, encoded_bytes
+from hf_sslgen.errors import InputError
+from hf_sslgen.preprocessing import CorruptImageError, StoredPicture, decode_image, encoded_bytes, stored_picture
 
 logger = logging.getLogger(__name__)
 
@@ -28,12 +31,14 @@ class ImageSplit:
         dataset: that split, with an undecoded `image` column.
         sample_ids: (N,) rows of `dataset` that belong here; they identify images in all records.
         labels: (N,) class indices.
+        annotations: what more is known of that split's rows, where the domain has such columns.
     """
 
     name: str
     dataset: Dataset
     sample_ids: NDArray[np.int64]
     labels: NDArray[np.int64]
+    annotations: Annotations | None = None
 
     def __len__(self) -> int:
         return len(self.sample_ids)
@@ -47,6 +52,35 @@ class ImageSplit:
         """The RGB image at a position; raises CorruptImageError naming it."""
         row = int(self.sample_ids[position])
         return decode_image(self.encoded(position), f"image {row} of split {self.name!r}")
+
+    def stored(self, position: int) -> StoredPicture:
+        """Size and orientation of the image at a position, from its header; raises as `image` does."""
+        row = int(self.sample_ids[position])
+        return stored_picture(self.encoded(position), f"image {row} of split {self.name!r}")
+
+    def has(self, kind: Kind) -> bool:
+        """Whether the domain has a column of boxes, masks or pairs."""
+        return self.annotations is not None and kind in self.annotations.columns.named()
+
+    def boxes(self, position: int) -> NDArray[np.float64]:
+        """(K, 4), x0, y0, x1, y1 in pixels of `image(position)`; `read_boxes` has the conventions and the errors."""
+        annotations = self._annotations("box")
+        value, where = annotations.value("box", int(self.sample_ids[position]), self.name)
+        return read_boxes(value, annotations.columns.box_format, self.stored(position), where)
+
+    def mask(self, position: int) -> NDArray[np.bool_]:
+        """(height, width) of `image(position)`, True on the object; `read_mask` has the conventions and the errors."""
+        value, where = self._annotations("mask").value("mask", int(self.sample_ids[position]), self.name)
+        return read_mask(value, self.stored(position), where)
+
+    def pair_keys(self) -> NDArray[np.int64]:
+        """(N,) a number for the object, burst or patient that an image shows; -1 where the data set names none."""
+        return self._annotations("pair").pair_codes()[self.sample_ids]
+
+    def _annotations(self, kind: Kind) -> Annotations:
+        if self.annotations is None or not self.has(kind):
+            raise InputError(f"split {self.name!r} has no {kind} column; name it with --{kind}_column_name")
+        return self.annotations
 
     def select(self, positions: NDArray[np.int64]) -> "ImageSplit":
         """The images at these positions."""
@@ -65,10 +99,13 @@ class ImageSplit:
         return self.select(np.array(good, dtype=np.int64)), len(self) - len(good)
 
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits of the images' files and labels, in order."""
+        """Sixteen hexadecimal digits of the images' files, labels and annotations, in order."""
         digest = hashlib.blake2b(self.labels.tobytes(), digest_size=8)
         for position in range(len(self)):
             digest.update(hashlib.blake2b(encoded_bytes(self.encoded(position)), digest_size=8).digest())
+            if self.annotations is not None:
+                for content in self.annotations.contents(int(self.sample_ids[position])):
+                    digest.update(hashlib.blake2b(content, digest_size=8).digest())
         return digest.hexdigest()
 
 
@@ -86,6 +123,7 @@ def joined(first: ImageSplit, second: ImageSplit) -> ImageSplit:
         concatenate_datasets([first.dataset, second.dataset]),
         np.concatenate([first.sample_ids, second.sample_ids + len(first.dataset)]),
         labels,
+        Annotations.joined(first.annotations, second.annotations),
     )
 
 

@@ -8,6 +8,12 @@ import numpy as np
 from datasets import ClassLabel, Dataset, Features, Image, IterableDataset
 from numpy.typing import NDArray
 
+from hf_sslgen.domains.annotations import (
+    AnnotationColumns,
+    Annotations,
+    find_annotations,
+    require_a_column_each,
+)
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.budgets import at_most, few_labelled, labelled_share
 from hf_sslgen.domains.columns import LabelEncoding, find_columns, label_encoding
@@ -50,10 +56,12 @@ class Domain:
 
 @dataclass(frozen=True)
 class Table:
-    """How the rows of a data set are read: its image and its label column, and what the labels mean."""
+    """How the rows of a data set are read: its image and its label column, what the labels mean, and what else it
+    says of its images."""
 
     columns: tuple[str, str]
     encoding: LabelEncoding
+    annotations: AnnotationColumns
 
 
 def read_table(raw_train: Dataset | IterableDataset, arguments: DomainArguments, entry: DomainEntry | None) -> Table:
@@ -62,18 +70,21 @@ def read_table(raw_train: Dataset | IterableDataset, arguments: DomainArguments,
         raise InputError(
             f"the columns of {arguments.dataset_name!r} are not known before it is read; drop --streaming"
         )
+    annotations = find_annotations(raw_train.features, arguments, entry)
     columns = find_columns(
         raw_train.features,
         arguments.image_column_name or (entry.image_column if entry else None),
         arguments.label_column_name or (entry.label_column if entry else None),
+        annotations.named().values(),
     )
+    require_a_column_each(columns, annotations)
     encoding = label_encoding(raw_train.features, columns[1], _training_labels(raw_train, columns[1]))
     if len(encoding.class_names) < 2:
         raise InputError(
             f"label_column_name {columns[1]!r} of {arguments.dataset_name!r} knows a single class "
             f"({', '.join(encoding.class_names)}); at least two are needed"
         )
-    return Table(columns, encoding)
+    return Table(columns, encoding, annotations)
 
 
 def _training_labels(dataset: Dataset | IterableDataset, label_column: str) -> list[Any]:
@@ -92,20 +103,26 @@ def _undecoded(dataset: Any, columns: tuple[str, str]) -> Any:
     return dataset.rename_columns(renamed) if renamed else dataset
 
 
-def _in_memory(name: str, images: list[Any], labels: NDArray[np.int64]) -> ImageSplit:
+def _in_memory(
+    name: str, images: list[Any], labels: NDArray[np.int64], annotations: Annotations | None = None
+) -> ImageSplit:
     dataset = Dataset.from_dict({"image": images}, features=Features({"image": Image(decode=False)}))
-    return ImageSplit(name, dataset, np.arange(len(labels)), labels)
+    return ImageSplit(name, dataset, np.arange(len(labels)), labels, annotations)
 
 
 def _by_position(dataset: Dataset | IterableDataset, name: str, table: Table) -> ImageSplit:
     """A published split whose images can be reached by position; a streamed one is read to memory, undecoded."""
+    image, label = table.columns
+    if isinstance(dataset, IterableDataset):
+        kept = dataset.select_columns([image, label, *table.annotations.named().values()])
+        read = list(kept.cast_column(image, Image(decode=False)))
+        annotations = Annotations.of_rows(read, dataset.features, table.annotations)
+        labels = table.encoding.encode([row[label] for row in read], name)
+        return _in_memory(name, [row[image] for row in read], labels, annotations)
     rows = _undecoded(dataset, table.columns)
-    if isinstance(rows, IterableDataset):
-        read = list(rows)
-        labels = table.encoding.encode([row["label"] for row in read], name)
-        return _in_memory(name, [row["image"] for row in read], labels)
     labels = table.encoding.encode(rows["label"][:], name)
-    return ImageSplit(name, rows.select_columns(["image"]), np.arange(len(labels)), labels)
+    annotations = Annotations.of_dataset(dataset, table.annotations)
+    return ImageSplit(name, rows.select_columns(["image"]), np.arange(len(labels)), labels, annotations)
 
 
 def _usable(split: ImageSplit, arguments: DomainArguments, notes: list[str]) -> ImageSplit:
@@ -146,7 +163,7 @@ def _stream(
 
 
 def _held_out_split(stream: ImageStream) -> ImageSplit:
-    """The stream's validation images, brought to memory undecoded."""
+    """The stream's validation images, brought to memory undecoded and without annotations."""
     rows = list(stream.rows(held_out=True))
     if not rows:
         raise InputError(
@@ -224,6 +241,10 @@ def load_domain(arguments: DomainArguments) -> Domain:
         else:
             train, validation = _carve(train, "validation", arguments, notes)
         train = few_labelled(train, arguments, notes, table.encoding)
+    test = at_most(test, arguments.max_test_samples, _test_seed(arguments))
+    if test.has("box"):
+        for position in range(len(test)):  # what is wrong with a box is found before anything is trained
+            test.boxes(position)
     path = Path(arguments.dataset_name)
     return Domain(
         name=published.name if published else path.resolve().name if path.exists() else arguments.dataset_name,
@@ -232,7 +253,7 @@ def load_domain(arguments: DomainArguments) -> Domain:
         class_names=table.encoding.class_names,
         train=train,
         validation=at_most(validation, arguments.max_eval_samples, arguments.split_seed),
-        test=at_most(test, arguments.max_test_samples, _test_seed(arguments)),
+        test=test,
         not_label_preserving=entry.not_label_preserving if entry else DEFAULT_NOT_LABEL_PRESERVING,
         notes=tuple(notes),
     )

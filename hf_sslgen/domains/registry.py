@@ -7,7 +7,9 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
+from hf_sslgen.domains.arguments import BoxFormat
 from hf_sslgen.errors import InputError
 from hf_sslgen.registry_rows import build_row, one_of, read_sections
 
@@ -52,6 +54,8 @@ class DomainEntry:
         validation_split: None where one has to be carved from the training split.
         test_split: None where one has to be carved from the only split there is.
         expected_sizes: images in each split, where known exactly; another number means that the data set changed.
+        box_column, mask_column, pair_column: where the object is, and what names the thing an image shows, as the
+            options `--box_column_name` and so on say; `box_format` belongs to `box_column`.
         row_filter: keep only rows in which each of these columns has this value (the name, for a ClassLabel).
         group: the expected distance to ImageNet, a proposal that the measured distance checks.
         verified: columns and splits were seen on the data set's page.
@@ -73,6 +77,10 @@ class DomainEntry:
     test_split: str | None = "test"
     metric: str = field(default="accuracy", metadata=one_of("accuracy", "mean_per_class_accuracy"))
     config: str | None = None
+    box_column: str | None = None
+    box_format: str | None = field(default=None, metadata=one_of(*get_args(BoxFormat)))
+    mask_column: str | None = None
+    pair_column: str | None = None
     expected_sizes: Mapping[str, int] = field(default_factory=dict, hash=False)
     row_filter: Mapping[str, str] = field(default_factory=dict, hash=False)
     licence: str | None = None
@@ -112,6 +120,8 @@ def read_registry(path: Path) -> Registry:
             raise InputError(f"{where}: its name or its id {entry.id!r} is in the registry twice")
         if (entry.id is None) != (entry.format == "embedded"):
             raise InputError(f"{where}: an embedded domain has no id, and every other one needs it")
+        if (entry.box_column is None) != (entry.box_format is None):
+            raise InputError(f"{where}: box_column and box_format belong together; give both or none")
         if not entry.splits:
             raise InputError(f"{where} has neither a train_split nor a test_split")
         unknown = sorted(set(entry.expected_sizes) - set(entry.splits))

@@ -143,7 +143,7 @@ def _box_coverage(boxes: Any, map_shape: tuple[int, ...]) -> FloatArray:
         raise ValueError(
             f"boxes must be x0, y0, x1, y1 with x0 < x1 and y0 < y1, but boxes[{row}] is {values[row].tolist()}"
         )
-    across, down = _overlap(x0, x1, map_shape[2]), _overlap(y0, y1, map_shape[1])
+    across, down = axis_overlap(x0, x1, map_shape[2]), axis_overlap(y0, y1, map_shape[1])
     return down[:, :, None] * across[:, None, :]
 
 
@@ -152,7 +152,7 @@ def _require_one_per_map(name: str, shape: tuple[int, ...], map_shape: tuple[int
         raise ValueError(f"maps and {name} must have the same length, got shapes {map_shape} and {shape}")
 
 
-def _overlap(start: FloatArray, stop: FloatArray, cells: int) -> FloatArray:
+def axis_overlap(start: FloatArray, stop: FloatArray, cells: int) -> FloatArray:
     """(N, cells) share of each cell along one axis that lies between start and stop."""
     edges = np.arange(cells + 1) / cells
     low = np.maximum(start[:, None], edges[None, :-1])

@@ -8,6 +8,7 @@ from statistics import mean
 
 import torch
 
+from hf_sslgen.analysis.attribution import LABEL_FREE_METHODS
 from hf_sslgen.analysis.network import place
 from hf_sslgen.analysis.transforms import preset_variants
 from hf_sslgen.domains.images import ImageSplit
@@ -22,6 +23,9 @@ from hf_sslgen.zoo.loading import load_backbone
 
 TRAINING_PASSES = 3.0
 """A training step costs about as much as three forward passes of its images."""
+
+METHOD_PASSES = {"grad_cam": 0, "gradient_x_activation": 1, "integrated_gradients": 52, "occlusion": 51}
+"""Forward passes beyond the one that yields everything else; of occlusion on a grid of 7 x 7, which others exceed."""
 
 RECORD_BYTES = 40
 """A row of `records.parquet`, compressed; measured on finished cells of several domains."""
@@ -62,19 +66,27 @@ def domain_sizes(spec: CellSpec) -> Sizes | None:
 
 def image_passes(spec: CellSpec, sizes: Sizes) -> float:
     """Forward passes of one image that a cell takes, training counted as `TRAINING_PASSES` each."""
-    protocol = spec.protocol
-    subset = min(sizes.test, spec.analysis.max_subset)
-    variants = len(preset_variants(spec.analysis.transforms, gray=False))
+    protocol, analysis = spec.protocol, spec.analysis
+    subset = min(sizes.test, analysis.max_subset)
+    variants = len(preset_variants(analysis.transforms, gray=False))
+    of_method = METHOD_PASSES[analysis.attribution_method]
+    attribution = of_method + analysis.reinitialised_control * (1 + of_method)
     if protocol is None:
-        return subset * (1 + variants)
+        is_attributed = analysis.attribution_method in LABEL_FREE_METHODS
+        return subset * (1 + variants + is_attributed * attribution)
     if isinstance(protocol, FewShotProtocol):
         return sizes.test
     if not isinstance(protocol, FineTuningProtocol):
-        return sizes.train + sizes.validation + sizes.test + 2 * subset
+        return sizes.train + sizes.validation + sizes.test + subset * attribution
     train = min(sizes.train, protocol.train_images or sizes.train)
     seen = protocol.max_steps * protocol.batch_size if protocol.max_steps else protocol.num_train_epochs * train
     runs = len(protocol.learning_rates) * len(protocol.weight_decays) + protocol.retrain_on_validation
-    return runs * (TRAINING_PASSES * seen + sizes.validation) + sizes.test + subset * (3 + variants)
+    return (
+        runs * (TRAINING_PASSES * seen + sizes.validation)
+        + sizes.validation
+        + sizes.test
+        + subset * (variants + attribution)
+    )
 
 
 def seconds_per_image(location: str, seed: int, geometry: Geometry | None, batch_size: int) -> float:

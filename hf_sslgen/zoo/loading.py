@@ -1,6 +1,8 @@
 """Loading a backbone as a classifier: by Hub id, from a folder, shipped with the package, or untrained."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -82,8 +84,11 @@ def _write_untrained_timm_folder(config: Any, folder: Path, seed: int) -> None:
     )
 
 
-def _untrained(name: str, config: Any, seed: int) -> tuple[Any, set[str]]:
-    """A freshly initialised model, as its own library initialises it, and the names of its classifier's parameters."""
+def untrained_model(name: str, config: Any, seed: int) -> tuple[Any, set[str]]:
+    """A freshly initialised model, as its own library initialises it, and the names of its classifier's parameters.
+
+    The classifier is drawn from torch's global generator.
+    """
     if isinstance(config, TimmWrapperConfig):
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) / "untrained"
@@ -113,6 +118,14 @@ def _check_image_size(name: str, model: PreTrainedModel, image_size: int) -> Non
             model(torch.zeros(1, 3, image_size, image_size))
     except (AssertionError, RuntimeError, ValueError) as error:
         raise InputError(f"model_name_or_path {name!r} takes no images of {image_size} px: {error}") from error
+
+
+@contextmanager
+def seeded_initialisation(seed: int) -> Iterator[None]:
+    """Whatever a loaded network lacks is drawn from this seed inside the block; torch's generator is left alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "classifier"))
+        yield
 
 
 def load_backbone(
@@ -147,10 +160,9 @@ def load_backbone(
         preprocessing = replace(preprocessing, geometry=replace(preprocessing.geometry, image_size=image_size))
     resized = preprocessing.geometry.image_size != own_size
     _describe_task(config, class_names, preprocessing.geometry, resized)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "classifier"))
+    with seeded_initialisation(seed):
         if untrained:
-            model, missing = _untrained(name, config, seed)
+            model, missing = untrained_model(name, config, seed)
             weights = f"untrained, seed {seed}"
         else:
             model, missing = load_weights(name, location, config, revision)

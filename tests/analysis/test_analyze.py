@@ -20,7 +20,7 @@ from hf_sslgen.analysis.one_pass import transformed
 from hf_sslgen.analysis.predictions import prediction_numbers
 from hf_sslgen.analysis.subset import AnalysisSettings, analysis_subset, subset_pixels
 from hf_sslgen.analysis.transforms import VARIANTS, Variant
-from hf_sslgen.preprocessing import Geometry
+from hf_sslgen.preprocessing import Geometry, normalise
 from hf_sslgen.training.evaluation import Predictions
 from hf_sslgen.training.probes import fit_linear_probe
 from hf_sslgen.zoo.loading import LoadedBackbone, load_backbone, set_linear_classifier
@@ -172,7 +172,9 @@ def test_the_predicted_class_is_attributed(tuned: Measured) -> None:
     classifier = tuned.backbone.model.timm_model.get_classifier()
     entering: list[torch.Tensor] = []
     handle = tuned.backbone.model.timm_model.global_pool.register_forward_pre_hook(lambda _, x: entering.append(x[0]))
-    encode(tuned.backbone, torch.from_numpy(examples["images"]).permute(0, 3, 1, 2), 64)
+    images = torch.from_numpy(examples["images"]).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        tuned.backbone.model(pixel_values=normalise(images, tuned.backbone.preprocessing))
     handle.remove()
     predicted = torch.tensor(tuned.clean["prediction"][examples["sample_ids"]].astype(int).tolist())
     assert len(predicted.unique()) > 1

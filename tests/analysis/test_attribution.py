@@ -8,7 +8,7 @@ import torch
 from captum.attr import LayerGradCam
 from torch import Tensor, nn
 
-from hf_sslgen.analysis.attribution import grad_cam
+from hf_sslgen.analysis.attribution import attribution_maps
 from hf_sslgen.errors import InputError
 from hf_sslgen.zoo.anatomy import AttributionLayer, find_attribution_layer, find_classifier
 from hf_sslgen.zoo.loading import load_backbone, set_linear_classifier
@@ -88,7 +88,7 @@ def test_resnet_maps_equal_the_closed_form_and_captum(
 ) -> None:
     model, inputs = load(name), pictures(side_of(name), side_of(name))
     layer = find_attribution_layer(model)
-    maps = grad_cam(model, inputs, CLASSES, layer, target)
+    maps = attribution_maps(model, inputs, CLASSES, layer, "grad_cam", target)
     pool = model.get_submodule(layer.module_name)
     plain = LayerGradCam(lambda x: model(pixel_values=x).logits, pool).attribute(
         inputs, target=CLASSES, attribute_to_layer_input=True, relu_attributions=False
@@ -111,7 +111,7 @@ def test_vit_maps_equal_autograd_on_the_patch_tokens_of_the_last_norm(
     name: str, target: str, load: Callable[[str], nn.Module]
 ) -> None:
     model, inputs = load(name), pictures(side_of(name), side_of(name))
-    maps = grad_cam(model, inputs, CLASSES, find_attribution_layer(model), target)
+    maps = attribution_maps(model, inputs, CLASSES, find_attribution_layer(model), "grad_cam", target)
     if name == "transformers_vit":
         norms = [module for path, module in model.named_modules() if path.endswith("layernorm_before")]
         num_prefix, norm = 1, norms[-1]
@@ -130,7 +130,9 @@ def test_vit_maps_equal_autograd_on_the_patch_tokens_of_the_last_norm(
 
 def test_maps_of_a_network_whose_channels_come_last_lie_on_its_grid(load: Callable[[str], nn.Module]) -> None:
     model, inputs = load("timm_swin"), pictures(32, 32)
-    maps = grad_cam(model, inputs, CLASSES, AttributionLayer("timm_model.head.global_pool", "input", None), "logit")
+    maps = attribution_maps(
+        model, inputs, CLASSES, AttributionLayer("timm_model.head.global_pool", "input", None), "grad_cam", "logit"
+    )
     entering = kept(model.timm_model.head.global_pool, "input")
     with torch.no_grad():
         model(pixel_values=inputs)
@@ -147,7 +149,7 @@ def test_the_model_is_as_it_was(name: str, load: Callable[[str], nn.Module]) -> 
     modules = dict(model.named_modules())
     state = {key: value.clone() for key, value in model.state_dict().items()}
     logits = model(pixel_values=inputs).logits.detach()
-    grad_cam(model, inputs, CLASSES, find_attribution_layer(model))
+    attribution_maps(model, inputs, CLASSES, find_attribution_layer(model))
     assert [parameter.requires_grad for parameter in model.parameters()] == wanted
     assert list(model.named_modules()) == list(modules.items())
     assert list(model.state_dict()) == list(state)
@@ -160,7 +162,7 @@ def test_the_model_is_as_it_was_after_an_error(load: Callable[[str], nn.Module])
     model = load("timm_resnet")
     modules = list(model.named_modules())
     with pytest.raises(AssertionError, match="target"):
-        grad_cam(model, pictures(96, 96), torch.tensor([0, 1, 2, 99]), find_attribution_layer(model))
+        attribution_maps(model, pictures(96, 96), torch.tensor([0, 1, 2, 99]), find_attribution_layer(model))
     assert list(model.named_modules()) == modules
     assert all(parameter.requires_grad for parameter in model.parameters())
 
@@ -169,26 +171,30 @@ def test_the_model_is_as_it_was_after_an_error(load: Callable[[str], nn.Module])
 def test_frozen_parameters_give_the_same_maps(name: str, load: Callable[[str], nn.Module]) -> None:
     model, inputs = load(name), pictures(side_of(name), side_of(name))
     layer = find_attribution_layer(model)
-    maps = grad_cam(model, inputs, CLASSES, layer)
+    maps = attribution_maps(model, inputs, CLASSES, layer)
     model.requires_grad_(False)
-    assert torch.equal(grad_cam(model, inputs, CLASSES, layer), maps)
+    assert torch.equal(attribution_maps(model, inputs, CLASSES, layer), maps)
     assert not any(parameter.requires_grad for parameter in model.parameters())
 
 
 def test_inputs_need_not_be_square(load: Callable[[str], nn.Module]) -> None:
     model = load("transformers_resnet")
-    assert grad_cam(model, pictures(32, 48), CLASSES, find_attribution_layer(model)).shape == (3, 4, 6)
+    assert attribution_maps(model, pictures(32, 48), CLASSES, find_attribution_layer(model)).shape == (3, 4, 6)
 
 
 def test_a_named_layer_is_attributed_at_its_output(load: Callable[[str], nn.Module]) -> None:
     model, inputs = load("timm_resnet"), pictures(96, 96)
     layer = find_attribution_layer(model, "timm_model.layer3")
-    maps = grad_cam(model, inputs, CLASSES, layer, "logit")
+    maps = attribution_maps(model, inputs, CLASSES, layer, "grad_cam", "logit")
     plain = LayerGradCam(lambda x: model(pixel_values=x).logits, model.timm_model.layer3)
     assert_maps_equal(maps, plain.attribute(inputs, target=CLASSES, relu_attributions=False).detach().squeeze(1))
     assert maps.shape == (3, 6, 6)
-    last = grad_cam(model, inputs, CLASSES, find_attribution_layer(model, "timm_model.layer4"), "logit")
-    assert_maps_equal(last, grad_cam(model, inputs, CLASSES, find_attribution_layer(model), "logit"))
+    last = attribution_maps(
+        model, inputs, CLASSES, find_attribution_layer(model, "timm_model.layer4"), "grad_cam", "logit"
+    )
+    assert_maps_equal(
+        last, attribution_maps(model, inputs, CLASSES, find_attribution_layer(model), "grad_cam", "logit")
+    )
 
 
 @pytest.mark.parametrize(
@@ -202,4 +208,4 @@ def test_a_layer_that_holds_no_map_is_refused(
     name: str, layer: AttributionLayer, load: Callable[[str], nn.Module]
 ) -> None:
     with pytest.raises(InputError, match="--attribution_layer"):
-        grad_cam(load(name), pictures(32, 32), CLASSES, layer)
+        attribution_maps(load(name), pictures(32, 32), CLASSES, layer)

@@ -3,49 +3,16 @@
 import pytest
 import torch
 from captum.attr import LayerGradCam
-from families import FAMILIES, SIZES, pictures, pixels_of, small_network
+from families import FAMILIES, POOLED_TOKENS, SIZES, as_map, at_the_layer, pictures, pixels_of, small_network
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from hf_sslgen.analysis.attribution import frozen, grad_cam
+from hf_sslgen.analysis.attribution import attribution_maps, frozen
 from hf_sslgen.analysis.taps import tapped
 from hf_sslgen.errors import InputError
 from hf_sslgen.zoo.anatomy import AttributionLayer, find_attribution_layer, find_classifier
 
 CLASSES = torch.tensor([2, 0])
-POOLED_TOKENS = ("swin", "swinv2")
-
-
-def at_the_layer(model: PreTrainedModel, name: str, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """The tensor at the layer that the table names, with its graph to the logits, and the logits."""
-    module_name, side = FAMILIES[name].layer
-    values = []
-    module = model.get_submodule(module_name)
-    if side == "input":
-        handle = module.register_forward_pre_hook(lambda _, inputs: values.append(inputs[0]))
-    else:
-        handle = module.register_forward_hook(lambda _, __, output: values.append(output))
-    logits = model(pixel_values=inputs).logits
-    handle.remove()
-    (value,) = values
-    return value, logits
-
-
-def as_map(values: Tensor, name: str, height: int, width: int) -> Tensor:
-    """The tensor written out cell by cell, row after row."""
-    family = FAMILIES[name]
-    h, w = family.grid(height, width)
-    grid = torch.empty(len(values), family.width, h, w)
-    for row in range(h):
-        for column in range(w):
-            if family.num_prefix_tokens is not None:
-                cell = values[:, family.num_prefix_tokens + row * w + column]
-            elif name in POOLED_TOKENS:
-                cell = values[:, :, row * w + column]
-            else:
-                cell = values[:, row, column] if family.channels_last else values[:, :, row, column]
-            grid[:, :, row, column] = cell
-    return grid
 
 
 def tapped_values(model: PreTrainedModel, layer: AttributionLayer, inputs: Tensor) -> Tensor:
@@ -79,7 +46,7 @@ def test_maps_equal_captum_or_autograd_without_a_tap(name: str, size: str) -> No
     family = FAMILIES[name]
     height, width = pixels_of(family, size)
     model, inputs = small_network(name, height, width), pictures(height, width)
-    maps = grad_cam(model, inputs, CLASSES, find_attribution_layer(model), "logit")
+    maps = attribution_maps(model, inputs, CLASSES, find_attribution_layer(model), "grad_cam", "logit")
     if family.channels_last:
         values, logits = at_the_layer(model, name, inputs)
         (gradient,) = torch.autograd.grad(logits[range(2), CLASSES].sum(), values)
@@ -183,7 +150,7 @@ def test_a_named_layer_is_attributed_at_its_output(name: str, module_name: str) 
     axis, h, w = NAMED[name, module_name]
     cells = [each.detach().movedim(axis, -1).flatten(1, -2)[:, -h * w :] for each in (gradient, value)]
     expected = (cells[0].mean(1, keepdim=True) * cells[1]).sum(-1).unflatten(1, (h, w))
-    maps = grad_cam(model, inputs, CLASSES, layer, "logit")
+    maps = attribution_maps(model, inputs, CLASSES, layer, "grad_cam", "logit")
     scale = float(expected.abs().max())
     assert maps.shape == (2, h, w) and scale > 1e-4
     assert (maps - expected).abs().max() <= 1e-5 * max(1.0, scale)
@@ -220,7 +187,7 @@ def test_a_layer_that_holds_no_map_is_refused(name: str, module_name: str, messa
     model = small_network(name, *size)
     modules = list(model.named_modules())
     with pytest.raises(InputError, match=message) as raised:
-        grad_cam(model, pictures(*size), CLASSES, find_attribution_layer(model, module_name))
+        attribution_maps(model, pictures(*size), CLASSES, find_attribution_layer(model, module_name))
     assert "attribution_layer" in str(raised.value)
     assert list(model.named_modules()) == modules
     assert all("forward" not in vars(module) for _, module in modules)
@@ -235,7 +202,7 @@ def test_tokens_that_fill_no_grid_are_refused() -> None:
         AttributionLayer("timm_model.blocks.1.norm1", "output", 8, 0, channels_last=True),
     ):
         with pytest.raises(InputError, match=r"17 tokens at .*fill no grid of patches .*--attribution_layer"):
-            grad_cam(model, pictures(32, 32), CLASSES, layer)
+            attribution_maps(model, pictures(32, 32), CLASSES, layer)
 
 
 @pytest.mark.parametrize("name", ["resnet", "timm-vit"])
@@ -256,7 +223,7 @@ def test_compiled_networks_are_tapped(name: str) -> None:
         assert torch.allclose(logits, plain, atol=1e-6) and len(kept) == 1
         (gradient,) = torch.autograd.grad(logits[range(2), CLASSES].sum(), kept[0])
         maps = (gradient.mean((2, 3), keepdim=True) * kept[0]).sum(1)
-        assert torch.allclose(maps, grad_cam(model, inputs, CLASSES, layer, "logit"), atol=1e-5)
+        assert torch.allclose(maps, attribution_maps(model, inputs, CLASSES, layer, "grad_cam", "logit"), atol=1e-5)
         assert not compiled(inputs).requires_grad
 
 
@@ -269,7 +236,7 @@ def test_dinov2_of_transformers_reads_class_token_and_patches() -> None:
         weight = classifier.weight.detach().clone()
         with torch.no_grad():
             classifier.weight[:, half] = 0
-        maps = grad_cam(model, inputs, CLASSES, layer)
+        maps = attribution_maps(model, inputs, CLASSES, layer)
         assert maps.shape == (2, 4, 6) and (maps.abs() > 1e-5).all()
         with torch.no_grad():
             classifier.weight.copy_(weight)

@@ -137,6 +137,9 @@ def test_an_entry_can_be_hashed():
             ("num_classes: 2", "num_classes: 2\n    not_label_preserving: hue"),
             "not_label_preserving should be a list of str",
         ),
+        (("num_classes: 2", "num_classes: 2\n    box_column: bbox"), "box_column and box_format belong together"),
+        (("num_classes: 2", "num_classes: 2\n    box_format: xywh"), "box_column and box_format belong together"),
+        (("num_classes: 2", "num_classes: 2\n    box_format: voc"), "box_format is 'voc'; known: xyxy, xywh"),
         (("num_classes: 2", "num_classes: 2\n    train_split: null\n    test_split: null"), "neither a train_split"),
     ],
 )

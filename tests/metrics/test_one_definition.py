@@ -20,11 +20,12 @@ from hf_sslgen import metric_path, metrics
 from hf_sslgen.analysis.analyze import adapted_analysis, validation_logits
 from hf_sslgen.analysis.forward import run_split
 from hf_sslgen.analysis.invariance import is_gray
+from hf_sslgen.analysis.network import measuring
 from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.analysis.predictions import AFTER, UNSCALED, prediction_numbers
 from hf_sslgen.analysis.subset import AnalysisSettings, analysis_subset, subset_pixels
 from hf_sslgen.analysis.transforms import Variant, preset_variants
-from hf_sslgen.preprocessing import Geometry, normalise
+from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.training.arguments import FineTuningArguments
 from hf_sslgen.training.evaluation import Predictions, compute_metrics_for, preprocess_logits_for_metrics
 from hf_sslgen.zoo.anatomy import find_classifier
@@ -169,7 +170,12 @@ def subject(small_backbones: dict[str, str], digits_domain: Any) -> Subject:
         classifier.weight.copy_(torch.from_numpy(centred))
         classifier.bias.copy_(torch.from_numpy(-(centred * means.mean(0)).sum(1)))
     seen: list[torch.Tensor] = []
-    handle = classifier.register_forward_hook(lambda _module, _inputs, output: seen.append(output.detach().clone()))
+
+    def keep(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
+        if torch.is_inference_mode_enabled():  # otherwise it is tried out whether batch normalisation can be folded
+            seen.append(output.clone())
+
+    handle = classifier.register_forward_hook(keep)
     for split in (digits_domain.test, digits_domain.validation):
         run_split(backbone, split, 16)
     handle.remove()
@@ -229,7 +235,7 @@ def test_a_number_of_predictions_is_the_same_everywhere(
 ) -> None:
     expected = OF_PREDICTIONS[metric](subject.logits, subject.labels)
     assert np.isfinite(expected)
-    same = pytest.approx(expected, rel=1e-12, abs=1e-14)
+    same = pytest.approx(expected, rel=1e-6, abs=1e-9)  # other batches round otherwise
     assert trained[metric] == same
     assert subject.number(metric).value == same
     summary = metrics.confidence_summary(subject.logits, subject.labels, from_logits=True).to_dict()
@@ -248,7 +254,7 @@ def test_an_interval_of_predictions_is_the_one_of_the_metrics(metric: str, subje
     debiased = metrics.debiased_calibration_error(*_top(subject.logits, subject.labels))
     intervals = {**summary.intervals, **debiased.intervals}
     interval = intervals.get(SUMMARY_NAMES.get(metric, metric), (np.nan, np.nan))
-    np.testing.assert_allclose([number.low, number.high], interval, rtol=1e-12)
+    np.testing.assert_allclose([number.low, number.high], interval, rtol=1e-6)
 
 
 def test_no_number_of_predictions_is_left_out(subject: Subject, trained: dict[str, float]) -> None:
@@ -281,9 +287,9 @@ def test_a_number_of_predictions_is_that_of_its_module(metric: str, subject: Sub
     inputs: dict[str, Any] = {"references": subject.labels, "probabilities": subject.logits, "from_logits": True}
     by_logits = modules[module].compute(**inputs)
     number = subject.number(metric)
-    assert by_logits[key] == pytest.approx(number.value, rel=1e-12, abs=1e-14)
+    assert by_logits[key] == pytest.approx(number.value, rel=1e-6, abs=1e-9)
     low, high = by_logits.get(f"{key}_interval", (np.nan, np.nan))
-    np.testing.assert_allclose([low, high], [number.low, number.high], rtol=1e-12)
+    np.testing.assert_allclose([low, high], [number.low, number.high], rtol=1e-6)
     if metric != "brier_score":  # which needs all probabilities
         top = metrics.top_label(subject.logits, subject.labels, from_logits=True)
         by_rows = modules[module].compute(
@@ -307,20 +313,12 @@ def features(subject: Subject) -> list[Features]:
     """Of every transform of the analysis."""
     split = analysis_subset(subject.domain.test, SETTINGS)
     pixels = subset_pixels(subject.backbone, split).float() / 255
-    model = subject.backbone.model
 
     def run(images: torch.Tensor) -> tuple[NDArray[np.float32], Labels]:
-        entering: list[torch.Tensor] = []
-        handle = find_classifier(model)[1].register_forward_pre_hook(
-            lambda _module, inputs: entering.append(inputs[0].detach())
-        )
-        with torch.inference_mode():
-            parts = [
-                model(pixel_values=normalise(batch, subject.backbone.preprocessing)).logits
-                for batch in images.split(SETTINGS.batch_size)
-            ]
-        handle.remove()
-        return torch.cat(entering).numpy(), torch.cat(parts).argmax(1).numpy()
+        with measuring(subject.backbone) as network, torch.inference_mode():
+            parts = [network(batch) for batch in images.split(SETTINGS.batch_size)]
+        features = torch.cat([part.features for part in parts])
+        return features.numpy(), torch.cat([part.logits for part in parts]).argmax(1).numpy()
 
     clean, predictions = run(pixels)
     found = []
@@ -373,7 +371,7 @@ def test_a_number_of_a_transform_is_the_same_everywhere(
         number = subject.number(metric, of.variant.transform, of.variant.severity)
         assert number.value == pytest.approx(expected[metric], rel=1e-9, abs=1e-12)
         interval = expected.get(f"{metric}_interval", (np.nan, np.nan))
-        np.testing.assert_allclose([number.low, number.high], interval, rtol=1e-12)
+        np.testing.assert_allclose([number.low, number.high], interval, rtol=1e-6)
         assert number.n == changed.sum()
 
 

@@ -9,8 +9,7 @@ from hf_sslgen.analysis.network import measuring
 from hf_sslgen.zoo.loading import LoadedBackbone
 
 
-@torch.inference_mode()
 def encode(backbone: LoadedBackbone, pixels: Tensor, batch_size: int = 64) -> NDArray[np.float32]:
     """(N, D) features of (N, 3, S, S) bytes, or of floats in [0, 1]."""
-    with measuring(backbone) as network:
+    with measuring(backbone) as network, torch.inference_mode():
         return torch.cat([network(batch).features.cpu() for batch in pixels.split(batch_size)]).numpy()

@@ -228,3 +228,39 @@ def small_network(name: str, height: int, width: int) -> PreTrainedModel:
 
 def pictures(height: int, width: int, count: int = 2) -> torch.Tensor:
     return torch.randn(count, 3, height, width, generator=torch.Generator().manual_seed(2))
+
+
+POOLED_TOKENS = ("swin", "swinv2")
+"""Families whose layer holds (B, D, N) tokens."""
+
+
+def at_the_layer(model: PreTrainedModel, name: str, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The tensor at the layer that the table names, with its graph to the logits, and the logits."""
+    module_name, side = FAMILIES[name].layer
+    values = []
+    module = model.get_submodule(module_name)
+    if side == "input":
+        handle = module.register_forward_pre_hook(lambda _, inputs: values.append(inputs[0]))
+    else:
+        handle = module.register_forward_hook(lambda _, __, output: values.append(output))
+    logits = model(pixel_values=inputs).logits
+    handle.remove()
+    (value,) = values
+    return value, logits
+
+
+def as_map(values: torch.Tensor, name: str, height: int, width: int) -> torch.Tensor:
+    """The tensor written out cell by cell, row after row."""
+    family = FAMILIES[name]
+    h, w = family.grid(height, width)
+    grid = torch.empty(len(values), family.width, h, w)
+    for row in range(h):
+        for column in range(w):
+            if family.num_prefix_tokens is not None:
+                cell = values[:, family.num_prefix_tokens + row * w + column]
+            elif name in POOLED_TOKENS:
+                cell = values[:, :, row * w + column]
+            else:
+                cell = values[:, row, column] if family.channels_last else values[:, :, row, column]
+            grid[:, :, row, column] = cell
+    return grid

@@ -1,0 +1,57 @@
+"""Batch normalisation folded into the convolutions before it: the same function with fewer operations."""
+
+import copy
+import itertools
+from collections.abc import Iterator
+
+import torch
+from timm.layers import BatchNormAct2d
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from transformers import PreTrainedModel
+
+TOLERANCE = 1e-3
+"""Share of the largest logit by which folding may change logits; a GPU's shortened float32 stays within it."""
+
+
+def _pairs(model: nn.Module, kept: str | None) -> Iterator[tuple[nn.Module, str, str]]:
+    """A parent with the names of a convolution and of the normalisation that follows it among its children."""
+    for path, parent in model.named_modules():
+        children = list(parent.named_children())
+        for (name, module), (next_name, following) in itertools.pairwise(children):
+            is_kept = kept is not None and kept in (f"{path}.{name}".strip("."), f"{path}.{next_name}".strip("."))
+            if isinstance(module, nn.Conv2d) and isinstance(following, nn.BatchNorm2d) and not is_kept:
+                yield parent, name, next_name
+
+
+def _agree(folded: PreTrainedModel, model: PreTrainedModel, side: int) -> bool:
+    """Whether both make the same logits of an image of noise."""
+    noise = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0)).to(model.device)
+    with torch.no_grad():
+        expected, found = model(pixel_values=noise).logits, folded(pixel_values=noise).logits
+    return bool((found - expected).abs().max() <= TOLERANCE * expected.abs().max())
+
+
+def fold_batch_norm(model: PreTrainedModel, side: int, kept: str | None = None) -> PreTrainedModel:
+    """A copy in which convolutions do the work of the batch normalisations that follow them.
+
+    Order among a module's children is not proof of order in the forward pass, so the copy has to make the same logits
+    as the model; otherwise, and where there is nothing to fold, the model itself is returned.
+
+    Args:
+        model: float32, in evaluation mode.
+        side: of the network's input in pixels.
+        kept: name of a module whose output is looked at, and must stay what it is.
+    """
+    if next(_pairs(model, kept), None) is None:
+        return model
+    folded = copy.deepcopy(model)
+    for parent, name, next_name in list(_pairs(folded, kept)):
+        convolution, normalisation = parent.get_submodule(name), parent.get_submodule(next_name)
+        assert isinstance(convolution, nn.Conv2d) and isinstance(normalisation, nn.BatchNorm2d)
+        setattr(parent, name, fuse_conv_bn_eval(convolution, normalisation))
+        rest: nn.Module = nn.Identity()
+        if isinstance(normalisation, BatchNormAct2d):
+            rest = nn.Sequential(normalisation.drop, normalisation.act)
+        setattr(parent, next_name, rest)
+    return folded if _agree(folded, model, side) else model

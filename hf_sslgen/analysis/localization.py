@@ -1,0 +1,114 @@
+"""Whether attribution lies on the object: maps against the boxes or masks of a domain."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_sslgen.analysis.numbers import Number, Stage, number_of
+from hf_sslgen.domains.images import ImageSplit
+from hf_sslgen.metrics import attribution_localization
+from hf_sslgen.metrics.localization import axis_overlap
+from hf_sslgen.metrics.maps import Sign
+from hf_sslgen.preprocessing import Geometry, evaluation_boxes, evaluation_points
+from hf_sslgen.training.evaluation import estimate_of
+
+LOCALIZATION = ("lift", "mass_accuracy", "pointing_game", "area_share")
+"""Numbers of a `LocalizationResult`, and columns in the records."""
+
+
+def region_coverage(
+    inside: NDArray[np.bool_], x_edges: NDArray[np.float64], y_edges: NDArray[np.float64], grid: Sequence[int]
+) -> NDArray[np.float64]:
+    """Share of each cell of a grid that a region covers; exact, however its own cells lie.
+
+    Args:
+        inside: (R, C), whether the region holds the rectangle between two neighbouring edges.
+        x_edges, y_edges: (C + 1,) and (R + 1,), ascending, in shares of the grid's width and height.
+        grid: h and w.
+
+    Returns:
+        (h, w), in [0, 1].
+
+    >>> region_coverage(np.array([[True]]), np.array([0.0, 0.75]), np.array([0.0, 1.0]), (1, 2))
+    array([[1. , 0.5]])
+    """
+    across = axis_overlap(x_edges[:-1], x_edges[1:], grid[1])
+    down = axis_overlap(y_edges[:-1], y_edges[1:], grid[0])
+    return (down.T @ inside @ across).clip(0.0, 1.0)  # sums of shares round
+
+
+def box_coverage(boxes: NDArray[np.float64], grid: Sequence[int]) -> NDArray[np.float64]:
+    """(h, w) share of each cell inside any of the boxes, (K, 4) as x0, y0, x1, y1 in shares of width and height."""
+    if len(boxes) == 0:
+        return np.zeros(tuple(grid))
+    x_edges, y_edges = np.unique(boxes[:, [0, 2]]), np.unique(boxes[:, [1, 3]])
+    inside = np.zeros((len(y_edges) - 1, len(x_edges) - 1), dtype=np.bool_)
+    for x0, y0, x1, y1 in boxes:
+        rows = slice(*np.searchsorted(y_edges, (y0, y1)))
+        inside[rows, slice(*np.searchsorted(x_edges, (x0, x1)))] = True
+    return region_coverage(inside, x_edges, y_edges, grid)
+
+
+def mask_coverage(mask: NDArray[np.bool_], geometry: Geometry, grid: Sequence[int]) -> NDArray[np.float64]:
+    """(h, w) share of each cell of the network's input that the mask of a picture, (height, width), covers."""
+    height, width = mask.shape
+    columns = np.stack([np.arange(width + 1.0), np.zeros(width + 1)], axis=1)
+    rows = np.stack([np.zeros(height + 1), np.arange(height + 1.0)], axis=1)
+    x_edges = evaluation_points(columns, (width, height), geometry)[:, 0].clip(0.0, 1.0)
+    y_edges = evaluation_points(rows, (width, height), geometry)[:, 1].clip(0.0, 1.0)
+    return region_coverage(mask, x_edges, y_edges, grid)
+
+
+def object_coverage(subset: ImageSplit, geometry: Geometry, grid: Sequence[int]) -> NDArray[np.float64]:
+    """How much of each cell the object takes, from masks where the domain has them and else from boxes.
+
+    Args:
+        geometry: how pictures become the network's input.
+        grid: h and w of the attribution maps.
+
+    Returns:
+        (N, h, w) in [0, 1]; all zero for an image without the object, or with none left after the crop.
+
+    Raises:
+        InputError: the domain has neither column, or one of its boxes or masks can't be used.
+    """
+    coverage = np.empty((len(subset), *grid))
+    for position in range(len(subset)):
+        if subset.has("mask"):
+            coverage[position] = mask_coverage(subset.mask(position), geometry, grid)
+        else:
+            size = subset.stored(position).upright_size
+            coverage[position] = box_coverage(evaluation_boxes(subset.boxes(position), size, geometry), grid)
+    return coverage
+
+
+def localization_analysis(
+    maps: NDArray[np.float32], subset: ImageSplit, geometry: Geometry, stage: Stage, sign: Sign = "positive"
+) -> tuple[tuple[Number, ...], dict[str, NDArray[np.float64]]]:
+    """Localisation of attribution maps in the object that the domain's annotations mark.
+
+    Args:
+        maps: (N, h, w), on the layer's own grid, of the subset's images.
+
+    Returns:
+        The numbers of `attribution_localization`, and (N,) columns of the same names. Images whose map is zero or
+        which show no object are NaN, and counted.
+    """
+    result = attribution_localization(maps, object_coverage(subset, geometry, maps.shape[1:]), sign=sign)
+    numbers = tuple(
+        number_of(metric, estimate_of(result, metric), stage, num_undefined=result.n_undefined)
+        for metric in LOCALIZATION
+    )
+    return numbers, {metric: vars(result)[f"per_sample_{metric}"] for metric in LOCALIZATION}
+
+
+def first_boxes(subset: ImageSplit, geometry: Geometry) -> NDArray[np.float64]:
+    """(N, 4) x0, y0, x1, y1 of each image's first box in shares of the network's input; NaN where there is none."""
+    found = np.full((len(subset), 4), np.nan)
+    for position in range(len(subset)):
+        size = subset.stored(position).upright_size
+        boxes = evaluation_boxes(subset.boxes(position), size, geometry)
+        if len(boxes):
+            found[position] = boxes[0]
+    return found

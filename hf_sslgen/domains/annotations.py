@@ -1,0 +1,159 @@
+"""What a data set says of its images beyond a label: where the object is, and which images show the same thing."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
+
+import numpy as np
+from datasets import Array2D, ClassLabel, Dataset, Features, Image, LargeList, List, Value, concatenate_datasets
+from numpy.typing import NDArray
+
+from hf_sslgen.domains.arguments import BoxFormat, DomainArguments
+from hf_sslgen.domains.columns import PICTURE_TYPES, listed, require_column
+from hf_sslgen.domains.registry import DomainEntry
+from hf_sslgen.errors import InputError
+from hf_sslgen.preprocessing import encoded_bytes
+
+Kind = Literal["box", "mask", "pair"]
+
+WANTED = {
+    "box": "lists of numbers: x0, y0, x1, y1 (or --box_format xywh) of one box, or a list of boxes",
+    "mask": "pictures or 2-D arrays of numbers",
+    "pair": "one name or number an image",
+}
+
+
+@dataclass(frozen=True)
+class AnnotationColumns:
+    """Names of the columns, None for those a domain does not have."""
+
+    box: str | None = None
+    mask: str | None = None
+    pair: str | None = None
+    box_format: BoxFormat = "xyxy"
+
+    def named(self) -> dict[Kind, str]:
+        """The columns there are."""
+        return {kind: vars(self)[kind] for kind in get_args(Kind) if vars(self)[kind] is not None}
+
+
+def find_annotations(features: Features, arguments: DomainArguments, entry: DomainEntry | None) -> AnnotationColumns:
+    """The columns that the arguments name, or else the registry; none is ever guessed.
+
+    Raises:
+        InputError: a column that isn't there, or can't hold what it should.
+    """
+    columns = AnnotationColumns(
+        arguments.box_column_name or (entry.box_column if entry else None),
+        arguments.mask_column_name or (entry.mask_column if entry else None),
+        arguments.pair_column_name or (entry.pair_column if entry else None),
+        arguments.box_format,
+    )
+    if arguments.box_column_name is None and entry is not None and entry.box_format is not None:
+        columns = AnnotationColumns(columns.box, columns.mask, columns.pair, cast(BoxFormat, entry.box_format))
+    for kind, column in columns.named().items():
+        feature = features[require_column(features, column, f"{kind}_column_name")]
+        if not _can_hold(kind, feature):
+            raise InputError(f"{kind}_column_name {column!r} should hold {WANTED[kind]}. Columns: {listed(features)}")
+    return columns
+
+
+def require_a_column_each(image_and_label: tuple[str, str], annotations: AnnotationColumns) -> None:
+    """Raise an InputError where a column has to serve two purposes."""
+    others = list(image_and_label)
+    for kind, column in annotations.named().items():
+        if column in others:
+            raise InputError(
+                f"{kind}_column_name {column!r} is the column of something else already; images, labels, boxes, masks "
+                "and pairs need a column each"
+            )
+        others.append(column)
+
+
+def _can_hold(kind: Kind, feature: Any) -> bool:
+    if kind == "pair":
+        return isinstance(feature, (Value, ClassLabel))
+    if kind == "mask" and _is_picture(feature):
+        return True
+    depth, inner = 0, feature
+    if isinstance(feature, Array2D):
+        depth, inner = 2, Value(feature.dtype)
+    while isinstance(inner, (List, LargeList)):
+        depth, inner = depth + 1, inner.feature
+    is_number = isinstance(inner, Value) and inner.dtype.startswith(("int", "uint", "float", "bool"))
+    return is_number and depth in ((1, 2) if kind == "box" else (2,))
+
+
+def _is_picture(feature: Any) -> bool:
+    return isinstance(feature, Image) or (isinstance(feature, Value) and feature.dtype in PICTURE_TYPES)
+
+
+@dataclass(frozen=True, eq=False)
+class Annotations:
+    """The annotations of a published split.
+
+    Attributes:
+        dataset: the annotation columns of that split, row by row; masks undecoded.
+    """
+
+    dataset: Dataset
+    columns: AnnotationColumns
+
+    @classmethod
+    def of_dataset(cls, dataset: Dataset, columns: AnnotationColumns) -> "Annotations | None":
+        """Those of a data set; None where no column is named."""
+        named = list(columns.named().values())
+        if not named:
+            return None
+        kept = dataset.select_columns(named)
+        if columns.mask is not None and _is_picture(kept.features[columns.mask]):
+            kept = kept.cast_column(columns.mask, Image(decode=False))
+        return cls(kept, columns)
+
+    @classmethod
+    def of_rows(cls, rows: list[Any], features: Features, columns: AnnotationColumns) -> "Annotations | None":
+        """Those of rows read from a stream."""
+        named = list(columns.named().values())
+        read = {name: [row[name] for row in rows] for name in named}
+        kept = Features({name: features[name] for name in named})
+        return cls.of_dataset(Dataset.from_dict(read, features=kept), columns) if named else None
+
+    @staticmethod
+    def joined(first: "Annotations | None", second: "Annotations | None") -> "Annotations | None":
+        """Those of one split's rows and then of another's; None where one of them has none."""
+        if first is None or second is None:
+            return None
+        return Annotations(concatenate_datasets([first.dataset, second.dataset]), first.columns)
+
+    def value(self, kind: Kind, row: int, split: str) -> tuple[Any, str]:
+        """What the column of a kind holds in a row, and what to call the place in errors."""
+        column = self.columns.named()[kind]
+        return self.dataset[row][column], f"{kind}_column_name {column!r}, image {row} of split {split!r}:"
+
+    def pair_codes(self) -> NDArray[np.int64]:
+        """(rows,) a number for each value of the pair column, the same for equal values; -1 where there is none.
+
+        Nulls, NaN, empty texts and the -1 of a ClassLabel are none.
+        """
+        column = self.columns.named()["pair"]
+        unlabelled = -1 if isinstance(self.dataset.features[column], ClassLabel) else None
+        codes: dict[Any, int] = {}
+        return np.array(
+            [
+                -1 if _is_missing(value) or value == unlabelled else codes.setdefault(value, len(codes))
+                for value in self.dataset[column][:]
+            ],
+            dtype=np.int64,
+        )
+
+    def contents(self, row: int) -> Iterator[bytes]:
+        """What tells a row's annotations from others, for fingerprints."""
+        values = self.dataset[row]
+        for column in self.columns.named().values():
+            is_file = isinstance(self.dataset.features[column], Image)
+            yield encoded_bytes(values[column]) if is_file else repr(values[column]).encode()
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
