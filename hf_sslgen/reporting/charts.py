@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from hf_sslgen.analysis.families import PAIR
 from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.reporting.figure_style import (
     FONT_SIZE,
@@ -33,7 +34,6 @@ from hf_sslgen.reporting.vocabulary import (
     FAMILIES,
     MISSING,
     PRETRAINED_PROTOCOL,
-    REAL_PAIRS,
     SOURCE_STAGE,
     format_value,
     setting_words,
@@ -185,5 +185,5 @@ def _invariance_series(cells: Sequence[Cell], stage: str) -> dict[str, list[Numb
 def _transform_order(series: Mapping[str, Sequence[Number]]) -> list[tuple[str, str]]:
     """Transforms and severities in stored order, after family means and real pairs."""
     keys = dict.fromkeys((n.transform, n.severity) for numbers in series.values() for n in numbers)
-    first = [*FAMILIES, REAL_PAIRS]
+    first = [*FAMILIES, PAIR]
     return sorted(keys, key=lambda key: first.index(key[0]) if key[0] in first else len(first))

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 
+from hf_sslgen.analysis.families import PAIR
 from hf_sslgen.study.cells import ALL_LABELS
 
 MISSING = "–"
@@ -11,9 +12,6 @@ SOURCE_STAGE = "pretrained"
 TUNED_STAGE = "fine-tuned"
 PRETRAINED_PROTOCOL = "pretrained"
 UNTRAINED = "untrained"
-REAL_PAIRS = "pair"
-"""Stands as transform where another picture of the same thing takes the place of a transformed version."""
-
 REAL_PAIRS_WORDS = "real pairs (another picture)"
 
 AFTER_TEMPERATURE = "_after_temperature"
@@ -89,13 +87,13 @@ METRICS = {
     "area_at_80_percent_mass": _share("Area of 80% of the mass", "share of the map that holds 80% of the attribution"),
     "entropy": MetricWords("Entropy", "entropy of the attribution maps", unit=" nats", difference_unit=" nats"),
     "zero_map_rate": _share("Maps without positive evidence", "share of attribution maps without positive evidence"),
-    "lift": MetricWords("Lift on the object", "lift of the attribution on the object", decimals=2),
-    "mass_accuracy": _share("Mass on the object", "share of the attribution on the object"),
+    "lift": MetricWords("Lift on the object", "lift (attribution on the object over its area share)", decimals=2),
+    "mass_accuracy": _share("Mass on the object", "share of attribution on the object"),
     "pointing_game": _share("Pointing game", "share of maps whose maximum lies on the object"),
     "area_share": _share("Area of the object", "share of the image that the object takes"),
     "lift_over_control": MetricWords(
         "Lift over the re-initialised control",
-        "lift of the attribution on the object minus that of the same network re-initialised",
+        "lift minus that of the same network re-initialised",
         decimals=2,
         signed=True,
     ),
@@ -175,7 +173,7 @@ def setting_words(protocol: str, labels: str = ALL_LABELS) -> str:
 
 def transform_words(transform: str, severity: str = "") -> str:
     """A transform's name in words, with its severity where it has one."""
-    name = REAL_PAIRS_WORDS if transform == REAL_PAIRS else FAMILIES.get(transform, transform.replace("_", " "))
+    name = REAL_PAIRS_WORDS if transform == PAIR else FAMILIES.get(transform, transform.replace("_", " "))
     return f"{name} {severity}".strip()
 
 
