@@ -1,7 +1,7 @@
 """The answer to the question, generated from stored estimates over targets, or over images where targets are too few.
 
 A direction is claimed only where the 95% interval excludes zero. Concentration and the signed confidence gap have no
-better direction, so nothing is called better.
+better direction, so nothing is called better; lift on the object has one, and its sentences say who looks more at it.
 """
 
 import math
@@ -33,9 +33,10 @@ PARTS = (
     ("Accuracy", ((HEADLINE_ACCURACY, ""),)),
     ("Prediction confidence", (("confidence_gap", ""), ("brier_score", ""))),
     ("Attribution concentration", (("gini", ""), ("spatial_spread", ""))),
+    ("Attribution on the object", (("lift", ""),)),
     ("Invariance of the encoder as published", (("invariance", OVERALL_FAMILY),)),
 )
-"""The four measurements, and the metrics (with transform) that speak for each."""
+"""The measurements, and the metrics (with transform) that speak for each."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class AnswerPart:
-    """What is said on one of the four measurements."""
+    """What is said on one of the measurements."""
 
     title: str
     statements: list[Statement]
@@ -129,7 +130,8 @@ def scope_name(results: StudyResults, scope: Scope) -> str:
         contrast = scope.first if alone else f"{scope.first} against {scope.second}"
         if len({source for _, _, source in contrasts}) > 1 and scope.source:
             contrast += f" ({scope.source})"
-    setting = "" if scope.protocol == PRETRAINED_PROTOCOL else setting_words(scope.protocol, scope.labels)
+    is_invariance = scope.protocol == PRETRAINED_PROTOCOL and scope.transform  # whose heading names the encoder
+    setting = "" if is_invariance else setting_words(scope.protocol, scope.labels)
     return _joined(contrast, setting)
 
 
@@ -141,7 +143,13 @@ def _on_group(heading: str, metric: str, items: Sequence[_Item]) -> list[Stateme
     if not items:
         return []
     subject = f"{heading}, {words(metric).phrase} of the self-supervised backbone against its supervised twin"
-    return [_statement(subject, items, metric, {"higher": "higher", "lower": "lower", "undecided": "undecided"})]
+    meanings = {"higher": "higher", "lower": "lower", "undecided": "undecided"}
+    if metric == "lift":
+        meanings |= {
+            "higher": "higher, it looks more at the object,",
+            "lower": "lower, it looks less at the object,",
+        }
+    return [_statement(subject, items, metric, meanings)]
 
 
 def _between_groups(results: StudyResults, metric: str, transform: str) -> list[Statement]:
@@ -173,7 +181,7 @@ def _statement(subject: str, items: Sequence[_Item], metric: str, meanings: Mapp
         named = [_spoken(item, metric) for item in found]
         of = "" if clauses else f" of {len(items)} comparisons"
         count = "" if len(items) == 1 else f" in {len(found)}{of}"
-        clauses.append(f"{meaning}{count}" + (f" ({'; '.join(named)})" if len(items) <= INLINE else ""))
+        clauses.append(f"{meaning}{count}".rstrip(",") + (f" ({'; '.join(named)})" if len(items) <= INLINE else ""))
         listed += [f"{verdict[0].upper()}{verdict[1:]}: {text}" for text in named]
     return Statement(f"{subject}: {'; '.join(clauses)}.", listed if len(items) > INLINE else [])
 

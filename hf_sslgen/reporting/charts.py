@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from hf_sslgen.analysis.families import PAIR
 from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.reporting.figure_style import (
     FONT_SIZE,
@@ -146,7 +147,15 @@ def invariance_by_transform(cells: Sequence[Cell], stage: str = SOURCE_STAGE, st
             for n in numbers:
                 if math.isnan(n.value):
                     y = positions[n.transform, n.severity] + offset
-                    axes.text(0.01, y, MISSING, color=style.color, va="center", fontsize=FONT_SIZE - 2)
+                    axes.annotate(
+                        f"{MISSING} undefined",  # in words: a dash alone looks like a value
+                        (0, y),
+                        (5, 0),
+                        textcoords="offset points",
+                        color=INK,
+                        va="center",
+                        fontsize=FONT_SIZE - 2.5,
+                    )
         axes.axvline(0, color=INK, linewidth=1)
         axes.set_yticks(range(len(order)), [literal(transform_words(*key)) for key in order])
         for label, key in zip(axes.get_yticklabels(), order, strict=True):
@@ -174,6 +183,7 @@ def _invariance_series(cells: Sequence[Cell], stage: str) -> dict[str, list[Numb
 
 
 def _transform_order(series: Mapping[str, Sequence[Number]]) -> list[tuple[str, str]]:
-    """Transforms and severities in stored order, family means first."""
+    """Transforms and severities in stored order, after family means and real pairs."""
     keys = dict.fromkeys((n.transform, n.severity) for numbers in series.values() for n in numbers)
-    return sorted(keys, key=lambda key: list(FAMILIES).index(key[0]) if key[0] in FAMILIES else len(FAMILIES))
+    first = [*FAMILIES, PAIR]
+    return sorted(keys, key=lambda key: first.index(key[0]) if key[0] in first else len(first))

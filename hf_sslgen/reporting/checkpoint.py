@@ -1,10 +1,12 @@
 """Figures of one checkpoint, for an analysis that has nothing to compare it with."""
 
+import math
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from hf_sslgen.files import replace_folder
+from hf_sslgen.reporting.attribution_words import quantity_words
 from hf_sslgen.reporting.figures import (
     accuracy_bars,
     attribution_overlays,
@@ -12,7 +14,7 @@ from hf_sslgen.reporting.figures import (
     figure_png,
     invariance_by_severity_of_numbers,
     invariance_by_transform,
-    reliability_diagrams,
+    reliability_before_and_after,
     risk_coverage_of_records,
 )
 from hf_sslgen.reporting.reliability import clean_records
@@ -28,12 +30,17 @@ def checkpoint_figures(cell: Cell) -> dict[str, Figure]:
         figures["accuracy"] = accuracy_bars([cell])
     records = cell.records()
     if len(clean_records(records)):
-        figures["reliability"] = reliability_diagrams({cell.backbone: records})
+        temperature = cell.number("temperature")
+        figures["reliability"] = reliability_before_and_after(
+            cell.backbone, records, math.nan if temperature is None else temperature.value
+        )
         figures["risk_coverage"] = risk_coverage_of_records({cell.backbone: records})
     examples = cell.examples()
     if examples is not None:
         class_names = cell.provenance.get("class_names") or ()
-        figures["attribution"] = attribution_overlays({cell.backbone: examples}, class_names, {cell.backbone: records})
+        figures["attribution"] = attribution_overlays(
+            {cell.backbone: examples}, class_names, {cell.backbone: records}, quantity=quantity_words(cell)
+        )
         grids = {cell.backbone: examples["maps"].shape[1:]}
         figures["concentration"] = concentration_of_records({cell.backbone: records}, grids)
     for stage in (SOURCE_STAGE, TUNED_STAGE):

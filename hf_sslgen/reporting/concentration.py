@@ -1,5 +1,6 @@
-"""How concentration is distributed over attribution maps, beside that of maps of noise."""
+"""How concentration and lift are distributed over attribution maps, beside maps of noise and of the control."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,8 +29,10 @@ from hf_sslgen.reporting.figure_style import (
     style_axes,
     styles_for,
 )
+from hf_sslgen.reporting.vocabulary import CONTROL
 
 NUM_BINS = 30
+DASHES = (0, (3, 1.5))
 AXIS_TITLES = {
     "gini": "Gini coefficient (even map: 0, one cell: 1)",
     "spread": "Spatial spread (even map: 1)",
@@ -38,8 +41,18 @@ AXIS_TITLES = {
     "top_10_percent_mass": "Mass in the top 10% of cells (share)",
     "area_at_80_percent_mass": "Area that holds 80% of the mass (share)",
     "entropy": "Entropy (nats)",
+    "lift": "Lift on the object (1: chance)",
 }
-"""The numbers that can be drawn: per-sample fields of a `ConcentrationResult`."""
+"""The numbers that can be drawn: per-sample fields of a `ConcentrationResult`, and lift, which only arrays have."""
+
+CHANCE = {"lift": 1.0}
+"""Numbers that have a value of chance: a line there takes the place of noise."""
+
+COLUMNS = {"gini": "gini", "spread": "spatial_spread", "lift": "lift"}
+"""What is drawn of records, and the columns that hold it."""
+
+TAIL = 99.0
+"""Percentile beyond which values of a number with a long tail fall into the last bin."""
 
 Maps = ConcentrationResult | Mapping[str, npt.ArrayLike]
 
@@ -49,11 +62,13 @@ def concentration_distribution(
     nulls: Maps | Mapping[str, ConcentrationResult] | None = None,
     numbers: tuple[str, ...] = ("gini", "spread"),
     styles: Styles | None = None,
+    controls: Mapping[str, Maps] | None = None,
 ) -> Figure:
     """Histograms of concentration over maps, a row per backbone and a column per number.
 
     Gray: the same number of rectified Gaussian noise on the same grid. Noise has the Gini coefficient of a clean blob,
-    so only spread tells the two apart: keep both. Heights are relative to each histogram's own peak.
+    so only spread tells the two apart: keep both. Dashed: the control. Heights are relative to each histogram's own
+    peak; the last bin of lift holds what lies beyond.
 
     Args:
         results: for each name a result of `attribution_concentration`, or per-sample arrays of shape (N,) by the names
@@ -61,6 +76,7 @@ def concentration_distribution(
         nulls: a result of `noise_null` for all, or one for each name where grids differ; None draws none.
         numbers: names of what is drawn, such as `gini`, `spread`, `effective_area` or `entropy`.
         styles: how each backbone is drawn; by position where it is None.
+        controls: for names that have one, the same of the network with its weights drawn afresh.
 
     Raises:
         ValueError: nothing to draw, an unknown number, or a name without its array, null or style.
@@ -74,14 +90,21 @@ def concentration_distribution(
     panels = figure.subplots(1, len(numbers), squeeze=False, sharey=True)[0]
     for axes, number in zip(panels, numbers, strict=True):
         values = {name: _values(result, number, f"results[{name!r}]") for name, result in results.items()}
-        noise = {name: _values(null, number, "nulls") for name, null in null_of.items()}
-        edges = _common_edges([*values.values(), *noise.values()])
+        noise = {name: _values(null, number, "nulls") for name, null in null_of.items() if number not in CHANCE}
+        control = {name: _values(of_name, number, "controls") for name, of_name in (controls or {}).items()}
+        edges = _common_edges(number, [*values.values(), *noise.values(), *control.values()])
+        if number in CHANCE:
+            axes.axvline(CHANCE[number], color=INK, linewidth=1, linestyle=":")
         for row, (name, of_name) in enumerate(values.items()):
             if name in noise:
                 _histogram(axes, row, noise[name], edges, None)
             _histogram(axes, row, of_name, edges, styles[name])
+            if name in control and len(control[name]):
+                axes.stairs(
+                    _tops(row, control[name], edges), edges, baseline=row, color=INK, linewidth=1, linestyle=DASHES
+                )
         axes.set_xlim(edges[0], edges[-1])
-        axes.set_xlabel(AXIS_TITLES[number], fontsize=FONT_SIZE)
+        axes.set_xlabel(_wrapped(AXIS_TITLES[number], len(numbers)), fontsize=FONT_SIZE)
         style_axes(axes)
     panels[0].set_yticks(range(len(results)), [_label(name, result) for name, result in results.items()])
     panels[0].set_ylim(len(results) - 0.85, -0.95)
@@ -90,6 +113,9 @@ def concentration_distribution(
     if null_of:
         handles.append(Patch(color=NULL))
         labels.append("maps of noise on the same grid")
+    if controls:
+        handles.append(Line2D([], [], color=INK, linewidth=1, linestyle=DASHES))
+        labels.append("re-initialised control")
     name_legend(figure, handles, labels)
     return figure
 
@@ -105,15 +131,33 @@ def concentration_of_records(
         records_by_backbone: records of a cell; those without attribution are left out.
         grids: height and width of each backbone's maps.
     """
-    results = {}
-    for name, records in records_by_backbone.items():
-        attributed = records[records["zero_map"].notna()] if "zero_map" in records else records.iloc[:0]
-        if len(attributed):
-            results[name] = {"gini": attributed["gini"], "spread": attributed["spatial_spread"]}
-    if not results:
+    attributed = {
+        name: records[records["zero_map"].notna()]
+        for name, records in records_by_backbone.items()
+        if "zero_map" in records and records["zero_map"].notna().any()
+    }
+    if not attributed:
         return empty_figure("no attribution was measured")
+    drawn = {"gini": COLUMNS["gini"], "spread": COLUMNS["spread"]}
+    if any("lift" in records and records["lift"].notna().any() for records in attributed.values()):
+        drawn["lift"] = COLUMNS["lift"]
+    results = {name: _columns(records, drawn, "") for name, records in attributed.items()}
+    controls = {
+        name: _columns(records, drawn, CONTROL)
+        for name, records in attributed.items()
+        if f"{CONTROL}gini" in records and records[f"{CONTROL}gini"].notna().any()
+    }
     nulls = {grid: noise_null(*grid) for grid in {grids[name] for name in results}}
-    return concentration_distribution(results, {name: nulls[grids[name]] for name in results}, styles=styles)
+    of_names = {name: nulls[grids[name]] for name in results}
+    return concentration_distribution(results, of_names, tuple(drawn), styles, controls)
+
+
+def _columns(records: pd.DataFrame, drawn: Mapping[str, str], prefix: str) -> dict[str, npt.ArrayLike]:
+    """Per-sample values of what is drawn; NaN where the records have no such column."""
+    return {
+        number: records[prefix + column] if prefix + column in records else np.full(len(records), np.nan)
+        for number, column in drawn.items()
+    }
 
 
 def _nulls_by_name(results: Mapping[str, Maps], nulls: Any) -> Mapping[str, Maps]:
@@ -149,10 +193,26 @@ def _label(name: str, result: Maps) -> str:
     return literal(shortened(name)) + note
 
 
-def _common_edges(arrays: list[FloatArray]) -> FloatArray:
-    """Bins for all rows of a panel: at least from 0 to 1, further where values are larger."""
-    largest = max((float(values.max()) for values in arrays if len(values)), default=1.0)
-    return np.linspace(0.0, max(1.0, 1.02 * largest), NUM_BINS + 1)
+def _common_edges(number: str, arrays: list[FloatArray]) -> FloatArray:
+    """Bins for all rows of a panel: from 0 to 1, further where values are larger, and only the upper half or less of
+    it where they all lie there."""
+    values = np.concatenate([*arrays, [1.0]])
+    largest = float(np.percentile(values, TAIL) if number in CHANCE else values.max())
+    high = max(1.0, 1.02 * largest)
+    smallest = float(values.min())
+    return np.linspace(math.floor(10 * smallest) / 10 if smallest > high / 2 else 0.0, high, NUM_BINS + 1)
+
+
+def _wrapped(title: str, num_panels: int) -> str:
+    """An axis title that fits below its panel: what is in brackets on a line of its own where panels are narrow."""
+    return title.replace(" (", "\n(") if num_panels > 2 else title
+
+
+def _tops(row: int, values: FloatArray, edges: FloatArray) -> FloatArray:
+    """Heights of a histogram that stands on `row` of an inverted axis."""
+    counts = np.histogram(np.minimum(values, edges[-1]), edges)[0]
+    tops: FloatArray = row - 0.8 * counts / counts.max()
+    return tops
 
 
 def _histogram(axes: Axes, row: int, values: FloatArray, edges: FloatArray, style: BackboneStyle | None) -> None:
@@ -162,8 +222,7 @@ def _histogram(axes: Axes, row: int, values: FloatArray, edges: FloatArray, styl
             0.5 * edges[-1], row - 0.25, "undefined for every map", ha="center", fontsize=FONT_SIZE - 1, color=MUTED
         )
         return
-    counts = np.histogram(values, edges)[0]
-    tops = row - 0.8 * counts / counts.max()
+    tops = _tops(row, values, edges)
     if style is None:
         axes.stairs(tops, edges, baseline=row, fill=True, color=NULL, linewidth=0)
         return

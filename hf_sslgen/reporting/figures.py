@@ -7,7 +7,7 @@ from hf_sslgen.reporting.charts import accuracy_bars, invariance_by_transform
 from hf_sslgen.reporting.concentration import concentration_of_records
 from hf_sslgen.reporting.figure_style import backbone_styles, figure_data_uri, figure_png, figure_svg
 from hf_sslgen.reporting.overlays import attribution_overlays
-from hf_sslgen.reporting.reliability import reliability_diagrams
+from hf_sslgen.reporting.reliability import reliability_before_and_after, reliability_diagrams
 from hf_sslgen.reporting.risk_coverage import risk_coverage_of_records
 from hf_sslgen.reporting.severity import invariance_by_severity_of_numbers
 
@@ -21,6 +21,7 @@ __all__ = [
     "figure_svg",
     "invariance_by_severity_of_numbers",
     "invariance_by_transform",
+    "reliability_before_and_after",
     "reliability_diagrams",
     "risk_coverage_of_records",
 ]

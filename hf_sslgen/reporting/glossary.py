@@ -1,6 +1,6 @@
 """Methods and limits in plain words, as they stand at the end of a page."""
 
-NUMBERS = (
+OF_PREDICTIONS = (
     (
         "Accuracy",
         "Share of test images whose most probable class is the true one. Where a domain is judged by mean per-class "
@@ -40,9 +40,18 @@ NUMBERS = (
         "paired differences. The top-label Brier score is that of confidence alone.",
     ),
     (
+        "Temperature, numbers after temperature scaling",
+        "Logits divided by one number, the temperature, fitted by NLL on validation images that the classifier has "
+        "not learned from, and then scored on the test images: above 1 it lowers confidence. No prediction changes, "
+        "so accuracy stays. What remains of a difference after it is not owed to overall over- or under-confidence. "
+        "Where no validation image was left over, there is none.",
+    ),
+)
+
+OF_MAPS = (
+    (
         "Gini, spatial spread, maps without positive evidence",
-        "Attribution maps are Grad-CAM of the predicted class on the final spatial layer, on that layer's own grid, "
-        "unless the notes below say otherwise. Gini is 0 where the "
+        "Of attribution maps, on the own grid of the layer they are taken at. Gini is 0 where the "
         "positive evidence is even and near 1 where few cells hold it all; spread is 1 where it lies as far apart as "
         "in an even map, near 0 where it lies in one place. Neither has a better direction: a concentrated map may "
         "rest on the object or on a watermark. A map without any positive evidence has neither number and is counted "
@@ -54,6 +63,23 @@ NUMBERS = (
         "squares, would fill; how much the strongest tenth holds; which share holds 80%. Entropy grows with the grid. "
         "Of all of them holds what is said of Gini.",
     ),
+    (
+        "Lift, mass on the object, pointing game",
+        "Where a domain marks objects by boxes or masks. Mass is the share of an image’s positive evidence that lies "
+        "on its object; lift is mass divided by the share of the image that the object takes. 1 is chance, and "
+        "higher is better: of all numbers of attribution only these have a direction, because they alone are held "
+        "against the truth. The pointing game asks whether the strongest cell lies on the object. An image without an "
+        "object, or whose map has no positive evidence, is left out and counted.",
+    ),
+    (
+        "Re-initialised control",
+        "The same numbers of the same architecture with all weights drawn afresh (Adebayo et al. 2018). What the "
+        "control reaches is owed to architecture and method: maps that look the same without anything learned say "
+        "nothing about what was learned. Lift over the control is the mean difference, image by image.",
+    ),
+)
+
+OF_FEATURES = (
     (
         "Invariance, recall@1",
         "How near the representation of a transformed image stays to that of its original. The cosine is corrected "
@@ -69,10 +95,18 @@ NUMBERS = (
         "stays; and, after fine-tuning, how often the prediction stays, and Cohen’s kappa, the same beyond chance.",
     ),
     (
+        "Real pairs",
+        "Where a domain says which images show the same object, burst or patient, another picture of it takes the "
+        "place of a transformed version. Its invariance is in no mean over transforms.",
+    ),
+    (
         "Effective rank, dead dimensions",
         "Guards: how many directions the features really use, and the share of feature dimensions that never vary. "
         "An encoder whose effective rank is below 2 has collapsed, and its high invariance means nothing.",
     ),
+)
+
+OF_DOMAINS = (
     (
         "Effect size, share higher",
         "Of a mean difference over domains. Effect size is Hedges’ g: the mean divided by its standard deviation over "
@@ -100,7 +134,7 @@ LIMITS = (
     "Each interval stands alone. Of many comparisons without any true difference about one in twenty is decided by "
     "chance; intervals are not corrected for the number of comparisons.",
     "Attribution is compared on images where both backbones have a map with positive evidence. Concentration depends "
-    "on the size of the grid: only backbones of one architecture are comparable.",
+    "on the size of the grid: only backbones of one architecture are comparable, and only maps of one method.",
     "An untrained control is the same architecture with random weights. What it reaches is owed to architecture and "
     "probe, not to pretraining.",
     "A pair differs in its pretraining objective. Where training length, augmentation or data also differ between "

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_sslgen.analysis.numbers import Number
+from hf_sslgen.reporting.figure_card import FigureCard
 from hf_sslgen.reporting.figure_style import Styles
-from hf_sslgen.reporting.page_figures import FigureCard, invariance_cards, setting_cards
+from hf_sslgen.reporting.page_attribution import published_cards
+from hf_sslgen.reporting.page_figures import invariance_cards, setting_cards
 from hf_sslgen.reporting.page_tables import (
     detail_rows,
+    details_missing,
     difference_row,
     measurement_table,
     transform_rows,
@@ -51,6 +54,7 @@ class SettingSection:
     rows: list[dict[str, Any]]
     missing: list[str]
     details: list[dict[str, Any]]
+    details_missing: list[str]
     pairs: list[Pair]
     control_pairs: list[Pair]
     figures: list[FigureCard]
@@ -66,6 +70,7 @@ class DomainSection:
     size: str
     warnings: list[str]
     settings: list[SettingSection]
+    encoder_title: str
     pretrained_pairs: list[Pair]
     pretrained_control_pairs: list[Pair]
     figures: list[FigureCard]
@@ -97,10 +102,13 @@ def domain_section(results: StudyResults, domain: str, identifier: str, styles: 
                 control_pairs=[] if alone else _pairs(headline, setting, of_controls=True),
                 figures=setting_cards(rows, f"{identifier}-{index}", styles),
                 details=detail_rows(rows),
+                details_missing=details_missing(rows),
                 **measurement_table(rows, styles),
             )
         )
     published = (PRETRAINED_PROTOCOL, ALL_LABELS)
+    alone = {protocol for protocol, _ in settings_of(here, domain)} == {PRETRAINED_PROTOCOL}
+    looks = [] if alone else published_cards(here, identifier, styles)  # alone, it has a table and figures above
     return DomainSection(
         identifier=identifier,
         name=domain,
@@ -108,9 +116,10 @@ def domain_section(results: StudyResults, domain: str, identifier: str, styles: 
         size=f"{len(here)} cell" + ("s" if len(here) > 1 else ""),
         warnings=list(warnings),
         settings=sections,
+        encoder_title="Where the published encoder looks, and invariance" if looks else "Invariance",
         pretrained_pairs=_pairs(headline, published, of_controls=False),
         pretrained_control_pairs=_pairs(headline, published, of_controls=True),
-        figures=invariance_cards(here, identifier, styles),
+        figures=[*looks, *invariance_cards(here, identifier, styles)],
         transform_columns=transform_titles(here),
         transform_rows=transform_rows(here),
         differences=[difference_row(difference) for difference in of_domain],

@@ -1,22 +1,20 @@
-"""The figures of a page, each with the text that stands in for it where it can't be seen."""
+"""The figures of accuracy, confidence and invariance on a page; those of attribution are `page_attribution`'s."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
-from matplotlib.figure import Figure
-
-from hf_sslgen.reporting.figure_style import Styles, figure_data_uri, figure_svg
+from hf_sslgen.reporting.figure_card import FigureCard, image_card, svg_card
+from hf_sslgen.reporting.figure_style import Styles
 from hf_sslgen.reporting.figures import (
     accuracy_bars,
-    attribution_overlays,
-    concentration_of_records,
     invariance_by_severity_of_numbers,
     invariance_by_transform,
+    reliability_before_and_after,
     reliability_diagrams,
     risk_coverage_of_records,
 )
+from hf_sslgen.reporting.page_attribution import attribution_cards
 from hf_sslgen.reporting.reliability import clean_records
 from hf_sslgen.reporting.rows import Row, headline_metric, shown_in_figures
 from hf_sslgen.reporting.vocabulary import (
@@ -30,32 +28,10 @@ from hf_sslgen.reporting.vocabulary import (
 from hf_sslgen.study.cells import Cell
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-
-CSS_PIXELS_PER_INCH = 96
-IMAGE_DPI = 110
-MAX_OVERLAYS = 4
-"""Example images of a domain and setting: a study of many domains stays a page that opens at once."""
 
 MAX_BARS = 12
 """Backbones and seeds that a chart of bars shows all of."""
-
-
-@dataclass(frozen=True)
-class FigureCard:
-    """A figure with its caption and text alternative; either `svg` markup or an `image` data address is set.
-
-    `width` is its natural width in CSS pixels: on a narrow screen it scrolls rather than shrinks to nothing.
-    """
-
-    identifier: str
-    title: str
-    caption: str
-    alt: str
-    width: int
-    svg: Markup | None = None
-    image: str = ""
 
 
 def setting_cards(rows: Sequence[Row], identifier: str, styles: Styles) -> list[FigureCard]:
@@ -65,12 +41,10 @@ def setting_cards(rows: Sequence[Row], identifier: str, styles: Styles) -> list[
     drawn, left_out = shown_in_figures([row.cell for row in rows])
     note = f" {left_out}" if left_out else ""
     records = {cell.backbone: cell.records() for cell in drawn}
-    examples = {cell.backbone: found for cell in drawn if (found := cell.examples()) is not None}
-    class_names = first.provenance.get("class_names") or ()
     return [
         *_accuracy_card(rows, drawn, identifier, setting, styles, note),
-        *_confidence_cards(records, identifier, setting, styles, note),
-        *(_attribution_cards(examples, records, class_names, identifier, setting, styles, note) if examples else ()),
+        *_confidence_cards(drawn, records, identifier, setting, styles, note),
+        *attribution_cards(drawn, records, identifier, setting, styles, note),
     ]
 
 
@@ -95,19 +69,31 @@ def _accuracy_card(
 
 
 def _confidence_cards(
-    records: Mapping[str, "pd.DataFrame"], identifier: str, setting: str, styles: Styles, note: str
+    drawn: Sequence[Cell],
+    records: Mapping[str, "pd.DataFrame"],
+    identifier: str,
+    setting: str,
+    styles: Styles,
+    note: str,
 ) -> list[FigureCard]:
     confident = {name: table for name, table in records.items() if len(clean_records(table))}
     if not confident:
         return []
     names = ", ".join(confident)
+    temperature = drawn[0].number("temperature")
+    scaled = ""
+    if len(drawn) == 1 and temperature is not None and not math.isnan(temperature.value):
+        scaled = " Right: after temperature scaling, fitted on validation images."
+        reliability = reliability_before_and_after(names, records[names], temperature.value, styles=styles)
+    else:
+        reliability = reliability_diagrams(confident, styles=styles)
     return [
         svg_card(
-            reliability_diagrams(confident, styles=styles),
+            reliability,
             f"{identifier}-reliability",
             f"Reliability on {setting}",
             "Points above the dashed diagonal are under-confident, below it over-confident. Gray boxes: where 95% "
-            f"of calibrated models with these confidences would lie, bin by bin.{note}",
+            f"of calibrated models with these confidences would lie, bin by bin.{scaled}{note}",
             f"Accuracy against confidence in 15 bins for {names}. The gap and the expected calibration error are in "
             "the table above.",
         ),
@@ -118,40 +104,6 @@ def _confidence_cards(
             "The nearer to dotted, the better confidence tells right from wrong. AURC is the area under the curve; "
             f"accuracy weighs in it, but not in its distance from the oracle’s.{note}",
             f"Error rate against the share of most confident images for {names}. The areas are in results.csv.",
-        ),
-    ]
-
-
-def _attribution_cards(
-    examples: Mapping[str, dict[str, "np.ndarray"]],
-    records: Mapping[str, "pd.DataFrame"],
-    class_names: Sequence[str],
-    identifier: str,
-    setting: str,
-    styles: Styles,
-    note: str,
-) -> list[FigureCard]:
-    names = ", ".join(examples)
-    grids = {name: found["maps"].shape[1:] for name, found in examples.items()}
-    overlays = attribution_overlays(examples, class_names, records, MAX_OVERLAYS)
-    return [
-        svg_card(
-            concentration_of_records({name: records[name] for name in examples}, grids, styles),
-            f"{identifier}-concentration",
-            f"Concentration of attribution on {setting}",
-            "Gray: maps of noise, which have the Gini coefficient of a concentrated map but spread over all of it. "
-            f"Each height is relative to its own peak. No place is better than another.{note}",
-            f"Distribution over images of Gini coefficient and spatial spread for {names}, beside maps of noise. The "
-            "means are in the table above.",
-        ),
-        image_card(
-            overlays,
-            f"{identifier}-overlays",
-            f"Attribution on {setting}",
-            "The same images under each backbone. Positive evidence for the predicted class, each map divided "
-            "by its own maximum and enlarged for display only. Examples illustrate and prove nothing; the numbers are "
-            f"in the table.{note}",
-            f"The same images with the attribution map of each backbone over them: {names}.",
         ),
     ]
 
@@ -199,18 +151,3 @@ def invariance_cards(cells: Sequence[Cell], identifier: str, styles: Styles) -> 
                 )
             )
     return cards
-
-
-def svg_card(figure: Figure, identifier: str, title: str, caption: str, alt: str) -> FigureCard:
-    """A figure as vector graphics."""
-    # Markup is safe here: names are drawn as outlines, so none of them occurs in the SVG.
-    return FigureCard(identifier, title, caption, alt, _pixels(figure), svg=Markup(figure_svg(figure, identifier)))
-
-
-def image_card(figure: Figure, identifier: str, title: str, caption: str, alt: str) -> FigureCard:
-    """A figure as pixels, for those that would be several times as large as vector graphics."""
-    return FigureCard(identifier, title, caption, alt, _pixels(figure), image=figure_data_uri(figure, IMAGE_DPI))
-
-
-def _pixels(figure: Figure) -> int:
-    return round(figure.get_figwidth() * CSS_PIXELS_PER_INCH)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_sslgen.reporting.answers import MIN_DOMAINS, PARTS, scope_name
+from hf_sslgen.reporting.figure_card import FigureCard, svg_card
 from hf_sslgen.reporting.forest import group_forest
-from hf_sslgen.reporting.page_figures import FigureCard, svg_card
 from hf_sslgen.reporting.page_tables import Entry, difference_entry, spread_entry
 from hf_sslgen.reporting.tables import headline_differences
 from hf_sslgen.reporting.vocabulary import (

@@ -10,9 +10,11 @@ from typing import Any
 
 from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.reporting.figure_style import Styles
-from hf_sslgen.reporting.rows import Column, Row, columns_for
+from hf_sslgen.reporting.rows import Row, columns_for
 from hf_sslgen.reporting.sentences import Bounded
 from hf_sslgen.reporting.vocabulary import (
+    AFTER_TEMPERATURE,
+    CONTROL,
     MISSING,
     PRETRAINED_PROTOCOL,
     TUNED_STAGE,
@@ -40,8 +42,17 @@ DETAILS = (
     *("mean_per_class_accuracy", "top_5_accuracy"),
     *("mean_confidence_correct", "mean_confidence_incorrect", "auroc", "aurc", "excess_aurc"),
     *("l2_calibration_error", "maximum_calibration_error", "adaptive_calibration_error", "ks_calibration_error"),
-    *("debiased_squared_calibration_error", "negative_log_likelihood", "top_label_brier"),
+    *("debiased_squared_calibration_error", "negative_log_likelihood", "top_label_brier", "temperature"),
+    *(
+        f"{metric}{AFTER_TEMPERATURE}"
+        for metric in ("confidence_gap", "expected_calibration_error", "negative_log_likelihood", "brier_score")
+    ),
     *("effective_area", "participation_ratio", "top_10_percent_mass", "area_at_80_percent_mass", "entropy"),
+    *("mass_accuracy", "pointing_game", "area_share", "lift_over_control"),
+    *(
+        f"{CONTROL}{metric}"
+        for metric in ("gini", "spatial_spread", "zero_map_rate", "lift", "mass_accuracy", "pointing_game")
+    ),
 )
 """Numbers that stand in a table of their own, folded away, so that the table of the four measurements stays one."""
 
@@ -73,11 +84,11 @@ def measurement_table(rows: Sequence[Row], styles: Styles) -> dict[str, Any]:
                 "label": row.label,
                 "objective": row.objective,
                 "color": styles[row.cell.backbone].color,
-                "entries": [_entry(row.number(c.metric, c.transform, c.stage)) for c in columns],
+                "entries": [_entry(column.of(row)) for column in columns],
             }
             for row in rows
         ],
-        "missing": _missing(rows, columns),
+        "missing": _missing((row, column.of(row)) for row in rows for column in columns),
     }
 
 
@@ -94,15 +105,18 @@ def detail_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def _missing(rows: Sequence[Row], columns: Sequence[Column]) -> list[str]:
+def details_missing(rows: Sequence[Row]) -> list[str]:
+    """What of the further numbers could not be had, with its reason."""
+    return _missing((row, row.number(metric)) for row in rows for metric in DETAILS)
+
+
+def _missing(numbers: Iterable[tuple[Row, Number | None]]) -> list[str]:
     """What could not be had, gathered by row and reason."""
     found: dict[tuple[str, str], list[str]] = {}
-    for row in rows:
-        for column in columns:
-            number = row.number(column.metric, column.transform, column.stage)
-            if number is not None and math.isnan(number.value):
-                key = (row.label, number.reason or "no reason was stored")
-                found.setdefault(key, []).append(words(number.metric).title)
+    for row, number in numbers:
+        if number is not None and math.isnan(number.value):
+            key = (row.label, number.reason or "no reason was stored")
+            found.setdefault(key, []).append(words(number.metric).title)
     return [f"{', '.join(titles)} of {label} ({reason})" for (label, reason), titles in found.items()]
 
 

@@ -34,6 +34,7 @@ from hf_sslgen.reporting.figure_style import (
     style_axes,
     styles_for,
 )
+from hf_sslgen.reporting.vocabulary import AFTER_TEMPERATURE
 
 PANELS_PER_LINE = 3
 
@@ -101,6 +102,24 @@ def reliability_diagrams(
     return reliability_diagram(models, num_bins, styles)
 
 
+def reliability_before_and_after(
+    name: str, records: pd.DataFrame, temperature: float, num_bins: int = 15, styles: Styles | None = None
+) -> Figure:
+    """The reliability of one backbone, beside that after temperature scaling where its records have it.
+
+    Args:
+        temperature: NaN where there is none.
+    """
+    before = {name: records}
+    column = f"confidence{AFTER_TEMPERATURE}"
+    if math.isnan(temperature) or column not in records:
+        return reliability_diagrams(before, num_bins, styles)
+    scaled = f"after scaling, temperature {temperature:.2f}"
+    after = {scaled: records.assign(confidence=records[column])}
+    style = {} if styles is None else {name: styles[name], scaled: styles[name]}
+    return reliability_diagrams(before | after, num_bins, style or None)
+
+
 def _panel(
     top: Axes, bottom: Axes, name: str, table: CalibrationResult, band: ReliabilityNullBand, style: BackboneStyle
 ) -> None:
@@ -143,9 +162,14 @@ def _panel(
     style_axes(bottom, "y")
 
 
+def untransformed(records: pd.DataFrame) -> pd.DataFrame:
+    """Rows of images as they are."""
+    return records[records["transform"].fillna("") == ""] if "transform" in records else records
+
+
 def clean_records(records: pd.DataFrame) -> pd.DataFrame:
     """Rows of untransformed images that have a prediction confidence."""
-    clean = records[records["transform"].fillna("") == ""] if "transform" in records else records
+    clean = untransformed(records)
     return clean[clean["confidence"].notna()] if "confidence" in clean else clean.iloc[:0]
 
 

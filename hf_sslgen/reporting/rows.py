@@ -18,6 +18,9 @@ from hf_sslgen.study.cells import ALL_LABELS, Cell
 COLLAPSED_BELOW = 2.0
 """An encoder whose effective rank lies below this has collapsed: its invariance means nothing."""
 
+CONCENTRATION_GROUP = "Attribution concentration"
+LOCALIZATION_GROUP = "Attribution on the object"
+PUBLISHED_MAPS_GROUP = "Where the published encoder looks"
 PUBLISHED_GROUP = "Published encoder (invariance: mean over transforms)"
 TUNED_GROUP = "After fine-tuning (mean over transforms)"
 PROTOCOL_ORDER = ("linear", "finetune")
@@ -44,6 +47,10 @@ class Row:
     def objective(self) -> str:
         return self.cell.objective
 
+    def published(self, metric: str) -> Number | None:
+        """The number of the published encoder's own maps, where the row is of something made from it."""
+        return None if self.pretrained in (None, self.cell) else self.pretrained.number(metric)
+
     def number(self, metric: str, transform: str = "", stage: str = "") -> Number | None:
         """The row's number; a `stage` of `pretrained` is looked up in the published encoder's cell first."""
         sources = [self.pretrained, self.cell] if stage == SOURCE_STAGE else [self.cell]
@@ -64,6 +71,12 @@ class Column:
     group: str
     transform: str = ""
     stage: str = ""
+
+    def of(self, row: Row) -> Number | None:
+        """The row's number in this column."""
+        if self.group == PUBLISHED_MAPS_GROUP:
+            return row.published(self.metric)
+        return row.number(self.metric, self.transform, self.stage)
 
 
 def headline_metric(cell: Cell) -> str:
@@ -163,9 +176,13 @@ def columns_for(rows: Sequence[Row]) -> list[Column]:
         Column("expected_calibration_error", "Prediction confidence"),
         Column("ece_if_calibrated", "Prediction confidence"),
         Column("brier_score", "Prediction confidence"),
-        Column("gini", "Attribution concentration"),
-        Column("spatial_spread", "Attribution concentration"),
-        Column("zero_map_rate", "Attribution concentration"),
+        Column("gini", CONCENTRATION_GROUP),
+        Column("spatial_spread", CONCENTRATION_GROUP),
+        Column("zero_map_rate", CONCENTRATION_GROUP),
+        Column("lift", LOCALIZATION_GROUP),
+        Column("gini", PUBLISHED_MAPS_GROUP),
+        Column("spatial_spread", PUBLISHED_MAPS_GROUP),
+        Column("lift", PUBLISHED_MAPS_GROUP),
         Column("invariance", PUBLISHED_GROUP, OVERALL_FAMILY, SOURCE_STAGE),
         Column("recall_at_1", PUBLISHED_GROUP, OVERALL_FAMILY, SOURCE_STAGE),
         Column("effective_rank", PUBLISHED_GROUP, "", SOURCE_STAGE),
@@ -173,11 +190,7 @@ def columns_for(rows: Sequence[Row]) -> list[Column]:
         Column("recall_at_1", TUNED_GROUP, OVERALL_FAMILY, TUNED_STAGE),
     ]
     # A measurement that no row has gets no column; one that could not be had (NaN) keeps its column of dashes.
-    return [
-        column
-        for column in columns
-        if any(row.number(column.metric, column.transform, column.stage) is not None for row in rows)
-    ]
+    return [column for column in columns if any(column.of(row) is not None for row in rows)]
 
 
 def collapsed_rows(rows: Iterable[Row]) -> list[tuple[Row, Number]]:

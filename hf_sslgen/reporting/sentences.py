@@ -1,7 +1,8 @@
 """Sentences made from stored paired differences, averaged over seeds, and nothing else.
 
 A sentence claims a direction only where the 95% interval excludes zero, and speaks of the images that were measured.
-Attribution concentration and the signed confidence gap have no better direction, so no sentence calls one better.
+Attribution concentration and the signed confidence gap have no better direction, so no sentence calls one better. Lift
+on the object is held against the truth, so a sentence says who looks more at it.
 """
 
 import math
@@ -62,6 +63,9 @@ def sentence(difference: TargetDifference, with_setting: bool = True) -> str:
     amount = f"{spoken_amount(difference, difference.metric)} {interval}"
     if difference.metric == "accuracy":
         claim = f"{first} is {_more_or_less(difference)} accurate than {second} by {amount}"
+    elif difference.metric == "lift":
+        looks = f"{first} looks {_more_or_less(difference)} at the object than {second}"
+        claim = f"{looks}: the {phrase} is {difference.verdict} by {amount}"
     else:
         claim = f"the {phrase} of {first} is {difference.verdict} than that of {second} by {amount}"
     return f"{where}{claim}.{_note(difference)}"

@@ -35,6 +35,7 @@ HEADLINE_COMPARISONS = {
     "gini": "",
     "spatial_spread": "",
     "zero_map_rate": "",
+    "lift": "",
     "invariance": OVERALL_FAMILY,
     "recall_at_1": OVERALL_FAMILY,
 }

@@ -1,8 +1,9 @@
 """How each number, group and protocol is called in tables, figures and sentences, and how its value is written."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from hf_sslgen.analysis.families import PAIR
 from hf_sslgen.study.cells import ALL_LABELS
 
 MISSING = "–"
@@ -11,6 +12,11 @@ SOURCE_STAGE = "pretrained"
 TUNED_STAGE = "fine-tuned"
 PRETRAINED_PROTOCOL = "pretrained"
 UNTRAINED = "untrained"
+REAL_PAIRS_WORDS = "real pairs (another picture)"
+
+AFTER_TEMPERATURE = "_after_temperature"
+"""Ends the names of numbers of probabilities that were scaled with a temperature."""
+
 OVERALL_FAMILY = "mean"
 FAMILIES = {
     "mean": "mean over all transforms",
@@ -81,6 +87,16 @@ METRICS = {
     "area_at_80_percent_mass": _share("Area of 80% of the mass", "share of the map that holds 80% of the attribution"),
     "entropy": MetricWords("Entropy", "entropy of the attribution maps", unit=" nats", difference_unit=" nats"),
     "zero_map_rate": _share("Maps without positive evidence", "share of attribution maps without positive evidence"),
+    "lift": MetricWords("Lift on the object", "lift (attribution on the object over its area share)", decimals=2),
+    "mass_accuracy": _share("Mass on the object", "share of attribution on the object"),
+    "pointing_game": _share("Pointing game", "share of maps whose maximum lies on the object"),
+    "area_share": _share("Area of the object", "share of the image that the object takes"),
+    "lift_over_control": MetricWords(
+        "Lift over the re-initialised control",
+        "lift minus that of the same network re-initialised",
+        decimals=2,
+        signed=True,
+    ),
     "invariance": MetricWords("Invariance", "chance-corrected invariance"),
     "cosine": MetricWords("Raw cosine", "raw cosine similarity"),
     "chance_cosine": MetricWords("Chance cosine", "chance cosine similarity"),
@@ -92,7 +108,11 @@ METRICS = {
     "kappa": MetricWords("Cohen’s kappa", "Cohen’s kappa of the predictions", signed=True),
     "effective_rank": MetricWords("Effective rank", "effective rank of the features", decimals=1),
     "dead_dimension_share": _share("Dead dimensions", "share of dead feature dimensions"),
+    "temperature": MetricWords("Temperature", "temperature fitted on validation images", decimals=2),
 }
+
+CONTROL = "control_"
+"""Begins the names of numbers of the same network with its weights drawn afresh."""
 
 GROUPS = {
     "similar": "similar to the source",
@@ -115,8 +135,22 @@ PROTOCOLS = {
 
 
 def words(metric: str) -> MetricWords:
-    """How a metric is called; one that is not known here is called by its own name."""
-    return METRICS.get(metric, MetricWords(metric.replace("_", " "), metric.replace("_", " ")))
+    """How a metric is called; one that is not known here is called by its own name.
+
+    A number after temperature scaling or of the re-initialised control is called after the number it is a variant of.
+    """
+    if metric in METRICS:
+        return METRICS[metric]
+    if metric.endswith(AFTER_TEMPERATURE):
+        return _qualified(metric.removesuffix(AFTER_TEMPERATURE), "after temperature scaling")
+    if metric.startswith(CONTROL):
+        return _qualified(metric.removeprefix(CONTROL), "of the re-initialised control")
+    return MetricWords(metric.replace("_", " "), metric.replace("_", " "))
+
+
+def _qualified(metric: str, qualifier: str) -> MetricWords:
+    base = words(metric)
+    return replace(base, title=f"{base.title} {qualifier}", phrase=f"{base.phrase} {qualifier}")
 
 
 def group_words(group: str) -> str:
@@ -139,7 +173,7 @@ def setting_words(protocol: str, labels: str = ALL_LABELS) -> str:
 
 def transform_words(transform: str, severity: str = "") -> str:
     """A transform's name in words, with its severity where it has one."""
-    name = FAMILIES.get(transform, transform.replace("_", " "))
+    name = REAL_PAIRS_WORDS if transform == PAIR else FAMILIES.get(transform, transform.replace("_", " "))
     return f"{name} {severity}".strip()
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hf_sslgen.analysis.families import FAMILIES, families_of
 from hf_sslgen.metrics import (
     MIN_CLASS_SIZE,
@@ -90,6 +92,12 @@ def _mean_of(column: str) -> Callable[["pd.DataFrame"], Statistic]:
     return lambda rows: mean_statistic(rows[column].astype(float))
 
 
+OF_MAPS = (
+    *("gini", "spatial_spread", "lift", "mass_accuracy", "pointing_game"),
+    *("effective_area", "participation_ratio", "top_10_percent_mass", "area_at_80_percent_mass", "entropy"),
+)
+"""Numbers, and columns, of attribution maps: undefined for an image whose map is all-zero."""
+
 STATISTICS: dict[str, tuple[tuple[str, ...], Callable[["pd.DataFrame"], Statistic]]] = {
     "accuracy": (("correct",), _accuracy),
     "mean_per_class_accuracy": (("correct",), _mean_per_class_accuracy),
@@ -97,8 +105,7 @@ STATISTICS: dict[str, tuple[tuple[str, ...], Callable[["pd.DataFrame"], Statisti
     "confidence_gap": (("confidence", "correct"), _confidence_gap),
     "negative_log_likelihood": (("negative_log_likelihood",), _mean_of("negative_log_likelihood")),
     "brier_score": (("brier_score",), _mean_of("brier_score")),
-    "gini": (("gini",), _mean_of("gini")),
-    "spatial_spread": (("spatial_spread",), _mean_of("spatial_spread")),
+    **{column: ((column,), _mean_of(column)) for column in OF_MAPS},
     "zero_map_rate": (("zero_map",), _mean_of("zero_map")),
 }
 """Numbers compared image by image: the columns of the records each needs, and its statistic.
@@ -119,7 +126,7 @@ FROM_CORRECTNESS = (
     "brier_score",
 )
 
-ON_SUBSET = ("gini", "spatial_spread", "zero_map")
+ON_SUBSET = (*OF_MAPS, "zero_map")
 INVARIANCE_COLUMNS = ("cosine", "chance_cosine", "candidate_chance_cosine", "recall_at_1")
 
 
@@ -233,13 +240,23 @@ def _clean_numbers(replicates: Replicates) -> list[_Compared]:
 
 
 def _why_no_interval(metric: str, rows: Replicates) -> str:
-    if metric in FROM_CORRECTNESS and rows.num_discordant < MIN_DISCORDANT_IMAGES:
-        return f"only {rows.num_discordant} images tell the two apart; an interval needs {MIN_DISCORDANT_IMAGES}"
+    if metric in FROM_CORRECTNESS or metric == "pointing_game":
+        apart = rows.num_discordant if metric in FROM_CORRECTNESS else _num_hit_apart(rows)
+        if apart < MIN_DISCORDANT_IMAGES:
+            return f"only {apart} images tell the two apart; an interval needs {MIN_DISCORDANT_IMAGES}"
     if metric == "mean_per_class_accuracy":
         smallest = smallest_class(rows.sides[0]["reference"].astype(int))
         if smallest < MIN_CLASS_SIZE:
             return f"a class has only {smallest} images; an interval needs {MIN_CLASS_SIZE}"
     return ""
+
+
+def _num_hit_apart(rows: Replicates) -> int:
+    """Images on which, over all pairs, the maps of one side point at the object more often than those of the other."""
+    apart = sum(
+        a["pointing_game"].to_numpy(float) - b["pointing_game"].to_numpy(float) for run in rows.runs for a, b in run
+    )
+    return int(np.count_nonzero(np.nan_to_num(apart)))
 
 
 def _invariance_numbers(replicates: Replicates, not_preserving: tuple[str, ...]) -> list[_Compared]:

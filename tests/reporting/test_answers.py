@@ -91,10 +91,21 @@ def test_controls_and_other_measurements(results, study) -> None:
         "Accuracy",
         "Prediction confidence",
         "Attribution concentration",
+        "Attribution on the object",
         "Invariance of the encoder as published",
     ]
     assert "untrained" not in text_of(found)
     assert not re.search(r"better|worse|improve|outperform", text_of(found))
+
+
+def test_lift_answers_who_looks_more_at_the_object() -> None:
+    lift = {"metric": "lift", "transform": ""}
+    looked = (*targets([0.3, 0.31, 0.29], "similar", **lift), *targets([-0.3, 0.31, 0.0], "different", **lift))
+    accuracy = targets([0.1, 0.1, 0.1], "similar")
+    part = next(p for p in answer(results_of(*accuracy, *looked)).parts if p.title == "Attribution on the object")
+    similar, different = (statement.text for statement in part.statements[:2])
+    assert "twin: higher, it looks more at the object (linear probe, over 3 domains: 0.30" in similar
+    assert "twin: undecided (" in different and "looks" not in different
 
 
 def test_the_accuracy_a_domain_is_judged_by_answers() -> None:

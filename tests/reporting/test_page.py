@@ -250,3 +250,51 @@ def test_a_whole_study_stays_readable(large_page: str) -> None:
 def test_domains_are_unfolded_where_they_are_few(document: Document) -> None:
     domains = [a for tag, a in document.tags if tag == "details" and a.get("class") == "domain"]
     assert len(domains) == 2 and all("open" in a for a in domains)
+
+
+def test_the_page_says_by_which_method_and_for_which_class_maps_are(page: str, study) -> None:
+    assert "Grad-CAM of the predicted class (its logit minus the mean logit)" in page
+    assert "Occlusion of the embedding: how far the image’s features move" in page
+    settings = {"attribution_method": "integrated_gradients", "target": "logit", "attributed_class": "true"}
+    cells = [replace(cell, identity={**cell.identity, "analysis": settings}) for cell in study.cells]
+    text = render_page(infer([cell for cell in cells if cell.protocol == "linear"]), "Others")
+    assert "Layer integrated gradients of the true class (its logit)" in text
+    assert "Grad-CAM" not in text and "Occlusion of" not in text
+
+
+def test_published_encoders_that_were_looked_at_have_their_own_part(page: str) -> None:
+    photo, specimen = page.split('<h3 id="domain-2"')
+    assert "<h4>Where the published encoder looks, and invariance</h4>" in photo
+    assert "<h4>Where the published encoder looks" not in specimen and "<h4>Invariance</h4>" in specimen
+    assert 'id="domain-1-published-overlays"' in photo and 'id="domain-2-published-overlays"' not in specimen
+    assert "Attribution on the object" in photo.rpartition('id="domain-1"')[2]
+    specimen_table = specimen[: specimen.index("Further numbers")]
+    assert "Lift on the object" not in specimen_table
+
+
+def test_further_numbers_have_temperature_localisation_and_control(page: str) -> None:
+    found = re.findall(r'<tr><th scope="row">([^<]+)<span class="interval">', page)
+    for title in (
+        "Temperature",
+        "Confidence gap after temperature scaling (pt)",
+        "Mass on the object (%)",
+        "Lift over the re-initialised control",
+        "Gini of the re-initialised control",
+        "Lift on the object of the re-initialised control",
+    ):
+        assert title in found, title
+
+
+def test_a_missing_temperature_is_said_with_its_reason(study) -> None:
+    reason = "validation images were trained on, so none is left to fit a temperature on"
+    cells = [
+        replace(
+            cell,
+            numbers=tuple(
+                replace(n, value=NAN, reason=reason) if n.metric == "temperature" else n for n in cell.numbers
+            ),
+        )
+        for cell in study.cells
+    ]
+    text = render_page(infer(cells), "Unscaled")
+    assert f"Not measured: Temperature of resnet50-supervised ({reason})" in text

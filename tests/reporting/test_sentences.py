@@ -96,3 +96,14 @@ def test_seeds_and_episodes_are_named() -> None:
     assert (
         "on cifar10 (similar to the source), my variant: " in sentence(replace(LOWER, protocol="my variant")).lower()
     )
+
+
+def test_lift_says_who_looks_more_at_the_object_only_where_decided() -> None:
+    lift = replace(LOWER, metric="lift", value=-0.3, low=-0.5, high=-0.1)
+    assert sentence(lift, with_setting=False) == (
+        "simclr-x looks less at the object than sup-x: the lift (attribution on the object over its area share) is "
+        "lower by 0.30 (95% interval 0.10 to 0.50, on these 2,000 images)."
+    )
+    assert "looks more at the object" in sentence(replace(lift, value=0.3, low=0.1, high=0.5))
+    for low, high in ((-0.1, 0.5), (0.0, 0.5), (NAN, NAN)):
+        assert "looks" not in sentence(replace(lift, value=0.2, low=low, high=high, reason="few"))

@@ -19,7 +19,11 @@ from hf_sslgen.study.pairs import compare_all
 
 CellsOf = Callable[[str], list[Cell]]
 PROTOCOLS = {"pretrained": 0, "linear": 1, "finetune": 2}
-ATTRIBUTION = ("gini", "spatial_spread")
+ATTRIBUTION = (
+    *("gini", "spatial_spread", "effective_area", "participation_ratio"),
+    *("top_10_percent_mass", "area_at_80_percent_mass", "entropy"),
+)
+LOCALIZATION = ("lift", "mass_accuracy", "pointing_game")
 COMPARED = {
     "accuracy",
     "mean_per_class_accuracy",
@@ -27,8 +31,7 @@ COMPARED = {
     "confidence_gap",
     "negative_log_likelihood",
     "brier_score",
-    "gini",
-    "spatial_spread",
+    *ATTRIBUTION,
     "zero_map_rate",
     "invariance",
     "recall_at_1",
@@ -201,7 +204,7 @@ def test_maps_are_compared_where_both_have_one(linear: tuple[Cell, Cell], tmp_pa
     for index, (cell, zero) in enumerate(zip(linear, ([2, 5, 11], [5, 7]), strict=True)):
         records = cell.records()
         rows = records.index[records["zero_map"].notna()]
-        for metric in ATTRIBUTION:
+        for metric in (*ATTRIBUTION, *LOCALIZATION):
             records.loc[rows, metric] = np.linspace(0.1, 0.7, len(rows)) ** (index + 1)
             records.loc[rows[zero], metric] = np.nan
         records.loc[rows, "zero_map"] = records.loc[rows, "gini"].isna().astype(float)
@@ -210,7 +213,7 @@ def test_maps_are_compared_where_both_have_one(linear: tuple[Cell, Cell], tmp_pa
     both = a["gini"].notna() & b["gini"].notna()
     assert both.sum() == 26
     differences = by_name(compare_cells(*cells))
-    for metric in ATTRIBUTION:
+    for metric in (*ATTRIBUTION, *LOCALIZATION):
         difference = differences[metric, "", ""]
         assert difference.value == pytest.approx((a[metric] - b[metric])[both].mean())
         assert difference.value != pytest.approx(a[metric].mean() - b[metric].mean(), abs=1e-3)
@@ -218,6 +221,23 @@ def test_maps_are_compared_where_both_have_one(linear: tuple[Cell, Cell], tmp_pa
     rate = differences["zero_map_rate", "", ""]
     assert (rate.value, rate.n) == (pytest.approx((3 - 2) / 30), 30)
     assert differences["accuracy", "", ""].n == 40
+
+
+@pytest.mark.parametrize(("num_apart", "has_interval"), [(9, False), (10, True)])
+def test_few_hits_of_one_backbone_alone_allow_no_interval(
+    num_apart: int, has_interval: bool, linear: tuple[Cell, Cell], tmp_path: Path
+) -> None:
+    cells = []
+    for index, (cell, hits) in enumerate(zip(linear, (15 + num_apart, 15), strict=True)):
+        records = cell.records()
+        rows = records.index[records["zero_map"].notna()]
+        records.loc[rows, "pointing_game"] = (np.arange(len(rows)) < hits).astype(float)
+        cells.append(with_records(cell, records, tmp_path / str(index)))
+    difference = by_name(compare_cells(*cells))["pointing_game", "", ""]
+    assert difference.value == pytest.approx(num_apart / 30)
+    assert math.isnan(difference.low) != has_interval
+    assert difference.verdict == ("higher" if has_interval else "undecided")
+    assert has_interval or "only 9 images tell the two apart" in difference.reason
 
 
 def test_images_are_matched_by_their_ids(linear: tuple[Cell, Cell], tmp_path: Path) -> None:

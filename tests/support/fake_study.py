@@ -21,10 +21,20 @@ from hf_sslgen.study.differences import Difference
 from hf_sslgen.study.pairs import compare_all
 
 IMAGES = 240
+ANNOTATED = ("photo-patches", "similar-domain-0")
+"""Domains with a box for every image but some, with pairs of pictures, and whose published encoders have maps too."""
+
 CLASSES = 5
 TRANSFORMS = (("rotation", "20"), ("resized_crop", "0.5"), ("brightness", "1.4"), ("gaussian_blur", "1"))
 GEOMETRIC = ("rotation", "resized_crop")
 RESAMPLES = 200
+TEMPERATURE = 1.3
+
+
+LOCALIZATION = (
+    *("lift", "mass_accuracy", "pointing_game", "area_share"),
+    *("control_gini", "control_spatial_spread", "control_lift"),
+)
 
 
 @dataclass(frozen=True)
@@ -79,7 +89,7 @@ def clean_records(
     spread = np.clip(own.normal(0.7, 0.1, IMAGES), 0.05, 1.2)
     if backbone.objective == "untrained":
         gini[::9] = spread[::9] = np.nan
-    return pd.DataFrame(
+    records = pd.DataFrame(
         {
             "sample_id": [f"{domain}-{index:04d}" for index in range(IMAGES)],
             "stage": stage,
@@ -94,15 +104,57 @@ def clean_records(
             "gini": gini,
             "spatial_spread": spread,
             "zero_map": np.isnan(gini).astype(float),
+            "confidence_after_temperature": confidence**TEMPERATURE,
         }
     )
+    return records.assign(**localization_of(backbone, domain, np.isnan(gini))) if domain in ANNOTATED else records
+
+
+def localization_of(backbone: FakeBackbone, domain: str, is_zero: np.ndarray) -> dict[str, np.ndarray]:
+    """Columns of maps beside boxes, which every tenth image lacks, and of the re-initialised control."""
+    shared, own = generator_of("boxes", domain), generator_of(backbone.name, domain, "boxes")
+    area = shared.uniform(0.1, 0.6, IMAGES)
+    lift = np.clip(own.lognormal(backbone.invariance - 0.4, 0.3, IMAGES), 0, 1 / area)
+    undefined = is_zero | (np.arange(IMAGES) % 10 == 3)
+    columns = {
+        "lift": lift,
+        "mass_accuracy": lift * area,
+        "pointing_game": (own.random(IMAGES) < lift * area).astype(float),
+        "area_share": area,
+        "control_lift": np.clip(own.lognormal(-0.05, 0.2, IMAGES), 0, 1 / area),
+    }
+    columns = {name: np.where(undefined, np.nan, values) for name, values in columns.items()}
+    return columns | {
+        "control_gini": np.clip(own.normal(0.3, 0.05, IMAGES), 0, 1),
+        "control_spatial_spread": np.clip(own.normal(0.95, 0.03, IMAGES), 0, 1.2),
+    }
+
+
+def published_map_records(backbone: FakeBackbone, domain: str) -> pd.DataFrame:
+    """A row per clean image of an encoder that was looked at without a classifier: nothing is predicted."""
+    columns = (
+        "sample_id",
+        "stage",
+        "transform",
+        "severity",
+        "reference",
+        "gini",
+        "spatial_spread",
+        "zero_map",
+        "lift",
+    )
+    return clean_records(backbone, domain, protocol="pretrained")[list(columns)]
+
+
+def transforms_of(domain: str) -> tuple[tuple[str, str], ...]:
+    return (*TRANSFORMS, ("pair", "")) if domain in ANNOTATED else TRANSFORMS
 
 
 def invariance_records(backbone: FakeBackbone, domain: str) -> pd.DataFrame:
     """A row per image and transform."""
     own = generator_of(backbone.name, domain, "invariance")
     frames = []
-    for index, (transform, severity) in enumerate(TRANSFORMS):
+    for index, (transform, severity) in enumerate(transforms_of(domain)):
         chance = np.clip(own.normal(0.4, 0.03, IMAGES), 0, 0.9)
         corrected = backbone.invariance - 0.06 * index + own.normal(0, 0.1, IMAGES)
         frames.append(
@@ -139,28 +191,43 @@ def estimated(
 def probe_numbers(records: pd.DataFrame, stage: str = "pretrained") -> list[Number]:
     values = records.set_index("sample_id")
     table = expected_calibration_error(values["confidence"], values["correct"])
-    undefined = int(values["gini"].isna().sum())
     columns = {
         "accuracy": values["correct"],
         "mean_confidence": values["confidence"],
         "confidence_gap": values["confidence"] - values["correct"],
         "negative_log_likelihood": values["negative_log_likelihood"],
         "brier_score": values["brier_score"],
-        "zero_map_rate": values["zero_map"],
     }
     numbers = [estimated(name, mean_statistic(column.to_numpy()), stage) for name, column in columns.items()]
-    numbers += [
-        estimated(name, mean_statistic(values[name].to_numpy()), stage, undefined=undefined)
-        for name in ("gini", "spatial_spread")
-    ]
+    numbers += map_numbers(values, stage)
+    scaled = values["confidence_after_temperature"]
+    numbers.append(Number("temperature", TEMPERATURE, n=100, stage=stage))
+    numbers.append(
+        estimated("confidence_gap_after_temperature", mean_statistic((scaled - values["correct"]).to_numpy()), stage)
+    )
     numbers.append(Number("expected_calibration_error", table.expected_calibration_error, n=IMAGES, stage=stage))
     numbers.append(Number("ece_if_calibrated", table.ece_if_calibrated, n=IMAGES, stage=stage))
     return numbers
 
 
+def map_numbers(records: pd.DataFrame, stage: str = "pretrained") -> list[Number]:
+    """Numbers of every column of maps that the records have."""
+    found = [*(name for name in ("gini", "spatial_spread", *LOCALIZATION) if name in records)]
+    numbers = [
+        estimated(name, mean_statistic(records[name].to_numpy()), stage, undefined=int(records[name].isna().sum()))
+        for name in found
+    ]
+    if "control_lift" in records:
+        over = (records["lift"] - records["control_lift"]).to_numpy()
+        numbers.append(
+            estimated("lift_over_control", mean_statistic(over), stage, undefined=int(np.isnan(over).sum()))
+        )
+    return [*numbers, estimated("zero_map_rate", mean_statistic(records["zero_map"].to_numpy()), stage)]
+
+
 def invariance_numbers(records: pd.DataFrame, effective_rank: float) -> list[Number]:
     numbers = []
-    for transform, severity in TRANSFORMS:
+    for transform, severity in records[["transform", "severity"]].drop_duplicates().itertuples(index=False):
         rows = records[(records["transform"] == transform) & (records["severity"] == severity)]
         similarities = (rows[name].to_numpy() for name in ("cosine", "chance_cosine", "candidate_chance_cosine"))
         statistic = invariance_statistic(*similarities)
@@ -182,21 +249,28 @@ def invariance_numbers(records: pd.DataFrame, effective_rank: float) -> list[Num
 
 
 def examples_of(backbone: FakeBackbone, domain: str) -> dict[str, np.ndarray]:
-    """Six images with a bright square each, and maps around it; the control's second map has no positive evidence."""
+    """Six images with a bright square each, and maps around it; the control's second map has no positive evidence.
+
+    In annotated domains the square has a box, but for that of the last image.
+    """
     shared, own = generator_of("examples", domain), generator_of(backbone.name, domain, "maps")
     images = np.zeros((6, 64, 64, 3), dtype=np.uint8)
     maps = np.zeros((6, 7, 7), dtype=np.float32)
+    boxes = np.full((6, 4), np.nan)
     rows, columns = np.mgrid[0:7, 0:7]
     for index in range(6):
         images[index] = shared.integers(40, 200, 3) * np.linspace(0.5, 1, 64)[:, None, None]
         y, x = shared.integers(4, 40, 2)
         images[index, y : y + 20, x : x + 20] = shared.integers(60, 255, 3)
+        boxes[index] = np.array([x, y, x + 20, y + 20]) / 64
         width = own.uniform(1, 6)
         maps[index] = np.exp(-((rows - (y + 10) / 9.1) ** 2 + (columns - (x + 10) / 9.1) ** 2) / width) - 0.1
     if backbone.objective == "untrained":
         maps[1] = -np.abs(maps[1])
     ids = np.array([f"{domain}-{index:04d}" for index in range(6)])
-    return {"images": images, "maps": maps, "sample_ids": ids}
+    boxes[-1] = np.nan
+    examples = {"images": images, "maps": maps, "sample_ids": ids}
+    return examples | {"boxes": boxes} if domain in ANNOTATED else examples
 
 
 def provenance_of(backbone: FakeBackbone, group: str, class_names: list[str]) -> dict[str, object]:
@@ -220,7 +294,12 @@ def protocol_analysis(backbone: FakeBackbone, domain: str, setting: "Setting", s
     if setting.protocol == "pretrained":
         records = invariance_records(backbone, domain)
         rank = 1.4 if backbone.objective == "untrained" else 87.3
-        return Analysis(tuple(invariance_numbers(records, rank)), records)
+        numbers = invariance_numbers(records, rank)
+        if domain not in ANNOTATED:
+            return Analysis(tuple(numbers), records)
+        maps = published_map_records(backbone, domain)
+        together = pd.concat([maps, records], ignore_index=True)
+        return Analysis((*map_numbers(maps), *numbers), together, examples_of(backbone, domain))
     if setting.protocol == "few-shot":
         own = generator_of(backbone.name, domain, "episodes")
         accuracies = np.clip(own.normal(backbone.accuracy - 0.1, 0.08, 120), 0, 1)
@@ -287,6 +366,8 @@ def write_study(
                         "labels": setting.labels,
                         "seed": seed,
                     }
+                    if setting.protocol == "pretrained" and domain in ANNOTATED:
+                        identity["analysis"] = {"attribution_method": "occlusion"}
                     analysis = protocol_analysis(drawn, domain, setting, seed)
                     write_cell(cell_folder(store, identity), identity, provenance, analysis)
 

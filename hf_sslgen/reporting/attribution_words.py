@@ -1,0 +1,66 @@
+"""What the attribution maps of a cell are: by which method, and evidence for what."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from hf_sslgen.study.cells import Cell
+
+GRAD_CAM = "grad_cam"
+OCCLUSION = "occlusion"
+
+METHODS = {
+    GRAD_CAM: ("Grad-CAM", "each channel of the layer, weighted by the class’s mean gradient with respect to it"),
+    "integrated_gradients": (
+        "layer integrated gradients",
+        "the class’s gradient with respect to the layer, summed along a straight path from an empty layer",
+    ),
+    "gradient_x_activation": (
+        "layer gradient × activation",
+        "the class’s gradient with respect to the layer times the layer, cell by cell",
+    ),
+    OCCLUSION: (
+        "occlusion of the embedding",
+        "how far the image’s features move when a cell of it is hidden; it asks about no class, so an encoder without "
+        "a classifier has it too",
+    ),
+}
+"""Each method: its name, and what it shows."""
+
+
+def attribution_method(cell: Cell) -> str:
+    """The method of a cell's maps, as settings call it."""
+    return str(_settings(cell).get("attribution_method", GRAD_CAM))
+
+
+def attribution_words(cell: Cell) -> str:
+    """The method of a cell's maps and what they show evidence for, such as `Grad-CAM of the predicted class (its logit
+    minus the mean logit)`."""
+    method = attribution_method(cell)
+    name = METHODS[method][0] if method in METHODS else method.replace("_", " ")
+    if method == OCCLUSION:
+        return name
+    settings = _settings(cell)
+    score = "its logit" if settings.get("target") == "logit" else "its logit minus the mean logit"
+    return f"{name} of the {settings.get('attributed_class', 'predicted')} class ({score})"
+
+
+def quantity_words(cell: Cell) -> str:
+    """What the values of a cell's maps are, as the scale of a figure calls it."""
+    if attribution_method(cell) == OCCLUSION:
+        return "Effect of hiding a cell"
+    return f"Evidence for the {_settings(cell).get('attributed_class', 'predicted')} class"
+
+
+def attribution_meaning(cells: Iterable[Cell]) -> str:
+    """What the maps of these cells are, a sentence for each kind, for those that have maps; empty where none has."""
+    found = {attribution_words(cell): attribution_method(cell) for cell in cells if cell.number("zero_map_rate")}
+    sentences = []
+    for words, method in found.items():
+        meaning = f": {METHODS[method][1]}" if method in METHODS else ""
+        sentences.append(f"{words[0].upper()}{words[1:]}{meaning}.")
+    return " ".join(sentences)
+
+
+def _settings(cell: Cell) -> dict[str, Any]:
+    """How a cell was analysed; cells of other makers may not say."""
+    return dict(cell.identity.get("analysis") or {})
