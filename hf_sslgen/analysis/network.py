@@ -108,6 +108,8 @@ class Network:
         features, activations = self._seen.features, self._seen.activations
         self._seen.features = self._seen.activations = None
         assert features is not None
+        if features.untyped_storage().nbytes() > features.nbytes:  # a class token would keep all tokens in memory
+            features = features.clone()
         return PassOutputs(logits, features, activations)
 
 

@@ -7,7 +7,7 @@ behind the activations alone, and the transformed versions are made on the devic
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -111,28 +111,31 @@ def _name(variant: Variant, column: str) -> str:
     return f"{variant.transform} {variant.severity} {column}"
 
 
+def _half(num_images: int) -> int:
+    """Images at a time for what needs twice the memory of a forward pass: a transform's float32 images, and the graph
+    of a transformer's head."""
+    return -(-num_images // 2)
+
+
 def transformed(
     network: Network, pixels: Tensor, sample_ids: Sequence[int], variant: Variant, seed: int
 ) -> dict[str, Tensor]:
     """What a network makes of images, (B, 3, S, S) bytes on its device, after a transform."""
-    clean = pixels.float().div_(255)
-    moved = variant(clean, sample_ids, seed)
-    unchanged = torch.sub(moved, clean).abs_().flatten(1).amax(1) <= UNCHANGED_TOLERANCE
-    inputs = network.inputs(moved)
-    del clean, moved  # float32 beside a forward pass that may be in half of it
-    outputs = network.run(inputs)
+    inputs, unchanged = [], []
+    for start in range(0, len(pixels), _half(len(pixels))):
+        part = slice(start, start + _half(len(pixels)))
+        clean = pixels[part].float().div_(255)
+        moved = variant(clean, sample_ids[part], seed)
+        unchanged.append(clean.sub_(moved).abs_().flatten(1).amax(1) <= UNCHANGED_TOLERANCE)
+        inputs.append(network.inputs(moved))
+    ready = torch.cat(inputs)
+    del clean, moved, inputs  # a forward pass shall have its input alone beside it
+    outputs = network.run(ready)
     return {
         _name(variant, "features"): outputs.features,
         _name(variant, "predictions"): outputs.logits.argmax(dim=1),
-        _name(variant, "unchanged"): unchanged,
+        _name(variant, "unchanged"): torch.cat(unchanged),
     }
-
-
-def _classes(wanted: Wanted, positions: slice, found: Mapping[str, Tensor]) -> Tensor:
-    """(B,) classes to attribute."""
-    if wanted.classes is None:
-        return found["logits"].argmax(dim=1)
-    return torch.from_numpy(wanted.classes[positions]).to(found["logits"].device)
 
 
 def _maps(
@@ -151,17 +154,41 @@ def _maps(
     return attribution_maps(network.model, network.inputs(pixels), classes, layer, method, target)
 
 
+def _measure_clean(
+    network: Network,
+    pixels: Tensor,
+    classes: Tensor | None,
+    layer: AttributionLayer | None,
+    settings: AnalysisSettings,
+) -> dict[str, Tensor]:
+    """Logits, features and maps of images as they are, (B, 3, S, S) bytes on the network's device.
+
+    Args:
+        classes: (B,) to attribute; None for the predicted ones.
+    """
+    taps = layer is not None and settings.attribution_method == GRAD_CAM
+    with torch.enable_grad() if taps else torch.inference_mode():
+        outputs = network(pixels)
+    found = {"logits": outputs.logits.detach(), "features": outputs.features.detach()}
+    if layer is not None:
+        attributed = found["logits"].argmax(dim=1) if classes is None else classes
+        found["maps"] = _maps(network, pixels, outputs, layer, attributed, settings)
+    return found
+
+
 def measure_batch(network: Network, wanted: Wanted, settings: AnalysisSettings, positions: slice) -> dict[str, Tensor]:
     """The columns of a few images of the subset."""
     pixels = wanted.pixels[positions].to(network.device)
-    taps = wanted.layer is not None and settings.attribution_method == GRAD_CAM
-    with torch.enable_grad() if taps else torch.inference_mode():
-        outputs = network(pixels)
-        found = {"logits": outputs.logits.detach(), "features": outputs.features.detach()}
-        if wanted.layer is not None:
-            classes = _classes(wanted, positions, found)
-            found["maps"] = _maps(network, pixels, outputs, wanted.layer, classes, settings)
-    del outputs  # with the graph of the head
+    classes = None if wanted.classes is None else torch.from_numpy(wanted.classes[positions]).to(network.device)
+    # The graph of a transformer's head takes as much memory as a forward pass: half a batch of both fits the rest.
+    size = len(pixels) if wanted.layer is None else -(-len(pixels) // 2)
+    halves = [
+        _measure_clean(
+            network, half, None if classes is None else classes[start : start + size], wanted.layer, settings
+        )
+        for start, half in zip(range(0, len(pixels), size), pixels.split(size), strict=True)
+    ]
+    found = {name: torch.cat([half[name] for half in halves]) for name in halves[0]}
     sample_ids = wanted.subset.sample_ids[positions].tolist()
     with torch.inference_mode():
         for variant in wanted.variants:

@@ -110,7 +110,10 @@ def test_a_batch_that_does_not_fit_is_halved(backbone: LoadedBackbone, digits_do
 
 
 def interrupted_at(call: int) -> tuple[Variant, ...]:
-    """The same transforms, the first of which is interrupted by the user at a batch of images."""
+    """The same transforms, the first of which the user interrupts when it is called for the n-th time.
+
+    A shard of eight images in batches of five takes four calls, because each batch is transformed by halves.
+    """
     first, *others = MOVES
     batches = iter(range(1, 1000))
 
@@ -128,7 +131,7 @@ def test_an_interrupted_pass_goes_on_by_shards(
     monkeypatch.setattr(shards, "SHARD_IMAGES", 8)
     expected = run(backbone, wanted(backbone, digits_domain))
     with pytest.raises(KeyboardInterrupt):
-        run(backbone, wanted(backbone, digits_domain, interrupted_at(3)), shards=tmp_path)
+        run(backbone, wanted(backbone, digits_domain, interrupted_at(5)), shards=tmp_path)
     (kept,) = (path for path in tmp_path.rglob("*") if path.is_file())
     assert kept.name == "subset-000000-000008.safetensors"
     with counted(backbone) as sizes:
