@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_sslgen.analysis.numbers import Number
+from hf_sslgen.reporting.attribution_words import shows_the_published_encoder
 from hf_sslgen.reporting.figure_card import FigureCard
 from hf_sslgen.reporting.figure_style import Styles
 from hf_sslgen.reporting.page_attribution import published_cards
@@ -107,8 +108,9 @@ def domain_section(results: StudyResults, domain: str, identifier: str, styles: 
             )
         )
     published = (PRETRAINED_PROTOCOL, ALL_LABELS)
-    alone = {protocol for protocol, _ in settings_of(here, domain)} == {PRETRAINED_PROTOCOL}
-    looks = [] if alone else published_cards(here, identifier, styles)  # alone, it has a table and figures above
+    shown = {(cell.protocol, cell.labels) for cell in here if shows_the_published_encoder(cell)}
+    # What a table and figures above show already is not shown again.
+    looks = [] if shown & set(settings_of(here, domain)) else published_cards(here, identifier, styles)
     return DomainSection(
         identifier=identifier,
         name=domain,
