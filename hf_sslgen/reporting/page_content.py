@@ -110,7 +110,9 @@ def domain_section(results: StudyResults, domain: str, identifier: str, styles: 
     published = (PRETRAINED_PROTOCOL, ALL_LABELS)
     shown = {(cell.protocol, cell.labels) for cell in here if shows_the_published_encoder(cell)}
     # What a table and figures above show already is not shown again.
-    looks = [] if shown & set(settings_of(here, domain)) else published_cards(here, identifier, styles)
+    is_shown = bool(shown & set(settings_of(here, domain)))
+    looks = [] if is_shown else published_cards(here, identifier, styles)
+    of_encoders = [target for target in headline if target.transform or not is_shown]
     return DomainSection(
         identifier=identifier,
         name=domain,
@@ -119,8 +121,8 @@ def domain_section(results: StudyResults, domain: str, identifier: str, styles: 
         warnings=list(warnings),
         settings=sections,
         encoder_title="Where the published encoder looks, and invariance" if looks else "Invariance",
-        pretrained_pairs=_pairs(headline, published, of_controls=False),
-        pretrained_control_pairs=_pairs(headline, published, of_controls=True),
+        pretrained_pairs=_pairs(of_encoders, published, of_controls=False),
+        pretrained_control_pairs=_pairs(of_encoders, published, of_controls=True),
         figures=[*looks, *invariance_cards(here, identifier, styles)],
         transform_columns=transform_titles(here),
         transform_rows=transform_rows(here),
