@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from measured.bars import Bar
 from measured.cases import CASES
 from measured.measuring import in_fresh_process, is_installed, median_seconds, peak_growth
 from tqdm import tqdm
@@ -26,20 +27,6 @@ MEGABYTE = 1e6
 SQUARE_MEGABYTES = 5_000**2 * 8 / MEGABYTE  # an N x N array of float64
 ROUNDS = {"class probabilities": 5, "scalars": 15, "maps": 5, "pairs": 5, "narrow pairs": 3}
 INSTALL = "pip install -e '.[bench]'"
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A limit on a measured value, from below or from above."""
-
-    limit: float
-    at_least: bool = False
-
-    def is_met(self, value: float) -> bool:
-        return value >= self.limit if self.at_least else value <= self.limit
-
-    def __str__(self) -> str:
-        return f"{'at least' if self.at_least else 'at most'} {self.limit:g}"
 
 
 class Kind(StrEnum):

@@ -1,12 +1,15 @@
 """Times and memory of contenders, each measured in a fresh process that holds nothing but what it needs."""
 
+import ctypes
+import gc
 import importlib.util
 import multiprocessing
+import platform
 import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +18,7 @@ from measured.cases import CASES, Call, Contender, Inputs
 
 Result = TypeVar("Result")
 STATUS = Path("/proc/self/status")
+CLEAR_REFERENCES = Path("/proc/self/clear_refs")
 
 
 def is_installed(contender: Contender) -> bool:
@@ -32,15 +36,20 @@ def median_seconds(case_name: str, quick: bool, rounds: int) -> dict[str, float]
     case = CASES[case_name]
     inputs = case.make(*(case.quick_sizes if quick else case.sizes))
     calls = {name: _built(contender, inputs) for name, contender in case.contenders.items() if is_installed(contender)}
+    seconds = seconds_in_turns(calls, rounds)
+    return {name: statistics.median(found) / case.contenders[name].share for name, found in seconds.items()}
+
+
+def seconds_in_turns(calls: Mapping[str, Call], rounds: int) -> dict[str, list[float]]:
+    """How long each of `rounds` calls took; all take turns, so that all meet the same machine."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(rounds + 1):
         for name, call in calls.items():
             start = time.perf_counter()
             call()
-            elapsed = (time.perf_counter() - start) / case.contenders[name].share
             if turn:  # the first one warms up
-                seconds[name].append(elapsed)
-    return {name: statistics.median(found) for name, found in seconds.items()}
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
 
 
 def peak_growth(case_name: str, contender_name: str, quick: bool) -> float:
@@ -54,13 +63,31 @@ def peak_growth(case_name: str, contender_name: str, quick: bool) -> float:
     return peak_resident() - before
 
 
+def settle_memory() -> None:
+    """Give memory that is free back, and start a new peak, so that growth is counted from what is in use."""
+    gc.collect()
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+    if CLEAR_REFERENCES.exists():
+        CLEAR_REFERENCES.write_text("5")
+
+
+def resident() -> float:
+    """Bytes; the peak where the system does not tell the present."""
+    return _status("VmRSS:") if STATUS.exists() else peak_resident()
+
+
 def peak_resident() -> float:
     """Bytes. On Linux from /proc: what getrusage says there includes the parent that started the process."""
     if STATUS.exists():
-        line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
-        return 1024.0 * int(line.split()[1])
+        return _status("VmHWM:")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return float(peak if sys.platform == "darwin" else 1024 * peak)
+
+
+def _status(name: str) -> float:
+    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(name))
+    return 1024.0 * int(line.split()[1])
 
 
 def _built(contender: Contender, inputs: Inputs) -> Call:

@@ -5,7 +5,7 @@ Three ask which cells a class's score comes from, one which cells the features d
 - `grad_cam`: one, and the backward pass of what lies behind the layer.
 - `gradient_x_activation`: the same. Where the head averages over space and is linear, it equals Grad-CAM.
 - `integrated_gradients`: `INTEGRATION_STEPS` + 2, each step with such a backward pass; four where the head is linear.
-- `occlusion`: one for each cell, and two.
+- `occlusion`: one for each cell, and one more.
 """
 
 from collections.abc import Callable
@@ -25,6 +25,14 @@ INTEGRATION_STEPS = 50
 """Points of the Gauss-Legendre rule along the path of integrated gradients, captum's default.
 
 For attention of moderate sharpness 20 do; queries and keys four times as long need 30 to 50.
+"""
+
+OCCLUSION_WINDOW = 3
+"""Cells a side that occlusion hides together.
+
+A single cell hides texture rather than a part of an object. On 150 to 200 validation images of Tiny ImageNet the lift
+in the object's box was, untrained, supervised, Barlow Twins and SimCLR, 1.03, 0.98, 1.09 and 1.25 with windows of one
+cell, and 1.05, 1.21, 1.25 and 1.37 with windows of three; standard errors 0.02 to 0.04.
 """
 
 Scores = Callable[[Tensor], Tensor]
@@ -66,7 +74,7 @@ def _gradient_x_activation(
 ) -> Tensor:
     """Sum over channels of gradient times activation (Shrikumar et al. 2016), each cell with its own gradient."""
     size = pixel_values.shape[-2:]
-    with frozen(model), tapped_whole(model, layer, *size) as whole:
+    with frozen(model), tapped_whole(model, layer) as whole:
         attributed = LayerGradientXActivation(_scores(model, target), whole).attribute(pixel_values, target=classes)
     return layer_map(attributed, layer, *size).sum(dim=1)
 
@@ -84,7 +92,7 @@ def _integrated_gradients(
     size = pixel_values.shape[-2:]
     # Behind a linear head the gradient is the same all along the path.
     num_steps = 1 if are_spatial_means(*_glance(model, pixel_values, layer)) else INTEGRATION_STEPS
-    with frozen(model), tapped_whole(model, layer, *size) as whole:
+    with frozen(model), tapped_whole(model, layer) as whole:
         attributed = LayerIntegratedGradients(_scores(model, target), whole).attribute(
             pixel_values,
             baselines=0,
@@ -105,7 +113,7 @@ def _occlusion(model: PreTrainedModel, pixel_values: Tensor, layer: AttributionL
             model(pixel_values=images)
             return captured.pop()
 
-        return occlusion_maps(embed, pixel_values, occlusion_grid(h, w))
+        return occlusion_maps(embed, pixel_values, occlusion_grid(h, w), window=OCCLUSION_WINDOW)
 
 
 CLASS_METHODS = {
@@ -155,7 +163,7 @@ def attribution_maps(
         InputError: an unknown method, no classes where they are needed, or a layer that holds no map.
     """
     check_attribution_method(method)
-    with torch.inference_mode(False), torch.enable_grad():
+    with torch.inference_mode(False):
         images = _ordinary(pixel_values)
         if method in LABEL_FREE_METHODS:
             return LABEL_FREE_METHODS[method](model, images, layer)

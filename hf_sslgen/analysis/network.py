@@ -100,11 +100,15 @@ class Network:
 
     def __call__(self, pixels: Tensor) -> PassOutputs:
         """One forward pass of (B, 3, S, S) bytes, or floats in [0, 1]."""
+        return self.run(self.inputs(pixels))
+
+    def run(self, inputs: Tensor) -> PassOutputs:
+        """One forward pass of what `inputs` returns: with it alone in memory, where the caller lets the pixels go."""
+        logits = self._run(pixel_values=inputs).logits
+        features, activations = self._seen.features, self._seen.activations
         self._seen.features = self._seen.activations = None
-        logits = self._run(pixel_values=self.inputs(pixels)).logits
-        features = self._seen.features
         assert features is not None
-        return PassOutputs(logits, features, self._seen.activations)
+        return PassOutputs(logits, features, activations)
 
 
 def default_device() -> torch.device:

@@ -112,15 +112,19 @@ def _name(variant: Variant, column: str) -> str:
 
 
 def transformed(
-    network: Network, clean: Tensor, sample_ids: Sequence[int], variant: Variant, seed: int
+    network: Network, pixels: Tensor, sample_ids: Sequence[int], variant: Variant, seed: int
 ) -> dict[str, Tensor]:
-    """What a network makes of images, (B, 3, S, S) in [0, 1] on its device, after a transform."""
+    """What a network makes of images, (B, 3, S, S) bytes on its device, after a transform."""
+    clean = pixels.float().div_(255)
     moved = variant(clean, sample_ids, seed)
-    outputs = network(moved)
+    unchanged = torch.sub(moved, clean).abs_().flatten(1).amax(1) <= UNCHANGED_TOLERANCE
+    inputs = network.inputs(moved)
+    del clean, moved  # float32 beside a forward pass that may be in half of it
+    outputs = network.run(inputs)
     return {
         _name(variant, "features"): outputs.features,
         _name(variant, "predictions"): outputs.logits.argmax(dim=1),
-        _name(variant, "unchanged"): torch.sub(moved, clean).abs_().flatten(1).amax(1) <= UNCHANGED_TOLERANCE,
+        _name(variant, "unchanged"): unchanged,
     }
 
 
@@ -133,7 +137,7 @@ def _classes(wanted: Wanted, positions: slice, found: Mapping[str, Tensor]) -> T
 
 def _maps(
     network: Network,
-    clean: Tensor,
+    pixels: Tensor,
     outputs: PassOutputs,
     layer: AttributionLayer,
     classes: Tensor,
@@ -144,23 +148,24 @@ def _maps(
         weight = network.classifier_weight
         return grad_cam(outputs.activations, outputs.features, outputs.logits, weight, classes, settings.target)
     method, target = settings.attribution_method, settings.target
-    return attribution_maps(network.model, network.inputs(clean), classes, layer, method, target)
+    return attribution_maps(network.model, network.inputs(pixels), classes, layer, method, target)
 
 
 def measure_batch(network: Network, wanted: Wanted, settings: AnalysisSettings, positions: slice) -> dict[str, Tensor]:
     """The columns of a few images of the subset."""
-    clean = wanted.pixels[positions].to(network.device).float().div_(255)
+    pixels = wanted.pixels[positions].to(network.device)
     taps = wanted.layer is not None and settings.attribution_method == GRAD_CAM
     with torch.enable_grad() if taps else torch.inference_mode():
-        outputs = network(clean)
+        outputs = network(pixels)
         found = {"logits": outputs.logits.detach(), "features": outputs.features.detach()}
         if wanted.layer is not None:
-            found["maps"] = _maps(network, clean, outputs, wanted.layer, _classes(wanted, positions, found), settings)
+            classes = _classes(wanted, positions, found)
+            found["maps"] = _maps(network, pixels, outputs, wanted.layer, classes, settings)
     del outputs  # with the graph of the head
     sample_ids = wanted.subset.sample_ids[positions].tolist()
     with torch.inference_mode():
         for variant in wanted.variants:
-            found |= transformed(network, clean, sample_ids, variant, settings.seed)
+            found |= transformed(network, pixels, sample_ids, variant, settings.seed)
     return {name: column.cpu() for name, column in found.items()}
 
 

@@ -196,15 +196,14 @@ def tapped(model: PreTrainedModel, layer: AttributionLayer, height: int, width: 
 
 
 @contextmanager
-def tapped_whole(model: PreTrainedModel, layer: AttributionLayer, height: int, width: int) -> Iterator[nn.Module]:
+def tapped_whole(model: PreTrainedModel, layer: AttributionLayer) -> Iterator[nn.Module]:
     """As `tapped`, but the module's output is the layer's whole tensor in its own layout, prefix tokens too.
 
-    It is float32 whatever the network's precision. `layer_map` makes a map of what has its shape.
+    It is float32 whatever the network's precision. `layer_map` makes a map of what has its shape, or refuses it.
     """
     whole = Leaf()
 
     def replace(values: Tensor) -> Tensor:
-        layer_map(values, layer, height, width)
         return whole(values.float()).to(values.dtype)
 
     with _replaced(model, layer, whole, replace):

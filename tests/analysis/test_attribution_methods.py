@@ -187,14 +187,14 @@ def forward_passes(model: nn.Module, inputs: Tensor, method: str) -> list[tuple[
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("resnet", {"grad_cam": 1, "gradient_x_activation": 1, "integrated_gradients": 4, "occlusion": 4 * 6 + 3}),
+        ("resnet", {"grad_cam": 1, "gradient_x_activation": 1, "integrated_gradients": 4, "occlusion": 4 * 6 + 2}),
         (
             "vit",
             {
                 "grad_cam": 1,
                 "gradient_x_activation": 1,
                 "integrated_gradients": INTEGRATION_STEPS + 3,
-                "occlusion": 4 * 6 + 3,
+                "occlusion": 4 * 6 + 2,
             },
         ),
     ],

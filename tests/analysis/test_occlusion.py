@@ -37,7 +37,7 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @torch.no_grad()
-def by_hand(embed: Callable[[Tensor], Tensor], images: Tensor, grid: tuple[int, int]) -> Tensor:
+def by_hand(embed: Callable[[Tensor], Tensor], images: Tensor, grid: tuple[int, int], reach: int = 0) -> Tensor:
     """Image after image and cell after cell, in double precision; a border at the pixel border nearest to it."""
     (h, w), (height, width) = grid, images.shape[-2:]
     maps = torch.empty(len(images), h, w, dtype=torch.float64)
@@ -48,9 +48,15 @@ def by_hand(embed: Callable[[Tensor], Tensor], images: Tensor, grid: tuple[int, 
                 hidden = image.clone()
                 for y in range(height):
                     for x in range(width):
-                        inside_row = math.floor(row * height / h + 0.5) <= y < math.floor((row + 1) * height / h + 0.5)
+                        inside_row = (
+                            math.floor((row - reach) * height / h + 0.5)
+                            <= y
+                            < math.floor((row + 1 + reach) * height / h + 0.5)
+                        )
                         inside_column = (
-                            math.floor(column * width / w + 0.5) <= x < math.floor((column + 1) * width / w + 0.5)
+                            math.floor((column - reach) * width / w + 0.5)
+                            <= x
+                            < math.floor((column + 1 + reach) * width / w + 0.5)
                         )
                         if inside_row and inside_column:
                             hidden[:, y, x] = 0
@@ -77,7 +83,14 @@ def test_maps_equal_a_plain_loop(
     assert maps.shape == (3, *grid) and maps.dtype == torch.float32 and not maps.requires_grad
     assert (maps - expected).abs().max() <= 1e-5 * expected.max()
     assert expected.min() > 1e-4 * expected.max()
-    assert max(sizes) <= max(3, batch_size or 3) and sum(sizes) == 3 * (grid[0] * grid[1] + 2)
+    assert max(sizes) <= max(3, batch_size or 3) and sum(sizes) == 3 * (grid[0] * grid[1] + 1)
+
+
+@pytest.mark.parametrize("window", [3, 5])
+def test_windows_are_centred_on_their_cell(window: int, encoder: Callable[[Tensor], Tensor]) -> None:
+    images = pictures(12, 20)
+    expected = by_hand(encoder, images, (3, 5), window // 2)
+    assert (occlusion_maps(encoder, images, (3, 5), window=window) - expected).abs().max() <= 1e-5 * expected.max()
 
 
 def test_where_cells_are_whole_pixels_maps_equal_captums_occlusion(encoder: Callable[[Tensor], Tensor]) -> None:
@@ -170,11 +183,8 @@ def test_maps_do_not_depend_on_the_length_of_features(factor: float, seed: int) 
 def test_every_pixel_is_in_the_cell_that_holds_its_centre(h: int, w: int, data: st.DataObject) -> None:
     """A border in the middle of a pixel lies on that pixel's far side, so its cell is the one before."""
     height, width = data.draw(st.integers(h, 64)), data.draw(st.integers(w, 64))
-    cells = cell_of_pixels((h, w), height, width)
-    rows = [math.ceil((y + 0.5) * h / height) - 1 for y in range(height)]
-    columns = [math.ceil((x + 0.5) * w / width) - 1 for x in range(width)]
-    assert cells.tolist() == [[row * w + column for column in columns] for row in rows]
-    assert len(cells.unique()) == h * w
+    assert cell_of_pixels(h, height).tolist() == [math.ceil((y + 0.5) * h / height) - 1 for y in range(height)]
+    assert len(cell_of_pixels(w, width).unique()) == w
 
 
 @given(st.integers(1, 200), st.integers(1, 200))
@@ -193,6 +203,12 @@ def test_a_large_grid_becomes_windows_of_its_aspect(h: int, w: int) -> None:
 def test_a_grid_that_does_not_fit_is_refused(grid: tuple[int, int]) -> None:
     with pytest.raises(InputError, match=r"grid \(\d, \d\) does not fit images of 8 x 8 px; give at most a cell per"):
         occlusion_maps(lambda batch: batch.flatten(1), pictures(8, 8), grid)
+
+
+@pytest.mark.parametrize("window", [0, 2, -1])
+def test_an_even_window_is_refused(window: int) -> None:
+    with pytest.raises(InputError, match=f"window {window} has no cell in its middle"):
+        occlusion_maps(lambda batch: batch.flatten(1), pictures(8, 8), (2, 2), window=window)
 
 
 def test_examples() -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from hf_sslgen.analysis.attribution import attribution_maps, frozen
-from hf_sslgen.analysis.taps import tapped
+from hf_sslgen.analysis.taps import layer_map, tapped, tapped_whole
 from hf_sslgen.errors import InputError
 from hf_sslgen.zoo.anatomy import AttributionLayer, find_attribution_layer, find_classifier
 
@@ -240,3 +240,16 @@ def test_dinov2_of_transformers_reads_class_token_and_patches() -> None:
         assert maps.shape == (2, 4, 6) and (maps.abs() > 1e-5).all()
         with torch.no_grad():
             classifier.weight.copy_(weight)
+
+
+@pytest.mark.parametrize("name", ["timm-resnet", "dinov2-registers", "swin", "timm-swin"])
+def test_the_whole_tensor_is_tapped_in_float32_and_holds_the_map(name: str) -> None:
+    size = pixels_of(FAMILIES[name], "wide")
+    model, inputs = small_network(name, *size).bfloat16().requires_grad_(False), pictures(*size).bfloat16()
+    layer, kept = find_attribution_layer(model), []
+    values, logits = at_the_layer(model, name, inputs)
+    with frozen(model), tapped_whole(model, layer) as whole:
+        whole.register_forward_hook(lambda _, __, output: kept.append(output))
+        assert torch.allclose(model(pixel_values=inputs).logits, logits, atol=0.02)  # pooled in another order
+    assert kept[0].dtype == torch.float32 and kept[0].is_leaf and torch.equal(kept[0], values.float())
+    assert torch.equal(layer_map(kept[0], layer, *size), tapped_values(model, layer, inputs).float())

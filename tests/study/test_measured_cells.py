@@ -18,18 +18,24 @@ from hf_sslgen.study.worker import run_worker
 from hf_sslgen.training.probes import INVERSE_REGULARISATION_GRID
 
 NAMES = ("twin-resnet18-supervised", "timm_resnet", "timm_vit", "transformers_resnet", "transformers_vit")
-PREDICTION = {
-    *("accuracy", "mean_per_class_accuracy", "top_5_accuracy"),
+ORDER = ("accuracy", "mean_per_class_accuracy", "top_5_accuracy")
+CONFIDENCE = {
     *("mean_confidence", "mean_confidence_correct", "mean_confidence_incorrect", "confidence_gap"),
     *("auroc", "aurc", "excess_aurc"),
     *("expected_calibration_error", "ece_if_calibrated", "l2_calibration_error", "maximum_calibration_error"),
     *("adaptive_calibration_error", "debiased_squared_calibration_error", "ks_calibration_error"),
     *("negative_log_likelihood", "brier_score", "top_label_brier"),
+}
+AFTER_TEMPERATURE = {f"{metric}_after_temperature" for metric in CONFIDENCE}
+PREDICTION = {
+    *ORDER,
+    *CONFIDENCE,
     *("gini", "spatial_spread", "zero_map_rate", "entropy"),
     *("effective_area", "participation_ratio", "top_10_percent_mass", "area_at_80_percent_mass"),
 }
-MAY_NOT_EXIST = {"auroc", "mean_confidence_correct", "mean_confidence_incorrect", "kappa"}
-"""Where all predictions are right, wrong, or of one class."""
+OF_SOME = {"auroc", "mean_confidence_correct", "mean_confidence_incorrect"}
+MAY_NOT_EXIST = {*OF_SOME, *(f"{metric}_after_temperature" for metric in OF_SOME), "kappa", "temperature"}
+"""Where all predictions are right, wrong, or of one class; or as likely under every temperature."""
 
 OF_VARIANTS = (
     *("invariance", "cosine", "chance_cosine", "distance_invariance"),
@@ -53,7 +59,8 @@ MOVED = (
     | {(metric, "", "") for metric in GUARDS}
 )
 PREDICTED = {(metric, *key) for key in QUICK_ON_DIGITS for metric in OF_TUNED_VARIANTS}
-CLEAN = {(metric, "", "") for metric in PREDICTION}
+CLEAN = {(metric, "", "") for metric in PREDICTION | {"temperature"}}
+SCALED = {(metric, "", "") for metric in AFTER_TEMPERATURE}
 
 
 def names_of(cell: Cell) -> set[tuple[str, str, str]]:
@@ -73,8 +80,12 @@ def test_three_cells_with_all_their_numbers(
     pretrained, linear, finetuned = cells_of(name)
     assert [cell.protocol for cell in (pretrained, linear, finetuned)] == ["pretrained", "linear", "finetune"]
     assert names_of(pretrained) == MOVED
-    assert names_of(linear) == CLEAN
-    assert names_of(finetuned) == CLEAN | MOVED | PREDICTED
+    for cell, more in ((linear, set()), (finetuned, MOVED | PREDICTED)):
+        temperature = cell.number("temperature")
+        assert temperature is not None
+        scaled = SCALED if temperature.value > 0 else set()  # validation images do not always ask for one
+        assert bool(temperature.reason) == (not scaled)
+        assert names_of(cell) == CLEAN | scaled | more
     for cell in (pretrained, linear, finetuned):
         assert {number.stage for number in cell.numbers} == {"fine-tuned" if cell is finetuned else "pretrained"}
         assert (cell.domain, cell.seed, cell.provenance["group"]) == ("digits", 0, "different")
@@ -94,7 +105,8 @@ def test_three_cells_with_all_their_numbers(
     assert len(finetuned.records()) == 40 + 30 * len(QUICK_ON_DIGITS)
     assert [c["learning_rate"] for c in finetuned.provenance["selection"]["candidates"]] == [1e-3]
     assert linear.provenance["selection"]["chosen"]["inverse_regularisation"] in INVERSE_REGULARISATION_GRID
-    assert not (computation(name).store.folder / "scratch").exists()
+    for left_over in ("scratch", "unfinished"):
+        assert not (computation(name).store.folder / left_over).exists()
 
 
 def test_a_second_call_computes_nothing(cells_of: Callable[[str], list[Cell]], computation: Any) -> None:

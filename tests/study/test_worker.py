@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from hf_sslgen.analysis import shards
 from hf_sslgen.errors import InputError
 from hf_sslgen.study.cells import read_cells
 from hf_sslgen.study.claims import LEASE_SECONDS, find_claims, try_claim
@@ -49,6 +50,31 @@ def test_failures_are_kept_with_their_traceback(finished_study: Any) -> None:
         assert "prototypical_accuracies" in failure.traceback
         assert failure.process == os.getpid()
     assert not (finished_study.store.folder / "scratch").exists()
+
+
+def test_an_interrupted_cell_goes_on_from_its_shards(
+    study_file: StudyFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "SHARD_IMAGES", 4)
+    pretrained = expand(read_study(study_file(analysis={"max_subset": 10, "batch_size": 4})))[:1]
+    store, save, written = prepared(tmp_path / "store"), shards.save_file, []
+
+    def save_two(tensors: Any, path: Path) -> None:
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        written.append(path)
+        save(tensors, path)
+
+    monkeypatch.setattr(shards, "save_file", save_two)
+    with pytest.raises(KeyboardInterrupt):
+        run_worker(pretrained, store)
+    kept = list((store.folder / "unfinished").rglob("*.safetensors"))
+    assert len(kept) == 2 and not list(read_cells(store.cells))
+    monkeypatch.setattr(shards, "save_file", lambda tensors, path: (written.append(path), save(tensors, path)))
+    store.prepare()
+    assert run_worker(pretrained, store) == {"computed": 1}
+    assert len(written) == 3  # of ten images
+    assert not (store.folder / "unfinished").exists()
 
 
 def test_a_backbone_that_can_not_be_loaded_is_tried_again_on_request(
