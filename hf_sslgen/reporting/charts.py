@@ -94,17 +94,16 @@ def accuracy_bars(cells: Sequence[Cell], styles: Styles | None = None) -> Figure
                 color=INK,
             )
         classes = len(rows[0].provenance.get("class_names") or ())
+        guessing = ""
         if classes and rows[0].number("mean_confidence") is not None:  # episodes are among fewer classes
             axes.axvline(100 / classes, color=INK, linewidth=1, linestyle=":")
-            axes.set_title(
-                f"dotted: guessing among {classes} classes", loc="right", fontsize=FONT_SIZE - 1, color=MUTED
-            )
+            guessing = f"; dotted: guessing among {classes} classes"
         axes.set_yticks(range(len(rows)), [literal(row.label) for row in rows])
         axes.set_ylim(len(rows) - 0.45, -0.55)
         axes.set_xlim(0, 108)  # room for the value of a bar at 100%
         axes.set_xticks(range(0, 101, 20))
         axes.set_title(literal(f"{domain}, {setting_words(*setting)}"), loc="left", fontsize=FONT_SIZE, color=INK)
-        axes.set_xlabel(f"{words(metric).title} (%)", fontsize=FONT_SIZE)
+        axes.set_xlabel(f"{words(metric).title} (%){guessing}", fontsize=FONT_SIZE)
         axes.xaxis.set_tick_params(labelbottom=True)
         style_axes(axes)
     return figure

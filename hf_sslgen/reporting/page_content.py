@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_sslgen.analysis.numbers import Number
+from hf_sslgen.reporting.attribution_words import shows_the_published_encoder
 from hf_sslgen.reporting.figure_card import FigureCard
 from hf_sslgen.reporting.figure_style import Styles
 from hf_sslgen.reporting.page_attribution import published_cards
@@ -107,8 +108,11 @@ def domain_section(results: StudyResults, domain: str, identifier: str, styles: 
             )
         )
     published = (PRETRAINED_PROTOCOL, ALL_LABELS)
-    alone = {protocol for protocol, _ in settings_of(here, domain)} == {PRETRAINED_PROTOCOL}
-    looks = [] if alone else published_cards(here, identifier, styles)  # alone, it has a table and figures above
+    shown = {(cell.protocol, cell.labels) for cell in here if shows_the_published_encoder(cell)}
+    # What a table and figures above show already is not shown again.
+    is_shown = bool(shown & set(settings_of(here, domain)))
+    looks = [] if is_shown else published_cards(here, identifier, styles)
+    of_encoders = [target for target in headline if target.transform or not is_shown]
     return DomainSection(
         identifier=identifier,
         name=domain,
@@ -117,8 +121,8 @@ def domain_section(results: StudyResults, domain: str, identifier: str, styles: 
         warnings=list(warnings),
         settings=sections,
         encoder_title="Where the published encoder looks, and invariance" if looks else "Invariance",
-        pretrained_pairs=_pairs(headline, published, of_controls=False),
-        pretrained_control_pairs=_pairs(headline, published, of_controls=True),
+        pretrained_pairs=_pairs(of_encoders, published, of_controls=False),
+        pretrained_control_pairs=_pairs(of_encoders, published, of_controls=True),
         figures=[*looks, *invariance_cards(here, identifier, styles)],
         transform_columns=transform_titles(here),
         transform_rows=transform_rows(here),

@@ -114,7 +114,7 @@ def reliability_before_and_after(
     column = f"confidence{AFTER_TEMPERATURE}"
     if math.isnan(temperature) or column not in records:
         return reliability_diagrams(before, num_bins, styles)
-    scaled = f"after scaling, temperature {temperature:.2f}"
+    scaled = f"scaled, temperature {temperature:.2f}"
     after = {scaled: records.assign(confidence=records[column])}
     style = {} if styles is None else {name: styles[name], scaled: styles[name]}
     return reliability_diagrams(before | after, num_bins, style or None)

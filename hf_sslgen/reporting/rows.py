@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_sslgen.analysis.numbers import Number
+from hf_sslgen.reporting.attribution_words import shows_the_published_encoder
 from hf_sslgen.reporting.vocabulary import (
     OVERALL_FAMILY,
     PRETRAINED_PROTOCOL,
@@ -48,8 +49,10 @@ class Row:
         return self.cell.objective
 
     def published(self, metric: str) -> Number | None:
-        """The number of the published encoder's own maps, where the row is of something made from it."""
-        return None if self.pretrained in (None, self.cell) else self.pretrained.number(metric)
+        """The number of the published encoder's own maps, unless those of the row are the same."""
+        if self.pretrained is None or shows_the_published_encoder(self.cell):
+            return None
+        return self.pretrained.number(metric)
 
     def number(self, metric: str, transform: str = "", stage: str = "") -> Number | None:
         """The row's number; a `stage` of `pretrained` is looked up in the published encoder's cell first."""

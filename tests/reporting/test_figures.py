@@ -136,7 +136,7 @@ def test_more_evidence_is_lighter_on_any_picture(gray: int) -> None:
     red, green, blue = pixels(figure)[25].T
     lightness = 0.2126 * red + 0.7152 * green + 0.0722 * blue
     at = lightness[[2, 16, 24, 32, 47]]
-    assert (np.diff(at[1:]) > 10).all() and at[-1] - at[0] > 60
+    assert (np.diff(at[1:]) > 5).all() and at[-1] - at[0] > 60
 
 
 def test_titles_name_objectives_that_names_do_not_tell(probes) -> None:
@@ -151,8 +151,8 @@ def test_maps_without_predictions_have_the_true_class_alone(study) -> None:
     records = {cell.backbone: cell.records()}
     figure = attribution_overlays({cell.backbone: cell.examples()}, cell.provenance["class_names"], records, 3)
     captions = [text.get_text() for text in figure.texts if ":" in text.get_text()]
-    references = cell.records().set_index("sample_id")["reference"]
-    expected = [cell.provenance["class_names"][references[s]] for s in cell.examples()["sample_ids"][:3]]
+    references = cell.records().query("transform == ''").set_index("sample_id")["reference"]
+    expected = [cell.provenance["class_names"][int(references[s])] for s in cell.examples()["sample_ids"][:3]]
     assert captions == [f"true: {name}" for name in expected]
 
 
@@ -192,7 +192,7 @@ def test_reliability_of_one_checkpoint_has_a_panel_after_scaling(probes) -> None
     name, records = probes[0].backbone, probes[0].records()
     figure = reliability_before_and_after(name, records, 1.3)
     before, after = (axes for axes in figure.axes if axes.get_visible() and axes.get_title("left"))
-    assert after.get_title("left").startswith("after scaling, temperature 1.30")
+    assert after.get_title("left").startswith("scaled, temperature 1.30")
     scaled = expected_calibration_error(records["confidence_after_temperature"], records["correct"])
     assert f"ECE {100 * scaled.expected_calibration_error:.1f} pt" in after.get_title("left")
     assert before.get_title("left").startswith(name)
