@@ -31,10 +31,12 @@ GIVE_BACK = {"MALLOC_TRIM_THRESHOLD_": "1000000"}
 blocks of many sizes come and go: twice as much as is in use, as easily of plain forward passes as of anything else."""
 
 
-def in_fresh_process(function: Callable[..., Result], *arguments: object) -> Result:
-    """What the function returns when a new interpreter, which holds no more memory than it uses, runs it."""
+def in_fresh_process(
+    function: Callable[..., Result], *arguments: object, environment: Mapping[str, str] | None = None
+) -> Result:
+    """What the function returns when a new interpreter, started in the environment with these additions, runs it."""
     before = dict(os.environ)
-    os.environ.update(GIVE_BACK)  # read when a process starts
+    os.environ.update(environment or {})
     try:
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
             return pool.submit(function, *arguments).result()
