@@ -10,8 +10,8 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hf_sslgen.analysis.batch_pass import Wanted, measure_batch
 from hf_sslgen.analysis.network import Precision, measuring
-from hf_sslgen.analysis.one_pass import Wanted, measure_batch
 from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.analysis.transforms import preset_variants
 from hf_sslgen.domains.images import ImageSplit

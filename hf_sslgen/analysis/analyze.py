@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hf_sslgen.analysis.attribution import LABEL_FREE_METHODS
+from hf_sslgen.analysis.batch_pass import Wanted
 from hf_sslgen.analysis.families import MIN_IMAGES
 from hf_sslgen.analysis.invariance import invariance_numbers, is_gray, pair_numbers
 from hf_sslgen.analysis.localization import first_boxes
 from hf_sslgen.analysis.map_numbers import control_numbers, map_numbers
 from hf_sslgen.analysis.numbers import Analysis, Number, Stage
-from hf_sslgen.analysis.one_pass import PassResults, Wanted, one_pass
+from hf_sslgen.analysis.one_pass import PassResults, one_pass
 from hf_sslgen.analysis.pairs import pair_partners
 from hf_sslgen.analysis.predictions import (
     AFTER,

@@ -12,11 +12,11 @@ from encoding import encode
 from numpy.typing import NDArray
 
 from hf_sslgen.analysis.analyze import adapted_analysis, pretrained_analysis, validation_logits
+from hf_sslgen.analysis.batch_pass import transformed
 from hf_sslgen.analysis.families import GEOMETRIC
 from hf_sslgen.analysis.forward import run_split
 from hf_sslgen.analysis.network import measuring
 from hf_sslgen.analysis.numbers import Analysis, Number
-from hf_sslgen.analysis.one_pass import transformed
 from hf_sslgen.analysis.predictions import prediction_numbers
 from hf_sslgen.analysis.subset import AnalysisSettings, analysis_subset, subset_pixels
 from hf_sslgen.analysis.transforms import VARIANTS, Variant

@@ -17,7 +17,8 @@ import pytest
 import torch
 
 from hf_sslgen.analysis import shards
-from hf_sslgen.analysis.one_pass import PassResults, Wanted, one_pass
+from hf_sslgen.analysis.batch_pass import Wanted
+from hf_sslgen.analysis.one_pass import PassResults, one_pass
 from hf_sslgen.analysis.subset import AnalysisSettings, analysis_subset, others_of, subset_pixels
 from hf_sslgen.analysis.transforms import VARIANTS, Variant
 from hf_sslgen.zoo.anatomy import find_attribution_layer
