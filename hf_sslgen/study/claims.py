@@ -198,6 +198,6 @@ def kept_alive(claim: Claim) -> Iterator[None]:
     try:
         yield
     finally:
+        release(claim)  # first: an interrupt may come while the thread is waited for
         done.set()
         thread.join()
-        release(claim)
