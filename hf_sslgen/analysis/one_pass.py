@@ -94,14 +94,13 @@ def _logits_shard(network: Network, batches: Batches, split: ImageSplit, part: s
 def _digest(model: PreTrainedModel, wanted: Wanted, settings: AnalysisSettings) -> str:
     """Thirty-two hexadecimal digits of everything that a pass's results depend on."""
     digest = hashlib.blake2b(digest_size=16)
-    others = np.empty(0, dtype=np.int64) if wanted.others is None else wanted.others.sample_ids
     facts = {
         "settings": dataclasses.asdict(settings),
         "variants": [(variant.transform, variant.severity) for variant in wanted.variants],
         "layer": None if wanted.layer is None else dataclasses.asdict(wanted.layer),
         "classes": None if wanted.classes is None else wanted.classes.tolist(),
         "subset": wanted.subset.sample_ids.tolist(),
-        "others": others.tolist(),
+        "others": None if wanted.others is None else wanted.others.fingerprint(),
     }
     digest.update(json.dumps(facts, sort_keys=True).encode())
     digest.update(wanted.pixels.numpy().data)

@@ -11,6 +11,7 @@ from accelerate import Accelerator
 
 from hf_sslgen.analysis.analyze import Run, adapted_analysis, pretrained_analysis, validation_logits
 from hf_sslgen.analysis.attribution import LABEL_FREE_METHODS
+from hf_sslgen.analysis.families import FAMILIES, PAIR
 from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.analysis.shards import Processes
 from hf_sslgen.analysis.subset import AnalysisSettings, AttributionMethod
@@ -118,7 +119,7 @@ def _check_output_dir(folder: Path) -> None:
 def _print_numbers(numbers: Sequence[Number]) -> None:
     """Those of the whole: without the single transforms."""
     for number in numbers:
-        if number.severity == "" and (not number.transform or number.transform.startswith("mean")):
+        if number.transform in ("", PAIR, *FAMILIES):
             name = f"{number.metric} ({number.transform})" if number.transform else number.metric
             interval = "" if number.low != number.low else f"  [{number.low:.4f}, {number.high:.4f}]"
             print(f"{name:52} {number.value:9.4f}{interval}  n={number.n}")

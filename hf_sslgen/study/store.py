@@ -86,6 +86,9 @@ class Store:
             if not is_alive(claim):
                 self.clear_scratch(claim)
                 release(claim)
+        for folder in self.folder.glob("unfinished/*"):
+            if (self.cells / folder.name).exists():  # its worker was killed before it could clear up
+                self._clear_unfinished(folder)
 
     def scratch(self, claim: Claim) -> Path:
         """A folder for the runs of one claim on a cell; what earlier claims on it left behind is removed."""
@@ -100,7 +103,9 @@ class Store:
 
     def clear_unfinished(self, claim: Claim) -> None:
         """Remove the parts of a cell that is finished, or has failed."""
-        folder = self.unfinished(claim)
+        self._clear_unfinished(self.unfinished(claim))
+
+    def _clear_unfinished(self, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             folder.parent.rmdir()

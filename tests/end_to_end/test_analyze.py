@@ -1,11 +1,17 @@
 """One checkpoint on one domain, by the command."""
 
+import io
 import json
 
+import datasets
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
+from hf_sslgen.analysis import predictions
 from hf_sslgen.command_line import run_command
+from hf_sslgen.commands import analyze
 
 DOMAIN = ["--dataset_name", "digits", "--samples_per_class", "5", "--max_test_samples", "50"]
 
@@ -41,3 +47,71 @@ def test_without_a_classifier_only_invariance_is_measured(tmp_path):
     assert "invariance" in metrics
     assert "accuracy" not in metrics
     assert {row["stage"] for row in rows} == {"pretrained"}
+
+
+def digits_folder(folder, digits_domain, other_validation):
+    """The digits as files, with a burst for every two test images; validation images may be negatives."""
+    features = datasets.Features(
+        {
+            "image": datasets.Image(),
+            "label": datasets.ClassLabel(names=list("0123456789")),
+            "burst": datasets.Value("int32"),
+        }
+    )
+    splits = {"train": digits_domain.train, "validation": digits_domain.validation, "test": digits_domain.test}
+    for name, split in splits.items():
+        images = []
+        for position in range(len(split)):
+            pixels = np.asarray(split.image(position))
+            buffer = io.BytesIO()
+            Image.fromarray(255 - pixels if name == "validation" and other_validation else pixels).save(buffer, "PNG")
+            images.append({"bytes": buffer.getvalue(), "path": None})
+        columns = {"image": images, "label": split.labels.tolist(), "burst": [row // 2 for row in range(len(split))]}
+        datasets.Dataset.from_dict(columns, features=features).to_parquet(folder / f"{name}.parquet")
+    return folder
+
+
+def logits_fitted(monkeypatch, run):
+    """The validation logits that a run fits its temperature on."""
+    fit, seen = predictions.fit_temperature, []
+
+    def fitted(logits, references):
+        seen.append(logits)
+        return fit(logits, references)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(predictions, "fit_temperature", fitted)
+        run()
+    (logits,) = seen
+    return logits
+
+
+def test_what_an_interrupted_analysis_left_is_not_used_for_other_images(
+    digits_domain, small_backbones, tmp_path, monkeypatch, capsys
+):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        digits_folder(tmp_path / name, digits_domain, other_validation=name == "second")
+    tune = ["--model_name_or_path", small_backbones["timm_resnet"], "--dataset_name", str(tmp_path / "first")]
+    run_command(
+        "hf_sslgen.commands.finetune", [*tune, "--use_cpu", "--max_steps", "2", "--output_dir", str(tmp_path / "run")]
+    )
+
+    def run(domain, output):
+        options = ["--model_name_or_path", str(tmp_path / "run"), "--dataset_name", str(tmp_path / domain)]
+        analyze.main([*options, "--pair_column_name", "burst", "--output_dir", str(tmp_path / output)])
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(analyze, "adapted_analysis", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run("first", "interrupted")
+    assert list((tmp_path / "interrupted" / "unfinished").rglob("others-*.safetensors"))
+    capsys.readouterr()
+    expected = logits_fitted(monkeypatch, lambda: run("second", "alone"))
+    found = logits_fitted(monkeypatch, lambda: run("second", "interrupted"))
+    np.testing.assert_array_equal(found, expected)
+    assert not (tmp_path / "interrupted" / "unfinished").exists()
+    assert "invariance (pair)" in capsys.readouterr().out

@@ -77,6 +77,16 @@ def test_an_interrupted_cell_goes_on_from_its_shards(
     assert not (store.folder / "unfinished").exists()
 
 
+def test_shards_of_a_cell_that_was_finished_are_removed(tmp_path: Path) -> None:
+    """Its worker may have been killed between the two."""
+    store = prepared(tmp_path / "store")
+    (store.cells / "finished").mkdir()
+    for name in ("finished", "in_work"):
+        (store.folder / "unfinished" / name / "digest").mkdir(parents=True)
+    store.prepare()
+    assert [path.name for path in (store.folder / "unfinished").iterdir()] == ["in_work"]
+
+
 def test_a_backbone_that_can_not_be_loaded_is_tried_again_on_request(
     study_file: StudyFile, small_backbones: dict[str, str], tmp_path: Path
 ) -> None:
