@@ -20,7 +20,9 @@ def _pairs(model: nn.Module, kept: str | None) -> Iterator[tuple[nn.Module, str,
         children = list(parent.named_children())
         for (name, module), (next_name, following) in itertools.pairwise(children):
             is_kept = kept is not None and kept in (f"{path}.{name}".strip("."), f"{path}.{next_name}".strip("."))
-            if isinstance(module, nn.Conv2d) and isinstance(following, nn.BatchNorm2d) and not is_kept:
+            if is_kept or not isinstance(module, nn.Conv2d) or not isinstance(following, nn.BatchNorm2d):
+                continue
+            if module.out_channels == following.num_features:
                 yield parent, name, next_name
 
 

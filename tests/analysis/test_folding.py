@@ -63,14 +63,27 @@ def test_a_layer_that_is_looked_at_stays(kept: str) -> None:
     torch.testing.assert_close(seen[0], seen[1], atol=1e-5, rtol=1e-5)
 
 
+class Crossed(nn.Module):
+    """Two convolutions, each of which is normalised by what follows the other one among the children."""
+
+    def __init__(self, num_inputs: int, num_outputs: int) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(num_inputs, num_outputs, 1), nn.BatchNorm2d(num_outputs)
+        self.conv2, self.bn2 = nn.Conv2d(num_inputs, num_outputs, 1), nn.BatchNorm2d(num_outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.bn2(self.conv1(x)) + self.bn1(self.conv2(x))
+
+
 def test_children_that_do_not_run_in_their_order_are_not_folded() -> None:
-    model = shaken(small_network("timm-resnet", 64, 64))
-    block = model.timm_model.layer1[0]
-    block.conv2 = nn.Conv2d(block.conv1.in_channels, block.conv2.out_channels, 1).eval()
-
-    class Crossed(type(block)):  # type: ignore[misc]
-        def forward(self, x: Tensor) -> Tensor:
-            return self.bn2(self.conv1(x)) + self.bn1(self.conv2(x))
-
-    block.__class__ = Crossed
+    model = small_network("timm-resnet", 64, 64)
+    first, second = model.timm_model.layer1[0].conv1, model.timm_model.layer2[0].conv1
+    model.timm_model.layer1 = Crossed(first.in_channels, second.in_channels).eval()
+    shaken(model)
     assert fold_batch_norm(model, 64) is model
+
+
+def test_neighbours_of_other_widths_are_left_alone() -> None:
+    model = shaken(small_network("timm-resnet", 64, 64))
+    model.timm_model.unused = nn.ModuleDict({"first": nn.Conv2d(4, 5, 1), "second": nn.BatchNorm2d(7)}).eval()
+    assert num_norms(fold_batch_norm(model, 64)) == 1
