@@ -24,6 +24,7 @@ UNCHANGED_TOLERANCE = 1 / 255 + 1e-6
 """One level of an 8-bit image; the rest is float32 rounding of differences between values in [0, 1]."""
 
 STRIDE_OF_ROWS = 8
+"""Of the rows that are looked at first for a change."""
 
 GRAD_CAM = "grad_cam"
 """The method that needs no more than the one pass."""
@@ -54,10 +55,11 @@ def column_name(variant: Variant, column: str) -> str:
     return f"{variant.transform} {variant.severity} {column}"
 
 
-def _half(num_images: int) -> int:
-    """Images at a time for what needs twice the memory of a forward pass: a transform's float32 images, and the graph
-    of a transformer's head."""
-    return -(-num_images // 2)
+def _halves(num_images: int) -> tuple[slice, ...]:
+    """Two parts of a batch (one of a single image), for what takes twice the memory of a forward pass: a transform's
+    float32 images, and the graph of a transformer's head."""
+    half = -(-num_images // 2)
+    return tuple(slice(start, start + half) for start in range(0, num_images, half))
 
 
 def is_unchanged(clean: Tensor, moved: Tensor) -> Tensor:
@@ -76,8 +78,7 @@ def transformed(
 ) -> dict[str, Tensor]:
     """What a network makes of images, (B, 3, S, S) bytes on its device, after a transform."""
     inputs, unchanged = [], []
-    for start in range(0, len(pixels), _half(len(pixels))):
-        part = slice(start, start + _half(len(pixels)))
+    for part in _halves(len(pixels)):
         clean = pixels[part].float().div_(255)
         moved = variant(clean, sample_ids[part], seed)
         unchanged.append(is_unchanged(clean, moved))
@@ -134,14 +135,10 @@ def measure_batch(network: Network, wanted: Wanted, settings: AnalysisSettings, 
     """The columns of a few images of the subset."""
     pixels = wanted.pixels[positions].to(network.device)
     classes = None if wanted.classes is None else torch.from_numpy(wanted.classes[positions]).to(network.device)
-    # The graph of a transformer's head takes as much memory as a forward pass: half a batch of both fits the rest.
-    size = len(pixels) if wanted.layer is None else -(-len(pixels) // 2)
-    halves = [
-        _measure_clean(
-            network, half, None if classes is None else classes[start : start + size], wanted.layer, settings
-        )
-        for start, half in zip(range(0, len(pixels), size), pixels.split(size), strict=True)
-    ]
+    halves = []
+    for part in _halves(len(pixels)):
+        of_part = None if classes is None else classes[part]
+        halves.append(_measure_clean(network, pixels[part], of_part, wanted.layer, settings))
     found = {name: torch.cat([half[name] for half in halves]) for name in halves[0]}
     sample_ids = wanted.subset.sample_ids[positions].tolist()
     with torch.inference_mode():

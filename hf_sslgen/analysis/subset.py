@@ -16,8 +16,6 @@ from hf_sslgen.domains.splits import stratified_subset
 from hf_sslgen.preprocessing import Geometry, evaluation_pixels
 from hf_sslgen.zoo.loading import LoadedBackbone
 
-DECODING_THREADS = 4
-
 AttributionMethod = Literal["grad_cam", "integrated_gradients", "gradient_x_activation", "occlusion"]
 """Names of `attribution.ATTRIBUTION_METHODS`, as options and study files have them."""
 
@@ -65,14 +63,14 @@ def analysis_subset(split: ImageSplit, settings: AnalysisSettings) -> ImageSplit
 
 
 def evaluation_batch(split: ImageSplit, positions: range, geometry: Geometry) -> Tensor:
-    """(B, 3, S, S) bytes of the images at these positions, decoded by several threads."""
+    """(B, 3, S, S) bytes of the images at these positions, decoded by as many threads as torch computes with."""
 
     def decoded(position: int) -> Tensor:
         return evaluation_pixels(split.image(position), geometry)
 
     side = geometry.image_size
     pixels = torch.empty(len(positions), 3, side, side, dtype=torch.uint8)
-    with ThreadPoolExecutor(DECODING_THREADS) as threads:
+    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
         for row, image in zip(pixels, threads.map(decoded, positions), strict=True):
             row.copy_(image)
     return pixels

@@ -104,14 +104,14 @@ def test_fp16_is_refused_on_a_cpu(small_backbones: dict[str, str]) -> None:
         pass
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_nothing_is_left_behind(backbone: LoadedBackbone, precision: str) -> None:
+@pytest.mark.parametrize("compute", [Compute("fp32"), Compute("bf16")], ids=str)
+def test_nothing_is_left_behind(backbone: LoadedBackbone, compute: Compute) -> None:
     model = backbone.model
     next(model.parameters()).requires_grad_(False)
     before = copy.deepcopy(model.state_dict())
     wanted = [parameter.requires_grad for parameter in model.parameters()]
     layer = find_attribution_layer(model)
-    with pytest.raises(KeyboardInterrupt), measuring(backbone, Compute(precision), layer) as network:  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt), measuring(backbone, compute, layer) as network:
         assert not any(parameter.requires_grad for parameter in network.model.parameters())
         network(photographs())
         raise KeyboardInterrupt

@@ -57,7 +57,8 @@ def counted(backbone: LoadedBackbone) -> Iterator[list[int]]:
 
 
 def columns(outputs: PassResults, variants: tuple[Variant, ...] = MOVES) -> dict[str, np.ndarray]:
-    found = {name: getattr(outputs, name) for name in ("logits", "other_logits", "features", "maps")}
+    found = {"logits": outputs.logits, "other_logits": outputs.other_logits}
+    found |= {"features": outputs.features, "maps": outputs.maps}
     for variant in variants:
         moved = outputs.moved(variant)
         found |= {f"{variant.transform} {name}": values for name, values in vars(moved).items()}

@@ -56,17 +56,11 @@ def reference(transform: str, severity: str, side: int) -> Callable[[Picture], P
         "invert": F.invert,
         "equalize": F.equalize,
         "jpeg": lambda picture: recompressed(picture, int(number)),
-    }
-    adjustments = {
-        "brightness": F.adjust_brightness,
-        "contrast": F.adjust_contrast,
-        "saturation": F.adjust_saturation,
-        "hue": F.adjust_hue,
-        "sharpness": F.adjust_sharpness,
-    }
-    functions |= {
-        name: lambda picture, adjust=adjust: adjust(picture, number)  # type: ignore[misc]
-        for name, adjust in adjustments.items()
+        "brightness": lambda picture: F.adjust_brightness(picture, number),
+        "contrast": lambda picture: F.adjust_contrast(picture, number),
+        "saturation": lambda picture: F.adjust_saturation(picture, number),
+        "hue": lambda picture: F.adjust_hue(picture, number),
+        "sharpness": lambda picture: F.adjust_sharpness(picture, number),
     }
     return functions[transform]
 
