@@ -196,6 +196,8 @@ def _label(name: str, result: Maps) -> str:
 def _common_edges(number: str, arrays: list[FloatArray]) -> FloatArray:
     """Bins for all rows of a panel: from 0 to 1, further where values are larger, and only the upper half or less of
     it where they all lie there."""
+    if not any(len(array) for array in arrays):
+        return np.linspace(0.0, 1.0, NUM_BINS + 1)
     values = np.concatenate([*arrays, [1.0]])
     largest = float(np.percentile(values, TAIL) if number in CHANCE else values.max())
     high = max(1.0, 1.02 * largest)
@@ -218,9 +220,8 @@ def _tops(row: int, values: FloatArray, edges: FloatArray) -> FloatArray:
 def _histogram(axes: Axes, row: int, values: FloatArray, edges: FloatArray, style: BackboneStyle | None) -> None:
     """A row's histogram standing on its base line at `row`, upwards on the inverted axis; noise has no style."""
     if not len(values):
-        axes.text(
-            0.5 * edges[-1], row - 0.25, "undefined for every map", ha="center", fontsize=FONT_SIZE - 1, color=MUTED
-        )
+        middle = (edges[0] + edges[-1]) / 2
+        axes.text(middle, row - 0.25, "undefined for every map", ha="center", fontsize=FONT_SIZE - 1, color=MUTED)
         return
     tops = _tops(row, values, edges)
     if style is None:

@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ from hf_sslgen.metrics import (
     risk_coverage,
     top_label,
 )
+from hf_sslgen.reporting.figures import figure_png
 from hf_sslgen.reporting.plots import (
     backbone_styles,
     concentration_distribution,
@@ -156,6 +158,18 @@ def test_concentration_shows_means_noise_and_zero_maps() -> None:
     for centre, height, expected in zip(centres, heights, (NOISE.gini, result.gini), strict=True):
         assert np.average(centre, weights=height) == pytest.approx(expected, abs=0.02)
     assert [label.get_text() for label in axes.get_yticklabels()] == ["model\n10.0% of maps all-zero"]
+
+
+def test_concentration_that_nobody_has_leaves_the_axes_their_room() -> None:
+    """As the spread on a grid of one cell."""
+    arrays = {"gini": np.zeros(5), "spread": np.full(5, np.nan)}
+    figure = concentration_distribution({"a": arrays}, controls={"a": arrays})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure_png(figure)
+    for axes in figure.axes:
+        assert axes.get_xlim() == (0.0, pytest.approx(1.0, abs=0.05))
+        assert all(0 < text.get_position()[0] < 1 for text in axes.texts)
 
 
 def test_concentration_takes_arrays_and_a_null_for_each_grid() -> None:
