@@ -189,7 +189,7 @@ def tapped(model: PreTrainedModel, layer: AttributionLayer, height: int, width: 
 
     def replace(values: Tensor) -> Tensor:
         as_map, restore = _as_map(values, layer, height, width)
-        return restore(grid(as_map))
+        return restore(grid(as_map)).clone()  # which what follows may change in place, as it may not a leaf
 
     with _replaced(model, layer, grid, replace):
         yield grid
@@ -204,7 +204,7 @@ def tapped_whole(model: PreTrainedModel, layer: AttributionLayer) -> Iterator[nn
     whole = Leaf()
 
     def replace(values: Tensor) -> Tensor:
-        return whole(values.float()).to(values.dtype)
+        return whole(values.float()).to(values.dtype, copy=True)
 
     with _replaced(model, layer, whole, replace):
         yield whole

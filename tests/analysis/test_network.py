@@ -145,6 +145,31 @@ def test_without_gradients_nothing_is_tapped(backbone: LoadedBackbone) -> None:
     torch.testing.assert_close(plain.logits, tapped.logits.detach(), atol=1e-6, rtol=1e-6)
 
 
+def test_features_hold_no_more_memory_than_their_own(backbone: LoadedBackbone) -> None:
+    """A class token as it comes is a view of all tokens."""
+    outputs = run(backbone)
+    assert outputs.features.untyped_storage().nbytes() == outputs.features.numel() * 4
+
+
+@pytest.mark.parametrize("named", ["timm_model.conv1", "timm_model.bn1"])
+def test_a_named_layer_holds_what_it_holds_in_the_network(named: str, small_backbones: dict[str, str]) -> None:
+    """Though elsewhere normalisation is folded into convolutions."""
+    backbone = load_backbone(small_backbones["timm_resnet"], CLASSES)
+    norm = backbone.model.timm_model.bn1
+    norm.running_mean.normal_(generator=torch.Generator().manual_seed(0))
+    seen = []
+    handle = backbone.model.get_submodule(named).register_forward_hook(
+        lambda _, __, output: seen.append(output.clone())
+    )
+    with torch.no_grad():
+        backbone.model(pixel_values=normalise(photographs(), backbone.preprocessing))
+    handle.remove()
+    with measuring(backbone, layer=find_attribution_layer(backbone.model, named)) as network:
+        activations = network(photographs()).activations
+        assert activations is not None
+    torch.testing.assert_close(activations.detach(), seen[0], atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["timm_resnet", "timm_vit"])
 def test_compiled_networks_yield_the_same(name: str, small_backbones: dict[str, str]) -> None:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hf_sslgen.analysis import pairs as module
+from hf_sslgen.analysis.families import families_of
 from hf_sslgen.analysis.pairs import pair_partners
 from hf_sslgen.metrics import invariance
 
@@ -68,3 +69,8 @@ def test_without_pairs_there_are_none(keys):
 def test_documented_example():
     assert doctest.testmod(module).attempted == 2
     assert doctest.testmod(module).failed == 0
+
+
+def test_a_pair_is_no_member_of_a_family() -> None:
+    assert families_of("pair", 100, ()) == ()
+    assert families_of("rotation", 100, ()) == ("mean", "mean_geometric")

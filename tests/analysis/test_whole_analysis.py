@@ -8,23 +8,27 @@ from typing import Any
 import datasets
 import numpy as np
 import pytest
+import torch
 from encoding import encode
 from PIL import Image
 from scipy import stats
 
 from hf_sslgen.analysis.analyze import adapted_analysis, pretrained_analysis, validation_logits
 from hf_sslgen.analysis.attribution import ATTRIBUTION_METHODS
+from hf_sslgen.analysis.grad_cam import grad_cam
 from hf_sslgen.analysis.localization import localization_analysis
+from hf_sslgen.analysis.network import measuring
 from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.analysis.pairs import pair_partners
-from hf_sslgen.analysis.subset import AnalysisSettings, AttributionMethod, subset_pixels
+from hf_sslgen.analysis.subset import AnalysisSettings, AttributionMethod, analysis_subset, subset_pixels
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.loading import Domain, load_domain
 from hf_sslgen.errors import InputError
-from hf_sslgen.metrics import invariance
+from hf_sslgen.metrics import attribution_concentration, invariance
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.zoo.anatomy import find_attribution_layer
 from hf_sslgen.zoo.loading import LoadedBackbone, load_backbone
+from hf_sslgen.zoo.reinitialised import reinitialised
 
 SETTINGS = AnalysisSettings(max_subset=16, num_examples=16, batch_size=8, reinitialised_control=True)
 SIDE = 48
@@ -118,6 +122,22 @@ def test_the_control_is_compared_image_by_image(tuned: Analysis) -> None:
     assert found.high - found.low == pytest.approx(high - low, rel=0.3)  # corrected for skewness
     assert number(tuned, "control_gini").value == pytest.approx(rows["control_gini"].mean())
     assert number(tuned, "control_gini").value != number(tuned, "gini").value
+
+
+def test_the_control_is_attributed_for_the_class_of_the_network(
+    tuned: Analysis, backbone: LoadedBackbone, domain: Domain
+) -> None:
+    subset = analysis_subset(domain.test, SETTINGS)
+    control = reinitialised(backbone, SETTINGS.seed)
+    rows = clean(tuned).loc[subset.sample_ids]
+    classes = torch.tensor(rows["prediction"].astype(int).tolist())
+    with measuring(control, layer=find_attribution_layer(control.model)) as network:
+        outputs = network(subset_pixels(control, subset))
+        assert not torch.equal(outputs.logits.argmax(1), classes) and outputs.activations is not None
+        weight = network.classifier_weight
+        maps = grad_cam(outputs.activations, outputs.features, outputs.logits, weight, classes, SETTINGS.target)
+    ginis = attribution_concentration(maps.numpy()).per_sample_gini
+    np.testing.assert_allclose(rows["control_gini"], ginis, atol=1e-4)
 
 
 def test_pairs_are_two_pictures_of_one_thing(tuned: Analysis, backbone: LoadedBackbone, domain: Domain) -> None:

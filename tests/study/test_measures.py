@@ -71,9 +71,12 @@ def test_every_preset_runs(preset: str, job_of: JobOf) -> None:
     scores = [row["validation_negative_log_likelihood"] for row in selection["candidates"]]
     chosen = [row for row in selection["candidates"] if selection["chosen"].items() <= row.items()]
     assert [row["validation_negative_log_likelihood"] for row in chosen] == [min(s for s in scores if s is not None)]
-    assert selection["fitted_on"].startswith(
-        "train and validation" if "ssl-transfer" in preset or preset == "vtab-1k" else "train"
-    )
+    retrained = "ssl-transfer" in preset or preset == "vtab-1k"
+    assert selection["fitted_on"].startswith("train and validation" if retrained else "train")
+    if preset != "dino-knn":
+        temperature = numbers["temperature", ""]
+        assert temperature.reason.startswith("validation images were trained on") == retrained
+        assert temperature.n == (0 if retrained else len(job.domain.validation))
     assert ("gini" in clean) == (preset != "dino-knn")
 
 
