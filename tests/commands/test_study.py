@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,7 +112,8 @@ def test_an_interrupt_leaves_no_process_and_a_store_to_go_on_with(
     assert not list(folder.rglob("*.unfinished"))
     found = len(list(read_cells(store.cells)))
     specs = expand(read_study(study))
-    assert run_worker(specs, store, num_threads=1) == {"found": found, "computed": len(specs) - found}
+    # On a busy machine the signal may come after the last cell; a Counter takes none for zero.
+    assert run_worker(specs, store, num_threads=1) == Counter({"found": found, "computed": len(specs) - found})
 
 
 def test_what_a_study_refuses(study_file: StudyFile, tmp_path: Path, capsys: Errors) -> None:
