@@ -4,8 +4,10 @@ Three ask which cells a class's score comes from, one which cells the features d
 
 - `grad_cam`: one, and the backward pass of what lies behind the layer.
 - `gradient_x_activation`: the same. Where the head averages over space and is linear, it equals Grad-CAM.
-- `integrated_gradients`: `INTEGRATION_STEPS` + 2, each step with such a backward pass; four where the head is linear.
+- `integrated_gradients`: `INTEGRATION_STEPS` + 2, each step with such a backward pass; three where the head is linear.
 - `occlusion`: one for each cell, and one more.
+
+The last two pass a single image beside these, to see the layer's grid and the kind of head.
 """
 
 from collections.abc import Callable
