@@ -2,6 +2,7 @@
 
 import logging
 import math
+from pathlib import Path
 from typing import Any
 
 from timm.data import resolve_data_config
@@ -14,23 +15,37 @@ from hf_sslgen.preprocessing import Geometry, Preprocessing
 logger = logging.getLogger(__name__)
 
 IMAGENET_PREPROCESSING = Preprocessing(Geometry(224, 0.875, "bicubic"), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 PIL_INTERPOLATION_NAMES = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 
 CONVNEXT_WARP_SIZE = 384
 """From this side on, transformers' ConvNext processor squeezes a picture into the square instead of cropping it."""
 
 
-def read_preprocessing(location: str, config: Any, revision: str | None = None) -> Preprocessing:
+def read_preprocessing(folder: Path, config: Any, name: str | None = None) -> Preprocessing:
     """What a checkpoint says about its input; ImageNet's usual preprocessing, with a warning, if it says nothing.
 
+    Args:
+        name: what messages call the checkpoint; its folder by default.
+
     Raises:
-        InputError: an image processor whose sizes have no equivalent here.
+        InputError: an image processor that needs code of its own, or whose sizes have no equivalent here.
     """
+    location = name or str(folder)
     if isinstance(config, TimmWrapperConfig):
         return _read_timm(location, dict(config.pretrained_cfg or {}))
     try:
-        processor = AutoImageProcessor.from_pretrained(location, revision=revision, trust_remote_code=False).to_dict()
-    except (OSError, ValueError):
+        processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=False).to_dict()
+    except (OSError, ValueError) as error:
+        found = [file for file in PROCESSOR_FILES if (folder / file).is_file()]
+        if found:
+            reason = "needs code from its repository, which is never run here"
+            if "trust_remote_code" not in str(error):
+                reason = f"can't be read: {str(error).strip().splitlines()[0]}"
+            raise InputError(
+                f"the image processor of {location!r} ({found[0]}) {reason}; put its sizes, mean and deviation into a "
+                "processor that transformers has"
+            ) from error
         logger.warning(
             "%s says nothing about its preprocessing; using 224 px and ImageNet mean and deviation", location
         )
