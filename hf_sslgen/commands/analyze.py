@@ -36,7 +36,8 @@ class AnalyzeArguments:
 
     model_name_or_path: str = field(
         metadata={
-            "help": "A fine-tuned checkpoint, or any backbone: a name from `hf-sslgen zoo`, a Hub id or a folder. "
+            "help": "A fine-tuned checkpoint, or any backbone: a name from `hf-sslgen zoo`, a Hub id (of a "
+            "branch, tag or commit: `owner/name@revision`) or a folder. "
             "Without a classifier for the domain's classes only the invariance of its features is measured."
         }
     )

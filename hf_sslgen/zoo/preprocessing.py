@@ -1,5 +1,6 @@
 """What a checkpoint says about its input, read from timm's and transformers' configurations."""
 
+import json
 import logging
 import math
 from pathlib import Path
@@ -35,22 +36,40 @@ def read_preprocessing(folder: Path, config: Any, name: str | None = None) -> Pr
     if isinstance(config, TimmWrapperConfig):
         return _read_timm(location, dict(config.pretrained_cfg or {}))
     try:
-        processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=False).to_dict()
+        loaded = AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError) as error:
-        found = [file for file in PROCESSOR_FILES if (folder / file).is_file()]
-        if found:
-            reason = "needs code from its repository, which is never run here"
-            if "trust_remote_code" not in str(error):
-                reason = f"can't be read: {str(error).strip().splitlines()[0]}"
-            raise InputError(
-                f"the image processor of {location!r} ({found[0]}) {reason}; put its sizes, mean and deviation into a "
-                "processor that transformers has"
-            ) from error
+        if "trust_remote_code" in str(error):
+            raise _needs_code(location) from error
+        if any((folder / file).is_file() for file in PROCESSOR_FILES):
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(f"the image processor of {location!r} can't be read: {reason}") from error
         logger.warning(
             "%s says nothing about its preprocessing; using 224 px and ImageNet mean and deviation", location
         )
         return IMAGENET_PREPROCESSING
+    if _stands_in(folder, type(loaded).__name__):
+        raise _needs_code(location)
+    processor = loaded.to_dict()
     return Preprocessing(_processor_geometry(location, processor), *_processor_normalisation(processor))
+
+
+def _needs_code(location: str) -> InputError:
+    return InputError(
+        f"the image processor of {location!r} needs code from its repository, which is never run here; put its sizes, "
+        "mean and deviation into a processor that transformers has"
+    )
+
+
+def _stands_in(folder: Path, loaded: str) -> bool:
+    """Whether transformers took the model's usual processor for one whose class is in the repository."""
+    path = folder / PROCESSOR_FILES[0]
+    if not path.is_file():
+        return False
+    stated = json.loads(path.read_text(encoding="utf-8"))
+    if "AutoImageProcessor" not in stated.get("auto_map", {}):
+        return False
+    name = stated.get("image_processor_type", "").removesuffix("Fast")
+    return not name or not loaded.startswith(name)
 
 
 def _read_timm(location: str, pretrained_cfg: dict[str, Any]) -> Preprocessing:

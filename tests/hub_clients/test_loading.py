@@ -55,8 +55,6 @@ def _folders(root: Path, small: dict[str, str]) -> dict[str, Path]:
     auto_map = {"AutoConfig": "mine.Config", "AutoModelForImageClassification": "mine.Model"}
     _changed(folders["coded"], "config.json", model_type="network-of-mine", auto_map=auto_map)
     _changed(folders["coded-too"], "config.json", auto_map=auto_map)
-    shutil.rmtree(folders["coded-processor"])
-    folders["coded-processor"] = copied("transformers_resnet", "coded-processor")
     processor = {"image_processor_type": "Mine", "auto_map": {"AutoImageProcessor": "mine.Processor"}}
     _changed(folders["coded-processor"], "config.json", model_type="resnet")
     (folders["coded-processor"] / "preprocessor_config.json").write_text(json.dumps(processor))
@@ -310,10 +308,9 @@ def test_without_the_hub_the_cache_serves_with_a_warning(loader, stocked):
 
 def _analyze(hub: Hub, home: Path, output: Path, name: str, role: str | None, **environment: str) -> Any:
     sizes = ["--max_train_samples", "30", "--max_eval_samples", "20", "--max_test_samples", "20"]
-    options = ["--max_subset", "10", "--reinitialised_control", "false", *sizes]
+    options = ["--dataset_name", "digits", "--output_dir", str(output), "--max_subset", "10", *sizes]
     return subprocess.run(
-        [sys.executable, "-m", "hf_sslgen.cli", "analyze", "--model_name_or_path", name, "--dataset_name", "digits"]
-        + ["--output_dir", str(output), *options],
+        [sys.executable, "-m", "hf_sslgen.cli", "analyze", "--model_name_or_path", name, *options],
         env=hub.environment(role, home) | {"OMP_NUM_THREADS": "1", **environment},
         capture_output=True,
         text=True,
