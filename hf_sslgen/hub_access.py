@@ -157,7 +157,7 @@ def hub_sentence(error: BaseException, repository: str, revision: str | None = N
             f"the Hub at {constants.ENDPOINT} can't be reached or broke off while {repository} was asked for; run "
             "this again when the connection stands, what is downloaded whole stays"
         )
-    if any(isinstance(each, (httpx.LocalProtocolError, UnicodeError)) for each in chain):
+    if any(isinstance(each, UnicodeError) for each in chain):
         return "HF_TOKEN holds characters that no token has; correct it, or log in with `hf auth login`"
     if any(isinstance(each, LocalEntryNotFoundError) for each in chain):
         return f"{repository} is not in the cache; load it once with the Hub in reach"

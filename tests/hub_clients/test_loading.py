@@ -201,8 +201,8 @@ def test_access_that_lacks_is_explained(loader, stocked):
         assert "`hf auth login`" in private
     wrong = _sentence(loader("org/vit", token=WRONG_TOKEN), "org/vit")
     assert "does not know the token" in wrong and "`hf auth login`" in wrong and "HF_TOKEN" in wrong
-    broken = _sentence(loader("org/vit", token=f"{WRONG_TOKEN}\x01"), "org/vit")
-    assert "holds characters that no token has" in broken
+    misread = _sentence(loader("org/vit", token=f"{WRONG_TOKEN}é"), "org/vit")
+    assert "holds characters that no token has" in misread
     stocked.fail("status", "/api/models/org/vit", status=403)
     assert "has no right to this in org/vit" in _sentence(loader("org/vit", role="reader"), "org/vit")
     assert "error" not in loader("org/vit", role="reader")
@@ -264,10 +264,10 @@ def test_a_passing_fault_is_ridden_out_and_a_lasting_one_explained(loader, stock
     assert said in recovered["log"] and "attempt 2 of 4 follows" in recovered["log"]
     stocked.heal()
     stocked.fail(**fault, times=20)
-    sentence = _sentence(loader("org/vit", cache="lasting"), "org/vit")
+    sentence = _sentence(loader("org/vit", cache=f"{fault}, lasting"), "org/vit")
     assert said in sentence and "run this again" in sentence
     stocked.heal()
-    assert loader("org/vit", cache="lasting")["trunk"] == expected["trunk"]
+    assert loader("org/vit", cache=f"{fault}, lasting")["trunk"] == expected["trunk"]
 
 
 def test_a_client_waits_as_long_as_the_hub_asks(loader, stocked):
