@@ -1,0 +1,190 @@
+"""Pushing files to a repository on the Hub in one commit, which is there whole or not at all.
+
+Run again after whatever went wrong, a push sends what is missing: content that the Hub has already stored is not sent
+twice, and a push of what is there makes no commit.
+"""
+
+import fnmatch
+import logging
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+from huggingface_hub.utils import get_token
+
+from hf_sslgen.errors import InputError
+from hf_sslgen.hub.refusals import EXCHANGE_ERRORS, SENTENCES, passes, sentence
+from hf_sslgen.training.arguments import FineTuningArguments
+
+logger = logging.getLogger(__name__)
+
+WAITS = (2.0, 8.0)
+"""Seconds before a push is tried again after something that may pass; huggingface_hub waits inside of each try too."""
+
+
+@dataclass(frozen=True)
+class PushRequest:
+    """Where to push, as the Trainer's `hub_*` arguments say it.
+
+    Attributes:
+        model_id: `owner/name`, or a name alone, which is put under the token's owner.
+        revision: the branch, made where it does not exist; None is `main`.
+        private: of a repository that is made; one that exists stays as it is.
+        token: None is that of HF_TOKEN or `hf auth login`.
+    """
+
+    model_id: str
+    revision: str | None = None
+    private: bool | None = None
+    token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """Where a push ended: the repository's page, its commit, and whether that is a new one."""
+
+    url: str
+    commit: str
+    changed: bool
+
+
+def take_push_request(arguments: FineTuningArguments) -> PushRequest | None:
+    """What the arguments ask to be pushed, None without `push_to_hub`; they no longer ask for it afterwards.
+
+    The Trainer pushes in the background, where failures go unseen, with a card of its own, and stores its arguments
+    with the token in them: it gets to see neither.
+
+    Raises:
+        InputError: a `hub_strategy` that pushes before the end.
+    """
+    token, wanted = arguments.hub_token, arguments.push_to_hub
+    arguments.hub_token, arguments.push_to_hub = None, False
+    if not wanted:
+        return None
+    strategy = str(arguments.to_dict()["hub_strategy"])
+    if strategy != "end":
+        raise InputError(f"hub_strategy {strategy!r} is not to be had: the finished model is pushed, once; drop it")
+    model_id = arguments.hub_model_id or Path(str(arguments.output_dir)).resolve().name
+    return PushRequest(model_id, arguments.hub_revision, arguments.hub_private_repo, token)
+
+
+def hub_client(request: PushRequest) -> HfApi:
+    """A client with the request's token.
+
+    Raises:
+        InputError: there is no token, or it has characters that no token has (a client's error would show it).
+    """
+    token = (request.token or get_token() or "").strip()
+    if not token:
+        raise InputError(
+            "there is no token to push with: run `hf auth login`, or set HF_TOKEN to one that may write; or drop "
+            "--push_to_hub"
+        )
+    if not re.fullmatch(r"[!-~]+", token):
+        raise InputError("the token to push with has blanks or other characters that no token has; copy it anew")
+    return HfApi(token=token)
+
+
+def full_name(api: HfApi, model_id: str) -> str:
+    """`owner/name` of a repository; the Hub is asked for the token's owner where the name stands alone."""
+    return model_id if "/" in model_id else f"{api.whoami()['name']}/{model_id}"
+
+
+def check_access(api: HfApi, model_id: str) -> None:
+    """Find out before anything is trained whether the push can work; nothing is made or changed on the Hub.
+
+    Where the Hub can't be reached that is logged: it may be there again when training ends.
+
+    Raises:
+        InputError: a token that is unknown or may not write there.
+    """
+    try:
+        owner = api.whoami()
+        repository = model_id if "/" in model_id else f"{owner['name']}/{model_id}"
+        try:
+            api.auth_check(repository, write=True)
+        except RepositoryNotFoundError as error:
+            writable = {owner["name"], *(each["name"] for each in owner["orgs"] if each.get("roleInOrg") != "read")}
+            role = owner["auth"]["accessToken"].get("role")
+            if role == "read" or repository.split("/")[0] not in writable:
+                raise InputError(SENTENCES[403].format(repository=repository)) from error
+    except HFValidationError as error:
+        raise InputError(f"hub_model_id {model_id!r} can't name a repository: {error}") from error
+    except EXCHANGE_ERRORS as error:
+        if not passes(error):
+            raise InputError(sentence(error, model_id, api.endpoint)) from error
+        logger.warning(
+            "%s can't be checked now: %s. The push is tried after training",
+            model_id,
+            sentence(error, model_id, api.endpoint),
+        )
+
+
+def push_files(
+    api: HfApi,
+    request: PushRequest,
+    files: Mapping[str, Path | bytes],
+    message: str,
+    replaced: Sequence[str] = (),
+    waits: Sequence[float] = WAITS,
+) -> Pushed:
+    """Make `files` the content of their paths in the repository, which is made where there is none.
+
+    Args:
+        files: a local file or content by path in the repository.
+        replaced: patterns of paths that go where `files` does not have them, left by an earlier push.
+        waits: seconds before each further try after something that may pass.
+
+    Raises:
+        InputError: the Hub refuses, another push came first, or the Hub is not to be had.
+    """
+    for wait in (*waits, None):
+        try:
+            return _push_once(api, request, files, message, replaced)
+        except EXCHANGE_ERRORS as error:
+            said = sentence(error, request.model_id, api.endpoint)
+            if wait is None or not passes(error):
+                raise InputError(said) from error
+            logger.warning("%s: %s. Trying again in %g s", request.model_id, said, wait)
+            time.sleep(wait)
+        except ValueError as error:  # how huggingface_hub puts the Hub's objections to a card, and to a name
+            raise InputError(f"{request.model_id} can't be pushed: {' '.join(str(error).split())}") from error
+    raise AssertionError("the last try returns or raises")
+
+
+def _push_once(
+    api: HfApi, request: PushRequest, files: Mapping[str, Path | bytes], message: str, replaced: Sequence[str]
+) -> Pushed:
+    repository = full_name(api, request.model_id)
+    api.create_repo(repository, private=request.private, exist_ok=True)
+    if request.revision is not None and request.revision != "main":
+        api.create_branch(repository, branch=request.revision, exist_ok=True)
+    before = api.model_info(repository, revision=request.revision)
+    present = {sibling.rfilename for sibling in before.siblings or ()}
+    gone = [path for path in sorted(present - files.keys()) if any(fnmatch.fnmatch(path, each) for each in replaced)]
+    operations = [CommitOperationAdd(path, content) for path, content in files.items()]
+    commit = _commit(api, repository, [*operations, *map(CommitOperationDelete, gone)], message, request, before.sha)
+    return Pushed(f"{api.endpoint}/{repository}", commit.oid, commit.oid != before.sha)
+
+
+def _commit(
+    api: HfApi,
+    repository: str,
+    operations: list[CommitOperationAdd | CommitOperationDelete],
+    message: str,
+    request: PushRequest,
+    parent: str | None,
+) -> CommitInfo:
+    """The commit; refused where the branch is no longer at `parent`, because it would undo another push."""
+    try:
+        return api.create_commit(
+            repository, operations, commit_message=message, revision=request.revision, parent_commit=parent
+        )
+    except RuntimeError as error:  # around whatever goes wrong with one of several large files
+        if isinstance(error.__cause__, EXCHANGE_ERRORS):
+            raise error.__cause__ from error
+        raise
