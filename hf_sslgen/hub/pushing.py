@@ -18,7 +18,6 @@ from huggingface_hub.utils import get_token
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.hub.refusals import EXCHANGE_ERRORS, SENTENCES, passes, sentence
-from hf_sslgen.training.arguments import FineTuningArguments
 
 logger = logging.getLogger(__name__)
 
@@ -50,26 +49,6 @@ class Pushed:
     url: str
     commit: str
     changed: bool
-
-
-def take_push_request(arguments: FineTuningArguments) -> PushRequest | None:
-    """What the arguments ask to be pushed, None without `push_to_hub`; they no longer ask for it afterwards.
-
-    The Trainer pushes in the background, where failures go unseen, with a card of its own, and stores its arguments
-    with the token in them: it gets to see neither.
-
-    Raises:
-        InputError: a `hub_strategy` that pushes before the end.
-    """
-    token, wanted = arguments.hub_token, arguments.push_to_hub
-    arguments.hub_token, arguments.push_to_hub = None, False
-    if not wanted:
-        return None
-    strategy = str(arguments.to_dict()["hub_strategy"])
-    if strategy != "end":
-        raise InputError(f"hub_strategy {strategy!r} is not to be had: the finished model is pushed, once; drop it")
-    model_id = arguments.hub_model_id or Path(str(arguments.output_dir)).resolve().name
-    return PushRequest(model_id, arguments.hub_revision, arguments.hub_private_repo, token)
 
 
 def hub_client(request: PushRequest) -> HfApi:

@@ -187,7 +187,7 @@ def finetune(
     if arguments.push_to_hub or arguments.hub_token is not None:
         raise InputError(
             "the Trainer would push unseen, and store the token with its arguments; take both out of the arguments "
-            "with hf_sslgen.hub.pushing.take_push_request, and push when training has ended"
+            "with hf_sslgen.hub.arguments.take_push_request, and push when training has ended"
         )
     folder = Path(arguments.output_dir)
     num_parameters = sum(p.numel() for p in backbone.model.parameters())
