@@ -14,7 +14,7 @@ from pathlib import Path
 
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
-from huggingface_hub.utils import get_token
+from huggingface_hub.utils import get_token, validate_repo_id
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.hub.refusals import EXCHANGE_ERRORS, SENTENCES, passes, sentence
@@ -79,8 +79,12 @@ def check_access(api: HfApi, model_id: str) -> None:
     Where the Hub can't be reached that is logged: it may be there again when training ends.
 
     Raises:
-        InputError: a token that is unknown or may not write there.
+        InputError: a token that is unknown or may not write there, or a name that no repository can have.
     """
+    try:
+        validate_repo_id(model_id)
+    except HFValidationError as error:
+        raise InputError(f"hub_model_id {model_id!r} can't name a repository: {error}") from error
     try:
         owner = api.whoami()
         repository = model_id if "/" in model_id else f"{owner['name']}/{model_id}"
@@ -91,8 +95,6 @@ def check_access(api: HfApi, model_id: str) -> None:
             role = owner["auth"]["accessToken"].get("role")
             if role == "read" or repository.split("/")[0] not in writable:
                 raise InputError(SENTENCES[403].format(repository=repository)) from error
-    except HFValidationError as error:
-        raise InputError(f"hub_model_id {model_id!r} can't name a repository: {error}") from error
     except EXCHANGE_ERRORS as error:
         if not passes(error):
             raise InputError(sentence(error, model_id, api.endpoint)) from error

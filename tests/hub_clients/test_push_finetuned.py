@@ -20,7 +20,7 @@ from huggingface_hub import HfApi, ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from hf_sslgen.domains.arguments import DomainArguments
-from hf_sslgen.domains.loading import Domain, load_domain
+from hf_sslgen.domains.loading import Domain
 from hf_sslgen.errors import InputError
 from hf_sslgen.hub.arguments import HubArguments, take_push_request
 from hf_sslgen.hub.finetuned_card import finetuned_card
