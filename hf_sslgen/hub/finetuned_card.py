@@ -50,7 +50,7 @@ def _model_index(run: FineTunedRun, repository: str) -> list[dict[str, Any]]:
     for name, estimate in shown_estimates(run):
         about: dict[str, Any] = {"n": estimate.n}
         if math.isfinite(estimate.low):
-            about |= {"confidence_interval": [estimate.low, estimate.high], "confidence_level": 0.95}
+            about |= {"confidence_interval": [float(estimate.low), float(estimate.high)], "confidence_level": 0.95}
         results.append(
             EvalResult(
                 task_type=TASK,
@@ -62,7 +62,7 @@ def _model_index(run: FineTunedRun, repository: str) -> list[dict[str, Any]]:
                 dataset_revision=_dataset_revision(run),
                 metric_type=name,
                 metric_name=words(name).title,
-                metric_value=estimate.value,
+                metric_value=float(estimate.value),
                 metric_args=about,
             )
         )
@@ -81,7 +81,7 @@ def evaluation_results(run: FineTunedRun) -> str | None:
             f"{f', 95% interval {interval}' if interval else ''}; {estimate.n} images of split {run.domain.test.name}"
         )
         entry = EvalResultEntry(
-            run.dataset, name, estimate.value, dataset_revision=_dataset_revision(run), notes=notes
+            run.dataset, name, float(estimate.value), dataset_revision=_dataset_revision(run), notes=notes
         )
         entries.append(entry)
     return card_yaml(eval_result_entries_to_yaml(entries))

@@ -12,7 +12,8 @@ from hf_sslgen.hub.finetuned_card import evaluation_results, finetuned_card
 from hf_sslgen.hub.finetuned_run import FineTunedRun, numbers, public_settings
 from hf_sslgen.hub.licences import base_licence, check_licence, chosen_licence
 from hf_sslgen.hub.pushing import Pushed, PushRequest, check_access, full_name, hub_client, push_files
-from hf_sslgen.hub.refusals import EXCHANGE_ERRORS, passes, sentence
+from hf_sslgen.hub.refusals import EXCHANGE_ERRORS, push_sentence
+from hf_sslgen.hub_access import may_pass, with_retries
 from hf_sslgen.reporting.figure_style import figure_png
 from hf_sslgen.reporting.reliability import reliability_diagram
 
@@ -48,8 +49,8 @@ def check_push(push: ModelPush) -> None:
         inherited = base_licence(api, push.base, push.base_revision)
         check_licence(chosen_licence(push.licence, inherited, push.base))
     except EXCHANGE_ERRORS as error:
-        said = sentence(error, push.base, api.endpoint)
-        if not passes(error):
+        said = push_sentence(error, push.base)
+        if not may_pass(error):
             raise InputError(said) from error
         logger.warning("the licence can't be checked now: %s. It is looked at again after training", said)
 
@@ -88,11 +89,11 @@ def push_model(push: ModelPush, run: FineTunedRun) -> Pushed:
     """
     api = hub_client(push.request)
     try:
-        repository = full_name(api, push.request.model_id)
-        files = files_to_push(api, push, run, repository)
+        repository = with_retries(lambda: full_name(api, push.request.model_id), push.request.model_id)
+        files = with_retries(lambda: files_to_push(api, push, run, repository), push.base)
         return push_files(api, push.request, files, "Push the fine-tuned model", REPLACED)
     except EXCHANGE_ERRORS as error:
-        raise InputError(_kept(run, sentence(error, push.request.model_id, api.endpoint))) from error
+        raise InputError(_kept(run, push_sentence(error, push.request.model_id))) from error
     except InputError as error:
         raise InputError(_kept(run, str(error))) from error
 

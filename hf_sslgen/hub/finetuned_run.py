@@ -19,8 +19,8 @@ from hf_sslgen.preprocessing import Preprocessing
 from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.evaluation import Predictions
 from hf_sslgen.training.run_folder import IDENTITY_FILE, PREDICTIONS_FILE
-from hf_sslgen.zoo.checkpoints import resolve_location
 from hf_sslgen.zoo.loading import UNTRAINED, LoadedBackbone
+from hf_sslgen.zoo.locations import resolve_location
 
 SOME_FOLDER = "path/to"
 """Stands for the folders of this machine, which are nobody else's business."""

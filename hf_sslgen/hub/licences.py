@@ -8,8 +8,8 @@ from huggingface_hub import HfApi, ModelCard, metadata_load
 from huggingface_hub.errors import HfHubHTTPError
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.zoo.checkpoints import resolve_location
 from hf_sslgen.zoo.loading import UNTRAINED, registered
+from hf_sslgen.zoo.locations import resolve_location, wanted_revision
 
 Licence = dict[str, Any]
 """A card's fields: `license` as the Hub spells it; where that is `other`, perhaps `license_name`, `license_link`."""
@@ -38,7 +38,7 @@ def base_licence(api: HfApi, base: str, revision: str | None) -> Licence | None:
     if row is not None and row.licence is not None:
         return {"license": row.licence}
     try:
-        card = api.model_info(location, revision=revision).card_data
+        card = api.model_info(location, revision=wanted_revision(base, revision)).card_data
     except HfHubHTTPError as error:
         if error.response.status_code in (401, 403, 404):
             return None

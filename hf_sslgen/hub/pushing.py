@@ -5,24 +5,22 @@ twice, and a push of what is there makes no commit.
 """
 
 import fnmatch
+import json
 import logging
 import re
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
-from huggingface_hub.utils import get_token, validate_repo_id
+from huggingface_hub.utils import get_token, httpx, validate_repo_id
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.hub.refusals import EXCHANGE_ERRORS, SENTENCES, passes, sentence
+from hf_sslgen.hub.refusals import EXCHANGE_ERRORS, NO_RIGHT, push_sentence
+from hf_sslgen.hub_access import may_pass, with_retries
 
 logger = logging.getLogger(__name__)
-
-WAITS = (2.0, 8.0)
-"""Seconds before a push is tried again after something that may pass; huggingface_hub waits inside of each try too."""
 
 
 @dataclass(frozen=True)
@@ -94,15 +92,12 @@ def check_access(api: HfApi, model_id: str) -> None:
             writable = {owner["name"], *(each["name"] for each in owner["orgs"] if each.get("roleInOrg") != "read")}
             role = owner["auth"]["accessToken"].get("role")
             if role == "read" or repository.split("/")[0] not in writable:
-                raise InputError(SENTENCES[403].format(repository=repository)) from error
+                raise InputError(NO_RIGHT.format(repository=repository)) from error
     except EXCHANGE_ERRORS as error:
-        if not passes(error):
-            raise InputError(sentence(error, model_id, api.endpoint)) from error
-        logger.warning(
-            "%s can't be checked now: %s. The push is tried after training",
-            model_id,
-            sentence(error, model_id, api.endpoint),
-        )
+        if not may_pass(error):
+            raise InputError(push_sentence(error, model_id)) from error
+        said = push_sentence(error, model_id)
+        logger.warning("%s can't be checked now: %s. The push is tried after training", model_id, said)
 
 
 def push_files(
@@ -111,30 +106,24 @@ def push_files(
     files: Mapping[str, Path | bytes],
     message: str,
     replaced: Sequence[str] = (),
-    waits: Sequence[float] = WAITS,
 ) -> Pushed:
     """Make `files` the content of their paths in the repository, which is made where there is none.
+
+    What may pass is tried again, by huggingface_hub within and by `with_retries` as a whole.
 
     Args:
         files: a local file or content by path in the repository.
         replaced: patterns of paths that go where `files` does not have them, left by an earlier push.
-        waits: seconds before each further try after something that may pass.
 
     Raises:
         InputError: the Hub refuses, another push came first, or the Hub is not to be had.
     """
-    for wait in (*waits, None):
-        try:
-            return _push_once(api, request, files, message, replaced)
-        except EXCHANGE_ERRORS as error:
-            said = sentence(error, request.model_id, api.endpoint)
-            if wait is None or not passes(error):
-                raise InputError(said) from error
-            logger.warning("%s: %s. Trying again in %g s", request.model_id, said, wait)
-            time.sleep(wait)
-        except ValueError as error:  # how huggingface_hub puts the Hub's objections to a card, and to a name
-            raise InputError(f"{request.model_id} can't be pushed: {' '.join(str(error).split())}") from error
-    raise AssertionError("the last try returns or raises")
+    try:
+        return with_retries(lambda: _push_once(api, request, files, message, replaced), request.model_id)
+    except EXCHANGE_ERRORS as error:
+        raise InputError(push_sentence(error, request.model_id)) from error
+    except ValueError as error:  # how huggingface_hub puts the Hub's objections to a card
+        raise InputError(f"{request.model_id} can't be pushed: {' '.join(str(error).split())}") from error
 
 
 def _push_once(
@@ -165,6 +154,8 @@ def _commit(
         return api.create_commit(
             repository, operations, commit_message=message, revision=request.revision, parent_commit=parent
         )
+    except json.JSONDecodeError as error:  # instead of the Hub's opinion of the card
+        raise httpx.RemoteProtocolError("an answer that is no JSON") from error
     except RuntimeError as error:  # around whatever goes wrong with one of several large files
         if isinstance(error.__cause__, EXCHANGE_ERRORS):
             raise error.__cause__ from error

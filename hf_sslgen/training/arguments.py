@@ -16,8 +16,9 @@ class ModelArguments:
 
     model_name_or_path: str = field(
         metadata={
-            "help": "A name from `hf-sslgen zoo`, a timm or transformers model id on the Hub, a local folder, or "
-            "`untrained:` followed by one of these for freshly initialised weights."
+            "help": "A name from `hf-sslgen zoo`, a timm or transformers model id on the Hub (`owner/name@revision` for "
+            "one of its branches, tags or commits), a local folder, or `untrained:` followed by one of these for "
+            "freshly initialised weights."
         }
     )
     model_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit on the Hub."})

@@ -36,6 +36,11 @@ def no_failure_of_the_hub(hub: Hub) -> Iterator[None]:
     assert [str(visit) for visit in hub.visits if visit.status == 501] == []
 
 
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hf_sslgen.hub_access.WAITS", (0.0, 0.0))
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, Path | bytes]:
     weights = tmp_path / "model.safetensors"
@@ -49,7 +54,7 @@ def api(hub_in_process: Hub) -> HfApi:
 
 
 def push(files: dict[str, Path | bytes], request: PushRequest = REQUEST, **options: Any) -> Pushed:
-    return push_files(hub_client(request), request, files, "Push", waits=(0, 0), **options)
+    return push_files(hub_client(request), request, files, "Push", **options)
 
 
 def assert_whole(api: HfApi, files: dict[str, Path | bytes]) -> None:
@@ -96,6 +101,7 @@ FAULTS = [
     ("status", "/api/repos/create", {"status": 429}),
     ("status", "/api/models/org/model$", {"status": 503}),
     ("status", "/api/validate-yaml", {"status": 503}),
+    ("truncate", "/api/validate-yaml", {}),
     ("status", "/preupload/", {"status": 503}),
     ("status", "/objects/batch", {"status": 503}),
     ("status", "/_large/", {"status": 429, "headers": {"Retry-After": "0"}}),

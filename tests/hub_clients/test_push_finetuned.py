@@ -315,7 +315,7 @@ def test_a_push_that_fails_leaves_the_folder_as_it_was(
     tuned: Callable[[str], Tuned],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("hf_sslgen.hub.pushing.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("hf_sslgen.hub_access.WAITS", (0.0, 0.0))
     one = tuned("timm_resnet")
     before = hashes(one.run.folder)
     if fault is not None:
