@@ -23,11 +23,12 @@ from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.loading import Domain
 from hf_sslgen.errors import InputError
 from hf_sslgen.hub.arguments import HubArguments, take_push_request
-from hf_sslgen.hub.finetuned_card import finetuned_card
+from hf_sslgen.hub.finetuned_card import evaluation_results, finetuned_card
 from hf_sslgen.hub.finetuned_model import EVALUATION_FILE, ModelPush, check_push, push_model
 from hf_sslgen.hub.finetuned_run import FineTunedRun, command, read_run
 from hf_sslgen.hub.pushing import PushRequest
 from hf_sslgen.preprocessing import evaluation_pixels, normalise
+from hf_sslgen.reporting.cards import card_yaml
 from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.training.finetuning import finetune
@@ -238,9 +239,17 @@ def test_names_are_text_in_the_card_whatever_they_hold(
     assert entries[0]["value"] == run.estimates["accuracy"].value
 
 
-def evaluation_file(run: FineTunedRun) -> str:
-    from hf_sslgen.hub.finetuned_card import evaluation_results
+@pytest.mark.parametrize("name", ["ends ---", "---", "no", "1e3", "n", "null", "2024-01-01", " spaced  out ", "é: ü"])
+def test_text_in_the_head_of_a_card_stays_text(name: str, hub_in_process: Hub) -> None:
+    values = {"license": "mit", "license_name": name, "tags": [name]}
+    text = f"---\n{card_yaml(values)}---\n"
+    hub_in_process.api("owner")._validate_yaml(text)
+    read = yaml.safe_load(card_yaml(values))
+    assert read == {"license": "mit", "license_name": " ".join(name.split()), "tags": [" ".join(name.split())]}
+    assert [line for line in text.splitlines()[1:-1] if line.endswith("---")] == []
 
+
+def evaluation_file(run: FineTunedRun) -> str:
     text = evaluation_results(run)
     assert text is not None
     return text
