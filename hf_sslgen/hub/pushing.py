@@ -136,7 +136,8 @@ def _push_once(
     api.create_repo(repository, private=request.private, repo_type=request.kind, space_sdk=sdk, exist_ok=True)
     if request.revision is not None and request.revision != "main":
         api.create_branch(repository, branch=request.revision, exist_ok=True)
-    before = api.repo_info(repository, revision=request.revision, repo_type=request.kind)
+    look = api.space_info if request.kind == "space" else api.model_info
+    before = look(repository, revision=request.revision)
     present = {sibling.rfilename for sibling in before.siblings or ()}
     gone = [path for path in sorted(present - files.keys()) if any(fnmatch.fnmatch(path, each) for each in replaced)]
     operations = [CommitOperationAdd(path, content) for path, content in files.items()]

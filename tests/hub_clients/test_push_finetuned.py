@@ -111,6 +111,18 @@ def hashes(folder: Path) -> dict[str, str]:
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+def python(hub: Hub, *arguments: str, role: str | None = None) -> subprocess.CompletedProcess[str]:
+    """A process as `role` (None is anonymous), with fresh caches."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env=hub.environment(role),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
 LOAD = """
 import json, sys
 import numpy as np, timm, torch
@@ -160,14 +172,7 @@ def test_what_is_pushed_loads_everywhere_with_the_same_logits(
         push_model(push_of(one, f"org/{name}"), one.run)
         labels = np.array(HOSTILE)
         np.savez(tmp_path / f"{name}.npz", pixels=one.pixels.numpy(), logits=one.logits.numpy(), labels=labels)
-    loaded = subprocess.run(
-        [sys.executable, "-c", LOAD, str(tmp_path), *NAMES],
-        env=hub_in_process.environment(None),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    loaded = python(hub_in_process, "-c", LOAD, str(tmp_path), *NAMES)
     assert loaded.returncode == 0, loaded.stderr[-3000:]
     assert loaded.stdout.endswith("all of them\n")
 
@@ -382,27 +387,13 @@ def test_a_demo_shows_the_pushed_model(
     info = api.space_info(f"org/{name}-demo")
     assert (info.sdk, info.card_data["models"]) == ("gradio", [f"org/{name}"])
     hostile_digits.test.image(0).save(tmp_path / "picture.png")
-    tried = subprocess.run(
-        [sys.executable, "-c", TRY, name, str(tmp_path / "picture.png")],
-        env=hub_in_process.environment(None),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    tried = python(hub_in_process, "-c", TRY, name, str(tmp_path / "picture.png"))
     assert tried.returncode == 0, tried.stderr[-3000:]
     assert tried.stdout.endswith("shown\n")
 
 
 def recipe(hub: Hub, *options: str, role: str | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "recipes" / "finetune.py"), *options],
-        env=hub.environment(role),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    return python(hub, str(ROOT / "recipes" / "finetune.py"), *options, role=role)
 
 
 def files_with(text: str, folder: Path) -> list[Path]:
