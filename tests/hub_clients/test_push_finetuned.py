@@ -295,6 +295,21 @@ def test_the_licence_is_inherited_or_asked_for(hub_in_process: Hub, tmp_path: Pa
     assert not api.repo_exists("org/model")
 
 
+@pytest.mark.parametrize("down", [True, False])
+def test_a_hub_that_is_away_stops_no_training(
+    down: bool, hub_in_process: Hub, caplog: pytest.LogCaptureFixture
+) -> None:
+    if down:
+        hub_in_process.stop()
+    else:
+        hub_in_process.fail("status", "/api/", status=503, times=1000)
+    for base in ("twin-resnet18-simclr", "org/base"):
+        caplog.clear()
+        check_push(ModelPush(PushRequest("org/model", token=ROLES["owner"].token), base, None, None))
+        assert "The push is tried after training" in caplog.text
+        assert "the licence can't be checked now" in caplog.text
+
+
 def test_arguments_are_taken_and_the_trainer_sees_none(tmp_path: Path, tuned: Callable[[str], Tuned]) -> None:
     def arguments(**options: Any) -> FineTuningArguments:
         return FineTuningArguments(str(tmp_path / "name"), use_cpu=True, hub_token="hf_secret", **options)
