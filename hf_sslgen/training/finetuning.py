@@ -1,6 +1,7 @@
 """Fine-tuning a backbone on a domain with the Trainer."""
 
 import dataclasses
+import json
 import logging
 import math
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.evaluation import Predictions, compute_metrics_for, preprocess_logits_for_metrics
 from hf_sslgen.training.optimisation import Optimisation
 from hf_sslgen.training.run_folder import (
+    PREDICTIONS_FILE,
     RESULTS_FILE,
     claim_run_folder,
     finished_results,
@@ -37,6 +39,7 @@ from hf_sslgen.training.samples import (
 from hf_sslgen.training.trainer import FineTuningTrainer
 from hf_sslgen.zoo.anatomy import freeze_all_but
 from hf_sslgen.zoo.loading import LoadedBackbone
+from hf_sslgen.zoo.preprocessing import PROCESSOR_FILES, read_preprocessing, resized_processor
 
 logger = logging.getLogger(__name__)
 
@@ -142,6 +145,23 @@ def save_model(trainer: FineTuningTrainer, backbone: LoadedBackbone) -> None:
             logger.warning("%s has no image processor to save with the model", source)
         else:
             processor.save_pretrained(trainer.args.output_dir)
+            _save_image_size(Path(str(trainer.args.output_dir)), backbone)
+
+
+def _save_image_size(folder: Path, backbone: LoadedBackbone) -> None:
+    """Where the model was trained on another input size than its checkpoint's, let the saved processor make that."""
+    wanted = backbone.preprocessing
+    if read_preprocessing(folder, backbone.model.config) == wanted:
+        return
+    path = folder / PROCESSOR_FILES[0]
+    write_json(path, resized_processor(json.loads(path.read_text(encoding="utf-8")), wanted.geometry))
+    if read_preprocessing(folder, backbone.model.config) != wanted:
+        logger.warning(
+            "the image processor saved in %s can't say that %s was trained on %d px; give its input that size",
+            folder,
+            backbone.name,
+            wanted.geometry.image_size,
+        )
 
 
 def predict(trainer: FineTuningTrainer, split: ImageSplit, backbone: LoadedBackbone) -> Predictions:
@@ -178,11 +198,16 @@ def finetune(
         measure_test: whether the test split is measured too; a run that only competes in a selection need not see it.
 
     Raises:
-        InputError: the folder holds another configuration, or the disk is too small.
+        InputError: the folder holds another configuration, the disk is too small, or the Trainer is told to push.
         DivergedError: the loss, or a prediction after training, is not finite.
     """
     import pandas as pd
 
+    if arguments.push_to_hub or arguments.hub_token is not None:
+        raise InputError(
+            "the Trainer would push unseen, and store the token with its arguments; take both out of the arguments "
+            "with hf_sslgen.hub.arguments.take_push_request, and push when training has ended"
+        )
     folder = Path(arguments.output_dir)
     num_parameters = sum(p.numel() for p in backbone.model.parameters())
     with arguments.main_process_first(local=False, desc="claiming the output folder"):
@@ -206,9 +231,7 @@ def finetune(
     )
     if trainer.is_world_process_zero():
         if test is not None:
-            pd.DataFrame(dataclasses.asdict(test)).to_parquet(folder / "predictions.parquet", index=False)
+            pd.DataFrame(dataclasses.asdict(test)).to_parquet(folder / PREDICTIONS_FILE, index=False)
         stored = {"validation": _to_json(result.validation), "test": _to_json(result.test)}
         write_json(folder / RESULTS_FILE, stored)
-    if arguments.push_to_hub:
-        trainer.push_to_hub()
     return result
