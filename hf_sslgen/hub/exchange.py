@@ -30,6 +30,7 @@ MOMENTARY = (408, 429, 500, 502, 503, 504)
 """Answers of a Hub that may be well again in a moment."""
 
 STALE_PARENT = 412
+BAD_CARD = "Invalid metadata in README.md."
 WAITS = (1.0, 3.0)
 """Seconds before the second and the third try."""
 
@@ -119,6 +120,13 @@ def in_one_sentence(repository: str, kind: str, endpoint: str, writing: bool) ->
             f"{repository!r} can't be a repository on the Hub; give it as owner/name, of letters, digits, '-', '_' "
             "and '.'"
         ) from error
+    except InputError:
+        raise
+    except ValueError as error:  # of the client, which asks the Hub about a card before it sends anything
+        if not str(error).startswith(BAD_CARD):
+            raise
+        said = " ".join(without_tokens(str(error)).removeprefix(BAD_CARD).split())
+        raise InputError(f"the Hub refuses the card of {repository}: {said}") from error
     except (HTTPError, OSError) as error:
         if _is_ours(error) and not _is_offline(error):
             raise

@@ -24,7 +24,7 @@ LEFT_OUT = "commands, local paths, tokens, failures, the study's YAML file"
 
 LINK_OR_PATH = re.compile(
     r"(?P<link>https?://\S*)"
-    r"|(?<![\w/.\\-])(?:~[\w.-]*/|\.{1,2}/|file:/|/(?=[\w.~])|[A-Za-z]:[\\/]|\\\\)[^\s\"'<>|,;)\]]*"
+    r"|(?<![\w/.\\<-])(?:~[\w.-]*/|\.{1,2}/|file:/|/(?=[\w.~])|[A-Za-z]:[\\/]|\\\\)[^\s\"'<>|,;)\]]*"
 )
 
 
@@ -43,9 +43,11 @@ def _cleaned(value: Any) -> Any:
 
 def published_provenance(provenance: dict[str, Any]) -> dict[str, Any]:
     """The part of a cell's provenance that is published."""
-    kept = {key: provenance[key] for key in PUBLISHED_PROVENANCE if key in provenance}
-    labels = {"class_names": kept.pop("class_names")} if "class_names" in kept else {}
-    return _cleaned(kept) | labels
+    return {
+        key: value if key == "class_names" else _cleaned(value)
+        for key, value in provenance.items()
+        if key in PUBLISHED_PROVENANCE
+    }
 
 
 def _texts(value: Any) -> Iterator[str]:

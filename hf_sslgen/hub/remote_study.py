@@ -72,7 +72,7 @@ def fetch(api: HfApi, remote: RemoteStudy, file: RepoFile, folder: Path, kind: s
     """
     where: dict[str, Any] = {"repo_type": kind, "revision": remote.commit, "local_dir": folder}
     try:
-        path = Path(api.hf_hub_download(remote.repository, file.path, force_download=True, **where))
+        path = Path(api.hf_hub_download(remote.repository, file.path, **where))
     except OSError as error:
         if "Consistency check failed" in str(error):
             raise DamagedFileError(f"{file.path} arrived incomplete") from error

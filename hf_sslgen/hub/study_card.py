@@ -76,8 +76,20 @@ def _names(value: Any) -> list[str]:
     return [item for item in listed[:MOST_NAMES] if isinstance(item, str) and len(item) <= LONGEST_NAME]
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes text that could end a card's metadata on one line, in double quotes."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    is_plain = text.isprintable() and "---" not in text
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if is_plain else '"')
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
 def _yaml(metadata: dict[str, Any]) -> str:
-    return yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=100)
+    return yaml.dump(metadata, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float("inf"))
 
 
 def _configuration(name: str) -> dict[str, Any]:

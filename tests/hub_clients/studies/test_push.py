@@ -11,13 +11,7 @@ import pytest
 import yaml
 from fake_study import CLASS_NAMES, SELF_SUPERVISED, SUPERVISED, Setting, write_study
 from huggingface_hub import DatasetCard
-
-from hf_sslgen.hub.publishable import PUBLISHED_PROVENANCE, without_paths
-from hf_sslgen.study.cells import read_cells
-from hf_sslgen.study.describe import cell_provenance
-from tests.hub import ROLES, Hub
-
-from .conftest import (
+from study_on_hub import (
     REPOSITORY,
     Command,
     add_cells,
@@ -28,6 +22,11 @@ from .conftest import (
     remote_files,
     rewrite_identity,
 )
+
+from hf_sslgen.hub.publishable import PUBLISHED_PROVENANCE, without_paths
+from hf_sslgen.study.cells import read_cells
+from hf_sslgen.study.describe import cell_provenance
+from tests.hub import ROLES, Hub
 
 LOAD = """
 import json, sys
