@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from hf_sslgen.errors import InputError
 from hf_sslgen.interruption import InterruptedByRequestError, raise_on_sigterm
 
-NOISY_LOGGERS = ("httpx", "datasets", "filelock", "fsspec", "matplotlib", "timm")
+NOISY_LOGGERS = ("httpx", "httpx2", "datasets", "filelock", "fsspec", "matplotlib", "timm")
 
 
 def run_command(module: str, command_line: Sequence[str] | None = None) -> None:

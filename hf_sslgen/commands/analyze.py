@@ -36,7 +36,8 @@ class AnalyzeArguments:
 
     model_name_or_path: str = field(
         metadata={
-            "help": "A fine-tuned checkpoint, or any backbone: a name from `hf-sslgen zoo`, a Hub id or a folder. "
+            "help": "A fine-tuned checkpoint, or any backbone: a name from `hf-sslgen zoo`, a Hub id (of a "
+            "branch, tag or commit: `owner/name@revision`) or a folder. "
             "Without a classifier for the domain's classes only the invariance of its features is measured."
         }
     )
@@ -169,7 +170,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
     entry = backbone_entry(arguments.model_name_or_path)
     # What was trained, and how, is in the checkpoint: its weights, test and validation images decide the numbers.
     spec = CellSpec(entry, domain_arguments, protocol, None, arguments.seed, settings, None)
-    facts = BackboneFacts(backbone.weights, backbone.preprocessing, backbone.num_parameters)
+    facts = BackboneFacts(backbone.weights, backbone.preprocessing, backbone.num_parameters, backbone.pinned)
     identity = cell_identity(spec, facts, domain, domain.fingerprints())
     write_cell(output_dir, identity, cell_provenance(spec, facts, domain, time.perf_counter() - started, {}), analysis)
     cell = read_cell(output_dir)

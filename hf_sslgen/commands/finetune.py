@@ -2,9 +2,13 @@
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.loading import load_domain
+from hf_sslgen.hub.arguments import HubArguments, take_push_request
+from hf_sslgen.hub.finetuned_model import ModelPush, check_push, push_model
+from hf_sslgen.hub.finetuned_run import read_run
 from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.training.finetuning import finetune
@@ -14,12 +18,15 @@ logger = logging.getLogger(__name__)
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
-    """Parse, load, train, report."""
-    model_arguments, domain_arguments, arguments = parse_arguments(
-        (ModelArguments, DomainArguments, FineTuningArguments),
+    """Parse, load, train, report, push where that is asked for."""
+    model_arguments, domain_arguments, arguments, hub_arguments = parse_arguments(
+        (ModelArguments, DomainArguments, FineTuningArguments, HubArguments),
         "Fine-tune a backbone on a target domain and measure it.",
         command_line,
     )
+    push = _asked_push(model_arguments, arguments, hub_arguments)
+    if push is not None and arguments.process_index == 0:
+        check_push(push)
     domain = load_domain(domain_arguments)
     backbone = load_backbone(
         model_arguments.model_name_or_path,
@@ -29,6 +36,22 @@ def main(command_line: Sequence[str] | None = None) -> None:
         image_size=model_arguments.image_size,
     )
     result = finetune(backbone, domain, model_arguments, arguments)
-    if arguments.process_index == 0:
-        for split, numbers in (("validation", result.validation), ("test", result.test)):
-            print(f"{split}: " + ", ".join(f"{name} {value:.4f}" for name, value in numbers.items()))
+    if arguments.process_index != 0:
+        return
+    for split, numbers in (("validation", result.validation), ("test", result.test)):
+        print(f"{split}: " + ", ".join(f"{name} {value:.4f}" for name, value in numbers.items()), flush=True)
+    if push is not None:
+        pushed = push_model(push, read_run(Path(str(arguments.output_dir)), backbone, domain, domain_arguments))
+        print(f"{pushed.url}: {'pushed' if pushed.changed else 'nothing has changed'}, commit {pushed.commit}")
+
+
+def _asked_push(
+    model_arguments: ModelArguments, arguments: FineTuningArguments, hub_arguments: HubArguments
+) -> ModelPush | None:
+    """The push that the arguments ask for, which is taken out of the Trainer's."""
+    request = take_push_request(arguments)
+    if request is None:
+        return None
+    return ModelPush(
+        request, model_arguments.model_name_or_path, model_arguments.model_revision, hub_arguments.hub_license
+    )

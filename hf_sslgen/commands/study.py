@@ -26,8 +26,8 @@ from hf_sslgen.study.store import REPORT_CLAIM, STUDY_FILE, Store
 from hf_sslgen.study.worker import limited_threads
 from hf_sslgen.study.worker_process import work
 from hf_sslgen.training.configuration import parse_arguments
-from hf_sslgen.zoo.checkpoints import resolve_location
 from hf_sslgen.zoo.loading import UNTRAINED
+from hf_sslgen.zoo.locations import resolve_location, wanted_revision
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,9 @@ def _keep_configuration(path: Path, store: Store) -> None:
 def _require_names(config: StudyConfig) -> None:
     """Raise InputError for what is no backbone, or a misspelt domain, before the first of its cells would."""
     for backbone in config.backbones:
-        resolve_location(backbone.location.removeprefix(UNTRAINED))
+        location = backbone.location.removeprefix(UNTRAINED)
+        resolve_location(location)
+        wanted_revision(location, None)
     for domain in config.domains:
         name = domain.dataset_name
         if find_domain(name) is None and "/" not in name and not Path(name).exists():

@@ -4,16 +4,40 @@ import re
 from pathlib import Path
 from typing import Any
 
+import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hf_sslgen.files import replace_file
 
-MARKDOWN_CHARACTERS = re.compile(r"([\\`*_{}\[\]<>()#+!|~$-])")
+MARKDOWN_CHARACTERS = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&:@-]|(?<=www)\.)")
+"""Everything that starts markup, entities and the addresses that become links by themselves."""
 
 
 def escape_markdown(value: object) -> str:
     """Text with everything that Markdown or HTML would read as markup escaped, on one line."""
     return MARKDOWN_CHARACTERS.sub(r"\\\1", " ".join(str(value).split()))
+
+
+def indented_code(text: str) -> str:
+    """Text as an indented block of code, in which nothing is markup; blank lines belong around it."""
+    return "\n".join(f"    {line}" for line in text.expandtabs(4).splitlines())
+
+
+class _CardDumper(yaml.SafeDumper):
+    """Puts in quotes whatever is not a plain word, so that no reader of YAML takes it for something else."""
+
+
+def _quoted_text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    plain = re.fullmatch(r"[A-Za-z][\w./ -]*\w", value, re.ASCII) is not None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if plain else '"')
+
+
+_CardDumper.add_representer(str, _quoted_text)
+
+
+def card_yaml(values: Any) -> str:
+    """Values as YAML for the head of a card, or for a file beside it; NaN has to be left out before."""
+    return yaml.dump(values, Dumper=_CardDumper, sort_keys=False, allow_unicode=True, width=float("inf"))
 
 
 PACKAGE = Path(__file__).parents[1]
@@ -32,6 +56,7 @@ def render_card(template: str, values: dict[str, Any]) -> str:
         autoescape=False,  # Markdown has its own filter below
     )
     environment.filters["markdown"] = escape_markdown
+    environment.filters["code"] = indented_code
     return environment.get_template(template).render(values)
 
 

@@ -16,7 +16,8 @@ class BackboneEntry:
 
     Attributes:
         name: what tables call it; its location where nothing else is said.
-        location: a registered name, a Hub id or a folder, or one of these behind `untrained:`.
+        location: a registered name, a Hub id (with a revision: `owner/name@revision`) or a folder, or one of these
+            behind `untrained:`.
         objective: `supervised`, `untrained` or the name of a self-supervised method.
         source: the data it was pretrained on; only backbones of one source are compared.
         pretraining_seed: backbones of a source are compared within one seed, where both state theirs.

@@ -34,11 +34,15 @@ LIBRARIES = (
 
 @dataclasses.dataclass(frozen=True)
 class BackboneFacts:
-    """What identifies a backbone beside its name: its weights, and the pixels it is given."""
+    """What identifies a backbone beside its name: its weights, and the pixels it is given.
+
+    `pinned` loads those weights again, as in `LoadedBackbone`.
+    """
 
     weights: str
     preprocessing: Preprocessing
     num_parameters: int
+    pinned: str
 
 
 @functools.cache

@@ -36,7 +36,7 @@ def backbone_facts(location: str, seed: int, geometry: Geometry | None) -> Backb
 @functools.cache
 def _facts(location: str, seed: int, geometry: Geometry | None) -> BackboneFacts:
     backbone = load_backbone(location, ("first", "second"), seed=seed, geometry=geometry)
-    return BackboneFacts(backbone.weights, backbone.preprocessing, backbone.num_parameters)
+    return BackboneFacts(backbone.weights, backbone.preprocessing, backbone.num_parameters, backbone.pinned)
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class PreparedCell:
         """The work that computes the cell, with folders as in `Job`."""
         spec = self.spec
         return Job(
-            name=spec.backbone.location,
+            name=self.facts.pinned,  # a branch may move while a study runs
             domain=self.domain,
             protocol=spec.protocol,
             analysis=spec.analysis,

@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 from transformers import SchedulerType, TrainingArguments
-from transformers.trainer_utils import IntervalStrategy, SaveStrategy
+from transformers.trainer_utils import HubStrategy, IntervalStrategy, SaveStrategy
 from transformers.training_args import OptimizerNames
 
 
@@ -16,8 +16,9 @@ class ModelArguments:
 
     model_name_or_path: str = field(
         metadata={
-            "help": "A name from `hf-sslgen zoo`, a timm or transformers model id on the Hub, a local folder, or "
-            "`untrained:` followed by one of these for freshly initialised weights."
+            "help": "A name from `hf-sslgen zoo`, a timm or transformers model id on the Hub (`owner/name@revision` for "
+            "one of its branches, tags or commits), a local folder, or `untrained:` followed by one of these for "
+            "freshly initialised weights."
         }
     )
     model_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit on the Hub."})
@@ -64,6 +65,18 @@ class FineTuningArguments(TrainingArguments):
     lr_scheduler_type: SchedulerType | str = field(default="cosine", metadata={"help": "Learning rate schedule."})
     logging_steps: float = field(default=20, metadata={"help": "Log every so many steps."})
     optim: OptimizerNames | str = field(default="adamw_torch", metadata={"help": "Optimiser."})
+    push_to_hub: bool = field(
+        default=False, metadata={"help": "Push the finished model with its card and numbers to the Hub, once."}
+    )
+    hub_model_id: str | None = field(
+        default=None, metadata={"help": "Repository to push to: owner/name, or a name (default: the output folder's)."}
+    )
+    hub_revision: str | None = field(
+        default=None, metadata={"help": "Branch to push to, made where there is none (default: main)."}
+    )
+    hub_strategy: HubStrategy | str = field(
+        default="end", metadata={"help": "Must stay `end`: checkpoints are not pushed while training goes on."}
+    )
 
     def __post_init__(self) -> None:
         if self.disable_tqdm is None:

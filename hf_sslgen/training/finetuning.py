@@ -20,6 +20,7 @@ from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.evaluation import Predictions, compute_metrics_for, preprocess_logits_for_metrics
 from hf_sslgen.training.optimisation import Optimisation
 from hf_sslgen.training.run_folder import (
+    PREDICTIONS_FILE,
     RESULTS_FILE,
     claim_run_folder,
     finished_results,
@@ -178,11 +179,16 @@ def finetune(
         measure_test: whether the test split is measured too; a run that only competes in a selection need not see it.
 
     Raises:
-        InputError: the folder holds another configuration, or the disk is too small.
+        InputError: the folder holds another configuration, the disk is too small, or the Trainer is told to push.
         DivergedError: the loss, or a prediction after training, is not finite.
     """
     import pandas as pd
 
+    if arguments.push_to_hub or arguments.hub_token is not None:
+        raise InputError(
+            "the Trainer would push unseen, and store the token with its arguments; take both out of the arguments "
+            "with hf_sslgen.hub.arguments.take_push_request, and push when training has ended"
+        )
     folder = Path(arguments.output_dir)
     num_parameters = sum(p.numel() for p in backbone.model.parameters())
     with arguments.main_process_first(local=False, desc="claiming the output folder"):
@@ -206,9 +212,7 @@ def finetune(
     )
     if trainer.is_world_process_zero():
         if test is not None:
-            pd.DataFrame(dataclasses.asdict(test)).to_parquet(folder / "predictions.parquet", index=False)
+            pd.DataFrame(dataclasses.asdict(test)).to_parquet(folder / PREDICTIONS_FILE, index=False)
         stored = {"validation": _to_json(result.validation), "test": _to_json(result.test)}
         write_json(folder / RESULTS_FILE, stored)
-    if arguments.push_to_hub:
-        trainer.push_to_hub()
     return result

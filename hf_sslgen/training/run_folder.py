@@ -13,6 +13,7 @@ from hf_sslgen.files import write_json
 
 IDENTITY_FILE = "run.json"
 RESULTS_FILE = "results.json"
+PREDICTIONS_FILE = "predictions.parquet"
 DECISIVE_TRAINING_ARGUMENTS = (
     "learning_rate",
     "weight_decay",

@@ -1,9 +1,9 @@
 """Opening a checkpoint: where it is, its configuration, its weights in float32, and what identifies them."""
 
 import hashlib
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,71 +13,89 @@ from transformers import AutoConfig, AutoModelForImageClassification
 from transformers.utils import logging as transformers_logging
 
 from hf_sslgen.errors import InputError, nearest_names
-from hf_sslgen.zoo.registry import excluded_reason, find_backbone, known_backbone_ids
+from hf_sslgen.zoo.hub_files import fetch_checkpoint
+from hf_sslgen.zoo.locations import resolve_location, split_revision, wanted_revision
+from hf_sslgen.zoo.registry import known_backbone_ids
 from hf_sslgen.zoo.timm_folder import WEIGHTS_FILE
+from hf_sslgen.zoo.to_safetensors import conversion_advice
 
-logger = logging.getLogger(__name__)
-
-TWINS = Path(__file__).parent / "twins"
+NEEDS_CODE = "it needs code from its repository, which is never run here; convert it to a timm or transformers model"
 
 
-def resolve_location(name: str) -> str:
-    """Where a backbone's files are: a folder, or the Hub id itself.
+@dataclass(frozen=True)
+class Checkpoint:
+    """A backbone's files, all of them at hand.
+
+    Attributes:
+        name: as the user gave it; errors call it so.
+        folder: has the configuration, and the weights where they were wanted.
+        commit: of the Hub repository they are from, or None for a folder.
+        pinned: a name that leads to these same files later, whatever becomes of a branch or tag.
+    """
+
+    name: str
+    folder: Path
+    commit: str | None
+    pinned: str
+
+    @property
+    def weights_identity(self) -> str:
+        """The Hub commit, or a hash of the files of a folder."""
+        if self.commit is not None:
+            return self.commit
+        whole = self.folder / WEIGHTS_FILE
+        digest = hashlib.sha256()
+        for path in [whole] if whole.is_file() else sorted(self.folder.glob("*.safetensors")):
+            with path.open("rb") as file:
+                hashlib.file_digest(file, lambda: digest)
+        return digest.hexdigest()[:16]
+
+
+def open_checkpoint(name: str, model_revision: str | None, with_weights: bool) -> Checkpoint:
+    """The files of a backbone, fetched from the Hub where they are there.
+
+    Args:
+        name: as `load_backbone` takes it, without `untrained:`.
 
     Raises:
-        InputError: neither a folder, nor registered, nor of the form `owner/name`; names the nearest known ones.
+        InputError: they can't be had.
     """
-    row = find_backbone(name)
-    if row is not None and row.package_folder is not None:
-        return str(TWINS / row.package_folder)
-    excluded = excluded_reason(name)
-    if excluded is not None:
-        logger.warning("%s: %s", name, excluded)
-    if Path(name).is_dir():
-        return name
-    if row is not None and row.library == "conversion":
-        raise InputError(f"model_name_or_path {name!r} is published in another format and must be converted first")
-    hub_id = name.removeprefix("hf-hub:").removeprefix("hf_hub:")
-    if hub_id.count("/") != 1 or hub_id.startswith((".", "/", "~")):
-        hint = nearest_names(name, known_backbone_ids())
-        raise InputError(
-            f"model_name_or_path {name!r} is no folder, no known backbone and no Hub id (owner/name). {hint}".rstrip()
-        )
-    return hub_id
+    location, revision = resolve_location(name), wanted_revision(name, model_revision)
+    if Path(location).is_dir():
+        return Checkpoint(name, Path(location), None, name)
+    try:
+        folder = fetch_checkpoint(location, revision, with_weights)
+    except InputError as error:
+        raise load_error(name, str(error)) from error
+    return Checkpoint(name, folder, folder.name, f"{location}@{folder.name}")
 
 
-def load_config(name: str, location: str, revision: str | None) -> Any:
+def load_config(name: str, folder: Path) -> Any:
     """The checkpoint's configuration; `name` is what errors call it."""
     try:
-        return AutoConfig.from_pretrained(location, revision=revision, trust_remote_code=False)
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
-        raise _load_error(name, error) from error
+        raise load_error(name, _reason(error, folder)) from error
 
 
-def _load_error(name: str, error: Exception) -> InputError:
-    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
-    reason = lines[0] if lines else type(error).__name__
+def _reason(error: Exception, folder: Path) -> str:
+    """What a library says of a folder that it can't load, or better advice where there is any."""
     if "trust_remote_code" in str(error):
-        reason = (
-            "it needs code from its repository, which is never run here; convert it to a timm or transformers model"
-        )
-    elif "model.safetensors" in str(error) or "safetensors" in reason:
-        reason += " (only safetensors weights are loaded; convert a .bin checkpoint first)"
-    hint = nearest_names(name, known_backbone_ids())
-    return InputError(f"model_name_or_path {name!r} could not be loaded: {reason} {hint}".rstrip())
+        return NEEDS_CODE
+    if not (folder / "config.json").is_file():
+        return f"there is no config.json in {folder}, so it is no model of transformers or timm"
+    if not any(folder.glob("*.safetensors")):
+        return f"there is no {WEIGHTS_FILE}; {conversion_advice(path.name for path in folder.iterdir())}"
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
 
 
-def weights_identity(location: str, config: Any) -> str:
-    """The Hub commit, or a hash of the files of a folder."""
-    folder = Path(location)
-    if not folder.is_dir():
-        return str(config._commit_hash)
-    whole = folder / WEIGHTS_FILE
-    digest = hashlib.sha256()
-    for path in [whole] if whole.is_file() else sorted(folder.glob("*.safetensors")):
-        with path.open("rb") as file:
-            hashlib.file_digest(file, lambda: digest)
-    return digest.hexdigest()[:16]
+def load_error(name: str, reason: str) -> InputError:
+    """That a backbone can't be loaded and why; with the nearest known ones, unless it is one of them."""
+    base, _ = split_revision(name)
+    known = known_backbone_ids()
+    hint = "" if base in known else nearest_names(base, known)
+    return InputError(f"model_name_or_path {name!r} could not be loaded: {'; '.join(filter(None, (reason, hint)))}")
 
 
 @contextmanager
@@ -94,14 +112,13 @@ def _quiet_transformers() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def load_weights(name: str, location: str, config: Any, revision: str | None) -> tuple[Any, set[str]]:
+def load_weights(name: str, folder: Path, config: Any) -> tuple[Any, set[str]]:
     """The model and the names of parameters that the checkpoint did not bring."""
     try:
         with _quiet_transformers():
             model, info = AutoModelForImageClassification.from_pretrained(
-                location,
+                folder,
                 config=config,
-                revision=revision,
                 dtype=torch.float32,
                 ignore_mismatched_sizes=True,
                 use_safetensors=True,
@@ -109,6 +126,6 @@ def load_weights(name: str, location: str, config: Any, revision: str | None) ->
                 output_loading_info=True,
             )
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
-        raise _load_error(name, error) from error
+        raise load_error(name, _reason(error, folder)) from error
     mismatched = {key if isinstance(key, str) else key[0] for key in info["mismatched_keys"]}
     return model, set(info["missing_keys"]) | mismatched

@@ -17,7 +17,8 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry, Preprocessing
 from hf_sslgen.randomness import derive_seed
 from hf_sslgen.zoo.anatomy import find_classifier
-from hf_sslgen.zoo.checkpoints import load_config, load_weights, resolve_location, weights_identity
+from hf_sslgen.zoo.checkpoints import load_config, load_weights, open_checkpoint
+from hf_sslgen.zoo.locations import split_revision
 from hf_sslgen.zoo.preprocessing import read_preprocessing, timm_pretrained_cfg
 from hf_sslgen.zoo.registry import Backbone, find_backbone
 from hf_sslgen.zoo.timm_folder import write_timm_folder
@@ -38,6 +39,7 @@ class LoadedBackbone:
         name: as the user gave it.
         model: float32, in evaluation mode.
         weights: what identifies the weights: a Hub commit, a hash of the file, or the seed of an untrained network.
+        pinned: a name that loads the same weights again: that of a commit, where `name` is of a branch or tag.
         has_trained_head: whether the checkpoint brought a classifier of this size.
     """
 
@@ -45,6 +47,7 @@ class LoadedBackbone:
     model: PreTrainedModel
     preprocessing: Preprocessing
     weights: str
+    pinned: str
     has_trained_head: bool
 
     @property
@@ -93,7 +96,7 @@ def untrained_model(name: str, config: Any, seed: int) -> tuple[Any, set[str]]:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) / "untrained"
             _write_untrained_timm_folder(config, folder, seed)
-            return load_weights(name, str(folder), config, None)
+            return load_weights(name, folder, config)
     model = AutoModelForImageClassification.from_config(config, dtype=torch.float32)
     classifier_name, classifier = find_classifier(model)
     return model, {f"{classifier_name}.{key}" for key, _ in classifier.named_parameters()}
@@ -141,18 +144,20 @@ def load_backbone(
     A classifier the checkpoint does not bring, or brings for another number of classes, is initialised from `seed`.
 
     Args:
-        name: a registered name, a Hub id, a folder, or one of these behind `untrained:`.
+        name: a registered name, a Hub id (with a revision: `owner/name@revision`), a folder, or one of these behind
+            `untrained:`.
+        revision: branch, tag or commit on the Hub, where the name doesn't say it.
         geometry: image size, crop and interpolation to use instead of the checkpoint's own (normalisation stays).
         image_size: only the image size to use instead.
 
     Raises:
-        InputError: nothing of that name, no safetensors weights, remote code needed, trunk weights missing, or a
-            network that takes no images of the size asked for.
+        InputError: nothing of that name or no access to it, no safetensors weights, remote code needed, trunk weights
+            missing, or a network that takes no images of the size asked for.
     """
     untrained = name.startswith(UNTRAINED)
-    location = resolve_location(name.removeprefix(UNTRAINED))
-    config = load_config(name, location, revision)
-    preprocessing = read_preprocessing(location, config, revision)
+    checkpoint = open_checkpoint(name.removeprefix(UNTRAINED), revision, with_weights=not untrained)
+    config = load_config(name, checkpoint.folder)
+    preprocessing = read_preprocessing(checkpoint.folder, config, name)
     own_size = preprocessing.geometry.image_size
     if geometry is not None:
         preprocessing = replace(preprocessing, geometry=geometry)
@@ -163,20 +168,21 @@ def load_backbone(
     with seeded_initialisation(seed):
         if untrained:
             model, missing = untrained_model(name, config, seed)
-            weights = f"untrained, seed {seed}"
+            weights, pinned = f"untrained, seed {seed}", f"{UNTRAINED}{checkpoint.pinned}"
         else:
-            model, missing = load_weights(name, location, config, revision)
-            weights = weights_identity(location, config)
+            model, missing = load_weights(name, checkpoint.folder, config)
+            weights, pinned = checkpoint.weights_identity, checkpoint.pinned
     model.eval()
     _check_trunk(name, model, missing)
     if resized:
         _check_image_size(name, model, preprocessing.geometry.image_size)
-    return LoadedBackbone(name, model, preprocessing, weights, has_trained_head=not missing)
+    return LoadedBackbone(name, model, preprocessing, weights, pinned, has_trained_head=not missing)
 
 
 def registered(name: str) -> Backbone | None:
     """The registry's row of a backbone, also of an untrained one (whose objective is then `untrained`)."""
-    row = find_backbone(name.removeprefix(UNTRAINED))
+    base, _ = split_revision(name.removeprefix(UNTRAINED))
+    row = find_backbone(base)
     if row is not None and name.startswith(UNTRAINED):
         return replace(row, id=name, objective="untrained", family="untrained")
     return row

@@ -1,7 +1,9 @@
 """What a checkpoint says about its input, read from timm's and transformers' configurations."""
 
+import json
 import logging
 import math
+from pathlib import Path
 from typing import Any
 
 from timm.data import resolve_data_config
@@ -14,28 +16,60 @@ from hf_sslgen.preprocessing import Geometry, Preprocessing
 logger = logging.getLogger(__name__)
 
 IMAGENET_PREPROCESSING = Preprocessing(Geometry(224, 0.875, "bicubic"), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 PIL_INTERPOLATION_NAMES = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 
 CONVNEXT_WARP_SIZE = 384
 """From this side on, transformers' ConvNext processor squeezes a picture into the square instead of cropping it."""
 
 
-def read_preprocessing(location: str, config: Any, revision: str | None = None) -> Preprocessing:
+def read_preprocessing(folder: Path, config: Any, name: str | None = None) -> Preprocessing:
     """What a checkpoint says about its input; ImageNet's usual preprocessing, with a warning, if it says nothing.
 
+    Args:
+        name: what messages call the checkpoint; its folder by default.
+
     Raises:
-        InputError: an image processor whose sizes have no equivalent here.
+        InputError: an image processor that needs code of its own, or whose sizes have no equivalent here.
     """
+    location = name or str(folder)
     if isinstance(config, TimmWrapperConfig):
         return _read_timm(location, dict(config.pretrained_cfg or {}))
     try:
-        processor = AutoImageProcessor.from_pretrained(location, revision=revision, trust_remote_code=False).to_dict()
-    except (OSError, ValueError):
+        loaded = AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        if "trust_remote_code" in str(error):
+            raise _needs_code(location) from error
+        if any((folder / file).is_file() for file in PROCESSOR_FILES):
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(f"the image processor of {location!r} can't be read: {reason}") from error
         logger.warning(
             "%s says nothing about its preprocessing; using 224 px and ImageNet mean and deviation", location
         )
         return IMAGENET_PREPROCESSING
+    if _stands_in(folder, type(loaded).__name__):
+        raise _needs_code(location)
+    processor = loaded.to_dict()
     return Preprocessing(_processor_geometry(location, processor), *_processor_normalisation(processor))
+
+
+def _needs_code(location: str) -> InputError:
+    return InputError(
+        f"the image processor of {location!r} needs code from its repository, which is never run here; put its sizes, "
+        "mean and deviation into a processor that transformers has"
+    )
+
+
+def _stands_in(folder: Path, loaded: str) -> bool:
+    """Whether transformers took the model's usual processor for one whose class is in the repository."""
+    path = folder / PROCESSOR_FILES[0]
+    if not path.is_file():
+        return False
+    stated = json.loads(path.read_text(encoding="utf-8"))
+    if "AutoImageProcessor" not in stated.get("auto_map", {}):
+        return False
+    name = stated.get("image_processor_type", "").removesuffix("Fast")
+    return not name or not loaded.startswith(name)
 
 
 def _read_timm(location: str, pretrained_cfg: dict[str, Any]) -> Preprocessing:

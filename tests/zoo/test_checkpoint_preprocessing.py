@@ -56,7 +56,7 @@ PROCESSORS = {
 def test_pixels_are_the_processors_own(kind, tmp_path):
     processor, geometry = PROCESSORS[kind]
     processor.save_pretrained(tmp_path)
-    preprocessing = read_preprocessing(str(tmp_path), ViTConfig())
+    preprocessing = read_preprocessing(tmp_path, ViTConfig())
     assert preprocessing.geometry == geometry
     # With these sides every margin is even: transformers rounds odd ones down, timm and torchvision to even numbers.
     photograph = Image.fromarray(load_sample_image("china.jpg")).resize((512, 384))
@@ -69,9 +69,9 @@ def test_pixels_are_the_processors_own(kind, tmp_path):
 def test_processor_that_cannot_be_followed_is_refused(tmp_path):
     ViTImageProcessor(size={"max_height": 80, "max_width": 80}).save_pretrained(tmp_path)
     with pytest.raises(InputError, match=r"image processor of .* can't be followed"):
-        read_preprocessing(str(tmp_path), ViTConfig())
+        read_preprocessing(tmp_path, ViTConfig())
 
 
 def test_silent_checkpoint_gets_imagenets_preprocessing_with_a_warning(tmp_path, caplog):
-    assert read_preprocessing(str(tmp_path), ViTConfig()) == IMAGENET_PREPROCESSING
+    assert read_preprocessing(tmp_path, ViTConfig()) == IMAGENET_PREPROCESSING
     assert "says nothing about its preprocessing" in caplog.text

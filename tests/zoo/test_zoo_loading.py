@@ -14,8 +14,8 @@ from transformers.utils import logging as transformers_logging
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.zoo.anatomy import find_classifier
-from hf_sslgen.zoo.checkpoints import resolve_location
 from hf_sslgen.zoo.loading import load_backbone, registered, set_linear_classifier
+from hf_sslgen.zoo.locations import resolve_location
 from hf_sslgen.zoo.registry import all_backbones
 from hf_sslgen.zoo.timm_folder import write_timm_folder
 
@@ -247,7 +247,7 @@ def _with_reshaped_trunk(folder: Path) -> str:
 def _only_pickled(folder: Path) -> str:
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
-    return "only safetensors weights are loaded; convert a .bin checkpoint first"
+    return "only safetensors are loaded, .*: convert it once with"
 
 
 def _truncated(folder: Path) -> str:

@@ -1,0 +1,102 @@
+"""Publishing a fine-tuned model: what is pushed of a run's folder, and the checks before anything is trained."""
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import HfApi
+
+from hf_sslgen.errors import InputError
+from hf_sslgen.hub.finetuned_card import evaluation_results, finetuned_card
+from hf_sslgen.hub.finetuned_run import FineTunedRun, numbers, public_settings
+from hf_sslgen.hub.licences import base_licence, check_licence, chosen_licence
+from hf_sslgen.hub.pushing import Pushed, PushRequest, check_access, full_name, hub_client, push_files
+from hf_sslgen.hub.refusals import EXCHANGE_ERRORS, push_sentence
+from hf_sslgen.hub_access import may_pass, with_retries
+from hf_sslgen.reporting.figure_style import figure_png
+from hf_sslgen.reporting.reliability import reliability_diagram
+
+logger = logging.getLogger(__name__)
+
+MODEL_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", "preprocessor_config.json")
+"""What loads; optimiser states, logs and `training_args.bin` (a pickle) stay here."""
+
+EVALUATION_FILE = ".eval_results/hf-sslgen.yaml"
+REPLACED = ("*.safetensors", "*.safetensors.index.json", "preprocessor_config.json", EVALUATION_FILE)
+"""Files of an earlier push that would contradict this one if they stayed."""
+
+
+@dataclass(frozen=True)
+class ModelPush:
+    """A push that was asked for: whereto, of a model based on what, under which licence (None: the base model's)."""
+
+    request: PushRequest
+    base: str
+    base_revision: str | None
+    licence: str | None
+
+
+def check_push(push: ModelPush) -> None:
+    """Find out before anything is trained whether the push can work; nothing is made or changed on the Hub.
+
+    Raises:
+        InputError: no token or a wrong one, no right to write, no licence or one that the Hub does not know.
+    """
+    api = hub_client(push.request)
+    check_access(api, push.request.model_id)
+    try:
+        inherited = base_licence(api, push.base, push.base_revision)
+        check_licence(chosen_licence(push.licence, inherited, push.base))
+    except EXCHANGE_ERRORS as error:
+        said = push_sentence(error, push.base)
+        if not may_pass(error):
+            raise InputError(said) from error
+        logger.warning("the licence can't be checked now: %s. It is looked at again after training", said)
+
+
+def model_files(run: FineTunedRun) -> dict[str, Path]:
+    """Files of the folder that load as a model, by their names."""
+    return {path.name: path for pattern in MODEL_FILES for path in sorted(run.folder.glob(pattern))}
+
+
+def files_to_push(api: HfApi, push: ModelPush, run: FineTunedRun, repository: str) -> dict[str, Path | bytes]:
+    """Everything the repository is to hold, the same each time."""
+    inherited = base_licence(api, push.base, push.base_revision)
+    licence = chosen_licence(push.licence, inherited, push.base)
+    card = finetuned_card(run, repository, push.request.revision, licence, inherited)
+    figure = reliability_diagram({"test": (run.predictions.confidences, run.predictions.correct)})
+    files: dict[str, Path | bytes] = {
+        **model_files(run),
+        "README.md": card.encode(),
+        "reliability.png": figure_png(figure),
+        "run.json": _json(public_settings(run)),
+        "results.json": _json({"test": numbers(run)}),
+    }
+    results = evaluation_results(run)
+    return files if results is None else {**files, EVALUATION_FILE: results.encode()}
+
+
+def _json(content: object) -> bytes:
+    return (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def push_model(push: ModelPush, run: FineTunedRun) -> Pushed:
+    """Push a finished model with its card and its numbers in one commit.
+
+    Raises:
+        InputError: it did not work, and why; the folder is as it was.
+    """
+    api = hub_client(push.request)
+    try:
+        repository = with_retries(lambda: full_name(api, push.request.model_id), push.request.model_id)
+        files = with_retries(lambda: files_to_push(api, push, run, repository), push.base)
+        return push_files(api, push.request, files, "Push the fine-tuned model", REPLACED)
+    except EXCHANGE_ERRORS as error:
+        raise InputError(_kept(run, push_sentence(error, push.request.model_id))) from error
+    except InputError as error:
+        raise InputError(_kept(run, str(error))) from error
+
+
+def _kept(run: FineTunedRun, reason: str) -> str:
+    return f"the model is finished and whole in {str(run.folder)!r}, but not pushed: {reason}"

@@ -1,0 +1,144 @@
+"""A finished fine-tuning as what is published of it: its facts, its numbers, and the command to repeat it."""
+
+import dataclasses
+import json
+import math
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hf_sslgen.domains.arguments import DomainArguments
+from hf_sslgen.domains.images import ImageSplit
+from hf_sslgen.domains.loading import Domain
+from hf_sslgen.domains.sources import registered_entry
+from hf_sslgen.metrics import Estimate
+from hf_sslgen.preprocessing import Preprocessing
+from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
+from hf_sslgen.training.evaluation import Predictions
+from hf_sslgen.training.run_folder import IDENTITY_FILE, PREDICTIONS_FILE
+from hf_sslgen.zoo.loading import UNTRAINED, LoadedBackbone
+from hf_sslgen.zoo.locations import resolve_location
+
+SOME_FOLDER = "path/to"
+"""Stands for the folders of this machine, which are nobody else's business."""
+
+
+@dataclass(frozen=True, eq=False)
+class FineTunedRun:
+    """What a run's folder and its arguments say of a finished model.
+
+    Attributes:
+        settings: the folder's `run.json`, which decided the weights.
+        estimates: the numbers on the test split.
+        base_model: Hub id of the base model; None for a folder, a shipped twin or fresh weights.
+        dataset: Hub id of the data set; None for a folder or an embedded domain.
+        num_parameters: of the trunk.
+    """
+
+    folder: Path
+    settings: dict[str, Any]
+    predictions: Predictions
+    estimates: dict[str, Estimate]
+    domain: Domain
+    domain_arguments: DomainArguments
+    preprocessing: Preprocessing
+    weights: str
+    num_parameters: int
+    base_model: str | None
+    dataset: str | None
+
+    @property
+    def is_timm(self) -> bool:
+        """Whether the folder is one that timm loads as well."""
+        config = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+        return bool(config["model_type"] == "timm_wrapper")
+
+
+def read_run(
+    folder: Path, backbone: LoadedBackbone, domain: Domain, domain_arguments: DomainArguments
+) -> FineTunedRun:
+    """What `finetune` left in a folder."""
+    frame = pd.read_parquet(folder / PREDICTIONS_FILE)
+    predictions = Predictions(**{str(name): column.to_numpy() for name, column in frame.items()})
+    return FineTunedRun(
+        folder=folder,
+        settings=json.loads((folder / IDENTITY_FILE).read_text(encoding="utf-8")),
+        predictions=predictions,
+        estimates=predictions.estimates(len(domain.class_names)),
+        domain=domain,
+        domain_arguments=domain_arguments,
+        preprocessing=backbone.preprocessing,
+        weights=backbone.weights,
+        num_parameters=backbone.num_parameters,
+        base_model=base_model_id(backbone.name),
+        dataset=dataset_id(domain_arguments),
+    )
+
+
+def base_model_id(name: str) -> str | None:
+    """The Hub id of a backbone's weights, or None where they are not from the Hub."""
+    if name.startswith(UNTRAINED):
+        return None
+    location = resolve_location(name)
+    return None if Path(location).is_dir() else location
+
+
+def dataset_id(arguments: DomainArguments) -> str | None:
+    """The Hub id of a domain's data set, or None where it is not from the Hub."""
+    if arguments.registered_as is None:
+        entry = registered_entry(arguments)
+        if entry is not None:
+            return entry.id
+    return None if Path(arguments.dataset_name).exists() else arguments.dataset_name
+
+
+def shown(name: str) -> str:
+    """A name, with the folders of this machine left out where it is a path."""
+    start = UNTRAINED if name.startswith(UNTRAINED) else ""
+    path = Path(name.removeprefix(start))
+    return f"{start}{SOME_FOLDER}/{path.resolve().name}" if path.exists() else name
+
+
+def public_settings(run: FineTunedRun) -> dict[str, Any]:
+    """`run.settings` without the folders of this machine."""
+    return {**run.settings, "model_name_or_path": shown(run.settings["model_name_or_path"])}
+
+
+def numbers(run: FineTunedRun) -> dict[str, dict[str, Any]]:
+    """The test split's numbers for JSON; what can't be had is null."""
+
+    def finite(value: float) -> float | None:
+        return value if math.isfinite(value) else None
+
+    return {
+        name: {"value": finite(each.value), "low": finite(each.low), "high": finite(each.high), "n": each.n}
+        for name, each in run.estimates.items()
+    }
+
+
+def command(run: FineTunedRun) -> str:
+    """The command line that repeats the run: every option that decides its weights and is not the default."""
+    settings = public_settings(run)
+    domain = dataclasses.asdict(run.domain_arguments)
+    domain["dataset_name"] = shown(domain["dataset_name"])
+    values = {**settings, **domain}
+    words = ["accelerate", "launch"]
+    if settings["world_size"] > 1:
+        words += ["--num_processes", str(settings["world_size"])]
+    words.append("recipes/finetune.py")
+    for field in (
+        *dataclasses.fields(ModelArguments),
+        *dataclasses.fields(DomainArguments),
+        *dataclasses.fields(FineTuningArguments),
+    ):
+        if field.name in values and values[field.name] != field.default:
+            words += [f"--{field.name}", str(values[field.name])]
+    return shlex.join(words)
+
+
+def num_training_images(run: FineTunedRun) -> int | None:
+    """None for a stream."""
+    return len(run.domain.train) if isinstance(run.domain.train, ImageSplit) else None

@@ -1,0 +1,162 @@
+"""Pushing files to a repository on the Hub in one commit, which is there whole or not at all.
+
+Run again after whatever went wrong, a push sends what is missing: content that the Hub has already stored is not sent
+twice, and a push of what is there makes no commit.
+"""
+
+import fnmatch
+import json
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+from huggingface_hub.utils import get_token, httpx, validate_repo_id
+
+from hf_sslgen.errors import InputError
+from hf_sslgen.hub.refusals import EXCHANGE_ERRORS, NO_RIGHT, push_sentence
+from hf_sslgen.hub_access import may_pass, with_retries
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PushRequest:
+    """Where to push, as the Trainer's `hub_*` arguments say it.
+
+    Attributes:
+        model_id: `owner/name`, or a name alone, which is put under the token's owner.
+        revision: the branch, made where it does not exist; None is `main`.
+        private: of a repository that is made; one that exists stays as it is.
+        token: None is that of HF_TOKEN or `hf auth login`.
+    """
+
+    model_id: str
+    revision: str | None = None
+    private: bool | None = None
+    token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """Where a push ended: the repository's page, its commit, and whether that is a new one."""
+
+    url: str
+    commit: str
+    changed: bool
+
+
+def hub_client(request: PushRequest) -> HfApi:
+    """A client with the request's token.
+
+    Raises:
+        InputError: there is no token, or it has characters that no token has (a client's error would show it).
+    """
+    token = (request.token or get_token() or "").strip()
+    if not token:
+        raise InputError(
+            "there is no token to push with: run `hf auth login`, or set HF_TOKEN to one that may write; or drop "
+            "--push_to_hub"
+        )
+    if not re.fullmatch(r"[!-~]+", token):
+        raise InputError("the token to push with has blanks or other characters that no token has; copy it anew")
+    return HfApi(token=token)
+
+
+def full_name(api: HfApi, model_id: str) -> str:
+    """`owner/name` of a repository; the Hub is asked for the token's owner where the name stands alone."""
+    return model_id if "/" in model_id else f"{api.whoami()['name']}/{model_id}"
+
+
+def check_access(api: HfApi, model_id: str) -> None:
+    """Find out before anything is trained whether the push can work; nothing is made or changed on the Hub.
+
+    Where the Hub can't be reached that is logged: it may be there again when training ends.
+
+    Raises:
+        InputError: a token that is unknown or may not write there, or a name that no repository can have.
+    """
+    try:
+        validate_repo_id(model_id)
+    except HFValidationError as error:
+        raise InputError(f"hub_model_id {model_id!r} can't name a repository: {error}") from error
+    try:
+        owner = api.whoami()
+        repository = model_id if "/" in model_id else f"{owner['name']}/{model_id}"
+        try:
+            api.auth_check(repository, write=True)
+        except RepositoryNotFoundError as error:
+            writable = {owner["name"], *(each["name"] for each in owner["orgs"] if each.get("roleInOrg") != "read")}
+            role = owner["auth"]["accessToken"].get("role")
+            if role == "read" or repository.split("/")[0] not in writable:
+                raise InputError(NO_RIGHT.format(repository=repository)) from error
+    except EXCHANGE_ERRORS as error:
+        if not may_pass(error):
+            raise InputError(push_sentence(error, model_id)) from error
+        said = push_sentence(error, model_id)
+        logger.warning("%s can't be checked now: %s. The push is tried after training", model_id, said)
+
+
+def push_files(
+    api: HfApi,
+    request: PushRequest,
+    files: Mapping[str, Path | bytes],
+    message: str,
+    replaced: Sequence[str] = (),
+) -> Pushed:
+    """Make `files` the content of their paths in the repository, which is made where there is none.
+
+    What may pass is tried again, by huggingface_hub within and by `with_retries` as a whole.
+
+    Args:
+        files: a local file or content by path in the repository.
+        replaced: patterns of paths that go where `files` does not have them, left by an earlier push.
+
+    Raises:
+        InputError: the Hub refuses, another push came first, or the Hub is not to be had.
+    """
+    try:
+        return with_retries(lambda: _push_once(api, request, files, message, replaced), request.model_id)
+    except EXCHANGE_ERRORS as error:
+        raise InputError(push_sentence(error, request.model_id)) from error
+    except ValueError as error:  # how huggingface_hub puts the Hub's objections to a card
+        raise InputError(f"{request.model_id} can't be pushed: {' '.join(str(error).split())}") from error
+
+
+def _push_once(
+    api: HfApi, request: PushRequest, files: Mapping[str, Path | bytes], message: str, replaced: Sequence[str]
+) -> Pushed:
+    repository = full_name(api, request.model_id)
+    api.create_repo(repository, private=request.private, exist_ok=True)
+    if request.revision is not None and request.revision != "main":
+        api.create_branch(repository, branch=request.revision, exist_ok=True)
+    before = api.model_info(repository, revision=request.revision)
+    present = {sibling.rfilename for sibling in before.siblings or ()}
+    gone = [path for path in sorted(present - files.keys()) if any(fnmatch.fnmatch(path, each) for each in replaced)]
+    operations = [CommitOperationAdd(path, content) for path, content in files.items()]
+    commit = _commit(api, repository, [*operations, *map(CommitOperationDelete, gone)], message, request, before.sha)
+    return Pushed(f"{api.endpoint}/{repository}", commit.oid, commit.oid != before.sha)
+
+
+def _commit(
+    api: HfApi,
+    repository: str,
+    operations: list[CommitOperationAdd | CommitOperationDelete],
+    message: str,
+    request: PushRequest,
+    parent: str | None,
+) -> CommitInfo:
+    """The commit; refused where the branch is no longer at `parent`, because it would undo another push."""
+    try:
+        return api.create_commit(
+            repository, operations, commit_message=message, revision=request.revision, parent_commit=parent
+        )
+    except json.JSONDecodeError as error:  # instead of the Hub's opinion of the card
+        raise httpx.RemoteProtocolError("an answer that is no JSON") from error
+    except RuntimeError as error:  # around whatever goes wrong with one of several large files
+        if isinstance(error.__cause__, EXCHANGE_ERRORS):
+            raise error.__cause__ from error
+        raise

@@ -1,0 +1,147 @@
+"""The files of a checkpoint on the Hub: one commit's, whole, in the cache that all Hugging Face libraries share."""
+
+import functools
+import hashlib
+import json
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, constants, snapshot_download
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.utils import httpx
+from tqdm.auto import tqdm
+
+from hf_sslgen.errors import InputError
+from hf_sslgen.hub_access import DamagedFileError, hub_sentence, is_unreachable, with_retries
+from hf_sslgen.zoo.preprocessing import PROCESSOR_FILES
+from hf_sslgen.zoo.timm_folder import WEIGHTS_FILE
+from hf_sslgen.zoo.to_safetensors import conversion_advice
+
+logger = logging.getLogger(__name__)
+
+CONFIG_FILES = ["config.json", *PROCESSOR_FILES]
+INDEX_FILE = f"{WEIGHTS_FILE}.index.json"
+"""Says which of several weights files holds which tensor."""
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class _NoBar(tqdm):
+    """A progress bar for files that are too small for one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "disable": True})
+
+
+def fetch_checkpoint(hub_id: str, revision: str | None, with_weights: bool) -> Path:
+    """The folder of one commit's configuration, preprocessing and safetensors weights; its name is the commit.
+
+    A commit that is in the cache is taken from there without asking the Hub. So is the last known state of a branch or
+    tag where the Hub can't be reached, with a warning, or where HF_HUB_OFFLINE is set.
+
+    Args:
+        revision: branch, tag or commit; None is the default branch.
+        with_weights: whether weights are wanted too.
+
+    Raises:
+        InputError: a sentence on what can't be had and what to do.
+    """
+    offline = constants.is_offline_mode()
+    if offline or COMMIT.fullmatch(revision or ""):
+        cached = _cached(hub_id, revision, with_weights)
+        if cached is not None:
+            return cached
+    if offline:
+        at = f" at {revision!r}" if revision is not None else ""
+        raise InputError(
+            f"{hub_id}{at} is not in the cache, or not whole, and HF_HUB_OFFLINE is set; load it once without it"
+        )
+    try:
+        return with_retries(lambda: _download(hub_id, revision, with_weights), hub_id, revision)
+    except (OSError, httpx.HTTPError, UnicodeError, HFValidationError) as error:
+        sentence = hub_sentence(error, hub_id, revision)
+        cached = _cached(hub_id, revision, with_weights) if is_unreachable(error) else None
+        if cached is None:
+            raise InputError(sentence) from None  # what a client says of its request may hold the token
+    logger.warning("%s; going on with what the cache has of it, commit %s", sentence.partition("; ")[0], cached.name)
+    return cached
+
+
+def _download(hub_id: str, revision: str | None, with_weights: bool) -> Path:
+    # Asked first, because a snapshot quietly falls back to what is cached.
+    information = HfApi().model_info(hub_id, revision=revision)
+    published = [each.rfilename for each in information.siblings or []]
+    if "config.json" not in published:
+        raise InputError(f"{hub_id} has no config.json, so it is no model of transformers or timm; check the name")
+    if with_weights and WEIGHTS_FILE not in published and INDEX_FILE not in published:
+        raise InputError(f"{hub_id} has no {WEIGHTS_FILE}; {conversion_advice(published, hub_id, revision)}")
+    folder = Path(snapshot_download(hub_id, revision=revision, allow_patterns=CONFIG_FILES, tqdm_class=_NoBar))
+    if with_weights and WEIGHTS_FILE in published:
+        _complete(hub_id, folder, [WEIGHTS_FILE])
+    elif with_weights:
+        _complete(hub_id, folder, [INDEX_FILE])
+        _complete(hub_id, folder, _shards(folder))
+    _verify(folder)
+    return folder
+
+
+def _complete(hub_id: str, folder: Path, names: list[str]) -> None:
+    if not all((folder / name).is_file() for name in names):
+        snapshot_download(hub_id, revision=folder.name, allow_patterns=names)
+
+
+def _shards(folder: Path) -> list[str]:
+    weight_map = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))["weight_map"]
+    return sorted(set(weight_map.values()))
+
+
+def _cached(hub_id: str, revision: str | None, with_weights: bool) -> Path | None:
+    """The folder in the cache, or None where something of it is missing or damaged."""
+    try:
+        folder = Path(
+            snapshot_download(hub_id, revision=revision, allow_patterns=CONFIG_FILES[:1], local_files_only=True)
+        )
+    except LocalEntryNotFoundError:
+        return None
+    wanted = ["config.json"]
+    if with_weights and (folder / INDEX_FILE).is_file() and not (folder / WEIGHTS_FILE).is_file():
+        wanted += _shards(folder)
+    elif with_weights:
+        wanted.append(WEIGHTS_FILE)
+    if not all((folder / name).is_file() for name in wanted):
+        return None
+    try:
+        _verify(folder)
+    except DamagedFileError as error:
+        logger.warning("%s", error)
+        return None
+    return folder
+
+
+def _verify(folder: Path) -> None:
+    """Compare large files with their checksum: the clients check only their size.
+
+    Raises:
+        DamagedFileError: names a file that is not what the Hub announced; it is removed from the cache.
+    """
+    for path in sorted(folder.glob("*.safetensors")):
+        if not path.is_symlink():
+            continue  # where the file system knows no links, nothing says what was announced
+        blob = path.readlink()
+        state = path.stat()
+        if SHA256.fullmatch(blob.name) and _sha256(str(path), state.st_size, state.st_mtime_ns) != blob.name:
+            (path.parent / blob).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+            raise DamagedFileError(
+                f"{path.name} in the cache was damaged (its sha256 is not the one that the Hub states) and is removed"
+            )
+
+
+@functools.lru_cache(maxsize=1024)
+def _sha256(path: str, size: int, modified: int) -> str:
+    """Of a file that had this size and time of change."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

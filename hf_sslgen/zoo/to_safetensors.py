@@ -1,0 +1,74 @@
+"""Pickled weights (`pytorch_model.bin`) made into safetensors, once and without running what they hold.
+
+python -m hf_sslgen.zoo.to_safetensors FOLDER
+"""
+
+import pickle
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from hf_sslgen.errors import InputError
+from hf_sslgen.files import replace_file
+from hf_sslgen.zoo.timm_folder import WEIGHTS_FILE
+
+PICKLED = "pytorch_model*.bin"
+
+
+def conversion_advice(published: Iterable[str], hub_id: str | None = None, revision: str | None = None) -> str:
+    """What to do with a checkpoint that has no safetensors weights.
+
+    Args:
+        published: its files.
+        hub_id: where they are, unless in a folder.
+    """
+    if not any(Path(name).match(PICKLED) for name in published):
+        return "only safetensors weights in transformers' or timm's own layout are loaded"
+    reason = "only safetensors are loaded, because opening a .bin file may run what is in it"
+    command = "python -m hf_sslgen.zoo.to_safetensors"
+    if hub_id is None:
+        return f"{reason}: convert it once with `{command} FOLDER`"
+    folder = hub_id.partition("/")[2]
+    at = f" --revision {revision}" if revision is not None else ""
+    return (
+        f"{reason}: convert it once with `hf download {hub_id}{at} --local-dir {folder}` and `{command} {folder}`, "
+        f"and give the folder {folder} instead"
+    )
+
+
+def convert_folder(folder: Path) -> Path:
+    """Write `model.safetensors` beside a folder's `pytorch_model*.bin`; returns its path.
+
+    Raises:
+        InputError: there is no such file, or it holds more than tensors.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    paths = sorted(folder.glob(PICKLED))
+    if not paths:
+        raise InputError(f"{folder} has no {PICKLED}; give the folder of a checkpoint that has")
+    for path in paths:
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+            raise InputError(f"{path} holds more than tensors, or is damaged, and is not opened") from error
+        if not isinstance(state, dict) or not all(isinstance(each, torch.Tensor) for each in state.values()):
+            raise InputError(f"{path} is no mapping of names to tensors")
+        # Cloned, because safetensors keeps no two tensors in one storage.
+        tensors |= {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in state.items()}
+    target = folder / WEIGHTS_FILE
+    with replace_file(target) as unfinished:
+        save_file(tensors, unfinished, metadata={"format": "pt"})
+        unfinished.chmod(0o644)  # safetensors lets nobody but its owner read the file
+    return target
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m hf_sslgen.zoo.to_safetensors FOLDER")
+    try:
+        print(convert_folder(Path(sys.argv[1])))
+    except InputError as problem:
+        sys.exit(f"error: {problem}")
