@@ -27,7 +27,7 @@ class PushStudyArguments:
 
     study_dir: str = field(metadata={"help": "A folder that `hf-sslgen study` or `hf-sslgen compare` wrote."})
     repository: str = field(metadata={"help": "Dataset on the Hub, as owner/name; made where there is none."})
-    private: bool = field(default=False, metadata={"help": "Make it private (one that is there stays as it is)."})
+    private: bool = field(default=False, metadata={"help": "Make it private; one that is there stays as it is."})
     report_space: bool = field(default=False, metadata={"help": "Also publish the page, as a static Space."})
     examples: bool = field(default=True, metadata={"help": "Publish the example pictures of the domains too."})
     license: str | None = field(default=None, metadata={"help": "Licence of the dataset, as the Hub calls it."})
@@ -72,10 +72,10 @@ def _what_is_published(publication: Publication, private: bool) -> str:
     names = [f"{len({cell.identity[key] for cell in cells})} {key}s" for key in ("backbone", "domain", "protocol")]
     pictures = sorted({cell.domain for cell in cells if (cell.folder / "examples.npz").exists()})
     with_pictures = f"; example pictures of {', '.join(pictures)}" if publication.examples and pictures else ""
-    visible = "for you and your organisation (new repositories are private)" if private else "for all to see"
+    visible = "private" if private else "for all to see"
     return (
         f"{publication.repository}: {len(cells)} cells ({', '.join(names)}), {len(files)} files, {size:.1f} MB, "
-        f"{visible}\n"
+        f"{visible} (a repository that is there already stays as it is)\n"
         f"  with settings, numbers, records per image, class names, devices, times and library versions{with_pictures}"
         f"{'; the page' if publication.report else ''}\n"
         f"  without {LEFT_OUT}"
@@ -97,7 +97,7 @@ def push_study(arguments: PushStudyArguments) -> None:
     if get_token() is None:
         raise InputError("there is no token: run `hf auth login`, or set HF_TOKEN to one that may write")
     api, private = HfApi(), arguments.private or None
-    with in_one_sentence(arguments.repository, "dataset", api.endpoint, writing=True):
+    with in_one_sentence(arguments.repository, "dataset", writing=True):
         pushed = push_cells(api, publication, private)
     same = len(set(pushed.found) - set(pushed.conflicts) - set(pushed.sent))
     print(f"{api.endpoint}/datasets/{arguments.repository}: {len(pushed.sent)} cells added, {same} were there already")
@@ -108,7 +108,7 @@ def push_study(arguments: PushStudyArguments) -> None:
             in_lines(pushed.conflicts),
         )
     if arguments.report_space:
-        with in_one_sentence(arguments.repository, "space", api.endpoint, writing=True):
+        with in_one_sentence(arguments.repository, "space", writing=True):
             changed = push_report(api, publication, private)
         print(f"{api.endpoint}/spaces/{arguments.repository}: the page {'is new' if changed else 'has not changed'}")
 

@@ -103,7 +103,7 @@ def _write_report(specs: Sequence[CellSpec], store: Store) -> None:
 def _pull(repository: str, store: Store) -> None:
     """Take over what others computed, and say what became of it."""
     api = HfApi()
-    with in_one_sentence(repository, "dataset", api.endpoint, writing=False):
+    with in_one_sentence(repository, "dataset", writing=False):
         pulled = pull_cells(api, repository, store.cells)
     logger.info(
         "%s at %s: %d cells taken over, %d were here already",

@@ -17,6 +17,11 @@ import pyarrow.parquet as pq
 from hf_sslgen.errors import InputError
 from hf_sslgen.study.cells import cell_folder, read_cell
 
+
+class NoCellError(InputError):
+    """Files that can't be taken for a cell's; the message is the reason alone."""
+
+
 NEEDED = ("cell.json", "results.json", "records.parquet")
 LARGEST = {
     "cell.json": 10_000_000,
@@ -56,7 +61,7 @@ def check_cell(folder: Path, name: str) -> None:
     """Check the files of a cell that lies in `folder` and claims to be that of the given name.
 
     Raises:
-        InputError: it can't be read, or is another; the message is the reason alone.
+        NoCellError: it can't be read, or is another.
     """
     sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
     check_files(sizes)
@@ -66,33 +71,33 @@ def check_cell(folder: Path, name: str) -> None:
         _check_records(folder / "records.parquet")
         if "examples.npz" in sizes:
             _check_examples(folder / "examples.npz")
-    except InputError:
+    except NoCellError:
         raise
     # What a file that was made to break its reader raises can't be listed; each means that it isn't a cell.
     except Exception as error:
-        raise InputError(f"it can't be read ({type(error).__name__})") from error
+        raise NoCellError(f"it can't be read ({type(error).__name__})") from error
 
 
 def check_files(sizes: dict[str, int]) -> None:
-    """Check which files a cell has, and their sizes in bytes; raises InputError."""
+    """Check which files a cell has, and their sizes in bytes; raises NoCellError."""
     unknown = sorted(set(sizes) - set(LARGEST))
     if unknown:
-        raise InputError(f"it holds {unknown[0][:80]!r}, which is no file of a cell")
+        raise NoCellError(f"it holds {unknown[0][:80]!r}, which is no file of a cell")
     for name in NEEDED:
         if name not in sizes:
-            raise InputError(f"it has no {name}")
+            raise NoCellError(f"it has no {name}")
     for name, size in sizes.items():
         if size > LARGEST[name]:
-            raise InputError(f"its {name} has {size:,} bytes; a cell's has at most {LARGEST[name]:,}")
+            raise NoCellError(f"its {name} has {size:,} bytes; a cell's has at most {LARGEST[name]:,}")
 
 
 def _check_identity(folder: Path, name: str) -> None:
     content = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
     identity, provenance = content["identity"], content["provenance"]
     if set(content) != {"identity", "provenance"} or not isinstance(identity, dict):
-        raise InputError("its cell.json is not that of a cell")
+        raise NoCellError("its cell.json is not that of a cell")
     if cell_folder(folder.parent, identity).name != name:
-        raise InputError("what it says it is does not belong to its name")
+        raise NoCellError("what it says it is does not belong to its name")
     for key in ("backbone", "domain", "protocol", "labels"):
         _require(isinstance(identity[key], str), key)
     _require(_is(identity["seed"], (int,)), "seed")
@@ -106,7 +111,7 @@ def _check_identity(folder: Path, name: str) -> None:
 
 def _require(is_right: bool, key: str) -> None:
     if not is_right:
-        raise InputError(f"its cell.json has no usable {key!r}")
+        raise NoCellError(f"its cell.json has no usable {key!r}")
 
 
 def _is(value: Any, types: tuple[type, ...]) -> bool:
@@ -117,46 +122,46 @@ def _check_numbers(folder: Path) -> None:
     try:
         cell = read_cell(folder)
     except InputError as error:
-        raise InputError("its results.json is not that of a cell") from error
+        raise NoCellError("its results.json is not that of a cell") from error
     if not cell.numbers:
-        raise InputError("it has no numbers")
+        raise NoCellError("it has no numbers")
     for number in cell.numbers:
         for name, value in vars(number).items():
             if not _is(value, NUMBER_TYPES[name]) or value in (math.inf, -math.inf):
-                raise InputError(f"one of its numbers has no usable {name!r}")
+                raise NoCellError(f"one of its numbers has no usable {name!r}")
 
 
 def _check_records(path: Path) -> None:
     metadata = pq.read_metadata(path)
     if metadata.num_rows == 0 or metadata.num_rows * metadata.num_columns > MOST_VALUES:
-        raise InputError(f"its records have {metadata.num_rows:,} rows")
+        raise NoCellError(f"its records have {metadata.num_rows:,} rows")
     schema = pq.read_schema(path)
     for key in KEYS:
         if key not in schema.names:
-            raise InputError(f"its records have no column {key!r}")
+            raise NoCellError(f"its records have no column {key!r}")
     for field in schema:
         is_text = pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
         is_number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
         is_known = (is_text and field.name in KEYS) or is_number or pa.types.is_boolean(field.type)
         if not is_known or not COLUMN.fullmatch(field.name):
-            raise InputError(f"its records have an unknown kind of column, {field.name[:80]!r}")
+            raise NoCellError(f"its records have an unknown kind of column, {field.name[:80]!r}")
     if pq.read_table(path).num_rows != metadata.num_rows:
-        raise InputError("its records are not whole")
+        raise NoCellError("its records are not whole")
 
 
 def _check_examples(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         if sum(info.file_size for info in archive.infolist()) > LARGEST[path.name]:
-            raise InputError("its example pictures are too large")
+            raise NoCellError("its example pictures are too large")
     with np.load(path, allow_pickle=False) as arrays:
         unknown = sorted(set(arrays.files) - set(EXAMPLE_ARRAYS))
         if unknown or not {"images", "maps", "sample_ids"} <= set(arrays.files):
-            raise InputError("its example pictures are not those of a cell")
+            raise NoCellError("its example pictures are not those of a cell")
         found = {name: arrays[name] for name in arrays.files}
     for name, array in found.items():
         dimensions = {"images": 4, "maps": 3, "sample_ids": 1, "boxes": 2}[name]
         is_right = array.ndim == dimensions and array.dtype.kind in EXAMPLE_ARRAYS[name]
         if not is_right or len(array) != len(found["images"]):
-            raise InputError(f"its example pictures have unusable {name}")
+            raise NoCellError(f"its example pictures have unusable {name}")
     if found["images"].dtype != np.uint8 or found["images"].shape[-1] != 3:
-        raise InputError("its example pictures are no pictures")
+        raise NoCellError("its example pictures are no pictures")

@@ -1,4 +1,4 @@
-"""Exchanges with the Hub: what fails for a moment is tried again, and what fails for good ends as one sentence."""
+"""Exchanges about a study: again where somebody else was quicker, and in one sentence where they fail for good."""
 
 import logging
 import random
@@ -8,40 +8,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    HTTPError,
-    LocalTokenNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
-from huggingface_hub.utils import get_token
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.hub.refusals import push_sentence
+from hf_sslgen.hub_access import hub_sentence, with_retries
 
 logger = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
-MOMENTARY = (408, 429, 500, 502, 503, 504)
-"""Answers of a Hub that may be well again in a moment."""
-
-STALE_PARENT = 412
-BAD_CARD = "Invalid metadata in README.md."
-WAITS = (1.0, 3.0)
-"""Seconds before the second and the third try."""
-
+NO_RIGHT, STALE_PARENT = 403, 412
 OVERTAKEN_TRIES = 20
 """How often others may commit between our look and our commit; each time somebody got on."""
 
+BAD_CARD = "Invalid metadata in README.md."
 TOKEN = re.compile(r"\b(?:hf_oauth_[\w.-]+|(?:hf|api_org)_[A-Za-z0-9]{16,})")
-
-
-class DamagedFileError(OSError):
-    """A file that arrived with another content than the Hub says it has."""
 
 
 def without_tokens(text: str) -> str:
@@ -49,122 +31,59 @@ def without_tokens(text: str) -> str:
     return TOKEN.sub("(token)", text)
 
 
-def _status(error: BaseException) -> int | None:
-    return error.response.status_code if isinstance(error, HfHubHTTPError) else None
-
-
-def _is_ours(error: BaseException) -> bool:
-    """Whether an OSError comes from this machine, such as a full disk, and not from the exchange."""
-    return isinstance(error, OSError) and not isinstance(error, HfHubHTTPError) and error.errno is not None
-
-
-def _is_offline(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, OfflineModeIsEnabled):
-            return True
-        error = error.__cause__
-    return False
-
-
-def _is_momentary(error: BaseException) -> bool:
-    if _is_ours(error) or _is_offline(error) or isinstance(error, LocalTokenNotFoundError):
-        return False
-    status = _status(error)
-    return status is None or status in MOMENTARY
-
-
-def patiently(step: Callable[[], Answer]) -> Answer:
+def patiently(step: Callable[[], Answer], page: str) -> Answer:
     """What `step` returns, called again where the Hub failed for a moment or somebody else committed first.
 
     Args:
         step: looks at the Hub afresh each time, so that what an earlier call achieved is not done again.
+        page: the repository as `hub_sentence` takes it.
     """
-    failed = overtaken = 0
-    while True:
+    for _ in range(OVERTAKEN_TRIES):
         try:
-            return step()
-        except (HTTPError, OSError) as error:
-            if _status(error) == STALE_PARENT and overtaken < OVERTAKEN_TRIES:
-                overtaken += 1
-                logger.info("somebody else committed in the meantime; trying again on top of that")
-                time.sleep(random.uniform(0, 0.5))
-                continue
-            if not _is_momentary(error) or failed == len(WAITS):
+            return with_retries(step, page)
+        except HfHubHTTPError as error:
+            if error.response.status_code != STALE_PARENT:
                 raise
-            logger.info("%s; trying again in %g s", _reason(error), WAITS[failed])
-            time.sleep(WAITS[failed])
-            failed += 1
-
-
-def _reason(error: BaseException) -> str:
-    status = _status(error)
-    if status is not None:
-        return f"the Hub answers {status}"
-    if isinstance(error, DamagedFileError):
-        return without_tokens(str(error))
-    return f"the connection to the Hub failed ({type(error.__cause__ or error).__name__})"
+            logger.info("somebody else committed to %s in the meantime; trying again on top of that", page)
+            time.sleep(random.uniform(0, 0.5))
+    return with_retries(step, page)
 
 
 @contextmanager
-def in_one_sentence(repository: str, kind: str, endpoint: str, writing: bool) -> Iterator[None]:
+def in_one_sentence(repository: str, kind: str, writing: bool) -> Iterator[None]:
     """Turn what the client raises inside the block into an InputError that says what to do.
 
     Args:
-        kind: of repository, as messages call it, such as `dataset`.
+        kind: `dataset` or `space`.
         writing: whether the block writes to it.
     """
+    page = f"{kind}s/{repository}"
     try:
         yield
+    except InputError:
+        raise
     except HFValidationError as error:
         raise InputError(
             f"{repository!r} can't be a repository on the Hub; give it as owner/name, of letters, digits, '-', '_' "
             "and '.'"
         ) from error
-    except InputError:
-        raise
     except ValueError as error:  # of the client, which asks the Hub about a card before it sends anything
         if not str(error).startswith(BAD_CARD):
             raise
         said = " ".join(without_tokens(str(error)).removeprefix(BAD_CARD).split())
-        raise InputError(f"the Hub refuses the card of {repository}: {said}") from error
+        raise InputError(f"the Hub refuses the card of {page}: {said}") from error
     except (HTTPError, OSError) as error:
-        if _is_ours(error) and not _is_offline(error):
+        if isinstance(error, OSError) and error.errno is not None:  # of this machine, such as a full disk
             raise
-        raise InputError(_sentence(error, repository, kind, endpoint, writing)) from error
+        raise InputError(without_tokens(_sentence(error, page, writing))) from error
 
 
-def _sentence(error: BaseException, repository: str, kind: str, endpoint: str, writing: bool) -> str:
-    status = _status(error)
-    owner = repository.partition("/")[0]
-    may = "write" if writing else "read"
-    login = f"run `hf auth login`, or set HF_TOKEN to a token that may {may} {repository}"
-    again = "nothing is lost: run the same command again to go on"
-    if _is_offline(error):
-        return f"HF_HUB_OFFLINE is set, so {repository} can't be reached: unset it and run the same command again"
-    if get_token() is None and (status in (401, 403) or isinstance(error, LocalTokenNotFoundError)):
-        return f"without a token {repository} can't be {'written' if writing else 'read'}: {login}"
-    if status == 401 and "Invalid credentials" in str(error):
-        return f"the Hub does not know the token: {login}"
-    if isinstance(error, GatedRepoError):
-        page = f"{endpoint}/{kind}s/{repository}"
-        return f"access to {repository} is restricted: ask for it on {page}, then run the same command again"
-    if isinstance(error, RevisionNotFoundError):
-        return f"{repository} has no such revision"
-    if isinstance(error, RepositoryNotFoundError):
+def _sentence(error: HTTPError | OSError, page: str, writing: bool) -> str:
+    if not writing:
+        return hub_sentence(error, page)
+    if isinstance(error, HfHubHTTPError) and error.response.status_code == NO_RIGHT:
         return (
-            f"there is no {kind} {repository!r} on {endpoint} that you may {may}: check the name, and whether the "
-            f"token is that of a member of {owner!r}"
+            f"the token has no right to write to {page}: it needs the role 'write', and its owner a place there; give "
+            "another repository, or another token by `hf auth login` or HF_TOKEN"
         )
-    if status in (401, 403):
-        return (
-            f"the token has no right to {may} {repository}: it needs the role {may!r}, and its owner a place in "
-            f"{owner!r}"
-        )
-    if status == STALE_PARENT:
-        return f"others keep committing to {repository}; run the same command again when they are done"
-    if status is not None and status not in MOMENTARY and isinstance(error, HfHubHTTPError):
-        said = without_tokens(error.server_message or f"answer {status}")
-        return f"the Hub refuses {repository}: {said}"
-    if status is None and not isinstance(error, DamagedFileError):
-        return f"{_reason(error)} at {endpoint}; {again}"
-    return f"{_reason(error)} for {repository}; {again}"
+    return push_sentence(error, page)

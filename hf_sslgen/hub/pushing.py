@@ -22,6 +22,8 @@ from hf_sslgen.hub_access import may_pass, with_retries
 
 logger = logging.getLogger(__name__)
 
+Operation = CommitOperationAdd | CommitOperationDelete
+
 
 @dataclass(frozen=True)
 class PushRequest:
@@ -136,27 +138,34 @@ def _push_once(
     before = api.model_info(repository, revision=request.revision)
     present = {sibling.rfilename for sibling in before.siblings or ()}
     gone = [path for path in sorted(present - files.keys()) if any(fnmatch.fnmatch(path, each) for each in replaced)]
-    operations = [CommitOperationAdd(path, content) for path, content in files.items()]
-    commit = _commit(api, repository, [*operations, *map(CommitOperationDelete, gone)], message, request, before.sha)
+    operations: list[Operation] = [CommitOperationAdd(path, content) for path, content in files.items()]
+    operations += map(CommitOperationDelete, gone)
+    commit = commit_on(before.sha, api, repository, operations, message, revision=request.revision)
     return Pushed(f"{api.endpoint}/{repository}", commit.oid, commit.oid != before.sha)
 
 
-def _commit(
+def commit_on(
+    parent: str | None,
     api: HfApi,
     repository: str,
-    operations: list[CommitOperationAdd | CommitOperationDelete],
+    operations: Sequence[Operation],
     message: str,
-    request: PushRequest,
-    parent: str | None,
+    kind: str = "model",
+    revision: str | None = None,
 ) -> CommitInfo:
     """The commit; refused where the branch is no longer at `parent`, because it would undo another push."""
     try:
         return api.create_commit(
-            repository, operations, commit_message=message, revision=request.revision, parent_commit=parent
+            repository,
+            operations,
+            commit_message=message,
+            repo_type=kind,
+            revision=revision,
+            parent_commit=parent,
         )
     except json.JSONDecodeError as error:  # instead of the Hub's opinion of the card
         raise httpx.RemoteProtocolError("an answer that is no JSON") from error
     except RuntimeError as error:  # around whatever goes wrong with one of several large files
         if isinstance(error.__cause__, EXCHANGE_ERRORS):
-            raise error.__cause__ from error
+            raise error.__cause__ from None  # `from error` would close a circle of causes
         raise

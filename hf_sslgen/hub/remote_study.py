@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfApi
+from huggingface_hub.errors import LocalEntryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
-from hf_sslgen.hub.exchange import DamagedFileError
+from hf_sslgen.errors import InputError
+from hf_sslgen.hub_access import DamagedFileError, hub_sentence
 
 CELLS, TABLES, CARD = "cells", "tables", "README.md"
 CELL_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,150}--[0-9a-f]{12}")
@@ -35,6 +37,12 @@ class RemoteStudy:
     repository: str
     commit: str
     files: Mapping[str, RepoFile]
+    kind: str = "dataset"
+
+    @property
+    def page(self) -> str:
+        """The repository as messages call it."""
+        return f"{self.kind}s/{self.repository}"
 
     def cells(self) -> dict[str, dict[str, RepoFile]]:
         """Files of each folder in `cells`, by their name; whatever has another depth is no part of a cell."""
@@ -50,7 +58,9 @@ def look_at(api: HfApi, repository: str, kind: str = "dataset") -> RemoteStudy:
     """What the repository's main branch holds now."""
     commit = str(api.repo_info(repository, repo_type=kind).sha)
     entries = api.list_repo_tree(repository, repo_type=kind, revision=commit, recursive=True)
-    return RemoteStudy(repository, commit, {entry.path: entry for entry in entries if isinstance(entry, RepoFile)})
+    return RemoteStudy(
+        repository, commit, {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}, kind
+    )
 
 
 def has_content_of(file: RepoFile, path: Path) -> bool:
@@ -64,15 +74,18 @@ def has_content_of(file: RepoFile, path: Path) -> bool:
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == file.blob_id
 
 
-def fetch(api: HfApi, remote: RemoteStudy, file: RepoFile, folder: Path, kind: str = "dataset") -> Path:
+def fetch(api: HfApi, remote: RemoteStudy, file: RepoFile, folder: Path) -> Path:
     """Download a file of the commit into a folder, past the client's cache; returns where it lies.
 
     Raises:
         DamagedFileError: what arrived is not what the Hub lists. The client itself looks at sizes only.
+        InputError: the Hub is not to be had, and the client has waited for it.
     """
-    where: dict[str, Any] = {"repo_type": kind, "revision": remote.commit, "local_dir": folder}
+    where: dict[str, Any] = {"repo_type": remote.kind, "revision": remote.commit, "local_dir": folder}
     try:
         path = Path(api.hf_hub_download(remote.repository, file.path, **where))
+    except LocalEntryNotFoundError as error:
+        raise InputError(hub_sentence(error, remote.page)) from error
     except OSError as error:
         if "Consistency check failed" in str(error):
             raise DamagedFileError(f"{file.path} arrived incomplete") from error

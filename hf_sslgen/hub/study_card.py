@@ -11,7 +11,7 @@ from huggingface_hub import metadata_load
 from hf_sslgen import __version__
 from hf_sslgen.hub.cell_check import COLUMN
 from hf_sslgen.hub.study_tables import RECORDS, RESULT_COLUMNS, RESULTS, features, record_columns
-from hf_sslgen.reporting.cards import render_card
+from hf_sslgen.reporting.cards import card_yaml, render_card
 from hf_sslgen.study.cells import Cell
 
 TAG = "hf-sslgen-study"
@@ -76,22 +76,6 @@ def _names(value: Any) -> list[str]:
     return [item for item in listed[:MOST_NAMES] if isinstance(item, str) and len(item) <= LONGEST_NAME]
 
 
-class _Dumper(yaml.SafeDumper):
-    """Writes text that could end a card's metadata on one line, in double quotes."""
-
-
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    is_plain = text.isprintable() and "---" not in text
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if is_plain else '"')
-
-
-_Dumper.add_representer(str, _represent_text)
-
-
-def _yaml(metadata: dict[str, Any]) -> str:
-    return yaml.dump(metadata, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float("inf"))
-
-
 def _configuration(name: str) -> dict[str, Any]:
     return {"config_name": name, "data_files": [{"split": "train", "path": f"tables/{name}/*.parquet"}]}
 
@@ -110,7 +94,7 @@ def dataset_card(
         CONTENTS: {key: sorted(names) for key, names in vars(contents).items()},
     }
     values = {
-        "metadata": _yaml(metadata),
+        "metadata": card_yaml(metadata),
         "repository": repository,
         "title": title,
         "contents": {key: sorted(names) for key, names in vars(contents).items()},
@@ -135,7 +119,7 @@ def space_card(repository: str, title: str, cells: Sequence[Cell]) -> str:
         "tags": ["hf-sslgen", TAG],
     }
     values = {
-        "metadata": _yaml(metadata),
+        "metadata": card_yaml(metadata),
         "title": title,
         "repository": repository,
         "num_cells": len(cells),

@@ -11,9 +11,10 @@ from huggingface_hub.hf_api import RepoFile
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.files import create_folder
-from hf_sslgen.hub.cell_check import check_cell, check_files
-from hf_sslgen.hub.exchange import DamagedFileError, patiently
+from hf_sslgen.hub.cell_check import NoCellError, check_cell, check_files
+from hf_sslgen.hub.exchange import patiently
 from hf_sslgen.hub.remote_study import CELL_NAME, RemoteStudy, fetch, look_at, other_numbers
+from hf_sslgen.hub_access import DamagedFileError
 
 AT_ONCE = 8
 """Cells that are fetched at the same time."""
@@ -43,7 +44,7 @@ def pull_cells(api: HfApi, repository: str, cells: Path) -> Pulled:
     Raises:
         InputError: the repository holds no study.
     """
-    remote = patiently(lambda: look_at(api, repository))
+    remote = patiently(lambda: look_at(api, repository), f"datasets/{repository}")
     there = remote.cells()
     if not any("cell.json" in files for files in there.values()):
         raise InputError(
@@ -57,7 +58,7 @@ def pull_cells(api: HfApi, repository: str, cells: Path) -> Pulled:
             new.append(name)
         else:
             ours = cells / name / "results.json"
-            words = patiently(partial(other_numbers, api, remote, files.get("results.json"), ours))
+            words = patiently(partial(other_numbers, api, remote, files.get("results.json"), ours), remote.page)
             if words:
                 pulled.conflicts[name] = words
             else:
@@ -69,7 +70,7 @@ def pull_cells(api: HfApi, repository: str, cells: Path) -> Pulled:
             try:
                 each.result()
                 pulled.taken.append(tries[each])
-            except (InputError, DamagedFileError) as error:
+            except (NoCellError, DamagedFileError) as error:
                 pulled.refused[tries[each]] = str(error)
     finally:
         executor.shutdown(cancel_futures=True)
@@ -77,12 +78,12 @@ def pull_cells(api: HfApi, repository: str, cells: Path) -> Pulled:
 
 
 def _take_over(api: HfApi, remote: RemoteStudy, files: dict[str, RepoFile], folder: Path) -> None:
-    """Fetch a cell, check it, and put it in its place; raises InputError where it can't be used."""
+    """Fetch a cell, check it, and put it in its place; raises NoCellError where it can't be used."""
     check_files({name: file.size for name, file in files.items()})
     with create_folder(folder) as unfinished:
         downloads = unfinished / "downloads"
         for name, file in files.items():
-            path = patiently(partial(fetch, api, remote, file, downloads))
+            path = patiently(partial(fetch, api, remote, file, downloads), remote.page)
             path.replace(unfinished / name)
         shutil.rmtree(downloads)
         check_cell(unfinished, folder.name)

@@ -15,6 +15,7 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.hub.cell_check import LARGEST, check_files
 from hf_sslgen.hub.exchange import patiently
 from hf_sslgen.hub.publishable import stage, without_paths
+from hf_sslgen.hub.pushing import commit_on
 from hf_sslgen.hub.remote_study import CARD, CELLS, TABLES, RemoteStudy, fetch, look_at, other_numbers
 from hf_sslgen.hub.study_card import Contents, contents_of, dataset_card, is_tagged, read_contents, space_card
 from hf_sslgen.hub.study_tables import write_tables
@@ -83,13 +84,22 @@ def published_files(publication: Publication) -> Iterator[Path]:
 def push_cells(api: HfApi, publication: Publication, private: bool | None) -> Pushed:
     """Send the cells that the repository does not have; it is made where there is none."""
     pushed = Pushed()
-    patiently(
-        lambda: api.create_repo(publication.repository, repo_type="dataset", private=private, exist_ok=True).repo_id
-    )
+    _make(api, publication.repository, "dataset", private)
+    page = f"datasets/{publication.repository}"
     with tempfile.TemporaryDirectory() as folder:
-        while patiently(lambda: _push_some(api, publication, pushed, Path(folder))):
+        while patiently(lambda: _push_some(api, publication, pushed, Path(folder)), page):
             pass
     return pushed
+
+
+def _make(api: HfApi, repository: str, kind: str, private: bool | None) -> None:
+    """Make the repository where there is none."""
+    sdk = "static" if kind == "space" else None
+
+    def make() -> None:
+        api.create_repo(repository, repo_type=kind, space_sdk=sdk, private=private, exist_ok=True)
+
+    patiently(make, f"{kind}s/{repository}")
 
 
 def _push_some(api: HfApi, publication: Publication, pushed: Pushed, folder: Path) -> bool:
@@ -122,13 +132,8 @@ def _push_some(api: HfApi, publication: Publication, pushed: Pushed, folder: Pat
     )
     operations.append(CommitOperationAdd(CARD, card.encode()))
     names = [cell.folder.name for cell in batch]
-    api.create_commit(
-        publication.repository,
-        operations,
-        repo_type="dataset",
-        commit_message=f"Add {len(batch)} cells" if len(batch) > 1 else f"Add {names[0]}",
-        parent_commit=remote.commit,
-    )
+    message = f"Add {len(batch)} cells" if len(batch) > 1 else f"Add {names[0]}"
+    commit_on(remote.commit, api, publication.repository, operations, message, remote.kind)
     pushed.sent += names
     return len(new) > len(batch)
 
@@ -160,7 +165,7 @@ def _is_ours(api: HfApi, space: RemoteStudy) -> bool:
     if CARD not in space.files:
         return False
     with tempfile.TemporaryDirectory() as folder:
-        return is_tagged(fetch(api, space, space.files[CARD], Path(folder), "space"))
+        return is_tagged(fetch(api, space, space.files[CARD], Path(folder)))
 
 
 def push_report(api: HfApi, publication: Publication, private: bool | None) -> bool:
@@ -171,22 +176,15 @@ def push_report(api: HfApi, publication: Publication, private: bool | None) -> b
         missing = [without_paths(sentence) for sentence in publication.missing]
         page = render_page(infer(cells, publication.pairs), publication.title, missing)
     files = {CARD: space_card(publication.repository, publication.title, cells), "index.html": page}
-    patiently(
-        lambda: api.create_repo(space, repo_type="space", space_sdk="static", private=private, exist_ok=True).repo_id
-    )
+    _make(api, space, "space", private)
 
     def publish() -> bool:
         remote = look_at(api, space, "space")
         others = sorted(set(remote.files) - FRESH)
         if others and not _is_ours(api, remote):
             raise InputError(f"the Space {space!r} holds something else ({others[0][:80]!r}); give another name")
-        commit = api.create_commit(
-            space,
-            [CommitOperationAdd(path, text.encode()) for path, text in files.items()],
-            repo_type="space",
-            commit_message=f"Show {len(cells)} cells",
-            parent_commit=remote.commit,
-        )
+        operations = [CommitOperationAdd(path, text.encode()) for path, text in files.items()]
+        commit = commit_on(remote.commit, api, space, operations, f"Show {len(cells)} cells", remote.kind)
         return commit.oid != remote.commit
 
-    return patiently(publish)
+    return patiently(publish, f"spaces/{space}")

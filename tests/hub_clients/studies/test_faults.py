@@ -51,10 +51,7 @@ def assert_published(hub: Hub, store: Path, size: int | None = None) -> None:
 
 def test_a_wrong_token(study_hub: Hub, failed_push: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", WRONG_TOKEN)
-    assert failed_push() == (
-        "error: the Hub does not know the token: run `hf auth login`, or set HF_TOKEN to a token that may write "
-        "org/study"
-    )
+    assert "error: the Hub does not know the token; make one at " in failed_push()
 
 
 def test_no_token(study_hub: Hub, failed_push: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,31 +69,29 @@ def test_no_right_to_write(
         study_hub.api().create_repo(REPOSITORY, repo_type="dataset")
     monkeypatch.setenv("HF_TOKEN", ROLES[role].token)
     assert failed_push() == (
-        "error: the token has no right to write org/study: it needs the role 'write', and its owner a place in 'org'"
+        "error: the token has no right to write to datasets/org/study: it needs the role 'write', and its owner a "
+        "place there; give another repository, or another token by `hf auth login` or HF_TOKEN"
     )
     assert study_hub.uploaded_bytes() == 0
 
 
 def test_an_unknown_licence(study_hub: Hub, push: Command, store: Path) -> None:
     said = push(store, "--license", "my own")
-    assert re.search('error: the Hub refuses the card of org/study: - "license" must be one of', said)
+    assert re.search('error: the Hub refuses the card of datasets/org/study: - "license" must be one of', said)
     assert "4 cells added" in push(store, "--license", "mit")
 
 
 def test_a_hub_that_is_down(study_hub: Hub, failed_push: Any, push: Command, store: Path) -> None:
     study_hub.stop()
-    error = failed_push()
-    assert error == (
-        f"error: the connection to the Hub failed (ConnectError) at {study_hub.endpoint}; nothing is lost: run the "
-        "same command again to go on"
-    )
+    expected = f"error: the Hub can't be reached at {study_hub.endpoint}, or .*; run the same command again"
+    assert re.fullmatch(expected, failed_push())
     study_hub.start()
     assert "4 cells added" in push(store)
 
 
 def test_an_offline_client(study_hub: Hub, failed_push: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    assert failed_push().startswith("error: HF_HUB_OFFLINE is set, so org/study can't be reached: unset it")
+    assert failed_push().startswith("error: HF_HUB_OFFLINE is set, so nothing can be pushed; unset it")
 
 
 @pytest.mark.parametrize(
@@ -123,10 +118,8 @@ def test_a_moment_of_weakness(
 
 
 def test_a_hub_that_stays_unwell(study_hub: Hub, failed_push: Any, push: Command, store: Path) -> None:
-    study_hub.fail("status", "/commit/", times=3)
-    assert failed_push() == (
-        "error: the Hub answers 503 for org/study; nothing is lost: run the same command again to go on"
-    )
+    study_hub.fail("status", "/commit/", times=4)
+    assert re.fullmatch(r"error: the Hub answers 503 \(.*\); run the same command again later", failed_push())
     assert commits(study_hub) == 1
     push(store)
     assert_published(study_hub, store)
@@ -134,7 +127,7 @@ def test_a_hub_that_stays_unwell(study_hub: Hub, failed_push: Any, push: Command
 
 def test_a_hub_that_goes_down_before_the_commit(study_hub: Hub, failed_push: Any, push: Command, store: Path) -> None:
     study_hub.fail("stop", "/commit/")
-    assert "nothing is lost: run the same command again to go on" in failed_push()
+    assert "the connection broke" in failed_push()
     study_hub.heal()
     assert commits(study_hub) == 1
     push(store)
@@ -200,7 +193,7 @@ def test_somebody_else_commits_first(study_hub: Hub, push: Command, store: Path,
 
     study_hub.fail("before", "/commit/", action=overtake)
     said = push(store)
-    assert "somebody else committed in the meantime" in said
+    assert "somebody else committed to datasets/org/study in the meantime" in said
     assert [visit.status for visit in study_hub.visited("/commit/", "POST")] == [200, 412, 200]
     assert "2 cells added, 1 were there already" in said
     assert f"other numbers and were left as they are:\n  {name}" in said
@@ -217,7 +210,7 @@ def pull(study_hub: Hub, push: Command, store: Path, tmp_path: Path) -> Callable
     def run() -> Pulled:
         Store(tmp_path / "here").prepare()
         api = study_hub.api("reader")
-        with in_one_sentence(REPOSITORY, "dataset", api.endpoint, writing=False):
+        with in_one_sentence(REPOSITORY, "dataset", writing=False):
             return pull_cells(api, REPOSITORY, tmp_path / "here" / "cells")
 
     return run
@@ -245,20 +238,23 @@ def test_a_moment_of_weakness_while_pulling(
 
 
 def test_a_file_that_stays_damaged(study_hub: Hub, pull: Any, store: Path) -> None:
-    study_hub.fail("corrupt", f"/resolve/.*{cell_names(store)[0]}/records.parquet", "GET", times=3)
+    study_hub.fail("corrupt", f"/resolve/.*{cell_names(store)[0]}/records.parquet", "GET", times=4)
     pulled = pull()
     assert pulled.refused == {cell_names(store)[0]: f"cells/{cell_names(store)[0]}/records.parquet arrived damaged"}
     assert len(pulled.taken) == 3
     assert pull().taken == [cell_names(store)[0]]
 
 
+@pytest.mark.slow
 def test_a_hub_that_goes_down_while_pulling(
     study_hub: Hub, pull: Any, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hf_sslgen.hub.study_pull.AT_ONCE", 1)
     last = cell_names(store)[-1]
     study_hub.fail("stop", f"/resolve/.*{last}/records.parquet", "GET")
-    with pytest.raises(InputError, match=r"the connection to the Hub failed .*run the same command again to go on"):
+    with pytest.raises(
+        InputError, match="can't be reached or broke off while datasets/org/study was asked for; run this again"
+    ):
         pull()
     assert cell_names(tmp_path / "here") == cell_names(store)[:-1]  # whole cells, and nothing unfinished
     study_hub.heal()
@@ -266,13 +262,30 @@ def test_a_hub_that_goes_down_while_pulling(
     assert contents(tmp_path / "here" / "cells") == contents(store / "cells")
 
 
+def test_a_hub_that_is_down_before_a_cell_is_pulled(study_hub: Hub, pull: Any, store: Path, tmp_path: Path) -> None:
+    study_hub.fail("stop", "/api/datasets/org/study$")
+    with pytest.raises(InputError, match="can't be reached or broke off while datasets/org/study was asked for"):
+        pull()
+    assert list((tmp_path / "here" / "cells").iterdir()) == []
+    study_hub.heal()
+    assert sorted(pull().taken) == cell_names(store)
+
+
+def test_an_upload_that_is_refused(study_hub: Hub, failed_push: Any, push: Command, store: Path) -> None:
+    """One of several large files, whose error the client wraps."""
+    study_hub.fail("status", "/_large/", status=403)
+    assert "error: the token has no right to write to datasets/org/study" in failed_push()
+    push(store)
+    assert_published(study_hub, store)
+
+
 @pytest.mark.parametrize(
     ("token", "repository", "said"),
     [
-        (WRONG_TOKEN, "org/study", r"the Hub does not know the token: run `hf auth login`"),
-        (ROLES["reader"].token, "org/other", r"there is no dataset 'org/other' on http\S+ that you may read: check"),
-        (ROLES["nobody"].token, "org/private", r"there is no dataset 'org/private' on http\S+ that you may read"),
-        ("", "org/private", r"without a token org/private can't be read: run `hf auth login`"),
+        (WRONG_TOKEN, "org/study", r"the Hub does not know the token that was sent; log in again"),
+        (ROLES["reader"].token, "org/other", r"there is no datasets/org/other on http\S+, or it is private .*; check"),
+        (ROLES["nobody"].token, "org/private", r"there is no datasets/org/private on http\S+, or it is private"),
+        ("", "org/private", r"there is no datasets/org/private .*nobody is logged in"),
         ("", "a/b/c", r"'a/b/c' can't be a repository on the Hub; give it as owner/name"),
     ],
 )
@@ -301,7 +314,7 @@ def test_large_studies_come_in_several_commits(
     study_hub: Hub, push: Command, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hf_sslgen.hub.study_push.CELLS_PER_COMMIT", 3)
-    study_hub.fail("status", "/commit/", skip=1, times=3)
+    study_hub.fail("status", "/commit/", skip=1, times=4)
     assert "error: the Hub answers 503" in push(store)
     remote = remote_study.look_at(study_hub.api(), REPOSITORY)
     assert len(remote.cells()) == 3  # whole, with their tables and a card

@@ -59,7 +59,7 @@ def test_a_study_goes_on_from_what_others_ran(
     assert "6 cells taken over, 0 were here already" in ended.stderr
     computed = COMPUTED.findall(ended.stderr)
     assert sorted(computed) == sorted(
-        f"{name} on digits, linear, 100% of the labels, seed 2" for name in ("resnet", "vit")
+        f"{name} on digits, linear, 100%, at most 30 images of the labels, seed 2" for name in ("resnet", "vit")
     )
     ours, theirs = contents(store.cells), contents(folder / "cells")
     same = {path: content for path, content in ours.items() if not path.endswith("cell.json")}

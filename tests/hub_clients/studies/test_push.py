@@ -182,7 +182,7 @@ def test_a_local_path_in_an_identity_is_refused(study_hub: Hub, push: Command, s
 def test_without_pictures(study_hub: Hub, push: Command, store: Path) -> None:
     said = push(store, "--examples", "false", "--private", "true", "--license", "cc-by-4.0")
     assert "example pictures" not in said
-    assert "for you and your organisation" in said
+    assert "MB, private (a repository that is there already" in said
     files = remote_files(study_hub)
     assert not any(path.endswith(".npz") for path in files)
     assert "license: cc-by-4.0" in files["README.md"].decode()
