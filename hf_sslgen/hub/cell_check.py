@@ -8,12 +8,13 @@ import math
 import re
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hf_sslgen.analysis.numbers import Stage
 from hf_sslgen.errors import InputError
 from hf_sslgen.study.cells import cell_folder, read_cell
 
@@ -129,6 +130,8 @@ def _check_numbers(folder: Path) -> None:
         for name, value in vars(number).items():
             if not _is(value, NUMBER_TYPES[name]) or value in (math.inf, -math.inf):
                 raise NoCellError(f"one of its numbers has no usable {name!r}")
+        if number.stage not in get_args(Stage):
+            raise NoCellError("one of its numbers is of an unknown stage")
 
 
 def _check_records(path: Path) -> None:

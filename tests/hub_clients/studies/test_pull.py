@@ -2,8 +2,10 @@
 
 import io
 import json
+import os
 import pickle
 import re
+import signal
 import subprocess
 import sys
 import zipfile
@@ -164,6 +166,10 @@ BAD_CELLS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no numbers": (_in_json("results.json", lambda c: c.update(numbers=[])), "no numbers"),
     "a number that is text": (_in_json("results.json", lambda c: c["numbers"][0].update(value="1")), "'value'"),
     "a number that is infinite": (_in_json("results.json", lambda c: c["numbers"][0].update(low=1e999)), "'low'"),
+    "a number of another stage": (
+        _in_json("results.json", lambda c: c["numbers"][0].update(stage="best")),
+        "unknown stage",
+    ),
     "a number with another field": (_in_json("results.json", lambda c: c["numbers"][0].update(x=1)), "results.json"),
     "depth": (lambda c: (c / "results.json").write_text("[" * 200_000), "can't be read"),
     "half a results.json": (_cut("results.json"), "results.json"),
@@ -210,6 +216,31 @@ def test_what_is_no_cell_is_not_taken_over(study_hub: Hub, pull: Pull, _built: P
     }
     assert cell_names(tmp_path / "here") == sorted(pulled.taken)
     assert list(tmp_path.rglob("sprung")) == []
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_of_a_pull(
+    study_hub: Hub, push: Command, pull: Pull, store: Path, study_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    push(store)
+    folder, study = tmp_path / "here", str(study_file())
+    command = [
+        sys.executable,
+        "-m",
+        "hf_sslgen.cli",
+        "study",
+        study,
+        "--output_dir",
+        str(folder),
+        "--pull",
+        REPOSITORY,
+    ]
+    with subprocess.Popen(command, env=study_hub.environment(None)) as process:
+        study_hub.fail("before", "records.parquet", "GET", action=lambda: os.kill(process.pid, signal.SIGKILL))
+        assert process.wait(timeout=120) == -signal.SIGKILL
+    whole = {path.name for path in (folder / "cells").glob("[!.]*")}
+    assert sorted(whole | set(pull(folder).taken)) == cell_names(store)
+    assert contents(folder / "cells") == contents(store / "cells")
 
 
 def test_a_repository_without_a_study_is_refused(study_hub: Hub, pull: Pull, tmp_path: Path) -> None:
