@@ -167,5 +167,5 @@ def commit_on(
         raise httpx.RemoteProtocolError("an answer that is no JSON") from error
     except RuntimeError as error:  # around whatever goes wrong with one of several large files
         if isinstance(error.__cause__, EXCHANGE_ERRORS):
-            raise error.__cause__ from None  # `from error` would close a circle of causes
+            raise error.__cause__ from None  # from `error` would make a circle of causes
         raise

@@ -28,6 +28,7 @@ class _CardDumper(yaml.SafeDumper):
 
 
 def _quoted_text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    value = " ".join(value.split())
     plain = re.fullmatch(r"[A-Za-z][\w./ -]*\w", value, re.ASCII) is not None
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if plain else '"')
 
@@ -36,7 +37,7 @@ _CardDumper.add_representer(str, _quoted_text)
 
 
 def card_yaml(values: Any) -> str:
-    """Values as YAML for the head of a card, or for a file beside it; NaN has to be left out before."""
+    """Values as YAML for the head of a card, or for a file beside it, each text on one line; without NaN."""
     return yaml.dump(values, Dumper=_CardDumper, sort_keys=False, allow_unicode=True, width=float("inf"))
 
 

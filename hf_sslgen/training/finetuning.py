@@ -1,6 +1,7 @@
 """Fine-tuning a backbone on a domain with the Trainer."""
 
 import dataclasses
+import json
 import logging
 import math
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ from hf_sslgen.training.samples import (
 from hf_sslgen.training.trainer import FineTuningTrainer
 from hf_sslgen.zoo.anatomy import freeze_all_but
 from hf_sslgen.zoo.loading import LoadedBackbone
+from hf_sslgen.zoo.preprocessing import PROCESSOR_FILES, read_preprocessing, resized_processor
 
 logger = logging.getLogger(__name__)
 
@@ -143,6 +145,23 @@ def save_model(trainer: FineTuningTrainer, backbone: LoadedBackbone) -> None:
             logger.warning("%s has no image processor to save with the model", source)
         else:
             processor.save_pretrained(trainer.args.output_dir)
+            _save_image_size(Path(str(trainer.args.output_dir)), backbone)
+
+
+def _save_image_size(folder: Path, backbone: LoadedBackbone) -> None:
+    """Where the model was trained on another input size than its checkpoint's, let the saved processor make that."""
+    wanted = backbone.preprocessing
+    if read_preprocessing(folder, backbone.model.config) == wanted:
+        return
+    path = folder / PROCESSOR_FILES[0]
+    write_json(path, resized_processor(json.loads(path.read_text(encoding="utf-8")), wanted.geometry))
+    if read_preprocessing(folder, backbone.model.config) != wanted:
+        logger.warning(
+            "the image processor saved in %s can't say that %s was trained on %d px; give its input that size",
+            folder,
+            backbone.name,
+            wanted.geometry.image_size,
+        )
 
 
 def predict(trainer: FineTuningTrainer, split: ImageSplit, backbone: LoadedBackbone) -> Predictions:

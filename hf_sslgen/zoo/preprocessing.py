@@ -96,6 +96,19 @@ def timm_pretrained_cfg(pretrained_cfg: dict[str, Any], geometry: Geometry) -> d
     }
 
 
+def resized_processor(processor: dict[str, Any], geometry: Geometry) -> dict[str, Any]:
+    """The settings of an image processor that cut out `geometry`, which is theirs but for the size of the input."""
+    side, size = geometry.image_size, processor.get("size") or {}
+    by_share = processor.get("crop_pct") and size.get("shortest_edge")
+    cropped = side if geometry.crop_pct is None or by_share else max(side, math.floor(side / geometry.crop_pct))
+    changed: dict[str, Any] = {"size": {"shortest_edge": cropped}}
+    if not size.get("shortest_edge"):
+        changed["size"] = {"height": cropped, "width": cropped}
+    if processor.get("do_center_crop") and processor.get("crop_size"):
+        changed["crop_size"] = {"height": side, "width": side}
+    return {**processor, **changed}
+
+
 def _processor_geometry(location: str, processor: dict[str, Any]) -> Geometry:
     """Geometry of a transformers image processor: a squared resize, or a shorter side and a centre crop."""
     size, crop_size = (processor.get(key) or {} for key in ("size", "crop_size"))

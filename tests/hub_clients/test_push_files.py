@@ -234,6 +234,15 @@ def test_a_push_that_was_killed_goes_on(where: str, sent_again: bool, hub: Hub, 
     assert (tmp_path / "weights").read_bytes() == content
 
 
+def test_a_large_file_that_is_refused(hub: Hub, api: HfApi, files: dict[str, Path | bytes]) -> None:
+    """huggingface_hub wraps what goes wrong with one file in an error that says nothing of it."""
+    hub.fail("status", "/_large/", status=403)
+    with pytest.raises(InputError, match="no right to write to org/model"):
+        push(files)
+    push(files)
+    assert_whole(api, files)
+
+
 def test_a_card_that_the_hub_refuses(hub: Hub, api: HfApi, files: dict[str, Path | bytes]) -> None:
     with pytest.raises(InputError, match=r'org/model can\'t be pushed: .*"license" must be one of'):
         push({**files, "README.md": b"---\nlicense: nonsense\n---\n"})

@@ -46,7 +46,7 @@ HOSTILE = (
     "key: {value}, - [x] &amp; !!python/object",
     "quoted \"double\" 'single' `code` \\",
     "$x$ https://example.org www.example.org me@example.org",
-    "two\nlines ---\n---\n",
+    "two\nlines ---\n---\nend",
     "{{ metadata }} {% raw %}",
     "7. plain",
 )
@@ -216,10 +216,11 @@ def test_names_are_text_in_the_card_whatever_they_hold(
     run = with_hostile_names(tuned("timm_resnet").run, name)
     text = finetuned_card(run, "org/model", None, {"license": "other", "license_name": name}, {"license": name})
     card = ModelCard(text)
-    card.validate()
+    card.validate()  # as huggingface_hub writes it anew; the next line as it is pushed
+    hub_in_process.api("owner")._validate_yaml(text)
     (_, results), one_line = model_index_to_eval_results(card.data.to_dict()["model-index"]), " ".join(name.split())
-    assert results[0].dataset_name == name
-    assert card.data.license_name == name
+    assert results[0].dataset_name == one_line
+    assert card.data.license_name == one_line
     tokens = markdown_it.MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).parse(card.text)
     inline = [child for token in tokens for child in token.children or ()]
     links = [child.attrs for child in inline if child.type in ("link_open", "image")]
@@ -304,7 +305,7 @@ def test_arguments_are_taken_and_the_trainer_sees_none(tmp_path: Path, tuned: Ca
     [
         ("reader", None, "no right to write"),
         ("owner", {"kind": "status", "path": "/commit/", "status": 503, "times": 1000}, "answers 503"),
-        ("owner", {"kind": "stop", "path": "/_large/"}, "can't be reached"),
+        ("owner", {"kind": "stop", "path": "/commit/"}, "can't be reached"),
     ],
 )
 def test_a_push_that_fails_leaves_the_folder_as_it_was(

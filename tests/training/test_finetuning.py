@@ -1,6 +1,7 @@
 """Fine-tuning with the real Trainer: learning, resuming, freezing, weighting, stopping."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from transformers import TrainerCallback
+from transformers import BitImageProcessor, ConvNextImageProcessor, TrainerCallback
 
 from hf_sslgen.analysis.forward import run_split
 from hf_sslgen.domains.arguments import DomainArguments
@@ -68,6 +69,27 @@ def test_every_kind_of_backbone_trains_is_saved_and_measured(name, small_backbon
     outputs = run_split(saved, digits_domain.test, batch_size=16).predictions
     np.testing.assert_array_equal(outputs.predictions, frame["predictions"])
     np.testing.assert_allclose(outputs.confidences, frame["confidences"], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"size": {"shortest_edge": 32}, "crop_pct": 0.875},
+        {"size": {"shortest_edge": 36}, "crop_pct": None, "do_center_crop": True, "crop_size": 32},
+        {"size": {"height": 36, "width": 36}, "crop_pct": None, "do_center_crop": True, "crop_size": 32},
+        {"size": {"height": 32, "width": 32}, "crop_pct": None, "do_center_crop": False},
+    ],
+)
+def test_a_model_trained_on_another_size_is_saved_with_it(settings, small_backbones, digits_domain, tmp_path):
+    location = tmp_path / "base"
+    shutil.copytree(small_backbones["transformers_resnet"], location)
+    kind = ConvNextImageProcessor if settings["crop_pct"] else BitImageProcessor
+    kind(**settings).save_pretrained(location)
+    own = load_backbone(str(location), digits_domain.class_names)
+    backbone = load_backbone(str(location), digits_domain.class_names, image_size=48)
+    assert (own.preprocessing.geometry.image_size, backbone.preprocessing.geometry.image_size) == (32, 48)
+    finetune(backbone, digits_domain, ModelArguments(str(location)), arguments_for(tmp_path / "run", max_steps=1))
+    assert load_backbone(str(tmp_path / "run"), digits_domain.class_names).preprocessing == backbone.preprocessing
 
 
 class InterruptionError(Exception):
