@@ -27,7 +27,7 @@ from pathlib import Path
 import torch
 from measured.bars import Bar
 from measured.growth import ONE_PASS, PEERS, PLAIN, built, growth_of_peak
-from measured.measuring import in_fresh_process, seconds_in_turns
+from measured.measuring import GIVE_BACK, in_fresh_process, seconds_in_turns
 from measured.peer_stack import missing
 from measured.whole_analysis import PRESET, VARIANTS, OnePass, Setting
 from measured.workloads import DTYPES, WORKLOADS
@@ -111,7 +111,8 @@ def measured(name: str, setting: Setting, options: argparse.Namespace) -> list[M
         assert isinstance(analysis, OnePass)
         seconds = seconds_in_turns({**calls, METRICS: analysis.metrics}, rounds)
     growth = {
-        contender: in_fresh_process(growth_of_peak, contender, setting, torch.get_num_threads()) / MEGABYTE
+        contender: in_fresh_process(growth_of_peak, contender, setting, torch.get_num_threads(), environment=GIVE_BACK)
+        / MEGABYTE
         for contender in ([] if options.no_memory else contenders)
     }
     rows = []

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from measured.bars import Bar
 from measured.cases import CASES
-from measured.measuring import in_fresh_process, is_installed, median_seconds, peak_growth
+from measured.measuring import GIVE_BACK, in_fresh_process, is_installed, median_seconds, peak_growth
 from tqdm import tqdm
 
 MEGABYTE = 1e6
@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             bar.update()
         for row in rows:
             if row.kind is Kind.MEGABYTES and is_installed(CASES[row.case].contenders[row.contender]):
-                grown = in_fresh_process(peak_growth, row.case, row.contender, options.quick)
+                grown = in_fresh_process(peak_growth, row.case, row.contender, options.quick, environment=GIVE_BACK)
                 megabytes[row.case, row.contender] = grown / MEGABYTE
             bar.update()
 

@@ -33,6 +33,8 @@ from hf_sslgen.zoo.loading import LoadedBackbone
 UNCHANGED_TOLERANCE = 1 / 255 + 1e-6
 """One level of an 8-bit image; the rest is float32 rounding of differences between values in [0, 1]."""
 
+STRIDE_OF_ROWS = 8
+
 GRAD_CAM = "grad_cam"
 """The method that needs no more than the one pass."""
 
@@ -117,6 +119,17 @@ def _half(num_images: int) -> int:
     return -(-num_images // 2)
 
 
+def is_unchanged(clean: Tensor, moved: Tensor) -> Tensor:
+    """(B,) whether each image, (B, 3, S, S), is what it was, to one level."""
+
+    def nowhere_further(step: int) -> Tensor:
+        difference = torch.sub(moved[:, :, ::step], clean[:, :, ::step]).abs_()
+        return difference.flatten(1).amax(1) <= UNCHANGED_TOLERANCE
+
+    few_rows = nowhere_further(STRIDE_OF_ROWS)  # which is proof enough for nearly every image that changed
+    return nowhere_further(1) if few_rows.any() else few_rows
+
+
 def transformed(
     network: Network, pixels: Tensor, sample_ids: Sequence[int], variant: Variant, seed: int
 ) -> dict[str, Tensor]:
@@ -126,7 +139,7 @@ def transformed(
         part = slice(start, start + _half(len(pixels)))
         clean = pixels[part].float().div_(255)
         moved = variant(clean, sample_ids[part], seed)
-        unchanged.append(clean.sub_(moved).abs_().flatten(1).amax(1) <= UNCHANGED_TOLERANCE)
+        unchanged.append(is_unchanged(clean, moved))
         inputs.append(network.inputs(moved))
     ready = torch.cat(inputs)
     del clean, moved, inputs  # a forward pass shall have its input alone beside it

@@ -22,8 +22,8 @@ REFERENCE_SIDE = 224
 Linear = tuple[tuple[float, float], tuple[float, float]]
 GRAY_WEIGHTS = (0.299, 0.587, 0.114)
 ELASTIC_SIGMA = 5.0
-VALUES_PER_THREAD = 8 * 3 * 224 * 224
-"""A thread takes a millisecond to start, in which libjpeg handles a few such images: with less it is in the way."""
+VALUES_PER_THREAD = 4 * 3 * 224 * 224
+"""A thread takes a millisecond to start, in which libjpeg handles such an image or less: with few it is in the way."""
 
 OUTSIDE = 3.0
 """A sampling coordinate further than any neighbour of the image, which spans [-1, 1]."""

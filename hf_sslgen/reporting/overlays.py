@@ -1,6 +1,7 @@
 """Attribution maps drawn over the images they explain."""
 
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -27,7 +28,7 @@ MAX_WIDTH_INCHES = 9.0
 GAP_INCHES = 0.12
 LINE_INCHES = 0.14
 CAPTION_INCHES = 0.27
-COLORBAR_INCHES = 0.6
+COLORBAR_INCHES = 0.75
 CHARACTERS_PER_INCH = 13
 
 
@@ -117,7 +118,9 @@ class _Layout:
         axes = self._add_axes((self.width - width) / 2, self.height - COLORBAR_INCHES + 0.1, width, 0.12)
         bar = self.figure.colorbar(ScalarMappable(Normalize(0, 1), _translucent()), cax=axes, orientation="horizontal")
         axes.set_facecolor(MIDDLE_GRAY)
-        bar.set_label(f"{quantity} (share of the map's maximum)", fontsize=FONT_SIZE - 1.5)
+        characters = int((self.width - 2 * GAP_INCHES) * CHARACTERS_PER_INCH)
+        label = "\n".join(textwrap.wrap(f"{quantity} (share of the map's maximum)", characters))
+        bar.set_label(label, fontsize=FONT_SIZE - 1.5)
         axes.tick_params(labelsize=FONT_SIZE - 2)
 
     def _left(self, column: int) -> float:

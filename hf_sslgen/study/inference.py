@@ -20,6 +20,7 @@ TESTED = (
     ("brier_score", ""),
     ("gini", ""),
     ("spatial_spread", ""),
+    ("lift", ""),
     ("invariance", "mean"),
 )
 """Metric and transform of the numbers that answer the question. Those of one contrast, protocol, label budget and
