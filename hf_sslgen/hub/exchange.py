@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
+from huggingface_hub.utils import httpx
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.hub.refusals import push_sentence
@@ -67,6 +68,8 @@ def in_one_sentence(repository: str, kind: str, writing: bool) -> Iterator[None]
             f"{repository!r} can't be a repository on the Hub; give it as owner/name, of letters, digits, '-', '_' "
             "and '.'"
         ) from error
+    except UnicodeError as error:  # a token that no header can hold
+        raise InputError(hub_sentence(error, page)) from error
     except ValueError as error:  # of the client, which asks the Hub about a card before it sends anything
         if not str(error).startswith(BAD_CARD):
             raise
@@ -79,7 +82,7 @@ def in_one_sentence(repository: str, kind: str, writing: bool) -> Iterator[None]
 
 
 def _sentence(error: HTTPError | OSError, page: str, writing: bool) -> str:
-    if not writing:
+    if not writing or isinstance(error, httpx.LocalProtocolError):  # the latter's text holds the token
         return hub_sentence(error, page)
     if isinstance(error, HfHubHTTPError) and error.response.status_code == NO_RIGHT:
         return (

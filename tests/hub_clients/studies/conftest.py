@@ -52,6 +52,7 @@ def push(study_hub: Hub, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCa
         errors = [line for line in said.err.splitlines() if line.startswith("error: ")]
         assert (code, len(errors)) in ((0, 0), (2, 1)), said.err
         assert "Traceback" not in said.err
+        assert not any(role.token in said.out + said.err + caplog.text for role in ROLES.values())
         return "\n".join([said.out, caplog.text, *errors])
 
     return run

@@ -54,6 +54,14 @@ def test_a_wrong_token(study_hub: Hub, failed_push: Any, monkeypatch: pytest.Mon
     assert "error: the Hub does not know the token; make one at " in failed_push()
 
 
+@pytest.mark.parametrize("token", ["hf_secret\N{EURO SIGN}secretsecret", "hf_secret\0secretsecret"])
+def test_a_token_that_is_none(token: str, study_hub: Hub, failed_push: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", token)
+    error = failed_push()
+    assert error.startswith("error: HF_TOKEN holds characters that no token has; correct it")
+    assert "secret" not in error
+
+
 def test_no_token(study_hub: Hub, failed_push: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_TOKEN")
     assert "there is no token: run `hf auth login`" in failed_push()

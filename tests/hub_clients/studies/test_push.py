@@ -242,7 +242,7 @@ def test_names_are_only_text(study_hub: Hub, push: Command, tmp_path: Path) -> N
     card = DatasetCard(remote_files(study_hub)["README.md"].decode())
     assert card.data.license is None
     assert card.data.pretty_name == store.name
-    assert card.data.to_dict()["hf_sslgen_study"]["backbones"] == sorted(names)
+    assert card.data.to_dict()["hf_sslgen_study"]["backbones"] == sorted(" ".join(name.split()) for name in names)
     page = remote_files(study_hub, kind="space")["index.html"].decode()
     assert "<img src=x" not in page
     assert "<script>alert" not in page
