@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.loading import load_domain
+from hf_sslgen.errors import InputError
 from hf_sslgen.hub.arguments import HubArguments, take_push_request
 from hf_sslgen.hub.finetuned_model import ModelPush, check_push, push_model
 from hf_sslgen.hub.finetuned_run import read_run
@@ -41,8 +42,9 @@ def main(command_line: Sequence[str] | None = None) -> None:
     for split, numbers in (("validation", result.validation), ("test", result.test)):
         print(f"{split}: " + ", ".join(f"{name} {value:.4f}" for name, value in numbers.items()), flush=True)
     if push is not None:
-        pushed = push_model(push, read_run(Path(str(arguments.output_dir)), backbone, domain, domain_arguments))
-        print(f"{pushed.url}: {'pushed' if pushed.changed else 'nothing has changed'}, commit {pushed.commit}")
+        run = read_run(Path(str(arguments.output_dir)), backbone, domain, domain_arguments)
+        for each in push_model(push, run):
+            print(f"{each.url}: {'pushed' if each.changed else 'nothing has changed'}, commit {each.commit}")
 
 
 def _asked_push(
@@ -51,7 +53,13 @@ def _asked_push(
     """The push that the arguments ask for, which is taken out of the Trainer's."""
     request = take_push_request(arguments)
     if request is None:
+        if hub_arguments.push_demo_space:
+            raise InputError("push_demo_space shows a pushed model; give --push_to_hub too, or drop it")
         return None
     return ModelPush(
-        request, model_arguments.model_name_or_path, model_arguments.model_revision, hub_arguments.hub_license
+        request,
+        model_arguments.model_name_or_path,
+        model_arguments.model_revision,
+        hub_arguments.hub_license,
+        hub_arguments.push_demo_space,
     )

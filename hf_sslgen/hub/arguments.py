@@ -19,6 +19,10 @@ class HubArguments:
             "base model's where that states one."
         },
     )
+    push_demo_space: bool = field(
+        default=False,
+        metadata={"help": "With push_to_hub: also make a Space, `<model>-demo`, in which the model can be tried."},
+    )
 
 
 def take_push_request(arguments: FineTuningArguments) -> PushRequest | None:

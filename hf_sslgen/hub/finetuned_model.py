@@ -5,12 +5,11 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import HfApi
-
 from hf_sslgen.errors import InputError
+from hf_sslgen.hub.demo_space import push_demo
 from hf_sslgen.hub.finetuned_card import evaluation_results, finetuned_card
 from hf_sslgen.hub.finetuned_run import FineTunedRun, numbers, public_settings
-from hf_sslgen.hub.licences import base_licence, check_licence, chosen_licence
+from hf_sslgen.hub.licences import Licence, base_licence, check_licence, chosen_licence
 from hf_sslgen.hub.pushing import Pushed, PushRequest, check_access, full_name, hub_client, push_files
 from hf_sslgen.hub.refusals import EXCHANGE_ERRORS, push_sentence
 from hf_sslgen.hub_access import may_pass, with_retries
@@ -29,12 +28,19 @@ REPLACED = ("*.safetensors", "*.safetensors.index.json", "preprocessor_config.js
 
 @dataclass(frozen=True)
 class ModelPush:
-    """A push that was asked for: whereto, of a model based on what, under which licence (None: the base model's)."""
+    """A push that was asked for.
+
+    Attributes:
+        base: name of the base model, at `base_revision`.
+        licence: of the pushed weights; None is the base model's.
+        with_demo: whether a Space that shows the model is pushed too.
+    """
 
     request: PushRequest
     base: str
     base_revision: str | None
     licence: str | None
+    with_demo: bool = False
 
 
 def check_push(push: ModelPush) -> None:
@@ -60,11 +66,11 @@ def model_files(run: FineTunedRun) -> dict[str, Path]:
     return {path.name: path for pattern in MODEL_FILES for path in sorted(run.folder.glob(pattern))}
 
 
-def files_to_push(api: HfApi, push: ModelPush, run: FineTunedRun, repository: str) -> dict[str, Path | bytes]:
-    """Everything the repository is to hold, the same each time."""
-    inherited = base_licence(api, push.base, push.base_revision)
-    licence = chosen_licence(push.licence, inherited, push.base)
-    card = finetuned_card(run, repository, push.request.revision, licence, inherited)
+def files_to_push(
+    run: FineTunedRun, repository: str, revision: str | None, licence: Licence, inherited: Licence | None
+) -> dict[str, Path | bytes]:
+    """Everything the repository is to hold, the same each time; arguments as in `finetuned_card`."""
+    card = finetuned_card(run, repository, revision, licence, inherited)
     figure = reliability_diagram({"test": (run.predictions.confidences, run.predictions.correct)})
     files: dict[str, Path | bytes] = {
         **model_files(run),
@@ -81,17 +87,22 @@ def _json(content: object) -> bytes:
     return (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def push_model(push: ModelPush, run: FineTunedRun) -> Pushed:
-    """Push a finished model with its card and its numbers in one commit.
+def push_model(push: ModelPush, run: FineTunedRun) -> list[Pushed]:
+    """Push a finished model with its card and its numbers in one commit, then its demo where that is asked for.
 
     Raises:
         InputError: it did not work, and why; the folder is as it was.
     """
-    api = hub_client(push.request)
+    api, request = hub_client(push.request), push.request
     try:
-        repository = with_retries(lambda: full_name(api, push.request.model_id), push.request.model_id)
-        files = with_retries(lambda: files_to_push(api, push, run, repository), push.base)
-        return push_files(api, push.request, files, "Push the fine-tuned model", REPLACED)
+        repository = with_retries(lambda: full_name(api, request.model_id), request.model_id)
+        inherited = with_retries(lambda: base_licence(api, push.base, push.base_revision), push.base)
+        licence = chosen_licence(push.licence, inherited, push.base)
+        files = files_to_push(run, repository, request.revision, licence, inherited)
+        pushed = [push_files(api, request, files, "Push the fine-tuned model", REPLACED)]
+        if push.with_demo:
+            pushed.append(push_demo(api, request, repository, licence))
+        return pushed
     except EXCHANGE_ERRORS as error:
         raise InputError(_kept(run, push_sentence(error, push.request.model_id))) from error
     except InputError as error:
@@ -99,4 +110,4 @@ def push_model(push: ModelPush, run: FineTunedRun) -> Pushed:
 
 
 def _kept(run: FineTunedRun, reason: str) -> str:
-    return f"the model is finished and whole in {str(run.folder)!r}, but not pushed: {reason}"
+    return f"the model is finished and whole in {str(run.folder)!r}, but the push failed: {reason}"

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
@@ -27,7 +28,7 @@ Operation = CommitOperationAdd | CommitOperationDelete
 
 @dataclass(frozen=True)
 class PushRequest:
-    """Where to push, as the Trainer's `hub_*` arguments say it.
+    """Where to push, as the Trainer's `hub_*` arguments say it; a model, or a Space made with Gradio.
 
     Attributes:
         model_id: `owner/name`, or a name alone, which is put under the token's owner.
@@ -40,6 +41,7 @@ class PushRequest:
     revision: str | None = None
     private: bool | None = None
     token: str | None = field(default=None, repr=False)
+    kind: Literal["model", "space"] = "model"
 
 
 @dataclass(frozen=True)
@@ -132,16 +134,18 @@ def _push_once(
     api: HfApi, request: PushRequest, files: Mapping[str, Path | bytes], message: str, replaced: Sequence[str]
 ) -> Pushed:
     repository = full_name(api, request.model_id)
-    api.create_repo(repository, private=request.private, exist_ok=True)
+    sdk = "gradio" if request.kind == "space" else None
+    api.create_repo(repository, private=request.private, repo_type=request.kind, space_sdk=sdk, exist_ok=True)
     if request.revision is not None and request.revision != "main":
         api.create_branch(repository, branch=request.revision, exist_ok=True)
-    before = api.model_info(repository, revision=request.revision)
+    before = api.repo_info(repository, revision=request.revision, repo_type=request.kind)
     present = {sibling.rfilename for sibling in before.siblings or ()}
     gone = [path for path in sorted(present - files.keys()) if any(fnmatch.fnmatch(path, each) for each in replaced)]
     operations: list[Operation] = [CommitOperationAdd(path, content) for path, content in files.items()]
     operations += map(CommitOperationDelete, gone)
-    commit = commit_on(before.sha, api, repository, operations, message, revision=request.revision)
-    return Pushed(f"{api.endpoint}/{repository}", commit.oid, commit.oid != before.sha)
+    commit = commit_on(before.sha, api, repository, operations, message, request.kind, request.revision)
+    page = f"{api.endpoint}/{'spaces/' if request.kind == 'space' else ''}{repository}"
+    return Pushed(page, commit.oid, commit.oid != before.sha)
 
 
 def commit_on(

@@ -177,6 +177,9 @@ def test_access_is_checked_without_making_anything(hub: Hub, api: HfApi) -> None
     assert [visit for visit in hub.visits if visit.method != "GET"] == []
     with pytest.raises(InputError, match="no right to write to another/model"):
         check_access(api, "another/model")
+    reads_only = PushRequest("reader/model", token=ROLES["reader"].token)  # in a place of its own
+    with pytest.raises(InputError, match="no right to write to reader/model"):
+        check_access(hub_client(reads_only), "reader/model")
     with pytest.raises(InputError, match="hub_model_id 'a/b/c' can't name a repository"):
         check_access(api, "a/b/c")
 

@@ -23,11 +23,12 @@ from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.loading import Domain
 from hf_sslgen.errors import InputError
 from hf_sslgen.hub.arguments import HubArguments, take_push_request
-from hf_sslgen.hub.finetuned_card import finetuned_card
+from hf_sslgen.hub.finetuned_card import evaluation_results, finetuned_card
 from hf_sslgen.hub.finetuned_model import EVALUATION_FILE, ModelPush, check_push, push_model
 from hf_sslgen.hub.finetuned_run import FineTunedRun, command, read_run
 from hf_sslgen.hub.pushing import PushRequest
 from hf_sslgen.preprocessing import evaluation_pixels, normalise
+from hf_sslgen.reporting.cards import card_yaml
 from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.training.finetuning import finetune
@@ -175,10 +176,10 @@ def test_the_repository_holds_what_belongs_there_and_a_card_that_is_valid(
     hub_in_process: Hub, tuned: Callable[[str], Tuned]
 ) -> None:
     one, api = tuned("timm_resnet"), hub_in_process.api("owner")
-    pushed = push_model(push_of(one, "org/model"), one.run)
+    (pushed,) = push_model(push_of(one, "org/model"), one.run)
     names = {"README.md", "config.json", "model.safetensors", "reliability.png", "results.json", "run.json"}
     assert set(api.list_repo_files("org/model")) == {".gitattributes", *names}
-    again = push_model(push_of(one, "org/model"), one.run)
+    (again,) = push_model(push_of(one, "org/model"), one.run)
     assert (again.changed, again.commit) == (False, pushed.commit)
     card = ModelCard.load(api.hf_hub_download("org/model", "README.md"))
     card.validate()
@@ -238,9 +239,17 @@ def test_names_are_text_in_the_card_whatever_they_hold(
     assert entries[0]["value"] == run.estimates["accuracy"].value
 
 
-def evaluation_file(run: FineTunedRun) -> str:
-    from hf_sslgen.hub.finetuned_card import evaluation_results
+@pytest.mark.parametrize("name", ["ends ---", "---", "no", "1e3", "n", "null", "2024-01-01", " spaced  out ", "é: ü"])
+def test_text_in_the_head_of_a_card_stays_text(name: str, hub_in_process: Hub) -> None:
+    values = {"license": "mit", "license_name": name, "tags": [name]}
+    text = f"---\n{card_yaml(values)}---\n"
+    hub_in_process.api("owner")._validate_yaml(text)
+    read = yaml.safe_load(card_yaml(values))
+    assert read == {"license": "mit", "license_name": " ".join(name.split()), "tags": [" ".join(name.split())]}
+    assert [line for line in text.splitlines()[1:-1] if line.endswith("---")] == []
 
+
+def evaluation_file(run: FineTunedRun) -> str:
     text = evaluation_results(run)
     assert text is not None
     return text
@@ -321,7 +330,9 @@ def test_a_push_that_fails_leaves_the_folder_as_it_was(
     before = hashes(one.run.folder)
     if fault is not None:
         hub_in_process.fail(**fault)
-    with pytest.raises(InputError, match=f"the model is finished and whole in .*, but not pushed: .*{said}") as raised:
+    with pytest.raises(
+        InputError, match=f"the model is finished and whole in .*, but the push failed: .*{said}"
+    ) as raised:
         push_model(push_of(one, "org/model", role), one.run)
     assert "\n" not in str(raised.value)
     assert hashes(one.run.folder) == before
@@ -329,6 +340,58 @@ def test_a_push_that_fails_leaves_the_folder_as_it_was(
     push_model(push_of(one, "org/model"), one.run)
     files = hub_in_process.api("owner").list_repo_files("org/model")
     assert "model.safetensors" in files
+
+
+TRY = """
+import sys
+import numpy as np, torch
+from huggingface_hub import snapshot_download
+from PIL import Image
+from transformers import pipeline
+sys.path.insert(0, snapshot_download(f"org/{sys.argv[1]}-demo", repo_type="space"))
+from prediction import GRID, MODEL, PROCESSOR, occlusion_map, predict
+assert "hf_sslgen" not in sys.modules
+picture = Image.open(sys.argv[2])
+named, shown = predict(picture)
+expected = pipeline("image-classification", model=f"org/{sys.argv[1]}")(picture, top_k=5)
+assert list(named) == [each["label"] for each in expected]
+np.testing.assert_allclose(list(named.values()), [each["score"] for each in expected], atol=1e-5)
+assert shown.size == (384, 384)
+pixels = PROCESSOR(picture.convert("RGB"), return_tensors="pt")["pixel_values"]
+label = MODEL.config.label2id[next(iter(named))]
+hidden = pixels.clone()
+hidden[:, :, 4:8, 8:12] = 0  # the second row's third of 8 cells a side, of 32 pixels
+with torch.no_grad():
+    before, after = (MODEL(each).logits.softmax(1)[0, label].item() for each in (pixels, hidden))
+drops = occlusion_map(pixels, label)
+assert drops.shape == (GRID, GRID) == (8, 8)
+np.testing.assert_allclose(drops[1, 2], before - after, atol=1e-6)
+print("shown")
+"""
+
+
+@pytest.mark.parametrize("name", ["timm_vit", "transformers_resnet"])
+def test_a_demo_shows_the_pushed_model(
+    name: str, hub_in_process: Hub, tuned: Callable[[str], Tuned], hostile_digits: Domain, tmp_path: Path
+) -> None:
+    one, api = tuned(name), hub_in_process.api("owner")
+    push = dataclasses.replace(push_of(one, f"org/{name}"), with_demo=True)
+    model, demo = push_model(push, one.run)
+    assert demo.url == f"{model.url.replace('/org/', '/spaces/org/')}-demo"
+    assert [each.changed for each in push_model(push, one.run)] == [False, False]
+    info = api.space_info(f"org/{name}-demo")
+    assert (info.sdk, info.card_data["models"]) == ("gradio", [f"org/{name}"])
+    hostile_digits.test.image(0).save(tmp_path / "picture.png")
+    tried = subprocess.run(
+        [sys.executable, "-c", TRY, name, str(tmp_path / "picture.png")],
+        env=hub_in_process.environment(None),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert tried.returncode == 0, tried.stderr[-3000:]
+    assert tried.stdout.endswith("shown\n")
 
 
 def recipe(hub: Hub, *options: str, role: str | None = None) -> subprocess.CompletedProcess[str]:

@@ -54,7 +54,7 @@ def test_a_wrong_token(study_hub: Hub, failed_push: Any, monkeypatch: pytest.Mon
     assert "error: the Hub does not know the token; make one at " in failed_push()
 
 
-@pytest.mark.parametrize("token", ["hf_secret\N{EURO SIGN}secretsecret", "hf_secret\0secretsecret"])
+@pytest.mark.parametrize("token", ["hf_secret\N{EURO SIGN}secretsecret", "hf_secret secretsecret\x0b\x0c"])
 def test_a_token_that_is_none(token: str, study_hub: Hub, failed_push: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", token)
     error = failed_push()

@@ -1,0 +1,17 @@
+"""The page of a demo: a picture in; prediction, confidence and attribution out."""
+
+import gradio as gr
+from prediction import SPACE, predict
+
+page = gr.Interface(
+    predict,
+    gr.Image(type="pil", label="Picture"),
+    [gr.Label(label="Prediction and confidence"), gr.Image(label="What it rests on")],
+    title=SPACE["title"],
+    description="Red: parts of the picture whose removal lowers the confidence in the first class.",
+    flagging_mode="never",
+    api_name="predict",
+)
+
+if __name__ == "__main__":
+    page.launch()

@@ -1,0 +1,61 @@
+"""What a model says of a picture, and which parts of the picture that rests on."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+SPACE = json.loads((Path(__file__).parent / "space.json").read_text(encoding="utf-8"))
+GRID = 8
+"""Cells a side that are hidden one after another."""
+
+BATCH_SIZE = 16
+SHOWN_CLASSES = 5
+
+OPTIONS = {"revision": SPACE["revision"], "trust_remote_code": False}
+MODEL = AutoModelForImageClassification.from_pretrained(SPACE["model"], **OPTIONS).eval()
+PROCESSOR = AutoImageProcessor.from_pretrained(SPACE["model"], **OPTIONS)
+
+
+def probabilities(pixels: torch.Tensor) -> torch.Tensor:
+    """(B, C) of (B, 3, H, W) processed pictures."""
+    with torch.inference_mode():
+        return torch.cat([MODEL(pixel_values=part).logits.softmax(1) for part in pixels.split(BATCH_SIZE)])
+
+
+def occlusion_map(pixels: torch.Tensor, label: int) -> np.ndarray:
+    """(GRID, GRID): by how much the class's probability falls when a cell is gray (Zeiler and Fergus 2014).
+
+    Args:
+        pixels: (1, 3, H, W), a processed picture.
+    """
+    height, width = pixels.shape[2:]
+    rows, columns = (np.linspace(0, side, GRID + 1).round().astype(int) for side in (height, width))
+    hidden = pixels.repeat(GRID * GRID, 1, 1, 1)
+    for cell in range(GRID * GRID):
+        row, column = divmod(cell, GRID)
+        hidden[cell, :, rows[row] : rows[row + 1], columns[column] : columns[column + 1]] = 0
+    drops = probabilities(pixels)[0, label] - probabilities(hidden)[:, label]
+    return drops.reshape(GRID, GRID).numpy()
+
+
+def overlay(pixels: torch.Tensor, drops: np.ndarray) -> Image.Image:
+    """The picture as the network sees it, its contrast stretched; red where hiding a cell lowers the probability."""
+    shown = pixels[0].permute(1, 2, 0).numpy()
+    shown = (shown - shown.min()) / max(float(np.ptp(shown)), 1e-6)
+    heat = Image.fromarray((255 * drops.clip(0) / max(float(drops.max()), 1e-6)).astype(np.uint8))
+    strength = np.asarray(heat.resize(shown.shape[1::-1], Image.Resampling.BICUBIC), dtype=float)[..., None] / 255
+    blended = shown * (1 - 0.6 * strength) + np.array([1.0, 0.1, 0.1]) * 0.6 * strength
+    return Image.fromarray((255 * blended).round().astype(np.uint8)).resize((384, 384), Image.Resampling.BICUBIC)
+
+
+def predict(picture: Image.Image) -> tuple[dict[str, float], Image.Image]:
+    """The likeliest classes with their confidence, and what the first rests on."""
+    pixels = PROCESSOR(picture.convert("RGB"), return_tensors="pt")["pixel_values"]
+    confidences = probabilities(pixels)[0]
+    best = confidences.topk(min(SHOWN_CLASSES, len(confidences)))
+    named = {MODEL.config.id2label[int(i)]: float(value) for value, i in zip(*best, strict=True)}
+    return named, overlay(pixels, occlusion_map(pixels, int(best.indices[0])))
