@@ -54,9 +54,8 @@ def test_a_wrong_token(study_hub: Hub, failed_push: Any, monkeypatch: pytest.Mon
     assert "error: the Hub does not know the token; make one at " in failed_push()
 
 
-@pytest.mark.parametrize("token", ["hf_secret\N{EURO SIGN}secretsecret", "hf_secret secretsecret\x0b\x0c"])
-def test_a_token_that_is_none(token: str, study_hub: Hub, failed_push: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_TOKEN", token)
+def test_a_token_that_is_none(study_hub: Hub, failed_push: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret\N{EURO SIGN}secretsecret")
     error = failed_push()
     assert error.startswith("error: HF_TOKEN holds characters that no token has; correct it")
     assert "secret" not in error
