@@ -11,12 +11,13 @@ COMMANDS = {
     "study": "a whole matrix of backbones, domains, protocols, label budgets and seeds from a YAML file",
     "status": "how far a study is",
     "report": "tables and page of a study from its folder alone",
+    "push-study": "a study's cells as a dataset on the Hub, its page as a Space",
     "analyze": "one checkpoint on one domain: accuracy, confidence, attribution, invariance",
     "demo": "the comparison of the shipped twins on the embedded domains, without network",
     "zoo": "backbones by twin set",
     "domains": "target domains",
 }
-"""Name of the command, which is also its module in `hf_sslgen.commands`, and what it does."""
+"""Name of the command, which is also its module in `hf_sslgen.commands` (with _ for -), and what it does."""
 
 
 def usage() -> str:
@@ -34,7 +35,7 @@ def main() -> None:
         print(__version__)
     elif command in COMMANDS:
         sys.argv = [f"hf-sslgen {command}", *options]  # what help and provenance show
-        run_command(f"hf_sslgen.commands.{command}", options)
+        run_command(f"hf_sslgen.commands.{command.replace('-', '_')}", options)
     else:
         print(f"error: unknown command {command!r}. {nearest_names(command, COMMANDS)}\n{usage()}", file=sys.stderr)
         sys.exit(2)

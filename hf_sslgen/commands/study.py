@@ -7,10 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from huggingface_hub import HfApi
+
 from hf_sslgen.commands.report import report_study
 from hf_sslgen.domains.registry import domain_entries, find_domain
 from hf_sslgen.errors import InputError, nearest_names
 from hf_sslgen.files import replace_file
+from hf_sslgen.hub.exchange import in_one_sentence
+from hf_sslgen.hub.remote_study import in_lines
+from hf_sslgen.hub.study_pull import pull_cells
 from hf_sslgen.study.claims import kept_alive, try_claim
 from hf_sslgen.study.config import StudyConfig, read_study
 from hf_sslgen.study.estimate import dry_run_text
@@ -45,12 +50,17 @@ class StudyArguments:
     )
     retry_failed: bool = field(default=False, metadata={"help": "Try cells again that failed before."})
     write_report: bool = field(default=True, metadata={"help": "Write tables and report when all cells have ended."})
+    pull: str | None = field(
+        default=None, metadata={"help": "Dataset on the Hub (owner/name) whose cells are taken over first."}
+    )
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
             raise InputError(f"workers is {self.workers}; it has to be at least 1")
         if self.ray_address is not None and self.executor != "ray":
             raise InputError("ray_address goes with --executor ray")
+        if self.pull is not None and self.dry_run:
+            raise InputError("--pull writes into the study's folder and --dry_run does not; give one of them")
 
 
 def _keep_configuration(path: Path, store: Store) -> None:
@@ -90,6 +100,28 @@ def _write_report(specs: Sequence[CellSpec], store: Store) -> None:
             report_study(store.folder)
 
 
+def _pull(repository: str, store: Store) -> None:
+    """Take over what others computed, and say what became of it."""
+    api = HfApi()
+    with in_one_sentence(repository, "dataset", writing=False):
+        pulled = pull_cells(api, repository, store.cells)
+    logger.info(
+        "%s at %s: %d cells taken over, %d were here already",
+        repository,
+        pulled.commit[:12],
+        len(pulled.taken),
+        len(pulled.found),
+    )
+    if pulled.conflicts:
+        logger.warning(
+            "%d cells are here with other numbers and stay as they are:%s",
+            len(pulled.conflicts),
+            in_lines(pulled.conflicts),
+        )
+    if pulled.refused:
+        logger.warning("%d cells were not taken over:%s", len(pulled.refused), in_lines(pulled.refused))
+
+
 def run_study(arguments: StudyArguments) -> None:
     """Compute what is missing, then write tables and report."""
     path, store = Path(arguments.study), Store(Path(arguments.output_dir))
@@ -104,6 +136,8 @@ def run_study(arguments: StudyArguments) -> None:
     _keep_configuration(path, store)
     if arguments.retry_failed:
         store.forget_failures(specs)
+    if arguments.pull is not None:
+        _pull(arguments.pull, store)
     workers = arguments.workers or default_workers()
     if arguments.executor == "ray":
         run_on_ray(path, store.folder, workers, arguments.ray_address)

@@ -23,6 +23,8 @@ from hf_sslgen.hub_access import may_pass, with_retries
 
 logger = logging.getLogger(__name__)
 
+Operation = CommitOperationAdd | CommitOperationDelete
+
 
 @dataclass(frozen=True)
 class PushRequest:
@@ -140,19 +142,21 @@ def _push_once(
     before = look(repository, revision=request.revision)
     present = {sibling.rfilename for sibling in before.siblings or ()}
     gone = [path for path in sorted(present - files.keys()) if any(fnmatch.fnmatch(path, each) for each in replaced)]
-    operations = [CommitOperationAdd(path, content) for path, content in files.items()]
-    commit = _commit(api, repository, [*operations, *map(CommitOperationDelete, gone)], message, request, before.sha)
+    operations: list[Operation] = [CommitOperationAdd(path, content) for path, content in files.items()]
+    operations += map(CommitOperationDelete, gone)
+    commit = commit_on(before.sha, api, repository, operations, message, request.kind, request.revision)
     page = f"{api.endpoint}/{'spaces/' if request.kind == 'space' else ''}{repository}"
     return Pushed(page, commit.oid, commit.oid != before.sha)
 
 
-def _commit(
+def commit_on(
+    parent: str | None,
     api: HfApi,
     repository: str,
-    operations: list[CommitOperationAdd | CommitOperationDelete],
+    operations: Sequence[Operation],
     message: str,
-    request: PushRequest,
-    parent: str | None,
+    kind: str = "model",
+    revision: str | None = None,
 ) -> CommitInfo:
     """The commit; refused where the branch is no longer at `parent`, because it would undo another push."""
     try:
@@ -160,8 +164,8 @@ def _commit(
             repository,
             operations,
             commit_message=message,
-            revision=request.revision,
-            repo_type=request.kind,
+            repo_type=kind,
+            revision=revision,
             parent_commit=parent,
         )
     except json.JSONDecodeError as error:  # instead of the Hub's opinion of the card

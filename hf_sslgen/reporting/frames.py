@@ -85,12 +85,12 @@ def write_csv_files(results: StudyResults, folder: Path) -> None:
 
 
 def _cell_rows(cells: Iterable[Cell]) -> list[dict[str, Any]]:
-    return [_described(cell) | vars(number) for cell in cells for number in cell.numbers]
+    return [{"kind": "cell"} | describe_cell(cell) | vars(number) for cell in cells for number in cell.numbers]
 
 
-def _described(cell: Cell) -> dict[str, Any]:
+def describe_cell(cell: Cell) -> dict[str, Any]:
+    """What tables say of a cell beside its numbers."""
     return {
-        "kind": "cell",
         "backbone": cell.backbone,
         "objective": cell.objective,
         "parameters": cell.provenance.get("parameters"),

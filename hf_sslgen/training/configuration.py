@@ -56,22 +56,25 @@ def parse_arguments(
     dataclass_types: Sequence[Any],
     description: str,
     command_line: Sequence[str] | None = None,
-    positional: str | None = None,
+    positional: str | Sequence[str] = (),
 ) -> tuple[Any, ...]:
     """One instance of each dataclass, from `--config FILE` and the options that follow.
 
     Args:
-        positional: the field that a first word without `--` is the value of.
+        positional: the field, or fields, that the first words without `--` are the values of.
 
     Raises:
         InputError: an unknown key or option (names the nearest known one), or a value of the wrong kind.
     """
     arguments = list(sys.argv[1:] if command_line is None else command_line)
     parser = _Parser(dataclass_types, description)
-    if positional is not None:
-        parser.usage = f"%(prog)s {positional.upper()} [options]"
-        if arguments and not arguments[0].startswith("-"):
-            arguments[0] = f"--{positional}={arguments[0]}"
+    names = [positional] if isinstance(positional, str) else list(positional)
+    if names:
+        parser.usage = f"%(prog)s {' '.join(name.upper() for name in names)} [options]"
+    for index, name in enumerate(names):
+        if len(arguments) <= index or arguments[index].startswith("-"):
+            break
+        arguments[index] = f"--{name}={arguments[index]}"
     parser.add_argument("--config", type=Path, help="YAML file of defaults for the options above")
     actions = {action.dest: action for action in parser._actions}
     for word in arguments:

@@ -1,0 +1,83 @@
+"""What of a cell is published: all that decides and makes up its numbers, and of its provenance what tells nothing
+about the machine's owner."""
+
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hf_sslgen.files import write_json
+from hf_sslgen.hub.exchange import without_tokens
+from hf_sslgen.study.cells import Cell
+
+PUBLISHED_PROVENANCE = (
+    *("objective", "family", "source", "pretraining_seed", "licence", "parameters", "group", "domain_metric"),
+    *("class_names", "not_label_preserving", "notes", "selection", "seconds", "finished", "device", "threads"),
+    "libraries",
+)
+"""What else there is, such as the command with its local paths, stays here."""
+
+LEFT_OUT = "commands, local paths, tokens, failures, the study's YAML file"
+"""In words: what is never published."""
+
+LINK_OR_PATH = re.compile(
+    r"(?P<link>https?://\S*)"
+    r"|(?<![\w/.\\<-])(?:~[\w.-]*/|\.{1,2}/|file:/|/(?=[\w.~])|[A-Za-z]:[\\/]|\\\\)[^\s\"'<>|,;)\]]*"
+)
+
+
+def without_paths(text: str) -> str:
+    """Text in which local paths and tokens are blotted out; addresses of pages stay."""
+    return without_tokens(LINK_OR_PATH.sub(lambda match: match["link"] or "(local path)", text))
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return without_paths(value)
+    if isinstance(value, dict):
+        return {key: _cleaned(item) for key, item in value.items()}
+    return [_cleaned(item) for item in value] if isinstance(value, list) else value
+
+
+def published_provenance(provenance: dict[str, Any]) -> dict[str, Any]:
+    """The part of a cell's provenance that is published."""
+    return {
+        key: value if key == "class_names" else _cleaned(value)
+        for key, value in provenance.items()
+        if key in PUBLISHED_PROVENANCE
+    }
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+
+
+def private_texts(cells: Sequence[Cell]) -> list[str]:
+    """Local paths and tokens in identities, where they can't be left out without making it another cell."""
+    return sorted({text for cell in cells for text in _texts(cell.identity) if without_paths(text) != text})
+
+
+def stage(cell: Cell, store: Path, examples: bool) -> Cell:
+    """The cell as it is published, in a folder of `store`; large files are links to the original's.
+
+    Args:
+        examples: whether example pictures are published.
+    """
+    folder = store / cell.folder.name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    provenance = published_provenance(cell.provenance)
+    write_json(folder / "cell.json", {"identity": cell.identity, "provenance": provenance})
+    for name in ("results.json", "records.parquet", *(("examples.npz",) if examples else ())):
+        if (cell.folder / name).exists():
+            (folder / name).symlink_to((cell.folder / name).resolve())
+    return replace(cell, folder=folder, provenance=provenance)

@@ -1,0 +1,139 @@
+"""A study's dataset repository: what lies where, what it holds at one commit, and whether a cell there is ours.
+
+README.md                      the card
+cells/NAME/                    as in a study's folder: cell.json, results.json, records.parquet, examples.npz
+tables/results/NAME.parquet    the cell's numbers, a row each
+tables/records/NAME.parquet    its records, with columns that say whose they are
+"""
+
+import hashlib
+import json
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.hf_api import RepoFile
+
+from hf_sslgen.errors import InputError
+from hf_sslgen.hub_access import DamagedFileError, hub_sentence
+
+CELLS, TABLES, CARD = "cells", "tables", "README.md"
+CELL_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,150}--[0-9a-f]{12}")
+SHOWN = 5
+"""Cells that are named one by one."""
+
+KEY = ("metric", "stage", "transform", "severity")
+
+
+@dataclass(frozen=True)
+class RemoteStudy:
+    """What a repository holds at one commit: files by path."""
+
+    repository: str
+    commit: str
+    files: Mapping[str, RepoFile]
+    kind: str = "dataset"
+
+    @property
+    def page(self) -> str:
+        """The repository as messages call it."""
+        return f"{self.kind}s/{self.repository}"
+
+    def cells(self) -> dict[str, dict[str, RepoFile]]:
+        """Files of each folder in `cells`, by their name; whatever has another depth is no part of a cell."""
+        found: dict[str, dict[str, RepoFile]] = {}
+        for path, file in self.files.items():
+            parts = path.split("/")
+            if len(parts) == 3 and parts[0] == CELLS:
+                found.setdefault(parts[1], {})[parts[2]] = file
+        return found
+
+
+def look_at(api: HfApi, repository: str, kind: str = "dataset") -> RemoteStudy:
+    """What the repository's main branch holds now."""
+    commit = str(api.repo_info(repository, repo_type=kind).sha)
+    entries = api.list_repo_tree(repository, repo_type=kind, revision=commit, recursive=True)
+    return RemoteStudy(
+        repository, commit, {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}, kind
+    )
+
+
+def has_content_of(file: RepoFile, path: Path) -> bool:
+    """Whether a file of the Hub and one on disk are the same, told by the hash the Hub keeps."""
+    if path.stat().st_size != file.size:
+        return False
+    if file.lfs is not None:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest() == file.lfs.sha256
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == file.blob_id
+
+
+def fetch(api: HfApi, remote: RemoteStudy, file: RepoFile, folder: Path) -> Path:
+    """Download a file of the commit into a folder, past the client's cache; returns where it lies.
+
+    Raises:
+        DamagedFileError: what arrived is not what the Hub lists. The client itself looks at sizes only.
+        InputError: the Hub is not to be had, and the client has waited for it.
+    """
+    where: dict[str, Any] = {"repo_type": remote.kind, "revision": remote.commit, "local_dir": folder}
+    try:
+        path = Path(api.hf_hub_download(remote.repository, file.path, **where))
+    except LocalEntryNotFoundError as error:
+        raise InputError(hub_sentence(error, remote.page)) from error
+    except OSError as error:
+        if "Consistency check failed" in str(error):
+            raise DamagedFileError(f"{file.path} arrived incomplete") from error
+        raise
+    if not has_content_of(file, path):
+        path.unlink()
+        raise DamagedFileError(f"{file.path} arrived damaged")
+    return path
+
+
+def other_numbers(api: HfApi, remote: RemoteStudy, file: RepoFile | None, ours: Path) -> str:
+    """How the numbers of a cell on the Hub differ from ours, in words; empty where none does.
+
+    Args:
+        file: the cell's `results.json` on the Hub.
+        ours: that of the cell of the same name here.
+    """
+    if file is None:
+        return "it has no results.json there"
+    if has_content_of(file, ours):
+        return ""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            theirs = _numbers(fetch(api, remote, file, Path(folder)))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return "its results.json there can't be read"
+    return _in_words(_numbers(ours), theirs)
+
+
+def in_lines(cells: Mapping[str, str]) -> str:
+    """Cells with what is said of each: a line for the first few, and the number of the others."""
+    lines = [f"  {name}: {words}" for name, words in list(cells.items())[:SHOWN]]
+    more = len(cells) - len(lines)
+    return "\n".join(["", *lines, *([f"  and {more} more"] if more > 0 else [])])
+
+
+def _numbers(path: Path) -> dict[tuple[str, ...], dict[str, Any]]:
+    rows = json.loads(path.read_text(encoding="utf-8"))["numbers"]
+    return {tuple(str(row[key]) for key in KEY): row for row in rows}
+
+
+def _in_words(ours: dict[tuple[str, ...], dict[str, Any]], theirs: dict[tuple[str, ...], dict[str, Any]]) -> str:
+    differing = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
+    if not differing:
+        return ""
+    key = next((key for key in differing if key[0] in ("accuracy", "invariance")), differing[0])
+    here, there = (numbers.get(key, {}).get("value", "missing") for numbers in (ours, theirs))
+    name = " ".join(word for word in key if word)
+    return f"{len(differing)} of its {len(ours)} numbers differ, such as {name!r}: {here!r} here, {there!r} there"[
+        :300
+    ]

@@ -1,0 +1,89 @@
+"""Taking over the cells of a published study: those whose name is not here yet, each whole, after it was checked."""
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from huggingface_hub import HfApi
+from huggingface_hub.hf_api import RepoFile
+
+from hf_sslgen.errors import InputError
+from hf_sslgen.files import create_folder
+from hf_sslgen.hub.cell_check import NoCellError, check_cell, check_files
+from hf_sslgen.hub.exchange import patiently
+from hf_sslgen.hub.remote_study import CELL_NAME, RemoteStudy, fetch, look_at, other_numbers
+from hf_sslgen.hub_access import DamagedFileError
+
+AT_ONCE = 8
+"""Cells that are fetched at the same time."""
+
+
+@dataclass
+class Pulled:
+    """What a pull has done so far.
+
+    Attributes:
+        taken: names of cells that were taken over.
+        found: names of cells that were here, with the same numbers.
+        conflicts: cells that are here with other numbers, which stay, and how those differ.
+        refused: cells that can't be used, and why.
+    """
+
+    commit: str = ""
+    taken: list[str] = field(default_factory=list)
+    found: list[str] = field(default_factory=list)
+    conflicts: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def pull_cells(api: HfApi, repository: str, cells: Path) -> Pulled:
+    """Take over the cells of a dataset repository into the folder `cells` of a study.
+
+    Raises:
+        InputError: the repository holds no study.
+    """
+    remote = patiently(lambda: look_at(api, repository), f"datasets/{repository}")
+    there = remote.cells()
+    if not any("cell.json" in files for files in there.values()):
+        raise InputError(
+            f"the dataset {repository!r} holds no study: it has no folder `cells` as push-study writes it"
+        )
+    pulled, new = Pulled(remote.commit), []
+    for name, files in sorted(there.items()):
+        if not CELL_NAME.fullmatch(name):
+            pulled.refused[name[:160]] = "that is no name of a cell"
+        elif not (cells / name).exists():
+            new.append(name)
+        else:
+            ours = cells / name / "results.json"
+            words = patiently(partial(other_numbers, api, remote, files.get("results.json"), ours), remote.page)
+            if words:
+                pulled.conflicts[name] = words
+            else:
+                pulled.found.append(name)
+    executor = ThreadPoolExecutor(AT_ONCE)
+    try:
+        tries = {executor.submit(_take_over, api, remote, there[name], cells / name): name for name in new}
+        for each in as_completed(tries):
+            try:
+                each.result()
+                pulled.taken.append(tries[each])
+            except (NoCellError, DamagedFileError) as error:
+                pulled.refused[tries[each]] = str(error)
+    finally:
+        executor.shutdown(cancel_futures=True)
+    return pulled
+
+
+def _take_over(api: HfApi, remote: RemoteStudy, files: dict[str, RepoFile], folder: Path) -> None:
+    """Fetch a cell, check it, and put it in its place; raises NoCellError where it can't be used."""
+    check_files({name: file.size for name, file in files.items()})
+    with create_folder(folder) as unfinished:
+        downloads = unfinished / "downloads"
+        for name, file in files.items():
+            path = patiently(partial(fetch, api, remote, file, downloads), remote.page)
+            path.replace(unfinished / name)
+        shutil.rmtree(downloads)
+        check_cell(unfinished, folder.name)

@@ -1,0 +1,190 @@
+"""Publishing a study: its cells and tables as a dataset, its page as a static Space.
+
+What is there already is never changed but for the card: a cell is sent whole, in one commit with its tables, or not at
+all. Commits name the one they build on, so that of two pushes at once the later looks again and goes on from there.
+"""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from huggingface_hub import CommitOperationAdd, HfApi
+
+from hf_sslgen.errors import InputError
+from hf_sslgen.hub.cell_check import LARGEST, check_files
+from hf_sslgen.hub.exchange import patiently
+from hf_sslgen.hub.publishable import stage, without_paths
+from hf_sslgen.hub.pushing import commit_on
+from hf_sslgen.hub.remote_study import CARD, CELLS, TABLES, RemoteStudy, fetch, look_at, other_numbers
+from hf_sslgen.hub.study_card import Contents, contents_of, dataset_card, is_tagged, read_contents, space_card
+from hf_sslgen.hub.study_tables import write_tables
+from hf_sslgen.reporting.page import render_page
+from hf_sslgen.study.cells import Cell, cell_folder
+from hf_sslgen.study.inference import infer
+from hf_sslgen.study.pairs import PairNames
+
+CELLS_PER_COMMIT = 150
+"""Of large studies; each has up to six files, and the Hub wants commits of hundreds."""
+
+FRESH = {".gitattributes", CARD}
+"""Files that a Space may have when it was just made."""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What is to be published.
+
+    Attributes:
+        cells: finished cells, in the order of their names.
+        pairs: as in `infer`, for the page.
+        missing: sentences on cells that are not there, for the page.
+        examples: whether example pictures of the domains go with them.
+    """
+
+    repository: str
+    title: str
+    cells: Sequence[Cell]
+    pairs: PairNames | None
+    missing: Sequence[str]
+    examples: bool
+    licence: str | None
+    report: bool
+
+
+@dataclass
+class Pushed:
+    """What a push has done so far: names of cells sent and found, and how cells of the same name differ."""
+
+    sent: list[str] = field(default_factory=list)
+    found: list[str] = field(default_factory=list)
+    conflicts: dict[str, str] = field(default_factory=dict)
+
+
+def require_whole(cells: Sequence[Cell]) -> None:
+    """Raise InputError where a folder is not that of its cell, as one that was renamed or written to."""
+    for cell in cells:
+        sizes = {path.name: path.stat().st_size for path in cell.folder.iterdir() if path.name in LARGEST}
+        if cell_folder(cell.folder.parent, cell.identity).name != cell.folder.name:
+            raise InputError(f"{cell.folder} holds another cell than its name says; remove it or name it as it was")
+        try:
+            check_files(sizes)
+        except InputError as error:
+            raise InputError(f"{cell.folder}: {error}; remove it to have it computed again") from error
+
+
+def published_files(publication: Publication) -> Iterator[Path]:
+    """The files of the cells that are published; their tables come on top."""
+    for cell in publication.cells:
+        for path in sorted(cell.folder.iterdir()):
+            if path.name in LARGEST and (publication.examples or path.name != "examples.npz"):
+                yield path
+
+
+def push_cells(api: HfApi, publication: Publication, private: bool | None) -> Pushed:
+    """Send the cells that the repository does not have; it is made where there is none."""
+    pushed = Pushed()
+    _make(api, publication.repository, "dataset", private)
+    page = f"datasets/{publication.repository}"
+    with tempfile.TemporaryDirectory() as folder:
+        while patiently(lambda: _push_some(api, publication, pushed, Path(folder)), page):
+            pass
+    return pushed
+
+
+def _make(api: HfApi, repository: str, kind: str, private: bool | None) -> None:
+    """Make the repository where there is none."""
+    sdk = "static" if kind == "space" else None
+
+    def make() -> None:
+        api.create_repo(repository, repo_type=kind, space_sdk=sdk, private=private, exist_ok=True)
+
+    patiently(make, f"{kind}s/{repository}")
+
+
+def _push_some(api: HfApi, publication: Publication, pushed: Pushed, folder: Path) -> bool:
+    """One commit, if there is anything to send; returns whether there may be more."""
+    remote = look_at(api, publication.repository)
+    there = remote.cells()
+    if not any("cell.json" in files for files in there.values()):
+        _require_empty(remote)
+    new = [cell for cell in publication.cells if cell.folder.name not in there]
+    pushed.found = [cell.folder.name for cell in publication.cells if cell.folder.name in there]
+    for cell in publication.cells:
+        name = cell.folder.name
+        if name in there and name not in pushed.conflicts and name not in pushed.sent:
+            words = other_numbers(api, remote, there[name].get("results.json"), cell.folder / "results.json")
+            if words:
+                pushed.conflicts[name] = words
+    if not new:
+        return False
+    batch = new[:CELLS_PER_COMMIT]
+    operations, contents = _cell_operations(batch, publication.examples, folder)
+    if CARD in remote.files:
+        contents |= read_contents(fetch(api, remote, remote.files[CARD], folder / "remote"))
+    card = dataset_card(
+        publication.repository,
+        publication.title,
+        contents,
+        len(there.keys() | {cell.folder.name for cell in batch}),
+        publication.licence,
+        publication.report,
+    )
+    operations.append(CommitOperationAdd(CARD, card.encode()))
+    names = [cell.folder.name for cell in batch]
+    message = f"Add {len(batch)} cells" if len(batch) > 1 else f"Add {names[0]}"
+    commit_on(remote.commit, api, publication.repository, operations, message, remote.kind)
+    pushed.sent += names
+    return len(new) > len(batch)
+
+
+def _require_empty(remote: RemoteStudy) -> None:
+    others = sorted(set(remote.files) - {".gitattributes"})
+    if others:
+        raise InputError(
+            f"the dataset {remote.repository!r} holds something else ({others[0][:80]!r}) and no study; give another "
+            "name"
+        )
+
+
+def _cell_operations(cells: Sequence[Cell], examples: bool, folder: Path) -> tuple[list[CommitOperationAdd], Contents]:
+    """What adds the cells with their tables, and what they are of."""
+    operations, columns = [], set()
+    for cell in cells:
+        staged = stage(cell, folder / CELLS, examples)
+        paths = {f"{CELLS}/{cell.folder.name}/{path.name}": path for path in sorted(staged.folder.iterdir())}
+        tables, found = write_tables(staged, folder / TABLES)
+        paths |= {f"{TABLES}/{name}/{path.name}": path for name, path in tables.items()}
+        operations += [CommitOperationAdd(there, str(here)) for there, here in paths.items()]
+        columns |= found
+    return operations, contents_of(cells, columns)
+
+
+def _is_ours(api: HfApi, space: RemoteStudy) -> bool:
+    """Whether a Space's card says that a study's page was published there."""
+    if CARD not in space.files:
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        return is_tagged(fetch(api, space, space.files[CARD], Path(folder)))
+
+
+def push_report(api: HfApi, publication: Publication, private: bool | None) -> bool:
+    """Publish the page of these cells as a static Space of the dataset's name; returns whether anything changed."""
+    space = publication.repository
+    with tempfile.TemporaryDirectory() as folder:
+        cells = [stage(cell, Path(folder), publication.examples) for cell in publication.cells]
+        missing = [without_paths(sentence) for sentence in publication.missing]
+        page = render_page(infer(cells, publication.pairs), publication.title, missing)
+    files = {CARD: space_card(publication.repository, publication.title, cells), "index.html": page}
+    _make(api, space, "space", private)
+
+    def publish() -> bool:
+        remote = look_at(api, space, "space")
+        others = sorted(set(remote.files) - FRESH)
+        if others and not _is_ours(api, remote):
+            raise InputError(f"the Space {space!r} holds something else ({others[0][:80]!r}); give another name")
+        operations = [CommitOperationAdd(path, text.encode()) for path, text in files.items()]
+        commit = commit_on(remote.commit, api, space, operations, f"Show {len(cells)} cells", remote.kind)
+        return commit.oid != remote.commit
+
+    return patiently(publish, f"spaces/{space}")

@@ -1,0 +1,58 @@
+"""Studies on a Hub: small stores, what is done to them, and what a repository then holds."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from fake_study import SELF_SUPERVISED, SUPERVISED, FakeBackbone, Setting, write_study
+
+from hf_sslgen.study.cells import cell_folder
+from tests.hub import Hub
+
+REPOSITORY = "org/study"
+DOMAINS = (("photo-patches", "similar"),)
+
+Command = Callable[..., str]
+
+
+def add_cells(store: Path, protocol: str, backbones: tuple[FakeBackbone, ...] = (SUPERVISED, SELF_SUPERVISED)) -> None:
+    """Cells of two backbones under one more protocol."""
+    write_study(store / "cells", backbones, DOMAINS, settings=(Setting(protocol),))
+
+
+def change_numbers(cell: Path, value: float = 0.123) -> None:
+    """Another first number, as another machine might have found."""
+    content = json.loads((cell / "results.json").read_text())
+    content["numbers"][0]["value"] = value
+    (cell / "results.json").write_text(json.dumps(content))
+
+
+def rewrite_identity(cell: Path, **changes: object) -> Path:
+    """The cell under another identity, in the folder that belongs to it."""
+    content = json.loads((cell / "cell.json").read_text())
+    content["identity"] |= changes
+    (cell / "cell.json").write_text(json.dumps(content))
+    return cell.rename(cell_folder(cell.parent, content["identity"]))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder, by its path."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def cell_names(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "cells").iterdir())
+
+
+def remote_files(hub: Hub, repository: str = REPOSITORY, kind: str = "dataset") -> dict[str, bytes]:
+    """Everything that a repository holds, by path."""
+    found = hub.site.store.find(f"{kind}s", repository)
+    assert found is not None
+    return {path: found.content(stored) for path, stored in found.commit("main").files.items()}
+
+
+def commits(hub: Hub, repository: str = REPOSITORY, kind: str = "dataset") -> int:
+    found = hub.site.store.find(f"{kind}s", repository)
+    assert found is not None
+    return len(list(found.history("main")))
