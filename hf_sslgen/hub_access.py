@@ -89,7 +89,7 @@ def with_retries(action: Callable[[], Result], repository: str, revision: str | 
     for attempt, planned in enumerate(WAITS, start=2):
         try:
             return action()
-        except (OSError, httpx.HTTPError) as error:
+        except Exception as error:  # the clients wrap it in errors of their own
             if not may_pass(error):
                 raise
             wait = _wait(error, planned)

@@ -111,14 +111,6 @@ class Annotations:
             kept = kept.cast_column(columns.mask, Image(decode=False))
         return cls(kept, columns)
 
-    @classmethod
-    def of_rows(cls, rows: list[Any], features: Features, columns: AnnotationColumns) -> "Annotations | None":
-        """Those of rows read from a stream."""
-        named = list(columns.named().values())
-        read = {name: [row[name] for row in rows] for name in named}
-        kept = Features({name: features[name] for name in named})
-        return cls.of_dataset(Dataset.from_dict(read, features=kept), columns) if named else None
-
     @staticmethod
     def joined(first: "Annotations | None", second: "Annotations | None") -> "Annotations | None":
         """Those of one split's rows and then of another's; None where one of them has none."""

@@ -1,25 +1,30 @@
-"""The images of a split: on disk, reached by position, or as a stream."""
+"""The images of a split that can be reached by position."""
 
 import hashlib
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-from datasets import Dataset, IterableDataset, concatenate_datasets
+from datasets import Dataset, concatenate_datasets
 from numpy.typing import NDArray
 from PIL import Image
 from tqdm.auto import tqdm
 
 from hf_sslgen.domains.annotations import Annotations, Kind
-from hf_sslgen.domains.columns import LabelEncoding
 from hf_sslgen.domains.object_regions import read_boxes, read_mask
-from hf_sslgen.domains.splits import content_id, is_held_out
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import CorruptImageError, StoredPicture, decode_image, encoded_bytes, stored_picture
 
 logger = logging.getLogger(__name__)
+
+
+class EncodedImages(Protocol):
+    """Rows with an undecoded picture each: a `Dataset`, or what was kept of a stream."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, row: int) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +40,7 @@ class ImageSplit:
     """
 
     name: str
-    dataset: Dataset
+    dataset: EncodedImages
     sample_ids: NDArray[np.int64]
     labels: NDArray[np.int64]
     annotations: Annotations | None = None
@@ -118,6 +123,8 @@ def joined(first: ImageSplit, second: ImageSplit) -> ImageSplit:
     labels = np.concatenate([first.labels, second.labels])
     if first.dataset is second.dataset:
         return replace(first, sample_ids=np.concatenate([first.sample_ids, second.sample_ids]), labels=labels)
+    if not (isinstance(first.dataset, Dataset) and isinstance(second.dataset, Dataset)):
+        raise InputError(f"splits {first.name!r} and {second.name!r} of a stream can't be joined; drop --streaming")
     return ImageSplit(
         f"{first.name}+{second.name}",
         concatenate_datasets([first.dataset, second.dataset]),
@@ -125,59 +132,3 @@ def joined(first: ImageSplit, second: ImageSplit) -> ImageSplit:
         labels,
         Annotations.joined(first.annotations, second.annotations),
     )
-
-
-@dataclass(frozen=True, eq=False)
-class StreamedImage:
-    """One image of a stream; `sample_id` is derived from its content."""
-
-    image: Image.Image
-    label: int
-    sample_id: int
-
-
-@dataclass(frozen=True, eq=False)
-class ImageStream:
-    """Labelled images that arrive in order, without the part held out for validation.
-
-    Attributes:
-        dataset: undecoded column `image` and raw column `label`.
-        held_out_fraction: share of the images, chosen by content, that is left to validation.
-        shuffle_buffer_size: 0 keeps the stored order.
-    """
-
-    name: str
-    dataset: IterableDataset
-    encoding: LabelEncoding
-    held_out_fraction: float
-    seed: int
-    shuffle_buffer_size: int
-    skip_corrupt: bool
-
-    def rows(
-        self, held_out: bool, dataset: IterableDataset | None = None
-    ) -> Iterator[tuple[int, dict[str, Any] | None, int]]:
-        """Content id, undecoded image and class index of the images on one side of the validation cut."""
-        for row, example in enumerate(dataset if dataset is not None else self.dataset):
-            identity = content_id(encoded_bytes(example["image"]))
-            if is_held_out(identity, self.held_out_fraction, self.seed) == held_out:
-                (label,) = self.encoding.encode([example["label"]], f"{self.name} (row {row} of the stream)")
-                yield identity, example["image"], int(label)
-
-    def one_pass(self, epoch: int) -> Iterator[StreamedImage]:
-        """Every training image once, in an order that depends on the seed and the epoch."""
-        dataset = self.dataset
-        if self.shuffle_buffer_size > 0:
-            dataset = dataset.shuffle(seed=self.seed, buffer_size=self.shuffle_buffer_size)
-            dataset.set_epoch(epoch)
-        skipped = 0
-        for identity, value, label in self.rows(held_out=False, dataset=dataset):
-            try:
-                image = decode_image(value, f"an image (id {identity}) of the streamed split {self.name!r}")
-            except CorruptImageError as error:
-                if not self.skip_corrupt:
-                    raise
-                skipped += 1
-                logger.warning("left out (%d so far): %s", skipped, error)
-            else:
-                yield StreamedImage(image, label, identity)

@@ -1,12 +1,12 @@
 """Loading a target domain: from the registry, the Hub, a folder or a parquet file, to labelled splits."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import ClassLabel, Dataset, Features, Image, IterableDataset
-from numpy.typing import NDArray
+from datasets import ClassLabel, Dataset, Image, IterableDataset
 
 from hf_sslgen.domains.annotations import (
     AnnotationColumns,
@@ -17,10 +17,13 @@ from hf_sslgen.domains.annotations import (
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.budgets import at_most, few_labelled, labelled_share
 from hf_sslgen.domains.columns import LabelEncoding, find_columns, label_encoding
-from hf_sslgen.domains.images import ImageSplit, ImageStream
+from hf_sslgen.domains.hub_datasets import HubDataset
+from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.registry import DomainEntry
-from hf_sslgen.domains.sources import load_splits, registered_entry, split_names
+from hf_sslgen.domains.sources import Published, load_splits, registered_entry, split_names
 from hf_sslgen.domains.splits import stratified_split
+from hf_sslgen.domains.streamed_splits import StoredImages, store_split
+from hf_sslgen.domains.streams import ImageStream
 from hf_sslgen.errors import InputError
 
 DEFAULT_NOT_LABEL_PRESERVING = ("vertical_flip", "invert", "solarize")
@@ -36,6 +39,7 @@ class Domain:
         metric: the accuracy its literature reports: `accuracy` or `mean_per_class_accuracy`.
         not_label_preserving: transforms that may change a label here, kept out of family means.
         notes: what was done to get these splits, for reports.
+        found: the commit on the Hub that all splits are from; None for local and embedded ones.
     """
 
     name: str
@@ -47,11 +51,12 @@ class Domain:
     test: ImageSplit
     not_label_preserving: tuple[str, ...]
     notes: tuple[str, ...]
+    found: HubDataset | None = None
 
     def fingerprints(self) -> dict[str, str]:
-        """Fingerprints of the splits that can be reached by position, by their role; reads every image once."""
+        """Fingerprints of the splits by their role; reads every image once, those of a stream excepted."""
         splits = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {role: split.fingerprint() for role, split in splits.items() if isinstance(split, ImageSplit)}
+        return {role: split.fingerprint() for role, split in splits.items()}
 
 
 @dataclass(frozen=True)
@@ -103,22 +108,16 @@ def _undecoded(dataset: Any, columns: tuple[str, str]) -> Any:
     return dataset.rename_columns(renamed) if renamed else dataset
 
 
-def _in_memory(
-    name: str, images: list[Any], labels: NDArray[np.int64], annotations: Annotations | None = None
-) -> ImageSplit:
-    dataset = Dataset.from_dict({"image": images}, features=Features({"image": Image(decode=False)}))
-    return ImageSplit(name, dataset, np.arange(len(labels)), labels, annotations)
-
-
-def _by_position(dataset: Dataset | IterableDataset, name: str, table: Table) -> ImageSplit:
-    """A published split whose images can be reached by position; a streamed one is read to memory, undecoded."""
-    image, label = table.columns
+def _by_position(dataset: Dataset | IterableDataset, name: str, table: Table, published: Published) -> ImageSplit:
+    """A published split whose images can be reached by position; a streamed one is read to its end for that."""
     if isinstance(dataset, IterableDataset):
-        kept = dataset.select_columns([image, label, *table.annotations.named().values()])
-        read = list(kept.cast_column(image, Image(decode=False)))
-        annotations = Annotations.of_rows(read, dataset.features, table.annotations)
-        labels = table.encoding.encode([row[label] for row in read], name)
-        return _in_memory(name, [row[image] for row in read], labels, annotations)
+        image = table.columns[0]
+        undecoded = dataset.cast_column(image, Image(decode=False))
+        stored = store_split(undecoded, table.columns, table.annotations, published.found)
+        if name in published.expected_sizes:
+            published.expected_sizes[name].check(len(stored.images))
+        labels = table.encoding.encode(stored.labels, name)
+        return ImageSplit(name, stored.images, np.arange(len(labels)), labels, stored.annotations)
     rows = _undecoded(dataset, table.columns)
     labels = table.encoding.encode(rows["label"][:], name)
     annotations = Annotations.of_dataset(dataset, table.annotations)
@@ -137,14 +136,14 @@ def _usable(split: ImageSplit, arguments: DomainArguments, notes: list[str]) -> 
 
 
 def read_split(
-    dataset: Dataset | IterableDataset, name: str, table: Table, arguments: DomainArguments, notes: list[str]
+    published: Published, name: str, table: Table, arguments: DomainArguments, notes: list[str]
 ) -> ImageSplit:
     """A published split by position, without undecodable images where that is asked for (and noted)."""
-    return _usable(_by_position(dataset, name, table), arguments, notes)
+    return _usable(_by_position(published.splits[name], name, table, published), arguments, notes)
 
 
 def _stream(
-    dataset: IterableDataset, name: str, table: Table, arguments: DomainArguments, held_out_fraction: float
+    published: Published, name: str, table: Table, arguments: DomainArguments, held_out_fraction: float
 ) -> ImageStream:
     budgets = (arguments.samples_per_class, arguments.max_train_samples, arguments.label_fraction)
     if any(budget is not None for budget in budgets):
@@ -153,25 +152,33 @@ def _stream(
         )
     return ImageStream(
         name,
-        _undecoded(dataset, table.columns),
+        _undecoded(published.splits[name], table.columns),
         table.encoding,
         held_out_fraction,
         arguments.split_seed,
         arguments.shuffle_buffer_size,
         arguments.skip_corrupt,
+        published.found,
+        published.expected_sizes.get(name),
     )
 
 
 def _held_out_split(stream: ImageStream) -> ImageSplit:
-    """The stream's validation images, brought to memory undecoded and without annotations."""
-    rows = list(stream.rows(held_out=True))
-    if not rows:
+    """The stream's validation images by position, without annotations; reads the stream once."""
+    labels: list[int] = []
+
+    def values() -> Iterator[dict[str, Any] | None]:
+        for each in stream.held_out():
+            labels.append(each.label)
+            yield each.value
+
+    images = StoredImages.of(values())
+    if not labels:
         raise InputError(
             f"no image of the streamed split {stream.name!r} fell into validation; raise --train_val_split or name a "
             "--validation_split_name"
         )
-    labels = np.array([label for _, _, label in rows], dtype=np.int64)
-    return _in_memory(stream.name, [value for _, value, _ in rows], labels)
+    return ImageSplit(stream.name, images, np.arange(len(labels)), np.array(labels, dtype=np.int64))
 
 
 def _test_seed(arguments: DomainArguments) -> int:
@@ -209,14 +216,14 @@ def load_domain(arguments: DomainArguments) -> Domain:
     published = entry if arguments.registered_as is None else None  # a copy may name its columns and splits otherwise
     if published is not None and published.train_split is None and arguments.train_split_name is None:
         raise InputError(f"{published.name} has no training split: it is for evaluation only; name another domain")
-    splits = load_splits(arguments, published)
-    train_name, validation_name, test_name = split_names(arguments, published, list(splits))
-    raw_train = splits[train_name]
+    loaded = load_splits(arguments, published)
+    train_name, validation_name, test_name = split_names(arguments, published, list(loaded.splits))
+    raw_train = loaded.splits[train_name]
     table = read_table(raw_train, arguments, published)
     notes: list[str] = []
 
     def read(name: str) -> ImageSplit:
-        return read_split(splits[name], name, table, arguments, notes)
+        return read_split(loaded, name, table, arguments, notes)
 
     validation = read(validation_name) if validation_name is not None else None
     test = read(test_name) if test_name is not None else None
@@ -227,7 +234,7 @@ def load_domain(arguments: DomainArguments) -> Domain:
                 "a stream has no test split to carve; name one with --test_split_name or drop --streaming"
             )
         held_out = 0.0 if validation is not None else arguments.train_val_split
-        train = _stream(raw_train, train_name, table, arguments, held_out)
+        train = _stream(loaded, train_name, table, arguments, held_out)
         if validation is None:
             notes.append(f"validation: {held_out:.0%} of the streamed '{train_name}', chosen by content")
             validation = _usable(_held_out_split(train), arguments, notes)
@@ -256,4 +263,5 @@ def load_domain(arguments: DomainArguments) -> Domain:
         test=test,
         not_label_preserving=entry.not_label_preserving if entry else DEFAULT_NOT_LABEL_PRESERVING,
         notes=tuple(notes),
+        found=loaded.found,
     )

@@ -31,14 +31,14 @@ def load_pretraining_source(arguments: DomainArguments) -> PretrainingSource:
     if arguments.streaming:
         raise InputError("pretraining reads the images in its own order; drop --streaming")
     entry = registered_entry(arguments) if arguments.registered_as is None else None
-    splits = load_splits(arguments, entry)
-    train_name, validation_name, test_name = split_names(arguments, entry, list(splits))
+    loaded = load_splits(arguments, entry)
+    train_name, validation_name, test_name = split_names(arguments, entry, list(loaded.splits))
     held_out_name = validation_name or test_name
     if held_out_name is None:
         raise InputError(
             f"{arguments.dataset_name!r} has no validation or test split for k-NN; name one with --test_split_name"
         )
-    train = splits[train_name]
+    train = loaded.splits[train_name]
     assert isinstance(train, datasets.Dataset)
     table = read_table(train, arguments, entry)
     notes: list[str] = []
@@ -46,5 +46,5 @@ def load_pretraining_source(arguments: DomainArguments) -> PretrainingSource:
     return PretrainingSource(
         path.resolve().name if path.exists() else arguments.dataset_name,
         table.encoding.class_names,
-        *(read_split(splits[name], name, table, arguments, notes) for name in (train_name, held_out_name)),
+        *(read_split(loaded, name, table, arguments, notes) for name in (train_name, held_out_name)),
     )

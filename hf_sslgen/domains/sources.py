@@ -2,15 +2,18 @@
 
 import logging
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import datasets
 from datasets import ClassLabel, Dataset, DatasetDict, Image, IterableDatasetDict
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
-from huggingface_hub.errors import HfHubHTTPError
 
 from hf_sslgen.domains.arguments import DomainArguments
+from hf_sslgen.domains.hub_datasets import HubDataset, load_from_hub, resolve_dataset
 from hf_sslgen.domains.registry import DomainEntry, domain_entries, embedded_files, find_domain, known_bad_domains
+from hf_sslgen.domains.sizes import ExpectedSize
 from hf_sslgen.errors import InputError, nearest_names
 
 logger = logging.getLogger(__name__)
@@ -31,7 +34,21 @@ def registered_entry(arguments: DomainArguments) -> DomainEntry | None:
     return entry
 
 
-def load_splits(arguments: DomainArguments, published: DomainEntry | None) -> DatasetDict | IterableDatasetDict:
+@dataclass(frozen=True, eq=False)
+class Published:
+    """A data set's splits as they are published, undecoded.
+
+    Attributes:
+        found: the commit on the Hub that all of them are from; None for local files.
+        expected_sizes: of splits whose rows can be counted only by reading them.
+    """
+
+    splits: DatasetDict | IterableDatasetDict
+    found: HubDataset | None
+    expected_sizes: dict[str, ExpectedSize] = field(default_factory=dict)
+
+
+def load_splits(arguments: DomainArguments, published: DomainEntry | None) -> Published:
     """All splits of a data set, undecoded, with only those rows that belong to the domain.
 
     Pictures are left undecoded from the start: a stream that filters or renames decoded ones encodes them anew.
@@ -42,48 +59,62 @@ def load_splits(arguments: DomainArguments, published: DomainEntry | None) -> Da
     Raises:
         InputError: the data set can't be had, or its size is not what the registry expects.
     """
-    splits = _load(arguments)
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
+    splits, found = _load(arguments)
     for name, feature in (next(iter(splits.values())).features or {}).items():
         if isinstance(feature, Image):
             splits = splits.cast_column(name, Image(decode=False))
-    if published is not None:
-        _check_sizes(published, splits)
-        splits = _filtered(splits, published)
-    return splits
+    if published is None:
+        return Published(splits, found)
+    uncounted = _check_sizes(published, splits)
+    # A filtered split's rows are fewer than those that the registry counts.
+    return Published(_filtered(splits, published), found, {} if published.row_filter else uncounted)
 
 
-def _load(arguments: DomainArguments) -> DatasetDict | IterableDatasetDict:
+def _load(arguments: DomainArguments) -> tuple[Any, HubDataset | None]:
     name = arguments.dataset_name
     entry = find_domain(name)
     config = arguments.dataset_config_name or (entry.config if entry else None)
+    if entry is not None and entry.format == "embedded":
+        return _load_files(name, {split: str(path) for split, path in embedded_files(entry).items()}, arguments), None
+    if entry is None and name.endswith(".parquet") and Path(name).is_file():
+        return _load_files(name, {"train": name}, arguments), None
+    location = entry.id if entry is not None and entry.id is not None else name
+    if Path(location).is_dir():
+        return _load_folder(location, config, arguments), None
+    if location in known_bad_domains():
+        logger.warning("%s is known to be flawed: %s", location, known_bad_domains()[location])
     revision = arguments.dataset_revision or (entry.revision if entry else None)
-    if not sys.stderr.isatty():
-        datasets.disable_progress_bars()
     try:
-        if entry is not None and entry.format == "embedded":
-            files = {split: str(path) for split, path in embedded_files(entry).items()}
-            return datasets.load_dataset("parquet", data_files=files, streaming=arguments.streaming)
-        if entry is None and name.endswith(".parquet") and Path(name).is_file():
-            return datasets.load_dataset("parquet", data_files={"train": name}, streaming=arguments.streaming)
-        location = entry.id if entry is not None and entry.id is not None else name
-        if location in known_bad_domains():
-            logger.warning("%s is known to be flawed: %s", location, known_bad_domains()[location])
-        return datasets.load_dataset(location, config, revision=revision, streaming=arguments.streaming)
-    except (
-        DatasetNotFoundError,
-        DatasetGenerationError,
-        HfHubHTTPError,
-        ConnectionError,
-        FileNotFoundError,
-        RuntimeError,
-        ValueError,
-    ) as error:
+        found = resolve_dataset(location, revision, arguments.streaming)
+        return load_from_hub(found, config, arguments.streaming), found
+    except InputError as error:
+        raise _load_error(name, str(error)) from None
+
+
+def _load_files(name: str, files: dict[str, str], arguments: DomainArguments) -> Any:
+    return _local(name, "parquet", streaming=arguments.streaming, data_files=files)
+
+
+def _load_folder(name: str, config: str | None, arguments: DomainArguments) -> Any:
+    return _local(name, name, name=config, streaming=arguments.streaming)
+
+
+def _local(shown: str, path: str, **options: Any) -> Any:
+    try:
+        return datasets.load_dataset(path, **options)
+    except (DatasetNotFoundError, DatasetGenerationError, OSError, RuntimeError, ValueError) as error:
         reason = str(error.__cause__ or error).strip().split("\n")[0].rstrip(".")
-        hint = nearest_names(name, domain_entries())
-        raise InputError(
-            f"dataset_name {name!r} could not be loaded: {reason}. It may be a name from `hf-sslgen domains`, an id "
-            f"on the Hub, a local folder or a parquet file. {hint}".rstrip()
-        ) from error
+        raise _load_error(shown, reason) from error
+
+
+def _load_error(name: str, reason: str) -> InputError:
+    hint = "" if find_domain(name) is not None else nearest_names(name, domain_entries())
+    return InputError(
+        f"dataset_name {name!r} could not be loaded: {reason}. It may be a name from `hf-sslgen domains`, an id on "
+        f"the Hub, a local folder or a parquet file. {hint}".rstrip()
+    )
 
 
 def split_names(
@@ -114,14 +145,19 @@ def split_names(
     return train, validation, test
 
 
-def _check_sizes(entry: DomainEntry, splits: DatasetDict | IterableDatasetDict) -> None:
-    for split, expected in entry.expected_sizes.items():
-        dataset = splits.get(split)
-        if isinstance(dataset, Dataset) and len(dataset) != expected:
-            raise InputError(
-                f"split {split!r} of {entry.name} has {len(dataset)} images instead of {expected}: the data set "
-                "changed since the registry was written; pin --dataset_revision, or load a copy with --registered_as"
-            )
+def _check_sizes(entry: DomainEntry, splits: DatasetDict | IterableDatasetDict) -> dict[str, ExpectedSize]:
+    """Check the splits whose sizes are known before they are read; returns what is expected of the others."""
+    uncounted = {}
+    for split, rows in entry.expected_sizes.items():
+        dataset, expected = splits.get(split), ExpectedSize(entry.name, split, rows)
+        if isinstance(dataset, Dataset):
+            expected.check(len(dataset))
+        elif dataset is not None:
+            stated = (dataset.info.splits or {}).get(split)
+            if stated is not None:
+                expected.check(stated.num_examples)
+            uncounted[split] = expected
+    return uncounted
 
 
 def _filtered(splits: DatasetDict | IterableDatasetDict, entry: DomainEntry) -> DatasetDict | IterableDatasetDict:

@@ -13,8 +13,9 @@ import torch
 from transformers import AutoImageProcessor, EarlyStoppingCallback
 from transformers.models.timm_wrapper.modeling_timm_wrapper import TimmWrapperForImageClassification
 
-from hf_sslgen.domains.images import ImageSplit, ImageStream
+from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.loading import Domain
+from hf_sslgen.domains.streams import ImageStream
 from hf_sslgen.errors import InputError
 from hf_sslgen.files import write_json
 from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
@@ -126,9 +127,7 @@ def run_identity(
         "preprocessing": dataclasses.asdict(backbone.preprocessing),
         "domain": domain.name,
         "class_names": list(domain.class_names),
-        "train": domain.train.fingerprint() if isinstance(domain.train, ImageSplit) else "streamed",
-        "validation": domain.validation.fingerprint(),
-        "test": domain.test.fingerprint(),
+        **domain.fingerprints(),
         **training_identity(arguments),
     }
 

@@ -12,11 +12,14 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset, Sampler
+from torch.utils.data import Dataset, Sampler
 from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
-from hf_sslgen.domains.images import ImageSplit, ImageStream
+from hf_sslgen.domains.images import ImageSplit
+from hf_sslgen.domains.shards import read_ahead
+from hf_sslgen.domains.streams import ImageStream, StreamedImage
+from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry, Preprocessing, evaluation_pixels, normalise, to_pixels
 from hf_sslgen.randomness import derive_seed
 
@@ -142,24 +145,43 @@ class EvaluationSamples(Dataset[Sample]):
         }
 
 
-class StreamedTrainingSamples(IterableDataset[Sample]):
-    """Augmented images of a stream, pass after pass without end (training stops at `max_steps`).
+class StreamOrder(Sampler[tuple[int, int, StreamedImage]]):
+    """The undecoded images of a stream, pass after pass without end (training stops at `max_steps`).
 
-    Accelerate shares the batches out among processes; sharding here as well would lose images.
+    It hands out (epoch, position in it, image). Because it is read where the batches are put together, the order is
+    the same whatever the number of workers, who only decode and augment; processes read it each and take the batches
+    that Accelerate gives them. Sharding it as well would lose images. Batches that are passed over when a run goes
+    on are read, but not decoded.
     """
+
+    READ_AHEAD = 128
+
+    def __init__(self, stream: ImageStream) -> None:
+        self.stream = stream
+
+    def _passes(self) -> Iterator[tuple[int, int, StreamedImage]]:
+        for epoch in itertools.count():
+            position = -1
+            for position, streamed in enumerate(self.stream.one_pass(epoch)):
+                yield epoch, position, streamed
+            if position < 0:
+                raise InputError(f"split {self.stream.name!r} is empty; every split needs at least one image")
+
+    def __iter__(self) -> Iterator[tuple[int, int, StreamedImage]]:
+        return read_ahead(self._passes(), self.READ_AHEAD)
+
+
+class StreamedTrainingSamples(Dataset[Sample]):
+    """Augmented images of a stream, by what its `StreamOrder` hands out; it has no length."""
 
     def __init__(self, stream: ImageStream, geometry: Geometry, augmentation: Augmentation, seed: int) -> None:
         self.stream, self.geometry, self.augmentation, self.seed = stream, geometry, augmentation, seed
 
-    def __iter__(self) -> Iterator[Sample]:
-        for epoch in itertools.count():
-            position = -1
-            for position, streamed in enumerate(self.stream.one_pass(epoch)):
-                seed = derive_seed(self.seed, "augmentation", epoch, position, streamed.sample_id)
-                pixels = self.augmentation(streamed.image, self.geometry, seed)
-                yield {"pixels": pixels, "labels": streamed.label, "sample_ids": streamed.sample_id}
-            if position < 0:
-                return
+    def __getitem__(self, key: tuple[int, int, StreamedImage]) -> Sample:
+        epoch, position, streamed = key
+        seed = derive_seed(self.seed, "augmentation", epoch, position, streamed.sample_id)
+        pixels = self.augmentation(streamed.image, self.geometry, seed)
+        return {"pixels": pixels, "labels": streamed.label, "sample_ids": streamed.sample_id}
 
 
 def collate_with(preprocessing: Preprocessing) -> Callable[[list[Sample]], dict[str, Tensor]]:

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerContr
 
 from hf_sslgen.errors import DivergedError
 from hf_sslgen.training.optimisation import Optimisation, build_optimiser, step_schedule
-from hf_sslgen.training.samples import EpochOrder
+from hf_sslgen.training.samples import EpochOrder, StreamedTrainingSamples, StreamOrder
 
 
 class FollowEpoch(TrainerCallback):
@@ -88,10 +88,10 @@ class FineTuningTrainer(Trainer):
             self._created_lr_scheduler = True
         return super().create_scheduler(num_training_steps, optimizer)
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder | None:
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder | StreamOrder:
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset
-        if isinstance(dataset, torch.utils.data.IterableDataset):
-            return None
+        if isinstance(dataset, StreamedTrainingSamples):
+            return StreamOrder(dataset.stream)
         order = EpochOrder(len(dataset), self.args.seed if self.args.data_seed is None else self.args.data_seed)
         self.add_callback(FollowEpoch(order))
         return order

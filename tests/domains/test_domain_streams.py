@@ -12,8 +12,8 @@ from PIL import Image
 from torch.utils.data import DataLoader, IterableDataset
 
 from hf_sslgen.domains.arguments import DomainArguments
-from hf_sslgen.domains.images import ImageStream
 from hf_sslgen.domains.loading import load_domain
+from hf_sslgen.domains.streams import ImageStream
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import CorruptImageError
 
@@ -125,7 +125,7 @@ def test_corrupt_pictures_of_a_stream_are_named_or_left_out(hub_folder, pictures
     train[5] = None
     folder = hub_folder(UNVALIDATED, PETS, encoded={"train": train})
     with pytest.raises(CorruptImageError, match=r"an image \(id \d+\) of the streamed split 'train'"):
-        list(_load(folder, streaming=True).train.one_pass(0))
+        _content(_load(folder, streaming=True).train.one_pass(0))
     domain = _load(folder, streaming=True, skip_corrupt=True, train_val_split=0.4)
     training, held_out = list(domain.train.one_pass(0)), _on_disk(domain.validation)
     assert len(training) + len(held_out) == 35

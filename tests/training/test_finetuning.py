@@ -15,8 +15,8 @@ from transformers import BitImageProcessor, ConvNextImageProcessor, TrainerCallb
 
 from hf_sslgen.analysis.forward import run_split
 from hf_sslgen.domains.arguments import DomainArguments
-from hf_sslgen.domains.images import ImageStream
 from hf_sslgen.domains.loading import load_domain
+from hf_sslgen.domains.streams import ImageStream
 from hf_sslgen.errors import InputError
 from hf_sslgen.training import finetuning
 from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments

@@ -1,0 +1,170 @@
+"""A data set on the Hub: the one commit that all of it is taken from, and what to do where it can't be had."""
+
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import datasets
+from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
+from huggingface_hub import HfApi, constants, snapshot_download
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.utils import httpx, validate_repo_id
+
+from hf_sslgen.errors import InputError
+from hf_sslgen.hub_access import hub_sentence, is_unreachable, repository_page, with_retries
+
+logger = logging.getLogger(__name__)
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+CARD = ["README.md"]
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class HubDataset:
+    """One commit of a data set.
+
+    Attributes:
+        commit: None where only the cache could be asked, and does not know it.
+    """
+
+    id: str
+    commit: str | None
+
+    @property
+    def repository(self) -> str:
+        """As `hub_sentence` calls it."""
+        return f"datasets/{self.id}"
+
+    def __str__(self) -> str:
+        return f"{self.id}@{self.commit}"
+
+
+def resolve_dataset(hub_id: str, revision: str | None, streaming: bool) -> HubDataset:
+    """The commit that a revision is now.
+
+    Where HF_HUB_OFFLINE is set it is what the cache last knew it to be. So it is, with a warning, where the Hub can't
+    be reached, unless the data is to be streamed.
+
+    Args:
+        revision: branch, tag or commit; None is the default branch.
+
+    Raises:
+        InputError: a sentence on what can't be had and what to do.
+    """
+    repository = f"datasets/{hub_id}"
+    try:
+        validate_repo_id(hub_id)
+    except HFValidationError:
+        raise InputError("it is no folder or file here, and no data set on the Hub can have this name") from None
+    if constants.is_offline_mode():
+        if streaming:
+            raise InputError(
+                f"{repository} can't be streamed, because HF_HUB_OFFLINE is set; unset it, or drop --streaming if "
+                "the data set is in the cache"
+            )
+        return HubDataset(hub_id, _cached_commit(hub_id, revision))
+    try:
+        commit = with_retries(lambda: _ask(hub_id, revision), repository, revision)
+    except (OSError, httpx.HTTPError, UnicodeError) as error:
+        sentence = hub_sentence(error, repository, revision)
+        cached = None if streaming or not is_unreachable(error) else _cached_commit(hub_id, revision)
+        if cached is None:
+            raise InputError(sentence) from None  # what a client says of its request may hold the token
+        logger.warning("%s; going on with what the cache has of it, commit %s", sentence.partition("; ")[0], cached)
+        return HubDataset(hub_id, cached)
+    return HubDataset(hub_id, commit)
+
+
+def _ask(hub_id: str, revision: str | None) -> str:
+    commit = HfApi().dataset_info(hub_id, revision=revision).sha
+    assert commit is not None
+    if commit != revision:
+        # The cache notes which commit a branch was only with a file that was asked for by the branch's name.
+        snapshot_download(hub_id, repo_type="dataset", revision=revision, allow_patterns=CARD)
+    return commit
+
+
+def _cached_commit(hub_id: str, revision: str | None) -> str | None:
+    if COMMIT.fullmatch(revision or ""):
+        return revision
+    try:
+        folder = snapshot_download(
+            hub_id, repo_type="dataset", revision=revision, allow_patterns=CARD, local_files_only=True
+        )
+    except LocalEntryNotFoundError:
+        return None
+    return Path(folder).name
+
+
+def load_from_hub(found: HubDataset, config: str | None, streaming: bool) -> Any:
+    """All splits of that commit, undecoded or not as `datasets` gives them.
+
+    Raises:
+        InputError: as `resolve_dataset`; or the configuration is none of the data set's, or there is nothing in it
+            that `datasets` reads without running code.
+    """
+    if constants.is_offline_mode() and found.commit is None:
+        raise InputError(f"{found.repository} is not in the cache, and HF_HUB_OFFLINE is set; load it once without it")
+    if streaming:
+        _leave_retries_to_the_clients()
+    loaded = asked(
+        lambda: datasets.load_dataset(found.id, config, revision=found.commit, streaming=streaming), found, config
+    )
+    if not streaming:
+        _check_commit(found, loaded)
+    return loaded
+
+
+def _leave_retries_to_the_clients() -> None:
+    """A request is tried for about 20 s by huggingface_hub and as a whole by us; `datasets` would do it 20 times."""
+    for kind in ("READ", "OPEN"):
+        setattr(datasets.config, f"STREAMING_{kind}_MAX_RETRIES", 1)
+    for kind in ("READ", "READ_SERVER_UNAVAILABLE", "READ_RATE_LIMIT", "OPEN"):
+        setattr(datasets.config, f"STREAMING_{kind}_RETRY_INTERVAL", 0)
+
+
+def _check_commit(found: HubDataset, loaded: Any) -> None:
+    """Where the Hub can't be asked, `datasets` takes the last prepared commit, whichever was asked for."""
+    for split in loaded.values():
+        for file in split.cache_files:
+            commit = Path(file["filename"]).parent.name
+            if COMMIT.fullmatch(commit) and commit != found.commit:
+                raise InputError(
+                    f"{found.repository} at commit {found.commit} is not in the cache, which has {commit}; load it "
+                    f"once with the Hub in reach, or give --dataset_revision {commit}"
+                )
+
+
+def asked(action: Callable[[], Result], found: HubDataset, config: str | None = None) -> Result:
+    """What `action` gets from the Hub, tried again where a fault may pass.
+
+    Raises:
+        InputError: a sentence on what can't be had and what to do.
+    """
+    try:
+        return with_retries(action, found.repository, found.commit)
+    except InputError:
+        raise
+    except (DatasetNotFoundError, DatasetGenerationError, OSError, httpx.HTTPError, RuntimeError, ValueError) as error:
+        raise InputError(_sentence(error, found, config)) from None
+
+
+def _sentence(error: Exception, found: HubDataset, config: str | None) -> str:
+    text = str(error)
+    if "BuilderConfig" in text or text.startswith("Config name is missing"):
+        names = ", ".join(asked(lambda: datasets.get_dataset_config_names(found.id, revision=found.commit), found))
+        missing = "needs a configuration" if config is None else f"has no configuration {config!r}"
+        return f"{found.repository} {missing}; give --dataset_config_name, one of: {names}"
+    if "gated dataset" in text:
+        return (
+            f"{found.repository} is gated, and you have not been let in; ask for access at "
+            f"{repository_page(found.repository)}, then log in with `hf auth login` as who has it"
+        )
+    if isinstance(error, RuntimeError) and "script" in text.lower():
+        return f"{found.repository} needs code from its repository, which is never run here; name a copy in parquet"
+    return hub_sentence(error, found.repository, found.commit)

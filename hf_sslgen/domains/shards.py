@@ -1,0 +1,166 @@
+"""Reading a streamed data set shard by shard: every row once, over whatever faults of the Hub pass."""
+
+import atexit
+import itertools
+import queue
+import tarfile
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+from datasets import IterableDataset
+
+from hf_sslgen.domains.hub_datasets import HubDataset, asked
+from hf_sslgen.hub_access import DamagedFileError
+from hf_sslgen.preprocessing import encoded_bytes
+from hf_sslgen.randomness import derive_seed
+
+Row = dict[str, Any]
+Item = TypeVar("Item")
+
+OPEN_SHARDS = 10
+"""Shards that a shuffled pass reads from by turns, so that a shard of one class does not come in one piece."""
+
+ENDING_SECONDS = 10.0
+"""How long the process waits at its end for a thread that is reading."""
+
+
+class _Shard(Iterator[Row]):
+    """The rows of one shard, with the bytes of their pictures.
+
+    After a fault it is opened anew, and the rows that were given out are passed over.
+    """
+
+    def __init__(self, dataset: IterableDataset, image_column: str, found: HubDataset | None) -> None:
+        self.dataset, self.image_column, self.found = dataset, image_column, found
+        self.taken = 0
+        self.rows: Iterator[Row] | None = None
+
+    def __next__(self) -> Row:
+        row = self._next() if self.found is None else asked(self._next_from_hub, self.found)
+        if row is None:
+            raise StopIteration
+        return row
+
+    def _next(self) -> Row | None:
+        if self.rows is None:
+            self.rows = itertools.islice(self.dataset, self.taken, None)
+        row = next(self.rows, None)
+        if row is None:
+            return None
+        value = row[self.image_column]
+        if value is not None and value["bytes"] is None:  # it is a file of its own, perhaps a remote one
+            row = {**row, self.image_column: {"bytes": encoded_bytes(value), "path": value["path"]}}
+        self.taken += 1
+        return row
+
+    def _next_from_hub(self) -> Row | None:
+        try:
+            return self._next()
+        except (pa.ArrowException, tarfile.TarError, EOFError) as error:
+            self.rows = None
+            raise DamagedFileError(f"a file of {self.found} can't be read: {error}") from error
+        except Exception:
+            self.rows = None
+            raise
+
+
+def _shards(dataset: IterableDataset, image_column: str, found: HubDataset | None) -> list[_Shard]:
+    count = dataset.num_shards
+    parts = [dataset.shard(count, index) for index in range(count)] if count > 1 else [dataset]
+    return [_Shard(part, image_column, found) for part in parts]
+
+
+def stored_order(dataset: IterableDataset, image_column: str, found: HubDataset | None) -> Iterator[Row]:
+    """Every row, in the order of the files.
+
+    Args:
+        image_column: undecoded; the rows have the bytes of its pictures.
+        found: the data set on the Hub, or None where it is local and faults are not of the kind that pass.
+
+    Raises:
+        InputError: the Hub can't be reached, for longer than it is tried again.
+    """
+    return itertools.chain.from_iterable(_shards(dataset, image_column, found))
+
+
+def mixed_order(dataset: IterableDataset, image_column: str, found: HubDataset | None, seed: int) -> Iterator[Row]:
+    """Every row, from `OPEN_SHARDS` shards by turns, decided by the seed."""
+    generator = np.random.default_rng(derive_seed(seed, "shards"))
+    shards = _shards(dataset, image_column, found)
+    return _by_turns([shards[index] for index in generator.permutation(len(shards))], generator)
+
+
+def _by_turns(shards: Sequence[Iterator[Row]], generator: np.random.Generator) -> Iterator[Row]:
+    waiting = iter(shards)
+    opened = list(itertools.islice(waiting, OPEN_SHARDS))
+    while opened:
+        turn = int(generator.integers(len(opened)))
+        row = next(opened[turn], None)
+        if row is not None:
+            yield row
+        else:
+            opened[turn : turn + 1] = itertools.islice(waiting, 1)
+
+
+def through_buffer(items: Iterator[Item], size: int, seed: int) -> Iterator[Item]:
+    """The items in an order that a buffer of `size` of them and the seed decide."""
+    generator = np.random.default_rng(derive_seed(seed, "buffer"))
+    buffer = list(itertools.islice(items, size))
+    for item in items:
+        place = int(generator.integers(size))
+        yield buffer[place]
+        buffer[place] = item
+    for place in generator.permutation(len(buffer)):
+        yield buffer[place]
+
+
+@dataclass(frozen=True)
+class _End:
+    """What a reading thread puts behind the last item: the error that ended it, if there was one."""
+
+    error: BaseException | None
+
+
+def read_ahead(items: Iterator[Item], count: int) -> Iterator[Item]:
+    """The items, of which a thread reads up to `count` before they are asked for."""
+    waiting: queue.Queue[Item | _End] = queue.Queue(maxsize=count)
+    unwanted = threading.Event()
+
+    def put(item: Item | _End) -> None:
+        while not unwanted.is_set():
+            try:
+                waiting.put(item, timeout=0.2)
+            except queue.Full:
+                continue
+            return
+
+    def read() -> None:
+        end = _End(None)
+        try:
+            for item in items:
+                put(item)
+                if unwanted.is_set():
+                    return
+        except BaseException as error:  # whatever it is, it belongs to whoever asks for the next item
+            end = _End(error)
+        put(end)
+
+    def stop() -> None:
+        unwanted.set()
+        thread.join(ENDING_SECONDS)
+
+    thread = threading.Thread(target=read, name="reading ahead", daemon=True)
+    atexit.register(stop)  # Arrow calls Python from threads of its own, which must not outlive the interpreter
+    thread.start()
+    try:
+        while not isinstance(item := waiting.get(), _End):
+            yield item
+        if item.error is not None:
+            raise item.error
+    finally:
+        atexit.unregister(stop)
+        stop()
