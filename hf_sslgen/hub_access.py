@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from huggingface_hub import constants, get_token
 from huggingface_hub.errors import (
@@ -15,6 +15,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.utils import httpx
+from tqdm.auto import tqdm
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,13 @@ PASSING_STATUS = (408, 429, 500, 502, 503, 504)
 INCOMPLETE = "Consistency check failed"
 
 Result = TypeVar("Result")
+
+
+class NoBar(tqdm):
+    """A progress bar for files that are too small for one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "disable": True})
 
 
 class DamagedFileError(OSError):

@@ -13,6 +13,9 @@ from hf_sslgen.errors import InputError, nearest_names
 PICTURE_TYPES = ("string", "large_string", "binary", "large_binary")
 """Types of plain columns that can hold pictures: paths, or files' bytes."""
 
+WEBDATASET_KEY, WEBDATASET_LABEL = "__key__", "cls"
+"""Columns of a webdataset: what names a sample, and where its class is by convention."""
+
 
 def listed(features: Features) -> str:
     """The columns with their types, for errors."""
@@ -54,7 +57,7 @@ def find_columns(
         raise InputError(f"image_column_name {image_column!r} holds no pictures. Columns: {listed(features)}")
     if label_column is None:
         candidates = [name for name, feature in free.items() if isinstance(feature, ClassLabel)]
-        others = [name for name in free if name != image_column]
+        others = [name for name in free if name != image_column and not name.startswith("__")]
         if not others:
             raise InputError(
                 f"there are no labels beside the images (columns: {listed(features)}); a folder of images needs one "
@@ -62,6 +65,8 @@ def find_columns(
             )
         if len(candidates) != 1 and len(others) == 1:
             candidates = others
+        if len(candidates) != 1 and WEBDATASET_KEY in features and WEBDATASET_LABEL in others:
+            candidates = [WEBDATASET_LABEL]
         if len(candidates) != 1:
             raise InputError(
                 f"the label column is not unambiguous; name it with --label_column_name. Columns: {listed(features)}"

@@ -14,12 +14,12 @@ from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from huggingface_hub.utils import httpx, validate_repo_id
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.hub_access import hub_sentence, is_unreachable, repository_page, with_retries
+from hf_sslgen.hub_access import NoBar, hub_sentence, is_unreachable, repository_page, with_retries
 
 logger = logging.getLogger(__name__)
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
-CARD = ["README.md"]
+SMALL_FILES = ["README.md", ".gitattributes"]
 
 Result = TypeVar("Result")
 
@@ -81,11 +81,12 @@ def resolve_dataset(hub_id: str, revision: str | None, streaming: bool) -> HubDa
 
 
 def _ask(hub_id: str, revision: str | None) -> str:
-    commit = HfApi().dataset_info(hub_id, revision=revision).sha
+    information = HfApi().dataset_info(hub_id, revision=revision)
+    commit = information.sha
     assert commit is not None
-    if commit != revision:
+    if commit != revision and any(each.rfilename in SMALL_FILES for each in information.siblings or []):
         # The cache notes which commit a branch was only with a file that was asked for by the branch's name.
-        snapshot_download(hub_id, repo_type="dataset", revision=revision, allow_patterns=CARD)
+        snapshot_download(hub_id, repo_type="dataset", revision=revision, allow_patterns=SMALL_FILES, tqdm_class=NoBar)
     return commit
 
 
@@ -94,7 +95,7 @@ def _cached_commit(hub_id: str, revision: str | None) -> str | None:
         return revision
     try:
         folder = snapshot_download(
-            hub_id, repo_type="dataset", revision=revision, allow_patterns=CARD, local_files_only=True
+            hub_id, repo_type="dataset", revision=revision, allow_patterns=SMALL_FILES, local_files_only=True
         )
     except LocalEntryNotFoundError:
         return None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-from datasets import ClassLabel, Dataset, DatasetDict, Image, IterableDatasetDict
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, IterableDatasetDict
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 
 from hf_sslgen.domains.arguments import DomainArguments
@@ -62,9 +62,11 @@ def load_splits(arguments: DomainArguments, published: DomainEntry | None) -> Pu
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
     splits, found = _load(arguments)
-    for name, feature in (next(iter(splits.values())).features or {}).items():
-        if isinstance(feature, Image):
-            splits = splits.cast_column(name, Image(decode=False))
+    label = arguments.label_column_name or (published.label_column if published is not None else None)
+    if isinstance(splits, DatasetDict):
+        splits = _undecoded(_with_field(splits, label))  # `flatten` would take undecoded pictures apart
+    else:
+        splits = _with_field(_undecoded(splits), label)
     if published is None:
         return Published(splits, found)
     uncounted = _check_sizes(published, splits)
@@ -143,6 +145,33 @@ def split_names(
             f"{validation!r} and test_split_name {test!r}"
         )
     return train, validation, test
+
+
+def _undecoded(splits: Any) -> Any:
+    for name, feature in (next(iter(splits.values())).features or {}).items():
+        if isinstance(feature, Image):
+            splits = splits.cast_column(name, Image(decode=False))
+    return splits
+
+
+def _with_field(splits: Any, column: str | None) -> Any:
+    """With a column `json.label` where that is the field `label` of the column `json`, as webdatasets have them."""
+    features = next(iter(splits.values())).features or {}
+    parent, _, name = (column or "").partition(".")
+    if column is None or column in features or not isinstance(features.get(parent), dict):
+        return splits
+    if name not in features[parent]:
+        return splits
+    if isinstance(splits, DatasetDict):
+        return splits.flatten()
+    kept = {other: feature for other, feature in features.items() if other != parent}
+    flat = Features({**kept, column: features[parent][name]})
+
+    def field_of(row: dict[str, Any]) -> dict[str, Any]:
+        return {column: row[parent][name]}
+
+    mapped = {split: rows.map(field_of, remove_columns=[parent], features=flat) for split, rows in splits.items()}
+    return IterableDatasetDict(mapped)
 
 
 def _check_sizes(entry: DomainEntry, splits: DatasetDict | IterableDatasetDict) -> dict[str, ExpectedSize]:

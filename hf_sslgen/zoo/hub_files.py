@@ -6,15 +6,13 @@ import json
 import logging
 import re
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from huggingface_hub.utils import httpx
-from tqdm.auto import tqdm
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.hub_access import DamagedFileError, hub_sentence, is_unreachable, with_retries
+from hf_sslgen.hub_access import DamagedFileError, NoBar, hub_sentence, is_unreachable, with_retries
 from hf_sslgen.zoo.preprocessing import PROCESSOR_FILES
 from hf_sslgen.zoo.timm_folder import WEIGHTS_FILE
 from hf_sslgen.zoo.to_safetensors import conversion_advice
@@ -27,13 +25,6 @@ INDEX_FILE = f"{WEIGHTS_FILE}.index.json"
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-class _NoBar(tqdm):
-    """A progress bar for files that are too small for one."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{**kwargs, "disable": True})
 
 
 def fetch_checkpoint(hub_id: str, revision: str | None, with_weights: bool) -> Path:
@@ -78,7 +69,7 @@ def _download(hub_id: str, revision: str | None, with_weights: bool) -> Path:
         raise InputError(f"{hub_id} has no config.json, so it is no model of transformers or timm; check the name")
     if with_weights and WEIGHTS_FILE not in published and INDEX_FILE not in published:
         raise InputError(f"{hub_id} has no {WEIGHTS_FILE}; {conversion_advice(published, hub_id, revision)}")
-    folder = Path(snapshot_download(hub_id, revision=revision, allow_patterns=CONFIG_FILES, tqdm_class=_NoBar))
+    folder = Path(snapshot_download(hub_id, revision=revision, allow_patterns=CONFIG_FILES, tqdm_class=NoBar))
     if with_weights and WEIGHTS_FILE in published:
         _complete(hub_id, folder, [WEIGHTS_FILE])
     elif with_weights:

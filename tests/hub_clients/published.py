@@ -1,4 +1,4 @@
-"""Puts backbones on the Hub that the environment points to: `published.py PLAN`, a JSON list of repositories."""
+"""Puts models and data sets on the Hub of the environment: `published.py PLAN`, a JSON list of repositories."""
 
 import json
 import sys
@@ -8,15 +8,18 @@ from huggingface_hub import HfApi
 
 
 def publish(repository: dict) -> None:
-    """A repository has `name` and `commits` (a folder each), and may have `tag` (of the first), `private`, `gated`."""
-    api, name = HfApi(), repository["name"]
-    api.create_repo(name, private=repository.get("private", False), exist_ok=True)
+    """A repository has `name` and `commits` (a folder each).
+
+    It may have `type` (a model's by default), `tag` (of the first commit), `private` and `gated`.
+    """
+    api, name, kind = HfApi(), repository["name"], repository.get("type", "model")
+    api.create_repo(name, repo_type=kind, private=repository.get("private", False), exist_ok=True)
     for index, folder in enumerate(repository["commits"]):
-        api.upload_folder(repo_id=name, folder_path=folder, commit_message=f"version {index}")
+        api.upload_folder(repo_id=name, repo_type=kind, folder_path=folder, commit_message=f"version {index}")
         if index == 0 and "tag" in repository:
-            api.create_tag(name, tag=repository["tag"])
+            api.create_tag(name, repo_type=kind, tag=repository["tag"])
     if repository.get("gated"):
-        api.update_repo_settings(name, gated="auto")
+        api.update_repo_settings(name, repo_type=kind, gated="auto")
 
 
 if __name__ == "__main__":
