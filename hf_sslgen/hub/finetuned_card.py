@@ -1,7 +1,6 @@
 """The card of a fine-tuned model, and its numbers as the Hub reads them."""
 
 import math
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,7 +29,6 @@ SHOWN_NUMBERS = (
 )
 SHOWN_CLASSES = 30
 TASK = "image-classification"
-COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def shown_estimates(run: FineTunedRun) -> Iterator[tuple[str, Estimate]]:
@@ -41,8 +39,7 @@ def shown_estimates(run: FineTunedRun) -> Iterator[tuple[str, Estimate]]:
 
 
 def _dataset_revision(run: FineTunedRun) -> str | None:
-    revision = run.domain_arguments.dataset_revision
-    return revision if revision is not None and COMMIT.fullmatch(revision) else None
+    return None if run.domain.found is None else run.domain.found.commit
 
 
 def _model_index(run: FineTunedRun, repository: str) -> list[dict[str, Any]]:

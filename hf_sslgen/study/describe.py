@@ -102,6 +102,7 @@ def cell_provenance(
         "parameters": facts.num_parameters,
         "group": domain.group,
         "domain_metric": domain.metric,
+        "dataset_commit": None if domain.found is None else domain.found.commit,
         "class_names": list(domain.class_names),
         "not_label_preserving": list(domain.not_label_preserving),
         "notes": list(domain.notes),

@@ -231,6 +231,8 @@ def finetune(
     if trainer.is_world_process_zero():
         if test is not None:
             pd.DataFrame(dataclasses.asdict(test)).to_parquet(folder / PREDICTIONS_FILE, index=False)
-        stored = {"validation": _to_json(result.validation), "test": _to_json(result.test)}
+        stored: dict[str, Any] = {"validation": _to_json(result.validation), "test": _to_json(result.test)}
+        if domain.found is not None:
+            stored["dataset"] = dataclasses.asdict(domain.found)
         write_json(folder / RESULTS_FILE, stored)
     return result

@@ -139,3 +139,43 @@ def test_labels_may_be_a_field_of_a_webdatasets_json(streamer):
     assert _ids(on_disk) == IDS["train"] and on_disk["test"] == answer["test"]
     refused = streamer(WEBDATASET, label_column_name="json.species")["error"]
     assert "label_column_name 'json.species' is no column" in refused
+
+
+# ---- workers and processes ------------------------------------------------------------------------------------------
+
+
+def _trained(
+    hub: Hub, dataset: str, location: str, folder: Path, processes: int, workers: list[int]
+) -> list[list[dict[str, list[int]]]]:
+    """What each process saw, for each number of workers."""
+    folder.mkdir()
+    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"] if processes > 1 else []
+    finished = subprocess.run(
+        [sys.executable, *launch, HERE / "stream_training.py", dataset, location, folder, str(4 // processes)]
+        + [str(each) for each in workers],
+        env=hub.environment(None) | {"ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    assert not [token for token in TOKENS if token in finished.stdout + finished.stderr]
+    return [json.loads((folder / f"rank{rank}.json").read_text()) for rank in range(processes)]
+
+
+@pytest.mark.parametrize("dataset", [PARQUET, pytest.param(WEBDATASET, marks=pytest.mark.slow)])
+def test_processes_and_workers_see_every_image_once_a_pass(stocked, small_backbones, tmp_path, dataset):
+    location = small_backbones["timm_resnet"]
+    ((alone, helped),) = _trained(stocked, dataset, location, tmp_path / "one", 1, [0, 2])
+    first, second = _trained(stocked, dataset, location, tmp_path / "two", 2, [2])
+    assert len(alone["seen"]) == 88
+    for start in range(0, 88, 22):
+        assert sorted(alone["seen"][start : start + 22]) == sorted(IDS["train"])
+    assert alone["seen"][:22] != alone["seen"][22:44]
+    assert helped["seen"] == alone["seen"]
+    pairs = [zip(each[0]["seen"][::2], each[0]["seen"][1::2], strict=True) for each in (first, second)]
+    assert [each for step in zip(*pairs, strict=True) for pair in step for each in pair] == alone["seen"]
+    for role in ("validation", "test"):
+        for outcome in (alone, helped, first[0], second[0]):
+            assert outcome[role] == IDS[role]
