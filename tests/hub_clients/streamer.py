@@ -1,7 +1,8 @@
 """A user's process that streams domains: an order on standard input, an answer on standard output, a JSON line each.
 
-An order has `arguments` (of `DomainArguments`), `passes` over the training split, `token` and `wait_for`, a line on
-standard input that is to come before the first pass. All pauses are 50 times as short as they would be.
+An order has `arguments` (of `DomainArguments`), `passes` over the training split, `token`, `registry` (the content of
+one to use instead of ours) and `wait_for`, whether a line on standard input is to come before the first pass. All
+pauses are 50 times as short as they would be.
 """
 
 import io
@@ -10,11 +11,14 @@ import logging
 import os
 import resource
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfFileSystem
 
+from hf_sslgen.domains import registry
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.loading import load_domain
@@ -34,6 +38,11 @@ def _carry_out(order: dict[str, Any]) -> dict[str, Any]:
     if order["token"] is not None:
         os.environ["HF_TOKEN"] = order["token"]
     HfFileSystem.clear_instance_cache()
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(order["registry"])
+        file.flush()
+        rows = registry.read_registry(Path(file.name) if order["registry"] else registry.REGISTRY_FILE)
+    registry._registry = lambda: rows
     answer: dict[str, Any] = {"passes": []}
     try:
         domain = load_domain(DomainArguments(**order["arguments"]))

@@ -1,6 +1,7 @@
 """Streaming domains from the Hub, by processes of users, on good days and bad ones."""
 
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -21,6 +22,19 @@ IDS = image_datasets.split_ids(SHARDS)
 PARQUET, WEBDATASET = "org/parquet", "org/webdataset"
 TRAIN = r"/resolve/[0-9a-f]{40}/(data/)?train"
 
+STATED = """---
+dataset_info:
+  splits:
+  - {name: train, num_examples: 22}
+  - {name: validation, num_examples: 5}
+  - {name: test, num_examples: 22}
+---
+"""
+ROW = (
+    "domains:\n  - {{name: patches, title: Patches, id: {name}, format: parquet, label_column: label, num_classes: 6, "
+    "group: similar, verified: false, validation_split: validation, expected_sizes: {sizes}}}\nknown_bad: []\n"
+)
+
 
 class Streamer:
     """A process that streams what it is told; what it says is kept."""
@@ -37,9 +51,11 @@ class Streamer:
             text=True,
         )
 
-    def order(self, name: str, role: str | None, token: str, passes: int, wait: bool, **arguments: Any) -> None:
+    def order(
+        self, name: str, role: str | None, token: str, passes: int, wait: bool, registry: str = "", **arguments: Any
+    ) -> None:
         streamed = {"dataset_name": name, "streaming": True, **arguments}
-        order = {"arguments": streamed, "passes": passes, "wait_for": wait}
+        order = {"arguments": streamed, "passes": passes, "wait_for": wait, "registry": registry}
         order["token"] = token or (ROLES[role].token if role is not None else None)
         self.tell(json.dumps(order))
 
@@ -78,11 +94,14 @@ def stocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     parquet = image_datasets.write_parquet(root / "parquet", SHARDS)
     earlier = image_datasets.write_parquet(root / "earlier", {**SHARDS, "train": (7, 3)})
     unvalidated = image_datasets.write_parquet(root / "unvalidated", {"train": (30, 6, 14), "test": (9,)})
+    stated = image_datasets.write_parquet(root / "stated", SHARDS)
+    (stated / "README.md").write_text(STATED)
     plan = [
         {"name": PARQUET, "commits": [parquet]},
         {"name": WEBDATASET, "commits": [image_datasets.write_webdataset(root / "webdataset", SHARDS)]},
         {"name": "org/moving", "commits": [earlier, parquet], "tag": "v1"},
         {"name": "org/unvalidated", "commits": [unvalidated]},
+        {"name": "org/stated", "commits": [stated]},
         {"name": "org/private", "commits": [parquet], "private": True},
         {"name": "org/gated", "commits": [parquet], "gated": True},
     ]
@@ -179,3 +198,167 @@ def test_processes_and_workers_see_every_image_once_a_pass(stocked, small_backbo
     for role in ("validation", "test"):
         for outcome in (alone, helped, first[0], second[0]):
             assert outcome[role] == IDS[role]
+
+
+# ---- which commit ---------------------------------------------------------------------------------------------------
+
+
+def test_every_split_is_of_the_commit_that_the_revision_was_at_first(streamer, stocked, tmp_path):
+    later, tagged = streamer("org/moving"), streamer("org/moving", dataset_revision="v1")
+    assert len(_ids(tagged)) == 10 and len(_ids(later)) == 32  # the second commit adds its shards to the first's
+    assert re.fullmatch("org/moving@[0-9a-f]{40}", tagged["found"]) and tagged["found"] != later["found"]
+    assert tagged["found"] in tagged["train"] and later["found"] in later["train"]
+    commit = tagged["found"].partition("@")[2]
+    assert streamer("org/moving", dataset_revision=commit)["passes"] == tagged["passes"]
+    streamer.order("org/moving", None, "", 1, True)
+    assert streamer.hear() == "waiting\n"
+    smaller = image_datasets.write_parquet(tmp_path / "smaller", {**SHARDS, "train": (3, 3, 3)})
+    _publish(stocked, tmp_path, [{"name": "org/moving", "commits": [smaller]}])
+    streamer.tell("")
+    assert json.loads(streamer.hear())["passes"] == later["passes"]
+    assert len(_ids(streamer("org/moving"))) == 19
+
+
+def test_split_sizes_are_those_that_the_registry_expects(streamer, stocked):
+    right = ROW.format(name=PARQUET, sizes="{train: 22, validation: 5, test: 22}")
+    assert sorted(_ids(streamer("patches", registry=right))) == sorted(IDS["train"])
+    counted = streamer("patches", registry=ROW.format(name=PARQUET, sizes="{test: 23}"))
+    assert "split 'test' of patches has 22 images instead of 23: the data set changed" in counted["error"]
+    wrong = ROW.format(name=PARQUET, sizes="{train: 21}")
+    counted = streamer("patches", registry=wrong, shuffle_buffer_size=0)
+    assert "split 'train' of patches has 22 images instead of 21: the data set changed" in counted["error"]
+    assert len(counted["passes"][0]) == 22  # counted while it was trained on
+    before = len(stocked.visits)
+    stated = streamer("patches", registry=ROW.format(name="org/stated", sizes="{train: 21}"))
+    assert "split 'train' of patches has 22 images instead of 21" in stated["error"] and stated["passes"] == []
+    assert not [visit for visit in stocked.visits[before:] if re.search(TRAIN, visit.path) and "-00002" in visit.path]
+
+
+# ---- what can't be had ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [
+        (
+            {"name": "org/none"},
+            "there is no datasets/org/none on http://.*, or it is private and an anonymous visitor",
+        ),
+        ({"name": "org/private"}, "there is no datasets/org/private .*log in with `hf auth login`"),
+        ({"name": "org/private", "role": "nobody"}, "it is private and the account whose token was sent can't see it"),
+        (
+            {"name": "org/gated", "role": "nobody"},
+            "datasets/org/gated is gated .*ask for access at http://.*org/gated",
+        ),
+        ({"name": PARQUET, "token": WRONG_TOKEN}, "the Hub does not know the token that was sent; log in again"),
+        ({"name": PARQUET, "dataset_revision": "v9"}, "datasets/org/parquet has no branch, tag or commit 'v9'"),
+        (
+            {"name": PARQUET, "dataset_config_name": "x"},
+            "no configuration 'x'; .*--dataset_config_name, one of: default",
+        ),
+        ({"name": "/no/where"}, "it is no folder or file here"),
+    ],
+    ids=lambda value: value["name"] if isinstance(value, dict) else "",
+)
+@pytest.mark.parametrize("streaming", [True, False])
+def test_what_cannot_be_had_is_said_in_a_sentence(streamer, order, said, streaming):
+    error = streamer(**order, streaming=streaming)["error"]
+    assert error.startswith(f"dataset_name {order['name']!r} could not be loaded: ") and "\n" not in error
+    assert re.search(said, error), error
+
+
+def test_members_stream_private_and_gated_data_sets(streamer):
+    for name in ("org/private", "org/gated"):
+        assert _ids(streamer(name, role="reader", shuffle_buffer_size=0)) == IDS["train"]
+
+
+# ---- bad days -------------------------------------------------------------------------------------------------------
+
+PASSING = [
+    {"kind": "status", "status": 503},
+    {"kind": "status", "status": 429, "headers": {"Retry-After": "1"}},
+    {"kind": "drop"},
+    {"kind": "truncate"},
+]
+
+
+@pytest.mark.parametrize("fault", PASSING, ids=lambda fault: str(fault.get("status", fault["kind"])))
+@pytest.mark.parametrize("name", [PARQUET, WEBDATASET])
+def test_a_fault_that_passes_loses_and_doubles_no_image(streamer, stocked, name, fault):
+    expected = streamer(name, shuffle_buffer_size=6)
+    streamer.order(name, None, "", 1, True, shuffle_buffer_size=6)
+    assert streamer.hear() == "waiting\n"
+    stocked.fail(**fault, path=TRAIN, method="GET", times=2, skip=1)
+    before = len(stocked.visits)
+    streamer.tell("")
+    assert json.loads(streamer.hear())["passes"] == expected["passes"]
+    assert len([visit for visit in stocked.visits[before:] if visit.fault]) == 2
+
+
+@pytest.mark.parametrize("fault", [{"kind": "status", "status": 503}, {"kind": "drop"}, {"kind": "stop"}], ids=str)
+@pytest.mark.parametrize("name", [PARQUET, WEBDATASET])
+def test_a_fault_that_lasts_ends_in_a_sentence(streamer, stocked, name, fault):
+    streamer.order(name, None, "", 1, True, shuffle_buffer_size=0)
+    assert streamer.hear() == "waiting\n"
+    stocked.fail(**fault, path=TRAIN, method="GET", times=1000, skip=2)
+    streamer.tell("")
+    answer = json.loads(streamer.hear())
+    assert re.match("the Hub (is in trouble|at http.* can't be reached)", answer["error"]), answer
+    assert f"datasets/{name}" in answer["error"] and "run this again" in answer["error"]
+    seen = [identity for identity, _ in answer["passes"][0]]
+    assert 0 < len(seen) < 22 and seen == IDS["train"][: len(seen)]
+    assert "attempt 4 of 4 follows" in answer["log"]
+    stocked.heal()
+    assert _ids(streamer(name, shuffle_buffer_size=0)) == IDS["train"]
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+def test_the_hub_down_at_the_start(streamer, stocked, streaming):
+    stocked.stop()
+    error = streamer("org/unvalidated", streaming=streaming)["error"]
+    assert "can't be reached or broke off while datasets/org/unvalidated was asked for; run this again" in error
+
+
+def test_what_is_prepared_on_disk_is_found_again_without_the_hub(stocked, tmp_path):
+    home = tmp_path / "home"
+    code = f"""
+import sys
+sys.path.insert(0, {str(HERE)!r})
+import json, streamer
+from datasets import config
+order = {{"token": None, "passes": 0, "wait_for": False, "registry": ""}}
+for name, revision, streaming in json.loads(sys.argv[1]):
+    arguments = {{"dataset_name": name, "dataset_revision": revision, "streaming": streaming}}
+    answer = streamer._carry_out({{**order, "arguments": arguments}})
+    print(json.dumps([answer.get("error"), answer.get("found"), answer.get("test")]))
+"""
+
+    def load(*wanted: tuple[str, str | None, bool], **environment: str) -> list[list[Any]]:
+        finished = subprocess.run(
+            [sys.executable, "-c", code, json.dumps(wanted)],
+            env=stocked.environment(None, home) | environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+        return [json.loads(line) for line in finished.stdout.splitlines()]
+
+    ((_, first, test),) = load(("org/stated", None, False))
+    tagged = load(("org/stated", None, False), ("org/moving", "v1", False))[1]
+    stocked.stop()
+    answers = load(
+        ("org/stated", None, False),
+        ("org/stated", first.partition("@")[2], False),
+        ("org/stated", "0" * 40, False),
+        ("org/stated", None, True),
+        ("org/moving", "main", False),
+        ("org/none", None, False),
+        HF_HUB_OFFLINE="1",
+    )
+    assert answers[0] == answers[1] == [None, first, test]
+    assert "at commit 0000000000000000000000000000000000000000 is not in the cache, which has" in answers[2][0]
+    assert "datasets/org/stated can't be streamed, because HF_HUB_OFFLINE is set" in answers[3][0]
+    for name, (error, _, _) in zip(("org/moving", "org/none"), answers[4:], strict=True):
+        assert f"datasets/{name} is not in the cache, and HF_HUB_OFFLINE is set; load it once without it" in error
+    assert tagged[0] is None

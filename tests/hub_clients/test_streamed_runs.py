@@ -1,0 +1,111 @@
+"""Fine-tuning on a streamed domain while the Hub has a bad day: the command as a user runs it."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import image_datasets
+import pytest
+
+from tests.hub import ROLES, Hub
+
+HERE = Path(__file__).parent
+RECIPE = HERE.parents[1] / "recipes" / "finetune.py"
+SHARDS = {"train": (7, 3, 12), "validation": (5,), "test": (7, 3)}
+TRAIN = "/resolve/.*/data/train"
+DATASET = "org/patches"
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(hub: Hub, small_backbones: dict[str, str], tmp_path: Path) -> Run:
+    """Sixteen steps of four images, almost three passes, in the folder of this name."""
+    plan = [
+        {"type": "dataset", "name": DATASET, "commits": [image_datasets.write_parquet(tmp_path / "files", SHARDS)]}
+    ]
+    (tmp_path / "plan.json").write_text(json.dumps(plan, default=str))
+    subprocess.run(
+        [sys.executable, HERE / "published.py", tmp_path / "plan.json"], env=hub.environment("owner"), check=True
+    )
+    options = {
+        "model_name_or_path": small_backbones["timm_resnet"],
+        "dataset_name": DATASET,
+        "streaming": True,
+        "shuffle_buffer_size": 6,
+        "max_steps": 16,
+        "save_strategy": "steps",
+        "save_steps": 4,
+        "eval_strategy": "steps",
+        "eval_steps": 4,
+        "learning_rate": 1e-3,
+    }
+
+    def start(name: str, processes: int = 1, workers: int = 0) -> subprocess.CompletedProcess[str]:
+        launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+        chosen = {"output_dir": tmp_path / name, "dataloader_num_workers": workers, **options}
+        chosen["per_device_train_batch_size"] = 4 // processes
+        return subprocess.run(
+            [sys.executable, *(launch if processes > 1 else []), HERE / "impatient.py", RECIPE]
+            + [word for option, value in chosen.items() for word in (f"--{option}", str(value))],
+            env=hub.environment("reader") | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return start
+
+
+def _outcome(folder: Path) -> tuple[object, bytes, bytes]:
+    found = (folder / name for name in ("model.safetensors", "predictions.parquet"))
+    return (json.loads((folder / "results.json").read_text()), *(path.read_bytes() for path in found))
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_run_goes_on_when_the_hub_is_back_and_ends_as_if_it_had_not_gone(hub, run, tmp_path, processes):
+    whole = run("whole", processes)
+    assert whole.returncode == 0, whole.stderr[-3000:]
+    # A pass reads the shards by four requests, and one more tells the columns: it goes down in the third pass.
+    hub.fail("stop", TRAIN, "GET", skip=processes * 10)
+    stopped = run("interrupted", processes)
+    assert not hub.running
+    assert stopped.returncode == (2 if processes == 1 else 1) and "Traceback" not in stopped.stderr.split("torch")[0]
+    (sentence,) = re.findall(r"^error: (.*)$", stopped.stderr, re.MULTILINE)
+    assert re.match(f"the Hub at {hub.endpoint} can't be reached .*datasets/{DATASET}.*; run this again", sentence)
+    checkpoints = sorted(path.name for path in (tmp_path / "interrupted").glob("checkpoint-*"))
+    assert "checkpoint-8" in checkpoints and not (tmp_path / "interrupted" / "results.json").exists()
+    kept = _files(tmp_path / "interrupted")
+    away = run("interrupted", processes)
+    assert away.returncode == stopped.returncode and _files(tmp_path / "interrupted") == kept
+    hub.heal()
+    hub.fail("drop", TRAIN, "GET", times=2, skip=processes * 4)
+    hub.fail("status", TRAIN, "GET", skip=processes * 6)
+    again = run("interrupted", processes, workers=2)
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert "going on from" in again.stderr
+    assert len([visit for visit in hub.visits if visit.fault in ("drop", "status")]) == 3
+    assert _outcome(tmp_path / "interrupted") == _outcome(tmp_path / "whole")
+    said = "".join(each.stdout + each.stderr for each in (whole, stopped, away, again))
+    assert not [role.token for role in ROLES.values() if role.token in said]
+
+
+def test_a_run_records_the_commit_it_was_trained_on(hub, run, tmp_path):
+    assert run("first").returncode == 0
+    commit = json.loads((tmp_path / "first" / "results.json").read_text())["dataset"]["commit"]
+    assert re.fullmatch("[0-9a-f]{40}", commit)
+    assert f"{DATASET}@{commit}" in json.loads((tmp_path / "first" / "run.json").read_text())["train"]
+    (tmp_path / "files" / "README.md").write_text("Another commit.")
+    subprocess.run(
+        [sys.executable, HERE / "published.py", tmp_path / "plan.json"], env=hub.environment("owner"), check=True
+    )
+    moved = run("first")
+    assert moved.returncode == 2 and "holds a run of another configuration (train: 'streamed from" in moved.stderr
