@@ -20,12 +20,18 @@ class DomainArguments:
         }
     )
     dataset_config_name: str | None = field(default=None, metadata={"help": "The data set's configuration."})
-    dataset_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit on the Hub."})
+    dataset_revision: str | None = field(
+        default=None, metadata={"help": "Branch, tag or commit on the Hub; all splits are of the commit it is then."}
+    )
     image_column_name: str | None = field(
         default=None, metadata={"help": "Column of the images; found by itself where only one can be meant."}
     )
     label_column_name: str | None = field(
-        default=None, metadata={"help": "Column of the labels; found by itself where only one can be meant."}
+        default=None,
+        metadata={
+            "help": "Column of the labels, or a field of one (`json.label`); found by itself where only one can be "
+            "meant."
+        },
     )
     box_column_name: str | None = field(
         default=None,
@@ -95,12 +101,12 @@ class DomainArguments:
     streaming: bool = field(
         default=False,
         metadata={
-            "help": "Stream the training split instead of preparing it on disk, and read the others to memory; "
-            "needs --max_steps."
+            "help": "Stream the training split instead of preparing it on disk, and keep the others in a private "
+            "folder while the process lasts; needs --max_steps."
         },
     )
     shuffle_buffer_size: int = field(
-        default=1000, metadata={"help": "Images held to shuffle a stream; 0 keeps the stored order."}
+        default=1000, metadata={"help": "Images held, undecoded, to shuffle a stream; 0 keeps the stored order."}
     )
     skip_corrupt: bool = field(
         default=False,
