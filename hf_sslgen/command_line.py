@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import InputError, OneProcessError
 from hf_sslgen.interruption import InterruptedByRequestError, raise_on_sigterm
 
 NOISY_LOGGERS = ("httpx", "httpx2", "datasets", "filelock", "fsspec", "matplotlib", "timm")
@@ -35,6 +35,8 @@ def run_command(module: str, command_line: Sequence[str] | None = None) -> None:
         importlib.import_module(module).main(command_line)
     except InputError as error:
         message = _without_worker_traceback(str(error))
+        if isinstance(error, OneProcessError) and os.environ.get("RANK", "0") != "0":
+            print(f"error: {message}", file=sys.stderr, flush=True)
     except KeyboardInterrupt as interrupt:
         _print_error("interrupted; run the same command again to go on")
         sys.exit(interrupt.exit_code if isinstance(interrupt, InterruptedByRequestError) else 128 + signal.SIGINT)

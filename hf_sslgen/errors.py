@@ -8,6 +8,10 @@ class InputError(ValueError):
     """Input that can't be used: the message names it, what was found and what would work."""
 
 
+class OneProcessError(InputError):
+    """An error that the other processes of the same run may not meet, so that whoever meets it has to say it."""
+
+
 class DivergedError(InputError):
     """Training whose loss, or whose model's predictions, are no longer finite."""
 

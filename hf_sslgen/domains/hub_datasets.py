@@ -26,13 +26,15 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class HubDataset:
-    """One commit of a data set.
+    """One commit of a data set, in one of its configurations.
 
     Attributes:
+        config: None where it has one.
         commit: None where only the cache could be asked, and does not know it.
     """
 
     id: str
+    config: str | None
     commit: str | None
 
     @property
@@ -44,7 +46,7 @@ class HubDataset:
         return f"{self.id}@{self.commit}"
 
 
-def resolve_dataset(hub_id: str, revision: str | None, streaming: bool) -> HubDataset:
+def resolve_dataset(hub_id: str, config: str | None, revision: str | None, streaming: bool) -> HubDataset:
     """The commit that a revision is now.
 
     Where HF_HUB_OFFLINE is set it is what the cache last knew it to be. So it is, with a warning, where the Hub can't
@@ -67,7 +69,7 @@ def resolve_dataset(hub_id: str, revision: str | None, streaming: bool) -> HubDa
                 f"{repository} can't be streamed, because HF_HUB_OFFLINE is set; unset it, or drop --streaming if "
                 "the data set is in the cache"
             )
-        return HubDataset(hub_id, _cached_commit(hub_id, revision))
+        return HubDataset(hub_id, config, _cached_commit(hub_id, revision))
     try:
         commit = with_retries(lambda: _ask(hub_id, revision), repository, revision)
     except (OSError, httpx.HTTPError, UnicodeError) as error:
@@ -76,8 +78,8 @@ def resolve_dataset(hub_id: str, revision: str | None, streaming: bool) -> HubDa
         if cached is None:
             raise InputError(sentence) from None  # what a client says of its request may hold the token
         logger.warning("%s; going on with what the cache has of it, commit %s", sentence.partition("; ")[0], cached)
-        return HubDataset(hub_id, cached)
-    return HubDataset(hub_id, commit)
+        return HubDataset(hub_id, config, cached)
+    return HubDataset(hub_id, config, commit)
 
 
 def _ask(hub_id: str, revision: str | None) -> str:
@@ -102,8 +104,8 @@ def _cached_commit(hub_id: str, revision: str | None) -> str | None:
     return Path(folder).name
 
 
-def load_from_hub(found: HubDataset, config: str | None, streaming: bool) -> Any:
-    """All splits of that commit, undecoded or not as `datasets` gives them.
+def load_from_hub(found: HubDataset, streaming: bool) -> Any:
+    """All splits of that commit, as `datasets` gives them.
 
     Raises:
         InputError: as `resolve_dataset`; or the configuration is none of the data set's, or there is nothing in it
@@ -113,12 +115,21 @@ def load_from_hub(found: HubDataset, config: str | None, streaming: bool) -> Any
         raise InputError(f"{found.repository} is not in the cache, and HF_HUB_OFFLINE is set; load it once without it")
     if streaming:
         _leave_retries_to_the_clients()
-    loaded = asked(
-        lambda: datasets.load_dataset(found.id, config, revision=found.commit, streaming=streaming), found, config
-    )
+    loaded = asked(lambda: _load(found, streaming=streaming), found)
     if not streaming:
         _check_commit(found, loaded)
     return loaded
+
+
+def stream_column(found: HubDataset, split: str, column: str) -> datasets.IterableDataset:
+    """One column of a split that is in parquet files, of which nothing else is read."""
+    stream = asked(lambda: _load(found, streaming=True, split=split, columns=[column]), found)
+    assert isinstance(stream, datasets.IterableDataset)
+    return stream
+
+
+def _load(found: HubDataset, **options: Any) -> Any:
+    return datasets.load_dataset(found.id, found.config, revision=found.commit, **options)
 
 
 def _leave_retries_to_the_clients() -> None:
@@ -141,7 +152,7 @@ def _check_commit(found: HubDataset, loaded: Any) -> None:
                 )
 
 
-def asked(action: Callable[[], Result], found: HubDataset, config: str | None = None) -> Result:
+def asked(action: Callable[[], Result], found: HubDataset) -> Result:
     """What `action` gets from the Hub, tried again where a fault may pass.
 
     Raises:
@@ -152,14 +163,14 @@ def asked(action: Callable[[], Result], found: HubDataset, config: str | None = 
     except InputError:
         raise
     except (DatasetNotFoundError, DatasetGenerationError, OSError, httpx.HTTPError, RuntimeError, ValueError) as error:
-        raise InputError(_sentence(error, found, config)) from None
+        raise InputError(_sentence(error, found)) from None
 
 
-def _sentence(error: Exception, found: HubDataset, config: str | None) -> str:
+def _sentence(error: Exception, found: HubDataset) -> str:
     text = str(error)
     if "BuilderConfig" in text or text.startswith("Config name is missing"):
         names = ", ".join(asked(lambda: datasets.get_dataset_config_names(found.id, revision=found.commit), found))
-        missing = "needs a configuration" if config is None else f"has no configuration {config!r}"
+        missing = "needs a configuration" if found.config is None else f"has no configuration {found.config!r}"
         return f"{found.repository} {missing}; give --dataset_config_name, one of: {names}"
     if "gated dataset" in text:
         return (

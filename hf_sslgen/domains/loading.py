@@ -69,8 +69,9 @@ class Table:
     annotations: AnnotationColumns
 
 
-def read_table(raw_train: Dataset | IterableDataset, arguments: DomainArguments, entry: DomainEntry | None) -> Table:
+def read_table(published: Published, train_name: str, arguments: DomainArguments, entry: DomainEntry | None) -> Table:
     """Find the columns and the classes in the training split."""
+    raw_train = published.splits[train_name]
     if raw_train.features is None:
         raise InputError(
             f"the columns of {arguments.dataset_name!r} are not known before it is read; drop --streaming"
@@ -83,22 +84,15 @@ def read_table(raw_train: Dataset | IterableDataset, arguments: DomainArguments,
         annotations.named().values(),
     )
     require_a_column_each(columns, annotations)
-    encoding = label_encoding(raw_train.features, columns[1], _training_labels(raw_train, columns[1]))
+    has_classes = isinstance(raw_train.features[columns[1]], ClassLabel)
+    values = [] if has_classes else list(published.column(train_name, columns[1]))
+    encoding = label_encoding(raw_train.features, columns[1], values)
     if len(encoding.class_names) < 2:
         raise InputError(
             f"label_column_name {columns[1]!r} of {arguments.dataset_name!r} knows a single class "
             f"({', '.join(encoding.class_names)}); at least two are needed"
         )
     return Table(columns, encoding, annotations)
-
-
-def _training_labels(dataset: Dataset | IterableDataset, label_column: str) -> list[Any]:
-    """Raw labels of the training split, where the column's type does not tell the classes."""
-    if isinstance(dataset.features[label_column], ClassLabel):
-        return []
-    if isinstance(dataset, Dataset):
-        return list(dataset[label_column][:])
-    return [row[label_column] for row in dataset.select_columns([label_column])]
 
 
 def _undecoded(dataset: Any, columns: tuple[str, str]) -> Any:
@@ -219,7 +213,7 @@ def load_domain(arguments: DomainArguments) -> Domain:
     loaded = load_splits(arguments, published)
     train_name, validation_name, test_name = split_names(arguments, published, list(loaded.splits))
     raw_train = loaded.splits[train_name]
-    table = read_table(raw_train, arguments, published)
+    table = read_table(loaded, train_name, arguments, published)
     notes: list[str] = []
 
     def read(name: str) -> ImageSplit:

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import datasets
-
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.loading import read_split, read_table
@@ -38,9 +36,7 @@ def load_pretraining_source(arguments: DomainArguments) -> PretrainingSource:
         raise InputError(
             f"{arguments.dataset_name!r} has no validation or test split for k-NN; name one with --test_split_name"
         )
-    train = loaded.splits[train_name]
-    assert isinstance(train, datasets.Dataset)
-    table = read_table(train, arguments, entry)
+    table = read_table(loaded, train_name, arguments, entry)
     notes: list[str] = []
     path = Path(arguments.dataset_name)
     return PretrainingSource(

@@ -14,6 +14,7 @@ import pyarrow as pa
 from datasets import IterableDataset
 
 from hf_sslgen.domains.hub_datasets import HubDataset, asked
+from hf_sslgen.errors import InputError, OneProcessError
 from hf_sslgen.hub_access import DamagedFileError
 from hf_sslgen.preprocessing import encoded_bytes
 from hf_sslgen.randomness import derive_seed
@@ -34,13 +35,19 @@ class _Shard(Iterator[Row]):
     After a fault it is opened anew, and the rows that were given out are passed over.
     """
 
-    def __init__(self, dataset: IterableDataset, image_column: str, found: HubDataset | None) -> None:
+    def __init__(self, dataset: IterableDataset, image_column: str | None, found: HubDataset | None) -> None:
         self.dataset, self.image_column, self.found = dataset, image_column, found
         self.taken = 0
         self.rows: Iterator[Row] | None = None
 
     def __next__(self) -> Row:
-        row = self._next() if self.found is None else asked(self._next_from_hub, self.found)
+        if self.found is None:
+            row = self._next()
+        else:
+            try:
+                row = asked(self._next_from_hub, self.found)
+            except InputError as error:
+                raise OneProcessError(str(error)) from None
         if row is None:
             raise StopIteration
         return row
@@ -51,9 +58,8 @@ class _Shard(Iterator[Row]):
         row = next(self.rows, None)
         if row is None:
             return None
-        value = row[self.image_column]
-        if value is not None and value["bytes"] is None:  # it is a file of its own, perhaps a remote one
-            row = {**row, self.image_column: {"bytes": encoded_bytes(value), "path": value["path"]}}
+        if self.image_column is not None:
+            row = {**row, self.image_column: _with_bytes(row[self.image_column])}
         self.taken += 1
         return row
 
@@ -68,21 +74,28 @@ class _Shard(Iterator[Row]):
             raise
 
 
-def _shards(dataset: IterableDataset, image_column: str, found: HubDataset | None) -> list[_Shard]:
+def _with_bytes(value: dict[str, Any] | None) -> dict[str, Any] | None:
+    """An undecoded picture, read where it is a file of its own, which may be a remote one."""
+    if value is None or value["bytes"] is not None:
+        return value
+    return {"bytes": encoded_bytes(value), "path": value["path"]}
+
+
+def _shards(dataset: IterableDataset, image_column: str | None, found: HubDataset | None) -> list[_Shard]:
     count = dataset.num_shards
     parts = [dataset.shard(count, index) for index in range(count)] if count > 1 else [dataset]
     return [_Shard(part, image_column, found) for part in parts]
 
 
-def stored_order(dataset: IterableDataset, image_column: str, found: HubDataset | None) -> Iterator[Row]:
+def stored_order(dataset: IterableDataset, image_column: str | None, found: HubDataset | None) -> Iterator[Row]:
     """Every row, in the order of the files.
 
     Args:
-        image_column: undecoded; the rows have the bytes of its pictures.
+        image_column: undecoded; the rows have the bytes of its pictures. None where they have no pictures.
         found: the data set on the Hub, or None where it is local and faults are not of the kind that pass.
 
     Raises:
-        InputError: the Hub can't be reached, for longer than it is tried again.
+        OneProcessError: the Hub can't be reached, for longer than it is tried again.
     """
     return itertools.chain.from_iterable(_shards(dataset, image_column, found))
 

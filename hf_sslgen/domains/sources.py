@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Iterable
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 
 from hf_sslgen.domains.arguments import DomainArguments
-from hf_sslgen.domains.hub_datasets import HubDataset, load_from_hub, resolve_dataset
+from hf_sslgen.domains.hub_datasets import HubDataset, load_from_hub, resolve_dataset, stream_column
 from hf_sslgen.domains.registry import DomainEntry, domain_entries, embedded_files, find_domain, known_bad_domains
+from hf_sslgen.domains.shards import stored_order
 from hf_sslgen.domains.sizes import ExpectedSize
 from hf_sslgen.errors import InputError, nearest_names
 
@@ -40,12 +42,24 @@ class Published:
 
     Attributes:
         found: the commit on the Hub that all of them are from; None for local files.
+        is_filtered: whether rows that do not belong to the domain were left out.
         expected_sizes: of splits whose rows can be counted only by reading them.
     """
 
     splits: DatasetDict | IterableDatasetDict
     found: HubDataset | None
+    is_filtered: bool = False
     expected_sizes: dict[str, ExpectedSize] = field(default_factory=dict)
+
+    def column(self, split: str, column: str) -> Iterator[Any]:
+        """The values of one column, in order; of a stream of parquet files it alone is read."""
+        rows = self.splits[split]
+        if isinstance(rows, Dataset):
+            return iter(rows[column])
+        narrow = rows.select_columns([column])
+        if self.found is not None and rows.info.builder_name == "parquet" and not self.is_filtered:
+            narrow = stream_column(self.found, split, column)
+        return (row[column] for row in stored_order(narrow, None, self.found))
 
 
 def load_splits(arguments: DomainArguments, published: DomainEntry | None) -> Published:
@@ -70,8 +84,9 @@ def load_splits(arguments: DomainArguments, published: DomainEntry | None) -> Pu
     if published is None:
         return Published(splits, found)
     uncounted = _check_sizes(published, splits)
-    # A filtered split's rows are fewer than those that the registry counts.
-    return Published(_filtered(splits, published), found, {} if published.row_filter else uncounted)
+    if not published.row_filter:
+        return Published(splits, found, expected_sizes=uncounted)
+    return Published(_filtered(splits, published), found, is_filtered=True)  # with fewer rows than the registry counts
 
 
 def _load(arguments: DomainArguments) -> tuple[Any, HubDataset | None]:
@@ -89,8 +104,8 @@ def _load(arguments: DomainArguments) -> tuple[Any, HubDataset | None]:
         logger.warning("%s is known to be flawed: %s", location, known_bad_domains()[location])
     revision = arguments.dataset_revision or (entry.revision if entry else None)
     try:
-        found = resolve_dataset(location, revision, arguments.streaming)
-        return load_from_hub(found, config, arguments.streaming), found
+        found = resolve_dataset(location, config, revision, arguments.streaming)
+        return load_from_hub(found, arguments.streaming), found
     except InputError as error:
         raise _load_error(name, str(error)) from None
 

@@ -78,8 +78,11 @@ def test_a_run_goes_on_when_the_hub_is_back_and_ends_as_if_it_had_not_gone(hub, 
     hub.fail("stop", TRAIN, "GET", skip=processes * 10)
     stopped = run("interrupted", processes)
     assert not hub.running
-    assert stopped.returncode == (2 if processes == 1 else 1) and "Traceback" not in stopped.stderr.split("torch")[0]
-    (sentence,) = re.findall(r"^error: (.*)$", stopped.stderr, re.MULTILINE)
+    if processes == 1:
+        assert stopped.returncode == 2 and "Traceback" not in stopped.stderr
+    else:
+        assert stopped.returncode == 1  # torchrun's own, who also reports processes that lost the one that stopped
+    (sentence,) = set(re.findall(r"^error: (.*)$", stopped.stderr, re.MULTILINE))
     assert re.match(f"the Hub at {hub.endpoint} can't be reached .*datasets/{DATASET}.*; run this again", sentence)
     checkpoints = sorted(path.name for path in (tmp_path / "interrupted").glob("checkpoint-*"))
     assert "checkpoint-8" in checkpoints and not (tmp_path / "interrupted" / "results.json").exists()

@@ -5,10 +5,10 @@ import json
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from datasets import Features, Value
 
 from hf_sslgen.domains.splits import content_id
 
@@ -48,14 +48,15 @@ def split_ids(shards: Shards) -> dict[str, list[int]]:
     return {split: [each for part in parts for each in ids(part)] for split, parts in splits(shards).items()}
 
 
-def write_parquet(folder: Path, shards: Shards, extra: Mapping[str, Any] | None = None) -> Path:
-    """`data/SPLIT-00000-of-00003.parquet`; `extra` adds columns, a function of a row's number in its shard each."""
+def write_parquet(folder: Path, shards: Shards, plain: bool = False) -> Path:
+    """`data/SPLIT-00000-of-00003.parquet`; `plain` leaves out what says that the labels are of classes."""
     (folder / "data").mkdir(parents=True)
     for split, parts in splits(shards).items():
         for index, part in enumerate(parts):
-            for name, value in (extra or {}).items():
-                part = part.append_column(name, pa.array([value(row) for row in range(len(part))]))
-            part = part.replace_schema_metadata(None if extra else part.schema.metadata)
+            if plain:
+                features = Features.from_arrow_schema(part.schema)
+                kept = Features({"image": features["image"], "label": Value("int64")})
+                part = part.cast(kept.arrow_schema)
             path = folder / "data" / f"{split}-{index:05d}-of-{len(parts):05d}.parquet"
             pq.write_table(part, path, row_group_size=ROW_GROUP)
     return folder
