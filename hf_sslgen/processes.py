@@ -66,12 +66,17 @@ def unfinished_name(name: str) -> str:
     return f".{name}.{_machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.unfinished"
 
 
+def is_left_behind(path: Path) -> bool:
+    """Whether a path is named by `unfinished_name` and its writer is a process of this machine that ended."""
+    match = _UNFINISHED.search(path.name)
+    return match is not None and match[1] == _machine() and find_process(int(match[2])) is None
+
+
 def is_abandoned(path: Path) -> bool:
     """Whether a path is named by `unfinished_name` and its writer is dead, or it is a day old."""
-    match = _UNFINISHED.search(path.name)
-    if match is None:
+    if _UNFINISHED.search(path.name) is None:
         return False
-    if match[1] == _machine() and find_process(int(match[2])) is None:
+    if is_left_behind(path):
         return True
     try:
         return time.time() - path.stat().st_mtime > ABANDONED_SECONDS

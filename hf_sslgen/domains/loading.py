@@ -1,6 +1,5 @@
 """Loading a target domain: from the registry, the Hub, a folder or a parquet file, to labelled splits."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.registry import DomainEntry
 from hf_sslgen.domains.sources import Published, load_splits, registered_entry, split_names
 from hf_sslgen.domains.splits import stratified_split
-from hf_sslgen.domains.streamed_splits import StoredImages, store_split
+from hf_sslgen.domains.streamed_splits import held_out_split, store_split
 from hf_sslgen.domains.streams import ImageStream
 from hf_sslgen.errors import InputError
 
@@ -157,24 +156,6 @@ def _stream(
     )
 
 
-def _held_out_split(stream: ImageStream) -> ImageSplit:
-    """The stream's validation images by position, without annotations; reads the stream once."""
-    labels: list[int] = []
-
-    def values() -> Iterator[dict[str, Any] | None]:
-        for each in stream.held_out():
-            labels.append(each.label)
-            yield each.value
-
-    images = StoredImages.of(values())
-    if not labels:
-        raise InputError(
-            f"no image of the streamed split {stream.name!r} fell into validation; raise --train_val_split or name a "
-            "--validation_split_name"
-        )
-    return ImageSplit(stream.name, images, np.arange(len(labels)), np.array(labels, dtype=np.int64))
-
-
 def _test_seed(arguments: DomainArguments) -> int:
     return arguments.split_seed if arguments.test_seed is None else arguments.test_seed
 
@@ -231,7 +212,7 @@ def load_domain(arguments: DomainArguments) -> Domain:
         train = _stream(loaded, train_name, table, arguments, held_out)
         if validation is None:
             notes.append(f"validation: {held_out:.0%} of the streamed '{train_name}', chosen by content")
-            validation = _usable(_held_out_split(train), arguments, notes)
+            validation = _usable(held_out_split(train), arguments, notes)
     else:
         train = read(train_name)
         if test is None:

@@ -18,9 +18,12 @@ from numpy.typing import NDArray
 
 from hf_sslgen.domains.annotations import AnnotationColumns, Annotations
 from hf_sslgen.domains.hub_datasets import HubDataset
+from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.shards import stored_order
+from hf_sslgen.domains.streams import ImageStream
+from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import encoded_bytes
-from hf_sslgen.processes import is_abandoned, unfinished_name
+from hf_sslgen.processes import is_left_behind, unfinished_name
 
 ROWS_AT_ONCE = 100
 """Annotations held in memory before they are written."""
@@ -28,11 +31,11 @@ ROWS_AT_ONCE = 100
 
 @functools.cache
 def _private_folder(process: int) -> Path:
-    """A folder of this process alone, removed at its end; those of processes that were killed are removed too."""
+    """A folder of this process alone, removed at its end; what killed processes left is removed too."""
     parent = Path(datasets.config.HF_DATASETS_CACHE) / "hf-sslgen-streamed"
     parent.mkdir(parents=True, exist_ok=True)
     for other in parent.iterdir():
-        if is_abandoned(other):
+        if is_left_behind(other):
             shutil.rmtree(other, ignore_errors=True)
     folder = parent / unfinished_name("splits")
     folder.mkdir()
@@ -128,3 +131,21 @@ def store_split(
         writer.finalize()
     described = Annotations.of_dataset(Dataset.from_file(str(path)), annotations) if named else None
     return StoredSplit(stored, labels, described)
+
+
+def held_out_split(stream: ImageStream) -> ImageSplit:
+    """The stream's validation images by position, without annotations; reads the stream once."""
+    labels: list[int] = []
+
+    def values() -> Iterator[dict[str, Any] | None]:
+        for each in stream.held_out():
+            labels.append(each.label)
+            yield each.value
+
+    images = StoredImages.of(values())
+    if not labels:
+        raise InputError(
+            f"no image of the streamed split {stream.name!r} fell into validation; raise --train_val_split or name a "
+            "--validation_split_name"
+        )
+    return ImageSplit(stream.name, images, np.arange(len(labels)), np.array(labels, dtype=np.int64))

@@ -24,6 +24,7 @@ from hf_sslgen.preprocessing import Geometry, Preprocessing, evaluation_pixels, 
 from hf_sslgen.randomness import derive_seed
 
 Sample = dict[str, Any]
+StreamKey = tuple[int, int, StreamedImage | None]
 
 
 @dataclass(frozen=True)
@@ -145,29 +146,38 @@ class EvaluationSamples(Dataset[Sample]):
         }
 
 
-class StreamOrder(Sampler[tuple[int, int, StreamedImage]]):
+class StreamOrder(Sampler[StreamKey]):
     """The undecoded images of a stream, pass after pass without end (training stops at `max_steps`).
 
     It hands out (epoch, position in it, image). Because it is read where the batches are put together, the order is
     the same whatever the number of workers, who only decode and augment; processes read it each and take the batches
-    that Accelerate gives them. Sharding it as well would lose images. Batches that are passed over when a run goes
-    on are read, but not decoded.
+    that Accelerate gives them. Sharding it as well would lose images.
+
+    Attributes:
+        start: how many of the first images nobody will look at, because they were seen before an interruption. They
+            are handed out as None where whole passes of a known size can be left unread.
     """
 
     READ_AHEAD = 128
 
     def __init__(self, stream: ImageStream) -> None:
         self.stream = stream
+        self.start = 0
 
-    def _passes(self) -> Iterator[tuple[int, int, StreamedImage]]:
+    def _passes(self) -> Iterator[StreamKey]:
+        handed_out = size = 0
         for epoch in itertools.count():
-            position = -1
-            for position, streamed in enumerate(self.stream.one_pass(epoch)):
-                yield epoch, position, streamed
-            if position < 0:
+            if 0 < size <= self.start - handed_out:
+                yield from ((epoch, position, None) for position in range(size))
+            else:
+                size = 0
+                for size, streamed in enumerate(self.stream.one_pass(epoch), start=1):
+                    yield epoch, size - 1, streamed
+            if size == 0:
                 raise InputError(f"split {self.stream.name!r} is empty; every split needs at least one image")
+            handed_out += size
 
-    def __iter__(self) -> Iterator[tuple[int, int, StreamedImage]]:
+    def __iter__(self) -> Iterator[StreamKey]:
         return read_ahead(self._passes(), self.READ_AHEAD)
 
 
@@ -177,8 +187,9 @@ class StreamedTrainingSamples(Dataset[Sample]):
     def __init__(self, stream: ImageStream, geometry: Geometry, augmentation: Augmentation, seed: int) -> None:
         self.stream, self.geometry, self.augmentation, self.seed = stream, geometry, augmentation, seed
 
-    def __getitem__(self, key: tuple[int, int, StreamedImage]) -> Sample:
+    def __getitem__(self, key: StreamKey) -> Sample:
         epoch, position, streamed = key
+        assert streamed is not None
         seed = derive_seed(self.seed, "augmentation", epoch, position, streamed.sample_id)
         pixels = self.augmentation(streamed.image, self.geometry, seed)
         return {"pixels": pixels, "labels": streamed.label, "sample_ids": streamed.sample_id}

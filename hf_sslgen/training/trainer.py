@@ -28,6 +28,20 @@ class FollowEpoch(TrainerCallback):
         self.order.set_epoch(int((state.epoch or 0.0) + 1e-6))
 
 
+class PassOver(TrainerCallback):
+    """Tells the order of a stream how many images a resumed run has seen, which the Trainer then passes over."""
+
+    def __init__(self, order: StreamOrder) -> None:
+        self.order = order
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if not args.ignore_data_skip:
+            steps = state.global_step * args.gradient_accumulation_steps
+            self.order.start = steps * args.train_batch_size * args.world_size
+
+
 def load_checkpoint_weights(model: PreTrainedModel, folder: str) -> None:
     """Load a checkpoint's weights into a model, in place.
 
@@ -91,7 +105,9 @@ class FineTuningTrainer(Trainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder | StreamOrder:
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset
         if isinstance(dataset, StreamedTrainingSamples):
-            return StreamOrder(dataset.stream)
+            stream_order = StreamOrder(dataset.stream)
+            self.add_callback(PassOver(stream_order))
+            return stream_order
         order = EpochOrder(len(dataset), self.args.seed if self.args.data_seed is None else self.args.data_seed)
         self.add_callback(FollowEpoch(order))
         return order
