@@ -23,11 +23,11 @@ class Watched(ImageStream):
         return super().one_pass(epoch)
 
 
-def _stream(images: int) -> Watched:
+def _stream(images: int, held_out_fraction: float = 0.0) -> Watched:
     rows = {"image": [{"bytes": bytes([number]), "path": None} for number in range(images)], "label": [0] * images}
     features = Features({"image": Image(decode=False), "label": Value("int64")})
     dataset = Dataset.from_dict(rows, features=features).to_iterable_dataset()
-    return Watched("train", dataset, LabelEncoding(("only",), {0: 0}), 0.0, 0, 3, skip_corrupt=False)
+    return Watched("train", dataset, LabelEncoding(("only",), {0: 0}), held_out_fraction, 0, 3, skip_corrupt=False)
 
 
 def _first(order, count):
@@ -55,4 +55,4 @@ def test_going_on_hands_out_what_would_have_come_and_reads_few_passes(monkeypatc
 
 def test_a_stream_without_images_is_refused():
     with pytest.raises(InputError, match="split 'train' is empty"):
-        next(iter(StreamOrder(_stream(0))))
+        next(iter(StreamOrder(_stream(3, held_out_fraction=1.0))))
