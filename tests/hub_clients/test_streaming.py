@@ -30,6 +30,12 @@ dataset_info:
   - {name: test, num_examples: 22}
 ---
 """
+CONFIGS = """---
+configs:
+- {config_name: first, data_files: [{split: train, path: data/train-*}, {split: test, path: data/test-*}]}
+- {config_name: second, data_files: [{split: train, path: data/test-*}, {split: test, path: data/train-*}]}
+---
+"""
 ROW = (
     "domains:\n  - {{name: patches, title: Patches, id: {name}, format: parquet, label_column: label, num_classes: 6, "
     "group: similar, verified: false, validation_split: validation, expected_sizes: {sizes}}}\nknown_bad: []\n"
@@ -96,12 +102,19 @@ def stocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     unvalidated = image_datasets.write_parquet(root / "unvalidated", {"train": (30, 6, 14), "test": (9,)})
     stated = image_datasets.write_parquet(root / "stated", SHARDS)
     (stated / "README.md").write_text(STATED)
+    configs = image_datasets.write_parquet(root / "configs", SHARDS)
+    (configs / "README.md").write_text(CONFIGS)
+    coded = root / "coded"
+    coded.mkdir()
+    (coded / "coded.py").write_text("raise SystemExit('this must never run')")
     plan = [
         {"name": PARQUET, "commits": [parquet]},
         {"name": WEBDATASET, "commits": [image_datasets.write_webdataset(root / "webdataset", SHARDS)]},
         {"name": "org/moving", "commits": [earlier, parquet], "tag": "v1"},
         {"name": "org/unvalidated", "commits": [unvalidated]},
         {"name": "org/stated", "commits": [stated]},
+        {"name": "org/configs", "commits": [configs]},
+        {"name": "org/coded", "commits": [coded]},
         {"name": "org/numbers", "commits": [image_datasets.write_parquet(root / "numbers", SHARDS, plain=True)]},
         {"name": "org/private", "commits": [parquet], "private": True},
         {"name": "org/gated", "commits": [parquet], "gated": True},
@@ -266,6 +279,8 @@ def test_split_sizes_are_those_that_the_registry_expects(streamer, stocked):
             {"name": PARQUET, "dataset_config_name": "x"},
             "no configuration 'x'; .*--dataset_config_name, one of: default",
         ),
+        ({"name": "org/configs"}, "needs a configuration; give --dataset_config_name, one of: first, second"),
+        ({"name": "org/coded"}, "datasets/org/coded needs code from its repository, which is never run here"),
         ({"name": "/no/where"}, "it is no folder or file here"),
     ],
     ids=lambda value: value["name"] if isinstance(value, dict) else "",
@@ -275,6 +290,12 @@ def test_what_cannot_be_had_is_said_in_a_sentence(streamer, order, said, streami
     error = streamer(**order, streaming=streaming)["error"]
     assert error.startswith(f"dataset_name {order['name']!r} could not be loaded: ") and "\n" not in error
     assert re.search(said, error), error
+
+
+def test_a_configuration_is_what_its_card_says(streamer):
+    answer = streamer("org/configs", dataset_config_name="second", shuffle_buffer_size=0, train_val_split=0.4)
+    held_out, test = answer["validation"]["ids"], answer["test"]["ids"]
+    assert test == IDS["train"] and sorted(_ids(answer) + held_out) == sorted(IDS["test"])
 
 
 def test_members_stream_private_and_gated_data_sets(streamer):
