@@ -21,6 +21,7 @@ from hf_sslgen.errors import InputError, nearest_names
 logger = logging.getLogger(__name__)
 
 VALIDATION_NAMES = ("validation", "valid", "val", "dev")
+KINDS_OF_NAMES = "It may be a name from `hf-sslgen domains`, an id on the Hub, a local folder or a parquet file"
 
 
 def registered_entry(arguments: DomainArguments) -> DomainEntry | None:
@@ -42,13 +43,13 @@ class Published:
 
     Attributes:
         found: the commit on the Hub that all of them are from; None for local files.
-        is_filtered: whether rows that do not belong to the domain were left out.
+        is_whole: whether rows and columns are those of the files, with nothing left out or taken apart.
         expected_sizes: of splits whose rows can be counted only by reading them.
     """
 
     splits: DatasetDict | IterableDatasetDict
     found: HubDataset | None
-    is_filtered: bool = False
+    is_whole: bool = True
     expected_sizes: dict[str, ExpectedSize] = field(default_factory=dict)
 
     def column(self, split: str, column: str) -> Iterator[Any]:
@@ -57,7 +58,7 @@ class Published:
         if isinstance(rows, Dataset):
             return iter(rows[column])
         narrow = rows.select_columns([column])
-        if self.found is not None and rows.info.builder_name == "parquet" and not self.is_filtered:
+        if self.found is not None and rows.info.builder_name == "parquet" and self.is_whole:
             narrow = stream_column(self.found, split, column)
         return (row[column] for row in stored_order(narrow, None, self.found))
 
@@ -78,15 +79,17 @@ def load_splits(arguments: DomainArguments, published: DomainEntry | None) -> Pu
     splits, found = _load(arguments)
     label = arguments.label_column_name or (published.label_column if published is not None else None)
     if isinstance(splits, DatasetDict):
-        splits = _undecoded(_with_field(splits, label))  # `flatten` would take undecoded pictures apart
+        whole = splits
+        splits = _undecoded(_with_field(whole, label))  # `flatten` would take undecoded pictures apart
     else:
-        splits = _with_field(_undecoded(splits), label)
+        whole = _undecoded(splits)
+        splits = _with_field(whole, label)
     if published is None:
-        return Published(splits, found)
+        return Published(splits, found, is_whole=splits is whole)
     uncounted = _check_sizes(published, splits)
-    if not published.row_filter:
-        return Published(splits, found, expected_sizes=uncounted)
-    return Published(_filtered(splits, published), found, is_filtered=True)  # with fewer rows than the registry counts
+    if published.row_filter:  # which leaves fewer rows than the registry counts
+        return Published(_filtered(splits, published), found, is_whole=False)
+    return Published(splits, found, splits is whole, uncounted)
 
 
 def _load(arguments: DomainArguments) -> tuple[Any, HubDataset | None]:
@@ -107,7 +110,8 @@ def _load(arguments: DomainArguments) -> tuple[Any, HubDataset | None]:
         found = resolve_dataset(location, config, revision, arguments.streaming)
         return load_from_hub(found, arguments.streaming), found
     except InputError as error:
-        raise _load_error(name, str(error)) from None
+        found_on_hub = entry is not None or (name.count("/") == 1 and name[0] not in "./~")
+        raise _load_error(name, str(error), "" if found_on_hub else KINDS_OF_NAMES) from None
 
 
 def _load_files(name: str, files: dict[str, str], arguments: DomainArguments) -> Any:
@@ -123,15 +127,13 @@ def _local(shown: str, path: str, **options: Any) -> Any:
         return datasets.load_dataset(path, **options)
     except (DatasetNotFoundError, DatasetGenerationError, OSError, RuntimeError, ValueError) as error:
         reason = str(error.__cause__ or error).strip().split("\n")[0].rstrip(".")
-        raise _load_error(shown, reason) from error
+        raise _load_error(shown, reason, KINDS_OF_NAMES) from error
 
 
-def _load_error(name: str, reason: str) -> InputError:
+def _load_error(name: str, reason: str, advice: str) -> InputError:
     hint = "" if find_domain(name) is not None else nearest_names(name, domain_entries())
-    return InputError(
-        f"dataset_name {name!r} could not be loaded: {reason}. It may be a name from `hf-sslgen domains`, an id on "
-        f"the Hub, a local folder or a parquet file. {hint}".rstrip()
-    )
+    words = (f"dataset_name {name!r} could not be loaded: {reason}", advice, hint)
+    return InputError(". ".join(each for each in words if each))
 
 
 def split_names(
