@@ -113,6 +113,7 @@ def stocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         {"name": "org/moving", "commits": [earlier, parquet], "tag": "v1"},
         {"name": "org/unvalidated", "commits": [unvalidated]},
         {"name": "org/stated", "commits": [stated]},
+        {"name": "org/large", "commits": [image_datasets.write_large_parquet(root / "large", 40, 1_700_000)]},
         {"name": "org/configs", "commits": [configs]},
         {"name": "org/coded", "commits": [coded]},
         {"name": "org/numbers", "commits": [image_datasets.write_parquet(root / "numbers", SHARDS, plain=True)]},
@@ -324,6 +325,24 @@ def test_a_fault_that_passes_loses_and_doubles_no_image(streamer, stocked, name,
     streamer.tell("")
     assert json.loads(streamer.hear())["passes"] == expected["passes"]
     assert len([visit for visit in stocked.visits[before:] if visit.fault]) == 2
+
+
+@pytest.mark.parametrize("skip", [2, 3])
+def test_a_shard_that_breaks_off_in_its_middle_is_gone_on_with(streamer, stocked, skip):
+    """Its end and its first 32 MB arrive; the client tries the next part six times, then the shard is opened again."""
+    options = {"train_val_split": 0.05, "shuffle_buffer_size": 0}
+    expected = streamer("org/large", **options)
+    assert len(_ids(expected)) + len(expected["validation"]["ids"]) == 40
+    streamer.order("org/large", None, "", 1, True, **options)
+    assert streamer.hear() == "waiting\n"
+    stocked.fail("status", path=TRAIN, method="GET", times=7, skip=skip)
+    before = len(stocked.visits)
+    streamer.tell("")
+    answer = json.loads(streamer.hear())
+    assert answer["passes"] == expected["passes"]
+    visits = [visit for visit in stocked.visits[before:] if re.search(TRAIN, visit.path)]
+    assert [visit.status for visit in visits] == [206] * skip + [503] * 7 + [206] * 4
+    assert "answers 503 for datasets/org/large; attempt 2 of 4 follows" in answer["log"]
 
 
 @pytest.mark.parametrize("fault", [{"kind": "status", "status": 503}, {"kind": "drop"}, {"kind": "stop"}], ids=str)

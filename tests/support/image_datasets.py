@@ -6,6 +6,7 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Features, Value
@@ -59,6 +60,19 @@ def write_parquet(folder: Path, shards: Shards, plain: bool = False) -> Path:
                 part = part.cast(kept.arrow_schema)
             path = folder / "data" / f"{split}-{index:05d}-of-{len(parts):05d}.parquet"
             pq.write_table(part, path, row_group_size=ROW_GROUP)
+    return folder
+
+
+def write_large_parquet(folder: Path, rows: int, padding: int) -> Path:
+    """One shard of a training split, with so many bytes beside each picture, and a test split of five rows."""
+    write_parquet(folder, {"train": (rows,), "test": (5,)})
+    (path,) = (folder / "data").glob("train-*")
+    table = pq.read_table(path)
+    noise = [np.random.default_rng(row).bytes(padding) for row in range(rows)]
+    pq.write_table(table.append_column("noise", pa.array(noise, pa.binary())), path, row_group_size=ROW_GROUP)
+    (test,) = (folder / "data").glob("test-*")
+    few = pq.read_table(test)
+    pq.write_table(few.append_column("noise", pa.array([b""] * len(few), pa.binary())), test)
     return folder
 
 
