@@ -394,8 +394,7 @@ for name, revision, streaming in json.loads(sys.argv[1]):
         )
         return [json.loads(line) for line in finished.stdout.splitlines()]
 
-    ((_, first, test),) = load(("org/stated", None, False))
-    tagged = load(("org/stated", None, False), ("org/moving", "v1", False))[1]
+    (_, first, test), tagged = load(("org/stated", None, False), ("org/moving", "v1", False))
     stocked.stop()
     answers = load(
         ("org/stated", None, False),
