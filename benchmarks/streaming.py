@@ -126,7 +126,7 @@ def _say(text: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    counts, images, rounds = ((100, 400), 200, 2) if options.quick else ((1000, options.many), 4000, options.rounds)
+    counts, images, rounds = ((100, 400), 200, 2) if options.quick else ((1000, options.many), 2000, options.rounds)
     shard = 50 if options.quick else 500
     memory = [] if options.only == "speed" else measured_memory(counts, shard)
     speed = [] if options.only == "memory" else measured_speed(images, shard, rounds, options.workers)
@@ -180,7 +180,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="few images, two rounds")
     parser.add_argument("--only", choices=["memory", "speed"], help="half of it")
     parser.add_argument("--many", type=int, default=100_000, help="images of the larger measurement of memory")
-    parser.add_argument("--rounds", type=int, default=10, help="how often each way to read is timed")
+    parser.add_argument("--rounds", type=int, default=20, help="how often each way to read is timed")
     parser.add_argument("--workers", type=int, default=0, help="of the data loader, which decode and augment")
     parser.add_argument("--check", action="store_true", help="exit with 1 where a bar is missed")
     parser.add_argument("--json", type=Path, help="file to write the numbers to")

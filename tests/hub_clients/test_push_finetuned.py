@@ -20,6 +20,7 @@ from huggingface_hub import HfApi, ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from hf_sslgen.domains.arguments import DomainArguments
+from hf_sslgen.domains.hub_datasets import HubDataset
 from hf_sslgen.domains.loading import Domain
 from hf_sslgen.errors import InputError
 from hf_sslgen.hub.arguments import HubArguments, take_push_request
@@ -39,6 +40,7 @@ ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "hf_sslgen" / "domains" / "embedded" / "digits"
 NAMES = ("timm_resnet", "timm_vit", "transformers_resnet", "transformers_vit")
 
+COMMIT = "8f3c1d0e5b7a49c2d6e1f0a3b4c5d6e7f8091a2b"
 HOSTILE = (
     "<img src=x onerror=alert(1)>",
     "[here](javascript:alert`1`)",
@@ -206,7 +208,8 @@ def test_the_repository_holds_what_belongs_there_and_a_card_that_is_valid(
 def with_hostile_names(run: FineTunedRun, name: str) -> FineTunedRun:
     """The run as it would be with a domain, a split and a base model of that name, on the Hub."""
     test = dataclasses.replace(run.domain.test, name=name)
-    domain = dataclasses.replace(run.domain, name=name, test=test, notes=(name,))
+    found = HubDataset("org/data", None, COMMIT)
+    domain = dataclasses.replace(run.domain, name=name, test=test, notes=(name,), found=found)
     arguments = DomainArguments(name, train_split_name=name)
     settings = {**run.settings, "model_name_or_path": name}
     return dataclasses.replace(
@@ -240,7 +243,8 @@ def test_names_are_text_in_the_card_whatever_they_hold(
     # Addresses become links by themselves on the Hub, which this parser does not do: none may stand there bare.
     assert re.search(r"(https?:|(?<!\\)www\.\w|\w@\w)", card.text.split("To reproduce")[0].split("Classes")[1]) is None
     entries = yaml.safe_load(evaluation_file(run))
-    assert entries[0]["dataset"] == {"id": "org/data", "task_id": "accuracy"}
+    assert entries[0]["dataset"] == {"id": "org/data", "task_id": "accuracy", "revision": COMMIT}
+    assert results[0].dataset_revision == COMMIT
     assert entries[0]["value"] == run.estimates["accuracy"].value
 
 
