@@ -1,6 +1,6 @@
 """Streamed domains: the same images as on disk, whatever the shards, workers and epochs."""
 
-import io
+import itertools
 import os
 from collections import Counter
 from pathlib import Path
@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from datasets import ClassLabel, Value
-from PIL import Image
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.loading import load_domain
-from hf_sslgen.domains.streams import ImageStream
+from hf_sslgen.domains.splits import content_id
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import CorruptImageError
+from hf_sslgen.preprocessing import CorruptImageError, Geometry
+from hf_sslgen.training.samples import Augmentation, StreamedTrainingSamples, StreamOrder
 
 PETS = ClassLabel(names=["cat", "dog"])
 LABELS = {"train": [0, 1, 1] * 14, "validation": [1, 0], "test": [1, 0, 1]}
@@ -32,17 +32,6 @@ def _content(images) -> list[tuple[bytes, int]]:
 
 def _on_disk(split) -> list[tuple[bytes, int]]:
     return [(np.asarray(split.image(row)).tobytes(), int(split.labels[row])) for row in range(len(split))]
-
-
-class OnePass(IterableDataset):
-    """One epoch of a stream, for a DataLoader."""
-
-    def __init__(self, stream: ImageStream) -> None:
-        self.stream = stream
-
-    def __iter__(self):
-        for each in self.stream.one_pass(0):
-            yield each.sample_id, np.asarray(each.image).tobytes(), each.label
 
 
 @pytest.mark.parametrize("shards", [1, 3])
@@ -79,16 +68,17 @@ def test_shuffled_passes_hold_every_image_once_in_another_order(hub_folder, shar
 def test_held_out_and_training_part_are_disjoint_and_complete(hub_folder, pictures, shards, workers):
     folder = hub_folder(UNVALIDATED, PETS, shards=shards)
     domain = _load(folder, streaming=True, train_val_split=0.3, shuffle_buffer_size=8)
-    loader = DataLoader(OnePass(domain.train), batch_size=None, num_workers=workers)
-    training = [(pixels, label) for _, pixels, label in loader]
-    held_out = _on_disk(domain.validation)
-    everything = [
-        (np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB")).tobytes(), label)
-        for encoded, label in zip(pictures, UNVALIDATED["train"], strict=False)
-    ]
+    everything = [content_id(encoded) for encoded in pictures[:42]]
+    held_out = [content_id(domain.validation.encoded(row)["bytes"]) for row in range(len(domain.validation))]
     assert 5 < len(held_out) < 22
-    assert not set(training) & set(held_out)
-    assert Counter(training) + Counter(held_out) == Counter(everything)
+    geometry = Geometry(32, 1.0, "bilinear")
+    samples = StreamedTrainingSamples(domain.train, geometry, Augmentation(0.5, horizontal_flip=True), 0)
+    loader = DataLoader(samples, batch_size=None, sampler=StreamOrder(domain.train), num_workers=workers)
+    in_a_pass = 42 - len(held_out)
+    seen = [sample["sample_ids"] for sample in itertools.islice(loader, 2 * in_a_pass)]
+    for training in (seen[:in_a_pass], seen[in_a_pass:]):
+        assert not set(training) & set(held_out)
+        assert Counter(training) + Counter(held_out) == Counter(everything)
     assert domain.notes == ("validation: 30% of the streamed 'train', chosen by content",)
 
 
