@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.interruption import InterruptedByRequestError, raise_on_sigterm
@@ -27,12 +27,17 @@ def run_command(module: str, command_line: Sequence[str] | None = None) -> None:
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    run_main(lambda: importlib.import_module(module).main(command_line))
+
+
+def run_main(main: Callable[[], None]) -> None:
+    """Call what a command does; ends the process where that does not work."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     raise_on_sigterm()
     try:
-        importlib.import_module(module).main(command_line)
+        main()
     except InputError as error:
         message = _without_worker_traceback(str(error))
     except KeyboardInterrupt as interrupt:

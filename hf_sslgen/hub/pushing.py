@@ -123,16 +123,21 @@ def push_files(
         InputError: the Hub refuses, another push came first, or the Hub is not to be had.
     """
     try:
-        return with_retries(lambda: _push_once(api, request, files, message, replaced), request.model_id)
+        return with_retries(lambda: push_once(api, request, files, message, replaced), request.model_id)
     except EXCHANGE_ERRORS as error:
         raise InputError(push_sentence(error, request.model_id)) from error
     except ValueError as error:  # how huggingface_hub puts the Hub's objections to a card
         raise InputError(f"{request.model_id} can't be pushed: {' '.join(str(error).split())}") from error
 
 
-def _push_once(
+def push_once(
     api: HfApi, request: PushRequest, files: Mapping[str, Path | bytes], message: str, replaced: Sequence[str]
 ) -> Pushed:
+    """One attempt of `push_files`, which raises what the client does.
+
+    Raises:
+        HfHubHTTPError: 412 where somebody else committed in the meantime; others as the Hub refuses.
+    """
     repository = full_name(api, request.model_id)
     sdk = "gradio" if request.kind == "space" else None
     api.create_repo(repository, private=request.private, repo_type=request.kind, space_sdk=sdk, exist_ok=True)
