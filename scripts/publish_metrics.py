@@ -77,7 +77,7 @@ def main(modules: list[str], output_dir: Path | None, organization: str | None, 
         if get_token() is None:
             raise InputError("there is no token: run `hf auth login`, or set HF_TOKEN to one that may write")
         for name in modules:
-            print(publish(HfApi(), name, organization, private))
+            print(publish(HfApi(), name, organization, private), flush=True)
 
 
 if __name__ == "__main__":

@@ -99,14 +99,17 @@ def push_model(push: ModelPush, run: FineTunedRun) -> list[Pushed]:
         inherited = with_retries(lambda: base_licence(api, push.base, push.base_revision), push.base)
         licence = chosen_licence(push.licence, inherited, push.base)
         files = files_to_push(run, repository, request.revision, licence, inherited)
-        pushed = [push_files(api, request, files, "Push the fine-tuned model", REPLACED)]
-        if push.with_demo:
-            pushed.append(push_demo(api, request, repository, licence))
-        return pushed
+        model = push_files(api, request, files, "Push the fine-tuned model", REPLACED)
     except EXCHANGE_ERRORS as error:
         raise InputError(_kept(run, push_sentence(error, push.request.model_id))) from error
     except InputError as error:
         raise InputError(_kept(run, str(error))) from error
+    if not push.with_demo:
+        return [model]
+    try:
+        return [model, push_demo(api, request, repository, licence)]
+    except InputError as error:
+        raise InputError(f"the model is pushed to {model.url}, but the push of its demo failed: {error}") from error
 
 
 def _kept(run: FineTunedRun, reason: str) -> str:

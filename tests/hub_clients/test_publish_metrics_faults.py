@@ -1,4 +1,4 @@
-"""Publishing metrics on bad days of the Hub: one sentence and exit code 2, no half commit, and a next run that goes on."""
+"""Publishing metrics on bad days of the Hub: one sentence and exit code 2, no half commit, a next run that goes on."""
 
 import os
 import re

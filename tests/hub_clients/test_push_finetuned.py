@@ -407,6 +407,43 @@ def test_a_demo_shows_the_pushed_model(
     assert tried.stdout.endswith("shown\n")
 
 
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ({"kind": "status", "status": 503, "times": 1000}, "answers 503"),
+        ({"kind": "status", "status": 403, "times": 1}, "no right to write to org/model-demo"),
+        ({"kind": "stop"}, "can't be reached"),
+        ({"kind": "status", "status": 412, "times": 1}, "somebody else pushed to org/model-demo"),
+        ({"kind": "drop", "times": 1}, ""),
+        ({"kind": "status", "status": 429, "headers": {"Retry-After": "0"}, "times": 1}, ""),
+    ],
+)
+def test_a_demo_whose_push_fails(
+    fault: dict[str, Any],
+    said: str,
+    hub_in_process: Hub,
+    tuned: Callable[[str], Tuned],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The model is there by then, which the sentence says; the next run adds the demo and sends nothing else."""
+    monkeypatch.setattr("hf_sslgen.hub_access.WAITS", (0.0, 0.0))
+    one, hub = tuned("timm_resnet"), hub_in_process
+    push = dataclasses.replace(push_of(one, "org/model"), with_demo=True)
+    hub.fail(path="/api/spaces/org/model-demo/commit/", **fault)
+    if said:
+        with pytest.raises(InputError, match=f"the model is pushed to http.*/org/model, but .* demo failed: .*{said}"):
+            push_model(push, one.run)
+        hub.heal()
+        assert hub.api("owner").list_repo_files("org/model-demo", repo_type="space") == [".gitattributes"]
+        sent = hub.uploaded_bytes()
+        assert [each.changed for each in push_model(push, one.run)] == [False, True]
+        assert hub.uploaded_bytes() == sent
+    else:
+        assert [each.changed for each in push_model(push, one.run)] == [True, True]
+    assert len(hub.api("owner").list_repo_commits("org/model-demo", repo_type="space")) == 2
+    assert "prediction.py" in hub.api("owner").list_repo_files("org/model-demo", repo_type="space")
+
+
 def recipe(hub: Hub, *options: str, role: str | None = None) -> subprocess.CompletedProcess[str]:
     return python(hub, str(ROOT / "recipes" / "finetune.py"), *options, role=role)
 

@@ -141,6 +141,63 @@ def test_a_hub_that_goes_down_before_the_commit(study_hub: Hub, failed_push: Any
     assert_published(study_hub, store)
 
 
+@pytest.mark.parametrize(
+    ("kind", "path", "fields"),
+    [
+        ("status", "/api/repos/create", {"skip": 1}),
+        ("status", "/api/spaces/org/study/tree/", {"status": 429, "headers": {"Retry-After": "0"}}),
+        ("drop", "/api/spaces/org/study/commit/", {"after": 1000}),
+        ("lose_reply", "/api/spaces/org/study/commit/", {}),
+    ],
+)
+def test_a_moment_of_weakness_while_the_page_is_published(
+    kind: str, path: str, fields: dict[str, Any], study_hub: Hub, push: Command, store: Path
+) -> None:
+    study_hub.fail(kind, path, **fields)  # type: ignore[arg-type]
+    assert "the page " in push(store, "--report_space", "true")
+    assert {"README.md", "index.html"} < set(remote_files(study_hub, kind="space"))
+    assert commits(study_hub, kind="space") == 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"kind": "status", "status": 403}, "the token has no right to write to spaces/org/study"),
+        ({"kind": "status", "status": 503, "times": 1000}, "the Hub answers 503 "),
+        ({"kind": "stop"}, "the Hub can't be reached at "),
+    ],
+)
+def test_a_page_that_can_not_be_published(
+    fields: dict[str, Any], said: str, study_hub: Hub, push: Command, store: Path
+) -> None:
+    """The cells are there by then; the next push adds the page."""
+    study_hub.fail(path="/api/spaces/org/study/commit/", **fields)
+    words = push(store, "--report_space", "true")
+    assert "4 cells added" in words
+    assert f"error: {said}" in words
+    study_hub.heal()
+    assert commits(study_hub, kind="space") == 1
+    words = push(store, "--report_space", "true")
+    assert "0 cells added, 4 were there already" in words
+    assert "the page is new" in words
+    assert_published(study_hub, store)
+
+
+@pytest.mark.slow
+def test_somebody_else_publishes_the_page_first(study_hub: Hub, push: Command, store: Path) -> None:
+    study_hub.fail(
+        "before",
+        "/api/spaces/org/study/commit/",
+        action=lambda: push_by_process(study_hub, store, "--report_space", "true"),
+    )
+    assert "the page has not changed" in push(store, "--report_space", "true")
+    assert commits(study_hub, kind="space") == 2
+
+
+def push_by_process(hub: Hub, store: Path, *options: str) -> None:
+    subprocess.run([*command(store), *options], env=hub.environment("owner"), check=True, timeout=120)
+
+
 def command(store: Path) -> list[str]:
     return [sys.executable, "-m", "hf_sslgen.cli", "push-study", str(store), REPOSITORY]
 
