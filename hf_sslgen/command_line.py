@@ -6,10 +6,12 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.interruption import InterruptedByRequestError, raise_on_sigterm
+from hf_sslgen.tokens import without_tokens
 
 NOISY_LOGGERS = ("httpx", "httpx2", "datasets", "filelock", "fsspec", "matplotlib", "timm")
 
@@ -46,13 +48,14 @@ def run_main(main: Callable[[], None]) -> None:
     except BrokenPipeError:  # the reader of a listing, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
+    except Exception as error:
+        if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            print(without_tokens(traceback.format_exc()), end="", file=sys.stderr)  # as Python would but for tokens
+            sys.exit(1)
         message = f"no disk space left while writing {error.filename or 'a file'}; free some and run the command again"
     else:
         return
-    _print_error(f"error: {message}")
+    _print_error(f"error: {without_tokens(message)}")
     sys.exit(2)
 
 

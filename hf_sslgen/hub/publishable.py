@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from hf_sslgen.files import write_json
-from hf_sslgen.hub.exchange import without_tokens
 from hf_sslgen.study.cells import Cell
+from hf_sslgen.tokens import without_tokens
 
 PUBLISHED_PROVENANCE = (
     *("objective", "family", "source", "pretraining_seed", "licence", "parameters", "group", "domain_metric"),

@@ -160,7 +160,12 @@ def test_a_hub_that_goes_down_before_the_commit(publish: Publish, hub: Hub, api:
 
 
 @pytest.mark.parametrize(
-    ("status", "said"), [(503, "the Hub answers 503 "), (429, "the Hub asks for patience (429, too many requests)")]
+    ("status", "said"),
+    [
+        (503, "the Hub answers 503 "),
+        (429, "the Hub asks for patience (429, too many requests)"),
+        (400, "the Hub refuses what was to be pushed to spaces/org/brier_score: "),
+    ],
 )
 def test_what_does_not_pass(status: int, said: str, publish: Publish, hub: Hub, api: HfApi) -> None:
     hub.fail("status", "/commit/", status=status, headers={"Retry-After": "0"}, times=1000)

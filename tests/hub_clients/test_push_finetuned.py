@@ -18,6 +18,7 @@ import torch
 import yaml
 from huggingface_hub import HfApi, ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
+from markdown_it import MarkdownIt
 
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.loading import Domain
@@ -218,7 +219,6 @@ def with_hostile_names(run: FineTunedRun, name: str) -> FineTunedRun:
 def test_names_are_text_in_the_card_whatever_they_hold(
     name: str, hub_in_process: Hub, tuned: Callable[[str], Tuned]
 ) -> None:
-    markdown_it = pytest.importorskip("markdown_it")
     run = with_hostile_names(tuned("timm_resnet").run, name)
     text = finetuned_card(run, "org/model", None, {"license": "other", "license_name": name}, {"license": name})
     card = ModelCard(text)
@@ -227,7 +227,7 @@ def test_names_are_text_in_the_card_whatever_they_hold(
     (_, results), one_line = model_index_to_eval_results(card.data.to_dict()["model-index"]), " ".join(name.split())
     assert results[0].dataset_name == one_line
     assert card.data.license_name == one_line
-    tokens = markdown_it.MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).parse(card.text)
+    tokens = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).parse(card.text)
     inline = [child for token in tokens for child in token.children or ()]
     links = [child.attrs for child in inline if child.type in ("link_open", "image")]
     assert links == [{"src": "reliability.png", "alt": ""}]

@@ -132,6 +132,11 @@ def test_a_hub_that_stays_unwell(study_hub: Hub, failed_push: Any, push: Command
     assert_published(study_hub, store)
 
 
+def test_a_push_that_the_hub_objects_to(study_hub: Hub, failed_push: Any) -> None:
+    study_hub.fail("status", "/commit/", status=400)
+    assert failed_push().startswith("error: the Hub refuses what was to be pushed to datasets/org/study: ")
+
+
 def test_a_hub_that_goes_down_before_the_commit(study_hub: Hub, failed_push: Any, push: Command, store: Path) -> None:
     study_hub.fail("stop", "/commit/")
     assert "the connection broke" in failed_push()
