@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import httpx
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.hub.refusals import push_sentence
+from hf_sslgen.hub.refusals import AGAIN, push_sentence
 from hf_sslgen.hub_access import hub_sentence, with_retries
 from hf_sslgen.tokens import without_tokens
 
@@ -76,6 +76,8 @@ def in_one_sentence(repository: str, kind: str, writing: bool) -> Iterator[None]
 
 
 def _sentence(error: HTTPError | OSError, page: str, writing: bool) -> str:
+    if isinstance(error, OfflineModeIsEnabled) and not writing:
+        return f"HF_HUB_OFFLINE is set, so nothing can be pulled; unset it and {AGAIN}"
     if not writing or isinstance(error, httpx.LocalProtocolError):  # the latter's text holds the token
         return hub_sentence(error, page)
     if isinstance(error, HfHubHTTPError) and error.response.status_code == NO_RIGHT:

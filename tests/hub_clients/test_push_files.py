@@ -265,4 +265,6 @@ def test_offline_and_without_a_token(
     assert ROLES["owner"].token not in repr(REQUEST)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(InputError, match="HF_HUB_OFFLINE is set"):
+        check_access(hub_client(REQUEST), "org/model")
+    with pytest.raises(InputError, match="HF_HUB_OFFLINE is set"):
         push(files)

@@ -1,5 +1,6 @@
 """A fine-tuned model on the Hub: it loads everywhere with the same logits, and says what it is."""
 
+import ast
 import dataclasses
 import hashlib
 import json
@@ -7,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.loading import Domain
 from hf_sslgen.errors import InputError
 from hf_sslgen.hub.arguments import HubArguments, take_push_request
+from hf_sslgen.hub.demo_space import demo_files
 from hf_sslgen.hub.finetuned_card import evaluation_results, finetuned_card
 from hf_sslgen.hub.finetuned_model import EVALUATION_FILE, ModelPush, check_push, push_model
 from hf_sslgen.hub.finetuned_run import FineTunedRun, command, read_run
@@ -405,6 +408,29 @@ def test_a_demo_shows_the_pushed_model(
     tried = python(hub_in_process, "-c", TRY, name, str(tmp_path / "picture.png"))
     assert tried.returncode == 0, tried.stderr[-3000:]
     assert tried.stdout.endswith("shown\n")
+
+
+def test_a_demo_needs_what_it_names_and_no_more() -> None:
+    """Each file can be read by Python, and imports only the SDK, the standard library, and what is required."""
+    files = demo_files("org/model", None, {"license": "mit"}, private=False)
+    texts = {path: each.read_text() if isinstance(each, Path) else each.decode() for path, each in files.items()}
+    required = {line.partition(">=")[0] for line in texts["requirements.txt"].split()}
+    installed = {"pillow": "PIL"}
+    expected = {installed.get(name, name) for name in required} | {"gradio"}  # of the `sdk` in the card
+    own = {path.removesuffix(".py") for path in texts if path.endswith(".py")}
+    imported: set[str] = set()
+    for name in own:
+        for node in ast.walk(ast.parse(texts[f"{name}.py"])):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.module is not None
+                imported.add(node.module.split(".")[0])
+    assert own == {"app", "prediction"}
+    assert imported - own - sys.stdlib_module_names <= expected
+    assert {"gradio", "transformers", "torch", "PIL"} <= imported
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert set(texts["requirements.txt"].split()) <= set(project["dependencies"])
 
 
 @pytest.mark.parametrize(

@@ -306,6 +306,30 @@ def test_a_moment_of_weakness_while_pulling(
     assert contents(tmp_path / "here" / "cells") == contents(store / "cells")
 
 
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (503, "the Hub is in trouble and answers 503 for datasets/org/study; run this again later"),
+        (403, "the token that was sent has no right to this in datasets/org/study; give it one"),
+    ],
+)
+def test_what_does_not_pass_while_pulling(
+    status: int, said: str, study_hub: Hub, pull: Any, store: Path, tmp_path: Path
+) -> None:
+    study_hub.fail("status", "/resolve/.*records.parquet", "GET", status=status, times=1000)
+    with pytest.raises(InputError, match=re.escape(said)):
+        pull()
+    assert list((tmp_path / "here" / "cells").iterdir()) == []
+    study_hub.heal()
+    assert sorted(pull().taken) == cell_names(store)
+
+
+def test_an_offline_client_pulls_nothing(pull: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(InputError, match="HF_HUB_OFFLINE is set, so nothing can be pulled; unset it"):
+        pull()
+
+
 def test_a_file_that_stays_damaged(study_hub: Hub, pull: Any, store: Path) -> None:
     study_hub.fail("corrupt", f"/resolve/.*{cell_names(store)[0]}/records.parquet", "GET", times=4)
     pulled = pull()
