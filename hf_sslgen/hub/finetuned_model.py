@@ -12,7 +12,7 @@ from hf_sslgen.hub.finetuned_run import FineTunedRun, numbers, public_settings
 from hf_sslgen.hub.licences import Licence, base_licence, check_licence, chosen_licence
 from hf_sslgen.hub.pushing import Pushed, PushRequest, check_access, full_name, hub_client, push_files
 from hf_sslgen.hub.refusals import EXCHANGE_ERRORS, push_sentence
-from hf_sslgen.hub_access import may_pass, with_retries
+from hf_sslgen.hub_access import asked, may_pass, with_retries
 from hf_sslgen.reporting.figure_style import figure_png
 from hf_sslgen.reporting.reliability import reliability_diagram
 
@@ -52,7 +52,7 @@ def check_push(push: ModelPush) -> None:
     api = hub_client(push.request)
     check_access(api, push.request.model_id)
     try:
-        inherited = base_licence(api, push.base, push.base_revision)
+        inherited = asked(lambda: base_licence(api, push.base, push.base_revision))
         check_licence(chosen_licence(push.licence, inherited, push.base))
     except EXCHANGE_ERRORS as error:
         said = push_sentence(error, push.base)

@@ -5,7 +5,6 @@ twice, and a push of what is there makes no commit.
 """
 
 import fnmatch
-import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -15,11 +14,11 @@ from typing import Literal
 
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
-from huggingface_hub.utils import get_token, httpx, validate_repo_id
+from huggingface_hub.utils import get_token, validate_repo_id
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.hub.refusals import EXCHANGE_ERRORS, NO_RIGHT, push_sentence
-from hf_sslgen.hub_access import may_pass, with_retries
+from hf_sslgen.hub_access import asked, may_pass, with_retries
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +87,7 @@ def check_access(api: HfApi, model_id: str) -> None:
     except HFValidationError as error:
         raise InputError(f"hub_model_id {model_id!r} can't name a repository: {error}") from error
     try:
-        owner = api.whoami()
+        owner = asked(api.whoami)
         repository = model_id if "/" in model_id else f"{owner['name']}/{model_id}"
         try:
             api.auth_check(repository, write=True)
@@ -173,8 +172,6 @@ def commit_on(
             revision=revision,
             parent_commit=parent,
         )
-    except json.JSONDecodeError as error:  # instead of the Hub's opinion of the card
-        raise httpx.RemoteProtocolError("an answer that is no JSON") from error
     except RuntimeError as error:  # around whatever goes wrong with one of several large files
         if isinstance(error.__cause__, EXCHANGE_ERRORS):
             raise error.__cause__ from None  # from `error` would make a circle of causes

@@ -94,8 +94,11 @@ def _complete(hub_id: str, folder: Path, names: list[str]) -> None:
 
 
 def _shards(folder: Path) -> list[str]:
-    weight_map = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))["weight_map"]
-    return sorted(set(weight_map.values()))
+    try:
+        weight_map = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))["weight_map"]
+        return sorted(set(weight_map.values()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"its {INDEX_FILE} does not say which file holds which tensor") from error
 
 
 def _cached(hub_id: str, revision: str | None, with_weights: bool) -> Path | None:

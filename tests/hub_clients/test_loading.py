@@ -251,6 +251,7 @@ WEIGHTS = "/resolve/.*model.safetensors$"
         ({"kind": "status", "path": "/api/models/org/vit", "status": 429}, "answers 429 for org/vit"),
         ({"kind": "status", "path": WEIGHTS, "method": "GET", "status": 503}, "answers 503 for org/vit"),
         ({"kind": "drop", "path": "/api/models/org/vit"}, "can't be reached or broke off"),
+        ({"kind": "truncate", "path": "/api/models/org/vit", "method": "GET"}, "can't be reached or broke off"),
         ({"kind": "truncate", "path": WEIGHTS, "method": "GET"}, "arrived incomplete"),
         ({"kind": "corrupt", "path": WEIGHTS, "method": "GET"}, "its sha256 is not the one that the Hub states"),
     ],

@@ -129,6 +129,7 @@ def test_a_token_that_may_not_write(token: str, said: str, exists: bool, publish
         ("status", "/commit/", {"status": 503}),
         ("status", "/commit/", {"status": 429, "headers": {"Retry-After": "0"}}),
         ("status", "/tree/", {"status": 429, "headers": {"Retry-After": "0"}}),
+        ("truncate", "/tree/", {}),
         ("drop", "/commit/", {"after": 1000}),
         ("lose_reply", "/commit/", {}),
     ],

@@ -106,7 +106,9 @@ def test_an_offline_client(study_hub: Hub, failed_push: Any, monkeypatch: pytest
     [
         ("status", "/api/repos/create", {}),
         ("status", "/tree/", {}),
+        ("truncate", "/tree/", {}),
         ("status", "/preupload/", {}),
+        ("truncate", "/preupload/", {}),
         ("status", "/_large/", {"headers": {"Retry-After": "0"}}),
         ("status", "/commit/", {}),
         ("status", "/commit/", {"status": 429}),
@@ -289,6 +291,7 @@ def pull(study_hub: Hub, push: Command, store: Path, tmp_path: Path) -> Callable
     ("kind", "path", "fields"),
     [
         ("status", "/api/datasets/", {}),
+        ("truncate", "/api/datasets/", {"method": "GET"}),
         ("status", "/tree/", {}),
         ("status", "/resolve/.*results.json", {"method": "GET"}),
         ("status", "/resolve/.*records.parquet", {"method": "GET", "status": 429}),
