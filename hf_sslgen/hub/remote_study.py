@@ -117,7 +117,8 @@ def other_numbers(api: HfApi, remote: RemoteStudy, file: RepoFile | None, ours: 
 
 def in_lines(cells: Mapping[str, str]) -> str:
     """Cells with what is said of each: a line for the first few, and the number of the others."""
-    lines = [f"  {name}: {words}" for name, words in list(cells.items())[:SHOWN]]
+    shown = [(name if CELL_NAME.fullmatch(name) else repr(name), words) for name, words in list(cells.items())[:SHOWN]]
+    lines = [f"  {name}: {words}" for name, words in shown]
     more = len(cells) - len(lines)
     return "\n".join(["", *lines, *([f"  and {more} more"] if more > 0 else [])])
 

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,17 +48,6 @@ def push():
 
 run_main(push)
 """
-
-
-@pytest.fixture(autouse=True)
-def no_failure_of_the_hub(hub: Hub) -> Iterator[None]:
-    yield
-    assert [str(visit) for visit in hub.visits if visit.status == 501] == []
-
-
-@pytest.fixture
-def api(hub_in_process: Hub) -> HfApi:
-    return hub_in_process.api("owner")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -152,7 +140,7 @@ def pushed(hub: Hub, name: str) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_two_fine_tunings_push_at_once(hub: Hub, small_backbones: dict[str, str], tmp_path: Path) -> None:
+def test_two_fine_tunings_push_at_once(hub: Hub, api: HfApi, small_backbones: dict[str, str], tmp_path: Path) -> None:
     """As they are trained by their recipe: of the two the repository holds one, whole, and both folders stay."""
 
     def command(seed: int) -> list[str]:

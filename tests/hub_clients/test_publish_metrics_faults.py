@@ -6,7 +6,7 @@ import runpy
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,17 +22,6 @@ SPACE = "org/brier_score"
 COMMAND = [sys.executable, str(SCRIPT), "--organization", "org", "--modules", "brier_score"]
 FILES = {".gitattributes", *space_files("brier_score", SPACE)}
 TOKENS = [WRONG_TOKEN, *(role.token for role in ROLES.values())]
-
-
-@pytest.fixture(autouse=True)
-def no_failure_of_the_hub(hub: Hub) -> Iterator[None]:
-    yield
-    assert [str(visit) for visit in hub.visits if visit.status == 501] == []
-
-
-@pytest.fixture
-def api(hub_in_process: Hub) -> HfApi:
-    return hub_in_process.api("owner")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from fake_study import CLASS_NAMES, SELF_SUPERVISED, SUPERVISED, Setting, write_
 from hostile import HOSTILE_NAMES, Markdown, Page, one_line, split_card
 from study_on_hub import Command, remote_files
 
+from hf_sslgen.hub.remote_study import in_lines
 from tests.hub import Hub
 
 PLAIN = ("aa", "bb", "cc", "dd", "ee", "ff")
@@ -60,3 +61,13 @@ def test_the_names_of_a_study_are_text(study_hub: Hub, push: Command, tmp_path: 
         assert [address for address in page.addresses if not address.startswith(GOOD)] == []
         shown = " ".join(" ".join(page.text).split())
         assert all(one_line(name) in shown for name in names[:4])
+
+
+def test_the_name_of_what_is_no_cell_is_quoted_in_a_message() -> None:
+    """A folder of somebody else's repository may be called anything, and messages go to a terminal."""
+    lines = in_lines({"a--linear--0123456789ab": "other numbers", "\x1b[2J\nerror: none": "that is no name of a cell"})
+    assert lines.splitlines() == [
+        "",
+        "  a--linear--0123456789ab: other numbers",
+        r"  '\x1b[2J\nerror: none': that is no name of a cell",
+    ]
