@@ -171,6 +171,7 @@ def test_an_offline_client(publish: Publish, monkeypatch: pytest.MonkeyPatch) ->
     assert publish().refusal.startswith("HF_HUB_OFFLINE is set")
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_at_the_commit(publish: Publish, hub: Hub, api: HfApi) -> None:
     make_older(api)
     with subprocess.Popen(COMMAND, env=hub.environment("owner")) as process:

@@ -110,6 +110,7 @@ def publish(api: HfApi, name: str, kind: str, folder: Path, private: bool = True
 OWNER, READER, NOBODY = (ROLES[name].token for name in ("owner", "reader", "nobody"))
 
 
+@pytest.mark.slow
 def test_analyze(hub: Hub, api: HfApi, workplace: Workplace) -> None:
     """A private backbone on a private data set: read, and refused."""
     publish(api, "org/base", "model", TWIN)
