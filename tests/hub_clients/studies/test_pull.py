@@ -130,6 +130,16 @@ def _with_objects(cell: Path) -> None:
     pq.write_table(table.append_column("object", pa.array([pickle.dumps(1)] * len(table))), cell / "records.parquet")
 
 
+def _with_long_texts(cell: Path) -> None:
+    """A few thousand bytes that unpack to ten gigabytes."""
+    rows = 100_000
+    table = pq.read_table(cell / "records.parquet").slice(0, 1).take(pa.array([0] * rows))
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array(["x" * 100_000]))
+    index = table.schema.get_field_index("transform")
+    table = table.set_column(index, pa.field("transform", text.type), text).replace_schema_metadata(None)
+    pq.write_table(table, cell / "records.parquet", compression="zstd", store_schema=False)
+
+
 def _without_column(cell: Path) -> None:
     pq.write_table(pq.read_table(cell / "records.parquet").drop_columns(["severity"]), cell / "records.parquet")
 
@@ -163,6 +173,26 @@ BAD_CELLS: dict[str, tuple[Callable[[Path], object], str]] = {
         _in_json("cell.json", lambda c: c["provenance"].update(class_names=[{}])),
         "'class_names'",
     ),
+    "half of a character": (
+        _in_json("cell.json", lambda c: c["provenance"].update(notes=["\ud800"])),
+        "cell.json holds a value that can't be written again",
+    ),
+    "a provenance that is not finite": (
+        _in_json("cell.json", lambda c: c["provenance"].update(seconds=float("nan"))),
+        "cell.json holds a value that can't be written again",
+    ),
+    "an endless integer": (
+        _in_json("cell.json", lambda c: c["provenance"].update(parameters=10**30)),
+        "an integer of 31 digits",
+    ),
+    "an endless number": (
+        _in_json("results.json", lambda c: c["numbers"][0].update(value=10**400)),
+        "an integer of 401 digits",
+    ),
+    "half of a character in its numbers": (
+        _in_json("results.json", lambda c: c["numbers"][0].update(reason="\ud800")),
+        "results.json holds a value that can't be written again",
+    ),
     "no numbers": (_in_json("results.json", lambda c: c.update(numbers=[])), "no numbers"),
     "a number that is text": (_in_json("results.json", lambda c: c["numbers"][0].update(value="1")), "'value'"),
     "a number that is infinite": (_in_json("results.json", lambda c: c["numbers"][0].update(low=1e999)), "'low'"),
@@ -176,6 +206,7 @@ BAD_CELLS: dict[str, tuple[Callable[[Path], object], str]] = {
     "half of its records": (_cut("records.parquet"), "can't be read"),
     "half of its pictures": (_cut("examples.npz"), "can't be read"),
     "records without a column": (_without_column, "no column 'severity'"),
+    "records with endless texts": (_with_long_texts, "a text of more than 1000 bytes in 'transform'"),
     "records with bytes": (_with_objects, "unknown kind of column, 'object'"),
     "a pickle": (_with_pickle, "can't be read"),
     "pictures that unpack to half a gigabyte": (_with_huge_pictures, "too large"),
