@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from hf_sslgen.analysis.numbers import Stage
 from hf_sslgen.errors import InputError
+from hf_sslgen.hub.study_tables import OWNER_COLUMNS
 from hf_sslgen.study.cells import cell_folder, read_cell
 
 
@@ -171,7 +172,7 @@ def _check_records(path: Path) -> None:
         is_text = pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
         is_number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
         is_known = (is_text and field.name in KEYS) or is_number or pa.types.is_boolean(field.type)
-        if not is_known or not COLUMN.fullmatch(field.name):
+        if not is_known or not COLUMN.fullmatch(field.name) or field.name in OWNER_COLUMNS:
             raise NoCellError(f"its records have an unknown kind of column, {field.name[:80]!r}")
         if is_text:
             texts.append(field.name)
@@ -179,6 +180,9 @@ def _check_records(path: Path) -> None:
     with pq.ParquetFile(path, read_dictionary=texts) as file:
         for batch in file.iter_batches():
             num_rows += batch.num_rows
+            for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                if pa.types.is_floating(column.type) and pc.any(pc.is_inf(column)).as_py():
+                    raise NoCellError(f"its records have infinite values of {name!r}")
             for name in texts:
                 if (pc.max(pc.binary_length(batch.column(name).dictionary)).as_py() or 0) > LONGEST_TEXT:
                     raise NoCellError(f"its records have a text of more than {LONGEST_TEXT} bytes in {name!r}")

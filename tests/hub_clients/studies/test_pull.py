@@ -140,6 +140,15 @@ def _with_long_texts(cell: Path) -> None:
     pq.write_table(table, cell / "records.parquet", compression="zstd", store_schema=False)
 
 
+def _with_column(name: str, value: float) -> Callable[[Path], None]:
+    def write(cell: Path) -> None:
+        table = pq.read_table(cell / "records.parquet")
+        columns = {each: table[each] for each in table.column_names} | {name: pa.array([value] * len(table))}
+        pq.write_table(pa.table(columns), cell / "records.parquet")
+
+    return write
+
+
 def _without_column(cell: Path) -> None:
     pq.write_table(pq.read_table(cell / "records.parquet").drop_columns(["severity"]), cell / "records.parquet")
 
@@ -207,6 +216,8 @@ BAD_CELLS: dict[str, tuple[Callable[[Path], object], str]] = {
     "half of its pictures": (_cut("examples.npz"), "can't be read"),
     "records without a column": (_without_column, "no column 'severity'"),
     "records with endless texts": (_with_long_texts, "a text of more than 1000 bytes in 'transform'"),
+    "records that say whose they are": (_with_column("seed", 1), "unknown kind of column, 'seed'"),
+    "records that are not finite": (_with_column("confidence", float("inf")), "infinite values of 'confidence'"),
     "records with bytes": (_with_objects, "unknown kind of column, 'object'"),
     "a pickle": (_with_pickle, "can't be read"),
     "pictures that unpack to half a gigabyte": (_with_huge_pictures, "too large"),
