@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import httpx
 
 from hf_sslgen.errors import InputError
@@ -82,6 +82,8 @@ def in_one_sentence(repository: str, kind: str, writing: bool) -> Iterator[None]
 
 
 def _sentence(error: HTTPError | OSError, page: str, writing: bool) -> str:
+    if isinstance(error, OfflineModeIsEnabled) and not writing:
+        return f"{page} can't be fetched, because HF_HUB_OFFLINE is set; unset it and run the same command again"
     if not writing or isinstance(error, httpx.LocalProtocolError):  # the latter's text holds the token
         return hub_sentence(error, page)
     if isinstance(error, HfHubHTTPError) and error.response.status_code == NO_RIGHT:

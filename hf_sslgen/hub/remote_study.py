@@ -20,6 +20,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.hub.cell_check import LARGEST
 from hf_sslgen.hub_access import DamagedFileError, hub_sentence
 
 CELLS, TABLES, CARD = "cells", "tables", "README.md"
@@ -107,6 +108,8 @@ def other_numbers(api: HfApi, remote: RemoteStudy, file: RepoFile | None, ours: 
         return "it has no results.json there"
     if has_content_of(file, ours):
         return ""
+    if file.size > LARGEST["results.json"]:
+        return f"its results.json there has {file.size:,} bytes, which is no cell's"
     with tempfile.TemporaryDirectory() as folder:
         try:
             theirs = _numbers(fetch(api, remote, file, Path(folder)))

@@ -20,6 +20,7 @@ import pytest
 from study_on_hub import REPOSITORY, Command, add_cells, cell_names, change_numbers, contents, rewrite_identity
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.hub.cell_check import LARGEST
 from hf_sslgen.hub.study_pull import Pulled, pull_cells
 from hf_sslgen.study.cells import read_cells
 from hf_sslgen.study.config import read_study
@@ -96,6 +97,19 @@ def test_other_numbers_here_stay(push: Command, pull: Pull, store: Path, tmp_pat
     assert "0.123 here" in pulled.conflicts[name]
     assert len(pulled.found) == 3
     assert {path: contents(store)[path] for path in before} == before
+
+
+def test_numbers_of_a_size_that_no_cell_has_are_not_fetched(
+    study_hub: Hub, push: Command, pull: Pull, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(store)
+    name = cell_names(store)[0]
+    change_numbers(store / "cells" / name)
+    monkeypatch.setitem(LARGEST, "results.json", 10)
+    pulled = pull(store)
+    assert list(pulled.conflicts) == [name]
+    assert "bytes, which is no cell's" in pulled.conflicts[name]
+    assert study_hub.visited("/resolve/", "GET") == []
 
 
 class Trap:

@@ -192,6 +192,28 @@ def test_without_pictures(study_hub: Hub, push: Command, store: Path) -> None:
     assert study_hub.api().dataset_info(REPOSITORY).private
 
 
+def test_later_pushes_keep_licence_and_page_and_may_set_them(
+    study_hub: Hub, push: Command, store: Path, tmp_path: Path
+) -> None:
+    def card() -> DatasetCard:
+        return DatasetCard(remote_files(study_hub)["README.md"].decode())
+
+    push(store)
+    assert (card().data.license, "/spaces/org/study" in card().text) == (None, False)
+    assert "0 cells added, 4 were there already" in push(store, "--license", "mit", "--report_space", "true")
+    assert (card().data.license, "/spaces/org/study" in card().text) == ("mit", True)
+    assert "4 cells" in card().text
+    other = tmp_path / "other"
+    add_cells(other, "few-shot")
+    push(other)
+    assert (card().data.license, "/spaces/org/study" in card().text) == ("mit", True)
+    assert "6 cells" in card().text
+    assert commits(study_hub) == 4
+    push(other, "--license", "mit")
+    assert commits(study_hub) == 4
+    assert "the Hub refuses the card of datasets/org/study" in push(other, "--license", "my own")
+
+
 def test_a_page_as_a_space(study_hub: Hub, push: Command, store: Path) -> None:
     assert "the page is new" in push(store, "--report_space", "true")
     files = remote_files(study_hub, kind="space")
