@@ -15,16 +15,14 @@ import tempfile
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, HTTPError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import get_token
 
 from hf_sslgen import metric_names
 from hf_sslgen.errors import InputError
 from hf_sslgen.files import replace_folder
+from hf_sslgen.hub.exchange import in_one_sentence, patiently
 from hf_sslgen.reporting.metric_spaces import GENERATED, space_files
-
-NO_RIGHT = (401, 403)
 
 
 def write_space(name: str, location: str, folder: Path) -> None:
@@ -39,35 +37,28 @@ def publish(api: HfApi, name: str, organization: str, private: bool) -> str:
     """Make or update one Space; says what changed.
 
     Raises:
-        InputError: the Hub refuses.
+        InputError: the Hub refuses, or is not to be had.
     """
     space = f"{organization}/{name}"
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            local = Path(folder) / name
-            write_space(name, space, local)
-            exists = api.repo_exists(space, repo_type="space")
-            if not exists:
-                api.create_repo(space, repo_type="space", space_sdk="gradio", private=private or None, exist_ok=True)
-            before = _blobs(api, space)
-            api.upload_folder(
-                repo_id=space,
-                repo_type="space",
-                folder_path=local,
-                commit_message=f"Publish {name}",
-                delete_patterns=list(GENERATED),
-            )
-            after = _blobs(api, space)
-    except HfHubHTTPError as error:
-        if error.response.status_code in NO_RIGHT:
-            raise InputError(
-                f"the token has no right to write {space}: it needs the role 'write', and its owner a place in "
-                f"{organization!r}"
-            ) from error
-        raise InputError(f"the Hub refuses {space}: {error.server_message or error}") from error
-    except (HTTPError, ConnectionError) as error:  # the client's own, and that of HF_HUB_OFFLINE
-        raise InputError(f"the Hub can't be reached at {api.endpoint}: {error}") from error
-    return _what_changed(space, before, after, exists)
+    with tempfile.TemporaryDirectory() as folder, in_one_sentence(space, "space", writing=True):
+        local = Path(folder) / name
+        write_space(name, space, local)
+        return patiently(lambda: _publish_folder(api, space, local, private), f"spaces/{space}")
+
+
+def _publish_folder(api: HfApi, space: str, folder: Path, private: bool) -> str:
+    exists = api.repo_exists(space, repo_type="space")
+    if not exists:
+        api.create_repo(space, repo_type="space", space_sdk="gradio", private=private or None, exist_ok=True)
+    before = _blobs(api, space)
+    api.upload_folder(
+        repo_id=space,
+        repo_type="space",
+        folder_path=folder,
+        commit_message=f"Publish {folder.name}",
+        delete_patterns=list(GENERATED),
+    )
+    return _what_changed(space, before, _blobs(api, space), exists)
 
 
 def _blobs(api: HfApi, space: str) -> dict[str, str]:

@@ -98,9 +98,13 @@ def test_private_metrics_load_with_a_token(hub_in_process, publish, run_alone, d
     ("token", "message"),
     [
         (None, "there is no token: run `hf auth login`, or set HF_TOKEN"),
-        (WRONG_TOKEN, "the token has no right to write org/brier_score"),
-        (ROLES["reader"].token, "the token has no right to write org/brier_score: it needs the role 'write'"),
-        (ROLES["nobody"].token, "the token has no right to write org/brier_score"),
+        (WRONG_TOKEN, "the Hub does not know the token; make one at "),
+        ("hf_\N{EURO SIGN}secret", "HF_TOKEN holds characters that no token has"),
+        (
+            ROLES["reader"].token,
+            "the token has no right to write to spaces/org/brier_score: it needs the role",
+        ),
+        (ROLES["nobody"].token, "the token has no right to write to spaces/org/brier_score"),
     ],
 )
 @pytest.mark.parametrize("exists", [False, True])
@@ -118,7 +122,21 @@ def test_without_the_right_there_is_one_message(hub_in_process, publish, token, 
     assert token is None or token not in str(stop.value)
 
 
-def test_a_hub_that_is_down_is_one_message(hub_in_process, publish):
+def test_a_name_that_is_none_is_one_message(hub_in_process, publish):
+    with pytest.raises(SystemExit, match="error: 'my org/brier_score' can't be a repository on the Hub"):
+        publish("--organization", "my org", "--modules", "brier_score", token=OWNER)
+
+
+@pytest.mark.parametrize("path", ["/api/spaces/org/brier_score$", "/tree/", "/commit/"])
+def test_what_passes_is_waited_for(hub_in_process, publish, path, monkeypatch):
+    monkeypatch.setattr("hf_sslgen.hub_access.WAITS", (0.0, 0.0))
+    hub_in_process.fail("status", path, status=503)
+    assert "org/brier_score: " in publish("--organization", "org", "--modules", "brier_score", token=OWNER)
+    assert "app.py" in hub_in_process.api("owner").list_repo_files("org/brier_score", repo_type="space")
+
+
+def test_a_hub_that_is_down_is_one_message(hub_in_process, publish, monkeypatch):
+    monkeypatch.setattr("hf_sslgen.hub_access.WAITS", (0.0, 0.0))
     hub_in_process.stop()
     with pytest.raises(SystemExit, match="error: the Hub can't be reached"):
         publish("--organization", "org", "--modules", "brier_score", token=OWNER)
