@@ -182,6 +182,15 @@ def test_a_local_path_in_an_identity_is_refused(study_hub: Hub, push: Command, s
     assert "4 cells added" in push(store, "--allow_local_paths", "true")
 
 
+def test_a_relative_path_in_an_identity_is_refused(push: Command, store: Path) -> None:
+    """It looks like the name of a repository, whose weights a commit would name."""
+    cell = rewrite_identity(store / "cells" / cell_names(store)[0], backbone="clients/net", weights="a" * 40)
+    assert "4 cells (" in push(store, "--dry_run", "true")
+    rewrite_identity(cell, weights="0123456789abcdef")
+    assert "local path, 'clients/net', which all would see" in push(store, "--dry_run", "true")
+    assert "4 cells (" in push(store, "--dry_run", "true", "--allow_local_paths", "true")
+
+
 def test_without_pictures(study_hub: Hub, push: Command, store: Path) -> None:
     said = push(store, "--examples", "false", "--private", "true", "--license", "cc-by-4.0")
     assert "example pictures" not in said
