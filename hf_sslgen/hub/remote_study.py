@@ -103,11 +103,20 @@ def other_numbers(api: HfApi, remote: RemoteStudy, file: RepoFile | None, ours: 
     Args:
         file: the cell's `results.json` on the Hub.
         ours: that of the cell of the same name here.
+
+    Raises:
+        InputError: ours can't be read.
     """
     if file is None:
         return "it has no results.json there"
-    if has_content_of(file, ours):
-        return ""
+    try:
+        if has_content_of(file, ours):
+            return ""
+        here = _numbers(ours)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{ours.parent} holds no readable cell ({error}); remove it to have it computed or pulled again"
+        ) from error
     if file.size > LARGEST["results.json"]:
         return f"its results.json there has {file.size:,} bytes, which is no cell's"
     with tempfile.TemporaryDirectory() as folder:
@@ -115,7 +124,7 @@ def other_numbers(api: HfApi, remote: RemoteStudy, file: RepoFile | None, ours: 
             theirs = _numbers(fetch(api, remote, file, Path(folder)))
         except (ValueError, KeyError, TypeError, RecursionError):
             return "its results.json there can't be read"
-    return _in_words(_numbers(ours), theirs)
+    return _in_words(here, theirs)
 
 
 def in_lines(cells: Mapping[str, str]) -> str:

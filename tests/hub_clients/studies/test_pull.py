@@ -99,6 +99,14 @@ def test_other_numbers_here_stay(push: Command, pull: Pull, store: Path, tmp_pat
     assert {path: contents(store)[path] for path in before} == before
 
 
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_text("{")])
+def test_a_damaged_cell_here_is_named(spoil: Callable[[Path], object], push: Command, pull: Pull, store: Path) -> None:
+    push(store)
+    spoil(store / "cells" / cell_names(store)[0] / "results.json")
+    with pytest.raises(InputError, match=f"{cell_names(store)[0]} holds no readable cell .*; remove it to have it"):
+        pull(store)
+
+
 def test_numbers_of_a_size_that_no_cell_has_are_not_fetched(
     study_hub: Hub, push: Command, pull: Pull, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
