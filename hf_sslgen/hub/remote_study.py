@@ -144,8 +144,8 @@ def _in_words(ours: dict[tuple[str, ...], dict[str, Any]], theirs: dict[tuple[st
     if not differing:
         return ""
     key = next((key for key in differing if key[0] in ("accuracy", "invariance")), differing[0])
-    here, there = (numbers.get(key, {}).get("value", "missing") for numbers in (ours, theirs))
+    here, there = (numbers.get(key, {}) for numbers in (ours, theirs))
+    field = next(field for field in ("value", *here, *there) if here.get(field) != there.get(field))
+    said = f"{field} is {here.get(field, 'missing')!r} here, {there.get(field, 'missing')!r} there"
     name = " ".join(word for word in key if word)
-    return f"{len(differing)} of its {len(ours)} numbers differ, such as {name!r}: {here!r} here, {there!r} there"[
-        :300
-    ]
+    return f"{len(differing)} of its {len(ours)} numbers differ, such as {name!r}: {said}"[:300]
