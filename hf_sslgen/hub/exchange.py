@@ -1,4 +1,4 @@
-"""Exchanges about a study: again where somebody else was quicker, and in one sentence where they fail for good."""
+"""Exchanges about studies and metrics: again where somebody else was quicker, one sentence where they fail."""
 
 import logging
 import random

@@ -116,7 +116,8 @@ def push_files(
 
     Args:
         files: a local file or content by path in the repository.
-        replaced: patterns of paths that go where `files` does not have them, left by an earlier push.
+        replaced: patterns of paths that go where `files` does not have them, left by an earlier push; `*` stands for
+            no slash.
 
     Raises:
         InputError: the Hub refuses, another push came first, or the Hub is not to be had.
@@ -145,12 +146,16 @@ def push_once(
     look = api.space_info if request.kind == "space" else api.model_info
     before = look(repository, revision=request.revision)
     present = {sibling.rfilename for sibling in before.siblings or ()}
-    gone = [path for path in sorted(present - files.keys()) if any(fnmatch.fnmatch(path, each) for each in replaced)]
+    gone = [path for path in sorted(present - files.keys()) if any(_matches(path, each) for each in replaced)]
     operations: list[Operation] = [CommitOperationAdd(path, content) for path, content in files.items()]
     operations += map(CommitOperationDelete, gone)
     commit = commit_on(before.sha, api, repository, operations, message, request.kind, request.revision)
     page = f"{api.endpoint}/{'spaces/' if request.kind == 'space' else ''}{repository}"
     return Pushed(page, commit.oid, commit.oid != before.sha)
+
+
+def _matches(path: str, pattern: str) -> bool:
+    return path.count("/") == pattern.count("/") and fnmatch.fnmatchcase(path, pattern)
 
 
 def commit_on(

@@ -469,6 +469,36 @@ def test_a_demo_whose_push_fails(
     assert "prediction.py" in hub.api("owner").list_repo_files("org/model-demo", repo_type="space")
 
 
+def test_a_demo_is_private_where_its_model_is(hub_in_process: Hub, tuned: Callable[[str], Tuned]) -> None:
+    """Also where the model was made private by an earlier push, or by hand."""
+    one, api = tuned("timm_resnet"), hub_in_process.api("owner")
+    api.create_repo("org/quiet", private=True)
+    push_model(dataclasses.replace(push_of(one, "org/quiet"), with_demo=True), one.run)
+    assert api.space_info("org/quiet-demo").private
+    card = Path(api.hf_hub_download("org/quiet-demo", "README.md", repo_type="space")).read_text()
+    assert "give this Space a secret HF_TOKEN" in card
+
+
+def test_a_demo_takes_nobody_elses_place(hub_in_process: Hub, tuned: Callable[[str], Tuned]) -> None:
+    one, api = tuned("timm_resnet"), hub_in_process.api("owner")
+    api.create_repo("org/taken-demo", repo_type="space", space_sdk="gradio")
+    api.upload_file(path_or_fileobj=b"mine", path_in_repo="app.py", repo_id="org/taken-demo", repo_type="space")
+    taken = dataclasses.replace(push_of(one, "org/taken"), with_demo=True)
+    long = dataclasses.replace(push_of(one, f"org/{'x' * 93}"), with_demo=True)
+    for push, said in (
+        (taken, "'org/taken-demo' holds something else \\('app.py'\\)"),
+        (long, "no Space can be called"),
+    ):
+        with pytest.raises(InputError, match=said):
+            check_push(push)
+    assert not api.repo_exists("org/taken")
+    with pytest.raises(
+        InputError, match=r"is pushed to .*/org/taken, but the push of its demo failed: .*something else"
+    ):
+        push_model(taken, one.run)
+    assert Path(api.hf_hub_download("org/taken-demo", "app.py", repo_type="space")).read_bytes() == b"mine"
+
+
 def recipe(hub: Hub, *options: str, role: str | None = None) -> subprocess.CompletedProcess[str]:
     return python(hub, str(ROOT / "recipes" / "finetune.py"), *options, role=role)
 
@@ -500,6 +530,7 @@ def test_the_recipe_trains_and_pushes_and_no_token_is_left_anywhere(
     second = recipe(hub, *options, role="owner")
     assert second.returncode == 0, second.stderr[-3000:]
     assert "org/tuned: nothing has changed" in second.stdout
+    assert second.stderr.count("No files have been modified") <= 1
     assert hub.uploaded_bytes() == sent
     assert len(api.list_repo_commits("org/tuned")) == 2
 
@@ -507,6 +538,7 @@ def test_the_recipe_trains_and_pushes_and_no_token_is_left_anywhere(
     card.validate()
     assert (card.data.base_model, card.data.datasets, card.data.license) == ("org/base", ["org/digits"], "cc-by-4.0")
     assert "--dataset_name org/digits" in card.text
+    assert f"--model_name_or_path org/base@{api.model_info('org/base').sha} " in card.text
     assert EVALUATION_FILE in api.list_repo_files("org/tuned")
     entries = yaml.safe_load(Path(api.hf_hub_download("org/tuned", EVALUATION_FILE)).read_text())
     accuracy = entries[0]
