@@ -6,10 +6,12 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 
 from hf_sslgen.errors import InputError, OneProcessError
 from hf_sslgen.interruption import InterruptedByRequestError, raise_on_sigterm
+from hf_sslgen.tokens import without_tokens
 
 NOISY_LOGGERS = ("httpx", "httpx2", "datasets", "filelock", "fsspec", "matplotlib", "timm")
 
@@ -27,29 +29,36 @@ def run_command(module: str, command_line: Sequence[str] | None = None) -> None:
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    run_main(lambda: importlib.import_module(module).main(command_line))
+
+
+def run_main(main: Callable[[], None]) -> None:
+    """Call what a command does; ends the process where that does not work."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("huggingface_hub").propagate = False  # it has a handler of its own
     raise_on_sigterm()
     try:
-        importlib.import_module(module).main(command_line)
+        main()
     except InputError as error:
         message = _without_worker_traceback(str(error))
         if isinstance(error, OneProcessError) and os.environ.get("RANK", "0") != "0":
-            print(f"error: {message}", file=sys.stderr, flush=True)
+            print(f"error: {without_tokens(message)}", file=sys.stderr, flush=True)
     except KeyboardInterrupt as interrupt:
         _print_error("interrupted; run the same command again to go on")
         sys.exit(interrupt.exit_code if isinstance(interrupt, InterruptedByRequestError) else 128 + signal.SIGINT)
     except BrokenPipeError:  # the reader of a listing, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
+    except Exception as error:
+        if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            print(without_tokens(traceback.format_exc()), end="", file=sys.stderr)  # as Python would but for tokens
+            sys.exit(1)
         message = f"no disk space left while writing {error.filename or 'a file'}; free some and run the command again"
     else:
         return
-    _print_error(f"error: {message}")
+    _print_error(f"error: {without_tokens(message)}")
     sys.exit(2)
 
 

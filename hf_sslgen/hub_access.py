@@ -1,5 +1,6 @@
 """Talking to the Hub: what is tried again, and a sentence for what can't be had that says what to do."""
 
+import json
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -86,6 +87,14 @@ def _wait(error: BaseException, planned: float) -> float:
     return planned
 
 
+def asked(action: Callable[[], Result]) -> Result:
+    """What `action` returns; an answer that is no JSON, as of a proxy or one that was cut, is a broken connection."""
+    try:
+        return action()
+    except json.JSONDecodeError as error:
+        raise httpx.RemoteProtocolError("an answer that is no JSON") from error
+
+
 def with_retries(action: Callable[[], Result], repository: str, revision: str | None = None) -> Result:
     """What `action` returns, tried again where the Hub was busy, away or broke off; says so each time.
 
@@ -96,7 +105,7 @@ def with_retries(action: Callable[[], Result], repository: str, revision: str | 
     """
     for attempt, planned in enumerate(WAITS, start=2):
         try:
-            return action()
+            return asked(action)
         except Exception as error:  # the clients wrap it in errors of their own
             if not may_pass(error):
                 raise
@@ -104,7 +113,7 @@ def with_retries(action: Callable[[], Result], repository: str, revision: str | 
             reason = hub_sentence(error, repository, revision).partition("; ")[0]
             logger.warning("%s; attempt %d of %d follows in %g s", reason, attempt, len(WAITS) + 1, wait)
             time.sleep(wait)
-    return action()
+    return asked(action)
 
 
 def repository_page(repository: str) -> str:

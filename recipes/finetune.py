@@ -1,6 +1,6 @@
 """Fine-tune a backbone on a target domain and measure it.
 
-    accelerate launch recipes/finetune.py --config recipes/configs/finetune/twins_cifar10.yaml --learning_rate 1e-3
+    accelerate launch recipes/finetune.py --config recipes/configs/finetune/twin_digits.yaml --learning_rate 1e-3
 
 Any option of the YAML file can be overridden on the command line. Run again with the same options, an interrupted run
 goes on from its last checkpoint.

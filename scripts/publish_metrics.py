@@ -10,21 +10,20 @@ private as it is.
 """
 
 import argparse
-import sys
-import tempfile
+from functools import partial
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, HTTPError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import get_token
 
 from hf_sslgen import metric_names
+from hf_sslgen.command_line import run_main
 from hf_sslgen.errors import InputError
 from hf_sslgen.files import replace_folder
+from hf_sslgen.hub.exchange import in_one_sentence, patiently
+from hf_sslgen.hub.pushing import PushRequest, push_once
 from hf_sslgen.reporting.metric_spaces import GENERATED, space_files
-
-NO_RIGHT = (401, 403)
 
 
 def write_space(name: str, location: str, folder: Path) -> None:
@@ -36,53 +35,32 @@ def write_space(name: str, location: str, folder: Path) -> None:
 
 
 def publish(api: HfApi, name: str, organization: str, private: bool) -> str:
-    """Make or update one Space; says what changed.
+    """Make or update one Space in one commit; says what changed.
 
     Raises:
-        InputError: the Hub refuses.
+        InputError: the Hub refuses, or is not to be had.
     """
     space = f"{organization}/{name}"
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            local = Path(folder) / name
-            write_space(name, space, local)
-            exists = api.repo_exists(space, repo_type="space")
-            if not exists:
-                api.create_repo(space, repo_type="space", space_sdk="gradio", private=private or None, exist_ok=True)
-            before = _blobs(api, space)
-            api.upload_folder(
-                repo_id=space,
-                repo_type="space",
-                folder_path=local,
-                commit_message=f"Publish {name}",
-                delete_patterns=list(GENERATED),
-            )
-            after = _blobs(api, space)
-    except HfHubHTTPError as error:
-        if error.response.status_code in NO_RIGHT:
-            raise InputError(
-                f"the token has no right to write {space}: it needs the role 'write', and its owner a place in "
-                f"{organization!r}"
-            ) from error
-        raise InputError(f"the Hub refuses {space}: {error.server_message or error}") from error
-    except (HTTPError, ConnectionError) as error:  # the client's own, and that of HF_HUB_OFFLINE
-        raise InputError(f"the Hub can't be reached at {api.endpoint}: {error}") from error
-    return _what_changed(space, before, after, exists)
+    page = f"spaces/{space}"
+    files: dict[str, Path | bytes] = {file: text.encode() for file, text in space_files(name, space).items()}
+    request = PushRequest(space, private=private or None, kind="space")
+    with in_one_sentence(space, "space", writing=True):
+        exists = patiently(lambda: api.repo_exists(space, repo_type="space"), page)
+        before = patiently(lambda: _blobs(api, space), page) if exists else {}
+        patiently(lambda: push_once(api, request, files, f"Publish {name}", GENERATED), page)
+        after = patiently(lambda: _blobs(api, space), page)
+    sent = sorted(file for file in files if after.get(file) != before.get(file))
+    if not exists:
+        return f"{space}: made, {len(sent)} files"
+    removed = sorted(file for file in before if file not in after)
+    changes = [f"{verb} {', '.join(names)}" for verb, names in (("updated", sent), ("removed", removed)) if names]
+    return f"{space}: {'; '.join(changes) or 'nothing has changed'}"
 
 
 def _blobs(api: HfApi, space: str) -> dict[str, str]:
     """Content hash of each file that the Space holds."""
     entries = api.list_repo_tree(space, repo_type="space", recursive=True)
     return {entry.path: entry.blob_id for entry in entries if isinstance(entry, RepoFile)}
-
-
-def _what_changed(space: str, before: dict[str, str], after: dict[str, str], exists: bool) -> str:
-    sent = sorted(file for file in after if after[file] != before.get(file))
-    if not exists:
-        return f"{space}: made, {len(sent)} files"
-    removed = sorted(file for file in before if file not in after)
-    changes = [f"{verb} {', '.join(files)}" for verb, files in (("updated", sent), ("removed", removed)) if files]
-    return f"{space}: {'; '.join(changes) or 'nothing has changed'}"
 
 
 def main(modules: list[str], output_dir: Path | None, organization: str | None, private: bool) -> None:
@@ -99,7 +77,7 @@ def main(modules: list[str], output_dir: Path | None, organization: str | None, 
         if get_token() is None:
             raise InputError("there is no token: run `hf auth login`, or set HF_TOKEN to one that may write")
         for name in modules:
-            print(publish(HfApi(), name, organization, private))
+            print(publish(HfApi(), name, organization, private), flush=True)
 
 
 if __name__ == "__main__":
@@ -109,7 +87,5 @@ if __name__ == "__main__":
     parser.add_argument("--private", action="store_true", help="make new Spaces private")
     parser.add_argument("--modules", nargs="+", choices=metric_names(), default=metric_names(), metavar="NAME")
     arguments = parser.parse_args()
-    try:
-        main(arguments.modules, arguments.output_dir, arguments.organization, arguments.private)
-    except InputError as error:
-        sys.exit(f"error: {error}")
+    options = (arguments.modules, arguments.output_dir, arguments.organization, arguments.private)
+    run_main(partial(main, *options))

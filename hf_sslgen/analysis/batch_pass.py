@@ -56,8 +56,7 @@ def column_name(variant: Variant, column: str) -> str:
 
 
 def _halves(num_images: int) -> tuple[slice, ...]:
-    """Two parts of a batch (one of a single image), for what takes twice the memory of a forward pass: a transform's
-    float32 images, and the graph of a transformer's head."""
+    """Two parts of a batch (one of a single image), because float32 images of all of it take too much memory."""
     half = -(-num_images // 2)
     return tuple(slice(start, start + half) for start in range(0, num_images, half))
 
@@ -135,11 +134,7 @@ def measure_batch(network: Network, wanted: Wanted, settings: AnalysisSettings, 
     """The columns of a few images of the subset."""
     pixels = wanted.pixels[positions].to(network.device)
     classes = None if wanted.classes is None else torch.from_numpy(wanted.classes[positions]).to(network.device)
-    halves = []
-    for part in _halves(len(pixels)):
-        of_part = None if classes is None else classes[part]
-        halves.append(_measure_clean(network, pixels[part], of_part, wanted.layer, settings))
-    found = {name: torch.cat([half[name] for half in halves]) for name in halves[0]}
+    found = _measure_clean(network, pixels, classes, wanted.layer, settings)
     sample_ids = wanted.subset.sample_ids[positions].tolist()
     with torch.inference_mode():
         for variant in wanted.variants:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from hf_sslgen.analysis.class_token import class_token_alone
 from hf_sslgen.analysis.folding import fold_batch_norm
 from hf_sslgen.analysis.taps import frozen, runs_as, tapped
 from hf_sslgen.errors import InputError
@@ -175,8 +176,9 @@ def measuring(
     with ExitStack() as stack:
         stack.enter_context(frozen(model))
         stack.enter_context(runs_as(classifier, classify_and_keep))
+        side = backbone.preprocessing.geometry.image_size
+        stack.enter_context(class_token_alone(model, layer, side))
         if layer is not None and taps:
-            side = backbone.preprocessing.geometry.image_size
             grid = stack.enter_context(tapped(model, layer, side, side))
             grid.register_forward_hook(keep_activations)
         run = torch.compile(model) if compute.compile else model

@@ -102,6 +102,8 @@ def _write_report(specs: Sequence[CellSpec], store: Store) -> None:
 
 def _pull(repository: str, store: Store) -> None:
     """Take over what others computed, and say what became of it."""
+    if repository.count("/") != 1:
+        raise InputError(f"pull is {repository!r}; give a dataset on the Hub as owner/name")
     api = HfApi()
     with in_one_sentence(repository, "dataset", writing=False):
         pulled = pull_cells(api, repository, store.cells)

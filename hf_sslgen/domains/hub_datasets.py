@@ -115,7 +115,7 @@ def load_from_hub(found: HubDataset, streaming: bool) -> Any:
         raise InputError(f"{found.repository} is not in the cache, and HF_HUB_OFFLINE is set; load it once without it")
     if streaming:
         _leave_retries_to_the_clients()
-    loaded = asked(lambda: _load(found, streaming=streaming), found)
+    loaded = from_hub(lambda: _load(found, streaming=streaming), found)
     if not streaming:
         _check_commit(found, loaded)
     return loaded
@@ -123,7 +123,7 @@ def load_from_hub(found: HubDataset, streaming: bool) -> Any:
 
 def stream_column(found: HubDataset, split: str, column: str) -> datasets.IterableDataset:
     """One column of a split that is in parquet files, of which nothing else is read."""
-    stream = asked(lambda: _load(found, streaming=True, split=split, columns=[column]), found)
+    stream = from_hub(lambda: _load(found, streaming=True, split=split, columns=[column]), found)
     assert isinstance(stream, datasets.IterableDataset)
     return stream
 
@@ -152,7 +152,7 @@ def _check_commit(found: HubDataset, loaded: Any) -> None:
                 )
 
 
-def asked(action: Callable[[], Result], found: HubDataset) -> Result:
+def from_hub(action: Callable[[], Result], found: HubDataset) -> Result:
     """What `action` gets from the Hub, tried again where a fault may pass.
 
     Raises:
@@ -169,7 +169,7 @@ def asked(action: Callable[[], Result], found: HubDataset) -> Result:
 def _sentence(error: Exception, found: HubDataset) -> str:
     text = str(error)
     if "BuilderConfig" in text or text.startswith("Config name is missing"):
-        names = ", ".join(asked(lambda: datasets.get_dataset_config_names(found.id, revision=found.commit), found))
+        names = ", ".join(from_hub(lambda: datasets.get_dataset_config_names(found.id, revision=found.commit), found))
         missing = "needs a configuration" if found.config is None else f"has no configuration {found.config!r}"
         return f"{found.repository} {missing}; give --dataset_config_name, one of: {names}"
     if "gated dataset" in text:

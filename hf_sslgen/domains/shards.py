@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from datasets import IterableDataset
 
-from hf_sslgen.domains.hub_datasets import HubDataset, asked
+from hf_sslgen.domains.hub_datasets import HubDataset, from_hub
 from hf_sslgen.errors import InputError, OneProcessError
 from hf_sslgen.hub_access import DamagedFileError
 from hf_sslgen.preprocessing import encoded_bytes
@@ -45,7 +45,7 @@ class _Shard(Iterator[Row]):
             row = self._next()
         else:
             try:
-                row = asked(self._next_from_hub, self.found)
+                row = from_hub(self._next_from_hub, self.found)
             except InputError as error:
                 raise OneProcessError(str(error)) from None
         if row is None:

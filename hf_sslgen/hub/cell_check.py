@@ -12,10 +12,12 @@ from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hf_sslgen.analysis.numbers import Stage
 from hf_sslgen.errors import InputError
+from hf_sslgen.hub.study_tables import OWNER_COLUMNS
 from hf_sslgen.study.cells import cell_folder, read_cell
 
 
@@ -34,6 +36,12 @@ LARGEST = {
 
 MOST_VALUES = 200_000_000
 """Rows times columns of records."""
+
+LONGEST_TEXT = 1000
+"""Bytes of a text in records: written once and repeated by number, a long one would unpack to any size."""
+
+MOST_DIGITS = 18
+"""Of an integer in JSON; more may not fit into a column."""
 
 KEYS = ("sample_id", "stage", "transform", "severity")
 EXAMPLE_ARRAYS = {"images": "u", "maps": "f", "sample_ids": "iuU", "boxes": "f"}
@@ -93,7 +101,7 @@ def check_files(sizes: dict[str, int]) -> None:
 
 
 def _check_identity(folder: Path, name: str) -> None:
-    content = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
+    content = _plain_json(folder / "cell.json")
     identity, provenance = content["identity"], content["provenance"]
     if set(content) != {"identity", "provenance"} or not isinstance(identity, dict):
         raise NoCellError("its cell.json is not that of a cell")
@@ -108,6 +116,22 @@ def _check_identity(folder: Path, name: str) -> None:
         _require(key not in provenance or _is(provenance[key], types), key)
     for key in ("class_names", "not_label_preserving"):
         _require(all(isinstance(item, str) for item in provenance[key]), key)
+
+
+def _plain_json(path: Path) -> Any:
+    """A file's content, none of whose values stops whoever writes it again or puts it into a table or page."""
+    content = json.loads(path.read_text(encoding="utf-8"), parse_int=_integer)
+    try:
+        json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError as error:  # NaN and infinity, or half of a character
+        raise NoCellError(f"its {path.name} holds a value that can't be written again") from error
+    return content
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise NoCellError(f"it holds an integer of {len(digits)} digits")
+    return int(digits)
 
 
 def _require(is_right: bool, key: str) -> None:
@@ -132,6 +156,7 @@ def _check_numbers(folder: Path) -> None:
                 raise NoCellError(f"one of its numbers has no usable {name!r}")
         if number.stage not in get_args(Stage):
             raise NoCellError("one of its numbers is of an unknown stage")
+    _plain_json(folder / "results.json")
 
 
 def _check_records(path: Path) -> None:
@@ -142,13 +167,26 @@ def _check_records(path: Path) -> None:
     for key in KEYS:
         if key not in schema.names:
             raise NoCellError(f"its records have no column {key!r}")
+    texts = []
     for field in schema:
         is_text = pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
         is_number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
         is_known = (is_text and field.name in KEYS) or is_number or pa.types.is_boolean(field.type)
-        if not is_known or not COLUMN.fullmatch(field.name):
+        if not is_known or not COLUMN.fullmatch(field.name) or field.name in OWNER_COLUMNS:
             raise NoCellError(f"its records have an unknown kind of column, {field.name[:80]!r}")
-    if pq.read_table(path).num_rows != metadata.num_rows:
+        if is_text:
+            texts.append(field.name)
+    num_rows = 0
+    with pq.ParquetFile(path, read_dictionary=texts) as file:
+        for batch in file.iter_batches():
+            num_rows += batch.num_rows
+            for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                if pa.types.is_floating(column.type) and pc.any(pc.is_inf(column)).as_py():
+                    raise NoCellError(f"its records have infinite values of {name!r}")
+            for name in texts:
+                if (pc.max(pc.binary_length(batch.column(name).dictionary)).as_py() or 0) > LONGEST_TEXT:
+                    raise NoCellError(f"its records have a text of more than {LONGEST_TEXT} bytes in {name!r}")
+    if num_rows != metadata.num_rows:
         raise NoCellError("its records are not whole")
 
 

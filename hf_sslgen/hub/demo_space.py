@@ -6,14 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfApi
+from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+from huggingface_hub.utils import validate_repo_id
 
+from hf_sslgen.errors import InputError
 from hf_sslgen.hub.licences import Licence
 from hf_sslgen.hub.pushing import Pushed, PushRequest, push_files
+from hf_sslgen.hub_access import with_retries
 from hf_sslgen.reporting.cards import card_yaml, render_card
 from hf_sslgen.reporting.metric_spaces import GRADIO_VERSION
 
 TEMPLATE = Path(__file__).parent / "demo_template"
 TEMPLATE_FILES = ("app.py", "prediction.py", "requirements.txt")
+SETTINGS_FILE = "space.json"
+FRESH = {".gitattributes", "README.md"}
+"""Files that a Space may have when it was just made."""
 
 
 def demo_files(repository: str, revision: str | None, licence: Licence, private: bool) -> dict[str, Path | bytes]:
@@ -41,17 +48,42 @@ def demo_files(repository: str, revision: str | None, licence: Licence, private:
     settings = {"model": repository, "revision": revision or "main", "title": title}
     return {
         **{name: TEMPLATE / name for name in TEMPLATE_FILES},
-        "space.json": (json.dumps(settings, indent=2) + "\n").encode(),
+        SETTINGS_FILE: (json.dumps(settings, indent=2) + "\n").encode(),
         "README.md": render_card("demo.md", values).encode(),
     }
 
 
+def check_demo(api: HfApi, repository: str) -> None:
+    """Find out whether the Space `owner/name-demo` of a model may be made or written to.
+
+    Raises:
+        InputError: no Space can have that name, or one that has it holds something else.
+    """
+    space = f"{repository}-demo"
+    try:
+        validate_repo_id(space)
+        files = set(api.list_repo_files(space, repo_type="space"))
+    except RepositoryNotFoundError:
+        return
+    except HFValidationError as error:
+        raise InputError(f"push_demo_space: no Space can be called {space!r}: {error}") from error
+    if files - FRESH and not {*TEMPLATE_FILES, SETTINGS_FILE} <= files:
+        raise InputError(
+            f"push_demo_space: the Space {space!r} holds something else ({min(files - FRESH)[:80]!r}); give another "
+            "--hub_model_id, or leave --push_demo_space out"
+        )
+
+
 def push_demo(api: HfApi, request: PushRequest, repository: str, licence: Licence) -> Pushed:
-    """Make or update the Space `owner/name-demo` of a model that `request` pushed.
+    """Make or update the Space `owner/name-demo` of a model that `request` pushed; private where the model is.
 
     Raises:
         InputError: it did not work, and why.
     """
-    files = demo_files(repository, request.revision, licence, bool(request.private))
-    space = dataclasses.replace(request, model_id=f"{repository}-demo", revision=None, kind="space")
+    with_retries(lambda: check_demo(api, repository), f"spaces/{repository}-demo")
+    private = bool(with_retries(lambda: api.model_info(repository), repository).private)
+    files = demo_files(repository, request.revision, licence, private)
+    space = dataclasses.replace(
+        request, model_id=f"{repository}-demo", revision=None, private=private or None, kind="space"
+    )
     return push_files(api, space, files, "Show the model at work")

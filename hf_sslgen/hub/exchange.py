@@ -1,19 +1,19 @@
-"""Exchanges about a study: again where somebody else was quicker, and in one sentence where they fail for good."""
+"""Exchanges about studies and metrics: again where somebody else was quicker, one sentence where they fail."""
 
 import logging
 import random
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import httpx
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.hub.refusals import push_sentence
+from hf_sslgen.hub.refusals import AGAIN, push_sentence
 from hf_sslgen.hub_access import hub_sentence, with_retries
+from hf_sslgen.tokens import without_tokens
 
 logger = logging.getLogger(__name__)
 
@@ -24,12 +24,6 @@ OVERTAKEN_TRIES = 20
 """How often others may commit between our look and our commit; each time somebody got on."""
 
 BAD_CARD = "Invalid metadata in README.md."
-TOKEN = re.compile(r"\b(?:hf_oauth_[\w.-]+|(?:hf|api_org)_[A-Za-z0-9]{16,})")
-
-
-def without_tokens(text: str) -> str:
-    """Text in which every access token is blotted out."""
-    return TOKEN.sub("(token)", text)
 
 
 def patiently(step: Callable[[], Answer], page: str) -> Answer:
@@ -70,18 +64,20 @@ def in_one_sentence(repository: str, kind: str, writing: bool) -> Iterator[None]
         ) from error
     except UnicodeError as error:  # a token that no header can hold
         raise InputError(hub_sentence(error, page)) from error
+    except (HTTPError, OSError) as error:  # before ValueError, which a refusal with 400 is too
+        if isinstance(error, OSError) and error.errno is not None:  # of this machine, such as a full disk
+            raise
+        raise InputError(without_tokens(_sentence(error, page, writing))) from error
     except ValueError as error:  # of the client, which asks the Hub about a card before it sends anything
         if not str(error).startswith(BAD_CARD):
             raise
         said = " ".join(without_tokens(str(error)).removeprefix(BAD_CARD).split())
         raise InputError(f"the Hub refuses the card of {page}: {said}") from error
-    except (HTTPError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # of this machine, such as a full disk
-            raise
-        raise InputError(without_tokens(_sentence(error, page, writing))) from error
 
 
 def _sentence(error: HTTPError | OSError, page: str, writing: bool) -> str:
+    if isinstance(error, OfflineModeIsEnabled) and not writing:
+        return f"HF_HUB_OFFLINE is set, so nothing can be pulled; unset it and {AGAIN}"
     if not writing or isinstance(error, httpx.LocalProtocolError):  # the latter's text holds the token
         return hub_sentence(error, page)
     if isinstance(error, HfHubHTTPError) and error.response.status_code == NO_RIGHT:

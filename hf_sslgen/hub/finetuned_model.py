@@ -5,14 +5,16 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from huggingface_hub import HfApi
+
 from hf_sslgen.errors import InputError
-from hf_sslgen.hub.demo_space import push_demo
+from hf_sslgen.hub.demo_space import check_demo, push_demo
 from hf_sslgen.hub.finetuned_card import evaluation_results, finetuned_card
 from hf_sslgen.hub.finetuned_run import FineTunedRun, numbers, public_settings
 from hf_sslgen.hub.licences import Licence, base_licence, check_licence, chosen_licence
 from hf_sslgen.hub.pushing import Pushed, PushRequest, check_access, full_name, hub_client, push_files
 from hf_sslgen.hub.refusals import EXCHANGE_ERRORS, push_sentence
-from hf_sslgen.hub_access import may_pass, with_retries
+from hf_sslgen.hub_access import asked, may_pass, with_retries
 from hf_sslgen.reporting.figure_style import figure_png
 from hf_sslgen.reporting.reliability import reliability_diagram
 
@@ -47,18 +49,31 @@ def check_push(push: ModelPush) -> None:
     """Find out before anything is trained whether the push can work; nothing is made or changed on the Hub.
 
     Raises:
-        InputError: no token or a wrong one, no right to write, no licence or one that the Hub does not know.
+        InputError: no token or a wrong one, no right to write, no licence or one that the Hub does not know, no place
+            for the demo.
     """
     api = hub_client(push.request)
     check_access(api, push.request.model_id)
+    if push.with_demo:
+        _check_demo(api, push.request.model_id)
     try:
-        inherited = base_licence(api, push.base, push.base_revision)
+        inherited = asked(lambda: base_licence(api, push.base, push.base_revision))
         check_licence(chosen_licence(push.licence, inherited, push.base))
     except EXCHANGE_ERRORS as error:
         said = push_sentence(error, push.base)
         if not may_pass(error):
             raise InputError(said) from error
         logger.warning("the licence can't be checked now: %s. It is looked at again after training", said)
+
+
+def _check_demo(api: HfApi, model_id: str) -> None:
+    try:
+        asked(lambda: check_demo(api, full_name(api, model_id)))
+    except EXCHANGE_ERRORS as error:
+        said = push_sentence(error, f"{model_id}-demo")
+        if not may_pass(error):
+            raise InputError(said) from error
+        logger.warning("the demo's place can't be checked now: %s. It is looked at again after training", said)
 
 
 def model_files(run: FineTunedRun) -> dict[str, Path]:
@@ -94,20 +109,23 @@ def push_model(push: ModelPush, run: FineTunedRun) -> list[Pushed]:
         InputError: it did not work, and why; the folder is as it was.
     """
     api, request = hub_client(push.request), push.request
+    pushed: list[Pushed] = []
     try:
         repository = with_retries(lambda: full_name(api, request.model_id), request.model_id)
         inherited = with_retries(lambda: base_licence(api, push.base, push.base_revision), push.base)
         licence = chosen_licence(push.licence, inherited, push.base)
         files = files_to_push(run, repository, request.revision, licence, inherited)
-        pushed = [push_files(api, request, files, "Push the fine-tuned model", REPLACED)]
+        pushed.append(push_files(api, request, files, "Push the fine-tuned model", REPLACED))
         if push.with_demo:
             pushed.append(push_demo(api, request, repository, licence))
         return pushed
     except EXCHANGE_ERRORS as error:
-        raise InputError(_kept(run, push_sentence(error, push.request.model_id))) from error
+        raise InputError(_kept(run, pushed, push_sentence(error, push.request.model_id))) from error
     except InputError as error:
-        raise InputError(_kept(run, str(error))) from error
+        raise InputError(_kept(run, pushed, str(error))) from error
 
 
-def _kept(run: FineTunedRun, reason: str) -> str:
+def _kept(run: FineTunedRun, pushed: list[Pushed], reason: str) -> str:
+    if pushed:
+        return f"the model is pushed to {pushed[0].url}, but the push of its demo failed: {reason}"
     return f"the model is finished and whole in {str(run.folder)!r}, but the push failed: {reason}"

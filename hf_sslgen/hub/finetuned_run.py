@@ -20,7 +20,7 @@ from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.evaluation import Predictions
 from hf_sslgen.training.run_folder import IDENTITY_FILE, PREDICTIONS_FILE
 from hf_sslgen.zoo.loading import UNTRAINED, LoadedBackbone
-from hf_sslgen.zoo.locations import resolve_location
+from hf_sslgen.zoo.locations import resolve_location, split_revision
 
 SOME_FOLDER = "path/to"
 """Stands for the folders of this machine, which are nobody else's business."""
@@ -120,8 +120,14 @@ def numbers(run: FineTunedRun) -> dict[str, dict[str, Any]]:
 
 
 def command(run: FineTunedRun) -> str:
-    """The command line that repeats the run: every option that decides its weights and is not the default."""
+    """The command line that repeats the run: every option that decides its weights and is not the default.
+
+    A base model of the Hub is named with its commit, because its branches and tags may move.
+    """
     settings = public_settings(run)
+    if run.base_model is not None:
+        name, _ = split_revision(settings["model_name_or_path"])
+        settings |= {"model_name_or_path": f"{name}@{run.weights}", "model_revision": None}
     domain = dataclasses.asdict(run.domain_arguments)
     domain["dataset_name"] = shown(domain["dataset_name"])
     values = {**settings, **domain}

@@ -33,7 +33,7 @@ def base_licence(api: HfApi, base: str, revision: str | None) -> Licence | None:
         return None
     location = resolve_location(base)
     if Path(location).is_dir():
-        return _of_fields(_local_card(Path(location) / "README.md"))
+        return stated_licence(_local_card(Path(location) / "README.md"))
     row = registered(base)
     if row is not None and row.licence is not None:
         return {"license": row.licence}
@@ -43,7 +43,7 @@ def base_licence(api: HfApi, base: str, revision: str | None) -> Licence | None:
         if error.response.status_code in (401, 403, 404):
             return None
         raise
-    return None if card is None else _of_fields(card.to_dict())
+    return None if card is None else stated_licence(card.to_dict())
 
 
 def _local_card(path: Path) -> dict[str, Any]:
@@ -53,7 +53,8 @@ def _local_card(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _of_fields(card: dict[str, Any]) -> Licence | None:
+def stated_licence(card: dict[str, Any]) -> Licence | None:
+    """The licence in a card's metadata, None where it has none."""
     found = {key: card[key] for key in FIELDS if card.get(key)}
     return found if "license" in found else None
 

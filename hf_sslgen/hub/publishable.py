@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from hf_sslgen.files import write_json
-from hf_sslgen.hub.exchange import without_tokens
 from hf_sslgen.study.cells import Cell
+from hf_sslgen.tokens import without_tokens
+from hf_sslgen.zoo.loading import UNTRAINED
 
 PUBLISHED_PROVENANCE = (
     *("objective", "family", "source", "pretraining_seed", "licence", "parameters", "group", "domain_metric"),
@@ -26,6 +27,10 @@ LINK_OR_PATH = re.compile(
     r"(?P<link>https?://\S*)"
     r"|(?<![\w/.\\<-])(?:~[\w.-]*/|\.{1,2}/|file:/|/(?=[\w.~])|[A-Za-z]:[\\/]|\\\\)[^\s\"'<>|,;)\]]*"
 )
+
+
+FOLDER_HASH = re.compile(r"[0-9a-f]{16}")
+"""How an identity names weights from a folder; those from the Hub are a commit, which is longer."""
 
 
 def without_paths(text: str) -> str:
@@ -63,7 +68,16 @@ def _texts(value: Any) -> Iterator[str]:
 
 def private_texts(cells: Sequence[Cell]) -> list[str]:
     """Local paths and tokens in identities, where they can't be left out without making it another cell."""
-    return sorted({text for cell in cells for text in _texts(cell.identity) if without_paths(text) != text})
+    identities = [cell.identity for cell in cells]
+    found = {text for identity in identities for text in _texts(identity) if without_paths(text) != text}
+    return sorted(found | {identity["backbone"] for identity in identities if _is_called_by_its_folder(identity)})
+
+
+def _is_called_by_its_folder(identity: dict[str, Any]) -> bool:
+    """Whether what looks like `owner/name` is a folder's relative path."""
+    name = str(identity["backbone"]).removeprefix(UNTRAINED)
+    is_from_folder = FOLDER_HASH.fullmatch(str(identity.get("weights"))) is not None
+    return "/" in name and (is_from_folder or Path(name).exists())
 
 
 def stage(cell: Cell, store: Path, examples: bool) -> Cell:

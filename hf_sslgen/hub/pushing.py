@@ -5,7 +5,6 @@ twice, and a push of what is there makes no commit.
 """
 
 import fnmatch
-import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -15,11 +14,11 @@ from typing import Literal
 
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
-from huggingface_hub.utils import get_token, httpx, validate_repo_id
+from huggingface_hub.utils import get_token, validate_repo_id
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.hub.refusals import EXCHANGE_ERRORS, NO_RIGHT, push_sentence
-from hf_sslgen.hub_access import may_pass, with_retries
+from hf_sslgen.hub_access import asked, may_pass, with_retries
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +87,7 @@ def check_access(api: HfApi, model_id: str) -> None:
     except HFValidationError as error:
         raise InputError(f"hub_model_id {model_id!r} can't name a repository: {error}") from error
     try:
-        owner = api.whoami()
+        owner = asked(api.whoami)
         repository = model_id if "/" in model_id else f"{owner['name']}/{model_id}"
         try:
             api.auth_check(repository, write=True)
@@ -117,22 +116,28 @@ def push_files(
 
     Args:
         files: a local file or content by path in the repository.
-        replaced: patterns of paths that go where `files` does not have them, left by an earlier push.
+        replaced: patterns of paths that go where `files` does not have them, left by an earlier push; `*` stands for
+            no slash.
 
     Raises:
         InputError: the Hub refuses, another push came first, or the Hub is not to be had.
     """
     try:
-        return with_retries(lambda: _push_once(api, request, files, message, replaced), request.model_id)
+        return with_retries(lambda: push_once(api, request, files, message, replaced), request.model_id)
     except EXCHANGE_ERRORS as error:
         raise InputError(push_sentence(error, request.model_id)) from error
     except ValueError as error:  # how huggingface_hub puts the Hub's objections to a card
         raise InputError(f"{request.model_id} can't be pushed: {' '.join(str(error).split())}") from error
 
 
-def _push_once(
+def push_once(
     api: HfApi, request: PushRequest, files: Mapping[str, Path | bytes], message: str, replaced: Sequence[str]
 ) -> Pushed:
+    """One attempt of `push_files`, which raises what the client does.
+
+    Raises:
+        HfHubHTTPError: 412 where somebody else committed in the meantime; others as the Hub refuses.
+    """
     repository = full_name(api, request.model_id)
     sdk = "gradio" if request.kind == "space" else None
     api.create_repo(repository, private=request.private, repo_type=request.kind, space_sdk=sdk, exist_ok=True)
@@ -141,12 +146,16 @@ def _push_once(
     look = api.space_info if request.kind == "space" else api.model_info
     before = look(repository, revision=request.revision)
     present = {sibling.rfilename for sibling in before.siblings or ()}
-    gone = [path for path in sorted(present - files.keys()) if any(fnmatch.fnmatch(path, each) for each in replaced)]
+    gone = [path for path in sorted(present - files.keys()) if any(_matches(path, each) for each in replaced)]
     operations: list[Operation] = [CommitOperationAdd(path, content) for path, content in files.items()]
     operations += map(CommitOperationDelete, gone)
     commit = commit_on(before.sha, api, repository, operations, message, request.kind, request.revision)
     page = f"{api.endpoint}/{'spaces/' if request.kind == 'space' else ''}{repository}"
     return Pushed(page, commit.oid, commit.oid != before.sha)
+
+
+def _matches(path: str, pattern: str) -> bool:
+    return path.count("/") == pattern.count("/") and fnmatch.fnmatchcase(path, pattern)
 
 
 def commit_on(
@@ -168,8 +177,6 @@ def commit_on(
             revision=revision,
             parent_commit=parent,
         )
-    except json.JSONDecodeError as error:  # instead of the Hub's opinion of the card
-        raise httpx.RemoteProtocolError("an answer that is no JSON") from error
     except RuntimeError as error:  # around whatever goes wrong with one of several large files
         if isinstance(error.__cause__, EXCHANGE_ERRORS):
             raise error.__cause__ from None  # from `error` would make a circle of causes

@@ -20,6 +20,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.hub.cell_check import LARGEST
 from hf_sslgen.hub_access import DamagedFileError, hub_sentence
 
 CELLS, TABLES, CARD = "cells", "tables", "README.md"
@@ -102,22 +103,34 @@ def other_numbers(api: HfApi, remote: RemoteStudy, file: RepoFile | None, ours: 
     Args:
         file: the cell's `results.json` on the Hub.
         ours: that of the cell of the same name here.
+
+    Raises:
+        InputError: ours can't be read.
     """
     if file is None:
         return "it has no results.json there"
-    if has_content_of(file, ours):
-        return ""
+    try:
+        if has_content_of(file, ours):
+            return ""
+        here = _numbers(ours)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{ours.parent} holds no readable cell ({error}); remove it to have it computed or pulled again"
+        ) from error
+    if file.size > LARGEST["results.json"]:
+        return f"its results.json there has {file.size:,} bytes, which is no cell's"
     with tempfile.TemporaryDirectory() as folder:
         try:
             theirs = _numbers(fetch(api, remote, file, Path(folder)))
         except (ValueError, KeyError, TypeError, RecursionError):
             return "its results.json there can't be read"
-    return _in_words(_numbers(ours), theirs)
+    return _in_words(here, theirs)
 
 
 def in_lines(cells: Mapping[str, str]) -> str:
     """Cells with what is said of each: a line for the first few, and the number of the others."""
-    lines = [f"  {name}: {words}" for name, words in list(cells.items())[:SHOWN]]
+    shown = [(name if CELL_NAME.fullmatch(name) else repr(name), words) for name, words in list(cells.items())[:SHOWN]]
+    lines = [f"  {name}: {words}" for name, words in shown]
     more = len(cells) - len(lines)
     return "\n".join(["", *lines, *([f"  and {more} more"] if more > 0 else [])])
 
@@ -132,8 +145,8 @@ def _in_words(ours: dict[tuple[str, ...], dict[str, Any]], theirs: dict[tuple[st
     if not differing:
         return ""
     key = next((key for key in differing if key[0] in ("accuracy", "invariance")), differing[0])
-    here, there = (numbers.get(key, {}).get("value", "missing") for numbers in (ours, theirs))
+    here, there = (numbers.get(key, {}) for numbers in (ours, theirs))
+    field = next(field for field in ("value", *here, *there) if here.get(field) != there.get(field))
+    said = f"{field} is {here.get(field, 'missing')!r} here, {there.get(field, 'missing')!r} there"
     name = " ".join(word for word in key if word)
-    return f"{len(differing)} of its {len(ours)} numbers differ, such as {name!r}: {here!r} here, {there!r} there"[
-        :300
-    ]
+    return f"{len(differing)} of its {len(ours)} numbers differ, such as {name!r}: {said}"[:300]

@@ -1,7 +1,7 @@
 """Cards of a published study: of the dataset with its two tables, and of the Space with its page."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from huggingface_hub import metadata_load
 
 from hf_sslgen import __version__
 from hf_sslgen.hub.cell_check import COLUMN
+from hf_sslgen.hub.licences import Licence, stated_licence
 from hf_sslgen.hub.study_tables import RECORDS, RESULT_COLUMNS, RESULTS, features, record_columns
 from hf_sslgen.reporting.cards import card_yaml, render_card
 from hf_sslgen.study.cells import Cell
@@ -46,9 +47,28 @@ def contents_of(cells: Iterable[Cell], columns: Iterable[str]) -> Contents:
     )
 
 
-def read_contents(card: Path) -> Contents:
-    """What a card on the Hub says of its cells; nothing where it doesn't say it in our way."""
-    said = _metadata(card).get(CONTENTS)
+@dataclass(frozen=True)
+class StudyCard:
+    """What the card of a study's dataset says, which a later push adds to."""
+
+    contents: Contents = field(default_factory=Contents)
+    licence: Licence | None = None
+    has_report: bool = False
+
+
+def read_card(card: Path, repository: str) -> StudyCard:
+    """What a card on the Hub says; nothing where it doesn't say it in our way."""
+    metadata = _metadata(card)
+    has_report = bool(metadata) and _report_page(repository) in card.read_text(encoding="utf-8", errors="replace")
+    return StudyCard(_contents(metadata.get(CONTENTS)), stated_licence(metadata), has_report)
+
+
+def _report_page(repository: str) -> str:
+    """Address of the Space with the page, as the card links it."""
+    return f"https://huggingface.co/spaces/{repository}"
+
+
+def _contents(said: Any) -> Contents:
     if not isinstance(said, dict):
         return Contents()
     names = {key: frozenset(_names(said.get(key))) for key in vars(Contents())}
@@ -81,13 +101,13 @@ def _configuration(name: str) -> dict[str, Any]:
 
 
 def dataset_card(
-    repository: str, title: str, contents: Contents, num_cells: int, licence: str | None, has_report: bool
+    repository: str, title: str, contents: Contents, num_cells: int, licence: Licence | None, has_report: bool
 ) -> str:
     """The README.md of a study's dataset."""
     columns = {RESULTS: list(RESULT_COLUMNS), RECORDS: record_columns(contents.columns)}
     metadata = {
         "pretty_name": title,
-        **({"license": licence} if licence else {}),
+        **(licence or {}),
         "tags": ["hf-sslgen", TAG],
         "configs": [{**_configuration(RESULTS), "default": True}, _configuration(RECORDS)],
         "dataset_info": [{"config_name": name, "features": features(found)} for name, found in columns.items()],
@@ -99,7 +119,7 @@ def dataset_card(
         "title": title,
         "contents": {key: sorted(names) for key, names in vars(contents).items()},
         "num_cells": num_cells,
-        "has_report": has_report,
+        "report_page": _report_page(repository) if has_report else None,
         "version": __version__,
     }
     return render_card("study.md", values)

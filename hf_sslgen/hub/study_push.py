@@ -14,10 +14,11 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from hf_sslgen.errors import InputError
 from hf_sslgen.hub.cell_check import LARGEST, check_files
 from hf_sslgen.hub.exchange import patiently
+from hf_sslgen.hub.licences import Licence
 from hf_sslgen.hub.publishable import stage, without_paths
 from hf_sslgen.hub.pushing import commit_on
 from hf_sslgen.hub.remote_study import CARD, CELLS, TABLES, RemoteStudy, fetch, look_at, other_numbers
-from hf_sslgen.hub.study_card import Contents, contents_of, dataset_card, is_tagged, read_contents, space_card
+from hf_sslgen.hub.study_card import Contents, StudyCard, contents_of, dataset_card, is_tagged, read_card, space_card
 from hf_sslgen.hub.study_tables import write_tables
 from hf_sslgen.reporting.page import render_page
 from hf_sslgen.study.cells import Cell, cell_folder
@@ -116,26 +117,36 @@ def _push_some(api: HfApi, publication: Publication, pushed: Pushed, folder: Pat
             words = other_numbers(api, remote, there[name].get("results.json"), cell.folder / "results.json")
             if words:
                 pushed.conflicts[name] = words
-    if not new:
+    before = StudyCard()
+    if CARD in remote.files:
+        before = read_card(fetch(api, remote, remote.files[CARD], folder / "remote"), publication.repository)
+    licence = _asked_licence(publication, before)
+    has_report = publication.report or before.has_report
+    if not new and (licence, has_report) == (before.licence, before.has_report):
         return False
     batch = new[:CELLS_PER_COMMIT]
     operations, contents = _cell_operations(batch, publication.examples, folder)
-    if CARD in remote.files:
-        contents |= read_contents(fetch(api, remote, remote.files[CARD], folder / "remote"))
     card = dataset_card(
         publication.repository,
         publication.title,
-        contents,
+        before.contents | contents,
         len(there.keys() | {cell.folder.name for cell in batch}),
-        publication.licence,
-        publication.report,
+        licence,
+        has_report,
     )
     operations.append(CommitOperationAdd(CARD, card.encode()))
     names = [cell.folder.name for cell in batch]
-    message = f"Add {len(batch)} cells" if len(batch) > 1 else f"Add {names[0]}"
+    message = f"Add {names[0]}" if len(names) == 1 else f"Add {len(names)} cells" if names else "Change the card"
     commit_on(remote.commit, api, publication.repository, operations, message, remote.kind)
     pushed.sent += names
     return len(new) > len(batch)
+
+
+def _asked_licence(publication: Publication, before: StudyCard) -> Licence | None:
+    """That of the push, or else what the card states: whoever adds cells takes no licence away."""
+    if publication.licence is None or (before.licence or {}).get("license") == publication.licence:
+        return before.licence
+    return {"license": publication.licence}
 
 
 def _require_empty(remote: RemoteStudy) -> None:

@@ -8,6 +8,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hf_sslgen.files import replace_file
+from hf_sslgen.reporting.unseen import escaped_unseen, without_unseen
 
 MARKDOWN_CHARACTERS = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&:@-]|(?<=www)\.)")
 """Everything that starts markup, entities and the addresses that become links by themselves."""
@@ -38,7 +39,8 @@ _CardDumper.add_representer(str, _quoted_text)
 
 def card_yaml(values: Any) -> str:
     """Values as YAML for the head of a card, or for a file beside it, each text on one line; without NaN."""
-    return yaml.dump(values, Dumper=_CardDumper, sort_keys=False, allow_unicode=True, width=float("inf"))
+    text = yaml.dump(values, Dumper=_CardDumper, sort_keys=False, allow_unicode=True, width=float("inf"))
+    return escaped_unseen(text)
 
 
 PACKAGE = Path(__file__).parents[1]
@@ -55,6 +57,7 @@ def render_card(template: str, values: dict[str, Any]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=False,  # Markdown has its own filter below
+        finalize=without_unseen,
     )
     environment.filters["markdown"] = escape_markdown
     environment.filters["code"] = indented_code

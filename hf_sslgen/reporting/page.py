@@ -15,6 +15,7 @@ from hf_sslgen.reporting.page_content import domain_section
 from hf_sslgen.reporting.page_summary import summary
 from hf_sslgen.reporting.page_tables import provenance_rows
 from hf_sslgen.reporting.rows import domains_of, order_backbones
+from hf_sslgen.reporting.unseen import without_unseen
 from hf_sslgen.study.cells import Cell
 from hf_sslgen.study.inference import StudyResults
 
@@ -52,7 +53,10 @@ def render_page(results: StudyResults, title: str, missing: Sequence[str] = ()) 
     for section in domains:
         groups.setdefault(section.group, []).append(section)
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=without_unseen,
     )
     page = {
         "title": title,

@@ -25,6 +25,7 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.files import remove_abandoned, write_json
 from hf_sslgen.study.claims import Claim, find_claims, is_alive, release, this_process
 from hf_sslgen.study.plan import CellSpec
+from hf_sslgen.tokens import without_tokens
 
 STUDY_FILE = "study.yaml"
 OTHER_FOLDERS = ("index", "failures", "report")
@@ -143,8 +144,8 @@ class Store:
         failure = Failure(
             key=spec.key,
             title=spec.title,
-            error=f"{type(error).__name__}: {error}",
-            traceback="".join(traceback.format_exception(error)),
+            error=without_tokens(f"{type(error).__name__}: {error}"),
+            traceback=without_tokens("".join(traceback.format_exception(error))),
             time=time.time(),
             host=owner.host,
             process=owner.process,

@@ -74,6 +74,13 @@ class FineTuningArguments(TrainingArguments):
     hub_revision: str | None = field(
         default=None, metadata={"help": "Branch to push to, made where there is none (default: main)."}
     )
+    hub_token: str | None = field(
+        default=None,
+        metadata={
+            "help": "Token to push with. That of `hf auth login` or HF_TOKEN is better: a command line is seen by "
+            "others, and `accelerate launch` prints it where the command fails."
+        },
+    )
     hub_strategy: HubStrategy | str = field(
         default="end", metadata={"help": "Must stay `end`: checkpoints are not pushed while training goes on."}
     )

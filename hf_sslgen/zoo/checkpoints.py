@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForImageClassification
 from transformers.utils import logging as transformers_logging
@@ -74,7 +75,7 @@ def load_config(name: str, folder: Path) -> Any:
     """The checkpoint's configuration; `name` is what errors call it."""
     try:
         return AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, StrictDataclassError) as error:
         raise load_error(name, _reason(error, folder)) from error
 
 
@@ -125,7 +126,8 @@ def load_weights(name: str, folder: Path, config: Any) -> tuple[Any, set[str]]:
                 trust_remote_code=False,
                 output_loading_info=True,
             )
-    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
+    # TypeError: of a network that is built with arguments it does not take.
+    except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, SafetensorError) as error:
         raise load_error(name, _reason(error, folder)) from error
     mismatched = {key if isinstance(key, str) else key[0] for key in info["mismatched_keys"]}
     return model, set(info["missing_keys"]) | mismatched

@@ -23,6 +23,7 @@ CONFIG_FILES = ["config.json", *PROCESSOR_FILES]
 INDEX_FILE = f"{WEIGHTS_FILE}.index.json"
 """Says which of several weights files holds which tensor."""
 
+SHARD_NAME = re.compile(r"[A-Za-z0-9_][\w.-]*\.safetensors", re.ASCII)
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -85,8 +86,19 @@ def _complete(hub_id: str, folder: Path, names: list[str]) -> None:
 
 
 def _shards(folder: Path) -> list[str]:
-    weight_map = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))["weight_map"]
-    return sorted(set(weight_map.values()))
+    """The weights files that the index names, which may be neither elsewhere nor anything but safetensors.
+
+    Raises:
+        InputError: it names something else, or can't be read.
+    """
+    try:
+        names = sorted(set(json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))["weight_map"].values()))
+        unusable = [name for name in names if not SHARD_NAME.fullmatch(name)]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"its {INDEX_FILE} can't be read; ask its owner to write it again") from error
+    if unusable:
+        raise InputError(f"its {INDEX_FILE} names {unusable[0][:80]!r}, which is no safetensors file beside it")
+    return names
 
 
 def _cached(hub_id: str, revision: str | None, with_weights: bool) -> Path | None:

@@ -34,7 +34,12 @@ def read_preprocessing(folder: Path, config: Any, name: str | None = None) -> Pr
     """
     location = name or str(folder)
     if isinstance(config, TimmWrapperConfig):
-        return _read_timm(location, dict(config.pretrained_cfg or {}))
+        try:
+            return _read_timm(location, dict(config.pretrained_cfg or {}))
+        except (AssertionError, KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"pretrained_cfg in the config.json of {location!r} can't be followed: {error}"
+            ) from error
     try:
         loaded = AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError) as error:

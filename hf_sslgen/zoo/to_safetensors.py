@@ -39,6 +39,13 @@ def conversion_advice(published: Iterable[str], hub_id: str | None = None, revis
     )
 
 
+def _is_plain(name: object, value: object) -> bool:
+    """Whether safetensors can hold it: no sparse or quantised tensor, and none without content."""
+    if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+        return False
+    return value.layout == torch.strided and not value.is_quantized and not value.is_meta
+
+
 def convert_folder(folder: Path) -> Path:
     """Write `model.safetensors` beside a folder's `pytorch_model*.bin`; returns its path.
 
@@ -54,8 +61,8 @@ def convert_folder(folder: Path) -> Path:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
             raise InputError(f"{path} holds more than tensors, or is damaged, and is not opened") from error
-        if not isinstance(state, dict) or not all(isinstance(each, torch.Tensor) for each in state.values()):
-            raise InputError(f"{path} is no mapping of names to tensors")
+        if not isinstance(state, dict) or not all(_is_plain(name, each) for name, each in state.items()):
+            raise InputError(f"{path} is no mapping of names to plain tensors, which is all that safetensors holds")
         # Cloned, because safetensors keeps no two tensors in one storage.
         tensors |= {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in state.items()}
     target = folder / WEIGHTS_FILE

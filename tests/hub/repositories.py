@@ -106,7 +106,6 @@ def information(request: Request, kind: str, name: str, revision: str | None = N
     settings = repository.settings
     readme = commit.files.get("README.md")
     card = {} if readme is None else cards.front_matter(repository.content(readme).decode(errors="replace"))
-    config = commit.files.get("config.json")
     result: dict[str, Any] = {
         "_id": repository.folder.name,
         "id": name,
@@ -126,12 +125,20 @@ def information(request: Request, kind: str, name: str, revision: str | None = N
     if kind == "models":
         result |= {key: card[key] for key in ("library_name", "pipeline_tag", "model-index") if key in card}
         result |= {"modelId": name, "evalResults": _evaluation_results(repository, commit)}
-        if config is not None:
-            written = json.loads(repository.content(config))
-            result["config"] = {key: written[key] for key in ("architectures", "model_type") if key in written}
+        result["config"] = _configuration(repository, commit)
     if kind == "spaces":
         result["sdk"] = card.get("sdk", settings["sdk"])
     return as_json(result)
+
+
+def _configuration(repository: Repository, commit: Commit) -> dict[str, Any]:
+    """What a model's page shows of its config.json; nothing where that can't be read."""
+    stored = commit.files.get("config.json")
+    try:
+        written = {} if stored is None else json.loads(repository.content(stored))
+    except ValueError:
+        return {}
+    return {key: written[key] for key in ("architectures", "model_type") if key in written}
 
 
 def references(request: Request, kind: str, name: str) -> Reply:

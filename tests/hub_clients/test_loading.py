@@ -63,6 +63,23 @@ def _folders(root: Path, small: dict[str, str]) -> dict[str, Path]:
     )
     _changed(root / "by-timm", "config.json", model_args={"channels": [8, 16, 16, 32], "num_classes": 7})
     folders["by-timm"] = root / "by-timm"
+    indices = {"index-elsewhere": "../../weights.safetensors", "index-pickled": "pytorch_model.bin", "index-all": "*"}
+    for name, file in {**indices, "index-broken": None}.items():
+        folders[name] = copied("transformers_vit", name)
+        (folders[name] / "model.safetensors").unlink()
+        index = {"metadata": {}, "weight_map": {"vit.embeddings.cls_token": file}} if file else {}
+        (folders[name] / "model.safetensors.index.json").write_text(json.dumps(index))
+        (folders[name] / "pytorch_model.bin").write_bytes(b"no weights")
+    configs = {
+        "another-network": {"model_args": {"rooms": 3}},
+        "no-network": {"architecture": None},
+        "no-input": {"pretrained_cfg": {"input_size": "large"}},
+    }
+    for name, changes in configs.items():
+        folders[name] = copied("timm_resnet", name)
+        _changed(folders[name], "config.json", **changes)
+    folders["no-json"] = copied("timm_resnet", "no-json")
+    (folders["no-json"] / "config.json").write_text("{")
     folders["bare"] = root / "bare"
     folders["bare"].mkdir()
     (folders["bare"] / "notes.txt").write_text("no model")
@@ -226,6 +243,20 @@ def test_code_of_a_repository_is_never_run(loader):
     assert "the image processor of 'org/coded-processor'" in refused and "never run here" in refused
 
 
+def test_an_index_leads_to_nothing_but_safetensors_beside_it(loader, stocked):
+    for name, file in {"index-elsewhere": "../", "index-pickled": "pytorch_model.bin", "index-all": "*"}.items():
+        sentence = _sentence(loader(f"org/{name}"), f"org/{name}")
+        assert sentence.startswith(f"its model.safetensors.index.json names '{file}") and "no safetensors" in sentence
+        assert not [visit for visit in stocked.visited(f"org/{name}/resolve") if "bin" in visit.path]
+    assert "index.json can't be read" in _sentence(loader("org/index-broken"), "org/index-broken")
+
+
+def test_a_configuration_that_fits_no_network_is_one_message(loader):
+    for name, said in {"another-network": "rooms", "no-network": "architecture", "no-json": "config"}.items():
+        assert said in _sentence(loader(f"org/{name}"), f"org/{name}")
+    assert "pretrained_cfg in the config.json of 'org/no-input' can't be followed" in loader("org/no-input")["error"]
+
+
 def test_pickled_weights_are_converted_by_the_commands_that_the_refusal_gives(loader, stocked, folders, tmp_path):
     refusal = _sentence(loader("org/pickled@main"), "org/pickled@main")
     assert refusal.startswith("org/pickled has no model.safetensors; only safetensors are loaded")
@@ -251,6 +282,7 @@ WEIGHTS = "/resolve/.*model.safetensors$"
         ({"kind": "status", "path": "/api/models/org/vit", "status": 429}, "answers 429 for org/vit"),
         ({"kind": "status", "path": WEIGHTS, "method": "GET", "status": 503}, "answers 503 for org/vit"),
         ({"kind": "drop", "path": "/api/models/org/vit"}, "can't be reached or broke off"),
+        ({"kind": "truncate", "path": "/api/models/org/vit", "method": "GET"}, "can't be reached or broke off"),
         ({"kind": "truncate", "path": WEIGHTS, "method": "GET"}, "arrived incomplete"),
         ({"kind": "corrupt", "path": WEIGHTS, "method": "GET"}, "its sha256 is not the one that the Hub states"),
     ],

@@ -81,10 +81,12 @@ def test_only_what_changed_is_sent_and_what_is_replaced_goes(
     hub: Hub, api: HfApi, files: dict[str, Path | bytes]
 ) -> None:
     push({**files, "model-00001-of-00002.safetensors": b"a shard of before"})
-    api.upload_file(path_or_fileobj=b"mine", path_in_repo="notes.txt", repo_id="org/model")
+    mine = {"notes.txt", "adapter/weights.safetensors"}
+    for path in mine:
+        api.upload_file(path_or_fileobj=b"mine", path_in_repo=path, repo_id="org/model")
     sent = hub.uploaded_bytes()
     push({**files, "config.json": b'{"more": 1}'}, replaced=("*.safetensors",))
-    assert set(api.list_repo_files("org/model")) == {".gitattributes", "notes.txt", *files}
+    assert set(api.list_repo_files("org/model")) == {".gitattributes", *mine, *files}
     assert hub.uploaded_bytes() == sent
 
 
@@ -264,5 +266,7 @@ def test_offline_and_without_a_token(
         hub_client(PushRequest("org/model"))
     assert ROLES["owner"].token not in repr(REQUEST)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(InputError, match="HF_HUB_OFFLINE is set"):
+        check_access(hub_client(REQUEST), "org/model")
     with pytest.raises(InputError, match="HF_HUB_OFFLINE is set"):
         push(files)

@@ -1,5 +1,6 @@
 """A fine-tuned model on the Hub: it loads everywhere with the same logits, and says what it is."""
 
+import ast
 import dataclasses
 import hashlib
 import json
@@ -7,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +20,14 @@ import torch
 import yaml
 from huggingface_hub import HfApi, ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
+from markdown_it import MarkdownIt
 
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.hub_datasets import HubDataset
 from hf_sslgen.domains.loading import Domain
 from hf_sslgen.errors import InputError
 from hf_sslgen.hub.arguments import HubArguments, take_push_request
+from hf_sslgen.hub.demo_space import demo_files
 from hf_sslgen.hub.finetuned_card import evaluation_results, finetuned_card
 from hf_sslgen.hub.finetuned_model import EVALUATION_FILE, ModelPush, check_push, push_model
 from hf_sslgen.hub.finetuned_run import FineTunedRun, command, read_run
@@ -221,7 +225,6 @@ def with_hostile_names(run: FineTunedRun, name: str) -> FineTunedRun:
 def test_names_are_text_in_the_card_whatever_they_hold(
     name: str, hub_in_process: Hub, tuned: Callable[[str], Tuned]
 ) -> None:
-    markdown_it = pytest.importorskip("markdown_it")
     run = with_hostile_names(tuned("timm_resnet").run, name)
     text = finetuned_card(run, "org/model", None, {"license": "other", "license_name": name}, {"license": name})
     card = ModelCard(text)
@@ -230,7 +233,7 @@ def test_names_are_text_in_the_card_whatever_they_hold(
     (_, results), one_line = model_index_to_eval_results(card.data.to_dict()["model-index"]), " ".join(name.split())
     assert results[0].dataset_name == one_line
     assert card.data.license_name == one_line
-    tokens = markdown_it.MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).parse(card.text)
+    tokens = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).parse(card.text)
     inline = [child for token in tokens for child in token.children or ()]
     links = [child.attrs for child in inline if child.type in ("link_open", "image")]
     assert links == [{"src": "reliability.png", "alt": ""}]
@@ -299,19 +302,18 @@ def test_the_licence_is_inherited_or_asked_for(hub_in_process: Hub, tmp_path: Pa
     assert not api.repo_exists("org/model")
 
 
-@pytest.mark.parametrize("down", [True, False])
+@pytest.mark.parametrize("kind", ["stop", "status", "truncate"])
 def test_a_hub_that_is_away_stops_no_training(
-    down: bool, hub_in_process: Hub, caplog: pytest.LogCaptureFixture
+    kind: Any, hub_in_process: Hub, caplog: pytest.LogCaptureFixture
 ) -> None:
-    if down:
-        hub_in_process.stop()
-    else:
-        hub_in_process.fail("status", "/api/", status=503, times=1000)
+    hub_in_process.api("owner").create_repo("org/base")
+    hub_in_process.fail(kind, "/api/", times=1000)
     for base in ("twin-resnet18-simclr", "org/base"):
         caplog.clear()
         check_push(ModelPush(PushRequest("org/model", token=ROLES["owner"].token), base, None, None))
         assert "The push is tried after training" in caplog.text
-        assert "the licence can't be checked now" in caplog.text
+        needs_an_answer = kind != "truncate" or base == "org/base"  # of the check of a name the status says it all
+        assert ("the licence can't be checked now" in caplog.text) == needs_an_answer
 
 
 def test_arguments_are_taken_and_the_trainer_sees_none(tmp_path: Path, tuned: Callable[[str], Tuned]) -> None:
@@ -411,6 +413,96 @@ def test_a_demo_shows_the_pushed_model(
     assert tried.stdout.endswith("shown\n")
 
 
+def test_a_demo_needs_what_it_names_and_no_more() -> None:
+    """Each file can be read by Python, and imports only the SDK, the standard library, and what is required."""
+    files = demo_files("org/model", None, {"license": "mit"}, private=False)
+    texts = {path: each.read_text() if isinstance(each, Path) else each.decode() for path, each in files.items()}
+    required = {line.partition(">=")[0] for line in texts["requirements.txt"].split()}
+    installed = {"pillow": "PIL"}
+    expected = {installed.get(name, name) for name in required} | {"gradio"}  # of the `sdk` in the card
+    own = {path.removesuffix(".py") for path in texts if path.endswith(".py")}
+    imported: set[str] = set()
+    for name in own:
+        for node in ast.walk(ast.parse(texts[f"{name}.py"])):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.module is not None
+                imported.add(node.module.split(".")[0])
+    assert own == {"app", "prediction"}
+    assert imported - own - sys.stdlib_module_names <= expected
+    assert {"gradio", "transformers", "torch", "PIL"} <= imported
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert set(texts["requirements.txt"].split()) <= set(project["dependencies"])
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ({"kind": "status", "status": 503, "times": 1000}, "answers 503"),
+        ({"kind": "status", "status": 403, "times": 1}, "no right to write to org/model-demo"),
+        ({"kind": "stop"}, "can't be reached"),
+        ({"kind": "status", "status": 412, "times": 1}, "somebody else pushed to org/model-demo"),
+        ({"kind": "drop", "times": 1}, ""),
+        ({"kind": "status", "status": 429, "headers": {"Retry-After": "0"}, "times": 1}, ""),
+    ],
+)
+def test_a_demo_whose_push_fails(
+    fault: dict[str, Any],
+    said: str,
+    hub_in_process: Hub,
+    tuned: Callable[[str], Tuned],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The model is there by then, which the sentence says; the next run adds the demo and sends nothing else."""
+    monkeypatch.setattr("hf_sslgen.hub_access.WAITS", (0.0, 0.0))
+    one, hub = tuned("timm_resnet"), hub_in_process
+    push = dataclasses.replace(push_of(one, "org/model"), with_demo=True)
+    hub.fail(path="/api/spaces/org/model-demo/commit/", **fault)
+    if said:
+        with pytest.raises(InputError, match=f"the model is pushed to http.*/org/model, but .* demo failed: .*{said}"):
+            push_model(push, one.run)
+        hub.heal()
+        assert hub.api("owner").list_repo_files("org/model-demo", repo_type="space") == [".gitattributes"]
+        sent = hub.uploaded_bytes()
+        assert [each.changed for each in push_model(push, one.run)] == [False, True]
+        assert hub.uploaded_bytes() == sent
+    else:
+        assert [each.changed for each in push_model(push, one.run)] == [True, True]
+    assert len(hub.api("owner").list_repo_commits("org/model-demo", repo_type="space")) == 2
+    assert "prediction.py" in hub.api("owner").list_repo_files("org/model-demo", repo_type="space")
+
+
+def test_a_demo_is_private_where_its_model_is(hub_in_process: Hub, tuned: Callable[[str], Tuned]) -> None:
+    """Also where the model was made private by an earlier push, or by hand."""
+    one, api = tuned("timm_resnet"), hub_in_process.api("owner")
+    api.create_repo("org/quiet", private=True)
+    push_model(dataclasses.replace(push_of(one, "org/quiet"), with_demo=True), one.run)
+    assert api.space_info("org/quiet-demo").private
+    card = Path(api.hf_hub_download("org/quiet-demo", "README.md", repo_type="space")).read_text()
+    assert "give this Space a secret HF_TOKEN" in card
+
+
+def test_a_demo_takes_nobody_elses_place(hub_in_process: Hub, tuned: Callable[[str], Tuned]) -> None:
+    one, api = tuned("timm_resnet"), hub_in_process.api("owner")
+    api.create_repo("org/taken-demo", repo_type="space", space_sdk="gradio")
+    api.upload_file(path_or_fileobj=b"mine", path_in_repo="app.py", repo_id="org/taken-demo", repo_type="space")
+    taken = dataclasses.replace(push_of(one, "org/taken"), with_demo=True)
+    long = dataclasses.replace(push_of(one, f"org/{'x' * 93}"), with_demo=True)
+    for push, said in (
+        (taken, "'org/taken-demo' holds something else \\('app.py'\\)"),
+        (long, "no Space can be called"),
+    ):
+        with pytest.raises(InputError, match=said):
+            check_push(push)
+    assert not api.repo_exists("org/taken")
+    with pytest.raises(
+        InputError, match=r"is pushed to .*/org/taken, but the push of its demo failed: .*something else"
+    ):
+        push_model(taken, one.run)
+    assert Path(api.hf_hub_download("org/taken-demo", "app.py", repo_type="space")).read_bytes() == b"mine"
+
+
 def recipe(hub: Hub, *options: str, role: str | None = None) -> subprocess.CompletedProcess[str]:
     return python(hub, str(ROOT / "recipes" / "finetune.py"), *options, role=role)
 
@@ -442,6 +534,7 @@ def test_the_recipe_trains_and_pushes_and_no_token_is_left_anywhere(
     second = recipe(hub, *options, role="owner")
     assert second.returncode == 0, second.stderr[-3000:]
     assert "org/tuned: nothing has changed" in second.stdout
+    assert second.stderr.count("No files have been modified") <= 1
     assert hub.uploaded_bytes() == sent
     assert len(api.list_repo_commits("org/tuned")) == 2
 
@@ -449,6 +542,7 @@ def test_the_recipe_trains_and_pushes_and_no_token_is_left_anywhere(
     card.validate()
     assert (card.data.base_model, card.data.datasets, card.data.license) == ("org/base", ["org/digits"], "cc-by-4.0")
     assert "--dataset_name org/digits" in card.text
+    assert f"--model_name_or_path org/base@{api.model_info('org/base').sha} " in card.text
     assert EVALUATION_FILE in api.list_repo_files("org/tuned")
     entries = yaml.safe_load(Path(api.hf_hub_download("org/tuned", EVALUATION_FILE)).read_text())
     accuracy = entries[0]

@@ -40,9 +40,11 @@ def test_what_is_more_than_tensors_is_refused_and_not_run(tmp_path):
     with pytest.raises(InputError, match="holds more than tensors"):
         convert_folder(tmp_path)
     assert not marker.exists() and not (tmp_path / "model.safetensors").exists()
-    torch.save({"model": {"a": torch.ones(1)}}, tmp_path / "pytorch_model.bin")
-    with pytest.raises(InputError, match="no mapping of names to tensors"):
-        convert_folder(tmp_path)
+    nested, numbered = {"model": {"a": torch.ones(1)}}, {0: torch.ones(1)}
+    for state in (nested, numbered, {"a": torch.eye(2).to_sparse()}, {"a": torch.empty(1, device="meta")}):
+        torch.save(state, tmp_path / "pytorch_model.bin")
+        with pytest.raises(InputError, match="no mapping of names to plain tensors"):
+            convert_folder(tmp_path)
 
 
 def test_the_module_says_what_is_missing(tmp_path):

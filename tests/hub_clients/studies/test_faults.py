@@ -106,7 +106,9 @@ def test_an_offline_client(study_hub: Hub, failed_push: Any, monkeypatch: pytest
     [
         ("status", "/api/repos/create", {}),
         ("status", "/tree/", {}),
+        ("truncate", "/tree/", {}),
         ("status", "/preupload/", {}),
+        ("truncate", "/preupload/", {}),
         ("status", "/_large/", {"headers": {"Retry-After": "0"}}),
         ("status", "/commit/", {}),
         ("status", "/commit/", {"status": 429}),
@@ -132,6 +134,11 @@ def test_a_hub_that_stays_unwell(study_hub: Hub, failed_push: Any, push: Command
     assert_published(study_hub, store)
 
 
+def test_a_push_that_the_hub_objects_to(study_hub: Hub, failed_push: Any) -> None:
+    study_hub.fail("status", "/commit/", status=400)
+    assert failed_push().startswith("error: the Hub refuses what was to be pushed to datasets/org/study: ")
+
+
 def test_a_hub_that_goes_down_before_the_commit(study_hub: Hub, failed_push: Any, push: Command, store: Path) -> None:
     study_hub.fail("stop", "/commit/")
     assert "the connection broke" in failed_push()
@@ -139,6 +146,63 @@ def test_a_hub_that_goes_down_before_the_commit(study_hub: Hub, failed_push: Any
     assert commits(study_hub) == 1
     push(store)
     assert_published(study_hub, store)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "fields"),
+    [
+        ("status", "/api/repos/create", {"skip": 1}),
+        ("status", "/api/spaces/org/study/tree/", {"status": 429, "headers": {"Retry-After": "0"}}),
+        ("drop", "/api/spaces/org/study/commit/", {"after": 1000}),
+        ("lose_reply", "/api/spaces/org/study/commit/", {}),
+    ],
+)
+def test_a_moment_of_weakness_while_the_page_is_published(
+    kind: str, path: str, fields: dict[str, Any], study_hub: Hub, push: Command, store: Path
+) -> None:
+    study_hub.fail(kind, path, **fields)  # type: ignore[arg-type]
+    assert "the page " in push(store, "--report_space", "true")
+    assert {"README.md", "index.html"} < set(remote_files(study_hub, kind="space"))
+    assert commits(study_hub, kind="space") == 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"kind": "status", "status": 403}, "the token has no right to write to spaces/org/study"),
+        ({"kind": "status", "status": 503, "times": 1000}, "the Hub answers 503 "),
+        ({"kind": "stop"}, "the Hub can't be reached at "),
+    ],
+)
+def test_a_page_that_can_not_be_published(
+    fields: dict[str, Any], said: str, study_hub: Hub, push: Command, store: Path
+) -> None:
+    """The cells are there by then; the next push adds the page."""
+    study_hub.fail(path="/api/spaces/org/study/commit/", **fields)
+    words = push(store, "--report_space", "true")
+    assert "4 cells added" in words
+    assert f"error: {said}" in words
+    study_hub.heal()
+    assert commits(study_hub, kind="space") == 1
+    words = push(store, "--report_space", "true")
+    assert "0 cells added, 4 were there already" in words
+    assert "the page is new" in words
+    assert_published(study_hub, store)
+
+
+@pytest.mark.slow
+def test_somebody_else_publishes_the_page_first(study_hub: Hub, push: Command, store: Path) -> None:
+    study_hub.fail(
+        "before",
+        "/api/spaces/org/study/commit/",
+        action=lambda: push_by_process(study_hub, store, "--report_space", "true"),
+    )
+    assert "the page has not changed" in push(store, "--report_space", "true")
+    assert commits(study_hub, kind="space") == 2
+
+
+def push_by_process(hub: Hub, store: Path, *options: str) -> None:
+    subprocess.run([*command(store), *options], env=hub.environment("owner"), check=True, timeout=120)
 
 
 def command(store: Path) -> list[str]:
@@ -182,7 +246,8 @@ def test_two_pushes_at_once(study_hub: Hub, push: Command, store: Path, tmp_path
     names = set(cell_names(store)) | set(cell_names(other))
     assert len(names) == 6
     assert {path.split("/")[1] for path in files if path.startswith("cells/")} == names
-    assert [visit.status for visit in study_hub.visited("/commit/", "POST")] == [200, 412, 200]
+    # In any order: a visit is noted when its answer has been sent, and theirs ends while ours goes on.
+    assert sorted(visit.status for visit in study_hub.visited("/commit/", "POST")) == [200, 200, 412]
     card = files["README.md"].decode()
     assert all(words in card for words in ("6 cells", "few-shot", "pretrained"))
 
@@ -201,9 +266,11 @@ def test_somebody_else_commits_first(study_hub: Hub, push: Command, store: Path,
     study_hub.fail("before", "/commit/", action=overtake)
     said = push(store)
     assert "somebody else committed to datasets/org/study in the meantime" in said
-    assert [visit.status for visit in study_hub.visited("/commit/", "POST")] == [200, 412, 200]
+    # In any order: a visit is noted when its answer has been sent, and theirs ends while ours goes on.
+    assert sorted(visit.status for visit in study_hub.visited("/commit/", "POST")) == [200, 200, 412]
     assert "2 cells added, 1 were there already" in said
     assert f"other numbers and were left as they are:\n  {name}" in said
+    assert "n is 240 here, 239 there" in said
     theirs = (other / "cells" / name / "results.json").read_bytes()
     assert remote_files(study_hub)[f"cells/{name}/results.json"] == theirs
 
@@ -227,6 +294,7 @@ def pull(study_hub: Hub, push: Command, store: Path, tmp_path: Path) -> Callable
     ("kind", "path", "fields"),
     [
         ("status", "/api/datasets/", {}),
+        ("truncate", "/api/datasets/", {"method": "GET"}),
         ("status", "/tree/", {}),
         ("status", "/resolve/.*results.json", {"method": "GET"}),
         ("status", "/resolve/.*records.parquet", {"method": "GET", "status": 429}),
@@ -242,6 +310,30 @@ def test_a_moment_of_weakness_while_pulling(
     study_hub.fail(kind, path, **fields)  # type: ignore[arg-type]
     assert sorted(pull().taken) == cell_names(store)
     assert contents(tmp_path / "here" / "cells") == contents(store / "cells")
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (503, "the Hub is in trouble and answers 503 for datasets/org/study; run this again later"),
+        (403, "the token that was sent has no right to this in datasets/org/study; give it one"),
+    ],
+)
+def test_what_does_not_pass_while_pulling(
+    status: int, said: str, study_hub: Hub, pull: Any, store: Path, tmp_path: Path
+) -> None:
+    study_hub.fail("status", "/resolve/.*records.parquet", "GET", status=status, times=1000)
+    with pytest.raises(InputError, match=re.escape(said)):
+        pull()
+    assert list((tmp_path / "here" / "cells").iterdir()) == []
+    study_hub.heal()
+    assert sorted(pull().taken) == cell_names(store)
+
+
+def test_an_offline_client_pulls_nothing(pull: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(InputError, match="HF_HUB_OFFLINE is set, so nothing can be pulled; unset it"):
+        pull()
 
 
 def test_a_file_that_stays_damaged(study_hub: Hub, pull: Any, store: Path) -> None:
@@ -269,6 +361,18 @@ def test_a_hub_that_goes_down_while_pulling(
     assert contents(tmp_path / "here" / "cells") == contents(store / "cells")
 
 
+def test_an_offline_client_is_not_sent_to_a_cache(
+    study_hub: Hub, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is none: a study is pulled past the client's."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with (
+        pytest.raises(InputError, match="org/study can't be fetched, because HF_HUB_OFFLINE is set; unset it and"),
+        in_one_sentence(REPOSITORY, "dataset", writing=False),
+    ):
+        pull_cells(study_hub.api(), REPOSITORY, store / "cells")
+
+
 def test_a_hub_that_is_down_before_a_cell_is_pulled(study_hub: Hub, pull: Any, store: Path, tmp_path: Path) -> None:
     study_hub.fail("stop", "/api/datasets/org/study$")
     with pytest.raises(InputError, match="can't be reached or broke off while datasets/org/study was asked for"):
@@ -293,7 +397,9 @@ def test_an_upload_that_is_refused(study_hub: Hub, failed_push: Any, push: Comma
         (ROLES["reader"].token, "org/other", r"there is no datasets/org/other on http\S+, or it is private .*; check"),
         (ROLES["nobody"].token, "org/private", r"there is no datasets/org/private on http\S+, or it is private"),
         ("", "org/private", r"there is no datasets/org/private .*nobody is logged in"),
-        ("", "a/b/c", r"'a/b/c' can't be a repository on the Hub; give it as owner/name"),
+        ("", "a/b c", r"'a/b c' can't be a repository on the Hub; give it as owner/name"),
+        ("", "a/b/c", r"pull is 'a/b/c'; give a dataset on the Hub as owner/name"),
+        ("", "study", r"pull is 'study'; give a dataset on the Hub as owner/name"),
     ],
 )
 def test_what_may_not_be_read(

@@ -20,6 +20,7 @@ import pytest
 from study_on_hub import REPOSITORY, Command, add_cells, cell_names, change_numbers, contents, rewrite_identity
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.hub.cell_check import LARGEST
 from hf_sslgen.hub.study_pull import Pulled, pull_cells
 from hf_sslgen.study.cells import read_cells
 from hf_sslgen.study.config import read_study
@@ -98,6 +99,27 @@ def test_other_numbers_here_stay(push: Command, pull: Pull, store: Path, tmp_pat
     assert {path: contents(store)[path] for path in before} == before
 
 
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_text("{")])
+def test_a_damaged_cell_here_is_named(spoil: Callable[[Path], object], push: Command, pull: Pull, store: Path) -> None:
+    push(store)
+    spoil(store / "cells" / cell_names(store)[0] / "results.json")
+    with pytest.raises(InputError, match=f"{cell_names(store)[0]} holds no readable cell .*; remove it to have it"):
+        pull(store)
+
+
+def test_numbers_of_a_size_that_no_cell_has_are_not_fetched(
+    study_hub: Hub, push: Command, pull: Pull, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(store)
+    name = cell_names(store)[0]
+    change_numbers(store / "cells" / name)
+    monkeypatch.setitem(LARGEST, "results.json", 10)
+    pulled = pull(store)
+    assert list(pulled.conflicts) == [name]
+    assert "bytes, which is no cell's" in pulled.conflicts[name]
+    assert study_hub.visited("/resolve/", "GET") == []
+
+
 class Trap:
     """Would write a file if it were ever unpickled."""
 
@@ -128,6 +150,25 @@ def _with_huge_pictures(cell: Path) -> None:
 def _with_objects(cell: Path) -> None:
     table = pq.read_table(cell / "records.parquet")
     pq.write_table(table.append_column("object", pa.array([pickle.dumps(1)] * len(table))), cell / "records.parquet")
+
+
+def _with_long_texts(cell: Path) -> None:
+    """A few thousand bytes that unpack to ten gigabytes."""
+    rows = 100_000
+    table = pq.read_table(cell / "records.parquet").slice(0, 1).take(pa.array([0] * rows))
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array(["x" * 100_000]))
+    index = table.schema.get_field_index("transform")
+    table = table.set_column(index, pa.field("transform", text.type), text).replace_schema_metadata(None)
+    pq.write_table(table, cell / "records.parquet", compression="zstd", store_schema=False)
+
+
+def _with_column(name: str, value: float) -> Callable[[Path], None]:
+    def write(cell: Path) -> None:
+        table = pq.read_table(cell / "records.parquet")
+        columns = {each: table[each] for each in table.column_names} | {name: pa.array([value] * len(table))}
+        pq.write_table(pa.table(columns), cell / "records.parquet")
+
+    return write
 
 
 def _without_column(cell: Path) -> None:
@@ -163,6 +204,26 @@ BAD_CELLS: dict[str, tuple[Callable[[Path], object], str]] = {
         _in_json("cell.json", lambda c: c["provenance"].update(class_names=[{}])),
         "'class_names'",
     ),
+    "half of a character": (
+        _in_json("cell.json", lambda c: c["provenance"].update(notes=["\ud800"])),
+        "cell.json holds a value that can't be written again",
+    ),
+    "a provenance that is not finite": (
+        _in_json("cell.json", lambda c: c["provenance"].update(seconds=float("nan"))),
+        "cell.json holds a value that can't be written again",
+    ),
+    "an endless integer": (
+        _in_json("cell.json", lambda c: c["provenance"].update(parameters=10**30)),
+        "an integer of 31 digits",
+    ),
+    "an endless number": (
+        _in_json("results.json", lambda c: c["numbers"][0].update(value=10**400)),
+        "an integer of 401 digits",
+    ),
+    "half of a character in its numbers": (
+        _in_json("results.json", lambda c: c["numbers"][0].update(reason="\ud800")),
+        "results.json holds a value that can't be written again",
+    ),
     "no numbers": (_in_json("results.json", lambda c: c.update(numbers=[])), "no numbers"),
     "a number that is text": (_in_json("results.json", lambda c: c["numbers"][0].update(value="1")), "'value'"),
     "a number that is infinite": (_in_json("results.json", lambda c: c["numbers"][0].update(low=1e999)), "'low'"),
@@ -176,6 +237,9 @@ BAD_CELLS: dict[str, tuple[Callable[[Path], object], str]] = {
     "half of its records": (_cut("records.parquet"), "can't be read"),
     "half of its pictures": (_cut("examples.npz"), "can't be read"),
     "records without a column": (_without_column, "no column 'severity'"),
+    "records with endless texts": (_with_long_texts, "a text of more than 1000 bytes in 'transform'"),
+    "records that say whose they are": (_with_column("seed", 1), "unknown kind of column, 'seed'"),
+    "records that are not finite": (_with_column("confidence", float("inf")), "infinite values of 'confidence'"),
     "records with bytes": (_with_objects, "unknown kind of column, 'object'"),
     "a pickle": (_with_pickle, "can't be read"),
     "pictures that unpack to half a gigabyte": (_with_huge_pictures, "too large"),

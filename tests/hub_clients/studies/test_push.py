@@ -182,6 +182,15 @@ def test_a_local_path_in_an_identity_is_refused(study_hub: Hub, push: Command, s
     assert "4 cells added" in push(store, "--allow_local_paths", "true")
 
 
+def test_a_relative_path_in_an_identity_is_refused(push: Command, store: Path) -> None:
+    """It looks like the name of a repository, whose weights a commit would name."""
+    cell = rewrite_identity(store / "cells" / cell_names(store)[0], backbone="clients/net", weights="a" * 40)
+    assert "4 cells (" in push(store, "--dry_run", "true")
+    rewrite_identity(cell, weights="0123456789abcdef")
+    assert "local path, 'clients/net', which all would see" in push(store, "--dry_run", "true")
+    assert "4 cells (" in push(store, "--dry_run", "true", "--allow_local_paths", "true")
+
+
 def test_without_pictures(study_hub: Hub, push: Command, store: Path) -> None:
     said = push(store, "--examples", "false", "--private", "true", "--license", "cc-by-4.0")
     assert "example pictures" not in said
@@ -190,6 +199,28 @@ def test_without_pictures(study_hub: Hub, push: Command, store: Path) -> None:
     assert not any(path.endswith(".npz") for path in files)
     assert "license: cc-by-4.0" in files["README.md"].decode()
     assert study_hub.api().dataset_info(REPOSITORY).private
+
+
+def test_later_pushes_keep_licence_and_page_and_may_set_them(
+    study_hub: Hub, push: Command, store: Path, tmp_path: Path
+) -> None:
+    def card() -> DatasetCard:
+        return DatasetCard(remote_files(study_hub)["README.md"].decode())
+
+    push(store)
+    assert (card().data.license, "/spaces/org/study" in card().text) == (None, False)
+    assert "0 cells added, 4 were there already" in push(store, "--license", "mit", "--report_space", "true")
+    assert (card().data.license, "/spaces/org/study" in card().text) == ("mit", True)
+    assert "4 cells" in card().text
+    other = tmp_path / "other"
+    add_cells(other, "few-shot")
+    push(other)
+    assert (card().data.license, "/spaces/org/study" in card().text) == ("mit", True)
+    assert "6 cells" in card().text
+    assert commits(study_hub) == 4
+    push(other, "--license", "mit")
+    assert commits(study_hub) == 4
+    assert "the Hub refuses the card of datasets/org/study" in push(other, "--license", "my own")
 
 
 def test_a_page_as_a_space(study_hub: Hub, push: Command, store: Path) -> None:
