@@ -411,3 +411,13 @@ for name, revision, streaming in json.loads(sys.argv[1]):
     for name, (error, _, _) in zip(("org/moving", "org/none"), answers[4:], strict=True):
         assert f"datasets/{name} is not in the cache, and HF_HUB_OFFLINE is set; load it once without it" in error
     assert tagged[0] is None
+
+
+def test_without_the_hub_the_cache_serves_what_is_not_streamed(streamer, stocked):
+    expected = streamer("org/stated", streaming=False)
+    stocked.stop()
+    kept = streamer("org/stated", streaming=False)
+    assert kept["passes"] == expected["passes"] and kept["found"] == expected["found"]
+    commit = expected["found"].partition("@")[2]
+    assert f"going on with what the cache has of it, commit {commit}" in kept["log"]
+    assert "can't be reached" in streamer("org/stated")["error"]
