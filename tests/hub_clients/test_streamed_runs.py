@@ -73,7 +73,8 @@ def _files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
 def test_a_run_goes_on_when_the_hub_is_back_and_ends_as_if_it_had_not_gone(hub, run, tmp_path, processes):
     whole = run("whole", processes)
     assert whole.returncode == 0, whole.stderr[-3000:]
