@@ -361,18 +361,6 @@ def test_a_hub_that_goes_down_while_pulling(
     assert contents(tmp_path / "here" / "cells") == contents(store / "cells")
 
 
-def test_an_offline_client_is_not_sent_to_a_cache(
-    study_hub: Hub, store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """There is none: a study is pulled past the client's."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with (
-        pytest.raises(InputError, match="org/study can't be fetched, because HF_HUB_OFFLINE is set; unset it and"),
-        in_one_sentence(REPOSITORY, "dataset", writing=False),
-    ):
-        pull_cells(study_hub.api(), REPOSITORY, store / "cells")
-
-
 def test_a_hub_that_is_down_before_a_cell_is_pulled(study_hub: Hub, pull: Any, store: Path, tmp_path: Path) -> None:
     study_hub.fail("stop", "/api/datasets/org/study$")
     with pytest.raises(InputError, match="can't be reached or broke off while datasets/org/study was asked for"):
