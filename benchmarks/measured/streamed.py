@@ -114,7 +114,10 @@ def _batches(location: str, streaming: bool, workers: int) -> Generator[int, Non
     else:
         order = samples.StreamOrder(domain.train)
     collate = samples.collate_with(preprocessing)
-    loader = DataLoader(images, BATCH_SIZE, sampler=order, collate_fn=collate, num_workers=workers)
+    context = "fork" if workers else None  # a process that was spawned would spawn its own, as fine-tuning's does not
+    loader = DataLoader(
+        images, BATCH_SIZE, sampler=order, collate_fn=collate, num_workers=workers, multiprocessing_context=context
+    )
     yield 0  # all is loaded
     for batch in loader:
         yield len(batch["labels"])
