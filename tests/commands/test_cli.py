@@ -46,6 +46,6 @@ def test_domains_lists_groups_and_shows_one():
 
 def test_a_closed_pipe_is_no_error():
     piped = subprocess.run(
-        f"{sys.executable} -m hf_sslgen.cli zoo | head -n 1", shell=True, capture_output=True, text=True, timeout=120
+        f"{sys.executable} -m hf_sslgen zoo | head -n 1", shell=True, capture_output=True, text=True, timeout=120
     )
     assert piped.stderr == ""
