@@ -27,9 +27,7 @@ def main() -> None:
         print("In another shell, in place of the real Hub:\n")
         for name, value in hub.variables(None, arguments.folder.resolve() / "home").items():
             print(f"    export {name}={shlex.quote(value)}")
-        print(
-            "\nand one of these lines, to be one of its users (owner writes, reader is a member who reads, nobody is a stranger):\n"
-        )
+        print("\nand one line of these (owner writes, reader is a member who reads, nobody is a stranger):\n")
         for role in ROLES.values():
             print(f"    export HF_TOKEN={role.token}  # {role.name}")
         print(f"\nOrganisations: {', '.join(organizations)}. To break the next two downloads:\n")
