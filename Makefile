@@ -9,8 +9,9 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.installed
 	$(BIN)/hf-sslgen demo --output_dir runs/demo
 
+# A file's tests stay together, because they share what is expensive to make; a thread each is what two cores have.
 test: $(VENV)/.installed-test browser
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile
 
 # The report is tested in Debian's chromium. Where it is absent and can't be installed, those tests are skipped, or fail
 # with CI=true.
