@@ -11,7 +11,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.hub.licences import Licence
-from hf_sslgen.hub.pushing import Pushed, PushRequest, push_files
+from hf_sslgen.hub.pushing import FRESH, Pushed, PushRequest, push_files
 from hf_sslgen.hub_access import with_retries
 from hf_sslgen.reporting.cards import card_yaml, render_card
 from hf_sslgen.reporting.metric_spaces import GRADIO_VERSION
@@ -19,8 +19,6 @@ from hf_sslgen.reporting.metric_spaces import GRADIO_VERSION
 TEMPLATE = Path(__file__).parent / "demo_template"
 TEMPLATE_FILES = ("app.py", "prediction.py", "requirements.txt")
 SETTINGS_FILE = "space.json"
-FRESH = {".gitattributes", "README.md"}
-"""Files that a Space may have when it was just made."""
 
 
 def demo_files(repository: str, revision: str | None, licence: Licence, private: bool) -> dict[str, Path | bytes]:

@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 Operation = CommitOperationAdd | CommitOperationDelete
 
+FRESH = {".gitattributes", "README.md"}
+"""Files that a repository may have when it was just made."""
+
 
 @dataclass(frozen=True)
 class PushRequest:

@@ -16,7 +16,7 @@ from hf_sslgen.hub.cell_check import LARGEST, check_files
 from hf_sslgen.hub.exchange import patiently
 from hf_sslgen.hub.licences import Licence
 from hf_sslgen.hub.publishable import stage, without_paths
-from hf_sslgen.hub.pushing import commit_on
+from hf_sslgen.hub.pushing import FRESH, commit_on
 from hf_sslgen.hub.remote_study import CARD, CELLS, TABLES, RemoteStudy, fetch, look_at, other_numbers
 from hf_sslgen.hub.study_card import Contents, StudyCard, contents_of, dataset_card, is_tagged, read_card, space_card
 from hf_sslgen.hub.study_tables import write_tables
@@ -27,9 +27,6 @@ from hf_sslgen.study.pairs import PairNames
 
 CELLS_PER_COMMIT = 150
 """Of large studies; each has up to six files, and the Hub wants commits of hundreds."""
-
-FRESH = {".gitattributes", CARD}
-"""Files that a Space may have when it was just made."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class Publication:
 
 
 @dataclass
-class Pushed:
+class PushedCells:
     """What a push has done so far: names of cells sent and found, and how cells of the same name differ."""
 
     sent: list[str] = field(default_factory=list)
@@ -82,9 +79,9 @@ def published_files(publication: Publication) -> Iterator[Path]:
                 yield path
 
 
-def push_cells(api: HfApi, publication: Publication, private: bool | None) -> Pushed:
+def push_cells(api: HfApi, publication: Publication, private: bool | None) -> PushedCells:
     """Send the cells that the repository does not have; it is made where there is none."""
-    pushed = Pushed()
+    pushed = PushedCells()
     _make(api, publication.repository, "dataset", private)
     page = f"datasets/{publication.repository}"
     with tempfile.TemporaryDirectory() as folder:
@@ -103,7 +100,7 @@ def _make(api: HfApi, repository: str, kind: str, private: bool | None) -> None:
     patiently(make, f"{kind}s/{repository}")
 
 
-def _push_some(api: HfApi, publication: Publication, pushed: Pushed, folder: Path) -> bool:
+def _push_some(api: HfApi, publication: Publication, pushed: PushedCells, folder: Path) -> bool:
     """One commit, if there is anything to send; returns whether there may be more."""
     remote = look_at(api, publication.repository)
     there = remote.cells()
