@@ -56,7 +56,7 @@ NUMBER_TYPES: Types = {
 }
 PROVENANCE_TYPES: Types = {
     **dict.fromkeys(("objective", "family", "group", "domain_metric", "finished", "device"), (str,)),
-    **dict.fromkeys(("source", "licence"), (str, type(None))),
+    **dict.fromkeys(("source", "licence", "dataset_commit"), (str, type(None))),
     **dict.fromkeys(("parameters", "threads"), (int,)),
     **dict.fromkeys(("class_names", "not_label_preserving", "notes"), (list,)),
     **dict.fromkeys(("selection", "libraries"), (dict,)),

@@ -16,7 +16,7 @@ from hf_sslgen.zoo.loading import UNTRAINED
 PUBLISHED_PROVENANCE = (
     *("objective", "family", "source", "pretraining_seed", "licence", "parameters", "group", "domain_metric"),
     *("class_names", "not_label_preserving", "notes", "selection", "seconds", "finished", "device", "threads"),
-    "libraries",
+    *("libraries", "dataset_commit"),
 )
 """What else there is, such as the command with its local paths, stays here."""
 

@@ -546,7 +546,8 @@ def test_the_recipe_trains_and_pushes_and_no_token_is_left_anywhere(
     assert EVALUATION_FILE in api.list_repo_files("org/tuned")
     entries = yaml.safe_load(Path(api.hf_hub_download("org/tuned", EVALUATION_FILE)).read_text())
     accuracy = entries[0]
-    assert accuracy["dataset"] == {"id": "org/digits", "task_id": "accuracy"}
+    commit = api.dataset_info("org/digits").sha
+    assert accuracy["dataset"] == {"id": "org/digits", "task_id": "accuracy", "revision": commit}
     assert accuracy["value"] == json.loads((output / "results.json").read_text())["test"]["accuracy"]
     assert re.search(r"95% interval \[.*\]; 40 images of split test", accuracy["notes"])
 
