@@ -107,7 +107,8 @@ def _training_table(settings: dict[str, Any]) -> dict[str, str]:
     steps = settings["max_steps"]
     length = f"{steps} steps" if steps > 0 else f"{settings['num_train_epochs']:g} epochs"
     processes, accumulated = settings["world_size"], settings["gradient_accumulation_steps"]
-    batch = f"{settings['per_device_train_batch_size']} images a device, {processes} process(es)"
+    in_processes = "one process" if processes == 1 else f"{processes} processes"
+    batch = f"{settings['per_device_train_batch_size']} images a device, {in_processes}"
     precision = next((f"{name} autocast" for name in ("bf16", "fp16") if settings[name]), "float32")
     return {
         "Trained": {

@@ -122,7 +122,7 @@ def numbers(run: FineTunedRun) -> dict[str, dict[str, Any]]:
 def command(run: FineTunedRun) -> str:
     """The command line that repeats the run: every option that decides its weights and is not the default.
 
-    A base model of the Hub is named with its commit, because its branches and tags may move.
+    A base model and a data set of the Hub are named with their commits, because branches and tags may move.
     """
     settings = public_settings(run)
     if run.base_model is not None:
@@ -130,6 +130,8 @@ def command(run: FineTunedRun) -> str:
         settings |= {"model_name_or_path": f"{name}@{run.weights}", "model_revision": None}
     domain = dataclasses.asdict(run.domain_arguments)
     domain["dataset_name"] = shown(domain["dataset_name"])
+    if run.domain.found is not None:
+        domain["dataset_revision"] = run.domain.found.commit
     values = {**settings, **domain}
     words = ["accelerate", "launch"]
     if settings["world_size"] > 1:

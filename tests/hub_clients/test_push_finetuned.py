@@ -541,7 +541,7 @@ def test_the_recipe_trains_and_pushes_and_no_token_is_left_anywhere(
     card = ModelCard.load(api.hf_hub_download("org/tuned", "README.md"))
     card.validate()
     assert (card.data.base_model, card.data.datasets, card.data.license) == ("org/base", ["org/digits"], "cc-by-4.0")
-    assert "--dataset_name org/digits" in card.text
+    assert f"--dataset_name org/digits --dataset_revision {api.dataset_info('org/digits').sha} " in card.text
     assert f"--model_name_or_path org/base@{api.model_info('org/base').sha} " in card.text
     assert EVALUATION_FILE in api.list_repo_files("org/tuned")
     entries = yaml.safe_load(Path(api.hf_hub_download("org/tuned", EVALUATION_FILE)).read_text())
