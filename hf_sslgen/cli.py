@@ -13,6 +13,7 @@ COMMANDS = {
     "report": "tables and page of a study from its folder alone",
     "push-study": "a study's cells as a dataset on the Hub, its page as a Space",
     "analyze": "one checkpoint on one domain: accuracy, confidence, attribution, invariance",
+    "convert": "a published .bin checkpoint to safetensors, with a card",
     "demo": "the comparison of the shipped twins on the embedded domains, without network",
     "zoo": "backbones by twin set",
     "domains": "target domains",

@@ -33,7 +33,7 @@ def base_licence(api: HfApi, base: str, revision: str | None) -> Licence | None:
         return None
     location = resolve_location(base)
     if Path(location).is_dir():
-        return stated_licence(_local_card(Path(location) / "README.md"))
+        return stated_licence(local_card(Path(location) / "README.md"))
     row = registered(base)
     if row is not None and row.licence is not None:
         return {"license": row.licence}
@@ -46,7 +46,8 @@ def base_licence(api: HfApi, base: str, revision: str | None) -> Licence | None:
     return None if card is None else stated_licence(card.to_dict())
 
 
-def _local_card(path: Path) -> dict[str, Any]:
+def local_card(path: Path) -> dict[str, Any]:
+    """The metadata of a card on disk; empty where there is none, or none that can be read."""
     try:
         return metadata_load(path) or {} if path.is_file() else {}
     except (ValueError, yaml.YAMLError):

@@ -1,10 +1,6 @@
-"""Pickled weights (`pytorch_model.bin`) made into safetensors, once and without running what they hold.
-
-python -m hf_sslgen.zoo.to_safetensors FOLDER
-"""
+"""Pickled weights (`pytorch_model.bin`) made into safetensors, once and without running what they hold."""
 
 import pickle
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -28,14 +24,15 @@ def conversion_advice(published: Iterable[str], hub_id: str | None = None, revis
     if not any(Path(name).match(PICKLED) for name in published):
         return "only safetensors weights in transformers' or timm's own layout are loaded"
     reason = "only safetensors are loaded, because opening a .bin file may run what is in it"
-    command = "python -m hf_sslgen.zoo.to_safetensors"
+    command = "hf-sslgen convert"
     if hub_id is None:
         return f"{reason}: convert it once with `{command} FOLDER`"
     folder = hub_id.partition("/")[2]
     at = f" --revision {revision}" if revision is not None else ""
+    source = hub_id if revision is None else f"{hub_id}@{revision}"
     return (
-        f"{reason}: convert it once with `hf download {hub_id}{at} --local-dir {folder}` and `{command} {folder}`, "
-        f"and give the folder {folder} instead"
+        f"{reason}: convert it once with `hf download {hub_id}{at} --local-dir {folder}` and `{command} {folder} "
+        f"--source {source}`, and give the folder {folder} instead"
     )
 
 
@@ -70,12 +67,3 @@ def convert_folder(folder: Path) -> Path:
         save_file(tensors, unfinished, metadata={"format": "pt"})
         unfinished.chmod(0o644)  # safetensors lets nobody but its owner read the file
     return target
-
-
-if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m hf_sslgen.zoo.to_safetensors FOLDER")
-    try:
-        print(convert_folder(Path(sys.argv[1])))
-    except InputError as problem:
-        sys.exit(f"error: {problem}")

@@ -1,7 +1,5 @@
 """Pickled weights become safetensors, and nothing but tensors is opened."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -47,15 +45,8 @@ def test_what_is_more_than_tensors_is_refused_and_not_run(tmp_path):
             convert_folder(tmp_path)
 
 
-def test_the_module_says_what_is_missing(tmp_path):
-    command = [sys.executable, "-m", "hf_sslgen.zoo.to_safetensors"]
-    ended = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, check=False)
-    assert ended.returncode == 1 and ended.stderr.startswith(f"error: {tmp_path} has no pytorch_model")
-    assert "usage: " in subprocess.run(command, capture_output=True, text=True, check=False).stderr
-
-
 def test_advice_depends_on_what_there_is():
     assert "transformers' or timm's own layout" in conversion_advice(["config.json", "weights.pth"])
-    assert "to_safetensors FOLDER" in conversion_advice(["pytorch_model.bin"])
+    assert "`hf-sslgen convert FOLDER`" in conversion_advice(["pytorch_model.bin"])
     pinned = conversion_advice(["pytorch_model.bin"], "owner/name", "v1")
     assert "`hf download owner/name --revision v1 --local-dir name`" in pinned

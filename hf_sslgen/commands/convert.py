@@ -1,0 +1,41 @@
+"""`hf-sslgen convert`: pickled weights of a published checkpoint made into safetensors, with a card that says so."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hf_sslgen.errors import InputError
+from hf_sslgen.hub.converted_card import write_converted_card
+from hf_sslgen.training.configuration import parse_arguments
+from hf_sslgen.zoo.to_safetensors import convert_folder
+
+
+@dataclass(frozen=True)
+class ConvertArguments:
+    """Which checkpoint, and what its card is to say."""
+
+    folder: str = field(metadata={"help": "Folder of a checkpoint with config.json and pytorch_model*.bin."})
+    source: str | None = field(
+        default=None,
+        metadata={"help": "Where it is from, for the card: owner/name@revision on the Hub, or an address."},
+    )
+    license: str | None = field(
+        default=None, metadata={"help": "Licence, as the Hub calls it (default: the one that its card states)."}
+    )
+
+
+def main(command_line: Sequence[str] | None = None) -> None:
+    """Parse, convert and write the card."""
+    (arguments,) = parse_arguments(
+        (ConvertArguments,),
+        "Write model.safetensors beside a checkpoint's pytorch_model*.bin, which is opened without running what it "
+        "may hold, and a card; the card that was there is kept as README.source.md.",
+        command_line,
+        positional=("folder",),
+    )
+    folder = Path(arguments.folder)
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{folder} has no config.json, so it is no checkpoint of transformers or timm")
+    weights = convert_folder(folder)
+    print(weights)
+    print(write_converted_card(folder, weights, arguments.source, arguments.license))

@@ -1,0 +1,82 @@
+"""The card of a checkpoint that was converted to safetensors: where it is from, and that nothing else was done."""
+
+import hashlib
+import json
+import math
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+
+from hf_sslgen import __version__
+from hf_sslgen.hub.licences import licence_words, local_card, stated_licence
+from hf_sslgen.reporting.cards import card_yaml, write_card
+from hf_sslgen.zoo.to_safetensors import PICKLED
+
+CARD, OWN_CARD = "README.md", "README.source.md"
+"""The card of the conversion, and the name that the checkpoint's own card is then given."""
+
+TAG = "safetensors-conversion"
+"""By which a card is known as one of a conversion."""
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
+
+
+def write_converted_card(folder: Path, weights: Path, source: str | None, licence: str | None) -> Path:
+    """Write the card of a converted checkpoint; one that was there before is kept as `README.source.md`.
+
+    Args:
+        folder: with the checkpoint's `config.json`.
+        weights: the safetensors file in the folder.
+        source: where the checkpoint is from: a Hub id, with a revision behind `@`, or an address.
+        licence: as the Hub spells it; None is what the checkpoint's own card states.
+    """
+    is_timm = "architecture" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    path = folder / CARD
+    if path.is_file() and TAG not in (local_card(path).get("tags") or []):
+        path.replace(folder / OWN_CARD)
+    stated = {"license": licence} if licence is not None else stated_licence(local_card(folder / OWN_CARD))
+    repository = (source or "").partition("@")[0]
+    metadata: dict[str, Any] = {
+        "library_name": "timm" if is_timm else "transformers",
+        **(stated or {}),
+        "tags": ["hf-sslgen", TAG],
+        **({"base_model": repository} if HUB_ID.fullmatch(repository) else {}),
+    }
+    values = {
+        "metadata": card_yaml(metadata),
+        "title": folder.resolve().name,
+        "source": source,
+        "has_own_card": (folder / OWN_CARD).is_file(),
+        "own_card": OWN_CARD,
+        "published": {each.name: _sha256(each) for each in sorted(folder.glob(PICKLED))},
+        "weights": weights.name,
+        "digest_of_weights": _sha256(weights),
+        **_tensors(weights),
+        "version": __version__,
+        "is_timm": is_timm,
+        "command": f"hf-sslgen analyze --model_name_or_path {shlex.quote(folder.resolve().name)} "
+        "--dataset_name digits --output_dir runs/analysis",
+        "licence": None if stated is None else licence_words(stated),
+        "licence_was_asked": licence is not None,
+    }
+    write_card("converted.md", values, path)
+    return path
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _tensors(weights: Path) -> dict[str, Any]:
+    """How many tensors and numbers a file has, and of which types."""
+    with safe_open(weights, framework="pt") as file:
+        slices = [file.get_slice(name) for name in file.keys()]  # noqa: SIM118, which is no mapping
+    return {
+        "num_tensors": len(slices),
+        "num_values": sum(math.prod(each.get_shape()) for each in slices),
+        "types": sorted({each.get_dtype() for each in slices}),
+    }

@@ -1,0 +1,85 @@
+"""A published .bin checkpoint becomes safetensors with a card of its own, which load and can be pushed."""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from huggingface_hub import ModelCard
+from markdown_it import MarkdownIt
+from safetensors.torch import load_file
+
+from hf_sslgen.commands.convert import main
+from hf_sslgen.errors import InputError
+from hf_sslgen.zoo.loading import load_backbone
+from tests.hub import Hub
+
+OWN = "---\nlicense: mit\ntags: [vision]\n---\n# Theirs\n"
+
+
+@pytest.fixture(params=["timm_resnet", "transformers_vit"])
+def published(request: pytest.FixtureRequest, small_backbones: dict[str, str], tmp_path: Path) -> Path:
+    """A small network's folder whose weights are pickled, with a card."""
+    folder = tmp_path / request.param / "a_[name]"
+    shutil.copytree(small_backbones[request.param], folder)
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    (folder / "README.md").write_text(OWN)
+    return folder
+
+
+def test_it_is_the_same_network_and_the_card_says_where_it_is_from(
+    published: Path, small_backbones: dict[str, str], hub_in_process: Hub
+) -> None:
+    original = small_backbones[published.parent.name]
+    main([str(published), "--source", "owner/name@v1"])
+    first = (published / "README.md").read_text()
+    expected = load_backbone(original, ("a", "b")).model.state_dict()
+    found = load_backbone(str(published), ("a", "b")).model.state_dict()
+    trunk = [name for name in expected if not name.startswith(("classifier", "timm_model.fc"))]
+    assert trunk and all(torch.equal(found[name], expected[name]) for name in trunk)
+
+    card = ModelCard(first)
+    card.validate()
+    assert (card.data.license, card.data.base_model) == ("mit", "owner/name")
+    for name in ("pytorch_model.bin", "model.safetensors"):
+        assert hashlib.sha256((published / name).read_bytes()).hexdigest() in first
+    assert "<h1>a_[name]</h1>" in MarkdownIt().render(card.text)
+    assert (published / "README.source.md").read_text() == OWN
+    main([str(published), "--source", "owner/name@v1"])  # its own card is not taken for that of the checkpoint
+    assert (published / "README.md").read_text() == first
+    assert (published / "README.source.md").read_text() == OWN
+
+    main([str(published), "--license", "apache-2.0"])
+    again = ModelCard((published / "README.md").read_text())
+    assert (again.data.license, again.data.base_model) == ("apache-2.0", None)
+    api = hub_in_process.api("owner")
+    api.create_repo("org/converted")
+    api.upload_folder(repo_id="org/converted", folder_path=published, ignore_patterns="*.bin")
+    assert "model.safetensors" in api.list_repo_files("org/converted")
+
+
+def test_without_a_licence_the_card_says_so(published: Path) -> None:
+    (published / "README.md").unlink()
+    main([str(published)])
+    text = (published / "README.md").read_text()
+    assert "No licence was stated" in text and "license:" not in text
+    assert not (published / "README.source.md").exists()
+
+
+def test_what_is_no_checkpoint_is_left_as_it_is(published: Path) -> None:
+    (published / "config.json").unlink()
+    with pytest.raises(InputError, match=r"has no config\.json"):
+        main([str(published)])
+    assert sorted(path.name for path in published.glob("*.safetensors")) == []
+    assert (published / "README.md").read_text() == OWN
+
+
+def test_the_command_says_what_is_missing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hf_sslgen", "convert", str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"error: {tmp_path} has no ")
