@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hf_sslgen.errors import InputError
-from hf_sslgen.hub.converted_card import write_converted_card
+from hf_sslgen.hub.converted_card import is_timm_checkpoint, write_converted_card
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.zoo.to_safetensors import convert_folder
 
@@ -34,8 +33,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         positional=("folder",),
     )
     folder = Path(arguments.folder)
-    if not (folder / "config.json").is_file():
-        raise InputError(f"{folder} has no config.json, so it is no checkpoint of transformers or timm")
+    is_timm = is_timm_checkpoint(folder)
     weights = convert_folder(folder)
     print(weights)
-    print(write_converted_card(folder, weights, arguments.source, arguments.license))
+    print(write_converted_card(folder, weights, is_timm, arguments.source, arguments.license))

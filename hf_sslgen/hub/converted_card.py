@@ -11,6 +11,7 @@ from typing import Any
 from safetensors import safe_open
 
 from hf_sslgen import __version__
+from hf_sslgen.errors import InputError
 from hf_sslgen.hub.licences import licence_words, local_card, stated_licence
 from hf_sslgen.reporting.cards import card_yaml, write_card
 from hf_sslgen.zoo.to_safetensors import PICKLED
@@ -24,16 +25,32 @@ TAG = "safetensors-conversion"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 
-def write_converted_card(folder: Path, weights: Path, source: str | None, licence: str | None) -> Path:
+def is_timm_checkpoint(folder: Path) -> bool:
+    """Whether a folder's configuration is timm's rather than transformers'.
+
+    Raises:
+        InputError: it has none that can be read.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise InputError(f"{folder} has no config.json, so it is no checkpoint of transformers or timm")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is no configuration: it can't be read as JSON") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is no configuration: it holds no JSON object")
+    return "architecture" in content
+
+
+def write_converted_card(folder: Path, weights: Path, is_timm: bool, source: str | None, licence: str | None) -> Path:
     """Write the card of a converted checkpoint; one that was there before is kept as `README.source.md`.
 
     Args:
-        folder: with the checkpoint's `config.json`.
         weights: the safetensors file in the folder.
         source: where the checkpoint is from: a Hub id, with a revision behind `@`, or an address.
         licence: as the Hub spells it; None is what the checkpoint's own card states.
     """
-    is_timm = "architecture" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
     path = folder / CARD
     if path.is_file() and TAG not in (local_card(path).get("tags") or []):
         path.replace(folder / OWN_CARD)
@@ -74,7 +91,7 @@ def _sha256(path: Path) -> str:
 def _tensors(weights: Path) -> dict[str, Any]:
     """How many tensors and numbers a file has, and of which types."""
     with safe_open(weights, framework="pt") as file:
-        slices = [file.get_slice(name) for name in file.keys()]  # noqa: SIM118, which is no mapping
+        slices = [file.get_slice(name) for name in file.offset_keys()]
     return {
         "num_tensors": len(slices),
         "num_values": sum(math.prod(each.get_shape()) for each in slices),

@@ -19,6 +19,7 @@ from hf_sslgen.hub.exchange import in_one_sentence
 from hf_sslgen.hub.study_pull import Pulled, pull_cells
 from hf_sslgen.study.store import Store
 from tests.hub import ROLES, WRONG_TOKEN, Hub
+from tests.hub.faults import Kind
 
 TOKENS = [WRONG_TOKEN, *(role.token for role in ROLES.values())]
 
@@ -119,9 +120,9 @@ def test_an_offline_client(study_hub: Hub, failed_push: Any, monkeypatch: pytest
     ],
 )
 def test_a_moment_of_weakness(
-    kind: str, path: str, fields: dict[str, Any], study_hub: Hub, push: Command, store: Path
+    kind: Kind, path: str, fields: dict[str, Any], study_hub: Hub, push: Command, store: Path
 ) -> None:
-    study_hub.fail(kind, path, **fields)  # type: ignore[arg-type]
+    study_hub.fail(kind, path, **fields)
     assert "error" not in push(store)
     assert_published(study_hub, store)
 
@@ -158,9 +159,9 @@ def test_a_hub_that_goes_down_before_the_commit(study_hub: Hub, failed_push: Any
     ],
 )
 def test_a_moment_of_weakness_while_the_page_is_published(
-    kind: str, path: str, fields: dict[str, Any], study_hub: Hub, push: Command, store: Path
+    kind: Kind, path: str, fields: dict[str, Any], study_hub: Hub, push: Command, store: Path
 ) -> None:
-    study_hub.fail(kind, path, **fields)  # type: ignore[arg-type]
+    study_hub.fail(kind, path, **fields)
     assert "the page " in push(store, "--report_space", "true")
     assert {"README.md", "index.html"} < set(remote_files(study_hub, kind="space"))
     assert commits(study_hub, kind="space") == 2
@@ -305,9 +306,9 @@ def pull(study_hub: Hub, push: Command, store: Path, tmp_path: Path) -> Callable
     ],
 )
 def test_a_moment_of_weakness_while_pulling(
-    kind: str, path: str, fields: dict[str, Any], study_hub: Hub, pull: Any, store: Path, tmp_path: Path
+    kind: Kind, path: str, fields: dict[str, Any], study_hub: Hub, pull: Any, store: Path, tmp_path: Path
 ) -> None:
-    study_hub.fail(kind, path, **fields)  # type: ignore[arg-type]
+    study_hub.fail(kind, path, **fields)
     assert sorted(pull().taken) == cell_names(store)
     assert contents(tmp_path / "here" / "cells") == contents(store / "cells")
 
