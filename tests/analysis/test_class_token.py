@@ -3,6 +3,7 @@
 import pytest
 import torch
 from families import FAMILIES, pictures, small_network
+from timm.models.vision_transformer import LayerScale
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -69,7 +70,7 @@ def test_tokens_that_are_averaged_are_kept_however_little_they_do() -> None:
     model, images = small_network("timm-vit-average", SIDE, SIDE), pictures(SIDE, SIDE)
     with torch.no_grad():
         find_classifier(model)[1].weight.zero_()  # as a probe starts: the logits tell nothing
-        model.timm_model.blocks[-1].mlp.fc2.weight.mul_(1e-4)
+    model.timm_model.blocks[-1].ls2 = LayerScale(FAMILIES["timm-vit-average"].width, init_values=1e-4)
     with class_token_alone(model, None, SIDE):
         assert tokens_of_the_last_mlp(model, images) > 1
 
