@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.study.fields import check_fields, ranged
+from hf_sslgen.settings import check_fields, ranged
 from hf_sslgen.training.probes import INVERSE_REGULARISATION_GRID, TOLERANCE
 
 Resize = Literal["as_given", "shorter_side", "squash"]

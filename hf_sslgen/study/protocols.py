@@ -16,7 +16,7 @@ from typing import Any, get_type_hints
 import numpy as np
 
 from hf_sslgen.errors import InputError, nearest_names
-from hf_sslgen.study.fields import as_field
+from hf_sslgen.settings import read_setting, shown
 from hf_sslgen.study.protocol_kinds import (
     FewShotProtocol,
     FineTuningProtocol,
@@ -115,19 +115,18 @@ def get_protocol(name: str, overrides: Mapping[str, Any] | None = None) -> Proto
     """
     if name not in PRESETS:
         raise InputError(
-            f"protocol {name!r} is unknown. {nearest_names(name, PRESETS)} Known: {', '.join(PRESETS)}".replace(
+            f"protocol {shown(name)} is unknown. {nearest_names(name, PRESETS)} Known: {', '.join(PRESETS)}".replace(
                 "  ", " "
             )
         )
     preset = PRESETS[name]
-    known = get_type_hints(type(preset))
-    values = {}
-    for key, value in (overrides or {}).items():
+    hints, known = get_type_hints(type(preset)), {each.name: each for each in dataclasses.fields(preset)}
+    for key in overrides or {}:
         if key not in known:
             hint = nearest_names(key, known) or f"it has {', '.join(sorted(known))}"
-            raise InputError(f"protocol {name!r} has no field {key!r}; {hint}")
-        values[key] = as_field(known[key], value)
+            raise InputError(f"protocol {name!r} has no field {shown(key)}; {hint}")
     try:
+        values = {key: read_setting(known[key], hints[key], value) for key, value in (overrides or {}).items()}
         return dataclasses.replace(preset, **values)
     except InputError as error:
         raise InputError(f"protocol {name!r}: {error}") from error
