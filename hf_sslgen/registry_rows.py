@@ -1,7 +1,7 @@
 """Rows of a YAML registry or study read into frozen dataclasses, with errors that name the row and the field.
 
-A field's annotation says what a row may hold, as `hf_sslgen.settings` reads it; `one_of(...)` in its metadata says which
-words.
+A field's annotation says what a row may hold, as `hf_sslgen.settings` reads it; `one_of(...)` in its metadata says
+which words.
 """
 
 import typing
@@ -46,7 +46,7 @@ def build_row(kind: type[Row], values: Mapping[str, Any], where: str) -> Row:
     for name, each in known.items():
         if name in values:
             try:
-                converted[name] = read_setting(each, annotations[name], values[name])
+                converted[name] = read_setting(name, annotations[name], values[name], each.metadata.get("range"))
                 _check_words(converted[name], each.metadata.get("words"), name)
             except InputError as error:
                 raise InputError(f"{where}: {error}") from None

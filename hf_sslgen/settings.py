@@ -9,7 +9,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -59,18 +59,9 @@ SIDE = Range(at_least=1, at_most=4096)
 """Of an input, in pixels."""
 
 
-def setting(
-    default: Any = dataclasses.MISSING,
-    *,
-    help: str,
-    range: Range | None = None,
-    default_factory: Callable[[], Any] | None = None,
-) -> Any:
-    """A dataclass field that the command line and a YAML file can set."""
-    metadata = {"help": help, "range": range}
-    if default_factory is not None:
-        return dataclasses.field(default_factory=default_factory, metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
+def setting(default: Any, *, range: Range, help: str) -> Any:
+    """A dataclass field that the command line and a YAML file can set, with numbers in a range."""
+    return dataclasses.field(default=default, metadata={"help": help, "range": range})
 
 
 def ranged(default: Any, **limits: float) -> Any:
@@ -84,7 +75,7 @@ class _UnfitError(Exception):
 
 def shown(value: Any) -> str:
     """A value in an error: as Python writes it, cut where it is long."""
-    text = repr(value)
+    text = repr(value.value if isinstance(value, Enum) else value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
@@ -104,7 +95,7 @@ def kind_of(hint: Any) -> str:
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (list, tuple):
         kind = kind_of(inner[0])
-        return f"a list of {kind.removeprefix('a ')}s" if kind.startswith("a ") else f"a list of values, each {kind}"
+        return f"a list of {kind.removeprefix('a ')}s" if kind.startswith("a ") else f"a list of {kind}"
     if origin in (types.UnionType, typing.Union):
         return " or ".join(kind_of(each) for each in _members(inner))
     if words := choices_of(hint):
@@ -113,18 +104,17 @@ def kind_of(hint: Any) -> str:
         return "a mapping of names to values"
     return {
         str: "text",
-        float: "a finite number",
+        float: "a number",
         int: "a whole number",
         bool: "true or false",
         types.NoneType: "none",
-        Any: "anything",
-    }[hint]
+    }.get(hint, "text")
 
 
 def _members(inner: tuple[Any, ...]) -> list[Any]:
-    """The types of a union in the order in which they are tried; text only where nothing narrower reads text."""
-    reads_text = any(each is dict or get_origin(each) is dict or choices_of(each) for each in inner)
-    return sorted((each for each in inner if not (each is str and reads_text)), key=lambda each: each is str)
+    """The types of a union in the order in which they are tried; text last, and only where it is no choice."""
+    has_choices = any(map(choices_of, inner))
+    return sorted((each for each in inner if not (each is str and has_choices)), key=lambda each: each is str)
 
 
 def typed(hint: Any, value: Any, from_text: bool = True) -> Any:
@@ -145,12 +135,18 @@ def typed(hint: Any, value: Any, from_text: bool = True) -> Any:
     if origin in (list, tuple):
         items = value if isinstance(value, list | tuple) else [value] if origin is list else None
         if items is not None:
-            return origin(typed(inner[0], item, from_text) for item in items)
+            return origin(_items(hint, inner[0], items, from_text))
     elif hint is dict or origin in (dict, Mapping):
-        content = _mapping(value) if is_text and from_text else value
+        content = _mapping(value) if is_text and from_text and value.startswith("{") else value
         if isinstance(content, dict):
             keys, values = inner or (str, Any)
-            return {typed(keys, key, False): typed(values, item, from_text) for key, item in content.items()}
+            return dict(
+                zip(
+                    _items(hint, keys, content.keys(), False),
+                    _items(hint, values, content.values(), from_text),
+                    strict=True,
+                )
+            )
     elif choices_of(hint):
         return _choice(hint, value)
     elif hint is types.NoneType:
@@ -177,16 +173,26 @@ def typed(hint: Any, value: Any, from_text: bool = True) -> Any:
     raise _UnfitError(kind_of(hint))
 
 
+def _items(hint: Any, of_each: Any, items: Iterable[Any], from_text: bool) -> list[Any]:
+    """The items of a list or mapping; where one is of another kind, the error is about the whole."""
+    try:
+        return [typed(of_each, item, from_text) for item in items]
+    except _UnfitError as error:
+        raise _UnfitError(str(error) if choices_of(of_each) else kind_of(hint)) from None
+
+
 def _first_fitting(hint: Any, value: Any, from_text: bool) -> Any:
     members = _members(get_args(hint))
     if types.NoneType in members and str in members and from_text and isinstance(value, str) and value in NONE_WORDS:
         raise _UnfitError("left out, or null in a YAML file, where none is meant")
+    reason = kind_of(hint)
     for member in members:
         try:
             return typed(member, value, from_text)
-        except _UnfitError:
-            continue
-    raise _UnfitError(kind_of(hint))
+        except _UnfitError as error:
+            if choices_of(member):
+                reason = str(error)
+    raise _UnfitError(reason)
 
 
 def _choice(hint: Any, value: Any) -> Any:
@@ -200,8 +206,6 @@ def _choice(hint: Any, value: Any) -> Any:
         hint_words = nearest_names(value, choices_of(hint))
         if hint_words:
             raise _UnfitError(f"{kind_of(hint)}; {hint_words.removesuffix('?')}")
-    elif value is False and False in get_args(hint):
-        return value
     raise _UnfitError(kind_of(hint))
 
 
@@ -212,8 +216,8 @@ def _mapping(text: str) -> Any:
         return None
 
 
-def read_setting(field: dataclasses.Field[Any], hint: Any, value: Any, from_text: bool = True) -> Any:
-    """A field's value, of its kind and in its range.
+def read_setting(name: str, hint: Any, value: Any, limits: Range | None, from_text: bool = True) -> Any:
+    """A setting's value, of its kind and in its range.
 
     Raises:
         InputError: names the field, what was found and what would work.
@@ -221,14 +225,13 @@ def read_setting(field: dataclasses.Field[Any], hint: Any, value: Any, from_text
     try:
         read = typed(hint, value, from_text)
     except _UnfitError as error:
-        raise InputError(f"{field.name} is {shown(value)}; it has to be {error}") from None
-    limits = field.metadata.get("range")
+        raise InputError(f"{name} is {shown(value)}; it has to be {error}") from None
     for number in read if isinstance(read, list | tuple) else (read,):
         if limits is not None and number is not None and number not in limits:
             every = "every value" if isinstance(read, list | tuple) else "it"
-            raise InputError(f"{field.name} is {shown(read)}; {every} has to be {limits}")
-    if read == "" and field.default != "":
-        raise InputError(f"{field.name} is empty; leave it out where none is meant")
+            raise InputError(f"{name} is {shown(read)}; {every} has to be {limits}")
+    if read == "":
+        raise InputError(f"{name} is empty; leave it out where none is meant")
     return read
 
 
@@ -241,7 +244,7 @@ def check_fields(instance: Any) -> None:
     hints = get_type_hints(type(instance))
     for field in dataclasses.fields(instance):
         value = vars(instance)[field.name]
-        read = read_setting(field, hints[field.name], value, from_text=False)
+        read = read_setting(field.name, hints[field.name], value, field.metadata.get("range"), from_text=False)
         if isinstance(read, list | tuple):
             if type(read) is not type(value):
                 raise InputError(f"{field.name} is {shown(value)}; it has to be {kind_of(hints[field.name])}")

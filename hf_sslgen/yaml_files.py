@@ -4,7 +4,7 @@ import re
 from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -40,15 +40,13 @@ class StrictLoader(yaml.SafeLoader):
     and each occurs once. Tags, aliases of what contains them, and documents that are too deep or too large are errors.
     """
 
-    yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {}
-
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
         self._open = [_Open(None)]
         self._anchored: dict[str, int] = {}
 
     def get_event(self) -> Any:
-        event = super().get_event()  # type: ignore[no-untyped-call]
+        event: Any = super().get_event()
         line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent):
             if any(each.anchor == event.anchor for each in self._open):
@@ -93,6 +91,7 @@ class StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
+StrictLoader.yaml_implicit_resolvers = {}
 for _name, _pattern, _first in (
     ("null", r"(?:~|null|Null|NULL|None|)\Z", ["~", "n", "N", ""]),
     ("bool", r"(?:true|True|TRUE|false|False|FALSE)\Z", list("tTfF")),

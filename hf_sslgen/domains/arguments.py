@@ -99,15 +99,11 @@ class DomainArguments:
     samples_per_class: int | None = setting(
         None, range=AT_LEAST_ONE, help="Train on this many images a class, drawn after validation was carved."
     )
-    max_train_samples: int | None = setting(
-        None, range=AT_LEAST_ONE, help="Train on at most this many (stratified)."
-    )
+    max_train_samples: int | None = setting(None, range=AT_LEAST_ONE, help="Train on at most this many (stratified).")
     max_eval_samples: int | None = setting(
         None, range=AT_LEAST_ONE, help="Validate on at most this many (stratified)."
     )
-    max_test_samples: int | None = setting(
-        None, range=AT_LEAST_ONE, help="Measure on at most this many (stratified)."
-    )
+    max_test_samples: int | None = setting(None, range=AT_LEAST_ONE, help="Measure on at most this many (stratified).")
     streaming: bool = field(
         default=False,
         metadata={

@@ -11,6 +11,9 @@ Resize = Literal["as_given", "shorter_side", "squash"]
 """From picture to input: as the study's geometry says; the shorter side resized to the input's side and the centre
 cut out; or both sides resized whatever the aspect ratio."""
 
+MAX_CANDIDATES = 1000
+"""Of one grid of fine-tuning."""
+
 
 @dataclass(frozen=True)
 class LinearProtocol:
@@ -91,6 +94,15 @@ class FineTuningProtocol:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        for rates, decays in (
+            (self.learning_rates, self.weight_decays),
+            (self.sgd_learning_rates, self.sgd_weight_decays),
+        ):
+            if len(rates) * len(decays) > MAX_CANDIDATES:
+                raise InputError(
+                    f"learning_rates x weight_decays makes {len(rates) * len(decays)} networks for each cell, more "
+                    f"than {MAX_CANDIDATES}; make the grid smaller"
+                )
         if self.early_stopping_patience is not None and self.retrain_on_validation:
             raise InputError(
                 "retrain_on_validation leaves nothing to stop early on; set early_stopping_patience to none"

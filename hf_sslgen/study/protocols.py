@@ -11,7 +11,7 @@ Deviations common to all presets, so that cells of one study can be compared:
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 import numpy as np
 
@@ -31,6 +31,7 @@ __all__ = [
     "FineTuningProtocol",
     "KNNProtocol",
     "LinearProtocol",
+    "PresetName",
     "Protocol",
     "departures",
     "get_protocol",
@@ -106,6 +107,11 @@ PRESETS: dict[str, Protocol] = {
 }
 """Presets by name."""
 
+PresetName = Literal[
+    "linear", "finetune", "ssl-transfer", "ssl-transfer-linear", "vtab-1k", "dino-knn", "few-shot", "full"
+]
+"""The names of `PRESETS`, as options have them."""
+
 
 def get_protocol(name: str, overrides: Mapping[str, Any] | None = None) -> Protocol:
     """A preset, with some of its fields replaced (lists serve as tuples).
@@ -126,7 +132,10 @@ def get_protocol(name: str, overrides: Mapping[str, Any] | None = None) -> Proto
             hint = nearest_names(key, known) or f"it has {', '.join(sorted(known))}"
             raise InputError(f"protocol {name!r} has no field {shown(key)}; {hint}")
     try:
-        values = {key: read_setting(known[key], hints[key], value) for key, value in (overrides or {}).items()}
+        values = {
+            key: read_setting(key, hints[key], value, known[key].metadata.get("range"))
+            for key, value in (overrides or {}).items()
+        }
         return dataclasses.replace(preset, **values)
     except InputError as error:
         raise InputError(f"protocol {name!r}: {error}") from error

@@ -25,7 +25,7 @@ class _Option:
 
     @property
     def takes_list(self) -> bool:
-        return list in map(get_origin, (self.hint, *get_args(self.hint)))
+        return any(get_origin(each) is list for each in (self.hint, *get_args(self.hint)))
 
     @property
     def help(self) -> str:
@@ -90,7 +90,9 @@ def parse_arguments(
     for kind in dataclass_types:
         hints = get_type_hints(kind)
         options |= {field.name: _Option(field, hints[field.name]) for field in fields(kind)}
-    given = _given(_Parser(options, description), arguments, [positional] if isinstance(positional, str) else positional)
+    given = _given(
+        _Parser(options, description), arguments, [positional] if isinstance(positional, str) else positional
+    )
     values = {}
     path = given.pop("config", None)
     if path is not None:
@@ -130,6 +132,6 @@ def _given(parser: _Parser, arguments: list[str], positional: Sequence[str]) -> 
 
 def _read(option: _Option, value: Any, source: str = "") -> Any:
     try:
-        return read_setting(option.field, option.hint, value)
+        return read_setting(option.field.name, option.hint, value, option.field.metadata.get("range"))
     except InputError as error:
         raise InputError(f"{source}{error}") from None

@@ -19,11 +19,12 @@ from hf_sslgen.domains.streams import ImageStream
 from hf_sslgen.errors import InputError
 from hf_sslgen.files import write_json
 from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
-from hf_sslgen.training.evaluation import Predictions, compute_metrics_for, preprocess_logits_for_metrics
+from hf_sslgen.training.evaluation import TOP_K, Predictions, compute_metrics_for, preprocess_logits_for_metrics
 from hf_sslgen.training.optimisation import Optimisation
 from hf_sslgen.training.run_folder import (
     PREDICTIONS_FILE,
     RESULTS_FILE,
+    check_resumption,
     claim_run_folder,
     finished_results,
     last_complete_checkpoint,
@@ -91,8 +92,14 @@ def build_trainer(
     else:
         train = TrainingSamples(domain.train, geometry, augmentation, arguments.seed)
     arguments.label_names = ["labels", "sample_ids"]
+    _check_network_options(backbone, domain, arguments)
     callbacks = []
     if model_arguments.early_stopping_patience is not None:
+        if not arguments.load_best_model_at_end:
+            raise InputError(
+                "early_stopping_patience waits for a better checkpoint, which is then kept; leave "
+                "load_best_model_at_end true, and eval_strategy epoch or steps"
+            )
         callbacks.append(EarlyStoppingCallback(model_arguments.early_stopping_patience))
     weights = None
     if model_arguments.class_weighting == "balanced" and isinstance(domain.train, ImageSplit):
@@ -110,6 +117,17 @@ def build_trainer(
         frozen_modules=freeze_all_but(backbone.model, model_arguments.trainable),
         optimisation=optimisation,
     )
+
+
+def _check_network_options(backbone: LoadedBackbone, domain: Domain, arguments: FineTuningArguments) -> None:
+    """Raise InputError for options that this network, or so many classes, have no use for."""
+    if arguments.activation_checkpointing and not backbone.model.supports_gradient_checkpointing:
+        raise InputError(f"activation_checkpointing: {backbone.name} does not support it; drop it")
+    if arguments.metric_for_best_model == "top_5_accuracy" and len(domain.class_names) <= TOP_K:
+        raise InputError(
+            f"metric_for_best_model is top_5_accuracy, which {len(domain.class_names)} classes do not have; give "
+            "accuracy"
+        )
 
 
 def run_identity(
@@ -213,6 +231,7 @@ def finetune(
         require_disk_space(folder, num_parameters, (arguments.save_total_limit or 1) + 1)
         claim_run_folder(folder, run_identity(backbone, domain, model_arguments, arguments, optimisation))
         checkpoint = last_complete_checkpoint(folder, remove_incomplete=arguments.process_index == 0)
+    check_resumption(arguments.resume_from_checkpoint, folder, checkpoint)
     finished = finished_results(folder)
     if finished is not None:
         logger.info("%s is already finished", folder)

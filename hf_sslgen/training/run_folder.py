@@ -10,35 +10,12 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.files import write_json
+from hf_sslgen.training.trainer_options import DECISIVE
 
 IDENTITY_FILE = "run.json"
 RESULTS_FILE = "results.json"
 PREDICTIONS_FILE = "predictions.parquet"
-DECISIVE_TRAINING_ARGUMENTS = (
-    "learning_rate",
-    "weight_decay",
-    "optim",
-    "adam_beta1",
-    "adam_beta2",
-    "adam_epsilon",
-    "lr_scheduler_type",
-    "warmup_steps",
-    "max_grad_norm",
-    "num_train_epochs",
-    "max_steps",
-    "per_device_train_batch_size",
-    "gradient_accumulation_steps",
-    "label_smoothing_factor",
-    "seed",
-    "data_seed",
-    "bf16",
-    "fp16",
-    "eval_strategy",
-    "eval_steps",
-    "load_best_model_at_end",
-    "metric_for_best_model",
-    "world_size",
-)
+DECISIVE_TRAINING_ARGUMENTS = (*DECISIVE, "world_size")
 """Training arguments that change the weights; the rest (logging, workers, folders) may differ between resumptions."""
 
 
@@ -95,6 +72,30 @@ def last_complete_checkpoint(folder: Path, remove_incomplete: bool) -> str | Non
         else:
             return checkpoint
     return None
+
+
+def check_resumption(asked: bool | str | None, folder: Path, checkpoint: str | None) -> None:
+    """Raise InputError where `resume_from_checkpoint` asks for something else than what happens by itself.
+
+    Args:
+        asked: nothing, whether to go on, or a checkpoint's folder.
+        checkpoint: the one that the run in `folder` goes on from.
+    """
+    if asked is None or asked is True:
+        return
+    if asked is False:
+        if checkpoint is not None:
+            raise InputError(
+                f"resume_from_checkpoint is false, but output_dir {str(folder)!r} holds an unfinished run; remove it, "
+                "or give another --output_dir"
+            )
+        return
+    if checkpoint is None or Path(asked).resolve() != Path(checkpoint).resolve():
+        known = f"which goes on from {checkpoint}" if checkpoint is not None else "which has none"
+        raise InputError(
+            f"resume_from_checkpoint {asked!r} is not the last complete checkpoint of the run in {str(folder)!r}, "
+            f"{known}; to start from the weights of another run, give them as --model_name_or_path"
+        )
 
 
 def require_disk_space(folder: Path, num_parameters: int, checkpoints: int) -> None:

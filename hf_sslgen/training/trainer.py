@@ -5,9 +5,17 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PreTrainedModel,
+    SchedulerType,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
-from hf_sslgen.errors import DivergedError
+from hf_sslgen.errors import DivergedError, InputError
 from hf_sslgen.training.optimisation import Optimisation, build_optimiser, step_schedule
 from hf_sslgen.training.samples import EpochOrder, StreamedTrainingSamples, StreamOrder
 
@@ -85,7 +93,10 @@ class FineTuningTrainer(Trainer):
             self.optimizer = build_optimiser(
                 named, self.get_decay_parameter_names(named), self.args, self.optimisation
             )
-        return super().create_optimizer(model)
+        try:
+            return super().create_optimizer(model)
+        except (ValueError, TypeError, ImportError) as error:
+            raise InputError(f"optim {str(self.args.optim)!r}: {' '.join(str(error).split())}") from error
 
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
@@ -100,7 +111,13 @@ class FineTuningTrainer(Trainer):
                 self.args.get_warmup_steps(num_training_steps),
             )
             self._created_lr_scheduler = True
-        return super().create_scheduler(num_training_steps, optimizer)
+        try:
+            return super().create_scheduler(num_training_steps, optimizer)
+        except (ValueError, TypeError) as error:
+            raise InputError(
+                f"lr_scheduler_type {SchedulerType(self.args.lr_scheduler_type).value!r} with lr_scheduler_kwargs "
+                f"{self.args.lr_scheduler_kwargs}: {' '.join(str(error).split())}"
+            ) from error
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder | StreamOrder:
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset

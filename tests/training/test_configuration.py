@@ -66,7 +66,7 @@ def test_a_missing_file_is_named():
 def test_a_choice_in_the_file_is_checked(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text("model_name_or_path: a\ntrainable: everything\n")
-    with pytest.raises(InputError, match="trainable can't be 'everything'; choose from all, last_stage, head"):
+    with pytest.raises(InputError, match="trainable is 'everything'; it has to be one of all, last_stage, head"):
         parse_arguments((ModelArguments,), "test", ["--config", str(path)])
 
 
