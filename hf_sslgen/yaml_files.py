@@ -47,15 +47,15 @@ class StrictLoader(yaml.SafeLoader):
 
     def get_event(self) -> Any:
         event: Any = super().get_event()
-        line = event.start_mark.line + 1
-        if isinstance(event, yaml.AliasEvent):
+        line, kind = event.start_mark.line + 1, type(event)
+        if issubclass(kind, yaml.AliasEvent):
             if any(each.anchor == event.anchor for each in self._open):
                 raise InputError(f"line {line}: *{event.anchor} stands for something that contains it")
             self._count(self._anchored.get(event.anchor, 1), line)
-        elif isinstance(event, yaml.NodeEvent):
+        elif issubclass(kind, yaml.NodeEvent):
             if event.tag is not None:
                 raise InputError(f"line {line}: tags such as {event.tag} are not read; write the plain value")
-            if isinstance(event, yaml.ScalarEvent):
+            if issubclass(kind, yaml.ScalarEvent):
                 if not is_storable(event.value):
                     raise InputError(f"line {line}: {event.value!r} holds characters that no file or name can hold")
                 if event.anchor is not None:
@@ -65,7 +65,7 @@ class StrictLoader(yaml.SafeLoader):
                 self._open.append(_Open(event.anchor))
                 if len(self._open) > MAX_DEPTH:
                     raise InputError(f"line {line}: nested more than {MAX_DEPTH} levels deep")
-        elif isinstance(event, yaml.CollectionEndEvent):
+        elif issubclass(kind, yaml.CollectionEndEvent):
             ended = self._open.pop()
             if ended.anchor is not None:
                 self._anchored[ended.anchor] = ended.values

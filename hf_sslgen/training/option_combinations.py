@@ -116,13 +116,16 @@ def _check_optimisation(arguments: TrainingArguments) -> None:
             f"warmup_steps is {arguments.warmup_steps:g}, but lr_scheduler_type {schedule!r} has no warm-up; drop it, "
             "or give another schedule, such as constant_with_warmup"
         )
-    if schedule in FIXED_SCHEDULES and arguments.lr_scheduler_kwargs:
+    settings = arguments.lr_scheduler_kwargs or {}
+    if isinstance(settings, str):
+        raise InputError(f"lr_scheduler_kwargs is {shown(settings)}; it has to be a mapping of names to values")
+    if schedule in FIXED_SCHEDULES and settings:
         raise InputError(f"lr_scheduler_kwargs: lr_scheduler_type {schedule!r} takes none; drop them")
     if schedule in METRIC_SCHEDULES:
         if arguments.eval_strategy == "no":
             raise InputError(f"lr_scheduler_type {schedule!r} follows a validation number; give --eval_strategy epoch")
         mode = "max" if arguments.greater_is_better else "min"
-        given = dict(arguments.lr_scheduler_kwargs or {})
+        given = dict(settings)
         if given.setdefault("mode", mode) != mode:
             raise InputError(
                 f"lr_scheduler_kwargs: mode is {shown(given['mode'])}, but {arguments.metric_for_best_model} has to "

@@ -14,6 +14,7 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.training_args import OptimizerNames
 
 from hf_sslgen.errors import DivergedError, InputError
 from hf_sslgen.training.optimisation import Optimisation, build_optimiser, step_schedule
@@ -96,7 +97,9 @@ class FineTuningTrainer(Trainer):
         try:
             return super().create_optimizer(model)
         except (ValueError, TypeError, ImportError) as error:
-            raise InputError(f"optim {str(self.args.optim)!r}: {' '.join(str(error).split())}") from error
+            raise InputError(
+                f"optim {OptimizerNames(self.args.optim).value!r}: {' '.join(str(error).split())}"
+            ) from error
 
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None

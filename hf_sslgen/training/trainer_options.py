@@ -20,7 +20,7 @@ STEPS = Range(above=0)
 LOG_LEVELS = ("detail", "debug", "info", "warning", "error", "critical", "passive")
 
 DECISIVE: Mapping[str, Range | tuple[str, ...] | None] = {
-    "learning_rate": POSITIVE,
+    "learning_rate": NOT_NEGATIVE,
     "weight_decay": NOT_NEGATIVE,
     "optim": ("adamw_torch", "adamw_torch_fused", "adafactor", "sgd", "adagrad", "rmsprop"),
     "optim_args": None,
@@ -167,8 +167,8 @@ def check_options(arguments: TrainingArguments) -> None:
             reason = REFUSED.get(field.name, "this release of transformers is newer than what was tried")
             raise InputError(f"{field.name} is {shown(value)}, which is not offered: {reason}; drop it")
         limits = HONOURED[field.name]
-        is_range = isinstance(limits, Range)
-        value = read_setting(field.name, hints[field.name], value, limits if is_range else None)
-        if isinstance(limits, tuple) and value is not None and value not in limits:
-            raise InputError(f"{field.name} is {shown(value)}; it has to be one of {', '.join(limits)}")
+        numbers, words = (limits, None) if isinstance(limits, Range) else (None, limits)
+        value = read_setting(field.name, hints[field.name], value, numbers)
+        if words is not None and value is not None and value not in words:
+            raise InputError(f"{field.name} is {shown(value)}; it has to be one of {', '.join(words)}")
         vars(arguments)[field.name] = value
