@@ -1,12 +1,8 @@
-"""Finding the image and the label column of a data set, and turning labels of any kind into class indices."""
+"""Finding the image and the label column of a data set."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection
 
-import numpy as np
 from datasets import ClassLabel, Features, Image, Value
-from numpy.typing import NDArray
 
 from hf_sslgen.errors import InputError, nearest_names
 
@@ -73,46 +69,3 @@ def find_columns(
             )
         label_column = candidates[0]
     return image_column, require_column(features, label_column, "label_column_name")
-
-
-@dataclass(frozen=True)
-class LabelEncoding:
-    """Class names and what each raw label value means.
-
-    ClassLabel columns keep their names and order; integers and strings are sorted.
-    """
-
-    class_names: tuple[str, ...]
-    index_of: dict[Any, int]
-
-    def encode(self, values: Sequence[Any], split: str) -> NDArray[np.int64]:
-        """(N,) class indices; raises InputError naming the first value that is no class."""
-        encoded = np.empty(len(values), dtype=np.int64)
-        for row, value in enumerate(values):
-            index = self.index_of.get(value)
-            if index is None:
-                known = ", ".join(repr(name) for name in list(self.index_of)[:10])
-                raise InputError(
-                    f"label {value!r} in row {row} of split {split!r} is outside the {len(self.class_names)} classes "
-                    f"({known}{', ...' if len(self.index_of) > 10 else ''}); "
-                    "relabel or remove such rows, or name another --label_column_name"
-                )
-            encoded[row] = index
-        return encoded
-
-
-def label_encoding(features: Features, label_column: str, training_values: Sequence[Any]) -> LabelEncoding:
-    """How the labels of a column are encoded, read off its type or else the training split's values."""
-    feature = features[label_column]
-    if isinstance(feature, ClassLabel):
-        return LabelEncoding(tuple(feature.names), {index: index for index in range(feature.num_classes)})
-    if not training_values:
-        raise InputError("the training split is empty; every split needs at least one image")
-    kinds = {type(value) for value in training_values}
-    if kinds not in ({str}, {int}):
-        raise InputError(
-            f"label_column_name {label_column!r} holds {', '.join(sorted(kind.__name__ for kind in kinds))}; labels "
-            "must be a ClassLabel, all integers or all strings"
-        )
-    ordered = sorted(set(training_values))
-    return LabelEncoding(tuple(str(value) for value in ordered), {value: i for i, value in enumerate(ordered)})

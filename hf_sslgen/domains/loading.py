@@ -15,9 +15,10 @@ from hf_sslgen.domains.annotations import (
 )
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.budgets import at_most, few_labelled, labelled_share
-from hf_sslgen.domains.columns import LabelEncoding, find_columns, label_encoding
+from hf_sslgen.domains.columns import find_columns
 from hf_sslgen.domains.hub_datasets import HubDataset
 from hf_sslgen.domains.images import ImageSplit
+from hf_sslgen.domains.labels import LabelEncoding, label_encoding
 from hf_sslgen.domains.registry import DomainEntry
 from hf_sslgen.domains.sources import Published, load_splits, registered_entry, split_names
 from hf_sslgen.domains.splits import stratified_split
@@ -103,16 +104,17 @@ def _undecoded(dataset: Any, columns: tuple[str, str]) -> Any:
 
 def _by_position(dataset: Dataset | IterableDataset, name: str, table: Table, published: Published) -> ImageSplit:
     """A published split whose images can be reached by position; a streamed one is read to its end for that."""
+    encoding = table.encoding.of_split((dataset.features or {}).get(table.columns[1]))
     if isinstance(dataset, IterableDataset):
         image = table.columns[0]
         undecoded = dataset.cast_column(image, Image(decode=False))
         stored = store_split(undecoded, table.columns, table.annotations, published.found)
         if name in published.expected_sizes:
             published.expected_sizes[name].check(len(stored.images))
-        labels = table.encoding.encode(stored.labels, name)
+        labels = encoding.encode(stored.labels, name)
         return ImageSplit(name, stored.images, np.arange(len(labels)), labels, stored.annotations)
     rows = _undecoded(dataset, table.columns)
-    labels = table.encoding.encode(rows["label"][:], name)
+    labels = encoding.encode(rows["label"][:], name)
     annotations = Annotations.of_dataset(dataset, table.annotations)
     return ImageSplit(name, rows.select_columns(["image"]), np.arange(len(labels)), labels, annotations)
 

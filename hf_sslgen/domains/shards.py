@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 from datasets import IterableDataset
+from datasets.table import CastError
 
 from hf_sslgen.decoding import encoded_bytes
 from hf_sslgen.domains.hub_datasets import HubDataset, from_hub
@@ -42,7 +43,11 @@ class _Shard(Iterator[Row]):
 
     def __next__(self) -> Row:
         if self.found is None:
-            row = self._next()
+            try:
+                row = self._next()
+            except (pa.ArrowException, tarfile.TarError, CastError) as error:
+                reason = str(error).strip().split("\n")[0]
+                raise InputError(f"row {self.taken} of the streamed data set can't be read: {reason}") from error
         else:
             try:
                 row = from_hub(self._next_from_hub, self.found)

@@ -13,6 +13,7 @@ from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.hub_datasets import HubDataset, load_from_hub, resolve_dataset, stream_column
+from hf_sslgen.domains.own_classes import load_with_own_classes
 from hf_sslgen.domains.registry import DomainEntry, domain_entries, embedded_files, find_domain, known_bad_domains
 from hf_sslgen.domains.shards import stored_order
 from hf_sslgen.domains.sizes import ExpectedSize
@@ -124,7 +125,9 @@ def _load_folder(name: str, config: str | None, arguments: DomainArguments) -> A
 
 def _local(shown: str, path: str, **options: Any) -> Any:
     try:
-        return datasets.load_dataset(path, **options)
+        return load_with_own_classes(path, **options)
+    except InputError:
+        raise
     except (DatasetNotFoundError, DatasetGenerationError, OSError, RuntimeError, ValueError) as error:
         reason = str(error.__cause__ or error).strip().split("\n")[0].rstrip(".")
         raise _load_error(shown, reason, KINDS_OF_NAMES) from error
@@ -209,7 +212,8 @@ def _check_sizes(entry: DomainEntry, splits: DatasetDict | IterableDatasetDict) 
 def _filtered(splits: DatasetDict | IterableDatasetDict, entry: DomainEntry) -> DatasetDict | IterableDatasetDict:
     """Only the rows that belong to the domain, where a data set holds several."""
     for column, wanted in entry.row_filter.items():
-        feature = next(iter(splits.values())).features[column]
-        value = feature.str2int(wanted) if isinstance(feature, ClassLabel) else wanted
-        splits = splits.filter(lambda found, value=value: found == value, input_columns=column)
+        for split, rows in list(splits.items()):
+            feature = rows.features[column]
+            value = feature.str2int(wanted) if isinstance(feature, ClassLabel) else wanted
+            splits[split] = rows.filter(lambda found, value=value: found == value, input_columns=column)
     return splits
