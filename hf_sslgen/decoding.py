@@ -7,10 +7,8 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import fsspec
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from hf_sslgen.errors import InputError
@@ -71,39 +69,44 @@ class CorruptImageError(InputError):
     """An image that can't be decoded; the message names it."""
 
 
-def encoded_bytes(value: dict[str, Any] | None) -> bytes:
-    """The file's bytes of an undecoded `datasets.Image` value: its `bytes`, or else what its `path` leads to.
+def unreadable(path: str | None, reason: str) -> dict[str, Any]:
+    """A value for a picture that a row names and that can't be read."""
+    return {"bytes": None, "path": path, "unreadable": reason}
 
-    Paths of streamed data sets may be addresses, also of files inside archives. A missing picture has no bytes.
+
+def encoded_bytes(value: dict[str, Any] | None, where: str) -> bytes:
+    """The bytes that an undecoded `datasets.Image` value brings; a missing picture has none.
+
+    Raises:
+        CorruptImageError: it is the file that a row names, and that can't be read; `where` as in `decode_image`.
     """
-    if value is None:
-        return b""
-    if value["bytes"] is not None:
-        return bytes(value["bytes"])
-    if value["path"] is None:
-        return b""
-    if "://" in value["path"]:
-        with fsspec.open(value["path"], "rb") as file:
-            return bytes(file.read())
-    return Path(value["path"]).read_bytes()
+    if value is not None and value.get("unreadable"):
+        raise corrupt_image(value, where, value["unreadable"])
+    return b"" if value is None or value["bytes"] is None else bytes(value["bytes"])
+
+
+def corrupt_image(value: dict[str, Any] | None, where: str, reason: str) -> CorruptImageError:
+    """The error that an image can't be decoded, with the way out."""
+    name = f" ({value['path']})" if value is not None and value.get("path") else ""
+    return CorruptImageError(
+        f"{where}{name} can't be decoded: {reason}. Remove it, or pass --skip_corrupt to leave such images out"
+    )
 
 
 @contextmanager
 def opened_picture(value: dict[str, Any] | None, where: str) -> Iterator[Image.Image]:
     """An undecoded `datasets.Image` value opened by Pillow; what goes wrong inside is a CorruptImageError."""
+    encoded = encoded_bytes(value, where)
     try:
-        with Image.open(io.BytesIO(encoded_bytes(value)), formats=picture_formats()) as opened:
+        with Image.open(io.BytesIO(encoded), formats=picture_formats()) as opened:
             yield opened
     except UnknownRangeError:
         raise
+    except UnidentifiedImageError as error:
+        kinds = f"it is none of the kinds of pictures that are read ({', '.join(picture_formats())})"
+        raise corrupt_image(value, where, kinds if encoded else "there is no picture") from error
     except DECODING_ERRORS as error:
-        name = f" ({value['path']})" if value is not None and value.get("path") else ""
-        reason = str(error)
-        if isinstance(error, UnidentifiedImageError):
-            reason = f"it is none of the kinds of pictures that are read ({', '.join(picture_formats())})"
-        raise CorruptImageError(
-            f"{where}{name} can't be decoded: {reason}. Remove it, or pass --skip_corrupt to leave such images out"
-        ) from error
+        raise corrupt_image(value, where, str(error)) from error
 
 
 def decode_image(value: dict[str, Any] | None, where: str, intensity: Intensity = STATED) -> Image.Image:

@@ -1,9 +1,11 @@
 """Finding the image and the label column of a data set."""
 
 from collections.abc import Collection
+from typing import Any
 
-from datasets import ClassLabel, Features, Image, Value
+from datasets import ClassLabel, Features, Image, LargeList, List, Value
 
+from hf_sslgen.domains.picture_arrays import array_objection, array_of
 from hf_sslgen.errors import InputError, nearest_names
 
 PICTURE_TYPES = ("string", "large_string", "binary", "large_binary")
@@ -29,6 +31,19 @@ def require_column(features: Features, column: str, argument: str) -> str:
     return column
 
 
+def _no_pictures(feature: Any) -> str | None:
+    """What a column holds that are no pictures, in words; None where it may hold some."""
+    if isinstance(feature, Image) or (isinstance(feature, Value) and feature.dtype in PICTURE_TYPES):
+        return None
+    if isinstance(feature, dict):
+        return None if {"bytes", "path"} & set(feature) else "no pictures: a struct needs a field bytes or path"
+    if array_of(feature) is not None:
+        return array_objection(feature)
+    if isinstance(feature, (List, LargeList)):
+        return "lists; an image a row is needed"
+    return "no pictures"
+
+
 def find_columns(
     features: Features, image_column: str | None, label_column: str | None, annotations: Collection[str] = ()
 ) -> tuple[str, str]:
@@ -49,8 +64,8 @@ def find_columns(
             )
         image_column = candidates[0]
     feature = features[require_column(features, image_column, "image_column_name")]
-    if isinstance(feature, ClassLabel) or (isinstance(feature, Value) and feature.dtype not in PICTURE_TYPES):
-        raise InputError(f"image_column_name {image_column!r} holds no pictures. Columns: {listed(features)}")
+    if (reason := _no_pictures(feature)) is not None:
+        raise InputError(f"image_column_name {image_column!r} holds {reason}. Columns: {listed(features)}")
     if label_column is None:
         candidates = [name for name, feature in free.items() if isinstance(feature, ClassLabel)]
         others = [name for name in free if name != image_column and not name.startswith("__")]
