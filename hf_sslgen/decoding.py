@@ -66,7 +66,11 @@ def picture_formats() -> tuple[str, ...]:
 
 
 class CorruptImageError(InputError):
-    """An image that can't be decoded; the message names it."""
+    """An image that can't be decoded; the message names it, and `reason` says why in words."""
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 def unreadable(path: str | None, reason: str) -> dict[str, Any]:
@@ -88,9 +92,8 @@ def encoded_bytes(value: dict[str, Any] | None, where: str) -> bytes:
 def corrupt_image(value: dict[str, Any] | None, where: str, reason: str) -> CorruptImageError:
     """The error that an image can't be decoded, with the way out."""
     name = f" ({value['path']})" if value is not None and value.get("path") else ""
-    return CorruptImageError(
-        f"{where}{name} can't be decoded: {reason}. Remove it, or pass --skip_corrupt to leave such images out"
-    )
+    message = f"{where}{name} can't be decoded: {reason}. Remove it, or pass --skip_corrupt to leave such images out"
+    return CorruptImageError(message, reason)
 
 
 @contextmanager
