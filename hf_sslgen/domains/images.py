@@ -104,8 +104,11 @@ class ImageSplit:
         return self.select(np.array(good, dtype=np.int64)), len(self) - len(good)
 
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits of the images' files, labels and annotations, in order."""
+        """Sixteen hexadecimal digits of the images' files, sample ids, labels and annotations, in order."""
         digest = hashlib.blake2b(self.labels.tobytes(), digest_size=8)
+        digest.update(self.sample_ids.tobytes())  # by which records of two backbones are paired
+        if self.annotations is not None:
+            digest.update(repr(self.annotations.meaning).encode())
         for position in range(len(self)):
             digest.update(hashlib.blake2b(encoded_bytes(self.encoded(position)), digest_size=8).digest())
             if self.annotations is not None:

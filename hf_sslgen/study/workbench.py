@@ -60,6 +60,7 @@ class PreparedCell:
             seed=spec.seed,
             scratch=scratch,
             shards=shards,
+            weights=self.facts.weights,
         )
 
 
