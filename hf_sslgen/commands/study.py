@@ -21,7 +21,7 @@ from hf_sslgen.study.config import StudyConfig, read_study
 from hf_sslgen.study.estimate import dry_run_text
 from hf_sslgen.study.executors import default_workers, run_on_ray, run_processes
 from hf_sslgen.study.plan import CellSpec, expand
-from hf_sslgen.study.results import failure_sentences
+from hf_sslgen.study.results import damaged_sentences, failure_sentences
 from hf_sslgen.study.store import REPORT_CLAIM, STUDY_FILE, Store
 from hf_sslgen.study.worker import limited_threads
 from hf_sslgen.study.worker_process import work
@@ -92,7 +92,8 @@ def _require_names(config: StudyConfig) -> None:
 
 def _write_report(specs: Sequence[CellSpec], store: Store) -> None:
     """Of several processes that end together one writes."""
-    if not any(store.is_finished(spec) for spec in specs):
+    damaged = damaged_sentences(specs, store)
+    if not any(store.is_finished(spec) and spec not in damaged for spec in specs):
         return
     claim = try_claim(store.claims, REPORT_CLAIM)
     if claim is not None:
@@ -120,6 +121,8 @@ def _pull(repository: str, store: Store) -> None:
             len(pulled.conflicts),
             in_lines(pulled.conflicts),
         )
+    if pulled.damaged:
+        logger.warning("%d cells here can't be read:%s", len(pulled.damaged), in_lines(pulled.damaged))
     if pulled.refused:
         logger.warning("%d cells were not taken over:%s", len(pulled.refused), in_lines(pulled.refused))
 
@@ -149,12 +152,24 @@ def run_study(arguments: StudyArguments) -> None:
         work(path, store.folder)
     if arguments.write_report:
         _write_report(specs, store)
+    _require_all(specs, store)
+
+
+def _require_all(specs: Sequence[CellSpec], store: Store) -> None:
+    """Raise InputError where a cell failed, or can't be read."""
+    damaged = dict.fromkeys(damaged_sentences(specs, store).values())
     failed = sum(store.has_failed(spec) for spec in specs)
+    print(
+        "".join(f"{sentence}\n" for sentence in (*failure_sentences(specs, store), *damaged)), end="", file=sys.stderr
+    )
     if failed:
-        print("\n".join(failure_sentences(specs, store)), file=sys.stderr)
         raise InputError(
             f"{failed} of {len(specs)} cells failed; their tracebacks are in {store.folder / 'failures'}. "
             "Once the cause is gone, --retry_failed true tries them again"
+        )
+    if damaged:
+        raise InputError(
+            f"{len(damaged)} of {len(specs)} cells can't be read; remove them and run the same command again"
         )
 
 
