@@ -74,7 +74,7 @@ def _check_examples(path: Path) -> None:
         names = [info.filename for info in archive.infolist()]
         if sum(info.file_size for info in archive.infolist()) > MOST_PICTURE_BYTES:
             raise NoCellError("its example pictures are too large")
-        if len(set(names)) < len(names) or not set(names) <= set(arrays) or not NEEDED_ARRAYS <= set(names):
+        if len(set(names)) < len(names) or not set(names) <= set(arrays) or not set(names) >= NEEDED_ARRAYS:
             raise NoCellError("its example pictures are not those of a cell")
         for info in archive.infolist():
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
