@@ -15,10 +15,11 @@ from hf_sslgen.reporting.tables import terminal_table
 from hf_sslgen.study.backbones import BackboneEntry, backbone_entry, untrained_controls
 from hf_sslgen.study.inference import infer
 from hf_sslgen.study.plan import PRETRAINED, CellSpec
+from hf_sslgen.study.preflight import set_impossible_aside
 from hf_sslgen.study.protocols import PRESETS, FineTuningProtocol, Protocol, get_protocol
 from hf_sslgen.study.results import finished_cells, missing_sentences
 from hf_sslgen.study.store import Store
-from hf_sslgen.study.workbench import domain_at_hand
+from hf_sslgen.study.workbench import Unavailable, domain_at_hand
 from hf_sslgen.study.worker import run_worker
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.zoo.registry import TwinSet, get_twin_set
@@ -175,7 +176,9 @@ def compare(arguments: CompareArguments) -> Path:
     specs = planned_cells(arguments)
     store.prepare()
     store.forget_failures(specs)
-    run_worker(specs, store)
+    unavailable: Unavailable = {}
+    set_impossible_aside(specs, store, unavailable)
+    run_worker(specs, store, unavailable=unavailable)
     cells, damaged = finished_cells(specs, store)
     missing = [*missing_sentences(specs, store), *damaged]
     if not cells:

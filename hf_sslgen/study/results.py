@@ -89,10 +89,11 @@ def failure_sentences(specs: Sequence[CellSpec], store: Store) -> list[str]:
         failure = store.failure(spec)
         if failure is not None and not store.is_finished(spec):
             titles.setdefault(failure.error, []).append(spec.title)
-    return [f"Failed: {_named(met)}: {error}" for error, met in titles.items()]
+    return [f"Failed: {named_cells(met)}: {error}" for error, met in titles.items()]
 
 
-def _named(titles: Sequence[str]) -> str:
+def named_cells(titles: Sequence[str]) -> str:
+    """The first cells' titles, and how many others there are."""
     more = len(titles) - SHOWN
     return "; ".join(titles[:SHOWN]) + (f" and {more} other cells" if more > 0 else "")
 
