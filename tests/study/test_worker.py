@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from hf_sslgen.analysis import shards
+from hf_sslgen.claims import LEASE_SECONDS, find_claims, try_claim
 from hf_sslgen.errors import InputError
 from hf_sslgen.study.cells import read_cells
-from hf_sslgen.study.claims import LEASE_SECONDS, find_claims, try_claim
 from hf_sslgen.study.config import read_study
 from hf_sslgen.study.executors import worker_environment
 from hf_sslgen.study.plan import expand
@@ -153,7 +153,7 @@ def test_leftovers_of_the_dead_are_removed_and_those_of_the_living_stay(tmp_path
 import os, sys
 from pathlib import Path
 from hf_sslgen.processes import unfinished_name
-from hf_sslgen.study.claims import try_claim
+from hf_sslgen.claims import try_claim
 from hf_sslgen.study.store import Store
 store = Store(Path(sys.argv[1]))
 store.prepare()
@@ -183,7 +183,7 @@ def test_a_folder_of_something_else_and_one_that_can_not_be_made(tmp_path: Path)
     for folder, message in (
         (tmp_path, "holds other files"),
         (tmp_path / "mine.txt", "is a file"),
-        (tmp_path / "mine.txt" / "below", "can't be made"),
+        (tmp_path / "mine.txt" / "below", "lies below"),
     ):
         with pytest.raises(InputError, match=message):
             Store(folder).prepare()
