@@ -59,21 +59,27 @@ def test_an_interrupted_cell_goes_on_from_its_shards(
     pretrained = expand(read_study(study_file(analysis={"max_subset": 10, "batch_size": 4})))[:1]
     store, save, written = prepared(tmp_path / "store"), shards.save_file, []
 
-    def save_two(tensors: Any, path: Path) -> None:
+    def save_noted(tensors: Any, path: Path, metadata: dict[str, str]) -> None:
+        written.append(path)
+        save(tensors, path, metadata)
+
+    def save_two(tensors: Any, path: Path, metadata: dict[str, str]) -> None:
         if len(written) == 2:
             raise KeyboardInterrupt
-        written.append(path)
-        save(tensors, path)
+        save_noted(tensors, path, metadata)
 
     monkeypatch.setattr(shards, "save_file", save_two)
     with pytest.raises(KeyboardInterrupt):
         run_worker(pretrained, store)
     kept = list((store.folder / "unfinished").rglob("*.safetensors"))
     assert len(kept) == 2 and not list(read_cells(store.cells))
-    monkeypatch.setattr(shards, "save_file", lambda tensors, path: (written.append(path), save(tensors, path)))
+    content = bytearray(kept[0].read_bytes())
+    content[-5] ^= 1
+    kept[0].write_bytes(content)
+    monkeypatch.setattr(shards, "save_file", save_noted)
     store.prepare()
     assert run_worker(pretrained, store) == {"computed": 1}
-    assert len(written) == 3  # of ten images
+    assert len(written) == 4  # three of ten images, and the one that was damaged
     assert not (store.folder / "unfinished").exists()
 
 

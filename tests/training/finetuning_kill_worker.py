@@ -2,8 +2,8 @@
 
     finetuning_kill_worker.py BACKBONE FOLDER
 
-Every training is forked from this process, which has imported everything and trained nothing. Prints a JSON object: how
-each training ended and what its folder held after the death and in the end, by the place of the death.
+Every training is forked from this process, which has imported everything and trained nothing. Prints a JSON object:
+how each training ended and what its folder held after the death and in the end, by the place of the death.
 """
 
 import hashlib
@@ -24,12 +24,13 @@ from hf_sslgen.training import finetuning, trainer
 from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.zoo.loading import load_backbone
 
-PLACES: dict[str, tuple[Any, str]] = {
-    "before a checkpoint's checksums": (trainer, "write_checksums"),
-    "before older checkpoints are removed": (trainer, "rotate_checkpoints"),
-    "while the model moves to its own name": (files, "finish_replacement"),
-    "before the results": (finetuning, "write_results"),
+PLACES: dict[str, tuple[Any, str, int]] = {
+    "before a checkpoint's checksums": (trainer, "write_checksums", 2),
+    "before older checkpoints are removed": (trainer, "rotate_checkpoints", 2),
+    "while the model moves to its own name": (files, "finish_replacement", 2),
+    "before the results": (finetuning, "write_results", 1),
 }
+"""A function of a module, and the number of the call that dies."""
 
 
 def dying(function: Callable[..., Any], calls: int) -> Callable[..., Any]:
@@ -46,14 +47,14 @@ def dying(function: Callable[..., Any], calls: int) -> Callable[..., Any]:
     return run
 
 
-def train(location: str, folder: Path, place: tuple[Any, str] | None = None) -> int:
+def train(location: str, folder: Path, place: tuple[Any, str, int] | None = None) -> int:
     """Fine-tune in a process of its own, for two epochs of three steps; returns its exit code."""
     process = os.fork()
     if process:
         return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     if place is not None:
-        module, name = place
-        setattr(module, name, dying(getattr(module, name), 2))
+        module, name, calls = place
+        setattr(module, name, dying(vars(module)[name], calls))
     domain = load_domain(DomainArguments("digits", samples_per_class=3, max_eval_samples=20, max_test_samples=40))
     arguments = FineTuningArguments(
         output_dir=str(folder),
@@ -71,13 +72,9 @@ def train(location: str, folder: Path, place: tuple[Any, str] | None = None) -> 
 def contents(folder: Path) -> dict[str, str]:
     """Digest of every file; of those that hold times only that they are there."""
     timed = ("trainer_state.json", "training_args.bin", "checksums.json")
-    return {
-        path.relative_to(folder).as_posix(): ""
-        if path.name in timed
-        else hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    digests = [hashlib.sha256(b"" if path.name in timed else path.read_bytes()).hexdigest() for path in paths]
+    return {path.relative_to(folder).as_posix(): digest for path, digest in zip(paths, digests, strict=True)}
 
 
 def main(location: str, root: Path) -> None:
