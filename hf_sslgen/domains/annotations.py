@@ -9,11 +9,11 @@ import numpy as np
 from datasets import Array2D, ClassLabel, Dataset, Features, Image, LargeList, List, Value, concatenate_datasets
 from numpy.typing import NDArray
 
+from hf_sslgen.decoding import encoded_bytes
 from hf_sslgen.domains.arguments import BoxFormat, DomainArguments
 from hf_sslgen.domains.columns import PICTURE_TYPES, listed, require_column
 from hf_sslgen.domains.registry import DomainEntry
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import encoded_bytes
 
 Kind = Literal["box", "mask", "pair"]
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm.auto import tqdm
 
+from hf_sslgen.decoding import CorruptImageError, StoredPicture, decode_image, encoded_bytes, stored_picture
 from hf_sslgen.domains.annotations import Annotations, Kind
 from hf_sslgen.domains.object_regions import read_boxes, read_mask
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import CorruptImageError, StoredPicture, decode_image, encoded_bytes, stored_picture
 
 logger = logging.getLogger(__name__)
 

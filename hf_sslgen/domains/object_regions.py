@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_sslgen.decoding import CorruptImageError, StoredPicture, opened_picture
 from hf_sslgen.domains.arguments import BoxFormat
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import CorruptImageError, StoredPicture, opened_picture
 
 EDGE_TOLERANCE = 1.0
 """Pixels by which a box may pass the picture's edge, where it is cut: rounding, or counting from 1."""

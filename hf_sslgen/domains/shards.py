@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 from datasets import IterableDataset
 
+from hf_sslgen.decoding import encoded_bytes
 from hf_sslgen.domains.hub_datasets import HubDataset, from_hub
 from hf_sslgen.errors import InputError, OneProcessError
 from hf_sslgen.hub_access import DamagedFileError
-from hf_sslgen.preprocessing import encoded_bytes
 from hf_sslgen.randomness import derive_seed
 
 Row = dict[str, Any]

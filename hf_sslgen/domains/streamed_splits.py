@@ -16,13 +16,13 @@ from datasets import Dataset, Features, IterableDataset
 from datasets.arrow_writer import ArrowWriter
 from numpy.typing import NDArray
 
+from hf_sslgen.decoding import encoded_bytes
 from hf_sslgen.domains.annotations import AnnotationColumns, Annotations
 from hf_sslgen.domains.hub_datasets import HubDataset
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.shards import stored_order
 from hf_sslgen.domains.streams import ImageStream
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import encoded_bytes
 from hf_sslgen.processes import is_left_behind, unfinished_name
 
 ROWS_AT_ONCE = 100

@@ -8,12 +8,12 @@ from typing import Any
 from datasets import IterableDataset
 from PIL import Image
 
+from hf_sslgen.decoding import CorruptImageError, decode_image, encoded_bytes
 from hf_sslgen.domains.columns import LabelEncoding
 from hf_sslgen.domains.hub_datasets import HubDataset
 from hf_sslgen.domains.shards import Row, mixed_order, stored_order, through_buffer
 from hf_sslgen.domains.sizes import ExpectedSize
 from hf_sslgen.domains.splits import content_id, is_held_out
-from hf_sslgen.preprocessing import CorruptImageError, decode_image, encoded_bytes
 from hf_sslgen.randomness import derive_seed
 
 logger = logging.getLogger(__name__)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 ALL_LABELS = "100%"
 
-METRIC_DEFINITIONS = 3
+METRIC_DEFINITIONS = 4
 """Version of the definitions in `hf_sslgen.metrics`; raised when a number's meaning changes."""
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
+from hf_sslgen.decoding import CorruptImageError, StoredPicture, decode_image, stored_picture
 from hf_sslgen.domains.object_regions import read_boxes, read_mask
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import CorruptImageError, StoredPicture, decode_image, stored_picture
 
 UPRIGHT = StoredPicture(64, 48, 1)
 PHOTOGRAPH = Image.fromarray(load_sample_image("flower.jpg")).resize((60, 40))

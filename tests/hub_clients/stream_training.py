@@ -9,11 +9,11 @@ import json
 import sys
 from pathlib import Path
 
+from hf_sslgen.decoding import encoded_bytes
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.loading import Domain, load_domain
 from hf_sslgen.domains.splits import content_id
-from hf_sslgen.preprocessing import encoded_bytes
 from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.evaluation import Predictions
 from hf_sslgen.training.finetuning import build_trainer

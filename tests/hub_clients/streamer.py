@@ -18,13 +18,13 @@ from typing import Any
 
 from huggingface_hub import HfFileSystem
 
+from hf_sslgen.decoding import encoded_bytes
 from hf_sslgen.domains import registry
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.loading import load_domain
 from hf_sslgen.domains.splits import content_id
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import encoded_bytes
 
 _sleep = time.sleep
 
