@@ -26,7 +26,7 @@ import numpy as np
 
 from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.errors import InputError
-from hf_sslgen.files import create_folder, replace_folder, write_json
+from hf_sslgen.files import create_folder, replace_files, write_json
 from hf_sslgen.study.cell_form import CELL, EXAMPLES, RECORDS, RESULTS, NoCellError, cell_content, read_cell_files
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def write_cell(
     Args:
         replace: whether a cell that stands there is replaced; otherwise it stays and this one is dropped.
     """
-    with replace_folder(folder) if replace else create_folder(folder) as unfinished:
+    with replace_files(folder, obsolete=[EXAMPLES]) if replace else create_folder(folder) as unfinished:
         write_json(unfinished / RESULTS, {"numbers": [number.to_json() for number in analysis.numbers]})
         analysis.records.to_parquet(unfinished / RECORDS, index=False)
         if analysis.examples is not None:

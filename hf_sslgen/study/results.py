@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hf_sslgen.claims import find_claims, is_alive
 from hf_sslgen.errors import InputError
 from hf_sslgen.study.cell_form import NoCellError
 from hf_sslgen.study.cell_records import require_consistent
 from hf_sslgen.study.cells import Cell, read_stored_cell, stored_folders
-from hf_sslgen.study.claims import find_claims, is_alive
 from hf_sslgen.study.config import StudyConfig, read_study
 from hf_sslgen.study.plan import CellSpec, expand
 from hf_sslgen.study.store import STUDY_FILE, Store

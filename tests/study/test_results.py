@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hf_sslgen.study.claims import kept_alive, try_claim
+from hf_sslgen.claims import kept_alive, try_claim
 from hf_sslgen.study.config import parse_study
 from hf_sslgen.study.plan import expand
 from hf_sslgen.study.results import (
