@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.intensity import DATASET_RANGE, read_intensity
 from hf_sslgen.settings import AT_LEAST_ONE, NOT_NEGATIVE, SEED, SHARE, Range, check_fields, setting
 
 BoxFormat = Literal["xyxy", "xywh"]
@@ -114,6 +115,14 @@ class DomainArguments:
     shuffle_buffer_size: int = setting(
         1000, range=NOT_NEGATIVE, help="Images held, undecoded, to shuffle a stream; 0 keeps the stored order."
     )
+    intensity_range: str | None = field(
+        default=None,
+        metadata={
+            "help": "Stored values that are black and white: LOW,HIGH (`--intensity_range=-1000,3000`); `dataset`, "
+            "the least and largest of the training images; `image`, those of each picture. Without it each file's own "
+            "statement counts."
+        },
+    )
     skip_corrupt: bool = field(
         default=False,
         metadata={"help": "Leave images out that can't be decoded, and say how many, instead of stopping."},
@@ -125,6 +134,8 @@ class DomainArguments:
             raise InputError("box_format says how a column of boxes is to be read; name that with --box_column_name")
         if self.label_fraction is not None and self.samples_per_class is not None:
             raise InputError("label_fraction and samples_per_class are two budgets of labels; give one of them")
+        if self.intensity_range not in (None, DATASET_RANGE):
+            read_intensity(self.intensity_range)
 
 
 def label_budget_words(arguments: DomainArguments) -> str:
