@@ -29,9 +29,9 @@ OF_PREDICTIONS = (
     (
         "AUROC of confidence, AURC",
         "Whether confidence tells right from wrong. AUROC is the chance that a right one is more confident than "
-        "a wrong one. AURC is the error rate averaged over all shares of most confident images: accuracy weighs in it "
-        "but not in excess AURC, its distance from the best order of the same predictions. Of both AURCs lower is "
-        "better.",
+        "a wrong one, ties counted half. AURC is the error rate averaged over all shares of most confident images, "
+        "excess AURC its distance from the best order of the same predictions. Accuracy weighs in AURC and, less, in "
+        "excess AURC: compare it at similar accuracies. Of both lower is better.",
     ),
     (
         "Brier score, negative log-likelihood (NLL)",
@@ -61,7 +61,8 @@ OF_MAPS = (
         "Effective area, participation ratio, mass and area shares, entropy",
         "Other views of the same concentration: the share of the map that an even map of equal entropy, or of equal "
         "squares, would fill; how much the strongest tenth holds; which share holds 80%. Entropy grows with the grid. "
-        "Of all of them holds what is said of Gini.",
+        "They mostly order maps alike, but not always: a single strong cell above an even background raises the "
+        "strongest tenth more than Gini. None has a better direction.",
     ),
     (
         "Lift, mass on the object, pointing game",
