@@ -74,9 +74,13 @@ OF_MAPS = (
     ),
     (
         "Re-initialised control",
-        "The same numbers of the same architecture with all weights drawn afresh (Adebayo et al. 2018). What the "
-        "control reaches is owed to architecture and method: maps that look the same without anything learned say "
-        "nothing about what was learned. Lift over the control is the mean difference, image by image.",
+        "The same numbers of the same architecture with all weights drawn afresh. What the control reaches is owed to "
+        "architecture and method. Lift over the control is the mean difference, image by image. Rank correlation and "
+        "SSIM say how alike the two maps of an image are (Adebayo et al. 2018): Spearman’s correlation of the cells, "
+        "and structural similarity in windows of up to 7 cells squared, of absolute values divided by the map’s "
+        "largest, on the layer’s own grid. 1 are equal maps; maps that stay alike with nothing learned say nothing "
+        "about what was learned. Networks whose maps all lean to the centre are not at 0. An image with a map that is "
+        "zero everywhere is left out and counted.",
     ),
 )
 

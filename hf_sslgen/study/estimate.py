@@ -20,6 +20,7 @@ from hf_sslgen.study.protocols import FewShotProtocol, FineTuningProtocol
 from hf_sslgen.study.store import Store
 from hf_sslgen.study.workbench import backbone_facts, domain_at_hand
 from hf_sslgen.zoo.loading import load_backbone
+from hf_sslgen.zoo.reinitialised import CASCADE
 
 TRAINING_PASSES = 3.0
 """A training step costs about as much as three forward passes of its images."""
@@ -70,7 +71,8 @@ def image_passes(spec: CellSpec, sizes: Sizes) -> float:
     subset = min(sizes.test, analysis.max_subset)
     variants = len(preset_variants(analysis.transforms, gray=False))
     of_method = METHOD_PASSES[analysis.attribution_method]
-    attribution = of_method + analysis.reinitialised_control * (1 + of_method)
+    num_controls = analysis.reinitialised_control * (1 + len(CASCADE) * analysis.randomisation_cascade)
+    attribution = of_method + num_controls * (1 + of_method)
     if protocol is None:
         is_attributed = analysis.attribution_method in LABEL_FREE_METHODS
         return subset * (1 + variants + is_attributed * attribution)
