@@ -185,3 +185,32 @@ def test_no_other_program_is_asked_and_narrow_pictures_are_refused():
     assert decode_image(pillow(np.zeros((1, 900), np.uint8)), "picture").size == (900, 1)
     with pytest.raises(InputError, match="900 x 1 pixels would be resized to 1024 x 921600"):
         evaluation_pixels(Image.new("RGB", (900, 1)), Geometry(1024, 1.0, "bilinear"))
+
+
+def _damaged(encoded, generator):
+    damaged = np.frombuffer(encoded["bytes"], dtype=np.uint8).copy()
+    places = generator.integers(0, len(damaged), size=8)
+    places[:4] = generator.integers(0, min(len(damaged), 160), size=4)  # where headers are, at one end or the other
+    places[4:6] = len(damaged) - 1 - generator.integers(0, min(len(damaged), 160), size=2)
+    damaged[places] = generator.integers(0, 256, size=8)
+    return value(damaged.tobytes())
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("rounds", [8, pytest.param(200, marks=pytest.mark.slow)])
+def test_damaged_deep_pictures_are_decoded_or_named(rounds):
+    generator = np.random.default_rng(0)
+    outcomes = {"decoded": 0, "corrupt": 0, "unknown": 0}
+    for make in [*STATED_FILES.values(), *(make for make, _ in UNKNOWN_FILES.values())]:
+        whole = make()
+        for _ in range(rounds):
+            encoded = _damaged(whole, generator)
+            for intensity in (STATED, Intensity((0, 100)), PER_IMAGE):
+                try:
+                    assert decode_image(encoded, "picture", intensity).mode == "RGB"
+                    outcomes["decoded"] += 1
+                except CorruptImageError:
+                    outcomes["corrupt"] += 1
+                except UnknownRangeError:
+                    outcomes["unknown"] += 1
+    assert min(outcomes.values()) > 20, outcomes
