@@ -155,6 +155,14 @@ def test_what_is_no_number_is_black_and_what_is_beyond_is_cut():
     assert shades(tiff(np.full((4, 4), 5, np.float32)), PER_IMAGE).max() == 0
 
 
+def test_large_pictures_are_read_in_parts(monkeypatch):
+    whole = [shades(make(), PER_IMAGE) for make, _ in UNKNOWN_FILES.values()]
+    monkeypatch.setattr("hf_sslgen.intensity.VALUES_AT_ONCE", 64 * 3)
+    parts = [shades(make(), PER_IMAGE) for make, _ in UNKNOWN_FILES.values()]
+    assert all(np.array_equal(one, other) for one, other in zip(whole, parts, strict=True))
+    assert_ramp(shades(pgm(scaled(4095, np.uint16), 4095)))
+
+
 @pytest.mark.parametrize("text", ["", "0", "1,0", "5,5", "nan,1", "0,inf", "0,1,2", "low,high", "images"])
 def test_ranges_that_mean_nothing_are_refused(text):
     with pytest.raises(InputError, match="should be LOW,HIGH"):
