@@ -46,7 +46,8 @@ def map_similarity(maps: npt.ArrayLike, other_maps: npt.ArrayLike, sign: Sign = 
 
     with m, s^2 and s_mm' the mean, variance and covariance (over n - 1) of a window, C1 = .01^2 and C2 = .03^2.
     Windows are of min(7, h, w) cells squared with equal weights, since the layer's own grid is often smaller than the
-    11 cells of Wang et al. Both are 1 for equal maps. Maps of unrelated networks are not at 0 where both lean to the centre.
+    11 cells of Wang et al. Both are 1 for equal maps. Maps of unrelated networks are not at 0 where both lean to the
+    centre.
 
     Args:
         maps, other_maps: finite attributions, shape (N, h, w) both.
