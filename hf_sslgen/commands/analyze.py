@@ -18,6 +18,7 @@ from hf_sslgen.analysis.subset import AnalysisSettings, AttributionMethod
 from hf_sslgen.analysis.transforms import PRESETS
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.loading import Domain, load_domain
+from hf_sslgen.domains.taken import print_taken
 from hf_sslgen.errors import InputError
 from hf_sslgen.reporting.checkpoint import write_checkpoint_figures
 from hf_sslgen.study.backbones import backbone_entry
@@ -163,6 +164,8 @@ def main(command_line: Sequence[str] | None = None) -> None:
         arguments.seed,
         image_size=arguments.image_size,
     )
+    if accelerator.is_main_process:
+        print_taken([domain.taken])
     settings = arguments.settings
     analysis, protocol = _measure(backbone, domain, settings, Run(output_dir / UNFINISHED, processes))
     processes.wait()  # until everyone has read what is removed below

@@ -13,6 +13,7 @@ from accelerate import Accelerator
 
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.pretraining_source import load_pretraining_source
+from hf_sslgen.domains.taken import print_taken
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry, Preprocessing
 from hf_sslgen.reporting.twin_folder import Launch, export_twin
@@ -76,6 +77,8 @@ def main(command_line: Sequence[str] | None = None) -> None:
     # Accelerate's PartialState would not know that ACCELERATE_USE_CPU asks for several processes on a CPU.
     accelerator = Accelerator(mixed_precision=settings.mixed_precision)
     source = load_pretraining_source(domain_arguments)
+    if accelerator.is_main_process:
+        print_taken([source.taken])
     output_dir = Path(arguments.output_dir)
     preprocessing = Preprocessing(Geometry(settings.image_size, 1.0, "bilinear"), IMAGENET_MEAN, IMAGENET_STD)
     images, num_classes = SourceImages(source.train, preprocessing.geometry), len(source.class_names)

@@ -1,7 +1,7 @@
 """Loading a target domain: from the registry, the Hub, a folder or a parquet file, to labelled splits."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,16 @@ from hf_sslgen.domains.annotations import (
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.budgets import at_most, few_labelled, labelled_share
 from hf_sslgen.domains.columns import LabelEncoding, find_columns, label_encoding
+from hf_sslgen.domains.domain_names import domain_name
 from hf_sslgen.domains.hub_datasets import HubDataset
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.registry import DomainEntry
-from hf_sslgen.domains.sources import Published, load_splits, registered_entry, split_names
+from hf_sslgen.domains.sources import Published, load_splits, registered_entry
+from hf_sslgen.domains.split_roles import split_names
 from hf_sslgen.domains.splits import stratified_split
 from hf_sslgen.domains.streamed_splits import held_out_split, store_split
 from hf_sslgen.domains.streams import ImageStream
+from hf_sslgen.domains.taken import LeftOut, Taken, TakenSplit
 from hf_sslgen.errors import InputError
 
 DEFAULT_NOT_LABEL_PRESERVING = ("vertical_flip", "invert", "solarize")
@@ -38,6 +41,7 @@ class Domain:
         metric: the accuracy its literature reports: `accuracy` or `mean_per_class_accuracy`.
         not_label_preserving: transforms that may change a label here, kept out of family means.
         notes: what was done to get these splits, for reports.
+        taken: how many images of which classes these are, where from, and what was left out.
         found: the commit on the Hub that all splits are from; None for local and embedded ones.
     """
 
@@ -50,6 +54,7 @@ class Domain:
     test: ImageSplit
     not_label_preserving: tuple[str, ...]
     notes: tuple[str, ...]
+    taken: Taken
     found: HubDataset | None = None
 
     def fingerprints(self) -> dict[str, str]:
@@ -175,6 +180,52 @@ def _carve(
     return train.select(kept), train.select(held_out)
 
 
+def taken(
+    arguments: DomainArguments,
+    published: Published,
+    table: Table,
+    splits: Mapping[str, ImageSplit | ImageStream],
+    notes: Sequence[str],
+) -> Taken:
+    """What of a data set was taken, split by split, and what was not.
+
+    Args:
+        splits: by role.
+        notes: what was carved, drawn and skipped.
+    """
+    names = table.encoding.class_names
+    used = {name for split in splits.values() for name in split.name.split("+")}
+    unused = [LeftOut(f"split {name!r}", _length(rows)) for name, rows in published.splits.items() if name not in used]
+    return Taken(
+        domain_name(arguments),
+        table.columns[0],
+        published.labels_from or f"column {table.columns[1]!r}",
+        names,
+        tuple(_taken_split(role, split, len(names)) for role, split in splits.items()),
+        tuple(notes),
+        (*published.left_out, *unused),
+    )
+
+
+def _taken_split(role: str, split: ImageSplit | ImageStream, num_classes: int) -> TakenSplit:
+    if isinstance(split, ImageStream):
+        return TakenSplit(role, split.name, None, ())
+    counts = np.bincount(split.labels, minlength=num_classes)
+    return TakenSplit(role, split.name, len(split), tuple(counts.tolist()))
+
+
+def _length(rows: Dataset | IterableDataset) -> int | None:
+    return len(rows) if isinstance(rows, Dataset) else None
+
+
+def _require_trained_classes(train: ImageSplit | ImageStream, test: ImageSplit) -> None:
+    """Raise InputError where no test image is of a class that is trained on."""
+    if isinstance(train, ImageSplit) and not np.isin(test.labels, train.labels).any():
+        raise InputError(
+            f"no image of the test split {test.name!r} is of a class that the training split {train.name!r} has"
+        )
+
+
 def load_domain(arguments: DomainArguments) -> Domain:
     """Load a domain's training, validation and test images.
 
@@ -227,16 +278,19 @@ def load_domain(arguments: DomainArguments) -> Domain:
     if test.has("box"):
         for position in range(len(test)):  # what is wrong with a box is found before anything is trained
             test.boxes(position)
-    path = Path(arguments.dataset_name)
+    validation = at_most(validation, arguments.max_eval_samples, arguments.split_seed)
+    splits = {"train": train, "validation": validation, "test": test}
+    _require_trained_classes(train, test)
     return Domain(
-        name=published.name if published else path.resolve().name if path.exists() else arguments.dataset_name,
+        name=domain_name(arguments),
         group=arguments.group or (entry.group if entry else "unstated"),
         metric=entry.metric if entry else "accuracy",
         class_names=table.encoding.class_names,
         train=train,
-        validation=at_most(validation, arguments.max_eval_samples, arguments.split_seed),
+        validation=validation,
         test=test,
         not_label_preserving=entry.not_label_preserving if entry else DEFAULT_NOT_LABEL_PRESERVING,
         notes=tuple(notes),
+        taken=taken(arguments, loaded, table, splits, notes),
         found=loaded.found,
     )

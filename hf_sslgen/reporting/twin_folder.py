@@ -116,6 +116,7 @@ def export_twin(
         "settings": dataclasses.asdict(settings),
         **dataclasses.asdict(launch),
         "torch": torch.__version__,
+        "taken": source.taken.as_json(),
         "log": log,
         "initial_knn_accuracy": initial,
         "knn_accuracy": knn.to_dict(),

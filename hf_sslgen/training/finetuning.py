@@ -211,7 +211,8 @@ def finetune(
     num_parameters = sum(p.numel() for p in backbone.model.parameters())
     with arguments.main_process_first(local=False, desc="claiming the output folder"):
         require_disk_space(folder, num_parameters, (arguments.save_total_limit or 1) + 1)
-        claim_run_folder(folder, run_identity(backbone, domain, model_arguments, arguments, optimisation))
+        identity = run_identity(backbone, domain, model_arguments, arguments, optimisation)
+        claim_run_folder(folder, identity, domain.taken.as_json())
         checkpoint = last_complete_checkpoint(folder, remove_incomplete=arguments.process_index == 0)
     finished = finished_results(folder)
     if finished is not None:

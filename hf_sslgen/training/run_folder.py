@@ -14,6 +14,9 @@ from hf_sslgen.files import write_json
 IDENTITY_FILE = "run.json"
 RESULTS_FILE = "results.json"
 PREDICTIONS_FILE = "predictions.parquet"
+TAKEN = "taken"
+"""What of `run.json` says what of the data set was taken, and decides nothing: fingerprints do."""
+
 DECISIVE_TRAINING_ARGUMENTS = (
     "learning_rate",
     "weight_decay",
@@ -48,18 +51,22 @@ def training_identity(arguments: TrainingArguments) -> dict[str, Any]:
     return {name: values[name] for name in DECISIVE_TRAINING_ARGUMENTS}
 
 
-def claim_run_folder(folder: Path, identity: dict[str, Any]) -> None:
+def claim_run_folder(folder: Path, identity: dict[str, Any], taken: dict[str, Any]) -> None:
     """Make the folder this configuration's, or check that it already is.
+
+    Args:
+        taken: what of the data set was taken, which the folder keeps and does not compare.
 
     Raises:
         InputError: the folder belongs to another configuration (names what differs), or holds other files.
     """
     path = folder / IDENTITY_FILE
-    wanted = json.loads(json.dumps(identity))
+    wanted = json.loads(json.dumps({**identity, TAKEN: taken}))
     others = [item for item in folder.iterdir() if not item.name.endswith(".unfinished")] if folder.exists() else []
     if path.exists() and others != [path]:  # a run that failed before its first checkpoint binds nobody
         found = json.loads(path.read_text(encoding="utf-8"))
-        different = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
+        decisive = (wanted.keys() | found.keys()) - {TAKEN}
+        different = sorted(key for key in decisive if wanted.get(key) != found.get(key))
         if different:
             listed = "; ".join(f"{key}: {found.get(key)!r} there, {wanted.get(key)!r} now" for key in different[:4])
             raise InputError(
