@@ -1,22 +1,15 @@
 """Every file below a folder: the pictures, and what else lies there, so that nothing is left out without a word."""
 
+import functools
 import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from hf_sslgen.errors import InputError
+from PIL import Image
 
-# Raster formats that Pillow opens. Left out on purpose: formats that run or need another program (.eps, .wmf), and
-# containers that may hold no picture or several (.h5, .mpg, .grib).
-PICTURE_SUFFIXES = tuple(
-    f".{name}"
-    for name in (
-        *("apng", "avif", "bmp", "bw", "cur", "dcx", "dds", "dib", "fli", "flc", "gif", "icns", "ico", "im", "jfif"),
-        *("j2c", "j2k", "jp2", "jpc", "jpe", "jpeg", "jpf", "jpg", "jpx", "msp", "pbm", "pcx", "pfm", "pgm", "png"),
-        *("pnm", "ppm", "psd", "qoi", "ras", "rgb", "rgba", "sgi", "tga", "tif", "tiff", "webp", "xbm", "xpm"),
-    )
-)
+from hf_sslgen.decoding import picture_formats
+from hf_sslgen.errors import InputError
 
 ARCHIVE_SUFFIXES = (".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".tbz2", ".txz", ".xz", ".zip", ".zst")
 
@@ -24,6 +17,13 @@ METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 SYSTEM_FOLDERS = frozenset({"__MACOSX", "@eaDir", ".git", ".cache", ".ipynb_checkpoints"})
 """Folders that programs make beside people's files, with copies or parts of them."""
+
+
+@functools.cache
+def picture_suffixes() -> frozenset[str]:
+    """Suffixes of the kinds of pictures that are read, in lower case."""
+    kinds = picture_formats()
+    return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in kinds)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class FoundFile:
 
     @property
     def is_picture(self) -> bool:
-        return self.suffix in PICTURE_SUFFIXES
+        return self.suffix in picture_suffixes()
 
     @property
     def is_metadata(self) -> bool:

@@ -12,8 +12,11 @@ from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 from datasets.exceptions import DatasetGenerationError
 
 from hf_sslgen.domains.arguments import DomainArguments
-from hf_sslgen.domains.file_survey import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES, FoundFile, Survey, survey_folder
-from hf_sslgen.domains.picture_folder import STREAM_SHARDS, LocalData, find_layout, load_picture_folder, unread_files
+from hf_sslgen.domains.file_survey import ARCHIVE_SUFFIXES, FoundFile, Survey, picture_suffixes, survey_folder
+from hf_sslgen.domains.loaded_splits import LoadedSplits
+from hf_sslgen.domains.own_classes import load_with_own_classes
+from hf_sslgen.domains.picture_files import PictureFiles, listed_in_folder
+from hf_sslgen.domains.picture_folder import STREAM_SHARDS, find_layout, load_picture_folder, unread_files
 from hf_sslgen.domains.registry import DomainEntry
 from hf_sslgen.domains.table_files import BUILDERS, split_files, table_files
 from hf_sslgen.domains.taken import LeftOut
@@ -24,18 +27,21 @@ SAVED_DATASET, SAVED_DATASETS = "state.json", "dataset_dict.json"
 """What `save_to_disk` puts beside one data set and beside the splits of one."""
 
 
-def load_local(path: Path, config: str | None, arguments: DomainArguments, entry: DomainEntry | None) -> LocalData:
+def load_local(path: Path, config: str | None, arguments: DomainArguments, entry: DomainEntry | None) -> LoadedSplits:
     """All splits of a local data set that may have a role.
 
     Raises:
         InputError: it can't be read, or what it holds can't be told.
     """
     if not path.is_dir():
-        return LocalData(_load_file(path, arguments.streaming))
+        return LoadedSplits(_load_file(path, arguments.streaming), PictureFiles(path.parent))
+    within = PictureFiles(path)
     if (path / SAVED_DATASETS).is_file() or (path / SAVED_DATASET).is_file():
-        return LocalData(_load_saved(path, arguments.streaming))
+        return LoadedSplits(_load_saved(path, arguments.streaming), within)
     if _states_configurations(path):
-        return LocalData(_read(str(path), name=config, streaming=arguments.streaming))
+        splits = _read(str(path), name=config, streaming=arguments.streaming)
+        are_files = all(rows.info.builder_name == "imagefolder" for rows in splits.values())
+        return LoadedSplits(splits, listed_in_folder(path) if are_files else within)
     if config not in (None, "default"):
         raise InputError(f"it has no configurations, so no {config!r}; drop --dataset_config_name")
     survey = survey_folder(path)
@@ -50,7 +56,7 @@ def load_local(path: Path, config: str | None, arguments: DomainArguments, entry
         check_webdataset_names(files)
     paths = {split: [file.path for file in each] for split, each in by_split.items()}
     loaded = load_files(BUILDERS[suffix], paths, arguments.streaming)
-    return LocalData(loaded, tuple(_beside(survey, {file.path for file in files})))
+    return LoadedSplits(loaded, within, tuple(_beside(survey, {file.path for file in files})))
 
 
 def load_files(builder: str, files: Mapping[str, Sequence[str]], streaming: bool) -> Any:
@@ -61,7 +67,9 @@ def load_files(builder: str, files: Mapping[str, Sequence[str]], streaming: bool
 
 def _read(path: str, **options: Any) -> Any:
     try:
-        return datasets.load_dataset(path, **options)
+        return load_with_own_classes(path, **options)
+    except InputError:
+        raise
     except (DatasetGenerationError, OSError, RuntimeError, ValueError) as error:
         raise InputError(str(error.__cause__ or error).strip().split("\n")[0].rstrip(".")) from error
 
@@ -79,7 +87,7 @@ def _load_file(path: Path, streaming: bool) -> Any:
             "it is a table; put it beside the pictures as metadata.csv or metadata.jsonl, with columns file_name and "
             "label, and give their folder"
         )
-    if suffix in PICTURE_SUFFIXES:
+    if suffix in picture_suffixes():
         raise InputError("it is a single picture; give the folder that holds the pictures of each class in a folder")
     raise InputError("it is no file of a data set; give a folder, or a .parquet, .arrow or WebDataset .tar file")
 

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import PurePath
 
 import pyarrow as pa
@@ -12,6 +11,8 @@ from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.file_survey import ARCHIVE_SUFFIXES, FoundFile, Survey
 from hf_sslgen.domains.folder_layout import FolderLayout, PlacedPicture, class_name, read_layout
 from hf_sslgen.domains.folder_metadata import Metadata, read_metadata
+from hf_sslgen.domains.loaded_splits import LoadedSplits
+from hf_sslgen.domains.picture_files import listed_in_folder
 from hf_sslgen.domains.registry import DomainEntry
 from hf_sslgen.domains.split_roles import asked_splits, split_names
 from hf_sslgen.domains.taken import LeftOut
@@ -26,19 +27,6 @@ STREAM_SHARDS = 64
 """Parts of a streamed folder, from several of which a shuffled pass reads by turns: files are in order of class."""
 
 HARMLESS_NAMES = frozenset({"thumbs.db", "desktop.ini"})
-
-
-@dataclass(frozen=True, eq=False)
-class LocalData:
-    """A data set on this machine.
-
-    Attributes:
-        labels_from: what the labels are called in words, where they are not a column of its files.
-    """
-
-    splits: DatasetDict | IterableDatasetDict
-    left_out: tuple[LeftOut, ...] = ()
-    labels_from: str | None = None
 
 
 def find_layout(
@@ -57,7 +45,7 @@ def find_layout(
     return read_layout(pictures, stated, metadata.rows, bool(labels)), metadata
 
 
-def load_picture_folder(survey: Survey, arguments: DomainArguments, entry: DomainEntry | None) -> LocalData:
+def load_picture_folder(survey: Survey, arguments: DomainArguments, entry: DomainEntry | None) -> LoadedSplits:
     """The splits of a folder of pictures that have a role, with labels from its folders or its tables.
 
     Raises:
@@ -88,11 +76,11 @@ def load_picture_folder(survey: Survey, arguments: DomainArguments, entry: Domai
     if from_folders:
         _require_common_classes(kept, roles)
     built = {name: _dataset(pictures, metadata, class_names) for name, pictures in kept.items()}
-    labels_from = "the names of folders" if from_folders else None
+    labels_from, files = "the names of folders" if from_folders else None, listed_in_folder(survey.root)
     if not arguments.streaming:
-        return LocalData(DatasetDict(built), tuple(left_out), labels_from)
+        return LoadedSplits(DatasetDict(built), files, tuple(left_out), labels_from)
     streams = {name: rows.to_iterable_dataset(min(STREAM_SHARDS, len(rows))) for name, rows in built.items()}
-    return LocalData(IterableDatasetDict(streams), tuple(left_out), labels_from)
+    return LoadedSplits(IterableDatasetDict(streams), files, tuple(left_out), labels_from)
 
 
 def _labels_are_folders(

@@ -12,8 +12,9 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Iterable
 
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.hub_datasets import HubDataset, load_from_hub, resolve_dataset, stream_column
+from hf_sslgen.domains.loaded_splits import LoadedSplits
 from hf_sslgen.domains.local_data import load_files, load_local
-from hf_sslgen.domains.picture_folder import LocalData
+from hf_sslgen.domains.picture_files import BYTES_ONLY, PictureFiles, listed_on_hub
 from hf_sslgen.domains.registry import (
     REGISTERED,
     DomainEntry,
@@ -55,13 +56,14 @@ class Published:
         found: the commit on the Hub that all of them are from; None for local files.
         is_whole: whether rows and columns are those of the files, with nothing left out or taken apart.
         expected_sizes: of splits whose rows can be counted only by reading them.
-        left_out, labels_from: as in `LocalData`.
+        files, left_out, labels_from: as in `LoadedSplits`.
     """
 
     splits: DatasetDict | IterableDatasetDict
     found: HubDataset | None
     is_whole: bool = True
     expected_sizes: dict[str, ExpectedSize] = field(default_factory=dict)
+    files: PictureFiles = BYTES_ONLY
     left_out: tuple[LeftOut, ...] = ()
     labels_from: str | None = None
 
@@ -98,7 +100,7 @@ def load_splits(arguments: DomainArguments, published: DomainEntry | None) -> Pu
     else:
         whole = _undecoded(splits)
         splits = _with_field(whole, label)
-    loaded = Published(splits, found, splits is whole, {}, data.left_out, data.labels_from)
+    loaded = Published(splits, found, splits is whole, {}, data.files, data.left_out, data.labels_from)
     if published is None:
         return loaded
     uncounted = _check_sizes(published, splits)
@@ -107,7 +109,7 @@ def load_splits(arguments: DomainArguments, published: DomainEntry | None) -> Pu
     return replace(loaded, expected_sizes=uncounted)
 
 
-def _load(arguments: DomainArguments, published: DomainEntry | None) -> tuple[LocalData, HubDataset | None]:
+def _load(arguments: DomainArguments, published: DomainEntry | None) -> tuple[LoadedSplits, HubDataset | None]:
     name = arguments.dataset_name
     entry = find_domain(name)
     config = arguments.dataset_config_name or (entry.config if entry else None)
@@ -117,7 +119,7 @@ def _load(arguments: DomainArguments, published: DomainEntry | None) -> tuple[Lo
     try:
         if entry is not None and entry.format == "embedded":
             files = {split: [str(path)] for split, path in embedded_files(entry).items()}
-            return LocalData(load_files("parquet", files, arguments.streaming)), None
+            return LoadedSplits(load_files("parquet", files, arguments.streaming)), None
         if Path(location).exists():
             return load_local(Path(location), config, arguments, published), None
     except InputError as error:
@@ -127,7 +129,9 @@ def _load(arguments: DomainArguments, published: DomainEntry | None) -> tuple[Lo
     revision = arguments.dataset_revision or (entry.revision if entry else None)
     try:
         found = resolve_dataset(location, config, revision, arguments.streaming)
-        return LocalData(load_from_hub(found, arguments.streaming)), found
+        splits = load_from_hub(found, arguments.streaming)
+        are_files = all(rows.info.builder_name == "imagefolder" for rows in splits.values())
+        return LoadedSplits(splits, listed_on_hub(found.id) if are_files else BYTES_ONLY), found
     except InputError as error:
         found_on_hub = entry is not None or (name.count("/") == 1 and name[0] not in "./~")
         raise _load_error(name, str(error), "" if found_on_hub else KINDS_OF_NAMES) from None
@@ -194,7 +198,8 @@ def _check_sizes(entry: DomainEntry, splits: DatasetDict | IterableDatasetDict) 
 def _filtered(splits: DatasetDict | IterableDatasetDict, entry: DomainEntry) -> DatasetDict | IterableDatasetDict:
     """Only the rows that belong to the domain, where a data set holds several."""
     for column, wanted in entry.row_filter.items():
-        feature = next(iter(splits.values())).features[column]
-        value = feature.str2int(wanted) if isinstance(feature, ClassLabel) else wanted
-        splits = splits.filter(lambda found, value=value: found == value, input_columns=column)
+        for split, rows in list(splits.items()):
+            feature = rows.features[column]
+            value = feature.str2int(wanted) if isinstance(feature, ClassLabel) else wanted
+            splits[split] = rows.filter(lambda found, value=value: found == value, input_columns=column)
     return splits

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hf_sslgen.domains.file_survey import FoundFile, Survey
-from hf_sslgen.domains.split_roles import role_of
+from hf_sslgen.domains.split_roles import ROLE_NAMES, role_of
 from hf_sslgen.errors import InputError
 
 BUILDERS = {
@@ -62,7 +62,8 @@ def split_files(files: Sequence[FoundFile], suffix: str) -> dict[str, list[Found
         splits["train"] = without
     for split, shards in splits.items():
         _require_every_shard(split, shards)
-    return splits
+    roles = [*ROLE_NAMES]  # `datasets` takes the columns' types from the first split
+    return dict(sorted(splits.items(), key=lambda item: roles.index(role_of(item[0]) or roles[-1])))
 
 
 def _split_of(file: FoundFile) -> str | None:

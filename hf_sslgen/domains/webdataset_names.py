@@ -4,7 +4,7 @@ import re
 import tarfile
 from collections.abc import Iterable, Iterator
 
-from hf_sslgen.domains.file_survey import PICTURE_SUFFIXES, FoundFile
+from hf_sslgen.domains.file_survey import FoundFile, picture_suffixes
 from hf_sslgen.errors import InputError
 
 SAMPLE_AND_FIELD = re.compile(r"(?P<sample>(?:.*/)?[^./]+)\.(?P<field>[^/]*)")
@@ -27,7 +27,7 @@ def check_webdataset_names(archives: Iterable[FoundFile]) -> None:
                 common = pictures if common is None else common & pictures
                 pictures = set()
             last = match["sample"]
-            if f".{match['field'].rpartition('.')[2].lower()}" in PICTURE_SUFFIXES:
+            if f".{match['field'].rpartition('.')[2].lower()}" in picture_suffixes():
                 pictures.add(match["field"])
                 example = name if "." in match["field"] else example or name
             else:
