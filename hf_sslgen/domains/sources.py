@@ -134,7 +134,7 @@ def _load(arguments: DomainArguments, published: DomainEntry | None) -> tuple[Lo
         return LoadedSplits(splits, listed_on_hub(found.id) if are_files else BYTES_ONLY), found
     except InputError as error:
         found_on_hub = entry is not None or (name.count("/") == 1 and name[0] not in "./~")
-        raise _load_error(name, str(error), "" if found_on_hub else KINDS_OF_NAMES) from None
+        raise _load_error(name, str(error), "" if found_on_hub else KINDS_OF_NAMES) from error
 
 
 def _refuse_two_meanings(name: str, entry: DomainEntry) -> None:
