@@ -127,16 +127,15 @@ def _refuse_one_split_beside_classes(split: str, others: Sequence[str]) -> None:
 
 
 def _refuse_flat_splits(named: Sequence[str], others: Sequence[str]) -> None:
-    flat = ", ".join(repr(name) for name in named)
+    flat = named[0]
     if others:
         raise InputError(
-            f"the folder {flat} holds pictures but no class folders, and lies beside others ({_few(others)}), so that "
+            f"the folder {flat!r} holds pictures but no class folders, and lies beside others ({_few(others)}), so that "
             "it may be a class or a split; put the class folders into one named train, or move it elsewhere"
         )
     raise InputError(
-        f"the folder {flat} holds pictures but no class folders; put them into one folder per class "
-        f"({named[0]}/CLASS/picture.png), or name their labels in {named[0]}/metadata.csv, with columns file_name and "
-        "label"
+        f"the folder {flat!r} holds pictures but no class folders; put them into one folder per class "
+        f"({flat}/CLASS/picture.png), or name their labels in {flat}/metadata.csv, with columns file_name and label"
     )
 
 
