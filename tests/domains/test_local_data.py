@@ -89,7 +89,7 @@ def test_what_save_to_disk_wrote_is_loaded(hub_folder, tmp_path):
         ("pets.bin", "it is no file of a data set"),
         ("archives", r"it holds \.zip archives \(1\); unpack the archives first"),
         ("nothing", "it is empty"),
-        ("flat", r"the folder 'test' holds pictures but no class folders; put them into"),
+        ("flat", r"the folder 'test' has pictures but no class folders; put them into"),
         ("loose", "needs one folder per class and at least two of them"),
         ("beside", r"the folder 'train' holds pictures but no class folders, and lies beside others"),
         ("upside_down", "'cat/test' is named after a split but lies on the second level"),
