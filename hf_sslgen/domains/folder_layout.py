@@ -130,11 +130,11 @@ def _refuse_flat_splits(named: Sequence[str], others: Sequence[str]) -> None:
     flat = named[0]
     if others:
         raise InputError(
-            f"the folder {flat!r} holds pictures but no class folders, and lies beside others ({_few(others)}), so that "
-            "it may be a class or a split; put the class folders into one named train, or move it elsewhere"
+            f"the folder {flat!r} holds pictures but no class folders, and lies beside others ({_few(others)}), so "
+            "that it may be a class or a split; put the class folders into one named train, or move it elsewhere"
         )
     raise InputError(
-        f"the folder {flat!r} holds pictures but no class folders; put them into one folder per class "
+        f"the folder {flat!r} has pictures but no class folders; put them into one folder per class "
         f"({flat}/CLASS/picture.png), or name their labels in {flat}/metadata.csv, with columns file_name and label"
     )
 
