@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from hf_sslgen.files import replace_file
+from hf_sslgen.files import give_usual_mode, replace_file
 
 SHARD_IMAGES = 128
 """Images in a shard, where a batch is not larger."""
@@ -88,6 +88,7 @@ def compute_shards(
                 tensors = {name: tensor.contiguous() for name, tensor in compute().items()}
                 with replace_file(path) as unfinished:
                     save_file(tensors, unfinished)
+                    give_usual_mode(unfinished)
             progress.update(num_images)
     processes.wait()
 

@@ -1,5 +1,6 @@
 """The Trainer, with what fine-tuning for a comparison needs: own loss, exact order, frozen parts, a stop at NaN."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_sslgen.errors import DivergedError
+from hf_sslgen.files import give_usual_mode
 from hf_sslgen.training.optimisation import Optimisation, build_optimiser, step_schedule
 from hf_sslgen.training.samples import EpochOrder, StreamedTrainingSamples, StreamOrder
 
@@ -123,6 +125,11 @@ class FineTuningTrainer(Trainer):
             super()._load_best_model()
         elif self.state.best_model_checkpoint is not None:
             load_checkpoint_weights(self.pretrained_model, self.state.best_model_checkpoint)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
+        super()._save(output_dir, state_dict)
+        for weights in Path(output_dir or str(self.args.output_dir)).glob("*.safetensors"):
+            give_usual_mode(weights)
 
     def compute_loss(
         self,

@@ -17,11 +17,13 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry, Preprocessing
 from hf_sslgen.randomness import derive_seed
 from hf_sslgen.zoo.anatomy import find_classifier
-from hf_sslgen.zoo.checkpoints import load_config, load_weights, open_checkpoint
+from hf_sslgen.zoo.checkpoints import check_channels, load_config, load_weights, open_checkpoint
 from hf_sslgen.zoo.locations import split_revision
 from hf_sslgen.zoo.preprocessing import read_preprocessing, timm_pretrained_cfg
 from hf_sslgen.zoo.registry import Backbone, find_backbone
+from hf_sslgen.zoo.tensor_fit import LoadReport, check_report
 from hf_sslgen.zoo.timm_folder import write_timm_folder
+from hf_sslgen.zoo.weight_files import content_identity
 
 UNTRAINED = "untrained:"
 """Prefix of a backbone's name that asks for the same architecture with freshly initialised weights."""
@@ -38,7 +40,8 @@ class LoadedBackbone:
     Attributes:
         name: as the user gave it.
         model: float32, in evaluation mode.
-        weights: what identifies the weights: a Hub commit, a hash of the file, or the seed of an untrained network.
+        weights: what identifies the weights: a Hub commit, a hash of all files in a folder that decide numbers, or the
+            seed of an untrained network and a hash of its configuration.
         pinned: a name that loads the same weights again: that of a commit, where `name` is of a branch or tag.
         has_trained_head: whether the checkpoint brought a classifier of this size.
     """
@@ -87,8 +90,8 @@ def _write_untrained_timm_folder(config: Any, folder: Path, seed: int) -> None:
     )
 
 
-def untrained_model(name: str, config: Any, seed: int) -> tuple[Any, set[str]]:
-    """A freshly initialised model, as its own library initialises it, and the names of its classifier's parameters.
+def untrained_model(name: str, config: Any, seed: int) -> tuple[Any, LoadReport]:
+    """A freshly initialised model, as its own library initialises it, whose classifier's parameters count as missing.
 
     The classifier is drawn from torch's global generator.
     """
@@ -99,19 +102,7 @@ def untrained_model(name: str, config: Any, seed: int) -> tuple[Any, set[str]]:
             return load_weights(name, folder, config)
     model = AutoModelForImageClassification.from_config(config, dtype=torch.float32)
     classifier_name, classifier = find_classifier(model)
-    return model, {f"{classifier_name}.{key}" for key, _ in classifier.named_parameters()}
-
-
-def _check_trunk(name: str, model: PreTrainedModel, missing: set[str]) -> None:
-    """Only the classifier may be missing; timm's keys come with or without the wrapper's prefix."""
-    classifier_name, _ = find_classifier(model)
-    start = f"{classifier_name}."
-    trunk = sorted(key for key in missing if not key.startswith(start) and not f"timm_model.{key}".startswith(start))
-    if trunk:
-        raise InputError(
-            f"model_name_or_path {name!r} lacks {len(trunk)} tensors of {type(model).__name__}, or has them in "
-            f"another shape, such as {trunk[0]!r}; it is not a checkpoint of this architecture"
-        )
+    return model, LoadReport(frozenset(f"{classifier_name}.{key}" for key, _ in classifier.named_parameters()))
 
 
 def _check_image_size(name: str, model: PreTrainedModel, image_size: int) -> None:
@@ -152,11 +143,12 @@ def load_backbone(
 
     Raises:
         InputError: nothing of that name or no access to it, no safetensors weights, remote code needed, trunk weights
-            missing, or a network that takes no images of the size asked for.
+            missing, left over or not finite, or a network that takes no images of the size asked for.
     """
     untrained = name.startswith(UNTRAINED)
     checkpoint = open_checkpoint(name.removeprefix(UNTRAINED), revision, with_weights=not untrained)
     config = load_config(name, checkpoint.folder)
+    check_channels(name, config)
     preprocessing = read_preprocessing(checkpoint.folder, config, name)
     own_size = preprocessing.geometry.image_size
     if geometry is not None:
@@ -167,16 +159,17 @@ def load_backbone(
     _describe_task(config, class_names, preprocessing.geometry, resized)
     with seeded_initialisation(seed):
         if untrained:
-            model, missing = untrained_model(name, config, seed)
-            weights, pinned = f"untrained, seed {seed}", f"{UNTRAINED}{checkpoint.pinned}"
+            model, report = untrained_model(name, config, seed)
+            configuration = content_identity(checkpoint.folder, with_weights=False)
+            weights, pinned = f"untrained, seed {seed}, of {configuration}", f"{UNTRAINED}{checkpoint.pinned}"
         else:
-            model, missing = load_weights(name, checkpoint.folder, config)
+            model, report = load_weights(name, checkpoint.folder, config)
             weights, pinned = checkpoint.weights_identity, checkpoint.pinned
     model.eval()
-    _check_trunk(name, model, missing)
+    check_report(name, model, report)
     if resized:
         _check_image_size(name, model, preprocessing.geometry.image_size)
-    return LoadedBackbone(name, model, preprocessing, weights, pinned, has_trained_head=not missing)
+    return LoadedBackbone(name, model, preprocessing, weights, pinned, has_trained_head=not report.missing)
 
 
 def registered(name: str) -> Backbone | None:
