@@ -18,6 +18,7 @@ from hf_sslgen.domains.loading import Domain
 from hf_sslgen.domains.streams import ImageStream
 from hf_sslgen.errors import InputError
 from hf_sslgen.files import write_json
+from hf_sslgen.preprocessing import Preprocessing
 from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.evaluation import Predictions, compute_metrics_for, preprocess_logits_for_metrics
 from hf_sslgen.training.optimisation import Optimisation
@@ -149,18 +150,29 @@ def save_model(trainer: FineTuningTrainer, backbone: LoadedBackbone) -> None:
 
 def _save_image_size(folder: Path, backbone: LoadedBackbone) -> None:
     """Where the model was trained on another input size than its checkpoint's, let the saved processor make that."""
-    wanted = backbone.preprocessing
-    if read_preprocessing(folder, backbone.model.config) == wanted:
+    wanted, config = backbone.preprocessing, backbone.model.config
+    if _makes(folder, config, wanted):
         return
     path = folder / PROCESSOR_FILES[0]
     write_json(path, resized_processor(json.loads(path.read_text(encoding="utf-8")), wanted.geometry))
-    if read_preprocessing(folder, backbone.model.config) != wanted:
+    if not _makes(folder, config, wanted):
         logger.warning(
-            "the image processor saved in %s can't say that %s was trained on %d px; give its input that size",
+            "the image processor saved in %s can't say that %s was trained on %d px, %s; give its input so",
             folder,
             backbone.name,
             wanted.geometry.image_size,
+            wanted.geometry,
         )
+
+
+def _makes(folder: Path, config: Any, wanted: Preprocessing) -> bool:
+    """Whether a saved image processor makes such input; half a pixel of a margin may be rounded otherwise."""
+    try:
+        found = read_preprocessing(folder, config)
+    except InputError:
+        return False
+    geometry = dataclasses.replace(found.geometry, margins=wanted.geometry.margins)
+    return dataclasses.replace(found, geometry=geometry) == wanted
 
 
 def predict(trainer: FineTuningTrainer, split: ImageSplit, backbone: LoadedBackbone) -> Predictions:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForImageClassification
 from transformers.models.timm_wrapper.configuration_timm_wrapper import TimmWrapperConfig
@@ -17,6 +16,7 @@ from transformers.utils import logging as transformers_logging
 from hf_sslgen.errors import InputError, nearest_names
 from hf_sslgen.zoo.hub_files import fetch_checkpoint
 from hf_sslgen.zoo.locations import resolve_location, split_revision, wanted_revision
+from hf_sslgen.zoo.preprocessing import UNREADABLE, stated_pretrained_cfg
 from hf_sslgen.zoo.registry import known_backbone_ids
 from hf_sslgen.zoo.tensor_fit import LoadReport, check_stored, check_values
 from hf_sslgen.zoo.timm_folder import WEIGHTS_FILE
@@ -80,8 +80,11 @@ def open_checkpoint(name: str, model_revision: str | None, with_weights: bool) -
 def load_config(name: str, folder: Path) -> Any:
     """The checkpoint's configuration; `name` is what errors call it."""
     try:
-        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError, StrictDataclassError) as error:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        if isinstance(config, TimmWrapperConfig):
+            config.pretrained_cfg = stated_pretrained_cfg(folder, config)
+        return config
+    except UNREADABLE as error:
         raise load_error(name, _reason(error, folder)) from error
 
 
@@ -92,7 +95,7 @@ def check_channels(name: str, config: Any) -> None:
         InputError: it takes another number.
     """
     if isinstance(config, TimmWrapperConfig):
-        size = (config.pretrained_cfg or {}).get("input_size") or [3]
+        size = config.pretrained_cfg.get("input_size") or [3]
         found = (config.model_args or {}).get("in_chans", size[0])
         key = "input_size and in_chans"
     else:
@@ -163,7 +166,7 @@ def load_weights(name: str, folder: Path, config: Any) -> tuple[Any, LoadReport]
                 output_loading_info=True,
             )
     # TypeError: of a network that is built with arguments it does not take.
-    except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, SafetensorError) as error:
+    except (*UNREADABLE, SafetensorError) as error:
         raise load_error(name, _reason(error, folder)) from error
     check_stored(name, model, stored)
     check_values(name, model)

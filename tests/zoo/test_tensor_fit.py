@@ -225,5 +225,5 @@ def test_an_adapter_and_weights_elsewhere_are_refused(small_backbones, tmp_path)
     (folder / "adapter_config.json").unlink()
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "transformers_weights": "other.safetensors"}))
-    with pytest.raises(InputError, match=r"x:
+    with pytest.raises(InputError, match=r"names other weights, 'other\.safetensors'"):
         load_backbone(str(folder), CLASSES)

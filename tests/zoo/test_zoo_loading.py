@@ -27,7 +27,7 @@ HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 PREPROCESSING = {
     "timm_resnet": (Geometry(32, 0.875, "bicubic"), *IMAGENET),
     "timm_vit": (Geometry(32, 0.9, "bicubic"), *HALF),
-    "transformers_resnet": (Geometry(32, 0.875, "bicubic"), *IMAGENET),
+    "transformers_resnet": (Geometry(32, 0.875, "bicubic", margins="down"), *IMAGENET),
     "transformers_vit": (Geometry(32, None, "bilinear"), *HALF),
 }
 
