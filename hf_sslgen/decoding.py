@@ -1,19 +1,27 @@
 """From an undecoded value of a data set to an RGB picture."""
 
+import functools
 import io
 import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import fsspec
-import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.intensity import (
+    STATED,
+    Intensity,
+    StoredValues,
+    UnknownRangeError,
+    least_and_largest,
+    stored_values,
+    to_rgb,
+    values_of,
+)
 
 DECODING_ERRORS = (
     OSError,
@@ -30,57 +38,115 @@ DECODING_ERRORS = (
 """What Pillow raises on broken files of one format or another."""
 
 
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "MPO",
+    "GIF",
+    "BMP",
+    "DIB",
+    "TIFF",
+    "WEBP",
+    "PPM",
+    "JPEG2000",
+    "AVIF",
+    "TGA",
+    "PCX",
+    "SGI",
+    "ICO",
+)
+"""Kinds of pictures that are read. Pillow knows more, some of which run other programs (EPS) or only name files."""
+
+
+@functools.cache
+def picture_formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that this Pillow was built with."""
+    Image.init()
+    return tuple(each for each in FORMATS if each in Image.OPEN)
+
+
 class CorruptImageError(InputError):
-    """An image that can't be decoded; the message names it."""
+    """An image that can't be decoded; the message names it, and `reason` says why in words."""
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
-def encoded_bytes(value: dict[str, Any] | None) -> bytes:
-    """The file's bytes of an undecoded `datasets.Image` value: its `bytes`, or else what its `path` leads to.
+def unreadable(path: str | None, reason: str) -> dict[str, Any]:
+    """A value for a picture that a row names and that can't be read."""
+    return {"bytes": None, "path": path, "unreadable": reason}
 
-    Paths of streamed data sets may be addresses, also of files inside archives. A missing picture has no bytes.
+
+def encoded_bytes(value: dict[str, Any] | None, where: str) -> bytes:
+    """The bytes that an undecoded `datasets.Image` value brings; a missing picture has none.
+
+    Raises:
+        CorruptImageError: it is the file that a row names, and that can't be read; `where` as in `decode_image`.
     """
-    if value is None:
-        return b""
-    if value["bytes"] is not None:
-        return bytes(value["bytes"])
-    if value["path"] is None:
-        return b""
-    if "://" in value["path"]:
-        with fsspec.open(value["path"], "rb") as file:
-            return bytes(file.read())
-    return Path(value["path"]).read_bytes()
+    if value is not None and value.get("unreadable"):
+        raise corrupt_image(value, where, value["unreadable"])
+    return b"" if value is None or value["bytes"] is None else bytes(value["bytes"])
+
+
+def corrupt_image(value: dict[str, Any] | None, where: str, reason: str) -> CorruptImageError:
+    """The error that an image can't be decoded, with the way out."""
+    name = f" ({value['path']})" if value is not None and value.get("path") else ""
+    message = f"{where}{name} can't be decoded: {reason}. Remove it, or pass --skip_corrupt to leave such images out"
+    return CorruptImageError(message, reason)
 
 
 @contextmanager
 def opened_picture(value: dict[str, Any] | None, where: str) -> Iterator[Image.Image]:
     """An undecoded `datasets.Image` value opened by Pillow; what goes wrong inside is a CorruptImageError."""
+    encoded = encoded_bytes(value, where)
     try:
-        with Image.open(io.BytesIO(encoded_bytes(value))) as opened:
+        with Image.open(io.BytesIO(encoded), formats=picture_formats()) as opened:
             yield opened
+    except UnknownRangeError:
+        raise
+    except UnidentifiedImageError as error:
+        kinds = f"it is none of the kinds of pictures that are read ({', '.join(picture_formats())})"
+        raise corrupt_image(value, where, kinds if encoded else "there is no picture") from error
     except DECODING_ERRORS as error:
-        name = f" ({value['path']})" if value is not None and value.get("path") else ""
-        raise CorruptImageError(
-            f"{where}{name} can't be decoded: {error}. Remove it, or pass --skip_corrupt to leave such images out"
-        ) from error
+        raise corrupt_image(value, where, str(error)) from error
 
 
-def decode_image(value: dict[str, Any] | None, where: str) -> Image.Image:
+def decode_image(value: dict[str, Any] | None, where: str, intensity: Intensity = STATED) -> Image.Image:
     """Decode an undecoded `datasets.Image` value to RGB, upright as its EXIF orientation says.
 
-    16-bit grayscale is scaled to 8 bits (Pillow alone would clip it to white).
+    Of several frames or pages it is the first. Transparency is dropped, as Pillow's own conversion drops it.
 
     Args:
         where: what to call the image in an error, such as "image 3 of split 'train' of cifar10".
+        intensity: which stored values are black and white.
 
     Raises:
         CorruptImageError: the bytes are no picture, or a broken one.
+        UnknownRangeError: nothing says which of its values are black and white.
     """
     with opened_picture(value, where) as opened:
+        stored = stored_values(opened)
         image = ImageOps.exif_transpose(opened)
         image.load()
-        if image.mode.startswith("I;16"):
-            image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
-        return image.convert("RGB")
+        return to_rgb(image, stored, intensity, where)
+
+
+@dataclass(frozen=True)
+class ValueRange:
+    """What values a picture could hold, and the least and largest that it does."""
+
+    stored: StoredValues
+    least: float
+    largest: float
+
+
+def value_range(value: dict[str, Any] | None, where: str) -> ValueRange:
+    """The least and the largest value that an undecoded `datasets.Image` value holds; raises as `decode_image`."""
+    with opened_picture(value, where) as opened:
+        stored = stored_values(opened)
+        opened.load()
+        return ValueRange(stored, *least_and_largest(values_of(opened, stored)))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,8 +17,10 @@ from hf_sslgen.analysis.shards import Processes
 from hf_sslgen.analysis.subset import AnalysisSettings, AttributionMethod
 from hf_sslgen.analysis.transforms import PRESETS
 from hf_sslgen.domains.arguments import DomainArguments
+from hf_sslgen.domains.class_restriction import with_classes
 from hf_sslgen.domains.loading import Domain, load_domain
 from hf_sslgen.errors import InputError
+from hf_sslgen.names import canonical, listed_names
 from hf_sslgen.reporting.checkpoint import write_checkpoint_figures
 from hf_sslgen.study.backbones import backbone_entry
 from hf_sslgen.study.cells import read_cell, write_cell
@@ -26,6 +28,8 @@ from hf_sslgen.study.describe import BackboneFacts, cell_identity, cell_provenan
 from hf_sslgen.study.plan import PRETRAINED, CellSpec
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.zoo.anatomy import find_attribution_layer
+from hf_sslgen.zoo.checkpoints import load_config, open_checkpoint
+from hf_sslgen.zoo.class_names import ClassMatch, output_names, shared_classes
 from hf_sslgen.zoo.loading import LoadedBackbone, load_backbone
 
 logger = logging.getLogger(__name__)
@@ -44,6 +48,14 @@ class AnalyzeArguments:
     )
     output_dir: str = field(metadata={"help": "Receives results.json, records.parquet, cell.json and figures/."})
     model_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit on the Hub."})
+    match_classes: ClassMatch = field(
+        default="name",
+        metadata={
+            "help": "How the checkpoint's classes and the data set's are put together: by `name`, and both have to "
+            "know the same; `shared` measures on those that both know; `position` takes the first for the first "
+            "whatever their names; `none` leaves the classifier unused."
+        },
+    )
     image_size: int | None = field(default=None, metadata={"help": "Side of the input instead of the backbone's own."})
     transforms: Literal["quick", "standard", "full"] = field(
         default="quick", metadata={"help": "How many transforms and severities invariance is measured against."}
@@ -126,6 +138,17 @@ def _print_numbers(numbers: Sequence[Number]) -> None:
             print(f"{name:52} {number.value:9.4f}{interval}  n={number.n}")
 
 
+def _with_shared_classes(arguments: AnalyzeArguments, domain: Domain) -> Domain:
+    """The domain with the classes that the checkpoint knows too; the last two notes say what was left out."""
+    name = arguments.model_name_or_path
+    config = load_config(name, open_checkpoint(name, arguments.model_revision, with_weights=False).folder)
+    reduced = with_classes(domain, shared_classes(name, config, domain.class_names))
+    known = [canonical(each) for each in reduced.class_names]
+    others = [each for each in output_names(config) or () if each not in known]
+    note = f"the checkpoint's outputs: {len(known)} of {config.num_labels}; left out {listed_names(others) or 'none'}"
+    return replace(reduced, notes=(*reduced.notes, note))
+
+
 def _measure(backbone: LoadedBackbone, domain: Domain, settings: AnalysisSettings, run: Run) -> tuple[Analysis, str]:
     """The analysis, and the protocol it is kept under."""
     if backbone.has_trained_head:
@@ -156,12 +179,17 @@ def main(command_line: Sequence[str] | None = None) -> None:
     processes = Processes(accelerator.process_index, accelerator.num_processes, accelerator.wait_for_everyone)
     started = time.perf_counter()
     domain = load_domain(domain_arguments)
+    if arguments.match_classes == "shared":
+        domain = _with_shared_classes(arguments, domain)
+        if processes.index == 0:
+            logger.warning("match_classes shared: %s", "; ".join(domain.notes[-2:]))
     backbone = load_backbone(
         arguments.model_name_or_path,
         domain.class_names,
         arguments.model_revision,
         arguments.seed,
         image_size=arguments.image_size,
+        match=arguments.match_classes,
     )
     settings = arguments.settings
     analysis, protocol = _measure(backbone, domain, settings, Run(output_dir / UNFINISHED, processes))

@@ -13,6 +13,7 @@ from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from huggingface_hub.utils import httpx, validate_repo_id
 
+from hf_sslgen.domains.own_classes import load_with_own_classes
 from hf_sslgen.errors import InputError
 from hf_sslgen.hub_access import NoBar, hub_sentence, is_unreachable, repository_page, with_retries
 
@@ -115,7 +116,7 @@ def load_from_hub(found: HubDataset, streaming: bool) -> Any:
         raise InputError(f"{found.repository} is not in the cache, and HF_HUB_OFFLINE is set; load it once without it")
     if streaming:
         _leave_retries_to_the_clients()
-    loaded = from_hub(lambda: _load(found, streaming=streaming), found)
+    loaded = from_hub(lambda: load_with_own_classes(found.id, found.config, streaming, revision=found.commit), found)
     if not streaming:
         _check_commit(found, loaded)
     return loaded
@@ -123,13 +124,10 @@ def load_from_hub(found: HubDataset, streaming: bool) -> Any:
 
 def stream_column(found: HubDataset, split: str, column: str) -> datasets.IterableDataset:
     """One column of a split that is in parquet files, of which nothing else is read."""
-    stream = from_hub(lambda: _load(found, streaming=True, split=split, columns=[column]), found)
+    options = {"revision": found.commit, "streaming": True, "split": split, "columns": [column]}
+    stream = from_hub(lambda: datasets.load_dataset(found.id, found.config, **options), found)
     assert isinstance(stream, datasets.IterableDataset)
     return stream
-
-
-def _load(found: HubDataset, **options: Any) -> Any:
-    return datasets.load_dataset(found.id, found.config, revision=found.commit, **options)
 
 
 def _leave_retries_to_the_clients() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import ClassLabel, Dataset, Image, IterableDataset
+from datasets import ClassLabel, Dataset, Features, Image, IterableDataset
 
 from hf_sslgen.domains.annotations import (
     AnnotationColumns,
@@ -15,9 +15,11 @@ from hf_sslgen.domains.annotations import (
 )
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.budgets import at_most, few_labelled, labelled_share
-from hf_sslgen.domains.columns import LabelEncoding, find_columns, label_encoding
+from hf_sslgen.domains.columns import find_columns
 from hf_sslgen.domains.hub_datasets import HubDataset
 from hf_sslgen.domains.images import ImageSplit
+from hf_sslgen.domains.labels import LabelEncoding, label_encoding
+from hf_sslgen.domains.picture_arrays import array_of, encode_array
 from hf_sslgen.domains.registry import DomainEntry
 from hf_sslgen.domains.sources import Published, load_splits, registered_entry, split_names
 from hf_sslgen.domains.splits import stratified_split
@@ -94,27 +96,41 @@ def read_table(published: Published, train_name: str, arguments: DomainArguments
     return Table(columns, encoding, annotations)
 
 
+def _as_pictures(dataset: Any, column: str) -> Any:
+    """The data set with a column of undecoded pictures, which may have been arrays, files' bytes or paths."""
+    if array_of((dataset.features or {}).get(column)) is None:
+        return dataset.cast_column(column, Image(decode=False))
+    features = Features({**dataset.features, column: Image(decode=False)})
+
+    def encoded(value: Any, row: int) -> dict[str, Any]:
+        return {column: encode_array(value, f"row {row} of column {column!r}")}
+
+    return dataset.map(encoded, with_indices=True, input_columns=[column], features=features)
+
+
 def _undecoded(dataset: Any, columns: tuple[str, str]) -> Any:
     """The data set, on disk or streamed, with an undecoded column `image` and a raw column `label` alone."""
-    dataset = dataset.select_columns(list(columns)).cast_column(columns[0], Image(decode=False))
+    dataset = _as_pictures(dataset.select_columns(list(columns)), columns[0])
     renamed = {column: role for column, role in zip(columns, ("image", "label"), strict=True) if column != role}
     return dataset.rename_columns(renamed) if renamed else dataset
 
 
 def _by_position(dataset: Dataset | IterableDataset, name: str, table: Table, published: Published) -> ImageSplit:
     """A published split whose images can be reached by position; a streamed one is read to its end for that."""
+    encoding = table.encoding.of_split((dataset.features or {}).get(table.columns[1]))
     if isinstance(dataset, IterableDataset):
         image = table.columns[0]
-        undecoded = dataset.cast_column(image, Image(decode=False))
-        stored = store_split(undecoded, table.columns, table.annotations, published.found)
+        undecoded = _as_pictures(dataset, image)
+        stored = store_split(undecoded, table.columns, table.annotations, published.found, published.files)
         if name in published.expected_sizes:
             published.expected_sizes[name].check(len(stored.images))
-        labels = table.encoding.encode(stored.labels, name)
+        labels = encoding.encode(stored.labels, name)
         return ImageSplit(name, stored.images, np.arange(len(labels)), labels, stored.annotations)
     rows = _undecoded(dataset, table.columns)
-    labels = table.encoding.encode(rows["label"][:], name)
-    annotations = Annotations.of_dataset(dataset, table.annotations)
-    return ImageSplit(name, rows.select_columns(["image"]), np.arange(len(labels)), labels, annotations)
+    labels = encoding.encode(rows["label"][:], name)
+    annotations = Annotations.of_dataset(dataset, table.annotations, published.files)
+    images = rows.select_columns(["image"])
+    return ImageSplit(name, images, np.arange(len(labels)), labels, annotations, published.files)
 
 
 def _usable(split: ImageSplit, arguments: DomainArguments, notes: list[str]) -> ImageSplit:
@@ -153,6 +169,7 @@ def _stream(
         arguments.skip_corrupt,
         published.found,
         published.expected_sizes.get(name),
+        published.files,
     )
 
 

@@ -40,7 +40,7 @@ class Launch:
 
 def source_knn(name: str, source: PretrainingSource, seed: int) -> Estimate:
     """k-NN accuracy on the source's held-out split, with a bootstrap interval over its images."""
-    backbone = load_backbone(name, source.class_names, seed=seed)
+    backbone = load_backbone(name, source.class_names, seed=seed, match="none")
     place(backbone)
     train, held_out = (run_split(backbone, split, 256).features for split in (source.train, source.held_out))
     predictions = knn_predictions(train, source.train.labels, held_out, len(source.class_names))

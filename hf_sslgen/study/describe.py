@@ -63,10 +63,14 @@ def cell_identity(
     Args:
         fingerprints: of the domain's splits, by their role.
     """
+    named = {}
     if spec.protocol is None:
         roles = ("test",) if spec.protocol_name == PRETRAINED else ("validation", "test")
         fingerprints = {role: fingerprints[role] for role in roles}
+        if spec.protocol_name != PRETRAINED:  # a finished classifier's outputs are found by the classes' names
+            named["class_names"] = list(domain.class_names)
     return {
+        **named,
         "backbone": spec.backbone.name,
         "weights": facts.weights,
         "domain": domain.name,

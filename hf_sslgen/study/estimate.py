@@ -91,7 +91,7 @@ def image_passes(spec: CellSpec, sizes: Sizes) -> float:
 
 def seconds_per_image(location: str, seed: int, geometry: Geometry | None, batch_size: int) -> float:
     """Time of one image in a forward pass, from timing two batches."""
-    backbone = load_backbone(location, ("first", "second"), seed=seed, geometry=geometry)
+    backbone = load_backbone(location, ("first", "second"), seed=seed, geometry=geometry, match="none")
     place(backbone)
     side = backbone.preprocessing.geometry.image_size
     pixels = torch.zeros(batch_size, 3, side, side, device=backbone.model.device)

@@ -12,7 +12,7 @@ from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.loading import Domain
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry
-from hf_sslgen.study.protocols import Protocol
+from hf_sslgen.study.protocols import FineTuningProtocol, Protocol
 from hf_sslgen.zoo.loading import LoadedBackbone, load_backbone
 
 CROP_PCT = {"shorter_side": 1.0, "squash": None}
@@ -57,9 +57,16 @@ class Job:
         geometry = self.geometry
         if self.protocol is not None and self.protocol.resize != "as_given":
             if geometry is None:
-                geometry = load_backbone(self.name, self.domain.class_names).preprocessing.geometry
+                geometry = load_backbone(self.name, self.domain.class_names, match="none").preprocessing.geometry
             geometry = Geometry(geometry.image_size, CROP_PCT[self.protocol.resize], geometry.interpolation)
-        backbone = load_backbone(location or self.name, self.domain.class_names, seed=self.seed, geometry=geometry)
+        keeps_classifier = location is not None or isinstance(self.protocol, FineTuningProtocol)
+        backbone = load_backbone(
+            location or self.name,
+            self.domain.class_names,
+            seed=self.seed,
+            geometry=geometry,
+            match=None if keeps_classifier else "none",
+        )
         place(backbone)
         return backbone
 

@@ -35,7 +35,7 @@ def backbone_facts(location: str, seed: int, geometry: Geometry | None) -> Backb
 
 @functools.cache
 def _facts(location: str, seed: int, geometry: Geometry | None) -> BackboneFacts:
-    backbone = load_backbone(location, ("first", "second"), seed=seed, geometry=geometry)
+    backbone = load_backbone(location, ("first", "second"), seed=seed, geometry=geometry, match="none")
     return BackboneFacts(backbone.weights, backbone.preprocessing, backbone.num_parameters, backbone.pinned)
 
 

@@ -18,7 +18,7 @@ from hf_sslgen.zoo.hub_files import fetch_checkpoint
 from hf_sslgen.zoo.locations import resolve_location, split_revision, wanted_revision
 from hf_sslgen.zoo.preprocessing import UNREADABLE, stated_pretrained_cfg
 from hf_sslgen.zoo.registry import known_backbone_ids
-from hf_sslgen.zoo.tensor_fit import LoadReport, check_stored, check_values
+from hf_sslgen.zoo.tensor_fit import LoadReport, check_report, check_stored, check_values
 from hf_sslgen.zoo.timm_folder import WEIGHTS_FILE
 from hf_sslgen.zoo.to_safetensors import conversion_advice
 from hf_sslgen.zoo.weight_files import content_identity, stored_tensors
@@ -140,11 +140,12 @@ def _quiet_transformers() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def load_weights(name: str, folder: Path, config: Any) -> tuple[Any, LoadReport]:
-    """The model, and what of it and of the checkpoint found no counterpart.
+def load_weights(name: str, folder: Path, config: Any) -> tuple[Any, set[str]]:
+    """The model, and the names of the parameters of its classifier that the checkpoint did not bring.
 
     Raises:
-        InputError: no safetensors weights in the folder, or weights that are damaged, quantised or not finite.
+        InputError: no safetensors weights in the folder, weights that are damaged, quantised or not finite, or a trunk
+            of which tensors are missing or left over.
     """
     _refuse_weights_elsewhere(name, folder, config)
     try:
@@ -169,10 +170,11 @@ def load_weights(name: str, folder: Path, config: Any) -> tuple[Any, LoadReport]
     except (*UNREADABLE, SafetensorError) as error:
         raise load_error(name, _reason(error, folder)) from error
     check_stored(name, model, stored)
-    check_values(name, model)
     mismatched = {key if isinstance(key, str) else key[0] for key in info["mismatched_keys"]}
     missing = {key for key in info["missing_keys"] | mismatched if not key.endswith(".num_batches_tracked")}
-    return model, LoadReport(frozenset(missing), frozenset(info["unexpected_keys"]))
+    check_report(name, model, LoadReport(frozenset(missing), frozenset(info["unexpected_keys"])))
+    check_values(name, model)
+    return model, missing
 
 
 def _refuse_weights_elsewhere(name: str, folder: Path, config: Any) -> None:

@@ -23,7 +23,7 @@ STEPS = 22
 
 
 def _content(split: ImageSplit, rows: list[int]) -> list[int]:
-    return [content_id(encoded_bytes(split.dataset[row]["image"])) for row in rows]
+    return [content_id(encoded_bytes(split.dataset[row]["image"], "picture")) for row in rows]
 
 
 def train(domain: Domain, location: str, output_dir: Path, batch_size: int, workers: int) -> dict[str, list[int]]:

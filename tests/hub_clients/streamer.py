@@ -30,7 +30,7 @@ _sleep = time.sleep
 
 
 def _ids(split: ImageSplit) -> list[int]:
-    return [content_id(encoded_bytes(split.encoded(position))) for position in range(len(split))]
+    return [content_id(encoded_bytes(split.encoded(position), "picture")) for position in range(len(split))]
 
 
 def _carry_out(order: dict[str, Any]) -> dict[str, Any]:
