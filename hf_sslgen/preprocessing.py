@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from hf_sslgen.errors import InputError
+
 Resize = Literal["shorter_side", "both_sides", "cropped", "none"]
 
 INTERPOLATIONS = {
@@ -28,6 +30,10 @@ INTERPOLATIONS = {
 
 NEAREST_EXACT = "nearest-exact"
 """torch's nearest neighbour, which differs from Pillow's where two are equally near."""
+
+
+MOST_PIXELS = 2**26
+"""Pixels that a picture may have after resizing: a narrow one of a few kilobytes would fill all memory."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,11 @@ def _place(size: tuple[int, int], geometry: Geometry) -> _Placement:
         width, height = resized, resized
     elif geometry.resize == "shorter_side":
         longer = int(resized * max(size) / min(size))
+        if resized * longer > MOST_PIXELS:
+            raise InputError(
+                f"a picture of {size[0]} x {size[1]} pixels would be resized to {resized} x {longer} before it is "
+                "cropped; leave it out, cut it up, or give a smaller image size"
+            )
         width, height = (resized, longer) if width <= height else (longer, resized)
     return _Placement(whole, (width, height), (_margin(width, side, geometry), _margin(height, side, geometry)))
 

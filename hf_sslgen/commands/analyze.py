@@ -1,6 +1,7 @@
 """`hf-sslgen analyze`: one checkpoint on one domain."""
 
 import logging
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -19,8 +20,10 @@ from hf_sslgen.analysis.transforms import PRESETS
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.class_restriction import with_classes
 from hf_sslgen.domains.loading import Domain, load_domain
-from hf_sslgen.errors import InputError
+from hf_sslgen.files import replace_files
+from hf_sslgen.launches import claimed_by_main
 from hf_sslgen.names import canonical, listed_names
+from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.reporting.checkpoint import write_checkpoint_figures
 from hf_sslgen.study.backbones import backbone_entry
 from hf_sslgen.study.cells import read_cell, write_cell
@@ -119,16 +122,6 @@ UNFINISHED = "unfinished"
 """Folder in the output folder for what is finished of an analysis that is not; a later run goes on from there."""
 
 
-def _check_output_dir(folder: Path) -> None:
-    if not folder.exists() or (folder / "cell.json").exists():
-        return
-    foreign = sorted(path.name for path in folder.iterdir() if path.name != UNFINISHED)
-    if foreign:
-        raise InputError(
-            f"output_dir {str(folder)!r} holds other files ({foreign[0]}) and no analysis; give another one"
-        )
-
-
 def _print_numbers(numbers: Sequence[Number]) -> None:
     """Those of the whole: without the single transforms."""
     for number in numbers:
@@ -168,14 +161,21 @@ def _measure(backbone: LoadedBackbone, domain: Domain, settings: AnalysisSetting
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
-    """Parse, load, measure, write, draw."""
+    """Parse, check where to write, analyze."""
     arguments, domain_arguments = parse_arguments(
         (AnalyzeArguments, DomainArguments), "Measure one checkpoint on one domain.", command_line
     )
     assert arguments.transforms in PRESETS
-    output_dir = Path(arguments.output_dir)
-    _check_output_dir(output_dir)
     accelerator = Accelerator()
+    output_dir = require_output_folder(arguments.output_dir, own=["cell.json"], leftovers=[UNFINISHED])
+    with claimed_by_main(output_dir):
+        analyze(arguments, domain_arguments, output_dir, accelerator)
+
+
+def analyze(
+    arguments: AnalyzeArguments, domain_arguments: DomainArguments, output_dir: Path, accelerator: Accelerator
+) -> None:
+    """Load, measure, write, draw."""
     processes = Processes(accelerator.process_index, accelerator.num_processes, accelerator.wait_for_everyone)
     started = time.perf_counter()
     domain = load_domain(domain_arguments)
@@ -201,7 +201,9 @@ def main(command_line: Sequence[str] | None = None) -> None:
     spec = CellSpec(entry, domain_arguments, protocol, None, arguments.seed, settings, None)
     facts = BackboneFacts(backbone.weights, backbone.preprocessing, backbone.num_parameters, backbone.pinned)
     identity = cell_identity(spec, facts, domain, domain.fingerprints())
-    write_cell(output_dir, identity, cell_provenance(spec, facts, domain, time.perf_counter() - started, {}), analysis)
-    cell = read_cell(output_dir)
-    write_checkpoint_figures(cell, output_dir / "figures")
-    _print_numbers(cell.numbers)
+    provenance = cell_provenance(spec, facts, domain, time.perf_counter() - started, {})
+    with replace_files(output_dir, obsolete=["examples.npz", "figures/*.png"]) as unfinished:
+        write_cell(unfinished, identity, provenance, analysis)
+        write_checkpoint_figures(read_cell(unfinished), unfinished / "figures")
+    shutil.rmtree(output_dir / UNFINISHED, ignore_errors=True)
+    _print_numbers(analysis.numbers)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.errors import InputError
+from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.reporting.study_report import write_results
 from hf_sslgen.reporting.tables import terminal_table
@@ -171,7 +172,7 @@ def compare(arguments: CompareArguments) -> Path:
     Raises:
         InputError: as the first cell that failed says; the others are computed and stay.
     """
-    store = Store(Path(arguments.output_dir))
+    store = Store(require_output_folder(arguments.output_dir, own=["cells"]))
     specs = planned_cells(arguments)
     store.prepare()
     store.forget_failures(specs)

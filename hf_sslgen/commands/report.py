@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.reporting.study_report import write_study_report
 from hf_sslgen.study.results import read_study_results
 from hf_sslgen.study.store import Store
@@ -23,6 +24,7 @@ def report_study(folder: Path) -> Path:
     store = Store(folder)
     if not store.cells.is_dir():
         raise InputError(f"study_dir {str(folder)!r} holds no study: it has no folder `cells`")
+    require_output_folder(folder, own=["cells"], argument="study_dir")
     config, cells, missing = read_study_results(store)
     if not cells:
         raise InputError(f"study_dir {str(folder)!r} has no finished cell to report. {' '.join(missing)}".rstrip())

@@ -9,6 +9,7 @@ from typing import Literal
 
 from huggingface_hub import HfApi
 
+from hf_sslgen.claims import kept_alive, try_claim
 from hf_sslgen.commands.report import report_study
 from hf_sslgen.domains.registry import domain_entries, find_domain
 from hf_sslgen.errors import InputError, nearest_names
@@ -16,7 +17,7 @@ from hf_sslgen.files import replace_file
 from hf_sslgen.hub.exchange import in_one_sentence
 from hf_sslgen.hub.remote_study import in_lines
 from hf_sslgen.hub.study_pull import pull_cells
-from hf_sslgen.study.claims import kept_alive, try_claim
+from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.study.config import StudyConfig, read_study
 from hf_sslgen.study.estimate import dry_run_text
 from hf_sslgen.study.executors import default_workers, run_on_ray, run_processes
@@ -126,7 +127,8 @@ def _pull(repository: str, store: Store) -> None:
 
 def run_study(arguments: StudyArguments) -> None:
     """Compute what is missing, then write tables and report."""
-    path, store = Path(arguments.study), Store(Path(arguments.output_dir))
+    path, folder = Path(arguments.study), Path(arguments.output_dir)
+    store = Store(folder if arguments.dry_run else require_output_folder(arguments.output_dir, own=["cells"]))
     config = read_study(path)
     specs = expand(config)
     _require_names(config)

@@ -92,7 +92,9 @@ OF_FEATURES = (
         "Distance invariance, rank AUC, linear CKA, same prediction",
         "By transform: invariance of squared distances instead of cosines; how often an original is nearer to its own "
         "transformed version than to another image’s (0.5 by chance); how alike the geometry of all representations "
-        "stays; and, after fine-tuning, how often the prediction stays, and Cohen’s kappa, the same beyond chance.",
+        "stays; and, after fine-tuning, how often the prediction stays, and Cohen’s kappa, the same beyond chance. "
+        "Severities in pixels are those of a 224-pixel image and scale with the side: that of blur is its standard "
+        "deviation, that of elastic transforms the root mean square of how far pixels move.",
     ),
     (
         "Real pairs",
@@ -100,9 +102,13 @@ OF_FEATURES = (
         "place of a transformed version. Its invariance is in no mean over transforms.",
     ),
     (
-        "Effective rank, dead dimensions",
-        "Guards: how many directions the features really use, and the share of feature dimensions that never vary. "
-        "An encoder whose effective rank is below 2 has collapsed, and its high invariance means nothing.",
+        "Effective rank of the covariance, RankMe, dead dimensions",
+        "Guards: how many directions the features use, and the share of feature dimensions that never vary. The "
+        "effective rank of the covariance weighs directions by their variance. RankMe weighs them by the square root "
+        "of that and takes features as they are, with their mean: it is larger, and grows with the number of images. "
+        "An encoder whose covariance has an effective rank below 2 (10 images or more) has collapsed onto one "
+        "direction, and its high invariance means nothing. Few but several directions are not called collapsed: there "
+        "recall@1 is low.",
     ),
 )
 

@@ -106,7 +106,10 @@ METRICS = {
     "linear_cka": MetricWords("Linear CKA", "debiased linear CKA", signed=True),
     "prediction_consistency": _share("Same prediction", "share of images whose prediction stays"),
     "kappa": MetricWords("Cohen’s kappa", "Cohen’s kappa of the predictions", signed=True),
-    "effective_rank": MetricWords("Effective rank", "effective rank of the features", decimals=1),
+    "covariance_effective_rank": MetricWords(
+        "Effective rank of the covariance", "effective rank of the features’ covariance", decimals=1
+    ),
+    "rankme": MetricWords("RankMe", "RankMe of the features", decimals=1),
     "dead_dimension_share": _share("Dead dimensions", "share of dead feature dimensions"),
     "temperature": MetricWords("Temperature", "temperature fitted on validation images", decimals=2),
 }
@@ -183,7 +186,7 @@ SEVERITIES = {
     "scale": "factor",
     "shear": "angle (degrees)",
     "resized_crop": "area kept (share)",
-    "elastic": "strength (px of 224)",
+    "elastic": "root-mean-square displacement (px of 224)",
     "brightness": "factor",
     "contrast": "factor",
     "saturation": "factor",

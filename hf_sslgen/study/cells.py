@@ -22,7 +22,7 @@ import numpy as np
 
 from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.errors import InputError
-from hf_sslgen.files import create_folder, replace_folder, write_json
+from hf_sslgen.files import create_folder, replace_files, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -154,7 +154,7 @@ def write_cell(
     Args:
         replace: whether a cell that stands there is replaced; otherwise it stays and this one is dropped.
     """
-    with replace_folder(folder) if replace else create_folder(folder) as unfinished:
+    with replace_files(folder, obsolete=["examples.npz"]) if replace else create_folder(folder) as unfinished:
         write_json(unfinished / "cell.json", {"identity": identity, "provenance": provenance})
         write_json(unfinished / "results.json", {"numbers": [number.to_json() for number in analysis.numbers]})
         analysis.records.to_parquet(unfinished / "records.parquet", index=False)

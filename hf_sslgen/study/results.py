@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from hf_sslgen.claims import find_claims, is_alive
 from hf_sslgen.study.cells import Cell, read_cell, read_cells
-from hf_sslgen.study.claims import find_claims, is_alive
 from hf_sslgen.study.config import StudyConfig, read_study
 from hf_sslgen.study.plan import CellSpec, expand
 from hf_sslgen.study.store import STUDY_FILE, Store

@@ -12,7 +12,6 @@ Files appear whole or not at all, and processes share the folder without further
 
 import contextlib
 import json
-import os
 import shutil
 import time
 import traceback
@@ -21,9 +20,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hf_sslgen.errors import InputError
-from hf_sslgen.files import remove_abandoned, write_json
-from hf_sslgen.study.claims import Claim, find_claims, is_alive, release, this_process
+from hf_sslgen.claims import Claim, find_claims, is_alive, release, this_process
+from hf_sslgen.files import finish_replacement, remove_abandoned, write_json
+from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.tokens import without_tokens
 
@@ -66,21 +65,10 @@ class Store:
         Raises:
             InputError: it holds something else, or can't be written.
         """
-        if self.folder.exists() and not self.folder.is_dir():
-            raise InputError(f"output_dir {str(self.folder)!r} is a file; give a folder")
-        if self.folder.is_dir() and not self.cells.is_dir():
-            foreign = sorted(path.name for path in self.folder.iterdir() if not path.name.startswith("."))
-            if foreign:
-                raise InputError(
-                    f"output_dir {str(self.folder)!r} holds other files ({foreign[0]}); give a folder of its own"
-                )
-        try:
-            for folder in (self.cells, self.claims):
-                folder.mkdir(parents=True, exist_ok=True)
-        except (PermissionError, FileExistsError, NotADirectoryError) as error:
-            raise InputError(f"output_dir {str(self.folder)!r} can't be made: {error.strerror}") from error
-        if not os.access(self.claims, os.W_OK):
-            raise InputError(f"output_dir {str(self.folder)!r} can't be written; give a folder that can")
+        require_output_folder(self.folder, own=["cells"])
+        for folder in (self.cells, self.claims):
+            folder.mkdir(parents=True, exist_ok=True)
+        finish_replacement(self.folder)
         for folder in (self.folder, self.cells, self.claims, *(self.folder / name for name in OTHER_FOLDERS)):
             remove_abandoned(folder)
         for claim in find_claims(self.claims):

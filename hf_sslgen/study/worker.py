@@ -1,7 +1,6 @@
 """A worker: goes through a study's cells and computes those that nobody else has or is computing."""
 
 import contextlib
-import errno
 import logging
 import shutil
 import time
@@ -14,9 +13,10 @@ import torch
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
+from hf_sslgen.claims import Claim, find_claim, is_alive, kept_alive, still_held, try_claim
 from hf_sslgen.errors import InputError
+from hf_sslgen.files import is_disk_full
 from hf_sslgen.study.cells import cell_folder, write_cell
-from hf_sslgen.study.claims import Claim, find_claim, is_alive, kept_alive, still_held, try_claim
 from hf_sslgen.study.describe import cell_provenance
 from hf_sslgen.study.measures import measure
 from hf_sslgen.study.plan import CellSpec
@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
 FULL_BELOW_BYTES = 1_000_000
-FULL_WORDS = ("No space left", "GB left; free some")
-"""How safetensors, and our own check before fine-tuning, say that the disk is full; neither is an OSError."""
+FULL_WORDS = "GB left; free some"
+"""How our own check before fine-tuning says that the disk is full."""
 
 
 class Outcome(StrEnum):
@@ -46,14 +46,7 @@ class DiskFullError(InputError):
 
 def _require_room(error: BaseException, folder: Path) -> None:
     """Raise DiskFullError where an error comes from a full disk, which would fail every other cell as well."""
-    causes = [error]
-    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and len(causes) < 10:
-        causes.append(cause)
-    says_so = any(
-        (isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT))
-        or any(words in str(each) for words in FULL_WORDS)
-        for each in causes
-    )
+    says_so = is_disk_full(error) or FULL_WORDS in str(error)
     if says_so or shutil.disk_usage(folder).free < FULL_BELOW_BYTES:
         raise DiskFullError(
             f"no disk space left in {folder}; finished cells are intact: free some and run the same command again"

@@ -88,9 +88,7 @@ PIXEL_SETTINGS = (
     "size_divisor",
 )
 
-KINDS = tuple(
-    "ViT ConvNext EfficientNet MobileViT Levit DeiT Beit Bit CLIP Perceiver TextNet Pvt PoolFormer".split()
-)
+KINDS = (
     "ViT",
     "ConvNext",
     "EfficientNet",
@@ -102,6 +100,7 @@ KINDS = tuple(
     "CLIP",
     "Perceiver",
     "TextNet",
+    "PoolFormer",
 )
 
 

@@ -42,7 +42,7 @@ OF_VARIANTS = (
     *("recall_at_1", "rank_auc", "linear_cka"),
 )
 OF_TUNED_VARIANTS = ("prediction_consistency", "kappa")
-GUARDS = {"effective_rank", "dead_dimension_share", "collapsed"}
+GUARDS = {"covariance_effective_rank", "rankme", "dead_dimension_share", "collapsed"}
 QUICK_ON_DIGITS = {
     ("rotation", "+20"),
     ("translation", "right 0.1"),

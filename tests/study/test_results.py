@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from hf_sslgen.claims import kept_alive, try_claim
 from hf_sslgen.errors import InputError
-from hf_sslgen.study.claims import kept_alive, try_claim
 from hf_sslgen.study.config import parse_study
 from hf_sslgen.study.plan import expand
 from hf_sslgen.study.results import (
