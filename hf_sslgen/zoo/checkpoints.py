@@ -95,8 +95,9 @@ def check_channels(name: str, config: Any) -> None:
         InputError: it takes another number.
     """
     if isinstance(config, TimmWrapperConfig):
-        size = config.pretrained_cfg.get("input_size") or [3]
-        found = (config.model_args or {}).get("in_chans", size[0])
+        size = config.pretrained_cfg.get("input_size")
+        found = size[0] if isinstance(size, (list, tuple)) and size else 3
+        found = (config.model_args or {}).get("in_chans", found)
         key = "input_size and in_chans"
     else:
         found, key = config.to_dict().get("num_channels", 3), "num_channels"
@@ -194,7 +195,8 @@ def _take_one_classifier(name: str, config: Any) -> None:
 
     What this package measures needs the one linear layer that made the logits.
     """
-    architectures = list(config.architectures or [])
+    stated = config.architectures if isinstance(config.architectures, list) else []
+    architectures = [each for each in stated if isinstance(each, str)]
     if any(each.endswith(WITH_TEACHER) for each in architectures):
         logger.warning("%s has two classifiers, whose logits it averages; it gets a new one instead", name)
         config.architectures = [each.removesuffix(WITH_TEACHER) for each in architectures]

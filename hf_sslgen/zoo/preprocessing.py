@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ DESCRIBED = (
 """What timm says of a network's input and of the names of its layers."""
 
 CROP_MODES: dict[str, Resize] = {"center": "shorter_side", "squash": "both_sides"}
+
+LONGEST_REASON = 500
 
 UNREADABLE = (
     OSError,
@@ -96,9 +99,9 @@ def read_preprocessing(folder: Path, config: Any, name: str | None = None) -> Pr
 
 
 def _line(error: Exception) -> str:
-    """The first line of what a library says."""
+    """The first line of what a library says, cut where it goes on and on."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{lines[0]}" if lines else type(error).__name__
+    return textwrap.shorten(lines[0], LONGEST_REASON, placeholder=" ...") if lines else type(error).__name__
 
 
 def _read_processor(loaded: Any) -> Preprocessing:

@@ -73,9 +73,9 @@ def _check_members(path: Path) -> None:
     Raises:
         InputError: names a part that is damaged.
     """
-    if not zipfile.is_zipfile(path):
-        return  # older files of torch hold no checksums
     try:
+        if not zipfile.is_zipfile(path):
+            return  # older files of torch hold no checksums
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
             names = archive.namelist()
