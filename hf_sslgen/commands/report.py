@@ -8,7 +8,7 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.reporting.study_report import write_study_report
 from hf_sslgen.study.results import read_study_results
-from hf_sslgen.study.store import Store
+from hf_sslgen.study.store import Store, alone_in_reporting
 from hf_sslgen.training.configuration import parse_arguments
 
 
@@ -20,11 +20,18 @@ class ReportArguments:
 
 
 def report_study(folder: Path) -> Path:
-    """Write a study's tables and page into its folder; returns the page."""
+    """Write a study's tables and page into its folder, when no other process does; returns the page."""
     store = Store(folder)
     if not store.cells.is_dir():
         raise InputError(f"study_dir {str(folder)!r} holds no study: it has no folder `cells`")
     require_output_folder(folder, own=["cells"], argument="study_dir")
+    with alone_in_reporting(store):
+        return write_report(store)
+
+
+def write_report(store: Store) -> Path:
+    """Write a study's tables and page for a process that holds the claim on its report; returns the page."""
+    folder = store.folder
     config, cells, missing = read_study_results(store)
     if not cells:
         raise InputError(f"study_dir {str(folder)!r} has no finished cell to report. {' '.join(missing)}".rstrip())
