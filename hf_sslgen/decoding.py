@@ -23,6 +23,9 @@ from hf_sslgen.intensity import (
     values_of,
 )
 
+LONGEST = 1000
+"""How many times as long as wide a picture may be: resized by its shorter side, the longer one grows with it."""
+
 DECODING_ERRORS = (
     OSError,
     SyntaxError,
@@ -102,6 +105,8 @@ def opened_picture(value: dict[str, Any] | None, where: str) -> Iterator[Image.I
     encoded = encoded_bytes(value, where)
     try:
         with Image.open(io.BytesIO(encoded), formats=picture_formats()) as opened:
+            if max(opened.size) > LONGEST * min(opened.size):
+                raise ValueError(f"{opened.width} x {opened.height} pixels are too narrow for a picture")
             yield opened
     except UnknownRangeError:
         raise
@@ -147,6 +152,12 @@ def value_range(value: dict[str, Any] | None, where: str) -> ValueRange:
         stored = stored_values(opened)
         opened.load()
         return ValueRange(stored, *least_and_largest(values_of(opened, stored)))
+
+
+def depth(value: dict[str, Any] | None, where: str) -> StoredValues:
+    """How an undecoded `datasets.Image` value holds its values, read off its header; raises as `decode_image`."""
+    with opened_picture(value, where) as opened:
+        return stored_values(opened)
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,9 @@ class Intensity:
         return "{:.9g},{:.9g}".format(*self.limits)
 
 
+DATASET_RANGE = "dataset"
+"""What stands for the least and largest value of a data set's training images until these are known."""
+
 STATED, PER_IMAGE = Intensity(), Intensity(per_image=True)
 
 

@@ -13,12 +13,18 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from hf_sslgen.errors import InputError
+
 INTERPOLATIONS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+
+
+MOST_PIXELS = 2**26
+"""Pixels that a picture may have after resizing: a narrow one of a few kilobytes would fill all memory."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,11 @@ def _resize_and_crop(size: tuple[int, int], geometry: Geometry) -> tuple[tuple[i
         return (side, side), (0, 0)
     shorter = max(side, math.floor(side / geometry.crop_pct))
     longer = int(shorter * max(size) / min(size))
+    if shorter * longer > MOST_PIXELS:
+        raise InputError(
+            f"a picture of {size[0]} x {size[1]} pixels would be resized to {shorter} x {longer} before it is "
+            "cropped; leave it out, cut it up, or give a smaller image size"
+        )
     width, height = (shorter, longer) if size[0] <= size[1] else (longer, shorter)
     return (width, height), (round((width - side) / 2), round((height - side) / 2))
 

@@ -115,7 +115,7 @@ def push_model(push: ModelPush, run: FineTunedRun) -> list[Pushed]:
         files = files_to_push(run, repository, request.revision, licence, inherited)
         pushed.append(push_files(api, request, files, "Push the fine-tuned model", REPLACED))
         if push.with_demo:
-            pushed.append(push_demo(api, request, repository, licence))
+            pushed.append(push_demo(api, request, repository, licence, run.domain.test.intensity))
         return pushed
     except EXCHANGE_ERRORS as error:
         raise InputError(_kept(run, pushed, push_sentence(error, push.request.model_id))) from error
