@@ -16,10 +16,11 @@ from hf_sslgen.reporting.tables import terminal_table
 from hf_sslgen.study.backbones import BackboneEntry, backbone_entry, untrained_controls
 from hf_sslgen.study.inference import infer
 from hf_sslgen.study.plan import PRETRAINED, CellSpec
+from hf_sslgen.study.preflight import set_impossible_aside
 from hf_sslgen.study.protocols import PRESETS, FineTuningProtocol, Protocol, get_protocol
-from hf_sslgen.study.results import finished_cells
+from hf_sslgen.study.results import finished_cells, missing_sentences
 from hf_sslgen.study.store import Store, alone_in_reporting
-from hf_sslgen.study.workbench import domain_at_hand
+from hf_sslgen.study.workbench import Unavailable, domain_at_hand
 from hf_sslgen.study.worker import run_worker
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.zoo.registry import TwinSet, get_twin_set
@@ -167,29 +168,33 @@ def planned_cells(arguments: CompareArguments) -> list[CellSpec]:
 
 
 def compare(arguments: CompareArguments) -> Path:
-    """Compute what is missing, compare, write; returns the report's path.
+    """Compute what is missing, compare what is finished, write; returns the report's path.
 
     Raises:
-        InputError: as the first cell that failed says; the others are computed and stay.
+        InputError: cells failed or can't be read, each named; the tables and the page of the others are written.
     """
     store = Store(require_output_folder(arguments.output_dir, own=["cells"]))
     specs = planned_cells(arguments)
     store.prepare()
     store.forget_failures(specs)
-    run_worker(specs, store)
-    failures = [failure for spec in specs if (failure := store.failure(spec)) is not None]
-    if failures:
-        raise InputError(
-            f"{len(failures)} of {len(specs)} cells failed (tracebacks in {store.folder / 'failures'}); the first: "
-            f"{failures[0].title}: {failures[0].error}"
-        )
-    results = infer(finished_cells(specs, store))
+    unavailable: Unavailable = {}
+    set_impossible_aside(specs, store, unavailable)
+    run_worker(specs, store, unavailable=unavailable)
+    cells, damaged = finished_cells(specs, store)
+    missing = [*missing_sentences(specs, store), *damaged]
+    if not cells:
+        raise InputError(f"no cell could be computed. {' '.join(missing)}")
+    results = infer(cells)
     names = arguments.dataset_name
     count = f"{len(names)} domains" if len(names) > 1 else names[0]
     with alone_in_reporting(store):
-        report = write_results(results, store.folder, title=f"{arguments.twin_set} on {count}")
+        report = write_results(results, store.folder, title=f"{arguments.twin_set} on {count}", missing=missing)
     print(terminal_table(results))
     print(f"\nReport: {report}")
+    if missing:
+        raise InputError(
+            f"the comparison lacks cells (tracebacks in {store.folder / 'failures'}). {' '.join(missing)}"
+        )
     return report
 
 

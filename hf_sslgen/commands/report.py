@@ -19,8 +19,8 @@ class ReportArguments:
     study_dir: str = field(metadata={"help": "A folder that `hf-sslgen study` or `hf-sslgen compare` wrote."})
 
 
-def report_study(folder: Path) -> Path:
-    """Write a study's tables and page into its folder, when no other process does; returns the page."""
+def report_study(folder: Path) -> list[str]:
+    """Write a study's tables and page into its folder, when no other process does; see `write_report`."""
     store = Store(folder)
     if not store.cells.is_dir():
         raise InputError(f"study_dir {str(folder)!r} holds no study: it has no folder `cells`")
@@ -29,21 +29,26 @@ def report_study(folder: Path) -> Path:
         return write_report(store)
 
 
-def write_report(store: Store) -> Path:
-    """Write a study's tables and page for a process that holds the claim on its report; returns the page."""
+def write_report(store: Store) -> list[str]:
+    """Write a study's tables and page for a process that holds the claim on its report.
+
+    Returns:
+        A sentence on each cell that can't be read.
+    """
     folder = store.folder
-    config, cells, missing = read_study_results(store)
-    if not cells:
-        raise InputError(f"study_dir {str(folder)!r} has no finished cell to report. {' '.join(missing)}".rstrip())
+    study = read_study_results(store)
+    if not study.cells:
+        words = " ".join(study.missing)
+        raise InputError(f"study_dir {str(folder)!r} has no finished cell to report. {words}".rstrip())
     page = write_study_report(
-        cells,
+        study.cells,
         folder,
-        title=config.title if config is not None else folder.resolve().name,
-        pairs=config.pairs if config is not None else None,
-        missing=missing,
+        title=study.config.title if study.config is not None else folder.resolve().name,
+        pairs=study.config.pairs if study.config is not None else None,
+        missing=study.missing,
     )
     print(f"Report: {page}")
-    return page
+    return study.damaged
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
@@ -51,4 +56,6 @@ def main(command_line: Sequence[str] | None = None) -> None:
     (arguments,) = parse_arguments(
         (ReportArguments,), "Write a study's tables and page from its folder alone.", command_line, "study_dir"
     )
-    report_study(Path(arguments.study_dir))
+    damaged = report_study(Path(arguments.study_dir))
+    if damaged:
+        raise InputError(f"the report lacks what can't be read: {'; '.join(damaged)}")

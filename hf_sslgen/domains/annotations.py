@@ -147,6 +147,12 @@ class Annotations:
             dtype=np.int64,
         )
 
+    @property
+    def meaning(self) -> tuple[str, ...]:
+        """Which kinds of annotations there are and how boxes are read, for fingerprints."""
+        kinds = self.columns.named()
+        return (*kinds, self.columns.box_format) if "box" in kinds else tuple(kinds)
+
     def contents(self, row: int, split: str) -> Iterator[bytes]:
         """What tells a row's annotations from others, for fingerprints."""
         for kind, column in self.columns.named().items():

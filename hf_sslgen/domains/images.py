@@ -111,12 +111,16 @@ class ImageSplit:
         return self.select(np.array(good, dtype=np.int64)), len(self) - len(good)
 
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits of the images' files, labels and annotations, in order, and of how they are read.
+        """Sixteen hexadecimal digits of the images' files, sample ids, labels and annotations, in order, and of how
+        they are read.
 
         Raises:
             CorruptImageError: a file that a row names can't be read.
         """
         digest = hashlib.blake2b(self.labels.tobytes(), digest_size=8)
+        digest.update(self.sample_ids.tobytes())  # by which records of two backbones are paired
+        if self.annotations is not None:
+            digest.update(repr(self.annotations.meaning).encode())
         if not self.intensity.is_stated:
             digest.update(str(self.intensity).encode())
         for position in range(len(self)):

@@ -11,6 +11,7 @@ from typing import Any
 import datasets
 import pyarrow.parquet as pq
 from datasets import ClassLabel, Features, Value
+from datasets.packaged_modules.folder_based_builder.folder_based_builder import FolderBasedBuilderConfig
 from huggingface_hub import HfFileSystem, hf_hub_download
 
 from hf_sslgen.errors import InputError
@@ -29,6 +30,8 @@ def load_with_own_classes(path: str, name: str | None = None, streaming: bool = 
         InputError: the files of one split state different names.
     """
     builder = datasets.load_dataset_builder(path, name, **options)
+    if isinstance(builder.config, FolderBasedBuilderConfig):
+        builder.config.decode_num_threads = 0  # threads would decode remote pictures, whatever is asked for later
     if streaming:
         splits: Any = builder.as_streaming_dataset()
     else:

@@ -127,7 +127,7 @@ def _load(arguments: DomainArguments) -> tuple[Any, HubDataset | None]:
         return load_from_hub(found, arguments.streaming), found
     except InputError as error:
         found_on_hub = entry is not None or (name.count("/") == 1 and name[0] not in "./~")
-        raise _load_error(name, str(error), "" if found_on_hub else KINDS_OF_NAMES) from None
+        raise _load_error(name, str(error), "" if found_on_hub else KINDS_OF_NAMES) from error
 
 
 def _load_files(name: str, files: dict[str, str], arguments: DomainArguments) -> Any:

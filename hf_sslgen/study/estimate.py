@@ -14,9 +14,10 @@ from hf_sslgen.analysis.transforms import preset_variants
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.sources import registered_entry
 from hf_sslgen.preprocessing import Geometry
-from hf_sslgen.study.cells import Cell, read_cells
+from hf_sslgen.study.cells import Cell, stored_folders
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.protocols import FewShotProtocol, FineTuningProtocol
+from hf_sslgen.study.results import readable_cells
 from hf_sslgen.study.store import Store
 from hf_sslgen.study.workbench import backbone_facts, domain_at_hand
 from hf_sslgen.zoo.loading import load_backbone
@@ -128,7 +129,7 @@ def estimate_cell(spec: CellSpec, finished: Sequence[Cell], per_image: float) ->
 def dry_run_text(specs: Sequence[CellSpec], store: Store) -> str:
     """A table of the cells by domain and protocol with their time and disk; nothing is written or downloaded but the
     backbones, which are timed."""
-    finished = list(read_cells(store.cells)) if store.cells.is_dir() else []
+    finished, _ = readable_cells(stored_folders(store.cells))
     timings: dict[str, float] = {}
     rows: dict[tuple[str, str, str], list[Estimate | None]] = {}
     for spec in specs:

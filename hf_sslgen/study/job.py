@@ -33,6 +33,7 @@ class Job:
         seed: of the classifier's initialisation, of training, and of what a protocol draws.
         scratch: folder for runs that are not kept.
         shards: folder for the finished parts of passes over images, which outlive a process that is killed.
+        weights: what the cell's identity says of the checkpoint; None leaves it unchecked.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Job:
     seed: int
     scratch: Path
     shards: Path | None = None
+    weights: str | None = None
 
     @property
     def run(self) -> Run:
@@ -53,6 +55,9 @@ class Job:
         """The backbone as published, or a checkpoint made of it, on the device that measures.
 
         Its geometry is the study's, cropped as the protocol says.
+
+        Raises:
+            InputError: the checkpoint is not the one that the cell's identity names.
         """
         geometry = self.geometry
         if self.protocol is not None and self.protocol.resize != "as_given":
@@ -67,6 +72,11 @@ class Job:
             geometry=geometry,
             match=None if keeps_classifier else "none",
         )
+        if location is None and self.weights not in (None, backbone.weights):
+            raise InputError(
+                f"the checkpoint {self.name!r} was changed while the study ran; run the same command again, which "
+                "measures it as it is now"
+            )
         place(backbone)
         return backbone
 

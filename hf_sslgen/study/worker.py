@@ -21,7 +21,7 @@ from hf_sslgen.study.describe import cell_provenance
 from hf_sslgen.study.measures import measure
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.store import Store
-from hf_sslgen.study.workbench import PreparedCell, prepare_cell
+from hf_sslgen.study.workbench import PreparedCell, Unavailable, prepare_cell
 
 logger = logging.getLogger(__name__)
 
@@ -107,8 +107,11 @@ def _compute(prepared: PreparedCell, store: Store) -> Outcome:
         return Outcome.FAILED if store.has_failed(prepared.spec) else _measure(prepared, store, claim)
 
 
-def work_on(spec: CellSpec, store: Store) -> Outcome:
+def work_on(spec: CellSpec, store: Store, unavailable: Unavailable | None = None) -> Outcome:
     """Compute one cell, if it is there to be computed; a failure is recorded and not raised.
+
+    Args:
+        unavailable: as in `prepare_cell`.
 
     Raises:
         DiskFullError: no room is left.
@@ -116,7 +119,7 @@ def work_on(spec: CellSpec, store: Store) -> Outcome:
     if store.has_failed(spec):
         return Outcome.FAILED
     try:
-        return _compute(prepare_cell(spec), store)
+        return _compute(prepare_cell(spec, unavailable), store)
     except DiskFullError:
         raise
     except Exception as error:  # a domain or backbone that can't be loaded must not stop the others either
@@ -147,20 +150,26 @@ def limited_threads(num_threads: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def run_worker(specs: Sequence[CellSpec], store: Store, num_threads: int | None = None) -> Counter[Outcome]:
+def run_worker(
+    specs: Sequence[CellSpec], store: Store, num_threads: int | None = None, unavailable: Unavailable | None = None
+) -> Counter[Outcome]:
     """Work until every cell is finished or failed, waiting for those that other processes are computing.
+
+    Args:
+        unavailable: as in `prepare_cell`.
 
     Returns:
         How many cells were computed here, found finished, or failed.
     """
     counts: Counter[Outcome] = Counter()
+    unavailable = {} if unavailable is None else unavailable
     waiting, is_first_round = list(specs), True
     with limited_threads(num_threads), tqdm(total=len(specs), desc="cells", unit="cell", disable=None) as progress:
         while waiting:
             busy = []
             for spec in waiting:
                 known_busy = not is_first_round and _still_busy(spec, store)
-                outcome = Outcome.BUSY if known_busy else work_on(spec, store)
+                outcome = Outcome.BUSY if known_busy else work_on(spec, store, unavailable)
                 if outcome is Outcome.BUSY:
                     busy.append(spec)
                 else:
