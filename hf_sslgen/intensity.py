@@ -4,6 +4,7 @@ Most pictures have 8 bits a channel, and there is nothing to choose. Medical, mi
 with more, signed, or as floats; Pillow alone would clip them to white or black.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,10 @@ from hf_sslgen.errors import InputError
 GRAY_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 """Pillow's modes of one channel with more than 8 bits."""
 
-SAMPLES_PER_CHANNEL, SAMPLE_FORMAT, PHOTOMETRIC, LOWEST, HIGHEST = 258, 339, 262, 340, 341
+VALUES_AT_ONCE = 2**22
+"""Values that are floats at a time."""
+
+BITS_PER_SAMPLE, SAMPLE_FORMAT, PHOTOMETRIC, LOWEST, HIGHEST = 258, 339, 262, 340, 341
 """TIFF's tags BitsPerSample, SampleFormat, PhotometricInterpretation, SMinSampleValue and SMaxSampleValue."""
 
 UNSIGNED, SIGNED = 1, 2
@@ -134,7 +138,7 @@ def _raw_mode(opened: Image.Image) -> tuple[str, int | None]:
 def _tiff_values(opened: Image.Image) -> StoredValues:
     assert isinstance(opened, TiffImagePlugin.TiffImageFile)
     tags = opened.tag_v2
-    bits, formats = (tags.get(tag, (default,)) for tag, default in ((SAMPLES_PER_CHANNEL, 1), (SAMPLE_FORMAT, 1)))
+    bits, formats = (tags.get(tag, (default,)) for tag, default in ((BITS_PER_SAMPLE, 1), (SAMPLE_FORMAT, 1)))
     depth, form = max(bits), formats[0]
     is_gray = len(bits) == 1 and tags.get(PHOTOMETRIC) in (0, 1)
     low, high = (_single(tags.get(tag)) for tag in (LOWEST, HIGHEST))
@@ -153,24 +157,39 @@ def _single(value: object) -> float | None:
     return float(value) if isinstance(value, (int, float)) and np.isfinite(value) else None
 
 
-def values_of(image: Image.Image, stored: StoredValues) -> NDArray[np.float64]:
-    """(H, W) values as they are stored, or (H, W, 3) of a picture with colours or a palette."""
-    if not stored.is_gray:
-        return np.asarray(image.convert("RGB"), dtype=np.float64)
-    values = np.asarray(image)
+def values_of(image: Image.Image, stored: StoredValues) -> Iterator[NDArray[np.float64]]:
+    """The values as they are stored, a few rows at a time: (h, W), or (h, W, 3) of colours or a palette.
+
+    A picture of a few kilobytes may have millions of pixels, all of which would be a lot as floats.
+    """
+    values = np.asarray(image if stored.is_gray else image.convert("RGB"))
     if stored.is_signed and values.dtype == np.uint8:
         values = values.view(np.int8)
     if values.dtype == np.int32 and not stored.is_signed and stored.bits == 32:
         values = values.view(np.uint32)
-    if stored.largest_of_file is not None:
-        return np.rint(values * (stored.largest_of_file / 65535))
-    return values.astype(np.float64) * (255 if values.dtype == np.bool_ else 1)
+    factor = 255 if values.dtype == np.bool_ else 1
+    rows = max(1, VALUES_AT_ONCE // max(1, image.width))
+    for start in range(0, len(values), rows):
+        block = values[start : start + rows].astype(np.float64)
+        if stored.largest_of_file is not None:
+            yield np.rint(block * (stored.largest_of_file / 65535))
+        else:
+            yield factor * block
 
 
-def least_and_largest(values: NDArray[np.float64]) -> tuple[float, float]:
+def least_and_largest(values: Iterable[NDArray[np.float64]]) -> tuple[float, float]:
     """Of the finite values; 0 and 0 where there are none."""
-    finite = values[np.isfinite(values)]
-    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    least, largest = np.inf, -np.inf
+    for block in values:
+        finite = block[np.isfinite(block)]
+        if finite.size:
+            least, largest = min(least, float(finite.min())), max(largest, float(finite.max()))
+    return (least, largest) if least <= largest else (0.0, 0.0)
+
+
+def _shades(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.uint8]:
+    shares = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / (high - low if high > low else 1.0)
+    return np.rint(255 * shares.clip(0, 1)).astype(np.uint8)
 
 
 def to_rgb(image: Image.Image, stored: StoredValues, intensity: Intensity, where: str) -> Image.Image:
@@ -188,17 +207,14 @@ def to_rgb(image: Image.Image, stored: StoredValues, intensity: Intensity, where
             f"{where} has {stored.kind} for each of several channels, of which Pillow keeps 8; intensity_range needs "
             "pictures of one channel, or 8 bits: convert them, or drop --intensity_range"
         )
-    values = values_of(image, stored)
     limits = stored.stated if intensity.is_stated else intensity.limits
     if intensity.per_image:
-        limits = least_and_largest(values)
+        limits = least_and_largest(values_of(image, stored))
     if limits is None:
         raise UnknownRangeError(
             f"{where} holds {stored.kind} and does not say which values are black and white; pass --intensity_range "
             "LOW,HIGH, or --intensity_range dataset for the least and largest of the training images"
         )
     low, high = limits
-    shares = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / (high - low if high > low else 1.0)
-    shades = np.rint(255 * shares.clip(0, 1)).astype(np.uint8)
-    result = Image.fromarray(shades)
+    result = Image.fromarray(np.concatenate([_shades(block, low, high) for block in values_of(image, stored)]))
     return (ImageOps.invert(result) if stored.white_is_zero else result).convert("RGB")

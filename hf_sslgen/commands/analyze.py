@@ -82,6 +82,13 @@ class AnalyzeArguments:
         default=True,
         metadata={"help": "Also attribute the same network with fresh weights, which takes one more pass."},
     )
+    randomisation_cascade: bool = field(
+        default=False,
+        metadata={
+            "help": "With the control, also compare maps with those of networks of which only the head, or the last "
+            "quarter, half or three quarters of the blocks, have fresh weights: a pass each."
+        },
+    )
     attributed_class: Literal["predicted", "true"] = field(
         default="predicted", metadata={"help": "Attribute the class that the network predicts, or the true one."}
     )
@@ -106,6 +113,7 @@ class AnalyzeArguments:
             seed=self.seed,
             attribution_method=self.attribution_method,
             reinitialised_control=self.reinitialised_control,
+            randomisation_cascade=self.randomisation_cascade,
             target=self.target,
             attributed_class=self.attributed_class,
             attribution_layer=self.attribution_layer,

@@ -64,6 +64,13 @@ class CompareArguments:
     max_train_samples: int | None = field(default=None, metadata={"help": "Train on at most this many images."})
     max_eval_samples: int | None = field(default=None, metadata={"help": "Select on at most this many images."})
     max_test_samples: int | None = field(default=None, metadata={"help": "Measure on at most this many images."})
+    intensity_range: str | None = field(
+        default=None,
+        metadata={
+            "help": "Stored values that are black and white, in all domains: LOW,HIGH; `dataset`, the least and "
+            "largest of the training images; `image`, those of each picture."
+        },
+    )
     skip_corrupt: bool = field(default=False, metadata={"help": "Leave images out that can't be decoded."})
     transforms: Literal["quick", "standard", "full"] = field(
         default="quick", metadata={"help": "How many transforms and severities invariance is measured against."}
@@ -123,6 +130,7 @@ def domains_of(arguments: CompareArguments) -> list[DomainArguments]:
                 max_train_samples=arguments.max_train_samples,
                 max_eval_samples=arguments.max_eval_samples,
                 max_test_samples=arguments.max_test_samples,
+                intensity_range=arguments.intensity_range,
                 skip_corrupt=arguments.skip_corrupt,
                 split_seed=arguments.seed,
             )

@@ -20,10 +20,10 @@ from hf_sslgen.hub.study_pull import pull_cells
 from hf_sslgen.local_paths import path_refusal
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.study.config import StudyConfig, read_study
-from hf_sslgen.study.estimate import dry_run_text
+from hf_sslgen.study.estimate import dry_run_text, is_at_hand
 from hf_sslgen.study.executors import default_workers, run_on_ray, run_processes
 from hf_sslgen.study.plan import CellSpec, expand
-from hf_sslgen.study.preflight import set_impossible_aside
+from hf_sslgen.study.preflight import impossible_cells, impossible_sentences, set_impossible_aside
 from hf_sslgen.study.results import damaged_sentences, failure_sentences
 from hf_sslgen.study.store import REPORT_CLAIM, STUDY_FILE, Store
 from hf_sslgen.study.workbench import Unavailable
@@ -144,6 +144,9 @@ def run_study(arguments: StudyArguments) -> None:
     if arguments.dry_run:
         with limited_threads(config.num_threads):
             print(dry_run_text(specs, store))
+        open_specs = [spec for spec in specs if is_at_hand(spec) and not store.is_finished(spec)]
+        for sentence in impossible_sentences(impossible_cells(open_specs, {})):
+            print(sentence[0].upper() + sentence[1:])
         return
     store.prepare()
     _keep_configuration(path, store)

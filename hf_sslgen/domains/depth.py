@@ -84,10 +84,10 @@ def look_at(split: ImageSplit, notes: list[str]) -> None:
                 found.append(value_range(value, where))
         except CorruptImageError:  # it is named where it is needed, or left out
             continue
-    note = _unused_range(split, found)
-    if note is not None:
-        logger.warning(note)
-        notes.append(note)
+    for note in (_unused_range(split, found), _different_ranges(split, found)):
+        if note is not None:
+            logger.warning(note)
+            notes.append(note)
 
 
 def _unused_range(split: ImageSplit, found: list[ValueRange]) -> str | None:
@@ -104,4 +104,15 @@ def _unused_range(split: ImageSplit, found: list[ValueRange]) -> str | None:
     return (
         f"pictures of split {split.name!r} have values from {least:g} to {largest:g} of a range from {low:g} to "
         f"{high:g}, so that they get {round(256 * used)} of 256 shades; pass --intensity_range dataset, or LOW,HIGH"
+    )
+
+
+def _different_ranges(split: ImageSplit, found: list[ValueRange]) -> str | None:
+    stated = sorted({each.stored.stated for each in found if each.stored.stated is not None})
+    if not split.intensity.is_stated or len(stated) < 2:
+        return None
+    (low, high), (other_low, other_high) = stated[0], stated[-1]
+    return (
+        f"files of split {split.name!r} state different ranges, such as {low:g} to {high:g} and {other_low:g} to "
+        f"{other_high:g}, so that equal values get different shades; pass --intensity_range dataset, or LOW,HIGH"
     )

@@ -1,4 +1,4 @@
-"""Whether there is a representation at all: a collapsed one is invariant to everything."""
+"""Whether there is a representation at all: a collapsed one can pass for an invariant one."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -55,6 +55,15 @@ def _points(title: str, phrase: str, decimals: int = 1, signed: bool = False) ->
     return MetricWords(title, phrase, 100.0, decimals, " pt", " points", signed)
 
 
+RANDOMISED_PARTS = {
+    "head": "head",
+    "last_quarter": "last quarter of the blocks",
+    "last_half": "last half of the blocks",
+    "last_three_quarters": "last three quarters of the blocks",
+    "all": "all weights",
+}
+"""Parts of a network whose weights are drawn afresh, in words."""
+
 METRICS = {
     "headline_accuracy": _share("Accuracy", "accuracy"),
     "accuracy": _share("Accuracy", "accuracy"),
@@ -97,6 +106,14 @@ METRICS = {
         decimals=2,
         signed=True,
     ),
+    **{
+        f"{name}_{part}": MetricWords(f"{title}, {drawn} re-initialised", f"{phrase} with {drawn} re-initialised")
+        for name, title, phrase in (
+            ("map_rank_correlation", "Rank correlation of maps", "rank correlation of the maps with those"),
+            ("map_structural_similarity", "SSIM of maps", "structural similarity of the maps to those"),
+        )
+        for part, drawn in RANDOMISED_PARTS.items()
+    },
     "invariance": MetricWords("Invariance", "chance-corrected invariance"),
     "cosine": MetricWords("Raw cosine", "raw cosine similarity"),
     "chance_cosine": MetricWords("Chance cosine", "chance cosine similarity"),

@@ -1,7 +1,7 @@
 """What can't be computed, found out by loading domains before anything is computed."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.errors import InputError
@@ -47,8 +47,13 @@ def set_impossible_aside(specs: Sequence[CellSpec], store: Store, unavailable: U
     impossible = impossible_cells(open_specs, unavailable)
     for spec, error in impossible.items():
         store.record_failure(spec, error)
+    for sentence in impossible_sentences(impossible):
+        logger.warning("the others follow; %s", sentence)
+
+
+def impossible_sentences(impossible: Mapping[CellSpec, InputError]) -> list[str]:
+    """A sentence for each reason, which names the first cells that it stops."""
     titles: dict[str, list[str]] = {}
     for spec, error in impossible.items():
         titles.setdefault(str(error), []).append(spec.title)
-    for reason, met in titles.items():
-        logger.warning("can't be computed, the others follow: %s: %s", named_cells(met), reason)
+    return [f"can't be computed: {named_cells(met)}: {reason}" for reason, met in titles.items()]

@@ -112,3 +112,16 @@ def test_a_range_over_several_depths_is_refused(tmp_path):
         Image.fromarray(np.full((8, 8), 7, np.uint16)).save(path)
     with pytest.raises(InputError, match="all values of the training images are 7"):
         load(flat, "dataset")
+
+
+def test_files_that_state_different_ranges_are_named(tmp_path, caplog):
+    tifffile = pytest.importorskip("tifffile")
+    folder = write(tmp_path)
+    for number, path in enumerate(sorted((folder / "test").rglob("*.png"))):
+        largest = 5000 + 100 * (number % 2)
+        tags = [(340, "H", 1, 1000, True), (341, "H", 1, largest, True)]
+        tifffile.imwrite(path.with_suffix(".tif"), ramp(5000), extratags=tags)
+        path.unlink()
+    said = "files of split 'test' state different ranges, such as 1000 to 5000 and 1000 to 5100"
+    assert any(note.startswith(said) for note in load(folder).notes) and said in caplog.text
+    assert not any(said in note for note in load(folder, "0,6000").notes)

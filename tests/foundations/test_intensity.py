@@ -155,6 +155,14 @@ def test_what_is_no_number_is_black_and_what_is_beyond_is_cut():
     assert shades(tiff(np.full((4, 4), 5, np.float32)), PER_IMAGE).max() == 0
 
 
+def test_large_pictures_are_read_in_parts(monkeypatch):
+    whole = [shades(make(), PER_IMAGE) for make, _ in UNKNOWN_FILES.values()]
+    monkeypatch.setattr("hf_sslgen.intensity.VALUES_AT_ONCE", 64 * 3)
+    parts = [shades(make(), PER_IMAGE) for make, _ in UNKNOWN_FILES.values()]
+    assert all(np.array_equal(one, other) for one, other in zip(whole, parts, strict=True))
+    assert_ramp(shades(pgm(scaled(4095, np.uint16), 4095)))
+
+
 @pytest.mark.parametrize("text", ["", "0", "1,0", "5,5", "nan,1", "0,inf", "0,1,2", "low,high", "images"])
 def test_ranges_that_mean_nothing_are_refused(text):
     with pytest.raises(InputError, match="should be LOW,HIGH"):
@@ -185,3 +193,32 @@ def test_no_other_program_is_asked_and_narrow_pictures_are_refused():
     assert decode_image(pillow(np.zeros((1, 900), np.uint8)), "picture").size == (900, 1)
     with pytest.raises(InputError, match="900 x 1 pixels would be resized to 1024 x 921600"):
         evaluation_pixels(Image.new("RGB", (900, 1)), Geometry(1024, 1.0, "bilinear"))
+
+
+def _damaged(encoded, generator):
+    damaged = np.frombuffer(encoded["bytes"], dtype=np.uint8).copy()
+    places = generator.integers(0, len(damaged), size=8)
+    places[:4] = generator.integers(0, min(len(damaged), 160), size=4)  # where headers are, at one end or the other
+    places[4:6] = len(damaged) - 1 - generator.integers(0, min(len(damaged), 160), size=2)
+    damaged[places] = generator.integers(0, 256, size=8)
+    return value(damaged.tobytes())
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("rounds", [8, pytest.param(200, marks=pytest.mark.slow)])
+def test_damaged_deep_pictures_are_decoded_or_named(rounds):
+    generator = np.random.default_rng(0)
+    outcomes = {"decoded": 0, "corrupt": 0, "unknown": 0}
+    for make in [*STATED_FILES.values(), *(make for make, _ in UNKNOWN_FILES.values())]:
+        whole = make()
+        for _ in range(rounds):
+            encoded = _damaged(whole, generator)
+            for intensity in (STATED, Intensity((0, 100)), PER_IMAGE):
+                try:
+                    assert decode_image(encoded, "picture", intensity).mode == "RGB"
+                    outcomes["decoded"] += 1
+                except CorruptImageError:
+                    outcomes["corrupt"] += 1
+                except UnknownRangeError:
+                    outcomes["unknown"] += 1
+    assert min(outcomes.values()) > 20, outcomes

@@ -59,7 +59,7 @@ def test_what_is_impossible_is_told_first_and_the_rest_is_computed(
     store = Store(tmp_path / "store")
     store.prepare()
     set_impossible_aside(specs, store, {})
-    assert "can't be computed, the others follow: resnet on digits, few-shot" in caplog.text
+    assert "the others follow; can't be computed: resnet on digits, few-shot" in caplog.text
     assert list(store.cells.iterdir()) == []
     assert [store.has_failed(spec) for spec in specs] == [spec.protocol_name == "few-shot" for spec in specs]
     assert run_worker(specs, store, num_threads=1) == {"computed": 4, "failed": 2}

@@ -12,8 +12,8 @@ from hf_sslgen.metrics.invariance import invariance
 DESCRIPTION = """
 How little a representation moves when its images are transformed. With c+ the mean cosine of an image's features and
 those of its transformed version, and c- that of different images, invariance = (c+ - c-) / (1 - c-): 0 at chance, 1
-where nothing moves. A raw cosine alone can be near 1 for an untrained network, and a collapsed representation has
-invariance 1: so retrieval (recall@1) and guards against collapse (two ranks of the features, and dead dimensions)
+where nothing moves. A raw cosine alone can be near 1 for an untrained network, and a collapsed representation can
+have invariance 1: so retrieval (recall@1) and guards against collapse (two ranks of the features, and dead dimensions)
 come with it.
 """
 
