@@ -19,6 +19,7 @@ from hf_sslgen.hub.remote_study import in_lines
 from hf_sslgen.hub.study_pull import pull_cells
 from hf_sslgen.local_paths import path_refusal
 from hf_sslgen.output_folder import require_output_folder
+from hf_sslgen.settings import Range, check_fields, setting
 from hf_sslgen.study.config import StudyConfig, read_study
 from hf_sslgen.study.estimate import dry_run_text, is_at_hand
 from hf_sslgen.study.executors import default_workers, run_on_ray, run_processes
@@ -43,8 +44,10 @@ class StudyArguments:
     study: str = field(metadata={"help": "YAML file of the study (docs/how-to.md has its keys)."})
     output_dir: str = field(metadata={"help": "The study's folder; may be shared by any number of processes."})
     dry_run: bool = field(default=False, metadata={"help": "Only say which cells, how long and how much disk."})
-    workers: int | None = field(
-        default=None, metadata={"help": "Processes to work with (default: one per GPU, or one in this process)."}
+    workers: int | None = setting(
+        None,
+        range=Range(at_least=1, at_most=1024),
+        help="Processes to work with (default: one per GPU, or one in this process).",
     )
     executor: Literal["process", "ray"] = field(
         default="process", metadata={"help": "Processes of this machine, or tasks of a Ray cluster (extra `ray`)."}
@@ -59,8 +62,7 @@ class StudyArguments:
     )
 
     def __post_init__(self) -> None:
-        if self.workers is not None and self.workers < 1:
-            raise InputError(f"workers is {self.workers}; it has to be at least 1")
+        check_fields(self)
         if self.ray_address is not None and self.executor != "ray":
             raise InputError("ray_address goes with --executor ray")
         if self.pull is not None and self.dry_run:

@@ -15,6 +15,7 @@ from hf_sslgen.checksums import damage, files_below, write_checksums
 from hf_sslgen.errors import InputError
 from hf_sslgen.files import replace_files, write_json
 from hf_sslgen.output_folder import require_output_folder
+from hf_sslgen.training.trainer_options import DECISIVE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +25,9 @@ logger = logging.getLogger(__name__)
 IDENTITY_FILE = "run.json"
 RESULTS_FILE = "results.json"
 PREDICTIONS_FILE = "predictions.parquet"
+TAKEN = "taken"
+"""What in `run.json` tells what of the data set was taken; it decides nothing, because fingerprints do."""
+
 OWN_FILES = (IDENTITY_FILE,)
 """What a folder holds that is a run's."""
 
@@ -31,31 +35,7 @@ MODEL_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", "prep
 """The finished model, as it loads; optimiser states, logs and `training_args.bin` (a pickle) are no part of it."""
 
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
-DECISIVE_TRAINING_ARGUMENTS = (
-    "learning_rate",
-    "weight_decay",
-    "optim",
-    "adam_beta1",
-    "adam_beta2",
-    "adam_epsilon",
-    "lr_scheduler_type",
-    "warmup_steps",
-    "max_grad_norm",
-    "num_train_epochs",
-    "max_steps",
-    "per_device_train_batch_size",
-    "gradient_accumulation_steps",
-    "label_smoothing_factor",
-    "seed",
-    "data_seed",
-    "bf16",
-    "fp16",
-    "eval_strategy",
-    "eval_steps",
-    "load_best_model_at_end",
-    "metric_for_best_model",
-    "world_size",
-)
+DECISIVE_TRAINING_ARGUMENTS = (*DECISIVE, "world_size")
 """Training arguments that change the weights; the rest (logging, workers, folders) may differ between resumptions."""
 
 
@@ -65,14 +45,17 @@ def training_identity(arguments: TrainingArguments) -> dict[str, Any]:
     return {name: values[name] for name in DECISIVE_TRAINING_ARGUMENTS}
 
 
-def bind_run_folder(folder: Path, identity: dict[str, Any]) -> None:
+def bind_run_folder(folder: Path, identity: dict[str, Any], taken: dict[str, Any] | None = None) -> None:
     """Make the folder this configuration's, or check that it already is.
+
+    Args:
+        taken: what of the data set was taken, which the folder keeps and does not compare.
 
     Raises:
         InputError: the folder belongs to another configuration (names what differs), or holds other files.
     """
     path = folder / IDENTITY_FILE
-    wanted = json.loads(json.dumps(identity))
+    wanted = json.loads(json.dumps({**identity, TAKEN: taken}))
     is_empty = all(item == path or item.name.startswith(".") for item in folder.iterdir())
     if not path.exists() or is_empty:  # a run that failed before its first checkpoint binds nobody
         require_output_folder(folder, OWN_FILES)
@@ -80,8 +63,8 @@ def bind_run_folder(folder: Path, identity: dict[str, Any]) -> None:
         return
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        different = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
-    except (ValueError, AttributeError) as error:
+        different = sorted(key for key in (wanted | found).keys() - {TAKEN} if wanted.get(key) != found.get(key))
+    except (ValueError, TypeError) as error:
         raise InputError(
             f"{path} can't be read as a run's configuration ({error}); give another --output_dir, or remove the "
             "folder to start anew"
@@ -159,6 +142,30 @@ def last_good_checkpoint(folder: Path, wants_best: bool, is_resumable: bool = Tr
     if checkpoints:
         logger.warning("%s has no checkpoint left to go on from; training starts anew", folder)
     return None
+
+
+def check_resumption(asked: bool | str | None, folder: Path, checkpoint: Path | None) -> None:
+    """Raise InputError where `resume_from_checkpoint` asks for something else than what happens by itself.
+
+    Args:
+        asked: nothing, whether to go on, or a checkpoint's folder.
+        checkpoint: the one that the run in `folder` goes on from.
+    """
+    if asked is None or asked is True:
+        return
+    if asked is False:
+        if checkpoint is not None:
+            raise InputError(
+                f"resume_from_checkpoint is false, but output_dir {str(folder)!r} holds an unfinished run; remove it, "
+                "or give another --output_dir"
+            )
+        return
+    if checkpoint is None or Path(asked).resolve() != checkpoint.resolve():
+        known = f"which goes on from {checkpoint}" if checkpoint is not None else "which has none"
+        raise InputError(
+            f"resume_from_checkpoint {asked!r} is not the last complete checkpoint of the run in {str(folder)!r}, "
+            f"{known}; to start from the weights of another run, give them as --model_name_or_path"
+        )
 
 
 def best_checkpoint(checkpoint: Path) -> Path | None:
