@@ -9,7 +9,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -77,6 +77,12 @@ def shown(value: Any) -> str:
     """A value in an error: as Python writes it, cut where it is long."""
     text = repr(value.value if isinstance(value, Enum) else value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def some_of(names: Sequence[str], limit: int = 20) -> str:
+    """Names in an error: not more than can be read."""
+    listed = [name if len(name) <= 80 else f"{name[:77]}..." for name in names[:limit]]
+    return ", ".join(listed) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
 def choices_of(hint: Any) -> tuple[str, ...]:
