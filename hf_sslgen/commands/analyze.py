@@ -81,6 +81,7 @@ class AnalyzeArguments:
     )
     compile: bool = field(default=False, metadata={"help": "Let torch.compile make faster code of the network first."})
     seed: int = field(default=0, metadata={"help": "Seed of the subset and of random transforms."})
+    figures: bool = field(default=True, metadata={"help": "Also draw figures/."})
 
     @property
     def settings(self) -> AnalysisSettings:
@@ -175,5 +176,6 @@ def main(command_line: Sequence[str] | None = None) -> None:
     identity = cell_identity(spec, facts, domain, domain.fingerprints())
     write_cell(output_dir, identity, cell_provenance(spec, facts, domain, time.perf_counter() - started, {}), analysis)
     cell = read_cell(output_dir)
-    write_checkpoint_figures(cell, output_dir / "figures")
+    if arguments.figures:
+        write_checkpoint_figures(cell, output_dir / "figures")
     _print_numbers(cell.numbers)
