@@ -30,6 +30,8 @@ class AnalysisSettings:
         attribution_method: how attribution is computed; by `occlusion`, which asks no classifier, in the pretrained
             stage too.
         reinitialised_control: whether the same network with fresh weights is attributed beside it.
+        randomisation_cascade: whether maps are also compared with those of networks of which only a part, from the
+            head on, has fresh weights; with `reinitialised_control` only.
         target: which score of a class is attributed.
         attributed_class: the class that the network predicts, or the true one.
         attribution_layer: module to attribute instead of the one the rule finds.
@@ -42,6 +44,7 @@ class AnalysisSettings:
     seed: int = 0
     attribution_method: AttributionMethod = "grad_cam"
     reinitialised_control: bool = False
+    randomisation_cascade: bool = False
     target: Target = "centred"
     attributed_class: Literal["predicted", "true"] = "predicted"
     attribution_layer: str | None = None

@@ -9,16 +9,18 @@ from typing import Any, Literal
 from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.errors import InputError
+from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.reporting.study_report import write_results
 from hf_sslgen.reporting.tables import terminal_table
 from hf_sslgen.study.backbones import BackboneEntry, backbone_entry, untrained_controls
 from hf_sslgen.study.inference import infer
 from hf_sslgen.study.plan import PRETRAINED, CellSpec
+from hf_sslgen.study.preflight import set_impossible_aside
 from hf_sslgen.study.protocols import PRESETS, FineTuningProtocol, Protocol, get_protocol
-from hf_sslgen.study.results import finished_cells
+from hf_sslgen.study.results import finished_cells, missing_sentences
 from hf_sslgen.study.store import Store
-from hf_sslgen.study.workbench import domain_at_hand
+from hf_sslgen.study.workbench import Unavailable, domain_at_hand
 from hf_sslgen.study.worker import run_worker
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.zoo.registry import TwinSet, get_twin_set
@@ -62,6 +64,13 @@ class CompareArguments:
     max_train_samples: int | None = field(default=None, metadata={"help": "Train on at most this many images."})
     max_eval_samples: int | None = field(default=None, metadata={"help": "Select on at most this many images."})
     max_test_samples: int | None = field(default=None, metadata={"help": "Measure on at most this many images."})
+    intensity_range: str | None = field(
+        default=None,
+        metadata={
+            "help": "Stored values that are black and white, in all domains: LOW,HIGH; `dataset`, the least and "
+            "largest of the training images; `image`, those of each picture."
+        },
+    )
     skip_corrupt: bool = field(default=False, metadata={"help": "Leave images out that can't be decoded."})
     transforms: Literal["quick", "standard", "full"] = field(
         default="quick", metadata={"help": "How many transforms and severities invariance is measured against."}
@@ -121,6 +130,7 @@ def domains_of(arguments: CompareArguments) -> list[DomainArguments]:
                 max_train_samples=arguments.max_train_samples,
                 max_eval_samples=arguments.max_eval_samples,
                 max_test_samples=arguments.max_test_samples,
+                intensity_range=arguments.intensity_range,
                 skip_corrupt=arguments.skip_corrupt,
                 split_seed=arguments.seed,
             )
@@ -166,28 +176,32 @@ def planned_cells(arguments: CompareArguments) -> list[CellSpec]:
 
 
 def compare(arguments: CompareArguments) -> Path:
-    """Compute what is missing, compare, write; returns the report's path.
+    """Compute what is missing, compare what is finished, write; returns the report's path.
 
     Raises:
-        InputError: as the first cell that failed says; the others are computed and stay.
+        InputError: cells failed or can't be read, each named; the tables and the page of the others are written.
     """
-    store = Store(Path(arguments.output_dir))
+    store = Store(require_output_folder(arguments.output_dir, own=["cells"]))
     specs = planned_cells(arguments)
     store.prepare()
     store.forget_failures(specs)
-    run_worker(specs, store)
-    failures = [failure for spec in specs if (failure := store.failure(spec)) is not None]
-    if failures:
-        raise InputError(
-            f"{len(failures)} of {len(specs)} cells failed (tracebacks in {store.folder / 'failures'}); the first: "
-            f"{failures[0].title}: {failures[0].error}"
-        )
-    results = infer(finished_cells(specs, store))
+    unavailable: Unavailable = {}
+    set_impossible_aside(specs, store, unavailable)
+    run_worker(specs, store, unavailable=unavailable)
+    cells, damaged = finished_cells(specs, store)
+    missing = [*missing_sentences(specs, store), *damaged]
+    if not cells:
+        raise InputError(f"no cell could be computed. {' '.join(missing)}")
+    results = infer(cells)
     names = arguments.dataset_name
     count = f"{len(names)} domains" if len(names) > 1 else names[0]
-    report = write_results(results, store.folder, title=f"{arguments.twin_set} on {count}")
+    report = write_results(results, store.folder, title=f"{arguments.twin_set} on {count}", missing=missing)
     print(terminal_table(results))
     print(f"\nReport: {report}")
+    if missing:
+        raise InputError(
+            f"the comparison lacks cells (tracebacks in {store.folder / 'failures'}). {' '.join(missing)}"
+        )
     return report
 
 

@@ -14,12 +14,16 @@ from accelerate import Accelerator
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.pretraining_source import load_pretraining_source
 from hf_sslgen.errors import InputError
+from hf_sslgen.launches import claimed_by_main
+from hf_sslgen.memory import naming_batch_size
+from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.preprocessing import Geometry, Preprocessing
-from hf_sslgen.reporting.twin_folder import Launch, export_twin
+from hf_sslgen.reporting.twin_folder import TWIN_FOLDER, Launch, export_twin
 from hf_sslgen.training.augmentation import IMAGENET_MEAN, IMAGENET_STD
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.training.pretraining import pretrain
-from hf_sslgen.training.pretraining_budget import planned_epochs
+from hf_sslgen.training.pretraining_budget import PLAN_FILE, planned_epochs
+from hf_sslgen.training.pretraining_checkpoint import CHECKPOINT_FILE, LOG_FILE
 from hf_sslgen.training.pretraining_state import PretrainingSettings
 from hf_sslgen.training.samples import SourceImages
 from hf_sslgen.training.source_knn import knn_monitor
@@ -65,7 +69,7 @@ class PretrainArguments:
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
-    """Parse, plan, train, export."""
+    """Parse, check where to write, pretrain."""
     arguments, domain_arguments = parse_arguments(
         (PretrainArguments, DomainArguments), "Pretrain one twin on a source of images.", command_line
     )
@@ -75,30 +79,44 @@ def main(command_line: Sequence[str] | None = None) -> None:
     settings = PretrainingSettings(**{**given, "architecture_arguments": architecture_arguments})
     # Accelerate's PartialState would not know that ACCELERATE_USE_CPU asks for several processes on a CPU.
     accelerator = Accelerator(mixed_precision=settings.mixed_precision)
+    output_dir = require_output_folder(arguments.output_dir, own=[CHECKPOINT_FILE, LOG_FILE, PLAN_FILE, TWIN_FOLDER])
+    options = sys.argv[1:] if command_line is None else command_line
+    command = _command_to_repeat(options, accelerator.num_processes, accelerator.device.type)
+    launch = Launch(command, accelerator.num_processes, arguments.target_minutes)
+    with claimed_by_main(output_dir):
+        _pretrain(arguments, domain_arguments, settings, output_dir, accelerator, launch)
+
+
+def _pretrain(
+    arguments: PretrainArguments,
+    domain_arguments: DomainArguments,
+    settings: PretrainingSettings,
+    output_dir: Path,
+    accelerator: Accelerator,
+    launch: Launch,
+) -> None:
+    """Load, plan, train, export."""
     source = load_pretraining_source(domain_arguments)
-    output_dir = Path(arguments.output_dir)
     preprocessing = Preprocessing(Geometry(settings.image_size, 1.0, "bilinear"), IMAGENET_MEAN, IMAGENET_STD)
     images, num_classes = SourceImages(source.train, preprocessing.geometry), len(source.class_names)
-    if arguments.target_minutes is not None:
-        epochs = planned_epochs(images, len(images), num_classes, settings, arguments.target_minutes, output_dir)
-        settings = dataclasses.replace(settings, num_train_epochs=epochs)
     watches = arguments.knn_epochs > 0 and accelerator.is_main_process
     monitor = knn_monitor(images, source.held_out, num_classes, preprocessing) if watches else None
-    trunk = pretrain(
-        images,
-        len(images),
-        num_classes,
-        settings,
-        output_dir,
-        arguments.dataloader_num_workers,
-        monitor,
-        arguments.knn_epochs,
-        arguments.save_minutes,
-    )
+    with naming_batch_size("--per_device_train_batch_size", settings.per_device_train_batch_size):
+        if arguments.target_minutes is not None:
+            epochs = planned_epochs(images, len(images), num_classes, settings, arguments.target_minutes, output_dir)
+            settings = dataclasses.replace(settings, num_train_epochs=epochs)
+        trunk = pretrain(
+            images,
+            len(images),
+            num_classes,
+            settings,
+            output_dir,
+            arguments.dataloader_num_workers,
+            monitor,
+            arguments.knn_epochs,
+            arguments.save_minutes,
+        )
     if accelerator.is_main_process:
-        options = sys.argv[1:] if command_line is None else command_line
-        command = _command_to_repeat(options, accelerator.num_processes, accelerator.device.type)
-        launch = Launch(command, accelerator.num_processes, arguments.target_minutes)
         export_twin(trunk, settings, source, output_dir, launch, monitor)
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.intensity import DATASET_RANGE, read_intensity
 
 BoxFormat = Literal["xyxy", "xywh"]
 """Two corners of a box, or its corner, width and height."""
@@ -108,6 +109,14 @@ class DomainArguments:
     shuffle_buffer_size: int = field(
         default=1000, metadata={"help": "Images held, undecoded, to shuffle a stream; 0 keeps the stored order."}
     )
+    intensity_range: str | None = field(
+        default=None,
+        metadata={
+            "help": "Stored values that are black and white: LOW,HIGH (`--intensity_range=-1000,3000`); `dataset`, "
+            "the least and largest of the training images; `image`, those of each picture. Without it each file's own "
+            "statement counts."
+        },
+    )
     skip_corrupt: bool = field(
         default=False,
         metadata={"help": "Leave images out that can't be decoded, and say how many, instead of stopping."},
@@ -126,6 +135,8 @@ class DomainArguments:
             value = vars(self)[name]
             if value is not None and value < 1:
                 raise InputError(f"{name} is {value}; it has to be at least 1")
+        if self.intensity_range not in (None, DATASET_RANGE):
+            read_intensity(self.intensity_range)
         if self.shuffle_buffer_size < 0:
             raise InputError(f"shuffle_buffer_size is {self.shuffle_buffer_size}; it has to be 0 or more")
 

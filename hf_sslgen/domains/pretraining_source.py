@@ -1,9 +1,10 @@
 """The source of images a twin is pretrained on: all of a training split, and another split to check on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hf_sslgen.domains.arguments import DomainArguments
+from hf_sslgen.domains.depth import dataset_intensity, look_at
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.loading import read_split, read_table
 from hf_sslgen.domains.sources import load_splits, registered_entry, split_names
@@ -38,9 +39,11 @@ def load_pretraining_source(arguments: DomainArguments) -> PretrainingSource:
         )
     table = read_table(loaded, train_name, arguments, entry)
     notes: list[str] = []
+    train, held_out = (read_split(loaded, name, table, arguments, notes) for name in (train_name, held_out_name))
+    intensity = dataset_intensity(train, arguments, notes)
+    train, held_out = (replace(split, intensity=intensity) for split in (train, held_out))
+    for split in (train, held_out):
+        look_at(split, notes)
     path = Path(arguments.dataset_name)
-    return PretrainingSource(
-        path.resolve().name if path.exists() else arguments.dataset_name,
-        table.encoding.class_names,
-        *(read_split(loaded, name, table, arguments, notes) for name in (train_name, held_out_name)),
-    )
+    name = path.resolve().name if path.exists() else arguments.dataset_name
+    return PretrainingSource(name, table.encoding.class_names, train, held_out)

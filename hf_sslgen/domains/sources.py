@@ -13,6 +13,8 @@ from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.hub_datasets import HubDataset, load_from_hub, resolve_dataset, stream_column
+from hf_sslgen.domains.own_classes import load_with_own_classes
+from hf_sslgen.domains.picture_files import BYTES_ONLY, PictureFiles, listed_in_folder, listed_on_hub
 from hf_sslgen.domains.registry import DomainEntry, domain_entries, embedded_files, find_domain, known_bad_domains
 from hf_sslgen.domains.shards import stored_order
 from hf_sslgen.domains.sizes import ExpectedSize
@@ -45,12 +47,14 @@ class Published:
         found: the commit on the Hub that all of them are from; None for local files.
         is_whole: whether rows and columns are those of the files, with nothing left out or taken apart.
         expected_sizes: of splits whose rows can be counted only by reading them.
+        files: which files the rows may name.
     """
 
     splits: DatasetDict | IterableDatasetDict
     found: HubDataset | None
     is_whole: bool = True
     expected_sizes: dict[str, ExpectedSize] = field(default_factory=dict)
+    files: PictureFiles = BYTES_ONLY
 
     def column(self, split: str, column: str) -> Iterator[Any]:
         """The values of one column, in order; of a stream of parquet files it alone is read."""
@@ -77,6 +81,7 @@ def load_splits(arguments: DomainArguments, published: DomainEntry | None) -> Pu
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
     splits, found = _load(arguments)
+    files = _files(arguments.dataset_name, splits, found)
     label = arguments.label_column_name or (published.label_column if published is not None else None)
     if isinstance(splits, DatasetDict):
         whole = splits
@@ -85,11 +90,22 @@ def load_splits(arguments: DomainArguments, published: DomainEntry | None) -> Pu
         whole = _undecoded(splits)
         splits = _with_field(whole, label)
     if published is None:
-        return Published(splits, found, is_whole=splits is whole)
+        return Published(splits, found, splits is whole, files=files)
     uncounted = _check_sizes(published, splits)
     if published.row_filter:  # which leaves fewer rows than the registry counts
-        return Published(_filtered(splits, published), found, is_whole=False)
-    return Published(splits, found, splits is whole, uncounted)
+        return Published(_filtered(splits, published), found, is_whole=False, files=files)
+    return Published(splits, found, splits is whole, uncounted, files)
+
+
+def _files(name: str, splits: Any, found: HubDataset | None) -> PictureFiles:
+    """Which files rows may name: those of a folder of pictures were listed, others have to lie in the data set."""
+    are_listed = all(rows.info.builder_name == "imagefolder" for rows in splits.values())
+    if found is not None:
+        return listed_on_hub(found.id) if are_listed else BYTES_ONLY
+    path = Path(name)
+    if are_listed:
+        return listed_in_folder(path)
+    return PictureFiles(path if path.is_dir() else path.parent) if path.exists() else BYTES_ONLY
 
 
 def _load(arguments: DomainArguments) -> tuple[Any, HubDataset | None]:
@@ -111,7 +127,7 @@ def _load(arguments: DomainArguments) -> tuple[Any, HubDataset | None]:
         return load_from_hub(found, arguments.streaming), found
     except InputError as error:
         found_on_hub = entry is not None or (name.count("/") == 1 and name[0] not in "./~")
-        raise _load_error(name, str(error), "" if found_on_hub else KINDS_OF_NAMES) from None
+        raise _load_error(name, str(error), "" if found_on_hub else KINDS_OF_NAMES) from error
 
 
 def _load_files(name: str, files: dict[str, str], arguments: DomainArguments) -> Any:
@@ -124,7 +140,9 @@ def _load_folder(name: str, config: str | None, arguments: DomainArguments) -> A
 
 def _local(shown: str, path: str, **options: Any) -> Any:
     try:
-        return datasets.load_dataset(path, **options)
+        return load_with_own_classes(path, **options)
+    except InputError:
+        raise
     except (DatasetNotFoundError, DatasetGenerationError, OSError, RuntimeError, ValueError) as error:
         reason = str(error.__cause__ or error).strip().split("\n")[0].rstrip(".")
         raise _load_error(shown, reason, KINDS_OF_NAMES) from error
@@ -209,7 +227,8 @@ def _check_sizes(entry: DomainEntry, splits: DatasetDict | IterableDatasetDict) 
 def _filtered(splits: DatasetDict | IterableDatasetDict, entry: DomainEntry) -> DatasetDict | IterableDatasetDict:
     """Only the rows that belong to the domain, where a data set holds several."""
     for column, wanted in entry.row_filter.items():
-        feature = next(iter(splits.values())).features[column]
-        value = feature.str2int(wanted) if isinstance(feature, ClassLabel) else wanted
-        splits = splits.filter(lambda found, value=value: found == value, input_columns=column)
+        for split, rows in list(splits.items()):
+            feature = rows.features[column]
+            value = feature.str2int(wanted) if isinstance(feature, ClassLabel) else wanted
+            splits[split] = rows.filter(lambda found, value=value: found == value, input_columns=column)
     return splits

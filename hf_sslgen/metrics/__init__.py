@@ -38,6 +38,7 @@ from hf_sslgen.metrics.debiased_calibration import DebiasedCalibrationResult, de
 from hf_sslgen.metrics.guards import GuardsResult, representation_guards
 from hf_sslgen.metrics.invariance import InvarianceResult, invariance
 from hf_sslgen.metrics.localization import LocalizationResult, attribution_localization
+from hf_sslgen.metrics.map_similarity import MapSimilarityResult, map_similarity
 from hf_sslgen.metrics.results import Interval, MetricResult
 from hf_sslgen.metrics.risk_coverage import RiskCoverageResult, risk_coverage
 from hf_sslgen.metrics.scores import ProperScoreResult, brier_score, negative_log_likelihood, top_label_brier
@@ -78,6 +79,7 @@ __all__ = [
     "InvarianceResult",
     "KSCalibrationResult",
     "LocalizationResult",
+    "MapSimilarityResult",
     "MetricResult",
     "ProperScoreResult",
     "ReliabilityNullBand",
@@ -113,6 +115,7 @@ __all__ = [
     "invariance",
     "invariance_statistic",
     "ks_calibration_error",
+    "map_similarity",
     "mean_per_class_statistic",
     "mean_statistic",
     "negative_log_likelihood",

@@ -18,6 +18,7 @@ from hf_sslgen.metrics.inputs import (
     open_unit_level,
     positive_integer,
 )
+from hf_sslgen.metrics.poisson_binomial import mean_absolute_deviations
 from hf_sslgen.metrics.results import MetricResult
 
 SIMULATION_ENTRIES = 1_000_000  # uniform draws held at a time, 8 MB
@@ -29,7 +30,7 @@ class CalibrationResult(MetricResult):
 
     Attributes:
         expected_calibration_error, l2_calibration_error, maximum_calibration_error: l1, l2 and largest error of a bin.
-        ece_if_calibrated: what a calibrated model's l1 error is on average.
+        ece_if_calibrated: expectation of a calibrated model's l1 error.
         ece_if_calibrated_95: what it stays below in 95% of simulations; NaN where none were asked for.
         n, num_bins: N and M.
         bin_edges, bin_counts, bin_confidence, bin_accuracy: (M + 1,) edges and (M,) counts, means of p and of y; means
@@ -70,10 +71,10 @@ def expected_calibration_error(
         maximum:  max_b |acc_b - conf_b|
 
     Bins are (b/M, (b+1)/M], and the first also holds 0. The estimate is biased upward and a bootstrap interval around
-    it does not cover, so it comes with the value to expect from a perfectly calibrated model, y_i ~ Bernoulli(p_i), by
-    the normal approximation to each bin's sum of residuals:
+    it does not cover, so it comes with its expectation for a perfectly calibrated model, y_i ~ Bernoulli(p_i), from
+    the distribution of each bin's number of hits (`poisson_binomial`):
 
-        ece_if_calibrated = sqrt(2 / pi) sum_b sqrt(sum_{i in b} p_i (1 - p_i)) / N
+        ece_if_calibrated = sum_b E|sum_{i in b} (y_i - p_i)| / N
 
     Args:
         confidences: p, shape (N,), in [0, 1].
@@ -93,7 +94,6 @@ def expected_calibration_error(
     counts = np.bincount(index, minlength=num_bins)
     sum_p = np.bincount(index, weights=p, minlength=num_bins)
     sum_y = np.bincount(index, weights=y, minlength=num_bins)
-    variance = np.bincount(index, weights=p * (1.0 - p), minlength=num_bins)
     excess = np.abs(sum_y - sum_p)
     filled = counts > 0
     sizes = np.where(filled, counts, np.nan)
@@ -107,7 +107,7 @@ def expected_calibration_error(
         expected_calibration_error=float(excess.sum() / len(p)),
         l2_calibration_error=float(np.sqrt((excess[filled] ** 2 / counts[filled]).sum() / len(p))),
         maximum_calibration_error=float((excess[filled] / counts[filled]).max()),
-        ece_if_calibrated=float(np.sqrt(2.0 / np.pi) * np.sqrt(variance).sum() / len(p)),
+        ece_if_calibrated=float(mean_absolute_deviations(p, index, num_bins).sum() / len(p)),
         ece_if_calibrated_95=percentile,
         n=len(p),
         num_bins=num_bins,

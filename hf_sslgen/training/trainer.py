@@ -1,13 +1,19 @@
 """The Trainer, with what fine-tuning for a comparison needs: own loss, exact order, frozen parts, a stop at NaN."""
 
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, rotate_checkpoints
 
-from hf_sslgen.errors import DivergedError
+from hf_sslgen.checksums import damage, files_below, write_checksums
+from hf_sslgen.errors import DivergedError, OneProcessError
+from hf_sslgen.memory import naming_batch_size
 from hf_sslgen.training.optimisation import Optimisation, build_optimiser, step_schedule
 from hf_sslgen.training.samples import EpochOrder, StreamedTrainingSamples, StreamOrder
 
@@ -42,6 +48,22 @@ class PassOver(TrainerCallback):
             self.order.start = steps * args.train_batch_size * args.world_size
 
 
+class KnowBest(TrainerCallback):
+    """Tells a resumed run where its best checkpoint is.
+
+    The Trainer forgets it, and ends with other weights, where the path that it recorded leads nowhere: after the run's
+    folder was moved, or from another current folder.
+    """
+
+    def __init__(self, best: Path) -> None:
+        self.best = best
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        state.best_model_checkpoint = str(self.best)
+
+
 def load_checkpoint_weights(model: PreTrainedModel, folder: str) -> None:
     """Load a checkpoint's weights into a model, in place.
 
@@ -60,6 +82,9 @@ class FineTuningTrainer(Trainer):
         class_weights: (C,) weights of the classes in the loss, or None.
         frozen_modules: modules kept in evaluation mode while the rest trains.
         optimisation: optimiser and schedule, where they are not the Trainer's own.
+
+    Attributes:
+        before_saving: called in the main process before each checkpoint; an error there ends the training.
     """
 
     def __init__(
@@ -76,6 +101,7 @@ class FineTuningTrainer(Trainer):
         self.class_weights = class_weights
         self.frozen_modules = frozen_modules
         self.optimisation = optimisation
+        self.before_saving: Callable[[], None] = lambda: None
         # The loss below is a mean over the micro-batch, which the Trainer then divides by the accumulation steps.
         self.model_accepts_loss_kwargs = False
 
@@ -118,11 +144,43 @@ class FineTuningTrainer(Trainer):
         else:
             load_checkpoint_weights(self.pretrained_model, resume_from_checkpoint)
 
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Save a checkpoint, then its checksums, and only then remove older ones: there is a whole one at any time."""
+        folder = Path(str(self.args.output_dir)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        if self.args.process_index == 0:
+            self.before_saving()
+        kept, self.args.save_total_limit = self.args.save_total_limit, None
+        is_whole = False
+        try:
+            super()._save_checkpoint(model, trial)
+            self.accelerator.wait_for_everyone()  # each process writes the state of its own random numbers
+            if self.args.should_save:
+                write_checksums(folder, files_below(folder))
+            is_whole = True
+        finally:
+            self.args.save_total_limit = kept
+            if not is_whole and self.args.should_save:
+                shutil.rmtree(folder, ignore_errors=True)
+        if self.args.should_save:
+            rotate_checkpoints(str(folder.parent), kept, self.state.best_model_checkpoint, use_mtime=True)
+        self.accelerator.wait_for_everyone()
+
     def _load_best_model(self) -> None:
+        best = self.state.best_model_checkpoint
+        wrong = damage(Path(best)) if best is not None else None
+        if wrong is not None:
+            raise OneProcessError(
+                f"the best checkpoint, {best}, can't be used: {wrong}; run the same command again, which trains on "
+                "from an earlier one"
+            )
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             super()._load_best_model()
         elif self.state.best_model_checkpoint is not None:
             load_checkpoint_weights(self.pretrained_model, self.state.best_model_checkpoint)
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
+        with naming_batch_size("--per_device_eval_batch_size", self.args.per_device_eval_batch_size):
+            return super().evaluation_loop(*args, **kwargs)
 
     def compute_loss(
         self,

@@ -11,7 +11,7 @@ from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from huggingface_hub.utils import httpx
 
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import InputError, UnavailableError
 from hf_sslgen.hub_access import DamagedFileError, NoBar, hub_sentence, is_unreachable, with_retries
 from hf_sslgen.zoo.preprocessing import PROCESSOR_FILES
 from hf_sslgen.zoo.timm_folder import WEIGHTS_FILE
@@ -57,7 +57,7 @@ def fetch_checkpoint(hub_id: str, revision: str | None, with_weights: bool) -> P
         sentence = hub_sentence(error, hub_id, revision)
         cached = _cached(hub_id, revision, with_weights) if is_unreachable(error) else None
         if cached is None:
-            raise InputError(sentence) from None  # what a client says of its request may hold the token
+            raise UnavailableError(sentence) from None  # what a client says of its request may hold the token
     logger.warning("%s; going on with what the cache has of it, commit %s", sentence.partition("; ")[0], cached.name)
     return cached
 

@@ -9,11 +9,11 @@ import pytest
 from datasets import ClassLabel, List, Value
 from PIL import Image
 
+from hf_sslgen.decoding import CorruptImageError
 from hf_sslgen.domains import registry
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.loading import DEFAULT_NOT_LABEL_PRESERVING, load_domain
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import CorruptImageError
 
 PETS = ClassLabel(names=["cat", "dog"])
 BALANCED = {"train": [0, 1] * 10, "test": [1, 0, 1]}
