@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -129,6 +130,16 @@ def replace_file(path: Path) -> Iterator[Path]:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def give_usual_mode(path: Path) -> None:
+    """Let a file be read by whom the umask says: safetensors lets nobody but its owner read what it writes."""
+    usual = path.with_name(unfinished_name(path.name))
+    try:
+        usual.touch()
+        path.chmod(stat.S_IMODE(usual.stat().st_mode))
+    finally:
+        usual.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Any) -> None:

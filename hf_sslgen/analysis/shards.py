@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from hf_sslgen.files import replace_file
+from hf_sslgen.files import give_usual_mode, replace_file
 
 logger = logging.getLogger(__name__)
 
@@ -109,6 +109,7 @@ def compute_shards(
                 tensors = {name: tensor.contiguous() for name, tensor in compute().items()}
                 with replace_file(path) as unfinished:
                     save_file(tensors, unfinished, metadata={DIGEST: _digest(tensors)})
+                    give_usual_mode(unfinished)
             progress.update(num_images)
     processes.wait()
 

@@ -20,6 +20,7 @@ from hf_sslgen.analysis.transforms import PRESETS
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.class_restriction import with_classes
 from hf_sslgen.domains.loading import Domain, load_domain
+from hf_sslgen.domains.taken import print_taken
 from hf_sslgen.files import replace_files
 from hf_sslgen.launches import claimed_by_main
 from hf_sslgen.names import canonical, listed_names
@@ -200,6 +201,8 @@ def analyze(
         image_size=arguments.image_size,
         match=arguments.match_classes,
     )
+    if accelerator.is_main_process:
+        print_taken([domain.taken])
     settings = arguments.settings
     analysis, protocol = _measure(backbone, domain, settings, Run(output_dir / UNFINISHED, processes))
     processes.wait()  # until everyone has read what is removed below

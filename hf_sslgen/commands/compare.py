@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.domains.arguments import DomainArguments
+from hf_sslgen.domains.domain_names import told_apart
+from hf_sslgen.domains.taken import print_taken
 from hf_sslgen.errors import InputError
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.preprocessing import Geometry
@@ -135,10 +137,13 @@ def domains_of(arguments: CompareArguments) -> list[DomainArguments]:
                 split_seed=arguments.seed,
             )
         )
-    names = [domain_at_hand(domain).name for domain in domains]  # loading finds what is wrong before hours are spent
+    domains = told_apart(domains)
+    taken = [domain_at_hand(domain).taken for domain in domains]  # finds what is wrong before hours are spent
+    names = [each.name for each in taken]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"dataset_name: {twice[0]!r} is given twice")
+    print_taken(taken)
     return domains
 
 

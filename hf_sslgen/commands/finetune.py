@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.loading import load_domain
+from hf_sslgen.domains.taken import print_taken
 from hf_sslgen.errors import InputError
 from hf_sslgen.hub.arguments import HubArguments, take_push_request
 from hf_sslgen.hub.finetuned_model import ModelPush, check_push, push_model
@@ -41,6 +42,8 @@ def main(command_line: Sequence[str] | None = None) -> None:
         arguments.seed,
         image_size=model_arguments.image_size,
     )
+    if arguments.process_index == 0:
+        print_taken([domain.taken])
     result = finetune(backbone, domain, model_arguments, arguments)
     if arguments.process_index != 0:
         return

@@ -13,6 +13,7 @@ from accelerate import Accelerator
 
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.pretraining_source import load_pretraining_source
+from hf_sslgen.domains.taken import print_taken
 from hf_sslgen.errors import InputError
 from hf_sslgen.launches import claimed_by_main
 from hf_sslgen.memory import naming_batch_size
@@ -97,6 +98,8 @@ def _pretrain(
 ) -> None:
     """Load, plan, train, export."""
     source = load_pretraining_source(domain_arguments)
+    if accelerator.is_main_process:
+        print_taken([source.taken])
     preprocessing = Preprocessing(Geometry(settings.image_size, 1.0, "bilinear"), IMAGENET_MEAN, IMAGENET_STD)
     images, num_classes = SourceImages(source.train, preprocessing.geometry), len(source.class_names)
     watches = arguments.knn_epochs > 0 and accelerator.is_main_process

@@ -16,9 +16,13 @@ class DomainArguments:
 
     dataset_name: str = field(
         metadata={
-            "help": "A name from `hf-sslgen domains`, a data set's id on the Hub, a local folder (imagefolder layout "
-            "or parquet files) or a parquet file."
+            "help": "A name from `hf-sslgen domains`, a data set's id on the Hub, a local folder (imagefolder layout, "
+            "parquet, Arrow or WebDataset files, or what `save_to_disk` wrote) or a single such file."
         }
+    )
+    domain_name: str | None = field(
+        default=None,
+        metadata={"help": "What results call it (default: its registered name, its folder's name or its Hub id)."},
     )
     dataset_config_name: str | None = field(default=None, metadata={"help": "The data set's configuration."})
     dataset_revision: str | None = field(

@@ -1,7 +1,6 @@
 """Loading a target domain: from the registry, the Hub, a folder or a parquet file, to labelled splits."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,15 +16,19 @@ from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.budgets import at_most, few_labelled, labelled_share
 from hf_sslgen.domains.columns import find_columns
 from hf_sslgen.domains.depth import asked_intensity, dataset_intensity, look_at
+from hf_sslgen.domains.domain_names import domain_name
 from hf_sslgen.domains.hub_datasets import HubDataset
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.labels import LabelEncoding, label_encoding
 from hf_sslgen.domains.picture_arrays import array_of, encode_array
 from hf_sslgen.domains.registry import DomainEntry
-from hf_sslgen.domains.sources import Published, load_splits, registered_entry, split_names
+from hf_sslgen.domains.sources import Published, load_splits, registered_entry
+from hf_sslgen.domains.split_roles import split_names
 from hf_sslgen.domains.splits import stratified_split
 from hf_sslgen.domains.streamed_splits import held_out_split, store_split
 from hf_sslgen.domains.streams import ImageStream
+from hf_sslgen.domains.taken import Taken
+from hf_sslgen.domains.taking import taken
 from hf_sslgen.errors import InputError
 from hf_sslgen.intensity import Intensity
 
@@ -42,6 +45,7 @@ class Domain:
         metric: the accuracy its literature reports: `accuracy` or `mean_per_class_accuracy`.
         not_label_preserving: transforms that may change a label here, kept out of family means.
         notes: what was done to get these splits, for reports.
+        taken: how many images of which classes these are, where from, and what was left out.
         found: the commit on the Hub that all splits are from; None for local and embedded ones.
     """
 
@@ -54,6 +58,7 @@ class Domain:
     test: ImageSplit
     not_label_preserving: tuple[str, ...]
     notes: tuple[str, ...]
+    taken: Taken
     found: HubDataset | None = None
 
     def fingerprints(self) -> dict[str, str]:
@@ -199,6 +204,14 @@ def _carve(
     return train.select(kept), train.select(held_out)
 
 
+def _require_trained_classes(train: ImageSplit | ImageStream, test: ImageSplit) -> None:
+    """Raise InputError where no test image is of a class that is trained on."""
+    if isinstance(train, ImageSplit) and not np.isin(test.labels, train.labels).any():
+        raise InputError(
+            f"no image of the test split {test.name!r} is of a class that the training split {train.name!r} has"
+        )
+
+
 def load_domain(arguments: DomainArguments) -> Domain:
     """Load a domain's training, validation and test images.
 
@@ -261,16 +274,19 @@ def load_domain(arguments: DomainArguments) -> Domain:
     if test.has("box"):
         for position in range(len(test)):  # what is wrong with a box is found before anything is trained
             test.boxes(position)
-    path = Path(arguments.dataset_name)
+    validation = at_most(validation, arguments.max_eval_samples, arguments.split_seed)
+    splits = {"train": train, "validation": validation, "test": test}
+    _require_trained_classes(train, test)
     return Domain(
-        name=published.name if published else path.resolve().name if path.exists() else arguments.dataset_name,
+        name=domain_name(arguments),
         group=arguments.group or (entry.group if entry else "unstated"),
         metric=entry.metric if entry else "accuracy",
         class_names=table.encoding.class_names,
         train=train,
-        validation=at_most(validation, arguments.max_eval_samples, arguments.split_seed),
+        validation=validation,
         test=test,
         not_label_preserving=entry.not_label_preserving if entry else DEFAULT_NOT_LABEL_PRESERVING,
         notes=tuple(notes),
+        taken=taken(arguments, loaded, table.columns, table.encoding.class_names, splits, notes),
         found=loaded.found,
     )

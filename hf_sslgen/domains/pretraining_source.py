@@ -1,13 +1,16 @@
 """The source of images a twin is pretrained on: all of a training split, and another split to check on."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.depth import dataset_intensity, look_at
+from hf_sslgen.domains.domain_names import domain_name
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.loading import read_split, read_table
-from hf_sslgen.domains.sources import load_splits, registered_entry, split_names
+from hf_sslgen.domains.sources import load_splits, registered_entry
+from hf_sslgen.domains.split_roles import split_names
+from hf_sslgen.domains.taken import Taken
+from hf_sslgen.domains.taking import taken
 from hf_sslgen.errors import InputError
 
 
@@ -19,6 +22,7 @@ class PretrainingSource:
     class_names: tuple[str, ...]
     train: ImageSplit
     held_out: ImageSplit
+    taken: Taken
 
 
 def load_pretraining_source(arguments: DomainArguments) -> PretrainingSource:
@@ -44,6 +48,11 @@ def load_pretraining_source(arguments: DomainArguments) -> PretrainingSource:
     train, held_out = (replace(split, intensity=intensity) for split in (train, held_out))
     for split in (train, held_out):
         look_at(split, notes)
-    path = Path(arguments.dataset_name)
-    name = path.resolve().name if path.exists() else arguments.dataset_name
-    return PretrainingSource(name, table.encoding.class_names, train, held_out)
+    splits = {"train": train, "validation" if validation_name else "test": held_out}
+    return PretrainingSource(
+        domain_name(arguments),
+        table.encoding.class_names,
+        train,
+        held_out,
+        taken(arguments, loaded, table.columns, table.encoding.class_names, splits, notes),
+    )

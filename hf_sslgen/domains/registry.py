@@ -16,6 +16,9 @@ from hf_sslgen.registry_rows import build_row, one_of, read_sections
 REGISTRY_FILE = Path(__file__).parent / "registry.yaml"
 EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
 
+REGISTERED = "registered:"
+"""In front of a short name: the registry's domain, whatever lies in the working folder."""
+
 # The transforms under which invariance is measured; a row names those of them that can change the domain's labels.
 TRANSFORMS = (
     "rotation",
@@ -145,8 +148,10 @@ def domain_entries() -> dict[str, DomainEntry]:
 
 
 def find_domain(name_or_id: str) -> DomainEntry | None:
-    """The row of a short name or a Hub id, or None."""
+    """The row of a short name, also as `registered:NAME`, or a Hub id, or None."""
     entries = _registry().domains
+    if name_or_id.startswith(REGISTERED):
+        return entries.get(name_or_id.removeprefix(REGISTERED))
     if name_or_id in entries:
         return entries[name_or_id]
     return next((entry for entry in entries.values() if entry.id == name_or_id), None)

@@ -129,6 +129,7 @@ def _write_twin(
         "settings": dataclasses.asdict(settings),
         **dataclasses.asdict(launch),
         "torch": torch.__version__,
+        "taken": source.taken.as_json(),
         "log": log,
         "initial_knn_accuracy": initial,
         "knn_accuracy": knn.to_dict(),

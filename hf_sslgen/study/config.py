@@ -14,6 +14,7 @@ from typing import Any
 from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.analysis.transforms import PRESETS as TRANSFORMS
 from hf_sslgen.domains.arguments import DomainArguments, label_budget_words
+from hf_sslgen.domains.domain_names import domain_name
 from hf_sslgen.errors import InputError, nearest_names
 from hf_sslgen.preprocessing import INTERPOLATIONS, Geometry
 from hf_sslgen.registry_rows import build_row
@@ -101,6 +102,7 @@ def parse_study(content: Mapping[str, Any], where: str) -> StudyConfig:
     _require_unique([backbone.name for backbone in backbones], f"{where}: backbones")
     domains = tuple(_domain(row, f"{where}: domains") for row in _listed(content, "domains", where))
     _require_unique([f"{each.dataset_name}, {label_budget_words(each)}" for each in domains], f"{where}: domains")
+    _require_names_apart(domains, f"{where}: domains")
     protocols = _protocols(_listed({"protocols": ["linear"], **content}, "protocols", where), f"{where}: protocols")
     _require_unique([protocol.name for protocol in protocols], f"{where}: protocols")
     budgets = (plain.label_fractions, plain.samples_per_class)
@@ -124,6 +126,18 @@ def parse_study(content: Mapping[str, Any], where: str) -> StudyConfig:
         geometry=_geometry(content.get("geometry"), sets, f"{where}: geometry"),
         num_threads=plain.num_threads,
     )
+
+
+def _require_names_apart(domains: Sequence[DomainArguments], where: str) -> None:
+    """Raise InputError where results would call two data sets the same."""
+    called: dict[str, str] = {}
+    for each in domains:
+        other = called.setdefault(domain_name(each), each.dataset_name)
+        if other != each.dataset_name:
+            raise InputError(
+                f"{where}: {other!r} and {each.dataset_name!r} would both be called {domain_name(each)!r}; give one a "
+                "domain_name"
+            )
 
 
 def _listed(content: Mapping[str, Any], key: str, where: str, optional: bool = False) -> list[Any]:

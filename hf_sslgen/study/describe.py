@@ -133,6 +133,7 @@ def cell_provenance(
         "class_names": list(domain.class_names),
         "not_label_preserving": list(domain.not_label_preserving),
         "notes": list(domain.notes),
+        "taken": domain.taken.as_json(),
         "selection": selection,
         "seconds": round(seconds, 2),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

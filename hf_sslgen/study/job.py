@@ -1,6 +1,6 @@
 """A job: one backbone to be measured on one domain under one protocol with one seed."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ class Job:
         if self.protocol is not None and self.protocol.resize != "as_given":
             if geometry is None:
                 geometry = load_backbone(self.name, self.domain.class_names, match="none").preprocessing.geometry
-            geometry = replace(geometry, crop_pct=CROP_PCT[self.protocol.resize])
+            geometry = Geometry(geometry.image_size, CROP_PCT[self.protocol.resize], geometry.interpolation)
         keeps_classifier = location is not None or isinstance(self.protocol, FineTuningProtocol)
         backbone = load_backbone(
             location or self.name,

@@ -11,7 +11,7 @@ from typing import Any
 
 from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.domains.arguments import DomainArguments, label_budget_words
-from hf_sslgen.domains.registry import find_domain
+from hf_sslgen.domains.domain_names import domain_name
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.study.backbones import BackboneEntry
@@ -41,11 +41,7 @@ class CellSpec:
 
     @property
     def domain_name(self) -> str:
-        entry = find_domain(self.domain.dataset_name) if self.domain.registered_as is None else None
-        path = Path(self.domain.dataset_name)
-        if entry is not None:
-            return entry.name
-        return path.resolve().name if path.exists() else self.domain.dataset_name
+        return domain_name(self.domain)
 
     @property
     def title(self) -> str:

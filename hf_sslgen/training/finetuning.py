@@ -186,7 +186,7 @@ def finetune(
         require_disk_space(folder, num_parameters, (arguments.save_total_limit or 1) + 1)
 
     def find_progress() -> tuple[dict[str, Any] | None, Path | None]:
-        bind_run_folder(folder, identity)
+        bind_run_folder(folder, identity, domain.taken.as_json())
         finished = finished_results(folder)
         if finished is not None:
             return finished, None

@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 IDENTITY_FILE = "run.json"
 RESULTS_FILE = "results.json"
 PREDICTIONS_FILE = "predictions.parquet"
+TAKEN = "taken"
+"""What in `run.json` tells what of the data set was taken; it decides nothing, because fingerprints do."""
+
 OWN_FILES = (IDENTITY_FILE,)
 """What a folder holds that is a run's."""
 
@@ -65,14 +68,17 @@ def training_identity(arguments: TrainingArguments) -> dict[str, Any]:
     return {name: values[name] for name in DECISIVE_TRAINING_ARGUMENTS}
 
 
-def bind_run_folder(folder: Path, identity: dict[str, Any]) -> None:
+def bind_run_folder(folder: Path, identity: dict[str, Any], taken: dict[str, Any] | None = None) -> None:
     """Make the folder this configuration's, or check that it already is.
+
+    Args:
+        taken: what of the data set was taken, which the folder keeps and does not compare.
 
     Raises:
         InputError: the folder belongs to another configuration (names what differs), or holds other files.
     """
     path = folder / IDENTITY_FILE
-    wanted = json.loads(json.dumps(identity))
+    wanted = json.loads(json.dumps({**identity, TAKEN: taken}))
     is_empty = all(item == path or item.name.startswith(".") for item in folder.iterdir())
     if not path.exists() or is_empty:  # a run that failed before its first checkpoint binds nobody
         require_output_folder(folder, OWN_FILES)
@@ -80,8 +86,8 @@ def bind_run_folder(folder: Path, identity: dict[str, Any]) -> None:
         return
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        different = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
-    except (ValueError, AttributeError) as error:
+        different = sorted(key for key in (wanted | found).keys() - {TAKEN} if wanted.get(key) != found.get(key))
+    except (ValueError, TypeError) as error:
         raise InputError(
             f"{path} can't be read as a run's configuration ({error}); give another --output_dir, or remove the "
             "folder to start anew"

@@ -1,14 +1,18 @@
 """A trained model as a folder that loads like any backbone: weights, configuration and preprocessing."""
 
+import dataclasses
 import json
 import logging
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from transformers import AutoImageProcessor
 from transformers.models.timm_wrapper.modeling_timm_wrapper import TimmWrapperForImageClassification
 
+from hf_sslgen.errors import InputError
 from hf_sslgen.files import replace_files, write_json
+from hf_sslgen.preprocessing import Preprocessing
 from hf_sslgen.training.trainer import FineTuningTrainer
 from hf_sslgen.zoo.loading import LoadedBackbone
 from hf_sslgen.zoo.preprocessing import PROCESSOR_FILES, read_preprocessing, resized_processor
@@ -42,15 +46,26 @@ def _save(trainer: FineTuningTrainer, backbone: LoadedBackbone, folder: Path) ->
 
 def _save_image_size(folder: Path, backbone: LoadedBackbone) -> None:
     """Where the model was trained on another input size than its checkpoint's, let the saved processor make that."""
-    wanted = backbone.preprocessing
-    if read_preprocessing(folder, backbone.model.config) == wanted:
+    wanted, config = backbone.preprocessing, backbone.model.config
+    if _makes(folder, config, wanted):
         return
     path = folder / PROCESSOR_FILES[0]
     write_json(path, resized_processor(json.loads(path.read_text(encoding="utf-8")), wanted.geometry))
-    if read_preprocessing(folder, backbone.model.config) != wanted:
+    if not _makes(folder, config, wanted):
         logger.warning(
-            "the image processor saved in %s can't say that %s was trained on %d px; give its input that size",
+            "the image processor saved in %s can't say that %s was trained on %d px, %s; give its input so",
             folder,
             backbone.name,
             wanted.geometry.image_size,
+            wanted.geometry,
         )
+
+
+def _makes(folder: Path, config: Any, wanted: Preprocessing) -> bool:
+    """Whether a saved image processor makes such input; half a pixel of a margin may be rounded otherwise."""
+    try:
+        found = read_preprocessing(folder, config)
+    except InputError:
+        return False
+    geometry = dataclasses.replace(found.geometry, margins=wanted.geometry.margins)
+    return dataclasses.replace(found, geometry=geometry) == wanted

@@ -13,6 +13,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, ro
 
 from hf_sslgen.checksums import damage, files_below, write_checksums
 from hf_sslgen.errors import DivergedError, OneProcessError
+from hf_sslgen.files import give_usual_mode
 from hf_sslgen.memory import naming_batch_size
 from hf_sslgen.training.optimisation import Optimisation, build_optimiser, step_schedule
 from hf_sslgen.training.samples import EpochOrder, StreamedTrainingSamples, StreamOrder
@@ -177,6 +178,11 @@ class FineTuningTrainer(Trainer):
             super()._load_best_model()
         elif self.state.best_model_checkpoint is not None:
             load_checkpoint_weights(self.pretrained_model, self.state.best_model_checkpoint)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
+        super()._save(output_dir, state_dict)
+        for weights in Path(output_dir or str(self.args.output_dir)).glob("*.safetensors"):
+            give_usual_mode(weights)
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
         with naming_batch_size("--per_device_eval_batch_size", self.args.per_device_eval_batch_size):

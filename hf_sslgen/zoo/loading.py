@@ -19,7 +19,7 @@ from hf_sslgen.names import listed_names
 from hf_sslgen.preprocessing import Geometry, Preprocessing
 from hf_sslgen.randomness import derive_seed
 from hf_sslgen.zoo.anatomy import find_classifier
-from hf_sslgen.zoo.checkpoints import load_config, load_weights, open_checkpoint
+from hf_sslgen.zoo.checkpoints import check_channels, load_config, load_weights, open_checkpoint
 from hf_sslgen.zoo.class_names import (
     ClassMatch,
     are_related,
@@ -33,6 +33,7 @@ from hf_sslgen.zoo.locations import split_revision
 from hf_sslgen.zoo.preprocessing import read_preprocessing, timm_pretrained_cfg
 from hf_sslgen.zoo.registry import Backbone, find_backbone
 from hf_sslgen.zoo.timm_folder import write_timm_folder
+from hf_sslgen.zoo.weight_files import content_identity
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,8 @@ class LoadedBackbone:
     Attributes:
         name: as the user gave it.
         model: float32, in evaluation mode.
-        weights: what identifies the weights: a Hub commit, a hash of the file, or the seed of an untrained network.
+        weights: what identifies the weights: a Hub commit, a hash of all files in a folder that decide numbers, or the
+            seed of an untrained network and a hash of its configuration.
         pinned: a name that loads the same weights again: that of a commit, where `name` is of a branch or tag.
         has_trained_head: whether the checkpoint brought a classifier of this size.
     """
@@ -113,18 +115,6 @@ def untrained_model(name: str, config: Any, seed: int) -> tuple[Any, set[str]]:
     return model, {f"{classifier_name}.{key}" for key, _ in classifier.named_parameters()}
 
 
-def _check_trunk(name: str, model: PreTrainedModel, missing: set[str]) -> None:
-    """Only the classifier may be missing; timm's keys come with or without the wrapper's prefix."""
-    classifier_name, _ = find_classifier(model)
-    start = f"{classifier_name}."
-    trunk = sorted(key for key in missing if not key.startswith(start) and not f"timm_model.{key}".startswith(start))
-    if trunk:
-        raise InputError(
-            f"model_name_or_path {name!r} lacks {len(trunk)} tensors of {type(model).__name__}, or has them in "
-            f"another shape, such as {trunk[0]!r}; it is not a checkpoint of this architecture"
-        )
-
-
 def _check_image_size(name: str, model: PreTrainedModel, image_size: int) -> None:
     """Feed one black image: many networks take no other input size than their own."""
     try:
@@ -167,12 +157,13 @@ def load_backbone(
 
     Raises:
         InputError: the checkpoint's classes are not those that `match` asks for; nothing of that name or no access to
-            it, no safetensors weights, remote code needed, trunk weights missing, or a network that takes no images of
-            the size asked for.
+            it, no safetensors weights, remote code needed, trunk weights missing, left over or not finite, pixels that
+            can't be made, or a network that takes no images of the size asked for.
     """
     untrained = name.startswith(UNTRAINED)
     checkpoint = open_checkpoint(name.removeprefix(UNTRAINED), revision, with_weights=not untrained)
     config = load_config(name, checkpoint.folder)
+    check_channels(name, config)
     preprocessing = read_preprocessing(checkpoint.folder, config, name)
     own_size = preprocessing.geometry.image_size
     if geometry is not None:
@@ -185,12 +176,12 @@ def load_backbone(
         if untrained:
             name_outputs(config, class_names)
             model, missing = untrained_model(name, config, seed)
-            weights, pinned = f"untrained, seed {seed}", f"{UNTRAINED}{checkpoint.pinned}"
+            configuration = content_identity(checkpoint.folder, with_weights=False)
+            weights, pinned = f"untrained, seed {seed}, of {configuration}", f"{UNTRAINED}{checkpoint.pinned}"
         else:
             model, missing = _with_classes(name, checkpoint.folder, config, class_names, match)
             weights, pinned = checkpoint.weights_identity, checkpoint.pinned
     model.eval()
-    _check_trunk(name, model, missing)
     if resized:
         _check_image_size(name, model, preprocessing.geometry.image_size)
     return LoadedBackbone(name, model, preprocessing, weights, pinned, has_trained_head=not missing)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from hf_sslgen.files import replace_files
+from hf_sslgen.files import give_usual_mode, replace_files
 
 WEIGHTS_FILE = "model.safetensors"
 
@@ -45,4 +45,4 @@ def write_timm_folder(
     with replace_files(folder) as unfinished:
         (unfinished / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         save_file(tensors, unfinished / WEIGHTS_FILE, metadata={"format": "pt"})
-        (unfinished / WEIGHTS_FILE).chmod(0o644)  # safetensors lets nobody but its owner read the file
+        give_usual_mode(unfinished / WEIGHTS_FILE)
