@@ -15,8 +15,7 @@ from hf_sslgen.analysis.attribution import LABEL_FREE_METHODS
 from hf_sslgen.analysis.families import FAMILIES, PAIR
 from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.analysis.shards import Processes
-from hf_sslgen.analysis.subset import AnalysisSettings, AttributionMethod
-from hf_sslgen.analysis.transforms import PRESETS
+from hf_sslgen.analysis.subset import AnalysisSettings, AttributionMethod, TransformPreset
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.class_restriction import with_classes
 from hf_sslgen.domains.loading import Domain, load_domain
@@ -26,6 +25,7 @@ from hf_sslgen.launches import claimed_by_main
 from hf_sslgen.names import canonical, listed_names
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.reporting.checkpoint import write_checkpoint_figures
+from hf_sslgen.settings import AT_LEAST_ONE, SEED, SIDE, check_fields, setting
 from hf_sslgen.study.backbones import backbone_entry
 from hf_sslgen.study.cells import read_cell, write_cell
 from hf_sslgen.study.describe import BackboneFacts, cell_identity, cell_provenance
@@ -60,11 +60,11 @@ class AnalyzeArguments:
             "whatever their names; `none` leaves the classifier unused."
         },
     )
-    image_size: int | None = field(default=None, metadata={"help": "Side of the input instead of the backbone's own."})
-    transforms: Literal["quick", "standard", "full"] = field(
+    image_size: int | None = setting(None, range=SIDE, help="Side of the input instead of the backbone's own.")
+    transforms: TransformPreset = field(
         default="quick", metadata={"help": "How many transforms and severities invariance is measured against."}
     )
-    max_subset: int = field(default=1000, metadata={"help": "Test images for attribution and invariance, stratified."})
+    max_subset: int = setting(1000, range=AT_LEAST_ONE, help="Test images for attribution and invariance, stratified.")
     target: Literal["centred", "logit"] = field(
         default="centred",
         metadata={"help": "Attribute the predicted class's logit minus the mean logit, or the raw logit."},
@@ -93,8 +93,8 @@ class AnalyzeArguments:
     attributed_class: Literal["predicted", "true"] = field(
         default="predicted", metadata={"help": "Attribute the class that the network predicts, or the true one."}
     )
-    batch_size: int = field(
-        default=64, metadata={"help": "Images per forward pass; halved, and said so, where memory is short."}
+    batch_size: int = setting(
+        64, range=AT_LEAST_ONE, help="Images per forward pass; halved, and said so, where memory is short."
     )
     precision: Literal["fp32", "bf16", "fp16"] = field(
         default="fp32", metadata={"help": "Of the network in front of its classifier; fp16 on a GPU only."}
@@ -103,8 +103,11 @@ class AnalyzeArguments:
         default=False, metadata={"help": "Lay images out channels last, which many CNNs compute faster."}
     )
     compile: bool = field(default=False, metadata={"help": "Let torch.compile make faster code of the network first."})
-    seed: int = field(default=0, metadata={"help": "Seed of the subset and of random transforms."})
+    seed: int = setting(0, range=SEED, help="Seed of the subset and of random transforms.")
     figures: bool = field(default=True, metadata={"help": "Also draw figures/."})
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @property
     def settings(self) -> AnalysisSettings:
@@ -175,7 +178,6 @@ def main(command_line: Sequence[str] | None = None) -> None:
     arguments, domain_arguments = parse_arguments(
         (AnalyzeArguments, DomainArguments), "Measure one checkpoint on one domain.", command_line
     )
-    assert arguments.transforms in PRESETS
     accelerator = Accelerator()
     output_dir = require_output_folder(arguments.output_dir, own=["cell.json"], leftovers=[UNFINISHED])
     with claimed_by_main(output_dir):

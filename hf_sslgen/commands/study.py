@@ -10,7 +10,7 @@ from typing import Literal
 from huggingface_hub import HfApi
 
 from hf_sslgen.claims import kept_alive, try_claim
-from hf_sslgen.commands.report import report_study
+from hf_sslgen.commands.report import write_report
 from hf_sslgen.domains.registry import domain_entries, find_domain
 from hf_sslgen.errors import InputError, nearest_names
 from hf_sslgen.files import replace_file
@@ -19,6 +19,7 @@ from hf_sslgen.hub.remote_study import in_lines
 from hf_sslgen.hub.study_pull import pull_cells
 from hf_sslgen.local_paths import path_refusal
 from hf_sslgen.output_folder import require_output_folder
+from hf_sslgen.settings import Range, check_fields, setting
 from hf_sslgen.study.config import StudyConfig, read_study
 from hf_sslgen.study.estimate import dry_run_text, is_at_hand
 from hf_sslgen.study.executors import default_workers, run_on_ray, run_processes
@@ -43,8 +44,10 @@ class StudyArguments:
     study: str = field(metadata={"help": "YAML file of the study (docs/how-to.md has its keys)."})
     output_dir: str = field(metadata={"help": "The study's folder; may be shared by any number of processes."})
     dry_run: bool = field(default=False, metadata={"help": "Only say which cells, how long and how much disk."})
-    workers: int | None = field(
-        default=None, metadata={"help": "Processes to work with (default: one per GPU, or one in this process)."}
+    workers: int | None = setting(
+        None,
+        range=Range(at_least=1, at_most=1024),
+        help="Processes to work with (default: one per GPU, or one in this process).",
     )
     executor: Literal["process", "ray"] = field(
         default="process", metadata={"help": "Processes of this machine, or tasks of a Ray cluster (extra `ray`)."}
@@ -59,8 +62,7 @@ class StudyArguments:
     )
 
     def __post_init__(self) -> None:
-        if self.workers is not None and self.workers < 1:
-            raise InputError(f"workers is {self.workers}; it has to be at least 1")
+        check_fields(self)
         if self.ray_address is not None and self.executor != "ray":
             raise InputError("ray_address goes with --executor ray")
         if self.pull is not None and self.dry_run:
@@ -105,7 +107,7 @@ def _write_report(specs: Sequence[CellSpec], store: Store) -> None:
     claim = try_claim(store.claims, REPORT_CLAIM)
     if claim is not None:
         with kept_alive(claim):
-            report_study(store.folder)
+            write_report(store)
 
 
 def _pull(repository: str, store: Store) -> None:

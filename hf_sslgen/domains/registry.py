@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
-from hf_sslgen.domains.arguments import BoxFormat
+from hf_sslgen.domains.words import BoxFormat, Group
 from hf_sslgen.errors import InputError
 from hf_sslgen.registry_rows import build_row, one_of, read_sections
 
@@ -72,7 +72,7 @@ class DomainEntry:
     format: str = field(metadata=one_of("parquet", "webdataset", "embedded"))
     label_column: str
     num_classes: int
-    group: str = field(metadata=one_of("similar", "different"))
+    group: Group
     verified: bool
     image_column: str | None = "image"
     train_split: str | None = "train"

@@ -81,9 +81,9 @@ def expand(config: StudyConfig) -> tuple[CellSpec, ...]:
     """
     specs, used = [], [False] * len(config.exclude)
     for spec in _all_specs(config):
-        excluded = False
+        excluded, found = False, _axes(spec) if config.exclude else {}
         for index, exclusion in enumerate(config.exclude):
-            if _matches(spec, exclusion):
+            if _matches(spec, found, exclusion):
                 excluded = used[index] = True
         if not excluded:
             specs.append(spec)
@@ -128,11 +128,10 @@ def _axes(spec: CellSpec) -> dict[str, set[str]]:
     return dict(zip(AXES, values, strict=True))
 
 
-def _matches(spec: CellSpec, exclusion: Mapping[str, tuple[str, ...]]) -> bool:
-    """Whether every named axis of a cell is among the exclusion's values, which may hold `*`."""
+def _matches(spec: CellSpec, found: Mapping[str, set[str]], exclusion: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether every named axis of a cell, as `found`, is among the exclusion's values, which may hold `*`."""
     if spec.protocol is None and not {"labels", "seed"}.isdisjoint(exclusion):
         return False  # the pretrained stage is shared by all of them
-    found = _axes(spec)
     return all(
         any(fnmatch.fnmatchcase(name, value) for value in exclusion[axis] for name in found[axis])
         for axis in exclusion

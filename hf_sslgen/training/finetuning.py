@@ -20,12 +20,13 @@ from hf_sslgen.launches import claimed_by_main, decided_by_main
 from hf_sslgen.memory import naming_batch_size
 from hf_sslgen.output_folder import require_held, require_output_folder
 from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
-from hf_sslgen.training.evaluation import Predictions, compute_metrics_for, preprocess_logits_for_metrics
+from hf_sslgen.training.evaluation import TOP_K, Predictions, compute_metrics_for, preprocess_logits_for_metrics
 from hf_sslgen.training.optimisation import Optimisation
 from hf_sslgen.training.run_folder import (
     OWN_FILES,
     best_checkpoint,
     bind_run_folder,
+    check_resumption,
     finished_results,
     last_good_checkpoint,
     require_disk_space,
@@ -93,8 +94,14 @@ def build_trainer(
     else:
         train = TrainingSamples(domain.train, geometry, augmentation, arguments.seed)
     arguments.label_names = ["labels", "sample_ids"]
+    _check_network_options(backbone, domain, arguments)
     callbacks = []
     if model_arguments.early_stopping_patience is not None:
+        if not arguments.load_best_model_at_end:
+            raise InputError(
+                "early_stopping_patience waits for a better checkpoint, which is then kept; leave "
+                "load_best_model_at_end true, and eval_strategy epoch or steps"
+            )
         callbacks.append(EarlyStoppingCallback(model_arguments.early_stopping_patience))
     weights = None
     if model_arguments.class_weighting == "balanced" and isinstance(domain.train, ImageSplit):
@@ -112,6 +119,17 @@ def build_trainer(
         frozen_modules=freeze_all_but(backbone.model, model_arguments.trainable),
         optimisation=optimisation,
     )
+
+
+def _check_network_options(backbone: LoadedBackbone, domain: Domain, arguments: FineTuningArguments) -> None:
+    """Raise InputError for options that this network, or so many classes, have no use for."""
+    if arguments.activation_checkpointing and not backbone.model.supports_gradient_checkpointing:
+        raise InputError(f"activation_checkpointing: {backbone.name} does not support it; drop it")
+    if arguments.metric_for_best_model == "top_5_accuracy" and len(domain.class_names) <= TOP_K:
+        raise InputError(
+            f"metric_for_best_model is top_5_accuracy, which {len(domain.class_names)} classes do not have; give "
+            "accuracy"
+        )
 
 
 def run_identity(
@@ -190,7 +208,9 @@ def finetune(
         finished = finished_results(folder)
         if finished is not None:
             return finished, None
-        return None, last_good_checkpoint(folder, arguments.load_best_model_at_end, not arguments.save_only_model)
+        checkpoint = last_good_checkpoint(folder, arguments.load_best_model_at_end, not arguments.save_only_model)
+        check_resumption(arguments.resume_from_checkpoint, folder, checkpoint)
+        return None, checkpoint
 
     decided_by_main(require_fitting_disk)
     with claimed_by_main(folder) as claim:

@@ -15,6 +15,7 @@ from hf_sslgen.checksums import damage, files_below, write_checksums
 from hf_sslgen.errors import InputError
 from hf_sslgen.files import replace_files, write_json
 from hf_sslgen.output_folder import require_output_folder
+from hf_sslgen.training.trainer_options import DECISIVE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,31 +35,7 @@ MODEL_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", "prep
 """The finished model, as it loads; optimiser states, logs and `training_args.bin` (a pickle) are no part of it."""
 
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
-DECISIVE_TRAINING_ARGUMENTS = (
-    "learning_rate",
-    "weight_decay",
-    "optim",
-    "adam_beta1",
-    "adam_beta2",
-    "adam_epsilon",
-    "lr_scheduler_type",
-    "warmup_steps",
-    "max_grad_norm",
-    "num_train_epochs",
-    "max_steps",
-    "per_device_train_batch_size",
-    "gradient_accumulation_steps",
-    "label_smoothing_factor",
-    "seed",
-    "data_seed",
-    "bf16",
-    "fp16",
-    "eval_strategy",
-    "eval_steps",
-    "load_best_model_at_end",
-    "metric_for_best_model",
-    "world_size",
-)
+DECISIVE_TRAINING_ARGUMENTS = (*DECISIVE, "world_size")
 """Training arguments that change the weights; the rest (logging, workers, folders) may differ between resumptions."""
 
 
@@ -165,6 +142,30 @@ def last_good_checkpoint(folder: Path, wants_best: bool, is_resumable: bool = Tr
     if checkpoints:
         logger.warning("%s has no checkpoint left to go on from; training starts anew", folder)
     return None
+
+
+def check_resumption(asked: bool | str | None, folder: Path, checkpoint: Path | None) -> None:
+    """Raise InputError where `resume_from_checkpoint` asks for something else than what happens by itself.
+
+    Args:
+        asked: nothing, whether to go on, or a checkpoint's folder.
+        checkpoint: the one that the run in `folder` goes on from.
+    """
+    if asked is None or asked is True:
+        return
+    if asked is False:
+        if checkpoint is not None:
+            raise InputError(
+                f"resume_from_checkpoint is false, but output_dir {str(folder)!r} holds an unfinished run; remove it, "
+                "or give another --output_dir"
+            )
+        return
+    if checkpoint is None or Path(asked).resolve() != checkpoint.resolve():
+        known = f"which goes on from {checkpoint}" if checkpoint is not None else "which has none"
+        raise InputError(
+            f"resume_from_checkpoint {asked!r} is not the last complete checkpoint of the run in {str(folder)!r}, "
+            f"{known}; to start from the weights of another run, give them as --model_name_or_path"
+        )
 
 
 def best_checkpoint(checkpoint: Path) -> Path | None:

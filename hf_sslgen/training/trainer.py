@@ -8,11 +8,20 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PreTrainedModel,
+    SchedulerType,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, rotate_checkpoints
+from transformers.training_args import OptimizerNames
 
 from hf_sslgen.checksums import damage, files_below, write_checksums
-from hf_sslgen.errors import DivergedError, OneProcessError
+from hf_sslgen.errors import DivergedError, InputError, OneProcessError
 from hf_sslgen.files import give_usual_mode
 from hf_sslgen.memory import naming_batch_size
 from hf_sslgen.training.optimisation import Optimisation, build_optimiser, step_schedule
@@ -112,7 +121,12 @@ class FineTuningTrainer(Trainer):
             self.optimizer = build_optimiser(
                 named, self.get_decay_parameter_names(named), self.args, self.optimisation
             )
-        return super().create_optimizer(model)
+        try:
+            return super().create_optimizer(model)
+        except (ValueError, TypeError, ImportError) as error:
+            raise InputError(
+                f"optim {OptimizerNames(self.args.optim).value!r}: {' '.join(str(error).split())}"
+            ) from error
 
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
@@ -127,7 +141,13 @@ class FineTuningTrainer(Trainer):
                 self.args.get_warmup_steps(num_training_steps),
             )
             self._created_lr_scheduler = True
-        return super().create_scheduler(num_training_steps, optimizer)
+        try:
+            return super().create_scheduler(num_training_steps, optimizer)
+        except (ValueError, TypeError) as error:
+            raise InputError(
+                f"lr_scheduler_type {SchedulerType(self.args.lr_scheduler_type).value!r} with lr_scheduler_kwargs "
+                f"{self.args.lr_scheduler_kwargs}: {' '.join(str(error).split())}"
+            ) from error
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder | StreamOrder:
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset
