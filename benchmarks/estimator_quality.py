@@ -2,11 +2,11 @@
 
     python benchmarks/estimator_quality.py --markdown docs/estimators.md --json runs/estimators.json
 
-Every number of `hf_sslgen.metrics` is measured on samples of 50, 200, 1,000 and 5,000 (targets: 3 to 8) against its own
-population value, and so is every interval that the toolkit prints: those of the results, of the differences in studies
-and reports, and Student's and Welch's t over targets. Among the samples that get one, an interval should hold the truth
-in 92 to 97.5%; those that don't are listed at the end. The same seed gives the same numbers. `--quick` is a tenth of
-the work. With `--resume FILE` every finished scenario and size is kept there and not computed again.
+Every number of `hf_sslgen.metrics` is measured on samples of 50, 200, 1,000 and 5,000 (targets: 3 to 8) against its
+own population value, and so is every interval that the toolkit prints: those of the results, of the differences in
+studies and reports, and Student's and Welch's t over targets. Among the samples that get one, an interval should hold
+the truth in 92 to 97.5%; those that don't are listed at the end. The same seed gives the same numbers. `--quick` is a
+tenth of the work. With `--resume FILE` every finished scenario and size is kept there and not computed again.
 """
 
 import argparse

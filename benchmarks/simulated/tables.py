@@ -11,7 +11,7 @@ BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 
 
 def is_covered(row: Row) -> bool:
-    """Whether an interval holds the truth in 92 to 97.5% of the data sets that get one, or differs from that by chance.
+    """Whether an interval holds the truth in 92 to 97.5% of the data sets that get one, but for chance.
 
     Chance is two standard errors of a coverage at the bound. Where no data set gets an interval, none misses.
     """
