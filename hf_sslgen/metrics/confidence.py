@@ -17,6 +17,7 @@ from hf_sslgen.metrics.results import NO_INTERVAL, Interval, MetricResult
 from hf_sslgen.metrics.two_groups import MIN_OUTCOMES, confidence_interval, outcome_interval
 
 _NAN = float("nan")
+BESIDE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,5 +113,6 @@ def _score_limits(auroc: float, m: int, n: int) -> tuple[float, float]:
         variance = x * (1.0 - x) * (1.0 + others * (1.0 - x) / (2.0 - x) + others * x / (1.0 + x)) / (m * n)
         return (auroc - x) ** 2 - z**2 * variance
 
-    low = 0.0 if auroc == 0.0 else float(optimize.brentq(excess, 0.0, auroc))
-    return low, 1.0 if auroc == 1.0 else float(optimize.brentq(excess, auroc, 1.0))
+    # At 0 and 1 the standard error vanishes, so that these would count as reached: the search begins beside them.
+    low = 0.0 if auroc == 0.0 else float(optimize.brentq(excess, 0.0, auroc * (1.0 - BESIDE)))
+    return low, 1.0 if auroc == 1.0 else float(optimize.brentq(excess, auroc + (1.0 - auroc) * BESIDE, 1.0))

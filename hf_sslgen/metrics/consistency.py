@@ -65,7 +65,8 @@ def prediction_consistency(predictions: npt.ArrayLike, transformed_predictions: 
         )
         by_chance = 1.0 - agreeing_pairs / n**2
         flips = effective_share_interval(1.0 - num_consistent / n, float(influence.var()) * by_chance**2, n)
-        intervals["kappa"] = Interval(max(-1.0, 1.0 - flips.high / by_chance), 1.0 - flips.low / by_chance)
+        low, high = max(-1.0, 1.0 - flips.high / by_chance), 1.0 - flips.low / by_chance
+        intervals["kappa"] = Interval(min(low, kappa), max(high, kappa))  # but for rounding
     return ConsistencyResult(
         prediction_consistency=num_consistent / n,
         kappa=kappa,
