@@ -1,6 +1,5 @@
 """How every command runs and ends: input that can't be used is one message and exit code 2, not a traceback."""
 
-import errno
 import importlib
 import logging
 import os
@@ -10,6 +9,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from hf_sslgen.errors import InputError, OneProcessError
+from hf_sslgen.files import is_disk_full
 from hf_sslgen.interruption import InterruptedByRequestError, raise_on_sigterm
 from hf_sslgen.tokens import without_tokens
 
@@ -52,14 +52,28 @@ def run_main(main: Callable[[], None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     except Exception as error:
-        if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        known = _known_shortage(error)
+        if known is None:
             print(without_tokens(traceback.format_exc()), end="", file=sys.stderr)  # as Python would but for tokens
             sys.exit(1)
-        message = f"no disk space left while writing {error.filename or 'a file'}; free some and run the command again"
+        message = known
     else:
         return
     _print_error(f"error: {without_tokens(message)}")
     sys.exit(2)
+
+
+def _known_shortage(error: Exception) -> str | None:
+    """What to say where room was short: on the disk, or in memory."""
+    if is_disk_full(error):
+        name = error.filename if isinstance(error, OSError) else None
+        return f"no disk space left while writing {name or 'a file'}; free some and run the command again"
+    if isinstance(error, (MemoryError, RuntimeError)):
+        from hf_sslgen.memory import is_out_of_memory  # which imports torch, as whatever failed here did before
+
+        if is_out_of_memory(error):
+            return f"memory is too short ({error or 'MemoryError'}); give a smaller --batch_size, or fewer images"
+    return None
 
 
 def _print_error(message: str) -> None:

@@ -12,6 +12,10 @@ class OneProcessError(InputError):
     """An error that the other processes of the same run may not meet, so that whoever meets it has to say it."""
 
 
+class UnavailableError(InputError):
+    """Something on the Hub that can't be had now: whoever needs it again in the same run need not ask again."""
+
+
 class DivergedError(InputError):
     """Training whose loss, or whose model's predictions, are no longer finite."""
 

@@ -1,52 +1,39 @@
-"""From an encoded picture to the pixels a network sees.
+"""From a picture to the pixels a network sees.
 
 Geometry (resize, crop, interpolation) is apart from normalisation: backbones of a twin set share the first and keep
 their own second, so that all of them see the same pixels.
 """
 
-import io
 import math
-import struct
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Literal
 
-import fsspec
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from hf_sslgen.errors import InputError
 
+Resize = Literal["shorter_side", "both_sides", "cropped", "none"]
+
 INTERPOLATIONS = {
     "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
+    "hamming": Image.Resampling.HAMMING,
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
 
-DECODING_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    EOFError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-)
-"""What Pillow raises on broken files of one format or another."""
+NEAREST_EXACT = "nearest-exact"
+"""torch's nearest neighbour, which differs from Pillow's where two are equally near."""
 
 
-class CorruptImageError(InputError):
-    """An image that can't be decoded; the message names it."""
+MOST_PIXELS = 2**26
+"""Pixels that a picture may have after resizing: a narrow one of a few kilobytes would fill all memory."""
 
 
 @dataclass(frozen=True)
@@ -55,105 +42,57 @@ class Geometry:
 
     Attributes:
         image_size: side of the square input in pixels.
-        crop_pct: the shorter side is resized to floor(image_size / crop_pct) and the centre cut out; None resizes both
-            sides to `image_size` whatever the aspect ratio.
-        interpolation: one of `INTERPOLATIONS`.
+        crop_pct: what is resized is resized to floor(image_size / crop_pct) and the centre cut out, with a black
+            margin where that is smaller; None resizes both sides to `image_size` whatever the aspect ratio.
+        interpolation: one of `INTERPOLATIONS`, or `NEAREST_EXACT`.
+        resize: what is resized: the shorter side, so that the aspect ratio stays; both sides, whatever it is; the
+            centre square of `crop_pct` of the shorter side, cut out before; or nothing.
+        margins: how half a pixel of a margin is rounded: to an even number, as timm and torchvision do, or down, as
+            transformers does.
     """
 
     image_size: int
     crop_pct: float | None
     interpolation: str
+    resize: Resize = "shorter_side"
+    margins: Literal["even", "down"] = "even"
+
+    def __str__(self) -> str:
+        if self.crop_pct is None:
+            return "squeezed to the square"
+        if self.resize == "none":
+            return "not resized, the centre cut out"
+        if self.resize == "cropped":
+            return f"the centre square of {self.crop_pct:.4g} of the shorter side cut out and resized"
+        what = "the shorter side" if self.resize == "shorter_side" else "both sides"
+        return f"{what} resized to {math.floor(self.image_size / self.crop_pct)} px and the centre cut out"
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a picture becomes a network's input: geometry, then `mean` and `std` of the channels of values in [0, 1]."""
+    """How a picture becomes a network's input.
+
+    Attributes:
+        geometry: which of its pixels.
+        mean: subtracted from the channels of values in [0, 1], in the order that the network is given them in.
+        std: what the rest is divided by, in the same order.
+        channels: that order.
+    """
 
     geometry: Geometry
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-
-
-def encoded_bytes(value: dict[str, Any] | None) -> bytes:
-    """The file's bytes of an undecoded `datasets.Image` value: its `bytes`, or else what its `path` leads to.
-
-    Paths of streamed data sets may be addresses, also of files inside archives. A missing picture has no bytes.
-    """
-    if value is None:
-        return b""
-    if value["bytes"] is not None:
-        return bytes(value["bytes"])
-    if value["path"] is None:
-        return b""
-    if "://" in value["path"]:
-        with fsspec.open(value["path"], "rb") as file:
-            return bytes(file.read())
-    return Path(value["path"]).read_bytes()
-
-
-@contextmanager
-def opened_picture(value: dict[str, Any] | None, where: str) -> Iterator[Image.Image]:
-    """An undecoded `datasets.Image` value opened by Pillow; what goes wrong inside is a CorruptImageError."""
-    try:
-        with Image.open(io.BytesIO(encoded_bytes(value))) as opened:
-            yield opened
-    except DECODING_ERRORS as error:
-        name = f" ({value['path']})" if value is not None and value.get("path") else ""
-        raise CorruptImageError(
-            f"{where}{name} can't be decoded: {error}. Remove it, or pass --skip_corrupt to leave such images out"
-        ) from error
-
-
-def decode_image(value: dict[str, Any] | None, where: str) -> Image.Image:
-    """Decode an undecoded `datasets.Image` value to RGB, upright as its EXIF orientation says.
-
-    16-bit grayscale is scaled to 8 bits (Pillow alone would clip it to white).
-
-    Args:
-        where: what to call the image in an error, such as "image 3 of split 'train' of cifar10".
-
-    Raises:
-        CorruptImageError: the bytes are no picture, or a broken one.
-    """
-    with opened_picture(value, where) as opened:
-        image = ImageOps.exif_transpose(opened)
-        image.load()
-        if image.mode.startswith("I;16"):
-            image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
-        return image.convert("RGB")
+    channels: Literal["RGB", "BGR"] = "RGB"
 
 
 @dataclass(frozen=True)
-class StoredPicture:
-    """Width and height of a picture as its file holds it, and the EXIF orientation (1 to 8) that makes it upright."""
+class _Placement:
+    """What becomes of a picture: `box` (left, top, right, bottom) of it is resized to `size` (width and height), of
+    which the input begins at `corner` (left and top)."""
 
-    width: int
-    height: int
-    orientation: int
-
-    @property
-    def is_turned(self) -> bool:
-        """Whether width and height change places when it is made upright."""
-        return self.orientation >= 5
-
-    @property
-    def upright_size(self) -> tuple[int, int]:
-        """Width and height of what `decode_image` returns."""
-        return (self.height, self.width) if self.is_turned else (self.width, self.height)
-
-
-def stored_picture(value: dict[str, Any] | None, where: str) -> StoredPicture:
-    """What an undecoded `datasets.Image` value says of itself; raises as `decode_image` does.
-
-    The header tells it, but a PNG without an orientation there is read whole, because that may stand at its end.
-    """
-    with opened_picture(value, where) as opened:
-        orientation = opened.getexif().get(ExifTags.Base.Orientation, 1)
-        orientation = orientation if orientation in range(1, 9) else 1
-        width, height = opened.size
-        if opened.format == "TIFF" and orientation >= 5:  # Pillow gives the size of the upright picture
-            width, height = height, width
-        return StoredPicture(width, height, orientation)
+    box: tuple[int, int, int, int]
+    size: tuple[int, int]
+    corner: tuple[int, int]
 
 
 def to_pixels(image: Image.Image) -> Tensor:
@@ -167,21 +106,53 @@ def evaluation_pixels(image: Image.Image, geometry: Geometry) -> Tensor:
     Returns:
         (3, image_size, image_size) bytes.
     """
-    resized_size, (left, top) = _resize_and_crop(image.size, geometry)
-    if resized_size != image.size:
-        image = image.resize(resized_size, INTERPOLATIONS[geometry.interpolation])
-    return to_pixels(image.crop((left, top, left + geometry.image_size, top + geometry.image_size)))
+    placement, side = _place(image.size, geometry), geometry.image_size
+    if placement.box != (0, 0, *image.size):
+        image = image.crop(placement.box)
+    if placement.size != image.size:
+        image = _resized(image, placement.size, geometry.interpolation)
+    left, top = placement.corner
+    return to_pixels(image.crop((left, top, left + side, top + side)))
 
 
-def _resize_and_crop(size: tuple[int, int], geometry: Geometry) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Width and height that a picture of this width and height is resized to, and left and top of what is cut out."""
+def _resized(image: Image.Image, size: tuple[int, int], interpolation: str) -> Image.Image:
+    """An image at this width and height."""
+    if interpolation != NEAREST_EXACT:
+        return image.resize(size, INTERPOLATIONS[interpolation])
+    pixels = F.interpolate(to_pixels(image)[None], size[::-1], mode=NEAREST_EXACT)[0]
+    return Image.fromarray(pixels.permute(1, 2, 0).numpy())
+
+
+def _margin(length: int, kept: int, geometry: Geometry) -> int:
+    """Pixels in front of the middle `kept` of `length`; fewer than none where it is padded."""
+    if length < kept:
+        return -((kept - length) // 2)
+    return (length - kept) // 2 if geometry.margins == "down" else round((length - kept) / 2)
+
+
+def _place(size: tuple[int, int], geometry: Geometry) -> _Placement:
+    """What becomes of a picture of this width and height."""
     side = geometry.image_size
+    whole = (0, 0, *size)
     if geometry.crop_pct is None:
-        return (side, side), (0, 0)
-    shorter = max(side, math.floor(side / geometry.crop_pct))
-    longer = int(shorter * max(size) / min(size))
-    width, height = (shorter, longer) if size[0] <= size[1] else (longer, shorter)
-    return (width, height), (round((width - side) / 2), round((height - side) / 2))
+        return _Placement(whole, (side, side), (0, 0))
+    if geometry.resize == "cropped":
+        kept = int(geometry.crop_pct * min(size))
+        left, top = (_margin(length, kept, geometry) for length in size)
+        return _Placement((left, top, left + kept, top + kept), (side, side), (0, 0))
+    resized = math.floor(side / geometry.crop_pct)
+    width, height = size
+    if geometry.resize == "both_sides":
+        width, height = resized, resized
+    elif geometry.resize == "shorter_side":
+        longer = int(resized * max(size) / min(size))
+        if resized * longer > MOST_PIXELS:
+            raise InputError(
+                f"a picture of {size[0]} x {size[1]} pixels would be resized to {resized} x {longer} before it is "
+                "cropped; leave it out, cut it up, or give a smaller image size"
+            )
+        width, height = (resized, longer) if width <= height else (longer, resized)
+    return _Placement(whole, (width, height), (_margin(width, side, geometry), _margin(height, side, geometry)))
 
 
 def evaluation_points(points: NDArray[np.float64], size: tuple[int, int], geometry: Geometry) -> NDArray[np.float64]:
@@ -195,8 +166,10 @@ def evaluation_points(points: NDArray[np.float64], size: tuple[int, int], geomet
         (..., 2) in shares of the network's input: its left and upper edges are at 0, the others at 1. Points that are
         cut off lie outside.
     """
-    resized, crop = _resize_and_crop(size, geometry)
-    return (points * (np.array(resized) / size) - crop) / geometry.image_size
+    placement = _place(size, geometry)
+    left, top, right, bottom = placement.box
+    scale = np.array(placement.size) / (right - left, bottom - top)
+    return ((points - (left, top)) * scale - placement.corner) / geometry.image_size
 
 
 def evaluation_boxes(boxes: NDArray[np.float64], size: tuple[int, int], geometry: Geometry) -> NDArray[np.float64]:
@@ -214,15 +187,17 @@ def evaluation_boxes(boxes: NDArray[np.float64], size: tuple[int, int], geometry
 
 
 def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """Subtract the mean and divide by the standard deviation.
+    """Put the channels in order, subtract the mean and divide by the standard deviation.
 
     Args:
-        pixels: (..., 3, H, W) bytes, or floats in [0, 1].
+        pixels: (..., 3, H, W) bytes, or floats in [0, 1]; RGB.
 
     Returns:
         (..., 3, H, W) float32.
     """
     values = pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels.float()
+    if preprocessing.channels == "BGR":
+        values = values.flip(-3)
     mean = torch.tensor(preprocessing.mean, device=values.device)[:, None, None]
     scale = 1 / torch.tensor(preprocessing.std, device=values.device)[:, None, None]
     return torch.addcmul(-mean * scale, values, scale)

@@ -20,7 +20,7 @@ from huggingface_hub.utils import get_token
 from hf_sslgen import metric_names
 from hf_sslgen.command_line import run_main
 from hf_sslgen.errors import InputError
-from hf_sslgen.files import replace_folder
+from hf_sslgen.files import replace_files
 from hf_sslgen.hub.exchange import in_one_sentence, patiently
 from hf_sslgen.hub.pushing import PushRequest, push_once
 from hf_sslgen.reporting.metric_spaces import GENERATED, space_files
@@ -29,7 +29,7 @@ from hf_sslgen.reporting.metric_spaces import GENERATED, space_files
 def write_space(name: str, location: str, folder: Path) -> None:
     """Put the files of a metric's Space in a folder, in place of what was there."""
     files = space_files(name, location)
-    with replace_folder(folder) as unfinished:
+    with replace_files(folder) as unfinished:
         for file, text in files.items():
             (unfinished / file).write_text(text, encoding="utf-8")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.files import replace_folder
+from hf_sslgen.files import replace_files
 from hf_sslgen.reporting.twin_folder import CARD_FILE, CURVES_FILE, TRAINING_FILE
 from hf_sslgen.zoo.timm_folder import WEIGHTS_FILE
 
@@ -66,7 +66,7 @@ def main(runs: list[Path], twins: Path) -> None:
     found = [(run, read_training(run)["settings"]) for run in runs]
     for run, settings in found:
         folder = twins / f"{settings['architecture']}-{settings['objective']}"
-        with replace_folder(folder) as unfinished:
+        with replace_files(folder) as unfinished:
             for name in FILES:
                 shutil.copy(run / "twin" / name, unfinished / name)
         size = sum((folder / name).stat().st_size for name in FILES)

@@ -7,6 +7,8 @@ folder of the session. Both must be said before any of those libraries is import
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -146,6 +148,33 @@ def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
         return root
 
     return build
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from hf_sslgen.output_folder import claim_folder
+claim_folder(Path(sys.argv[1]))
+print("claimed", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def subprocess_that_holds() -> Iterator[Callable[[Path], subprocess.Popen[str]]]:
+    """Starts a process that claims an output folder, as a command at work in it does; it is ended with the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(folder: Path) -> subprocess.Popen[str]:
+        process = subprocess.Popen([sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        assert process.stdout is not None and process.stdout.readline() == "claimed\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ from hf_sslgen.preprocessing import Preprocessing, normalise
 from hf_sslgen.zoo.anatomy import find_attribution_layer
 from measured.workloads import DTYPES, NUM_CLASSES, Workload, loaded, pictures, timm_network
 
-PRESET = "quick"
+PRESET: Final = "quick"
 VARIANTS = preset_variants(PRESET, gray=False)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 
 from hf_sslgen.metrics import (
     InvarianceResult,
@@ -133,7 +134,8 @@ def _truth(scenario: FeatureScenario, gallery: int) -> dict[str, float]:
         "invariance.distance_invariance": sums[0].distance_invariance(),
         "invariance.recall_at_1": recall[0],
         "invariance.rank_auc": auc[0],
-        "representation_guards.effective_rank": sums[0].effective_rank(),
+        "representation_guards.covariance_effective_rank": sums[0].covariance_effective_rank(),
+        "representation_guards.rankme": sums[0].rankme(),
         "debiased_linear_cka.linear_cka": sums[0].cka(),
         "whitened_cosine.whitened_cosine": whitened,
         "family mean of invariance.invariance": (corrected[0] + corrected[1]) / 2.0,
@@ -193,7 +195,14 @@ class _Moments:
         of_z, of_z_t, shared = self._covariances()
         return float(np.square(shared).sum() / (np.linalg.norm(of_z) * np.linalg.norm(of_z_t)))
 
-    def effective_rank(self) -> float:
-        share = np.linalg.eigvalsh(self._covariances()[0])
-        share = share / share.sum()
-        return float(np.exp(-(share * np.log(share)).sum()))
+    def covariance_effective_rank(self) -> float:
+        return _exp_entropy(np.linalg.eigvalsh(self._covariances()[0]))
+
+    def rankme(self) -> float:
+        half = len(self.means) // 2
+        return _exp_entropy(np.sqrt(np.linalg.eigvalsh(self.joint[:half, :half])))
+
+
+def _exp_entropy(weights: npt.NDArray[np.floating]) -> float:
+    share = weights / weights.sum()
+    return float(np.exp(-(share * np.log(share)).sum()))

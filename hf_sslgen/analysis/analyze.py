@@ -15,7 +15,7 @@ from hf_sslgen.analysis.batch_pass import Wanted
 from hf_sslgen.analysis.families import MIN_IMAGES
 from hf_sslgen.analysis.invariance import invariance_numbers, is_gray, pair_numbers
 from hf_sslgen.analysis.localization import first_boxes
-from hf_sslgen.analysis.map_numbers import control_numbers, map_numbers
+from hf_sslgen.analysis.map_numbers import Columns, control_numbers, map_numbers
 from hf_sslgen.analysis.numbers import Analysis, Number, Stage
 from hf_sslgen.analysis.one_pass import PassResults, one_pass
 from hf_sslgen.analysis.pairs import pair_partners
@@ -27,6 +27,7 @@ from hf_sslgen.analysis.predictions import (
     predictions_of,
     scaled_numbers,
 )
+from hf_sslgen.analysis.randomisation import ALL, cascade_numbers, similarity_numbers
 from hf_sslgen.analysis.shards import Processes
 from hf_sslgen.analysis.subset import AnalysisSettings, analysis_subset, example_positions, others_of, subset_pixels
 from hf_sslgen.analysis.transforms import Variant, preset_variants
@@ -110,10 +111,7 @@ def _attribution(subject: _Subject, maps: NDArray[np.float32], classes: NDArray[
     subset, settings, geometry = subject.subset, subject.settings, subject.backbone.preprocessing.geometry
     numbers, columns = map_numbers(maps, subset, geometry, subject.stage)
     if settings.reinitialised_control:
-        control = reinitialised(subject.backbone, settings.seed)
-        wanted = Wanted(subset, subject.pixels, layer=subject.layer, classes=classes)
-        with subject.one_pass(wanted, control) as outputs:
-            of_control, more = control_numbers(columns, outputs.maps, subset, geometry, subject.stage)
+        of_control, more = _control(subject, maps, classes, columns)
         numbers, columns = numbers + of_control, columns | more
     shown = example_positions(subset, settings)
     examples = {
@@ -124,6 +122,29 @@ def _attribution(subject: _Subject, maps: NDArray[np.float32], classes: NDArray[
     if subset.has("box"):
         examples["boxes"] = first_boxes(subset.select(shown), geometry)
     return _Attribution(numbers, pd.DataFrame({"sample_id": subset.sample_ids, **columns}), examples)
+
+
+def _control(
+    subject: _Subject, maps: NDArray[np.float32], classes: NDArray[np.int64], columns: Columns
+) -> tuple[list[Number], Columns]:
+    """What the maps of the network with fresh weights say, and how alike they are to its own."""
+    subset, settings, stage = subject.subset, subject.settings, subject.stage
+    wanted = Wanted(subset, subject.pixels, layer=subject.layer, classes=classes)
+
+    def maps_of(network: LoadedBackbone) -> NDArray[np.float32]:
+        with subject.one_pass(wanted, network) as outputs:
+            return outputs.maps
+
+    control = reinitialised(subject.backbone, settings.seed)
+    control_maps = maps_of(control)
+    geometry = subject.backbone.preprocessing.geometry
+    numbers, found = control_numbers(columns, control_maps, subset, geometry, stage)
+    alike, more = similarity_numbers(maps, control_maps, ALL, stage)
+    if settings.randomisation_cascade:
+        asks_a_classifier = settings.attribution_method not in LABEL_FREE_METHODS
+        steps, of_steps = cascade_numbers(subject.backbone, control, maps, maps_of, asks_a_classifier, stage)
+        alike, more = alike + steps, more | of_steps
+    return numbers + alike, found | more
 
 
 def _pair_analysis(subject: _Subject) -> Analysis:

@@ -7,19 +7,11 @@ from typing import TypeVar
 import torch
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-CPU_IS_FULL = "DefaultCPUAllocator"
-"""In the message of the RuntimeError by which torch says that a CPU's memory is used up."""
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that a device's memory is used up."""
-    if isinstance(error, torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and CPU_IS_FULL in str(error)
 
 
 class Batches:
@@ -44,7 +36,7 @@ class Batches:
             stop = min(start + self.size, count)
             try:
                 results.append(run(slice(start, stop)))
-            except (torch.OutOfMemoryError, RuntimeError) as error:
+            except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
                 self._halve(stop - start, error)

@@ -134,11 +134,15 @@ def _invariance_values(result: InvarianceResult, classes: NDArray[np.int64] | No
 def _guard_numbers(features: NDArray[np.float32], stage: Stage) -> list[Number]:
     guards = representation_guards(features, stage)
     values = {
-        "effective_rank": guards.effective_rank,
+        "covariance_effective_rank": guards.covariance_effective_rank,
+        "rankme": guards.rankme,
         "dead_dimension_share": guards.dead_dimension_share,
-        "collapsed": float(guards.collapsed),
+        "collapsed": NAN if guards.reason else float(guards.collapsed),
     }
-    return [Number(metric, value, n=guards.n, stage=stage, reason=guards.reason) for metric, value in values.items()]
+    return [
+        Number(metric, value, n=guards.n, stage=stage, reason=guards.reason if np.isnan(value) else "")
+        for metric, value in values.items()
+    ]
 
 
 def _variant_records(variant: tuple[str, str], measured: Measured, subset: ImageSplit, stage: Stage) -> pd.DataFrame:

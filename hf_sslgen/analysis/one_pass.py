@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from hf_sslgen.analysis.batch_pass import GRAD_CAM, Wanted, column_name, measure_batch
 from hf_sslgen.analysis.batches import Batches
@@ -91,20 +91,23 @@ def _logits_shard(network: Network, batches: Batches, split: ImageSplit, part: s
     return {"logits": torch.cat(batches.map(len(pixels), lambda batch: network(pixels[batch]).logits.cpu()))}
 
 
-def _digest(model: PreTrainedModel, wanted: Wanted, settings: AnalysisSettings) -> str:
+def _digest(backbone: LoadedBackbone, wanted: Wanted, settings: AnalysisSettings) -> str:
     """Thirty-two hexadecimal digits of everything that a pass's results depend on."""
     digest = hashlib.blake2b(digest_size=16)
-    facts = {
+    facts: dict[str, Any] = {
         "settings": dataclasses.asdict(settings),
         "variants": [(variant.transform, variant.severity) for variant in wanted.variants],
         "layer": None if wanted.layer is None else dataclasses.asdict(wanted.layer),
         "classes": None if wanted.classes is None else wanted.classes.tolist(),
         "subset": wanted.subset.sample_ids.tolist(),
         "others": None if wanted.others is None else wanted.others.fingerprint(),
+        "preprocessing": dataclasses.asdict(backbone.preprocessing),
+        "config": json.loads(backbone.model.config.to_json_string(use_diff=False)),
     }
+    del facts["config"]["_name_or_path"]  # a folder of this run
     digest.update(json.dumps(facts, sort_keys=True).encode())
     digest.update(wanted.pixels.numpy().data)
-    for name, tensor in model.state_dict().items():
+    for name, tensor in backbone.model.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
@@ -131,7 +134,7 @@ def one_pass(
     batches = Batches(settings.batch_size)
     taps = settings.attribution_method == GRAD_CAM
     with shard_folder(shards) as parent, measuring(backbone, settings.compute, wanted.layer, taps) as network:
-        folder = parent / _digest(backbone.model, wanted, settings)
+        folder = parent / _digest(backbone, wanted, settings)
         work: dict[Path, tuple[int, Callable[[], dict[str, Tensor]]]] = {}
         of_subset, of_others = [], []
         for part in parts(len(wanted.subset), settings.batch_size, processes):

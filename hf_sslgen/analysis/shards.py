@@ -1,9 +1,11 @@
 """Shards: parts of a pass that are kept on disk as they are finished, so that an interrupted one goes on.
 
-A shard is a safetensors file, there whole or not at all. Several processes share out the shards of a folder and all of
-them read the whole afterwards.
+A shard is a safetensors file with the digest of its content, there whole or not at all. Several processes share out
+the shards of a folder and all of them read the whole afterwards.
 """
 
+import hashlib
+import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +20,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from hf_sslgen.files import replace_file
+from hf_sslgen.files import give_usual_mode, replace_file
+
+logger = logging.getLogger(__name__)
+
+DIGEST = "sha256"
+"""Key of a shard's metadata."""
 
 SHARD_IMAGES = 128
 """Images in a shard, where a batch is not larger."""
@@ -59,15 +66,29 @@ def shard_folder(folder: Path | None) -> Iterator[Path]:
         yield Path(temporary)
 
 
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    """Sixty-four hexadecimal digits of all names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
 def is_whole(path: Path) -> bool:
-    """Whether a shard is there and can be read: a machine that lost power may leave an empty file under its name."""
+    """Whether a shard is there as it was written; one that is not is said to be damaged."""
     if not path.exists():
         return False
     try:
-        with safe_open(path, framework="pt"):
-            return True
-    except (SafetensorError, OSError):
-        return False
+        with safe_open(path, framework="pt") as shard:
+            tensors = {name: shard.get_tensor(name) for name in shard.offset_keys()}
+            is_undamaged = (shard.metadata() or {}).get(DIGEST) == _digest(tensors)
+    except (SafetensorError, OSError, ValueError):
+        is_undamaged = False
+    if not is_undamaged:
+        logger.warning("%s is damaged and computed again", path)
+    return is_undamaged
 
 
 def compute_shards(
@@ -87,7 +108,8 @@ def compute_shards(
             if not is_whole(path):
                 tensors = {name: tensor.contiguous() for name, tensor in compute().items()}
                 with replace_file(path) as unfinished:
-                    save_file(tensors, unfinished)
+                    save_file(tensors, unfinished, metadata={DIGEST: _digest(tensors)})
+                    give_usual_mode(unfinished)
             progress.update(num_images)
     processes.wait()
 

@@ -14,10 +14,14 @@ from hf_sslgen.analysis.network import Compute, Precision
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.splits import stratified_subset
 from hf_sslgen.preprocessing import Geometry, evaluation_pixels
+from hf_sslgen.settings import check_fields, ranged
 from hf_sslgen.zoo.loading import LoadedBackbone
 
 AttributionMethod = Literal["grad_cam", "integrated_gradients", "gradient_x_activation", "occlusion"]
 """Names of `attribution.ATTRIBUTION_METHODS`, as options and study files have them."""
+
+TransformPreset = Literal["quick", "standard", "full"]
+"""Names of `transforms.PRESETS`."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class AnalysisSettings:
         attribution_method: how attribution is computed; by `occlusion`, which asks no classifier, in the pretrained
             stage too.
         reinitialised_control: whether the same network with fresh weights is attributed beside it.
+        randomisation_cascade: whether maps are also compared with those of networks of which only a part, from the
+            head on, has fresh weights; with `reinitialised_control` only.
         target: which score of a class is attributed.
         attributed_class: the class that the network predicts, or the true one.
         attribution_layer: module to attribute instead of the one the rule finds.
@@ -37,19 +43,23 @@ class AnalysisSettings:
         precision, channels_last, compile: as in `network.Compute`.
     """
 
-    transforms: str = "quick"
-    max_subset: int = 1000
-    seed: int = 0
+    transforms: TransformPreset = "quick"
+    max_subset: int = ranged(1000, at_least=1)
+    seed: int = ranged(0, at_least=0, at_most=2**32 - 1)
     attribution_method: AttributionMethod = "grad_cam"
     reinitialised_control: bool = False
+    randomisation_cascade: bool = False
     target: Target = "centred"
     attributed_class: Literal["predicted", "true"] = "predicted"
     attribution_layer: str | None = None
-    num_examples: int = 8
-    batch_size: int = 64
+    num_examples: int = ranged(8, at_least=1)
+    batch_size: int = ranged(64, at_least=1)
     precision: Precision = "fp32"
     channels_last: bool = False
     compile: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @property
     def compute(self) -> Compute:

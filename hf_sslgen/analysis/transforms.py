@@ -85,8 +85,8 @@ def _all_variants() -> tuple[Variant, ...]:
         add("resized_crop", f"{area:g}", partial(operations.resized_crop, area=area))
     add("horizontal_flip", "", _plain(F.horizontal_flip))
     add("vertical_flip", "", _plain(F.vertical_flip))
-    for alpha in (25, 50, 100):
-        add("elastic", f"{alpha:g}", partial(operations.elastic, alpha=alpha))
+    for displacement in (1, 2, 4):
+        add("elastic", f"{displacement}", partial(operations.elastic, displacement=displacement))
     for transform, function in (
         ("brightness", operations.brightness),
         ("contrast", operations.contrast),
@@ -132,7 +132,7 @@ _STANDARD_SEVERITIES = {
     "scale": ("0.8", "1.25"),
     "shear": ("+10", "-20"),
     "resized_crop": ("0.5", "0.25"),
-    "elastic": ("50", "100"),
+    "elastic": ("2", "4"),
     "brightness": ("0.7", "1.4"),
     "contrast": ("0.7", "1.4"),
     "saturation": ("0.7", "1.4"),

@@ -1,9 +1,10 @@
 """`hf-sslgen analyze`: one checkpoint on one domain."""
 
 import logging
+import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,18 +15,25 @@ from hf_sslgen.analysis.attribution import LABEL_FREE_METHODS
 from hf_sslgen.analysis.families import FAMILIES, PAIR
 from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.analysis.shards import Processes
-from hf_sslgen.analysis.subset import AnalysisSettings, AttributionMethod
-from hf_sslgen.analysis.transforms import PRESETS
+from hf_sslgen.analysis.subset import AnalysisSettings, AttributionMethod, TransformPreset
 from hf_sslgen.domains.arguments import DomainArguments
+from hf_sslgen.domains.class_restriction import with_classes
 from hf_sslgen.domains.loading import Domain, load_domain
-from hf_sslgen.errors import InputError
+from hf_sslgen.domains.taken import print_taken
+from hf_sslgen.files import replace_files
+from hf_sslgen.launches import claimed_by_main
+from hf_sslgen.names import canonical, listed_names
+from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.reporting.checkpoint import write_checkpoint_figures
+from hf_sslgen.settings import AT_LEAST_ONE, SEED, SIDE, check_fields, setting
 from hf_sslgen.study.backbones import backbone_entry
 from hf_sslgen.study.cells import read_cell, write_cell
 from hf_sslgen.study.describe import BackboneFacts, cell_identity, cell_provenance
 from hf_sslgen.study.plan import PRETRAINED, CellSpec
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.zoo.anatomy import find_attribution_layer
+from hf_sslgen.zoo.checkpoints import load_config, open_checkpoint
+from hf_sslgen.zoo.class_names import ClassMatch, output_names, shared_classes
 from hf_sslgen.zoo.loading import LoadedBackbone, load_backbone
 
 logger = logging.getLogger(__name__)
@@ -44,11 +52,19 @@ class AnalyzeArguments:
     )
     output_dir: str = field(metadata={"help": "Receives results.json, records.parquet, cell.json and figures/."})
     model_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit on the Hub."})
-    image_size: int | None = field(default=None, metadata={"help": "Side of the input instead of the backbone's own."})
-    transforms: Literal["quick", "standard", "full"] = field(
+    match_classes: ClassMatch = field(
+        default="name",
+        metadata={
+            "help": "How the checkpoint's classes and the data set's are put together: by `name`, and both have to "
+            "know the same; `shared` measures on those that both know; `position` takes the first for the first "
+            "whatever their names; `none` leaves the classifier unused."
+        },
+    )
+    image_size: int | None = setting(None, range=SIDE, help="Side of the input instead of the backbone's own.")
+    transforms: TransformPreset = field(
         default="quick", metadata={"help": "How many transforms and severities invariance is measured against."}
     )
-    max_subset: int = field(default=1000, metadata={"help": "Test images for attribution and invariance, stratified."})
+    max_subset: int = setting(1000, range=AT_LEAST_ONE, help="Test images for attribution and invariance, stratified.")
     target: Literal["centred", "logit"] = field(
         default="centred",
         metadata={"help": "Attribute the predicted class's logit minus the mean logit, or the raw logit."},
@@ -67,11 +83,18 @@ class AnalyzeArguments:
         default=True,
         metadata={"help": "Also attribute the same network with fresh weights, which takes one more pass."},
     )
+    randomisation_cascade: bool = field(
+        default=False,
+        metadata={
+            "help": "With the control, also compare maps with those of networks of which only the head, or the last "
+            "quarter, half or three quarters of the blocks, have fresh weights: a pass each."
+        },
+    )
     attributed_class: Literal["predicted", "true"] = field(
         default="predicted", metadata={"help": "Attribute the class that the network predicts, or the true one."}
     )
-    batch_size: int = field(
-        default=64, metadata={"help": "Images per forward pass; halved, and said so, where memory is short."}
+    batch_size: int = setting(
+        64, range=AT_LEAST_ONE, help="Images per forward pass; halved, and said so, where memory is short."
     )
     precision: Literal["fp32", "bf16", "fp16"] = field(
         default="fp32", metadata={"help": "Of the network in front of its classifier; fp16 on a GPU only."}
@@ -80,7 +103,10 @@ class AnalyzeArguments:
         default=False, metadata={"help": "Lay images out channels last, which many CNNs compute faster."}
     )
     compile: bool = field(default=False, metadata={"help": "Let torch.compile make faster code of the network first."})
-    seed: int = field(default=0, metadata={"help": "Seed of the subset and of random transforms."})
+    seed: int = setting(0, range=SEED, help="Seed of the subset and of random transforms.")
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @property
     def settings(self) -> AnalysisSettings:
@@ -91,6 +117,7 @@ class AnalyzeArguments:
             seed=self.seed,
             attribution_method=self.attribution_method,
             reinitialised_control=self.reinitialised_control,
+            randomisation_cascade=self.randomisation_cascade,
             target=self.target,
             attributed_class=self.attributed_class,
             attribution_layer=self.attribution_layer,
@@ -107,16 +134,6 @@ UNFINISHED = "unfinished"
 """Folder in the output folder for what is finished of an analysis that is not; a later run goes on from there."""
 
 
-def _check_output_dir(folder: Path) -> None:
-    if not folder.exists() or (folder / "cell.json").exists():
-        return
-    foreign = sorted(path.name for path in folder.iterdir() if path.name != UNFINISHED)
-    if foreign:
-        raise InputError(
-            f"output_dir {str(folder)!r} holds other files ({foreign[0]}) and no analysis; give another one"
-        )
-
-
 def _print_numbers(numbers: Sequence[Number]) -> None:
     """Those of the whole: without the single transforms."""
     for number in numbers:
@@ -124,6 +141,17 @@ def _print_numbers(numbers: Sequence[Number]) -> None:
             name = f"{number.metric} ({number.transform})" if number.transform else number.metric
             interval = "" if number.low != number.low else f"  [{number.low:.4f}, {number.high:.4f}]"
             print(f"{name:52} {number.value:9.4f}{interval}  n={number.n}")
+
+
+def _with_shared_classes(arguments: AnalyzeArguments, domain: Domain) -> Domain:
+    """The domain with the classes that the checkpoint knows too; the last two notes say what was left out."""
+    name = arguments.model_name_or_path
+    config = load_config(name, open_checkpoint(name, arguments.model_revision, with_weights=False).folder)
+    reduced = with_classes(domain, shared_classes(name, config, domain.class_names))
+    known = [canonical(each) for each in reduced.class_names]
+    others = [each for each in output_names(config) or () if each not in known]
+    note = f"the checkpoint's outputs: {len(known)} of {config.num_labels}; left out {listed_names(others) or 'none'}"
+    return replace(reduced, notes=(*reduced.notes, note))
 
 
 def _measure(backbone: LoadedBackbone, domain: Domain, settings: AnalysisSettings, run: Run) -> tuple[Analysis, str]:
@@ -145,24 +173,37 @@ def _measure(backbone: LoadedBackbone, domain: Domain, settings: AnalysisSetting
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
-    """Parse, load, measure, write, draw."""
+    """Parse, check where to write, analyze."""
     arguments, domain_arguments = parse_arguments(
         (AnalyzeArguments, DomainArguments), "Measure one checkpoint on one domain.", command_line
     )
-    assert arguments.transforms in PRESETS
-    output_dir = Path(arguments.output_dir)
-    _check_output_dir(output_dir)
     accelerator = Accelerator()
+    output_dir = require_output_folder(arguments.output_dir, own=["cell.json"], leftovers=[UNFINISHED])
+    with claimed_by_main(output_dir):
+        analyze(arguments, domain_arguments, output_dir, accelerator)
+
+
+def analyze(
+    arguments: AnalyzeArguments, domain_arguments: DomainArguments, output_dir: Path, accelerator: Accelerator
+) -> None:
+    """Load, measure, write, draw."""
     processes = Processes(accelerator.process_index, accelerator.num_processes, accelerator.wait_for_everyone)
     started = time.perf_counter()
     domain = load_domain(domain_arguments)
+    if arguments.match_classes == "shared":
+        domain = _with_shared_classes(arguments, domain)
+        if processes.index == 0:
+            logger.warning("match_classes shared: %s", "; ".join(domain.notes[-2:]))
     backbone = load_backbone(
         arguments.model_name_or_path,
         domain.class_names,
         arguments.model_revision,
         arguments.seed,
         image_size=arguments.image_size,
+        match=arguments.match_classes,
     )
+    if accelerator.is_main_process:
+        print_taken([domain.taken])
     settings = arguments.settings
     analysis, protocol = _measure(backbone, domain, settings, Run(output_dir / UNFINISHED, processes))
     processes.wait()  # until everyone has read what is removed below
@@ -173,7 +214,9 @@ def main(command_line: Sequence[str] | None = None) -> None:
     spec = CellSpec(entry, domain_arguments, protocol, None, arguments.seed, settings, None)
     facts = BackboneFacts(backbone.weights, backbone.preprocessing, backbone.num_parameters, backbone.pinned)
     identity = cell_identity(spec, facts, domain, domain.fingerprints())
-    write_cell(output_dir, identity, cell_provenance(spec, facts, domain, time.perf_counter() - started, {}), analysis)
-    cell = read_cell(output_dir)
-    write_checkpoint_figures(cell, output_dir / "figures")
-    _print_numbers(cell.numbers)
+    provenance = cell_provenance(spec, facts, domain, time.perf_counter() - started, {})
+    with replace_files(output_dir, obsolete=["examples.npz", "figures/*.png"]) as unfinished:
+        write_cell(unfinished, identity, provenance, analysis)
+        write_checkpoint_figures(read_cell(unfinished), unfinished / "figures")
+    shutil.rmtree(output_dir / UNFINISHED, ignore_errors=True)
+    _print_numbers(analysis.numbers)

@@ -6,19 +6,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from hf_sslgen.analysis.subset import AnalysisSettings
+from hf_sslgen.analysis.subset import AnalysisSettings, TransformPreset
 from hf_sslgen.domains.arguments import DomainArguments
+from hf_sslgen.domains.domain_names import told_apart
+from hf_sslgen.domains.taken import print_taken
 from hf_sslgen.errors import InputError
+from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.reporting.study_report import write_results
 from hf_sslgen.reporting.tables import terminal_table
+from hf_sslgen.settings import AT_LEAST_ONE, POSITIVE, SEED, SHARE, check_fields, setting
 from hf_sslgen.study.backbones import BackboneEntry, backbone_entry, untrained_controls
 from hf_sslgen.study.inference import infer
 from hf_sslgen.study.plan import PRETRAINED, CellSpec
-from hf_sslgen.study.protocols import PRESETS, FineTuningProtocol, Protocol, get_protocol
-from hf_sslgen.study.results import finished_cells
+from hf_sslgen.study.preflight import set_impossible_aside
+from hf_sslgen.study.protocols import PRESETS, FineTuningProtocol, PresetName, Protocol, get_protocol
+from hf_sslgen.study.results import finished_cells, missing_sentences
 from hf_sslgen.study.store import Store
-from hf_sslgen.study.workbench import domain_at_hand
+from hf_sslgen.study.workbench import Unavailable, domain_at_hand
 from hf_sslgen.study.worker import run_worker
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.zoo.registry import TwinSet, get_twin_set
@@ -35,19 +40,15 @@ class CompareArguments:
     )
     twin_set: str = field(metadata={"help": "A set from `hf-sslgen zoo`: one architecture, one source of images."})
     output_dir: str = field(metadata={"help": "Receives cells/, results, comparisons and groups as CSV, and report/."})
-    protocol: list[str] = field(
+    protocol: list[PresetName] = field(
         default_factory=lambda: ["linear"],
-        metadata={
-            "help": "One or more presets: linear (a probe on frozen features, quick), finetune, ssl-transfer, "
-            "ssl-transfer-linear, vtab-1k, dino-knn, few-shot, full.",
-            "choices": list(PRESETS),
-        },
+        metadata={"help": "One or more presets, such as linear (a probe on frozen features, quick) and finetune."},
     )
     registered_as: list[str] | None = field(
         default=None,
         metadata={"help": "For each dataset_name, the registered domain it is a copy of, or `-` for none."},
     )
-    group: list[str] | None = field(
+    group: list[Literal["similar", "different", "-"]] | None = field(
         default=None,
         metadata={
             "help": "For each dataset_name, `similar` or `different` (to the source data), or `-` where registered."
@@ -55,35 +56,56 @@ class CompareArguments:
     )
     image_column_name: str | None = field(default=None, metadata={"help": "Column of the images, in all domains."})
     label_column_name: str | None = field(default=None, metadata={"help": "Column of the labels, in all domains."})
-    label_fraction: float | None = field(
-        default=None, metadata={"help": "Use this share of the labels, for training and selection together."}
+    label_fraction: float | None = setting(
+        None, range=SHARE, help="Use this share of the labels, for training and selection together."
     )
-    samples_per_class: int | None = field(default=None, metadata={"help": "Train on this many images a class."})
-    max_train_samples: int | None = field(default=None, metadata={"help": "Train on at most this many images."})
-    max_eval_samples: int | None = field(default=None, metadata={"help": "Select on at most this many images."})
-    max_test_samples: int | None = field(default=None, metadata={"help": "Measure on at most this many images."})
+    samples_per_class: int | None = setting(None, range=AT_LEAST_ONE, help="Train on this many images a class.")
+    max_train_samples: int | None = setting(None, range=AT_LEAST_ONE, help="Train on at most this many images.")
+    max_eval_samples: int | None = setting(None, range=AT_LEAST_ONE, help="Select on at most this many images.")
+    max_test_samples: int | None = setting(None, range=AT_LEAST_ONE, help="Measure on at most this many images.")
+    intensity_range: str | None = field(
+        default=None,
+        metadata={
+            "help": "Stored values that are black and white, in all domains: LOW,HIGH; `dataset`, the least and "
+            "largest of the training images; `image`, those of each picture."
+        },
+    )
     skip_corrupt: bool = field(default=False, metadata={"help": "Leave images out that can't be decoded."})
-    transforms: Literal["quick", "standard", "full"] = field(
+    transforms: TransformPreset = field(
         default="quick", metadata={"help": "How many transforms and severities invariance is measured against."}
     )
     learning_rates: list[float] | None = field(
         default=None,
         metadata={
             "help": "Fine-tuning: the grid, the same for every backbone, selected by validation likelihood, instead "
-            "of the preset's."
+            "of the preset's.",
+            "range": POSITIVE,
         },
     )
-    num_train_epochs: float | None = field(
-        default=None, metadata={"help": "Fine-tuning: epochs, instead of the preset's epochs or steps."}
+    num_train_epochs: float | None = setting(
+        None, range=POSITIVE, help="Fine-tuning: epochs, instead of the preset's epochs or steps."
     )
-    max_steps: int | None = field(
-        default=None, metadata={"help": "Fine-tuning: steps, instead of the preset's epochs or steps."}
+    max_steps: int | None = setting(
+        None, range=AT_LEAST_ONE, help="Fine-tuning: steps, instead of the preset's epochs or steps."
     )
-    batch_size: int = field(default=64, metadata={"help": "Images per batch, in training and measuring."})
+    batch_size: int = setting(64, range=AT_LEAST_ONE, help="Images per batch, in training and measuring.")
     untrained_control: bool = field(
         default=True, metadata={"help": "Also measure the same architecture with freshly initialised weights."}
     )
-    seed: int = field(default=0, metadata={"help": "Seed of splits, classifier, training, subset and transforms."})
+    seed: int = setting(0, range=SEED, help="Seed of splits, classifier, training, subset and transforms.")
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        for name in ("dataset_name", "protocol"):
+            given = vars(self)[name]
+            if twice := sorted({value for value in given if given.count(value) > 1}):
+                raise InputError(f"{name}: {twice[0]!r} is given twice")
+        if self.num_train_epochs is not None and self.max_steps is not None:
+            raise InputError("num_train_epochs and max_steps both say how long to train; give one of them")
+        if not any(isinstance(PRESETS[name], FineTuningProtocol) for name in self.protocol):
+            for name in ("learning_rates", "num_train_epochs", "max_steps"):
+                if vars(self)[name] is not None:
+                    raise InputError(f"{name} is for fine-tuning, which none of the protocols does; drop it")
 
 
 def backbones_of(twin_set: TwinSet, untrained_control: bool) -> list[BackboneEntry]:
@@ -107,13 +129,13 @@ def domains_of(arguments: CompareArguments) -> list[DomainArguments]:
             raise InputError(f"{name} has {len(given)} values for {count} dataset_name; give one each, `-` for none")
     domains = []
     for index, dataset_name in enumerate(arguments.dataset_name):
-        said = [values[index] if values else "-" for values in (arguments.registered_as, arguments.group)]
-        registered_as, group = (None if value == "-" else value for value in said)
+        registered_as = arguments.registered_as[index] if arguments.registered_as else "-"
+        group = arguments.group[index] if arguments.group else "-"
         domains.append(
             DomainArguments(
                 dataset_name,
-                registered_as=registered_as,
-                group=group,
+                registered_as=None if registered_as == "-" else registered_as,
+                group=None if group == "-" else group,
                 image_column_name=arguments.image_column_name,
                 label_column_name=arguments.label_column_name,
                 label_fraction=arguments.label_fraction,
@@ -121,14 +143,18 @@ def domains_of(arguments: CompareArguments) -> list[DomainArguments]:
                 max_train_samples=arguments.max_train_samples,
                 max_eval_samples=arguments.max_eval_samples,
                 max_test_samples=arguments.max_test_samples,
+                intensity_range=arguments.intensity_range,
                 skip_corrupt=arguments.skip_corrupt,
                 split_seed=arguments.seed,
             )
         )
-    names = [domain_at_hand(domain).name for domain in domains]  # loading finds what is wrong before hours are spent
+    domains = told_apart(domains)
+    taken = [domain_at_hand(domain).taken for domain in domains]  # finds what is wrong before hours are spent
+    names = [each.name for each in taken]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"dataset_name: {twice[0]!r} is given twice")
+    print_taken(taken)
     return domains
 
 
@@ -166,28 +192,32 @@ def planned_cells(arguments: CompareArguments) -> list[CellSpec]:
 
 
 def compare(arguments: CompareArguments) -> Path:
-    """Compute what is missing, compare, write; returns the report's path.
+    """Compute what is missing, compare what is finished, write; returns the report's path.
 
     Raises:
-        InputError: as the first cell that failed says; the others are computed and stay.
+        InputError: cells failed or can't be read, each named; the tables and the page of the others are written.
     """
-    store = Store(Path(arguments.output_dir))
+    store = Store(require_output_folder(arguments.output_dir, own=["cells"]))
     specs = planned_cells(arguments)
     store.prepare()
     store.forget_failures(specs)
-    run_worker(specs, store)
-    failures = [failure for spec in specs if (failure := store.failure(spec)) is not None]
-    if failures:
-        raise InputError(
-            f"{len(failures)} of {len(specs)} cells failed (tracebacks in {store.folder / 'failures'}); the first: "
-            f"{failures[0].title}: {failures[0].error}"
-        )
-    results = infer(finished_cells(specs, store))
+    unavailable: Unavailable = {}
+    set_impossible_aside(specs, store, unavailable)
+    run_worker(specs, store, unavailable=unavailable)
+    cells, damaged = finished_cells(specs, store)
+    missing = [*missing_sentences(specs, store), *damaged]
+    if not cells:
+        raise InputError(f"no cell could be computed. {' '.join(missing)}")
+    results = infer(cells)
     names = arguments.dataset_name
     count = f"{len(names)} domains" if len(names) > 1 else names[0]
-    report = write_results(results, store.folder, title=f"{arguments.twin_set} on {count}")
+    report = write_results(results, store.folder, title=f"{arguments.twin_set} on {count}", missing=missing)
     print(terminal_table(results))
     print(f"\nReport: {report}")
+    if missing:
+        raise InputError(
+            f"the comparison lacks cells (tracebacks in {store.folder / 'failures'}). {' '.join(missing)}"
+        )
     return report
 
 

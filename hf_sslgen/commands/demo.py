@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hf_sslgen.commands.compare import CompareArguments, compare
+from hf_sslgen.settings import SEED, setting
 from hf_sslgen.training.configuration import parse_arguments
 
 TWIN_SET = "resnet18-tiny-imagenet-100"
@@ -15,7 +16,7 @@ class DemoArguments:
     """Where the demo writes."""
 
     output_dir: str = field(default="runs/demo", metadata={"help": "Receives the cells, tables and the report."})
-    seed: int = field(default=0, metadata={"help": "Seed of everything random."})
+    seed: int = setting(0, range=SEED, help="Seed of everything random.")
 
 
 def main(command_line: Sequence[str] | None = None) -> None:

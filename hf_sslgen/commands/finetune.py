@@ -6,13 +6,16 @@ from pathlib import Path
 
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.loading import load_domain
+from hf_sslgen.domains.taken import print_taken
 from hf_sslgen.errors import InputError
 from hf_sslgen.hub.arguments import HubArguments, take_push_request
 from hf_sslgen.hub.finetuned_model import ModelPush, check_push, push_model
 from hf_sslgen.hub.finetuned_run import read_run
+from hf_sslgen.output_folder import require_free, require_output_folder
 from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.training.finetuning import finetune
+from hf_sslgen.training.run_folder import OWN_FILES
 from hf_sslgen.zoo.loading import load_backbone
 
 logger = logging.getLogger(__name__)
@@ -25,6 +28,9 @@ def main(command_line: Sequence[str] | None = None) -> None:
         "Fine-tune a backbone on a target domain and measure it.",
         command_line,
     )
+    folder = require_output_folder(str(arguments.output_dir), OWN_FILES)
+    if arguments.process_index == 0:
+        require_free(folder)
     push = _asked_push(model_arguments, arguments, hub_arguments)
     if push is not None and arguments.process_index == 0:
         check_push(push)
@@ -36,6 +42,8 @@ def main(command_line: Sequence[str] | None = None) -> None:
         arguments.seed,
         image_size=model_arguments.image_size,
     )
+    if arguments.process_index == 0:
+        print_taken([domain.taken])
     result = finetune(backbone, domain, model_arguments, arguments)
     if arguments.process_index != 0:
         return

@@ -1,7 +1,6 @@
 """The pretraining command, as `recipes/pretrain.py` runs it in one process or several."""
 
 import dataclasses
-import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -13,13 +12,18 @@ from accelerate import Accelerator
 
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.pretraining_source import load_pretraining_source
-from hf_sslgen.errors import InputError
+from hf_sslgen.domains.taken import print_taken
+from hf_sslgen.launches import claimed_by_main
+from hf_sslgen.memory import naming_batch_size
+from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.preprocessing import Geometry, Preprocessing
-from hf_sslgen.reporting.twin_folder import Launch, export_twin
+from hf_sslgen.reporting.twin_folder import TWIN_FOLDER, Launch, export_twin
+from hf_sslgen.settings import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, SEED, SIDE, Range, check_fields, setting
 from hf_sslgen.training.augmentation import IMAGENET_MEAN, IMAGENET_STD
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.training.pretraining import pretrain
-from hf_sslgen.training.pretraining_budget import planned_epochs
+from hf_sslgen.training.pretraining_budget import PLAN_FILE, planned_epochs
+from hf_sslgen.training.pretraining_checkpoint import CHECKPOINT_FILE, LOG_FILE
 from hf_sslgen.training.pretraining_state import PretrainingSettings
 from hf_sslgen.training.samples import SourceImages
 from hf_sslgen.training.source_knn import knn_monitor
@@ -34,83 +38,94 @@ class PretrainArguments:
     )
     output_dir: str = field(metadata={"help": "Receives checkpoint.pt, log.json and the finished twin/ folder."})
     architecture: str = field(default="resnet18", metadata={"help": "A timm architecture."})
-    architecture_arguments: str = field(
-        default="{}", metadata={"help": "Keyword arguments of timm.create_model, as JSON; in a config a mapping."}
+    architecture_arguments: dict[str, Any] = field(
+        default_factory=dict,
+        metadata={"help": "Keyword arguments of timm.create_model, as JSON; in a config a mapping."},
     )
-    image_size: int = field(default=64, metadata={"help": "Side of the input in pixels."})
-    view_size: int | None = field(
-        default=None, metadata={"help": "Side of the random views it is trained on (default: image_size)."}
+    image_size: int = setting(64, range=SIDE, help="Side of the input in pixels.")
+    view_size: int | None = setting(
+        None, range=SIDE, help="Side of the random views it is trained on (default: image_size)."
     )
-    num_train_epochs: int = field(default=10, metadata={"help": "Epochs."})
-    target_minutes: float | None = field(
-        default=None,
-        metadata={
-            "help": "Instead of num_train_epochs: time a few steps and train for as many epochs as fit. The number is "
-            "kept in plan.json; give it to the twins as num_train_epochs."
-        },
+    num_train_epochs: int = setting(10, range=AT_LEAST_ONE, help="Epochs.")
+    target_minutes: float | None = setting(
+        None,
+        range=POSITIVE,
+        help="Instead of num_train_epochs: time a few steps and train for as many epochs as fit. The number is kept "
+        "in plan.json; give it to the twins as num_train_epochs.",
     )
-    per_device_train_batch_size: int = field(default=256, metadata={"help": "Images per process and step."})
-    learning_rate: float = field(default=0.2, metadata={"help": "Largest learning rate of SGD."})
-    weight_decay: float = field(default=5e-4, metadata={"help": "Weight decay."})
-    warmup_epochs: float = field(default=1.0, metadata={"help": "Epochs of linear warm-up."})
-    temperature: float = field(default=0.2, metadata={"help": "Temperature of SimCLR's loss."})
-    teacher_momentum: float = field(default=0.99, metadata={"help": "Momentum of BYOL's teacher at the beginning."})
+    per_device_train_batch_size: int = setting(256, range=AT_LEAST_ONE, help="Images per process and step.")
+    learning_rate: float = setting(0.2, range=POSITIVE, help="Largest learning rate of SGD.")
+    weight_decay: float = setting(5e-4, range=NOT_NEGATIVE, help="Weight decay.")
+    warmup_epochs: float = setting(1.0, range=NOT_NEGATIVE, help="Epochs of linear warm-up.")
+    temperature: float = setting(0.2, range=POSITIVE, help="Temperature of SimCLR's loss.")
+    teacher_momentum: float = setting(
+        0.99, range=Range(at_least=0, at_most=1), help="Momentum of BYOL's teacher at the beginning."
+    )
     mixed_precision: Literal["no", "bf16", "fp16"] = field(default="no", metadata={"help": "Autocast precision."})
-    seed: int = field(default=0, metadata={"help": "Initial weights, order and views."})
-    dataloader_num_workers: int = field(default=0, metadata={"help": "Processes that read images."})
-    knn_epochs: int = field(
-        default=5, metadata={"help": "Every so many epochs, k-NN accuracy on held-out images of the source; 0: never."}
+    seed: int = setting(0, range=SEED, help="Initial weights, order and views.")
+    dataloader_num_workers: int = setting(0, range=NOT_NEGATIVE, help="Processes that read images.")
+    knn_epochs: int = setting(
+        5,
+        range=NOT_NEGATIVE,
+        help="Every so many epochs, k-NN accuracy on held-out images of the source; 0: never.",
     )
-    save_minutes: float = field(default=5.0, metadata={"help": "Save within an epoch after so many minutes."})
+    save_minutes: float = setting(5.0, range=NOT_NEGATIVE, help="Save within an epoch after so many minutes.")
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
-    """Parse, plan, train, export."""
+    """Parse, check where to write, pretrain."""
     arguments, domain_arguments = parse_arguments(
         (PretrainArguments, DomainArguments), "Pretrain one twin on a source of images.", command_line
     )
     names = {item.name for item in dataclasses.fields(PretrainingSettings)}
     given = {name: value for name, value in vars(arguments).items() if name in names}
-    architecture_arguments = _mapping("architecture_arguments", arguments.architecture_arguments)
-    settings = PretrainingSettings(**{**given, "architecture_arguments": architecture_arguments})
+    settings = PretrainingSettings(**given)
     # Accelerate's PartialState would not know that ACCELERATE_USE_CPU asks for several processes on a CPU.
     accelerator = Accelerator(mixed_precision=settings.mixed_precision)
+    output_dir = require_output_folder(arguments.output_dir, own=[CHECKPOINT_FILE, LOG_FILE, PLAN_FILE, TWIN_FOLDER])
+    options = sys.argv[1:] if command_line is None else command_line
+    command = _command_to_repeat(options, accelerator.num_processes, accelerator.device.type)
+    launch = Launch(command, accelerator.num_processes, arguments.target_minutes)
+    with claimed_by_main(output_dir):
+        _pretrain(arguments, domain_arguments, settings, output_dir, accelerator, launch)
+
+
+def _pretrain(
+    arguments: PretrainArguments,
+    domain_arguments: DomainArguments,
+    settings: PretrainingSettings,
+    output_dir: Path,
+    accelerator: Accelerator,
+    launch: Launch,
+) -> None:
+    """Load, plan, train, export."""
     source = load_pretraining_source(domain_arguments)
-    output_dir = Path(arguments.output_dir)
+    if accelerator.is_main_process:
+        print_taken([source.taken])
     preprocessing = Preprocessing(Geometry(settings.image_size, 1.0, "bilinear"), IMAGENET_MEAN, IMAGENET_STD)
     images, num_classes = SourceImages(source.train, preprocessing.geometry), len(source.class_names)
-    if arguments.target_minutes is not None:
-        epochs = planned_epochs(images, len(images), num_classes, settings, arguments.target_minutes, output_dir)
-        settings = dataclasses.replace(settings, num_train_epochs=epochs)
     watches = arguments.knn_epochs > 0 and accelerator.is_main_process
     monitor = knn_monitor(images, source.held_out, num_classes, preprocessing) if watches else None
-    trunk = pretrain(
-        images,
-        len(images),
-        num_classes,
-        settings,
-        output_dir,
-        arguments.dataloader_num_workers,
-        monitor,
-        arguments.knn_epochs,
-        arguments.save_minutes,
-    )
+    with naming_batch_size("--per_device_train_batch_size", settings.per_device_train_batch_size):
+        if arguments.target_minutes is not None:
+            epochs = planned_epochs(images, len(images), num_classes, settings, arguments.target_minutes, output_dir)
+            settings = dataclasses.replace(settings, num_train_epochs=epochs)
+        trunk = pretrain(
+            images,
+            len(images),
+            num_classes,
+            settings,
+            output_dir,
+            arguments.dataloader_num_workers,
+            monitor,
+            arguments.knn_epochs,
+            arguments.save_minutes,
+        )
     if accelerator.is_main_process:
-        options = sys.argv[1:] if command_line is None else command_line
-        command = _command_to_repeat(options, accelerator.num_processes, accelerator.device.type)
-        launch = Launch(command, accelerator.num_processes, arguments.target_minutes)
         export_twin(trunk, settings, source, output_dir, launch, monitor)
-
-
-def _mapping(name: str, value: str | dict[str, Any]) -> dict[str, Any]:
-    """A mapping from a config, or from JSON on the command line."""
-    try:
-        mapping = json.loads(value) if isinstance(value, str) else value
-    except json.JSONDecodeError as error:
-        raise InputError(f"{name} {value!r} is no JSON ({error})") from error
-    if not isinstance(mapping, dict):
-        raise InputError(f'{name} {value!r} should be a mapping such as {{"channels": [24, 48, 96, 192]}}')
-    return mapping
 
 
 def _command_to_repeat(options: Sequence[str], num_processes: int, device_type: str) -> str:

@@ -37,14 +37,17 @@ class PushStudyArguments:
     dry_run: bool = field(default=False, metadata={"help": "Only say what would be published."})
 
 
-def publication_of(arguments: PushStudyArguments) -> Publication:
-    """What is to be published; raises InputError where it can't or shouldn't be."""
+def publication_of(arguments: PushStudyArguments) -> tuple[Publication, list[str]]:
+    """What is to be published, and a sentence on each cell that can't be read and is left out; raises InputError where
+    nothing can or should be published."""
     store = Store(Path(arguments.study_dir))
     if not store.cells.is_dir():
         raise InputError(f"study_dir {arguments.study_dir!r} holds no study: it has no folder `cells`")
-    config, cells, missing = read_study_results(store)
+    study = read_study_results(store)
+    config, cells = study.config, study.cells
     if not cells:
-        raise InputError(f"study_dir {arguments.study_dir!r} has no finished cell to publish")
+        words = " ".join(study.missing)
+        raise InputError(f"study_dir {arguments.study_dir!r} has no finished cell to publish. {words}".rstrip())
     require_whole(cells)
     private = private_texts(cells)
     if private and not arguments.allow_local_paths:
@@ -52,16 +55,17 @@ def publication_of(arguments: PushStudyArguments) -> Publication:
             f"a cell's identity holds a local path, {private[0]!r}, which all would see: give the backbone a `name` "
             "in the study, or say --allow_local_paths true"
         )
-    return Publication(
+    publication = Publication(
         repository=arguments.repository,
         title=config.title if config is not None else store.folder.resolve().name,
         cells=cells,
         pairs=config.pairs if config is not None else None,
-        missing=missing,
+        missing=study.missing,
         examples=arguments.examples,
         licence=arguments.license,
         report=arguments.report_space,
     )
+    return publication, study.damaged
 
 
 def _what_is_published(publication: Publication, private: bool) -> str:
@@ -90,10 +94,15 @@ def push_study(arguments: PushStudyArguments) -> None:
         raise InputError(f"repository {arguments.repository!r} can't be one: {error}") from error
     if arguments.repository.count("/") != 1:
         raise InputError(f"repository is {arguments.repository!r}; give it as owner/name")
-    publication = publication_of(arguments)
+    publication, damaged = publication_of(arguments)
     print(_what_is_published(publication, arguments.private), flush=True)
-    if arguments.dry_run:
-        return
+    if not arguments.dry_run:
+        _push(arguments, publication)
+    if damaged:
+        raise InputError(f"left out is what can't be read: {'; '.join(damaged)}")
+
+
+def _push(arguments: PushStudyArguments, publication: Publication) -> None:
     if get_token() is None:
         raise InputError("there is no token: run `hf auth login`, or set HF_TOKEN to one that may write")
     api, private = HfApi(), arguments.private or None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.reporting.study_report import write_study_report
 from hf_sslgen.study.results import read_study_results
 from hf_sslgen.study.store import Store
@@ -18,23 +19,25 @@ class ReportArguments:
     study_dir: str = field(metadata={"help": "A folder that `hf-sslgen study` or `hf-sslgen compare` wrote."})
 
 
-def report_study(folder: Path) -> Path:
-    """Write a study's tables and page into its folder; returns the page."""
+def report_study(folder: Path) -> list[str]:
+    """Write a study's tables and page into its folder; returns a sentence on each cell that can't be read."""
     store = Store(folder)
     if not store.cells.is_dir():
         raise InputError(f"study_dir {str(folder)!r} holds no study: it has no folder `cells`")
-    config, cells, missing = read_study_results(store)
-    if not cells:
-        raise InputError(f"study_dir {str(folder)!r} has no finished cell to report. {' '.join(missing)}".rstrip())
+    require_output_folder(folder, own=["cells"], argument="study_dir")
+    study = read_study_results(store)
+    if not study.cells:
+        words = " ".join(study.missing)
+        raise InputError(f"study_dir {str(folder)!r} has no finished cell to report. {words}".rstrip())
     page = write_study_report(
-        cells,
+        study.cells,
         folder,
-        title=config.title if config is not None else folder.resolve().name,
-        pairs=config.pairs if config is not None else None,
-        missing=missing,
+        title=study.config.title if study.config is not None else folder.resolve().name,
+        pairs=study.config.pairs if study.config is not None else None,
+        missing=study.missing,
     )
     print(f"Report: {page}")
-    return page
+    return study.damaged
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
@@ -42,4 +45,6 @@ def main(command_line: Sequence[str] | None = None) -> None:
     (arguments,) = parse_arguments(
         (ReportArguments,), "Write a study's tables and page from its folder alone.", command_line, "study_dir"
     )
-    report_study(Path(arguments.study_dir))
+    damaged = report_study(Path(arguments.study_dir))
+    if damaged:
+        raise InputError(f"the report lacks what can't be read: {'; '.join(damaged)}")

@@ -8,11 +8,13 @@ from pathlib import Path
 from hf_sslgen.errors import InputError
 from hf_sslgen.study.config import read_study
 from hf_sslgen.study.plan import expand
-from hf_sslgen.study.results import failure_sentences, living_claims, state_of
+from hf_sslgen.study.results import damaged_sentences, failure_sentences, living_claims, state_of
 from hf_sslgen.study.store import STUDY_FILE, Store
 from hf_sslgen.training.configuration import parse_arguments
 
 STATES = ("finished", "running", "waiting", "failed")
+DAMAGED = "damaged"
+"""A state that is shown where a cell is in it: its folder is there and can't be read."""
 
 
 @dataclass(frozen=True)
@@ -29,18 +31,20 @@ def status_text(folder: Path) -> str:
         raise InputError(f"study_dir {str(folder)!r} holds no study: it has no {STUDY_FILE}")
     store = Store(folder)
     specs, claimed = expand(read_study(path)), living_claims(store)
+    damaged = damaged_sentences(specs, store)
     counts: dict[str, Counter[str]] = {}
     details = []
     for spec in specs:
-        state = state_of(spec, store, claimed)
+        state = DAMAGED if spec in damaged else state_of(spec, store, claimed)
         counts.setdefault(spec.domain_name, Counter())[state] += 1
         if state == "running":
             details.append(f"Running: {spec.title}: {claimed[store.indexed(spec) or '']}")
-    details += failure_sentences(specs, store)
+    details += [*failure_sentences(specs, store), *dict.fromkeys(damaged.values())]
     width = max(len("all"), *(len(name) for name in counts))
-    lines = [f"{'domain':{width}}  " + "  ".join(f"{state:>8}" for state in STATES)]
+    states = (*STATES, DAMAGED) if damaged else STATES
+    lines = [f"{'domain':{width}}  " + "  ".join(f"{state:>8}" for state in states)]
     for name, of_domain in {**counts, "all": sum(counts.values(), Counter())}.items():
-        lines.append(f"{name:{width}}  " + "  ".join(f"{of_domain[state]:8}" for state in STATES))
+        lines.append(f"{name:{width}}  " + "  ".join(f"{of_domain[state]:8}" for state in states))
     return "\n".join([*lines, *(["", *details] if details else [])])
 
 

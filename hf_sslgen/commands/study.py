@@ -9,6 +9,7 @@ from typing import Literal
 
 from huggingface_hub import HfApi
 
+from hf_sslgen.claims import kept_alive, try_claim
 from hf_sslgen.commands.report import report_study
 from hf_sslgen.domains.registry import domain_entries, find_domain
 from hf_sslgen.errors import InputError, nearest_names
@@ -16,13 +17,17 @@ from hf_sslgen.files import replace_file
 from hf_sslgen.hub.exchange import in_one_sentence
 from hf_sslgen.hub.remote_study import in_lines
 from hf_sslgen.hub.study_pull import pull_cells
-from hf_sslgen.study.claims import kept_alive, try_claim
+from hf_sslgen.local_paths import path_refusal
+from hf_sslgen.output_folder import require_output_folder
+from hf_sslgen.settings import Range, check_fields, setting
 from hf_sslgen.study.config import StudyConfig, read_study
-from hf_sslgen.study.estimate import dry_run_text
+from hf_sslgen.study.estimate import dry_run_text, is_at_hand
 from hf_sslgen.study.executors import default_workers, run_on_ray, run_processes
 from hf_sslgen.study.plan import CellSpec, expand
-from hf_sslgen.study.results import failure_sentences
+from hf_sslgen.study.preflight import impossible_cells, impossible_sentences, set_impossible_aside
+from hf_sslgen.study.results import damaged_sentences, failure_sentences
 from hf_sslgen.study.store import REPORT_CLAIM, STUDY_FILE, Store
+from hf_sslgen.study.workbench import Unavailable
 from hf_sslgen.study.worker import limited_threads
 from hf_sslgen.study.worker_process import work
 from hf_sslgen.training.configuration import parse_arguments
@@ -39,8 +44,10 @@ class StudyArguments:
     study: str = field(metadata={"help": "YAML file of the study (docs/how-to.md has its keys)."})
     output_dir: str = field(metadata={"help": "The study's folder; may be shared by any number of processes."})
     dry_run: bool = field(default=False, metadata={"help": "Only say which cells, how long and how much disk."})
-    workers: int | None = field(
-        default=None, metadata={"help": "Processes to work with (default: one per GPU, or one in this process)."}
+    workers: int | None = setting(
+        None,
+        range=Range(at_least=1, at_most=1024),
+        help="Processes to work with (default: one per GPU, or one in this process).",
     )
     executor: Literal["process", "ray"] = field(
         default="process", metadata={"help": "Processes of this machine, or tasks of a Ray cluster (extra `ray`)."}
@@ -55,8 +62,7 @@ class StudyArguments:
     )
 
     def __post_init__(self) -> None:
-        if self.workers is not None and self.workers < 1:
-            raise InputError(f"workers is {self.workers}; it has to be at least 1")
+        check_fields(self)
         if self.ray_address is not None and self.executor != "ray":
             raise InputError("ray_address goes with --executor ray")
         if self.pull is not None and self.dry_run:
@@ -84,6 +90,9 @@ def _require_names(config: StudyConfig) -> None:
         wanted_revision(location, None)
     for domain in config.domains:
         name = domain.dataset_name
+        words = "" if find_domain(name) is not None or Path(name).exists() else path_refusal(name)
+        if words:
+            raise InputError(f"dataset_name {name!r}: {words}")
         if find_domain(name) is None and "/" not in name and not Path(name).exists():
             hint = nearest_names(name, domain_entries())
             if hint:
@@ -92,7 +101,8 @@ def _require_names(config: StudyConfig) -> None:
 
 def _write_report(specs: Sequence[CellSpec], store: Store) -> None:
     """Of several processes that end together one writes."""
-    if not any(store.is_finished(spec) for spec in specs):
+    damaged = damaged_sentences(specs, store)
+    if not any(store.is_finished(spec) and spec not in damaged for spec in specs):
         return
     claim = try_claim(store.claims, REPORT_CLAIM)
     if claim is not None:
@@ -120,19 +130,25 @@ def _pull(repository: str, store: Store) -> None:
             len(pulled.conflicts),
             in_lines(pulled.conflicts),
         )
+    if pulled.damaged:
+        logger.warning("%d cells here can't be read:%s", len(pulled.damaged), in_lines(pulled.damaged))
     if pulled.refused:
         logger.warning("%d cells were not taken over:%s", len(pulled.refused), in_lines(pulled.refused))
 
 
 def run_study(arguments: StudyArguments) -> None:
     """Compute what is missing, then write tables and report."""
-    path, store = Path(arguments.study), Store(Path(arguments.output_dir))
+    path, folder = Path(arguments.study), Path(arguments.output_dir)
+    store = Store(folder if arguments.dry_run else require_output_folder(arguments.output_dir, own=["cells"]))
     config = read_study(path)
     specs = expand(config)
     _require_names(config)
     if arguments.dry_run:
         with limited_threads(config.num_threads):
             print(dry_run_text(specs, store))
+        open_specs = [spec for spec in specs if is_at_hand(spec) and not store.is_finished(spec)]
+        for sentence in impossible_sentences(impossible_cells(open_specs, {})):
+            print(sentence[0].upper() + sentence[1:])
         return
     store.prepare()
     _keep_configuration(path, store)
@@ -141,20 +157,35 @@ def run_study(arguments: StudyArguments) -> None:
     if arguments.pull is not None:
         _pull(arguments.pull, store)
     workers = arguments.workers or default_workers()
+    unavailable: Unavailable = {}
+    if arguments.executor != "ray":  # whose machines may have other folders than this one
+        set_impossible_aside(specs, store, unavailable)
     if arguments.executor == "ray":
         run_on_ray(path, store.folder, workers, arguments.ray_address)
     elif workers > 1:
         run_processes(path, store.folder, workers)
     else:
-        work(path, store.folder)
+        work(path, store.folder, unavailable)
     if arguments.write_report:
         _write_report(specs, store)
+    _require_all(specs, store)
+
+
+def _require_all(specs: Sequence[CellSpec], store: Store) -> None:
+    """Raise InputError where a cell failed, or can't be read."""
+    damaged = dict.fromkeys(damaged_sentences(specs, store).values())
     failed = sum(store.has_failed(spec) for spec in specs)
+    print(
+        "".join(f"{sentence}\n" for sentence in (*failure_sentences(specs, store), *damaged)), end="", file=sys.stderr
+    )
     if failed:
-        print("\n".join(failure_sentences(specs, store)), file=sys.stderr)
         raise InputError(
             f"{failed} of {len(specs)} cells failed; their tracebacks are in {store.folder / 'failures'}. "
             "Once the cause is gone, --retry_failed true tries them again"
+        )
+    if damaged:
+        raise InputError(
+            f"{len(damaged)} of {len(specs)} cells can't be read; remove them and run the same command again"
         )
 
 

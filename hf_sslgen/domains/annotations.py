@@ -2,18 +2,19 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from datasets import Array2D, ClassLabel, Dataset, Features, Image, LargeList, List, Value, concatenate_datasets
 from numpy.typing import NDArray
 
+from hf_sslgen.decoding import encoded_bytes
 from hf_sslgen.domains.arguments import BoxFormat, DomainArguments
 from hf_sslgen.domains.columns import PICTURE_TYPES, listed, require_column
+from hf_sslgen.domains.picture_files import BYTES_ONLY, PictureFiles
 from hf_sslgen.domains.registry import DomainEntry
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import encoded_bytes
 
 Kind = Literal["box", "mask", "pair"]
 
@@ -95,13 +96,17 @@ class Annotations:
 
     Attributes:
         dataset: the annotation columns of that split, row by row; masks undecoded.
+        files: which files its rows may name.
     """
 
     dataset: Dataset
     columns: AnnotationColumns
+    files: PictureFiles
 
     @classmethod
-    def of_dataset(cls, dataset: Dataset, columns: AnnotationColumns) -> "Annotations | None":
+    def of_dataset(
+        cls, dataset: Dataset, columns: AnnotationColumns, files: PictureFiles = BYTES_ONLY
+    ) -> "Annotations | None":
         """Those of a data set; None where no column is named."""
         named = list(columns.named().values())
         if not named:
@@ -109,19 +114,22 @@ class Annotations:
         kept = dataset.select_columns(named)
         if columns.mask is not None and _is_picture(kept.features[columns.mask]):
             kept = kept.cast_column(columns.mask, Image(decode=False))
-        return cls(kept, columns)
+        return cls(kept, columns, files)
 
     @staticmethod
     def joined(first: "Annotations | None", second: "Annotations | None") -> "Annotations | None":
         """Those of one split's rows and then of another's; None where one of them has none."""
         if first is None or second is None:
             return None
-        return Annotations(concatenate_datasets([first.dataset, second.dataset]), first.columns)
+        return replace(first, dataset=concatenate_datasets([first.dataset, second.dataset]))
 
     def value(self, kind: Kind, row: int, split: str) -> tuple[Any, str]:
         """What the column of a kind holds in a row, and what to call the place in errors."""
         column = self.columns.named()[kind]
-        return self.dataset[row][column], f"{kind}_column_name {column!r}, image {row} of split {split!r}:"
+        value = self.dataset[row][column]
+        if isinstance(self.dataset.features[column], Image):
+            value = self.files.read(value)
+        return value, f"{kind}_column_name {column!r}, image {row} of split {split!r}:"
 
     def pair_codes(self) -> NDArray[np.int64]:
         """(rows,) a number for each value of the pair column, the same for equal values; -1 where there is none.
@@ -139,12 +147,18 @@ class Annotations:
             dtype=np.int64,
         )
 
-    def contents(self, row: int) -> Iterator[bytes]:
+    @property
+    def meaning(self) -> tuple[str, ...]:
+        """Which kinds of annotations there are and how boxes are read, for fingerprints."""
+        kinds = self.columns.named()
+        return (*kinds, self.columns.box_format) if "box" in kinds else tuple(kinds)
+
+    def contents(self, row: int, split: str) -> Iterator[bytes]:
         """What tells a row's annotations from others, for fingerprints."""
-        values = self.dataset[row]
-        for column in self.columns.named().values():
+        for kind, column in self.columns.named().items():
+            value, where = self.value(kind, row, split)
             is_file = isinstance(self.dataset.features[column], Image)
-            yield encoded_bytes(values[column]) if is_file else repr(values[column]).encode()
+            yield encoded_bytes(value, where) if is_file else repr(value).encode()
 
 
 def _is_missing(value: Any) -> bool:

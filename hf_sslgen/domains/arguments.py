@@ -4,9 +4,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.intensity import DATASET_RANGE, read_intensity
+from hf_sslgen.settings import AT_LEAST_ONE, NOT_NEGATIVE, SEED, SHARE, Range, check_fields, setting
 
 BoxFormat = Literal["xyxy", "xywh"]
 """Two corners of a box, or its corner, width and height."""
+
+Group = Literal["similar", "different"]
+"""How near a domain is expected to be to the source data."""
 
 
 @dataclass(frozen=True)
@@ -15,9 +20,13 @@ class DomainArguments:
 
     dataset_name: str = field(
         metadata={
-            "help": "A name from `hf-sslgen domains`, a data set's id on the Hub, a local folder (imagefolder layout "
-            "or parquet files) or a parquet file."
+            "help": "A name from `hf-sslgen domains`, a data set's id on the Hub, a local folder (imagefolder layout, "
+            "parquet, Arrow or WebDataset files, or what `save_to_disk` wrote) or a single such file."
         }
+    )
+    domain_name: str | None = field(
+        default=None,
+        metadata={"help": "What results call it (default: its registered name, its folder's name or its Hub id)."},
     )
     dataset_config_name: str | None = field(default=None, metadata={"help": "The data set's configuration."})
     dataset_revision: str | None = field(
@@ -70,34 +79,36 @@ class DomainArguments:
             "for a local copy, a mirror or a subset."
         },
     )
-    group: str | None = field(
+    group: Group | None = field(
         default=None,
         metadata={"help": "`similar` to the source data or `different` from it; known for registered domains."},
     )
-    train_val_split: float = field(
-        default=0.2, metadata={"help": "Share of the training split carved off for validation where there is none."}
+    train_val_split: float = setting(
+        0.2,
+        range=Range(above=0, below=1),
+        help="Share of the training split carved off for validation where there is none.",
     )
-    split_seed: int = field(default=0, metadata={"help": "Seed of that carving and of the subsets below."})
-    test_seed: int | None = field(
-        default=None,
-        metadata={"help": "Seed of what decides the test images alone, so that other splits measure on the same."},
+    split_seed: int = setting(0, range=SEED, help="Seed of that carving and of the subsets below.")
+    test_seed: int | None = setting(
+        None,
+        range=SEED,
+        help="Seed of what decides the test images alone, so that other splits measure on the same.",
     )
-    label_fraction: float | None = field(
-        default=None,
-        metadata={
-            "help": "Use this share of the labels (0.01: one in a hundred), for training and selection together: a "
-            "stratified part of the training split, drawn before validation is carved, and of a published validation "
-            "split."
-        },
+    label_fraction: float | None = setting(
+        None,
+        range=SHARE,
+        help="Use this share of the labels (0.01: one in a hundred), for training and selection together: a "
+        "stratified part of the training split, drawn before validation is carved, and of a published validation "
+        "split.",
     )
-    samples_per_class: int | None = field(
-        default=None, metadata={"help": "Train on this many images a class, drawn after validation was carved."}
+    samples_per_class: int | None = setting(
+        None, range=AT_LEAST_ONE, help="Train on this many images a class, drawn after validation was carved."
     )
-    max_train_samples: int | None = field(default=None, metadata={"help": "Train on at most this many (stratified)."})
-    max_eval_samples: int | None = field(
-        default=None, metadata={"help": "Validate on at most this many (stratified)."}
+    max_train_samples: int | None = setting(None, range=AT_LEAST_ONE, help="Train on at most this many (stratified).")
+    max_eval_samples: int | None = setting(
+        None, range=AT_LEAST_ONE, help="Validate on at most this many (stratified)."
     )
-    max_test_samples: int | None = field(default=None, metadata={"help": "Measure on at most this many (stratified)."})
+    max_test_samples: int | None = setting(None, range=AT_LEAST_ONE, help="Measure on at most this many (stratified).")
     streaming: bool = field(
         default=False,
         metadata={
@@ -105,8 +116,16 @@ class DomainArguments:
             "folder while the process lasts; needs --max_steps."
         },
     )
-    shuffle_buffer_size: int = field(
-        default=1000, metadata={"help": "Images held, undecoded, to shuffle a stream; 0 keeps the stored order."}
+    shuffle_buffer_size: int = setting(
+        1000, range=NOT_NEGATIVE, help="Images held, undecoded, to shuffle a stream; 0 keeps the stored order."
+    )
+    intensity_range: str | None = field(
+        default=None,
+        metadata={
+            "help": "Stored values that are black and white: LOW,HIGH (`--intensity_range=-1000,3000`); `dataset`, "
+            "the least and largest of the training images; `image`, those of each picture. Without it each file's own "
+            "statement counts."
+        },
     )
     skip_corrupt: bool = field(
         default=False,
@@ -114,20 +133,13 @@ class DomainArguments:
     )
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.box_format != "xyxy" and self.box_column_name is None:
             raise InputError("box_format says how a column of boxes is to be read; name that with --box_column_name")
-        if not 0 < self.train_val_split < 1:
-            raise InputError(f"train_val_split is {self.train_val_split}; it has to lie between 0 and 1")
-        if self.label_fraction is not None and not 0 < self.label_fraction <= 1:
-            raise InputError(f"label_fraction is {self.label_fraction}; it has to lie above 0 and be at most 1")
         if self.label_fraction is not None and self.samples_per_class is not None:
             raise InputError("label_fraction and samples_per_class are two budgets of labels; give one of them")
-        for name in ("samples_per_class", "max_train_samples", "max_eval_samples", "max_test_samples"):
-            value = vars(self)[name]
-            if value is not None and value < 1:
-                raise InputError(f"{name} is {value}; it has to be at least 1")
-        if self.shuffle_buffer_size < 0:
-            raise InputError(f"shuffle_buffer_size is {self.shuffle_buffer_size}; it has to be 0 or more")
+        if self.intensity_range not in (None, DATASET_RANGE):
+            read_intensity(self.intensity_range)
 
 
 def label_budget_words(arguments: DomainArguments) -> str:

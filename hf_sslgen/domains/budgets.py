@@ -3,8 +3,8 @@
 import numpy as np
 
 from hf_sslgen.domains.arguments import DomainArguments
-from hf_sslgen.domains.columns import LabelEncoding
 from hf_sslgen.domains.images import ImageSplit
+from hf_sslgen.domains.labels import LabelEncoding
 from hf_sslgen.domains.splits import few_per_class, smallest_fraction_to_split, stratified_fraction, stratified_subset
 from hf_sslgen.errors import InputError
 
@@ -45,8 +45,19 @@ def labelled_share(
 def few_labelled(
     train: ImageSplit, arguments: DomainArguments, notes: list[str], encoding: LabelEncoding
 ) -> ImageSplit:
-    """The training images that are asked for; at least two classes must remain."""
+    """The training images that are asked for; at least two classes must remain.
+
+    Raises:
+        InputError: a class has fewer than `samples_per_class`, so that the budget would say too much.
+    """
     if arguments.samples_per_class is not None:
+        classes, counts = np.unique(train.labels, return_counts=True)
+        if counts.min() < arguments.samples_per_class:
+            raise InputError(
+                f"samples_per_class is {arguments.samples_per_class}, and class "
+                f"{encoding.class_names[classes[counts.argmin()]]!r} has {counts.min()} images in split "
+                f"{train.name!r} of {arguments.dataset_name!r} once validation is apart; give at most {counts.min()}"
+            )
         train = train.select(few_per_class(train.labels, arguments.samples_per_class, arguments.split_seed))
         notes.append(f"trained on {arguments.samples_per_class} images a class; validation was not reduced with them")
     train = at_most(train, arguments.max_train_samples, arguments.split_seed)

@@ -1,13 +1,11 @@
-"""Finding the image and the label column of a data set, and turning labels of any kind into class indices."""
+"""Finding the image and the label column of a data set."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection
 from typing import Any
 
-import numpy as np
-from datasets import ClassLabel, Features, Image, Value
-from numpy.typing import NDArray
+from datasets import ClassLabel, Features, Image, LargeList, List, Value
 
+from hf_sslgen.domains.picture_arrays import array_objection, array_of
 from hf_sslgen.errors import InputError, nearest_names
 
 PICTURE_TYPES = ("string", "large_string", "binary", "large_binary")
@@ -33,6 +31,19 @@ def require_column(features: Features, column: str, argument: str) -> str:
     return column
 
 
+def _no_pictures(feature: Any) -> str | None:
+    """What a column holds that are no pictures, in words; None where it may hold some."""
+    if isinstance(feature, Image) or (isinstance(feature, Value) and feature.dtype in PICTURE_TYPES):
+        return None
+    if isinstance(feature, dict):
+        return None if {"bytes", "path"} & set(feature) else "no pictures: a struct needs a field bytes or path"
+    if array_of(feature) is not None:
+        return array_objection(feature)
+    if isinstance(feature, (List, LargeList)):
+        return "lists; an image a row is needed"
+    return "no pictures"
+
+
 def find_columns(
     features: Features, image_column: str | None, label_column: str | None, annotations: Collection[str] = ()
 ) -> tuple[str, str]:
@@ -53,8 +64,8 @@ def find_columns(
             )
         image_column = candidates[0]
     feature = features[require_column(features, image_column, "image_column_name")]
-    if isinstance(feature, ClassLabel) or (isinstance(feature, Value) and feature.dtype not in PICTURE_TYPES):
-        raise InputError(f"image_column_name {image_column!r} holds no pictures. Columns: {listed(features)}")
+    if (reason := _no_pictures(feature)) is not None:
+        raise InputError(f"image_column_name {image_column!r} holds {reason}. Columns: {listed(features)}")
     if label_column is None:
         candidates = [name for name, feature in free.items() if isinstance(feature, ClassLabel)]
         others = [name for name in free if name != image_column and not name.startswith("__")]
@@ -73,46 +84,3 @@ def find_columns(
             )
         label_column = candidates[0]
     return image_column, require_column(features, label_column, "label_column_name")
-
-
-@dataclass(frozen=True)
-class LabelEncoding:
-    """Class names and what each raw label value means.
-
-    ClassLabel columns keep their names and order; integers and strings are sorted.
-    """
-
-    class_names: tuple[str, ...]
-    index_of: dict[Any, int]
-
-    def encode(self, values: Sequence[Any], split: str) -> NDArray[np.int64]:
-        """(N,) class indices; raises InputError naming the first value that is no class."""
-        encoded = np.empty(len(values), dtype=np.int64)
-        for row, value in enumerate(values):
-            index = self.index_of.get(value)
-            if index is None:
-                known = ", ".join(repr(name) for name in list(self.index_of)[:10])
-                raise InputError(
-                    f"label {value!r} in row {row} of split {split!r} is outside the {len(self.class_names)} classes "
-                    f"({known}{', ...' if len(self.index_of) > 10 else ''}); "
-                    "relabel or remove such rows, or name another --label_column_name"
-                )
-            encoded[row] = index
-        return encoded
-
-
-def label_encoding(features: Features, label_column: str, training_values: Sequence[Any]) -> LabelEncoding:
-    """How the labels of a column are encoded, read off its type or else the training split's values."""
-    feature = features[label_column]
-    if isinstance(feature, ClassLabel):
-        return LabelEncoding(tuple(feature.names), {index: index for index in range(feature.num_classes)})
-    if not training_values:
-        raise InputError("the training split is empty; every split needs at least one image")
-    kinds = {type(value) for value in training_values}
-    if kinds not in ({str}, {int}):
-        raise InputError(
-            f"label_column_name {label_column!r} holds {', '.join(sorted(kind.__name__ for kind in kinds))}; labels "
-            "must be a ClassLabel, all integers or all strings"
-        )
-    ordered = sorted(set(training_values))
-    return LabelEncoding(tuple(str(value) for value in ordered), {value: i for i, value in enumerate(ordered)})

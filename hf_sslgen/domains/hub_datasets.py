@@ -13,8 +13,11 @@ from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from huggingface_hub.utils import httpx, validate_repo_id
 
-from hf_sslgen.errors import InputError
+from hf_sslgen.domains.own_classes import load_with_own_classes
+from hf_sslgen.domains.registry import find_domain
+from hf_sslgen.errors import InputError, UnavailableError
 from hf_sslgen.hub_access import NoBar, hub_sentence, is_unreachable, repository_page, with_retries
+from hf_sslgen.local_paths import path_refusal
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +62,9 @@ def resolve_dataset(hub_id: str, config: str | None, revision: str | None, strea
         InputError: a sentence on what can't be had and what to do.
     """
     repository = f"datasets/{hub_id}"
+    words = path_refusal(hub_id) if find_domain(hub_id) is None else ""
+    if words:
+        raise InputError(words)
     try:
         validate_repo_id(hub_id)
     except HFValidationError:
@@ -76,7 +82,7 @@ def resolve_dataset(hub_id: str, config: str | None, revision: str | None, strea
         sentence = hub_sentence(error, repository, revision)
         cached = None if streaming or not is_unreachable(error) else _cached_commit(hub_id, revision)
         if cached is None:
-            raise InputError(sentence) from None  # what a client says of its request may hold the token
+            raise UnavailableError(sentence) from None  # what a client says of its request may hold the token
         logger.warning("%s; going on with what the cache has of it, commit %s", sentence.partition("; ")[0], cached)
         return HubDataset(hub_id, config, cached)
     return HubDataset(hub_id, config, commit)
@@ -115,7 +121,7 @@ def load_from_hub(found: HubDataset, streaming: bool) -> Any:
         raise InputError(f"{found.repository} is not in the cache, and HF_HUB_OFFLINE is set; load it once without it")
     if streaming:
         _leave_retries_to_the_clients()
-    loaded = from_hub(lambda: _load(found, streaming=streaming), found)
+    loaded = from_hub(lambda: load_with_own_classes(found.id, found.config, streaming, revision=found.commit), found)
     if not streaming:
         _check_commit(found, loaded)
     return loaded
@@ -123,13 +129,10 @@ def load_from_hub(found: HubDataset, streaming: bool) -> Any:
 
 def stream_column(found: HubDataset, split: str, column: str) -> datasets.IterableDataset:
     """One column of a split that is in parquet files, of which nothing else is read."""
-    stream = from_hub(lambda: _load(found, streaming=True, split=split, columns=[column]), found)
+    options = {"revision": found.commit, "streaming": True, "split": split, "columns": [column]}
+    stream = from_hub(lambda: datasets.load_dataset(found.id, found.config, **options), found)
     assert isinstance(stream, datasets.IterableDataset)
     return stream
-
-
-def _load(found: HubDataset, **options: Any) -> Any:
-    return datasets.load_dataset(found.id, found.config, revision=found.commit, **options)
 
 
 def _leave_retries_to_the_clients() -> None:
@@ -163,7 +166,7 @@ def from_hub(action: Callable[[], Result], found: HubDataset) -> Result:
     except InputError:
         raise
     except (DatasetNotFoundError, DatasetGenerationError, OSError, httpx.HTTPError, RuntimeError, ValueError) as error:
-        raise InputError(_sentence(error, found)) from None
+        raise UnavailableError(_sentence(error, found)) from None
 
 
 def _sentence(error: Exception, found: HubDataset) -> str:

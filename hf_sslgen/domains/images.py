@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm.auto import tqdm
 
+from hf_sslgen.decoding import CorruptImageError, StoredPicture, decode_image, encoded_bytes, stored_picture
 from hf_sslgen.domains.annotations import Annotations, Kind
 from hf_sslgen.domains.object_regions import read_boxes, read_mask
+from hf_sslgen.domains.picture_files import BYTES_ONLY, PictureFiles
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import CorruptImageError, StoredPicture, decode_image, encoded_bytes, stored_picture
+from hf_sslgen.intensity import STATED, Intensity
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,8 @@ class ImageSplit:
         sample_ids: (N,) rows of `dataset` that belong here; they identify images in all records.
         labels: (N,) class indices.
         annotations: what more is known of that split's rows, where the domain has such columns.
+        files: which files its rows may name.
+        intensity: which stored values are black and white.
     """
 
     name: str
@@ -44,24 +48,27 @@ class ImageSplit:
     sample_ids: NDArray[np.int64]
     labels: NDArray[np.int64]
     annotations: Annotations | None = None
+    files: PictureFiles = BYTES_ONLY
+    intensity: Intensity = STATED
 
     def __len__(self) -> int:
         return len(self.sample_ids)
 
     def encoded(self, position: int) -> dict[str, Any] | None:
-        """The undecoded image at a position."""
-        value: dict[str, Any] | None = self.dataset[int(self.sample_ids[position])]["image"]
-        return value
+        """The undecoded image at a position, with the bytes of its file or the reason why it has none."""
+        return self.files.read(self.dataset[int(self.sample_ids[position])]["image"])
+
+    def where(self, position: int) -> str:
+        """What errors call the image at a position."""
+        return f"image {int(self.sample_ids[position])} of split {self.name!r}"
 
     def image(self, position: int) -> Image.Image:
         """The RGB image at a position; raises CorruptImageError naming it."""
-        row = int(self.sample_ids[position])
-        return decode_image(self.encoded(position), f"image {row} of split {self.name!r}")
+        return decode_image(self.encoded(position), self.where(position), self.intensity)
 
     def stored(self, position: int) -> StoredPicture:
         """Size and orientation of the image at a position, from its header; raises as `image` does."""
-        row = int(self.sample_ids[position])
-        return stored_picture(self.encoded(position), f"image {row} of split {self.name!r}")
+        return stored_picture(self.encoded(position), self.where(position))
 
     def has(self, kind: Kind) -> bool:
         """Whether the domain has a column of boxes, masks or pairs."""
@@ -104,12 +111,23 @@ class ImageSplit:
         return self.select(np.array(good, dtype=np.int64)), len(self) - len(good)
 
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits of the images' files, labels and annotations, in order."""
+        """Sixteen hexadecimal digits of the images' files, sample ids, labels and annotations, in order, and of how
+        they are read.
+
+        Raises:
+            CorruptImageError: a file that a row names can't be read.
+        """
         digest = hashlib.blake2b(self.labels.tobytes(), digest_size=8)
+        digest.update(self.sample_ids.tobytes())  # by which records of two backbones are paired
+        if self.annotations is not None:
+            digest.update(repr(self.annotations.meaning).encode())
+        if not self.intensity.is_stated:
+            digest.update(str(self.intensity).encode())
         for position in range(len(self)):
-            digest.update(hashlib.blake2b(encoded_bytes(self.encoded(position)), digest_size=8).digest())
+            encoded = encoded_bytes(self.encoded(position), self.where(position))
+            digest.update(hashlib.blake2b(encoded, digest_size=8).digest())
             if self.annotations is not None:
-                for content in self.annotations.contents(int(self.sample_ids[position])):
+                for content in self.annotations.contents(int(self.sample_ids[position]), self.name):
                     digest.update(hashlib.blake2b(content, digest_size=8).digest())
         return digest.hexdigest()
 
@@ -125,10 +143,11 @@ def joined(first: ImageSplit, second: ImageSplit) -> ImageSplit:
         return replace(first, sample_ids=np.concatenate([first.sample_ids, second.sample_ids]), labels=labels)
     if not (isinstance(first.dataset, Dataset) and isinstance(second.dataset, Dataset)):
         raise InputError(f"splits {first.name!r} and {second.name!r} of a stream can't be joined; drop --streaming")
-    return ImageSplit(
-        f"{first.name}+{second.name}",
-        concatenate_datasets([first.dataset, second.dataset]),
-        np.concatenate([first.sample_ids, second.sample_ids + len(first.dataset)]),
-        labels,
-        Annotations.joined(first.annotations, second.annotations),
+    return replace(
+        first,
+        name=f"{first.name}+{second.name}",
+        dataset=concatenate_datasets([first.dataset, second.dataset]),
+        sample_ids=np.concatenate([first.sample_ids, second.sample_ids + len(first.dataset)]),
+        labels=labels,
+        annotations=Annotations.joined(first.annotations, second.annotations),
     )

@@ -1,11 +1,10 @@
 """Loading a target domain: from the registry, the Hub, a folder or a parquet file, to labelled splits."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from datasets import ClassLabel, Dataset, Image, IterableDataset
+from datasets import ClassLabel, Dataset, Features, Image, IterableDataset
 
 from hf_sslgen.domains.annotations import (
     AnnotationColumns,
@@ -15,15 +14,23 @@ from hf_sslgen.domains.annotations import (
 )
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.budgets import at_most, few_labelled, labelled_share
-from hf_sslgen.domains.columns import LabelEncoding, find_columns, label_encoding
+from hf_sslgen.domains.columns import find_columns
+from hf_sslgen.domains.depth import asked_intensity, dataset_intensity, look_at
+from hf_sslgen.domains.domain_names import domain_name
 from hf_sslgen.domains.hub_datasets import HubDataset
 from hf_sslgen.domains.images import ImageSplit
+from hf_sslgen.domains.labels import LabelEncoding, label_encoding
+from hf_sslgen.domains.picture_arrays import array_of, encode_array
 from hf_sslgen.domains.registry import DomainEntry
-from hf_sslgen.domains.sources import Published, load_splits, registered_entry, split_names
+from hf_sslgen.domains.sources import Published, load_splits, registered_entry
+from hf_sslgen.domains.split_roles import split_names
 from hf_sslgen.domains.splits import stratified_split
 from hf_sslgen.domains.streamed_splits import held_out_split, store_split
 from hf_sslgen.domains.streams import ImageStream
+from hf_sslgen.domains.taken import Taken
+from hf_sslgen.domains.taking import taken
 from hf_sslgen.errors import InputError
+from hf_sslgen.intensity import Intensity
 
 DEFAULT_NOT_LABEL_PRESERVING = ("vertical_flip", "invert", "solarize")
 
@@ -38,6 +45,7 @@ class Domain:
         metric: the accuracy its literature reports: `accuracy` or `mean_per_class_accuracy`.
         not_label_preserving: transforms that may change a label here, kept out of family means.
         notes: what was done to get these splits, for reports.
+        taken: how many images of which classes these are, where from, and what was left out.
         found: the commit on the Hub that all splits are from; None for local and embedded ones.
     """
 
@@ -50,6 +58,7 @@ class Domain:
     test: ImageSplit
     not_label_preserving: tuple[str, ...]
     notes: tuple[str, ...]
+    taken: Taken
     found: HubDataset | None = None
 
     def fingerprints(self) -> dict[str, str]:
@@ -94,27 +103,44 @@ def read_table(published: Published, train_name: str, arguments: DomainArguments
     return Table(columns, encoding, annotations)
 
 
+def _as_pictures(dataset: Any, column: str) -> Any:
+    """The data set with a column of undecoded pictures, which may have been arrays, files' bytes or paths."""
+    if array_of((dataset.features or {}).get(column)) is None:
+        return dataset.cast_column(column, Image(decode=False))
+    features = Features({**dataset.features, column: Image(decode=False)})
+
+    def encoded(value: Any, row: int) -> dict[str, Any]:
+        return {column: encode_array(value, f"row {row} of column {column!r}")}
+
+    return dataset.map(encoded, with_indices=True, input_columns=[column], features=features)
+
+
 def _undecoded(dataset: Any, columns: tuple[str, str]) -> Any:
     """The data set, on disk or streamed, with an undecoded column `image` and a raw column `label` alone."""
-    dataset = dataset.select_columns(list(columns)).cast_column(columns[0], Image(decode=False))
+    dataset = _as_pictures(dataset.select_columns(list(columns)), columns[0])
     renamed = {column: role for column, role in zip(columns, ("image", "label"), strict=True) if column != role}
     return dataset.rename_columns(renamed) if renamed else dataset
 
 
-def _by_position(dataset: Dataset | IterableDataset, name: str, table: Table, published: Published) -> ImageSplit:
+def _by_position(
+    dataset: Dataset | IterableDataset, name: str, table: Table, published: Published, intensity: Intensity
+) -> ImageSplit:
     """A published split whose images can be reached by position; a streamed one is read to its end for that."""
+    encoding = table.encoding.of_split((dataset.features or {}).get(table.columns[1]))
     if isinstance(dataset, IterableDataset):
         image = table.columns[0]
-        undecoded = dataset.cast_column(image, Image(decode=False))
-        stored = store_split(undecoded, table.columns, table.annotations, published.found)
+        undecoded = _as_pictures(dataset, image)
+        stored = store_split(undecoded, table.columns, table.annotations, published.found, published.files)
         if name in published.expected_sizes:
             published.expected_sizes[name].check(len(stored.images))
-        labels = table.encoding.encode(stored.labels, name)
-        return ImageSplit(name, stored.images, np.arange(len(labels)), labels, stored.annotations)
+        labels = encoding.encode(stored.labels, name)
+        rows = np.arange(len(labels))
+        return ImageSplit(name, stored.images, rows, labels, stored.annotations, intensity=intensity)
     rows = _undecoded(dataset, table.columns)
-    labels = table.encoding.encode(rows["label"][:], name)
-    annotations = Annotations.of_dataset(dataset, table.annotations)
-    return ImageSplit(name, rows.select_columns(["image"]), np.arange(len(labels)), labels, annotations)
+    labels = encoding.encode(rows["label"][:], name)
+    annotations = Annotations.of_dataset(dataset, table.annotations, published.files)
+    images = rows.select_columns(["image"])
+    return ImageSplit(name, images, np.arange(len(labels)), labels, annotations, published.files, intensity)
 
 
 def _usable(split: ImageSplit, arguments: DomainArguments, notes: list[str]) -> ImageSplit:
@@ -132,7 +158,8 @@ def read_split(
     published: Published, name: str, table: Table, arguments: DomainArguments, notes: list[str]
 ) -> ImageSplit:
     """A published split by position, without undecodable images where that is asked for (and noted)."""
-    return _usable(_by_position(published.splits[name], name, table, published), arguments, notes)
+    split = _by_position(published.splits[name], name, table, published, asked_intensity(arguments))
+    return _usable(split, arguments, notes)
 
 
 def _stream(
@@ -153,6 +180,8 @@ def _stream(
         arguments.skip_corrupt,
         published.found,
         published.expected_sizes.get(name),
+        published.files,
+        asked_intensity(arguments),
     )
 
 
@@ -173,6 +202,14 @@ def _carve(
             f"--{role}_split_name"
         )
     return train.select(kept), train.select(held_out)
+
+
+def _require_trained_classes(train: ImageSplit | ImageStream, test: ImageSplit) -> None:
+    """Raise InputError where no test image is of a class that is trained on."""
+    if isinstance(train, ImageSplit) and not np.isin(test.labels, train.labels).any():
+        raise InputError(
+            f"no image of the test split {test.name!r} is of a class that the training split {train.name!r} has"
+        )
 
 
 def load_domain(arguments: DomainArguments) -> Domain:
@@ -210,6 +247,7 @@ def load_domain(arguments: DomainArguments) -> Domain:
             )
         held_out = 0.0 if validation is not None else arguments.train_val_split
         train = _stream(loaded, train_name, table, arguments, held_out)
+        intensity = dataset_intensity(train, arguments, notes)
         if validation is None:
             notes.append(f"validation: {held_out:.0%} of the streamed '{train_name}', chosen by content")
             validation = _usable(held_out_split(train), arguments, notes)
@@ -217,26 +255,38 @@ def load_domain(arguments: DomainArguments) -> Domain:
         train = read(train_name)
         if test is None:
             train, test = _carve(train, "test", arguments, notes)
+        intensity = dataset_intensity(train, arguments, notes)
         train = labelled_share(train, arguments, notes, carved_afterwards=validation is None)
         if validation is not None:
             validation = labelled_share(validation, arguments, notes, carved_afterwards=False)
         else:
             train, validation = _carve(train, "validation", arguments, notes)
         train = few_labelled(train, arguments, notes, table.encoding)
+    train, validation, test = (
+        replace(train, intensity=intensity),
+        replace(validation, intensity=intensity),
+        replace(test, intensity=intensity),
+    )
+    for split in (train, validation, test):
+        if isinstance(split, ImageSplit):
+            look_at(split, notes)
     test = at_most(test, arguments.max_test_samples, _test_seed(arguments))
     if test.has("box"):
         for position in range(len(test)):  # what is wrong with a box is found before anything is trained
             test.boxes(position)
-    path = Path(arguments.dataset_name)
+    validation = at_most(validation, arguments.max_eval_samples, arguments.split_seed)
+    splits = {"train": train, "validation": validation, "test": test}
+    _require_trained_classes(train, test)
     return Domain(
-        name=published.name if published else path.resolve().name if path.exists() else arguments.dataset_name,
+        name=domain_name(arguments),
         group=arguments.group or (entry.group if entry else "unstated"),
         metric=entry.metric if entry else "accuracy",
         class_names=table.encoding.class_names,
         train=train,
-        validation=at_most(validation, arguments.max_eval_samples, arguments.split_seed),
+        validation=validation,
         test=test,
         not_label_preserving=entry.not_label_preserving if entry else DEFAULT_NOT_LABEL_PRESERVING,
         notes=tuple(notes),
+        taken=taken(arguments, loaded, table.columns, table.encoding.class_names, splits, notes),
         found=loaded.found,
     )

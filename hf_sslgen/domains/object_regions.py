@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_sslgen.decoding import CorruptImageError, StoredPicture, opened_picture
 from hf_sslgen.domains.arguments import BoxFormat
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import CorruptImageError, StoredPicture, opened_picture
 
 EDGE_TOLERANCE = 1.0
 """Pixels by which a box may pass the picture's edge, where it is cut: rounding, or counting from 1."""
@@ -125,7 +125,7 @@ def _decoded_mask(value: dict[str, Any], where: str) -> NDArray[np.bool_]:
         with opened_picture(value, where) as opened:
             pixels, mode = np.asarray(opened), opened.mode
     except CorruptImageError as error:
-        raise InputError(f"{where} the mask can't be decoded: {error.__cause__}") from error
+        raise InputError(f"{where} the mask can't be decoded: {error.reason}") from error
     if mode in ("LA", "La", "PA", "RGBA", "RGBa"):
         raise InputError(f"{where} the mask has an alpha channel (mode {mode}); store it as a picture of one channel")
     if pixels.ndim == 3:

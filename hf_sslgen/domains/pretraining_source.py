@@ -1,12 +1,16 @@
 """The source of images a twin is pretrained on: all of a training split, and another split to check on."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from hf_sslgen.domains.arguments import DomainArguments
+from hf_sslgen.domains.depth import dataset_intensity, look_at
+from hf_sslgen.domains.domain_names import domain_name
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.loading import read_split, read_table
-from hf_sslgen.domains.sources import load_splits, registered_entry, split_names
+from hf_sslgen.domains.sources import load_splits, registered_entry
+from hf_sslgen.domains.split_roles import split_names
+from hf_sslgen.domains.taken import Taken
+from hf_sslgen.domains.taking import taken
 from hf_sslgen.errors import InputError
 
 
@@ -18,6 +22,7 @@ class PretrainingSource:
     class_names: tuple[str, ...]
     train: ImageSplit
     held_out: ImageSplit
+    taken: Taken
 
 
 def load_pretraining_source(arguments: DomainArguments) -> PretrainingSource:
@@ -38,9 +43,16 @@ def load_pretraining_source(arguments: DomainArguments) -> PretrainingSource:
         )
     table = read_table(loaded, train_name, arguments, entry)
     notes: list[str] = []
-    path = Path(arguments.dataset_name)
+    train, held_out = (read_split(loaded, name, table, arguments, notes) for name in (train_name, held_out_name))
+    intensity = dataset_intensity(train, arguments, notes)
+    train, held_out = (replace(split, intensity=intensity) for split in (train, held_out))
+    for split in (train, held_out):
+        look_at(split, notes)
+    splits = {"train": train, "validation" if validation_name else "test": held_out}
     return PretrainingSource(
-        path.resolve().name if path.exists() else arguments.dataset_name,
+        domain_name(arguments),
         table.encoding.class_names,
-        *(read_split(loaded, name, table, arguments, notes) for name in (train_name, held_out_name)),
+        train,
+        held_out,
+        taken(arguments, loaded, table.columns, table.encoding.class_names, splits, notes),
     )

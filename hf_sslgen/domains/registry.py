@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
-from hf_sslgen.domains.arguments import BoxFormat
+from hf_sslgen.domains.arguments import BoxFormat, Group
 from hf_sslgen.errors import InputError
 from hf_sslgen.registry_rows import build_row, one_of, read_sections
 
 REGISTRY_FILE = Path(__file__).parent / "registry.yaml"
 EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
+
+REGISTERED = "registered:"
+"""In front of a short name: the registry's domain, whatever lies in the working folder."""
 
 # The transforms under which invariance is measured; a row names those of them that can change the domain's labels.
 TRANSFORMS = (
@@ -69,7 +72,7 @@ class DomainEntry:
     format: str = field(metadata=one_of("parquet", "webdataset", "embedded"))
     label_column: str
     num_classes: int
-    group: str = field(metadata=one_of("similar", "different"))
+    group: Group
     verified: bool
     image_column: str | None = "image"
     train_split: str | None = "train"
@@ -145,8 +148,10 @@ def domain_entries() -> dict[str, DomainEntry]:
 
 
 def find_domain(name_or_id: str) -> DomainEntry | None:
-    """The row of a short name or a Hub id, or None."""
+    """The row of a short name, also as `registered:NAME`, or a Hub id, or None."""
     entries = _registry().domains
+    if name_or_id.startswith(REGISTERED):
+        return entries.get(name_or_id.removeprefix(REGISTERED))
     if name_or_id in entries:
         return entries[name_or_id]
     return next((entry for entry in entries.values() if entry.id == name_or_id), None)

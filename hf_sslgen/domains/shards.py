@@ -12,11 +12,12 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 from datasets import IterableDataset
+from datasets.table import CastError
 
 from hf_sslgen.domains.hub_datasets import HubDataset, from_hub
+from hf_sslgen.domains.picture_files import BYTES_ONLY, PictureFiles
 from hf_sslgen.errors import InputError, OneProcessError
 from hf_sslgen.hub_access import DamagedFileError
-from hf_sslgen.preprocessing import encoded_bytes
 from hf_sslgen.randomness import derive_seed
 
 Row = dict[str, Any]
@@ -35,14 +36,20 @@ class _Shard(Iterator[Row]):
     After a fault it is opened anew, and the rows that were given out are passed over.
     """
 
-    def __init__(self, dataset: IterableDataset, image_column: str | None, found: HubDataset | None) -> None:
-        self.dataset, self.image_column, self.found = dataset, image_column, found
+    def __init__(
+        self, dataset: IterableDataset, image_column: str | None, found: HubDataset | None, files: PictureFiles
+    ) -> None:
+        self.dataset, self.image_column, self.found, self.files = dataset, image_column, found, files
         self.taken = 0
         self.rows: Iterator[Row] | None = None
 
     def __next__(self) -> Row:
         if self.found is None:
-            row = self._next()
+            try:
+                row = self._next()
+            except (pa.ArrowException, tarfile.TarError, CastError) as error:
+                reason = str(error).strip().split("\n")[0]
+                raise InputError(f"row {self.taken} of the streamed data set can't be read: {reason}") from error
         else:
             try:
                 row = from_hub(self._next_from_hub, self.found)
@@ -59,7 +66,7 @@ class _Shard(Iterator[Row]):
         if row is None:
             return None
         if self.image_column is not None:
-            row = {**row, self.image_column: _with_bytes(row[self.image_column])}
+            row = {**row, self.image_column: self.files.read(row[self.image_column])}
         self.taken += 1
         return row
 
@@ -74,36 +81,43 @@ class _Shard(Iterator[Row]):
             raise
 
 
-def _with_bytes(value: dict[str, Any] | None) -> dict[str, Any] | None:
-    """An undecoded picture, read where it is a file of its own, which may be a remote one."""
-    if value is None or value["bytes"] is not None:
-        return value
-    return {"bytes": encoded_bytes(value), "path": value["path"]}
-
-
-def _shards(dataset: IterableDataset, image_column: str | None, found: HubDataset | None) -> list[_Shard]:
+def _shards(
+    dataset: IterableDataset, image_column: str | None, found: HubDataset | None, files: PictureFiles
+) -> list[_Shard]:
     count = dataset.num_shards
     parts = [dataset.shard(count, index) for index in range(count)] if count > 1 else [dataset]
-    return [_Shard(part, image_column, found) for part in parts]
+    return [_Shard(part, image_column, found, files) for part in parts]
 
 
-def stored_order(dataset: IterableDataset, image_column: str | None, found: HubDataset | None) -> Iterator[Row]:
+def stored_order(
+    dataset: IterableDataset,
+    image_column: str | None,
+    found: HubDataset | None,
+    files: PictureFiles = BYTES_ONLY,
+) -> Iterator[Row]:
     """Every row, in the order of the files.
 
     Args:
         image_column: undecoded; the rows have the bytes of its pictures. None where they have no pictures.
         found: the data set on the Hub, or None where it is local and faults are not of the kind that pass.
+        files: which files the rows may name.
 
     Raises:
         OneProcessError: the Hub can't be reached, for longer than it is tried again.
     """
-    return itertools.chain.from_iterable(_shards(dataset, image_column, found))
+    return itertools.chain.from_iterable(_shards(dataset, image_column, found, files))
 
 
-def mixed_order(dataset: IterableDataset, image_column: str, found: HubDataset | None, seed: int) -> Iterator[Row]:
+def mixed_order(
+    dataset: IterableDataset,
+    image_column: str,
+    found: HubDataset | None,
+    seed: int,
+    files: PictureFiles = BYTES_ONLY,
+) -> Iterator[Row]:
     """Every row, from `OPEN_SHARDS` shards by turns, decided by the seed."""
     generator = np.random.default_rng(derive_seed(seed, "shards"))
-    shards = _shards(dataset, image_column, found)
+    shards = _shards(dataset, image_column, found, files)
     return _by_turns([shards[index] for index in generator.permutation(len(shards))], generator)
 
 

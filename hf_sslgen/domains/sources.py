@@ -3,25 +3,36 @@
 import logging
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import datasets
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, IterableDatasetDict
-from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.hub_datasets import HubDataset, load_from_hub, resolve_dataset, stream_column
-from hf_sslgen.domains.registry import DomainEntry, domain_entries, embedded_files, find_domain, known_bad_domains
+from hf_sslgen.domains.loaded_splits import LoadedSplits
+from hf_sslgen.domains.local_data import load_files, load_local
+from hf_sslgen.domains.picture_files import BYTES_ONLY, PictureFiles, listed_on_hub
+from hf_sslgen.domains.registry import (
+    REGISTERED,
+    DomainEntry,
+    domain_entries,
+    embedded_files,
+    find_domain,
+    known_bad_domains,
+)
 from hf_sslgen.domains.shards import stored_order
 from hf_sslgen.domains.sizes import ExpectedSize
+from hf_sslgen.domains.taken import LeftOut
 from hf_sslgen.errors import InputError, nearest_names
 
 logger = logging.getLogger(__name__)
 
-VALIDATION_NAMES = ("validation", "valid", "val", "dev")
-KINDS_OF_NAMES = "It may be a name from `hf-sslgen domains`, an id on the Hub, a local folder or a parquet file"
+KINDS_OF_NAMES = (
+    "It may be a name from `hf-sslgen domains`, an id on the Hub, a local folder or a file such as .parquet"
+)
 
 
 def registered_entry(arguments: DomainArguments) -> DomainEntry | None:
@@ -45,12 +56,16 @@ class Published:
         found: the commit on the Hub that all of them are from; None for local files.
         is_whole: whether rows and columns are those of the files, with nothing left out or taken apart.
         expected_sizes: of splits whose rows can be counted only by reading them.
+        files, left_out, labels_from: as in `LoadedSplits`.
     """
 
     splits: DatasetDict | IterableDatasetDict
     found: HubDataset | None
     is_whole: bool = True
     expected_sizes: dict[str, ExpectedSize] = field(default_factory=dict)
+    files: PictureFiles = BYTES_ONLY
+    left_out: tuple[LeftOut, ...] = ()
+    labels_from: str | None = None
 
     def column(self, split: str, column: str) -> Iterator[Any]:
         """The values of one column, in order; of a stream of parquet files it alone is read."""
@@ -76,7 +91,8 @@ def load_splits(arguments: DomainArguments, published: DomainEntry | None) -> Pu
     """
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
-    splits, found = _load(arguments)
+    data, found = _load(arguments, published)
+    splits = data.splits
     label = arguments.label_column_name or (published.label_column if published is not None else None)
     if isinstance(splits, DatasetDict):
         whole = splits
@@ -84,84 +100,57 @@ def load_splits(arguments: DomainArguments, published: DomainEntry | None) -> Pu
     else:
         whole = _undecoded(splits)
         splits = _with_field(whole, label)
+    loaded = Published(splits, found, splits is whole, {}, data.files, data.left_out, data.labels_from)
     if published is None:
-        return Published(splits, found, is_whole=splits is whole)
+        return loaded
     uncounted = _check_sizes(published, splits)
     if published.row_filter:  # which leaves fewer rows than the registry counts
-        return Published(_filtered(splits, published), found, is_whole=False)
-    return Published(splits, found, splits is whole, uncounted)
+        return replace(loaded, splits=_filtered(splits, published), is_whole=False)
+    return replace(loaded, expected_sizes=uncounted)
 
 
-def _load(arguments: DomainArguments) -> tuple[Any, HubDataset | None]:
+def _load(arguments: DomainArguments, published: DomainEntry | None) -> tuple[LoadedSplits, HubDataset | None]:
     name = arguments.dataset_name
     entry = find_domain(name)
     config = arguments.dataset_config_name or (entry.config if entry else None)
-    if entry is not None and entry.format == "embedded":
-        return _load_files(name, {split: str(path) for split, path in embedded_files(entry).items()}, arguments), None
-    if entry is None and name.endswith(".parquet") and Path(name).is_file():
-        return _load_files(name, {"train": name}, arguments), None
+    if entry is not None:
+        _refuse_two_meanings(name, entry)
     location = entry.id if entry is not None and entry.id is not None else name
-    if Path(location).is_dir():
-        return _load_folder(location, config, arguments), None
+    try:
+        if entry is not None and entry.format == "embedded":
+            files = {split: [str(path)] for split, path in embedded_files(entry).items()}
+            return LoadedSplits(load_files("parquet", files, arguments.streaming)), None
+        if Path(location).exists():
+            return load_local(Path(location), config, arguments, published), None
+    except InputError as error:
+        raise _load_error(name, str(error), "") from error
     if location in known_bad_domains():
         logger.warning("%s is known to be flawed: %s", location, known_bad_domains()[location])
     revision = arguments.dataset_revision or (entry.revision if entry else None)
     try:
         found = resolve_dataset(location, config, revision, arguments.streaming)
-        return load_from_hub(found, arguments.streaming), found
+        splits = load_from_hub(found, arguments.streaming)
+        are_files = all(rows.info.builder_name == "imagefolder" for rows in splits.values())
+        return LoadedSplits(splits, listed_on_hub(found.id) if are_files else BYTES_ONLY), found
     except InputError as error:
         found_on_hub = entry is not None or (name.count("/") == 1 and name[0] not in "./~")
-        raise _load_error(name, str(error), "" if found_on_hub else KINDS_OF_NAMES) from None
+        raise _load_error(name, str(error), "" if found_on_hub else KINDS_OF_NAMES) from error
 
 
-def _load_files(name: str, files: dict[str, str], arguments: DomainArguments) -> Any:
-    return _local(name, "parquet", streaming=arguments.streaming, data_files=files)
-
-
-def _load_folder(name: str, config: str | None, arguments: DomainArguments) -> Any:
-    return _local(name, name, name=config, streaming=arguments.streaming)
-
-
-def _local(shown: str, path: str, **options: Any) -> Any:
-    try:
-        return datasets.load_dataset(path, **options)
-    except (DatasetNotFoundError, DatasetGenerationError, OSError, RuntimeError, ValueError) as error:
-        reason = str(error.__cause__ or error).strip().split("\n")[0].rstrip(".")
-        raise _load_error(shown, reason, KINDS_OF_NAMES) from error
+def _refuse_two_meanings(name: str, entry: DomainEntry) -> None:
+    """Raise InputError where a registered name or id is that of a folder or file here as well."""
+    if name.startswith(REGISTERED) or Path(name).is_absolute() or not Path(name).exists():
+        return
+    raise InputError(
+        f"dataset_name {name!r} is a registered domain and also a {'folder' if Path(name).is_dir() else 'file'} here; "
+        f"write ./{name} for what lies here, or {REGISTERED}{entry.name} for the domain"
+    )
 
 
 def _load_error(name: str, reason: str, advice: str) -> InputError:
     hint = "" if find_domain(name) is not None else nearest_names(name, domain_entries())
     words = (f"dataset_name {name!r} could not be loaded: {reason}", advice, hint)
     return InputError(". ".join(each for each in words if each))
-
-
-def split_names(
-    arguments: DomainArguments, entry: DomainEntry | None, available: list[str]
-) -> tuple[str, str | None, str | None]:
-    """Names of the training, validation and test split; a missing one is None."""
-    train = arguments.train_split_name or (entry.train_split if entry else None) or "train"
-    validation = arguments.validation_split_name or (entry.validation_split if entry else None)
-    test = arguments.test_split_name or (entry.test_split if entry else None)
-    for argument, split in (("train", train), ("validation", validation), ("test", test)):
-        if split is not None and split not in available:
-            raise InputError(
-                f"{argument}_split_name {split!r} is no split of {arguments.dataset_name!r}; it has: "
-                f"{', '.join(available)}. {nearest_names(split, available)}".rstrip()
-            )
-    if test is None and "test" in available and "test" not in (train, validation):
-        test = "test"
-    if validation is None:
-        validation = next((name for name in VALIDATION_NAMES if name in available and name not in (train, test)), None)
-        if test is None:  # what is measured on must not have been selected on
-            validation, test = None, validation
-    named = [split for split in (train, validation, test) if split is not None]
-    if len(set(named)) < len(named):
-        raise InputError(
-            f"training, validation and test need a split each; train_split_name is {train!r}, validation_split_name "
-            f"{validation!r} and test_split_name {test!r}"
-        )
-    return train, validation, test
 
 
 def _undecoded(splits: Any) -> Any:
@@ -209,7 +198,8 @@ def _check_sizes(entry: DomainEntry, splits: DatasetDict | IterableDatasetDict) 
 def _filtered(splits: DatasetDict | IterableDatasetDict, entry: DomainEntry) -> DatasetDict | IterableDatasetDict:
     """Only the rows that belong to the domain, where a data set holds several."""
     for column, wanted in entry.row_filter.items():
-        feature = next(iter(splits.values())).features[column]
-        value = feature.str2int(wanted) if isinstance(feature, ClassLabel) else wanted
-        splits = splits.filter(lambda found, value=value: found == value, input_columns=column)
+        for split, rows in list(splits.items()):
+            feature = rows.features[column]
+            value = feature.str2int(wanted) if isinstance(feature, ClassLabel) else wanted
+            splits[split] = rows.filter(lambda found, value=value: found == value, input_columns=column)
     return splits

@@ -5,7 +5,7 @@ import functools
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from hf_sslgen.domains.annotations import AnnotationColumns, Annotations
 from hf_sslgen.domains.hub_datasets import HubDataset
 from hf_sslgen.domains.images import ImageSplit
+from hf_sslgen.domains.picture_files import BYTES_ONLY, PictureFiles
 from hf_sslgen.domains.shards import stored_order
 from hf_sslgen.domains.streams import ImageStream
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import encoded_bytes
 from hf_sslgen.processes import is_left_behind, unfinished_name
 
 ROWS_AT_ONCE = 100
@@ -59,22 +59,26 @@ class StoredImages:
     Attributes:
         ends: (N,) where in the file each one ends and the next begins.
         present: (N,) False for rows that have none.
+        unreadable: by row, the values of those whose file can't be read.
     """
 
     file: Path
     ends: NDArray[np.int64]
     present: NDArray[np.bool_]
+    unreadable: Mapping[int, dict[str, Any]]
 
     @classmethod
     def of(cls, values: Iterable[dict[str, Any] | None]) -> "StoredImages":
         """Those of undecoded `datasets.Image` values, written one by one."""
-        path, ends, present = _new_file("images"), [], []
+        path, ends, present, unreadable = _new_file("images"), [], [], {}
         with path.open("wb") as file:
-            for value in values:
-                file.write(encoded_bytes(value))
+            for row, value in enumerate(values):
+                file.write((value or {}).get("bytes") or b"")
                 ends.append(file.tell())
                 present.append(value is not None)
-        return cls(path, np.array(ends, dtype=np.int64), np.array(present, dtype=bool))
+                if value is not None and value.get("unreadable"):
+                    unreadable[row] = value
+        return cls(path, np.array(ends, dtype=np.int64), np.array(present, dtype=bool), unreadable)
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -83,6 +87,8 @@ class StoredImages:
         """A row as a `Dataset` with the column `image` alone gives it."""
         if not self.present[row]:
             return {"image": None}
+        if row in self.unreadable:
+            return {"image": self.unreadable[row]}
         start = int(self.ends[row - 1]) if row > 0 else 0
         with self.file.open("rb") as file:
             file.seek(start)
@@ -103,13 +109,18 @@ class StoredSplit:
 
 
 def store_split(
-    dataset: IterableDataset, columns: tuple[str, str], annotations: AnnotationColumns, found: HubDataset | None
+    dataset: IterableDataset,
+    columns: tuple[str, str],
+    annotations: AnnotationColumns,
+    found: HubDataset | None,
+    files: PictureFiles = BYTES_ONLY,
 ) -> StoredSplit:
     """Read a split of a stream once and keep it in the private folder, pictures undecoded.
 
     Args:
         columns: names of the image column, which is undecoded, and the label column.
         found: the data set on the Hub, None for a local one.
+        files: which files the rows may name.
     """
     image, label = columns
     named = list(annotations.named().values())
@@ -120,7 +131,7 @@ def store_split(
         writer = ArrowWriter(features=features, path=str(path), writer_batch_size=ROWS_AT_ONCE)
 
     def images() -> Iterator[dict[str, Any] | None]:
-        for row in stored_order(dataset.select_columns([image, label, *named]), image, found):
+        for row in stored_order(dataset.select_columns([image, label, *named]), image, found, files):
             labels.append(row[label])
             if writer is not None:
                 writer.write({name: row[name] for name in named})
@@ -129,7 +140,7 @@ def store_split(
     stored = StoredImages.of(images())
     if writer is not None:
         writer.finalize()
-    described = Annotations.of_dataset(Dataset.from_file(str(path)), annotations) if named else None
+    described = Annotations.of_dataset(Dataset.from_file(str(path)), annotations, files) if named else None
     return StoredSplit(stored, labels, described)
 
 
@@ -148,4 +159,5 @@ def held_out_split(stream: ImageStream) -> ImageSplit:
             f"no image of the streamed split {stream.name!r} fell into validation; raise --train_val_split or name a "
             "--validation_split_name"
         )
-    return ImageSplit(stream.name, images, np.arange(len(labels)), np.array(labels, dtype=np.int64))
+    rows = np.arange(len(labels))
+    return ImageSplit(stream.name, images, rows, np.array(labels, dtype=np.int64), intensity=stream.intensity)

@@ -8,12 +8,14 @@ from typing import Any
 from datasets import IterableDataset
 from PIL import Image
 
-from hf_sslgen.domains.columns import LabelEncoding
+from hf_sslgen.decoding import CorruptImageError, decode_image, encoded_bytes
 from hf_sslgen.domains.hub_datasets import HubDataset
+from hf_sslgen.domains.labels import LabelEncoding
+from hf_sslgen.domains.picture_files import BYTES_ONLY, PictureFiles
 from hf_sslgen.domains.shards import Row, mixed_order, stored_order, through_buffer
 from hf_sslgen.domains.sizes import ExpectedSize
 from hf_sslgen.domains.splits import content_id, is_held_out
-from hf_sslgen.preprocessing import CorruptImageError, decode_image, encoded_bytes
+from hf_sslgen.intensity import STATED, Intensity
 from hf_sslgen.randomness import derive_seed
 
 logger = logging.getLogger(__name__)
@@ -27,17 +29,24 @@ class StreamedImage:
         value: undecoded, with its bytes.
         sample_id: derived from its content.
         split: the published split it comes from.
+        intensity: which stored values are black and white.
     """
 
     value: dict[str, Any] | None
     label: int
     sample_id: int
     split: str
+    intensity: Intensity = STATED
+
+    @property
+    def where(self) -> str:
+        """What errors call it."""
+        return f"an image (id {self.sample_id}) of the streamed split {self.split!r}"
 
     @property
     def image(self) -> Image.Image:
         """RGB, decoded each time; raises CorruptImageError naming it."""
-        return decode_image(self.value, f"an image (id {self.sample_id}) of the streamed split {self.split!r}")
+        return decode_image(self.value, self.where, self.intensity)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +59,8 @@ class ImageStream:
         shuffle_buffer_size: 0 keeps the stored order.
         found: the data set on the Hub; None for a local one.
         expected_size: of the whole split, held-out images too, which each pass checks at its end; None where unknown.
+        files: which files its rows may name.
+        intensity: which stored values are black and white.
     """
 
     name: str
@@ -61,28 +72,36 @@ class ImageStream:
     skip_corrupt: bool
     found: HubDataset | None = None
     expected_size: ExpectedSize | None = None
+    files: PictureFiles = BYTES_ONLY
+    intensity: Intensity = STATED
 
     def held_out(self) -> Iterator[StreamedImage]:
         """The validation images, in stored order."""
-        return self._read(stored_order(self.dataset, "image", self.found), held_out=True)
+        return self._read(self._stored_order(), held_out=True)
 
     def one_pass(self, epoch: int) -> Iterator[StreamedImage]:
         """Every training image once, in an order that the seed and the epoch decide."""
         seed = derive_seed(self.seed, "pass", epoch)
         if self.shuffle_buffer_size == 0:
-            yield from self._usable(self._read(stored_order(self.dataset, "image", self.found), held_out=False))
+            yield from self._usable(self._read(self._stored_order(), held_out=False))
             return
-        images = self._read(mixed_order(self.dataset, "image", self.found, seed), held_out=False)
+        images = self._read(mixed_order(self.dataset, "image", self.found, seed, self.files), held_out=False)
         yield from through_buffer(self._usable(images), self.shuffle_buffer_size, seed)
+
+    def _stored_order(self) -> Iterator[Row]:
+        return stored_order(self.dataset, "image", self.found, self.files)
 
     def _read(self, rows: Iterator[Row], held_out: bool) -> Iterator[StreamedImage]:
         """The images on one side of the validation cut."""
         number = -1
         for number, row in enumerate(rows):
-            identity = content_id(encoded_bytes(row["image"]))
+            if not self.skip_corrupt:
+                encoded_bytes(row["image"], f"row {number} of the streamed split {self.name!r}")
+            value = row["image"] or {"bytes": None, "path": None}
+            identity = content_id(value["bytes"] or str(value["path"]).encode())
             if is_held_out(identity, self.held_out_fraction, self.seed) == held_out:
                 (label,) = self.encoding.encode([row["label"]], f"{self.name} (row {number} of the stream)")
-                yield StreamedImage(row["image"], int(label), identity, self.name)
+                yield StreamedImage(row["image"], int(label), identity, self.name, self.intensity)
         if self.expected_size is not None:
             self.expected_size.check(number + 1)
 
@@ -104,5 +123,5 @@ class ImageStream:
         source = "" if self.found is None else f" from {self.found}"
         return (
             f"streamed{source}, {self.held_out_fraction:g} held out, seed {self.seed}, shuffle buffer "
-            f"{self.shuffle_buffer_size}"
+            f"{self.shuffle_buffer_size}{'' if self.intensity.is_stated else f', intensities {self.intensity}'}"
         )

@@ -32,14 +32,14 @@ def take_push_request(arguments: FineTuningArguments) -> PushRequest | None:
     with the token in them: it gets to see neither.
 
     Raises:
-        InputError: a `hub_strategy` that pushes before the end.
+        InputError: it is said where to push to, but not to push.
     """
     token, wanted = arguments.hub_token, arguments.push_to_hub
     arguments.hub_token, arguments.push_to_hub = None, False
     if not wanted:
+        for name in ("hub_model_id", "hub_revision", "hub_private_repo"):
+            if vars(arguments)[name] is not None:
+                raise InputError(f"{name} is about a pushed model; give --push_to_hub too, or drop it")
         return None
-    strategy = str(arguments.to_dict()["hub_strategy"])
-    if strategy != "end":
-        raise InputError(f"hub_strategy {strategy!r} is not to be had: the finished model is pushed, once; drop it")
     model_id = arguments.hub_model_id or Path(str(arguments.output_dir)).resolve().name
     return PushRequest(model_id, arguments.hub_revision, arguments.hub_private_repo, token)

@@ -13,19 +13,28 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.hub.licences import Licence
 from hf_sslgen.hub.pushing import FRESH, Pushed, PushRequest, push_files
 from hf_sslgen.hub_access import with_retries
+from hf_sslgen.intensity import STATED, Intensity
 from hf_sslgen.reporting.cards import card_yaml, render_card
 from hf_sslgen.reporting.metric_spaces import GRADIO_VERSION
 
+PACKAGE = Path(__file__).parents[1]
 TEMPLATE = Path(__file__).parent / "demo_template"
 TEMPLATE_FILES = ("app.py", "prediction.py", "requirements.txt")
 SETTINGS_FILE = "space.json"
 
 
-def demo_files(repository: str, revision: str | None, licence: Licence, private: bool) -> dict[str, Path | bytes]:
+SHARED_MODULES = ("intensity.py", "errors.py")
+"""Modules at the package's root that read pictures in a demo as they were read in training."""
+
+
+def demo_files(
+    repository: str, revision: str | None, licence: Licence, private: bool, intensity: Intensity = STATED
+) -> dict[str, Path | bytes]:
     """The files of a model's demo.
 
     Args:
         repository: the model's, `owner/name`, at `revision` (None is `main`).
+        intensity: what the pictures were read with that the model was trained on.
     """
     title = f"{repository.split('/')[1]} at work"
     metadata: dict[str, Any] = {
@@ -43,8 +52,11 @@ def demo_files(repository: str, revision: str | None, licence: Licence, private:
         "short_description": "Prediction, confidence and attribution",
     }
     values = {"metadata": card_yaml(metadata), "title": title, "repository": repository, "private": private}
-    settings = {"model": repository, "revision": revision or "main", "title": title}
+    read_with = None if intensity.is_stated else dataclasses.asdict(intensity)
+    settings = {"model": repository, "revision": revision or "main", "title": title, "intensity": read_with}
+    modules = {name: (PACKAGE / name).read_text(encoding="utf-8") for name in SHARED_MODULES}
     return {
+        **{name: text.replace("from hf_sslgen.", "from ").encode() for name, text in modules.items()},
         **{name: TEMPLATE / name for name in TEMPLATE_FILES},
         SETTINGS_FILE: (json.dumps(settings, indent=2) + "\n").encode(),
         "README.md": render_card("demo.md", values).encode(),
@@ -72,7 +84,9 @@ def check_demo(api: HfApi, repository: str) -> None:
         )
 
 
-def push_demo(api: HfApi, request: PushRequest, repository: str, licence: Licence) -> Pushed:
+def push_demo(
+    api: HfApi, request: PushRequest, repository: str, licence: Licence, intensity: Intensity = STATED
+) -> Pushed:
     """Make or update the Space `owner/name-demo` of a model that `request` pushed; private where the model is.
 
     Raises:
@@ -80,7 +94,7 @@ def push_demo(api: HfApi, request: PushRequest, repository: str, licence: Licenc
     """
     with_retries(lambda: check_demo(api, repository), f"spaces/{repository}-demo")
     private = bool(with_retries(lambda: api.model_info(repository), repository).private)
-    files = demo_files(repository, request.revision, licence, private)
+    files = demo_files(repository, request.revision, licence, private, intensity)
     space = dataclasses.replace(
         request, model_id=f"{repository}-demo", revision=None, private=private or None, kind="space"
     )

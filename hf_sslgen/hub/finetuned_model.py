@@ -17,11 +17,9 @@ from hf_sslgen.hub.refusals import EXCHANGE_ERRORS, push_sentence
 from hf_sslgen.hub_access import asked, may_pass, with_retries
 from hf_sslgen.reporting.figure_style import figure_png
 from hf_sslgen.reporting.reliability import reliability_diagram
+from hf_sslgen.training.run_folder import MODEL_FILES
 
 logger = logging.getLogger(__name__)
-
-MODEL_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", "preprocessor_config.json")
-"""What loads; optimiser states, logs and `training_args.bin` (a pickle) stay here."""
 
 EVALUATION_FILE = ".eval_results/hf-sslgen.yaml"
 REPLACED = ("*.safetensors", "*.safetensors.index.json", "preprocessor_config.json", EVALUATION_FILE)
@@ -117,7 +115,7 @@ def push_model(push: ModelPush, run: FineTunedRun) -> list[Pushed]:
         files = files_to_push(run, repository, request.revision, licence, inherited)
         pushed.append(push_files(api, request, files, "Push the fine-tuned model", REPLACED))
         if push.with_demo:
-            pushed.append(push_demo(api, request, repository, licence))
+            pushed.append(push_demo(api, request, repository, licence, run.domain.test.intensity))
         return pushed
     except EXCHANGE_ERRORS as error:
         raise InputError(_kept(run, pushed, push_sentence(error, push.request.model_id))) from error

@@ -18,7 +18,7 @@ from hf_sslgen.metrics import Estimate
 from hf_sslgen.preprocessing import Preprocessing
 from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.evaluation import Predictions
-from hf_sslgen.training.run_folder import IDENTITY_FILE, PREDICTIONS_FILE
+from hf_sslgen.training.run_folder import IDENTITY_FILE, PREDICTIONS_FILE, TAKEN
 from hf_sslgen.zoo.loading import UNTRAINED, LoadedBackbone
 from hf_sslgen.zoo.locations import resolve_location, split_revision
 
@@ -103,8 +103,9 @@ def shown(name: str) -> str:
 
 
 def public_settings(run: FineTunedRun) -> dict[str, Any]:
-    """`run.settings` without the folders of this machine."""
-    return {**run.settings, "model_name_or_path": shown(run.settings["model_name_or_path"])}
+    """`run.settings` without the folders of this machine, and without what lies in that of the data set."""
+    decisive = {name: value for name, value in run.settings.items() if name != TAKEN}
+    return {**decisive, "model_name_or_path": shown(run.settings["model_name_or_path"])}
 
 
 def numbers(run: FineTunedRun) -> dict[str, dict[str, Any]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_sslgen.files import write_json
+from hf_sslgen.study.cell_form import CELL, EXAMPLES, RECORDS, RESULTS, cell_content
 from hf_sslgen.study.cells import Cell
 from hf_sslgen.tokens import without_tokens
 from hf_sslgen.zoo.loading import UNTRAINED
@@ -90,8 +91,8 @@ def stage(cell: Cell, store: Path, examples: bool) -> Cell:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     provenance = published_provenance(cell.provenance)
-    write_json(folder / "cell.json", {"identity": cell.identity, "provenance": provenance})
-    for name in ("results.json", "records.parquet", *(("examples.npz",) if examples else ())):
+    for name in (RESULTS, RECORDS, *((EXAMPLES,) if examples else ())):
         if (cell.folder / name).exists():
             (folder / name).symlink_to((cell.folder / name).resolve())
+    write_json(folder / CELL, cell_content(cell.identity, provenance, folder))
     return replace(cell, folder=folder, provenance=provenance)

@@ -8,7 +8,6 @@ tables/records/NAME.parquet    its records, with columns that say whose they are
 
 import hashlib
 import json
-import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,9 +21,9 @@ from huggingface_hub.hf_api import RepoFile
 from hf_sslgen.errors import InputError
 from hf_sslgen.hub.cell_check import LARGEST
 from hf_sslgen.hub_access import DamagedFileError, hub_sentence
+from hf_sslgen.study.cells import CELL_NAME
 
 CELLS, TABLES, CARD = "cells", "tables", "README.md"
-CELL_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,150}--[0-9a-f]{12}")
 SHOWN = 5
 """Cells that are named one by one."""
 
@@ -102,21 +101,13 @@ def other_numbers(api: HfApi, remote: RemoteStudy, file: RepoFile | None, ours: 
 
     Args:
         file: the cell's `results.json` on the Hub.
-        ours: that of the cell of the same name here.
-
-    Raises:
-        InputError: ours can't be read.
+        ours: that of the cell of the same name here, which can be read.
     """
     if file is None:
         return "it has no results.json there"
-    try:
-        if has_content_of(file, ours):
-            return ""
-        here = _numbers(ours)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{ours.parent} holds no readable cell ({error}); remove it to have it computed or pulled again"
-        ) from error
+    if has_content_of(file, ours):
+        return ""
+    here = _numbers(ours)
     if file.size > LARGEST["results.json"]:
         return f"its results.json there has {file.size:,} bytes, which is no cell's"
     with tempfile.TemporaryDirectory() as folder:

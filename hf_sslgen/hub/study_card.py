@@ -9,8 +9,8 @@ import yaml
 from huggingface_hub import metadata_load
 
 from hf_sslgen import __version__
-from hf_sslgen.hub.cell_check import COLUMN
 from hf_sslgen.hub.licences import Licence, stated_licence
+from hf_sslgen.hub.records_check import COLUMN
 from hf_sslgen.hub.study_tables import RECORDS, RESULT_COLUMNS, RESULTS, features, record_columns
 from hf_sslgen.reporting.cards import card_yaml, render_card
 from hf_sslgen.study.cells import Cell

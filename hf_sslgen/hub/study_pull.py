@@ -1,6 +1,8 @@
 """Taking over the cells of a published study: those whose name is not here yet, each whole, after it was checked."""
 
+import os
 import shutil
+import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,13 +13,18 @@ from huggingface_hub.hf_api import RepoFile
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.files import create_folder
-from hf_sslgen.hub.cell_check import NoCellError, check_cell, check_files
+from hf_sslgen.hub.cell_check import check_cell, check_files
 from hf_sslgen.hub.exchange import patiently
 from hf_sslgen.hub.remote_study import CELL_NAME, RemoteStudy, fetch, look_at, other_numbers
 from hf_sslgen.hub_access import DamagedFileError
+from hf_sslgen.study.cell_form import RESULTS, NoCellError
+from hf_sslgen.study.cells import read_stored_cell
 
 AT_ONCE = 8
 """Cells that are fetched at the same time."""
+
+_CHECKING = threading.Lock()
+"""Cells are unpacked one at a time: each may take as much memory as a cell may."""
 
 
 @dataclass
@@ -28,6 +35,7 @@ class Pulled:
         taken: names of cells that were taken over.
         found: names of cells that were here, with the same numbers.
         conflicts: cells that are here with other numbers, which stay, and how those differ.
+        damaged: cells that are here and can't be read, and what to do.
         refused: cells that can't be used, and why.
     """
 
@@ -35,6 +43,7 @@ class Pulled:
     taken: list[str] = field(default_factory=list)
     found: list[str] = field(default_factory=list)
     conflicts: dict[str, str] = field(default_factory=dict)
+    damaged: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
 
 
@@ -54,10 +63,14 @@ def pull_cells(api: HfApi, repository: str, cells: Path) -> Pulled:
     for name, files in sorted(there.items()):
         if not CELL_NAME.fullmatch(name):
             pulled.refused[name[:160]] = "that is no name of a cell"
-        elif not (cells / name).exists():
+        elif not os.path.lexists(cells / name):
             new.append(name)
         else:
-            ours = cells / name / "results.json"
+            try:
+                ours = read_stored_cell(cells / name).folder / RESULTS
+            except InputError as error:
+                pulled.damaged[name] = str(error).replace("computed again", "computed or pulled again")
+                continue
             words = patiently(partial(other_numbers, api, remote, files.get("results.json"), ours), remote.page)
             if words:
                 pulled.conflicts[name] = words
@@ -86,4 +99,5 @@ def _take_over(api: HfApi, remote: RemoteStudy, files: dict[str, RepoFile], fold
             path = patiently(partial(fetch, api, remote, file, downloads), remote.page)
             path.replace(unfinished / name)
         shutil.rmtree(downloads)
-        check_cell(unfinished, folder.name)
+        with _CHECKING:
+            check_cell(unfinished, folder.name)

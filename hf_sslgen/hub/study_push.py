@@ -21,7 +21,8 @@ from hf_sslgen.hub.remote_study import CARD, CELLS, TABLES, RemoteStudy, fetch, 
 from hf_sslgen.hub.study_card import Contents, StudyCard, contents_of, dataset_card, is_tagged, read_card, space_card
 from hf_sslgen.hub.study_tables import write_tables
 from hf_sslgen.reporting.page import render_page
-from hf_sslgen.study.cells import Cell, cell_folder
+from hf_sslgen.study.cell_form import NoCellError
+from hf_sslgen.study.cells import Cell
 from hf_sslgen.study.inference import infer
 from hf_sslgen.study.pairs import PairNames
 
@@ -60,15 +61,12 @@ class PushedCells:
 
 
 def require_whole(cells: Sequence[Cell]) -> None:
-    """Raise InputError where a folder is not that of its cell, as one that was renamed or written to."""
+    """Raise InputError where a cell is larger than one may be, which nobody could pull."""
     for cell in cells:
-        sizes = {path.name: path.stat().st_size for path in cell.folder.iterdir() if path.name in LARGEST}
-        if cell_folder(cell.folder.parent, cell.identity).name != cell.folder.name:
-            raise InputError(f"{cell.folder} holds another cell than its name says; remove it or name it as it was")
         try:
-            check_files(sizes)
-        except InputError as error:
-            raise InputError(f"{cell.folder}: {error}; remove it to have it computed again") from error
+            check_files({path.name: path.stat().st_size for path in cell.folder.iterdir() if path.name in LARGEST})
+        except NoCellError as error:
+            raise InputError(f"{cell.folder}: {error}") from error
 
 
 def published_files(publication: Publication) -> Iterator[Path]:

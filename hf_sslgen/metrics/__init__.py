@@ -37,6 +37,7 @@ from hf_sslgen.metrics.debiased_calibration import DebiasedCalibrationResult, de
 from hf_sslgen.metrics.guards import GuardsResult, representation_guards
 from hf_sslgen.metrics.invariance import InvarianceResult, invariance
 from hf_sslgen.metrics.localization import LocalizationResult, attribution_localization
+from hf_sslgen.metrics.map_similarity import MapSimilarityResult, map_similarity
 from hf_sslgen.metrics.results import Interval, MetricResult
 from hf_sslgen.metrics.risk_coverage import RiskCoverageResult, risk_coverage
 from hf_sslgen.metrics.scores import ProperScoreResult, brier_score, negative_log_likelihood, top_label_brier
@@ -76,6 +77,7 @@ __all__ = [
     "InvarianceResult",
     "KSCalibrationResult",
     "LocalizationResult",
+    "MapSimilarityResult",
     "MetricResult",
     "ProperScoreResult",
     "ReliabilityNullBand",
@@ -112,6 +114,7 @@ __all__ = [
     "invariance_statistic",
     "invariance_values",
     "ks_calibration_error",
+    "map_similarity",
     "mean_per_class_statistic",
     "mean_statistic",
     "negative_log_likelihood",

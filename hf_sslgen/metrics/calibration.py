@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from hf_sslgen.metrics.inputs import (
     FloatArray,
@@ -19,9 +18,9 @@ from hf_sslgen.metrics.inputs import (
     open_unit_level,
     positive_integer,
 )
+from hf_sslgen.metrics.poisson_binomial import mean_absolute_deviations
 from hf_sslgen.metrics.results import MetricResult
 
-SMALLEST_PROBABILITY = 1e-4  # below it the binomial is Poisson, and its gamma functions lose digits
 SIMULATION_ENTRIES = 1_000_000  # uniform draws held at a time, 8 MB
 
 
@@ -31,7 +30,7 @@ class CalibrationResult(MetricResult):
 
     Attributes:
         expected_calibration_error, l2_calibration_error, maximum_calibration_error: l1, l2 and largest error of a bin.
-        ece_if_calibrated: what a calibrated model's l1 error is on average.
+        ece_if_calibrated: expectation of a calibrated model's l1 error.
         ece_if_calibrated_95: what it stays below in 95% of simulations; NaN where none were asked for.
         n, num_bins: N and M.
         bin_edges, bin_counts, bin_confidence, bin_accuracy: (M + 1,) edges and (M,) counts, means of p and of y; means
@@ -72,12 +71,10 @@ def expected_calibration_error(
         maximum:  max_b |acc_b - conf_b|
 
     Bins are (b/M, (b+1)/M], and the first also holds 0. The estimate is biased upward and a bootstrap interval around
-    it does not cover, so it comes with the value to expect from a perfectly calibrated model, y_i ~ Bernoulli(p_i):
+    it does not cover, so it comes with its expectation for a perfectly calibrated model, y_i ~ Bernoulli(p_i), from
+    the distribution of each bin's number of hits (`poisson_binomial`):
 
         ece_if_calibrated = sum_b E|sum_{i in b} (y_i - p_i)| / N
-
-    The mean deviation of a bin is that of the binomial with its mean and variance (de Moivre's formula), since that of
-    the normal is several times too large where a bin expects less than one error.
 
     Args:
         confidences: p, shape (N,), in [0, 1].
@@ -97,7 +94,6 @@ def expected_calibration_error(
     counts = np.bincount(index, minlength=num_bins)
     sum_p = np.bincount(index, weights=p, minlength=num_bins)
     sum_y = np.bincount(index, weights=y, minlength=num_bins)
-    variance = np.bincount(index, weights=p * (1.0 - p), minlength=num_bins)
     excess = np.abs(sum_y - sum_p)
     filled = counts > 0
     sizes = np.where(filled, counts, np.nan)
@@ -111,7 +107,7 @@ def expected_calibration_error(
         expected_calibration_error=float(excess.sum() / len(p)),
         l2_calibration_error=float(np.sqrt((excess[filled] ** 2 / counts[filled]).sum() / len(p))),
         maximum_calibration_error=float((excess[filled] / counts[filled]).max()),
-        ece_if_calibrated=float(_mean_deviation(sum_p, counts - sum_p, variance).sum() / len(p)),
+        ece_if_calibrated=float(mean_absolute_deviations(p, index, num_bins).sum() / len(p)),
         ece_if_calibrated_95=percentile,
         n=len(p),
         num_bins=num_bins,
@@ -146,29 +142,6 @@ def reliability_null_band(
     tails = [(1.0 - level) / 2.0, (1.0 + level) / 2.0]
     low[filled], high[filled] = np.quantile(hits / counts[filled], tails, axis=0)
     return ReliabilityNullBand(level=level, bin_edges=edges, bin_counts=counts, low=low, high=high)
-
-
-def _mean_deviation(
-    hits: npt.NDArray[np.number], misses: npt.NDArray[np.number], variance: npt.NDArray[np.number]
-) -> FloatArray:
-    """E|S - E S| of sums S of independent outcomes, by the binomial of the same mean and variance.
-
-    Args:
-        hits, misses: expected number of either, (M,), of which the smaller counts.
-        variance: of S, (M,).
-    """
-    mean = np.maximum(np.minimum(hits, misses), variance)  # a sum near its bound is rounded by more than it is away
-    safe = np.where(mean > 0.0, mean, 1.0)
-    probability = 1.0 - variance / safe
-    k = np.floor(mean) + 1.0
-    # 2 k C(n, k) q^k (1 - q)^(n - k + 1) with a real n = mean / q, and its limit, Poisson's, where q vanishes.
-    log_poisson = k * np.log(safe) - mean
-    q = np.maximum(probability, SMALLEST_PROBABILITY)
-    n = safe / q
-    log_binomial = special.gammaln(n + 1.0) - special.gammaln(n - k + 1.0) + k * np.log(q)
-    log_binomial += (n - k + 1.0) * np.log1p(-np.minimum(q, 1.0 - SMALLEST_PROBABILITY))
-    log_deviation = np.where(probability > SMALLEST_PROBABILITY, log_binomial, log_poisson)
-    return np.where(variance > 0.0, 2.0 * k * np.exp(log_deviation - special.gammaln(k + 1.0)), 0.0)
 
 
 def assign_bins(p: FloatArray, num_bins: int) -> tuple[FloatArray, IntArray]:

@@ -58,8 +58,9 @@ def attribution_concentration(maps: npt.ArrayLike, sign: Sign = "positive") -> C
 
     The Gini coefficient follows Hurley and Rickard (2009) and Chalasani et al. (2020). It does not see where mass lies
     (rectified Gaussian noise has an expected Gini of 1/sqrt(2), like a clean centred blob, but a spread near 1), so
-    both are always given. None has a better direction. Measure on the layer's own grid: upsampling changes the
-    Gini. Cloning every cell k times changes entropy and spread alone: compare those on equal grids.
+    both are always given. None has a better direction, and of all of them only entropy and effective area order maps
+    of one grid alike. Measure on the layer's own grid: upsampling changes the Gini. Cloning every cell k times changes
+    entropy and spread alone: compare those on equal grids.
 
     Args:
         maps: finite attributions, shape (N, h, w).

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from hf_sslgen.files import replace_folder
 from hf_sslgen.reporting.attribution_words import quantity_words
 from hf_sslgen.reporting.figures import (
     accuracy_bars,
@@ -55,9 +54,9 @@ def checkpoint_figures(cell: Cell) -> dict[str, Figure]:
 
 
 def write_checkpoint_figures(cell: Cell, folder: Path) -> list[Path]:
-    """Write `checkpoint_figures` as PNG files into `folder`, which they replace as a whole; returns their paths."""
-    with replace_folder(folder) as unfinished:
-        figures = checkpoint_figures(cell)
-        for name, figure in figures.items():
-            (unfinished / f"{name}.png").write_bytes(figure_png(figure))
-    return [folder / f"{name}.png" for name in figures]
+    """Write `checkpoint_figures` as PNG files into a folder; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {folder / f"{name}.png": figure for name, figure in checkpoint_figures(cell).items()}
+    for path, figure in paths.items():
+        path.write_bytes(figure_png(figure))
+    return list(paths)

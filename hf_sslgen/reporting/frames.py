@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from hf_sslgen.files import replace_file
+from hf_sslgen.reporting.csv_files import write_csv
 from hf_sslgen.study.cells import Cell
 from hf_sslgen.study.inference import StudyResults
 
@@ -80,8 +80,7 @@ def write_csv_files(results: StudyResults, folder: Path) -> None:
         "groups.csv": groups_frame(results),
     }
     for name, frame in files.items():
-        with replace_file(folder / name) as unfinished:
-            frame.to_csv(unfinished, index=False)
+        write_csv(frame, folder / name)
 
 
 def _cell_rows(cells: Iterable[Cell]) -> list[dict[str, Any]]:

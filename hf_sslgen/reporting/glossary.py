@@ -29,9 +29,9 @@ OF_PREDICTIONS = (
     (
         "AUROC of confidence, AURC",
         "Whether confidence tells right from wrong. AUROC is the chance that a right one is more confident than "
-        "a wrong one. AURC is the error rate averaged over all shares of most confident images: accuracy weighs in it "
-        "but not in excess AURC, its distance from the best order of the same predictions. Of both AURCs lower is "
-        "better.",
+        "a wrong one, ties counted half. AURC is the error rate averaged over all shares of most confident images, "
+        "excess AURC its distance from the best order of the same predictions. Accuracy weighs in AURC and, less, in "
+        "excess AURC: compare it at similar accuracies. Of both lower is better.",
     ),
     (
         "Brier score, negative log-likelihood (NLL)",
@@ -61,7 +61,8 @@ OF_MAPS = (
         "Effective area, participation ratio, mass and area shares, entropy",
         "Other views of the same concentration: the share of the map that an even map of equal entropy, or of equal "
         "squares, would fill; how much the strongest tenth holds; which share holds 80%. Entropy grows with the grid. "
-        "Of all of them holds what is said of Gini.",
+        "They mostly order maps alike, but not always: a single strong cell above an even background raises the "
+        "strongest tenth more than Gini. None has a better direction.",
     ),
     (
         "Lift, mass on the object, pointing game",
@@ -73,9 +74,13 @@ OF_MAPS = (
     ),
     (
         "Re-initialised control",
-        "The same numbers of the same architecture with all weights drawn afresh (Adebayo et al. 2018). What the "
-        "control reaches is owed to architecture and method: maps that look the same without anything learned say "
-        "nothing about what was learned. Lift over the control is the mean difference, image by image.",
+        "The same numbers of the same architecture with all weights drawn afresh. What the control reaches is owed to "
+        "architecture and method. Lift over the control is the mean difference, image by image. Rank correlation and "
+        "SSIM say how alike the two maps of an image are (Adebayo et al. 2018): Spearman’s correlation of the cells, "
+        "and structural similarity in windows of up to 7 cells squared, of absolute values divided by the map’s "
+        "largest, on the layer’s own grid. 1 are equal maps; maps that stay alike with nothing learned say nothing "
+        "about what was learned. Networks whose maps all lean to the centre are not at 0. An image with a map that is "
+        "zero everywhere is left out and counted.",
     ),
 )
 
@@ -92,7 +97,9 @@ OF_FEATURES = (
         "Distance invariance, rank AUC, linear CKA, same prediction",
         "By transform: invariance of squared distances instead of cosines; how often an original is nearer to its own "
         "transformed version than to another image’s (0.5 by chance); how alike the geometry of all representations "
-        "stays; and, after fine-tuning, how often the prediction stays, and Cohen’s kappa, the same beyond chance.",
+        "stays; and, after fine-tuning, how often the prediction stays, and Cohen’s kappa, the same beyond chance. "
+        "Severities in pixels are those of a 224-pixel image and scale with the side: that of blur is its standard "
+        "deviation, that of elastic transforms the root mean square of how far pixels move.",
     ),
     (
         "Real pairs",
@@ -100,9 +107,13 @@ OF_FEATURES = (
         "place of a transformed version. Its invariance is in no mean over transforms.",
     ),
     (
-        "Effective rank, dead dimensions",
-        "Guards: how many directions the features really use, and the share of feature dimensions that never vary. "
-        "An encoder whose effective rank is below 2 has collapsed, and its high invariance means nothing.",
+        "Effective rank of the covariance, RankMe, dead dimensions",
+        "Guards: how many directions the features use, and the share of feature dimensions that never vary. The "
+        "effective rank of the covariance weighs directions by their variance. RankMe weighs them by the square root "
+        "of that and takes features as they are, with their mean: it is larger, and grows with the number of images. "
+        "An encoder whose covariance has an effective rank below 2 (10 images or more) has collapsed onto one "
+        "direction, and its high invariance means nothing. Few but several directions are not called collapsed: there "
+        "recall@1 is low.",
     ),
 )
 

@@ -151,7 +151,7 @@ _OPENINGS = ("the ", "undecided: ", "not measured: ")
 def _collapse_warning(row: Row, rank: Number) -> str:
     kind = "is an untrained control" if row.objective == "untrained" else "may have failed to train or to load"
     return (
-        f"The features of {row.cell.backbone} have an effective rank of {format_value(rank.value, rank.metric)}, "
-        f"below 2: nearly all images share one representation. An invariance of such an encoder "
-        f"means nothing, however high it is. This encoder {kind}."
+        f"The covariance of {row.cell.backbone}’s features has an effective rank of "
+        f"{format_value(rank.value, rank.metric)}, below 2: images differ along one direction and hardly along any "
+        f"other. An invariance of such an encoder means nothing, however high it is. This encoder {kind}."
     )

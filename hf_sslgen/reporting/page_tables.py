@@ -17,6 +17,7 @@ from hf_sslgen.reporting.vocabulary import (
     CONTROL,
     MISSING,
     PRETRAINED_PROTOCOL,
+    RANDOMISED_PARTS,
     TUNED_STAGE,
     format_decimals,
     format_difference,
@@ -52,6 +53,11 @@ DETAILS = (
     *(
         f"{CONTROL}{metric}"
         for metric in ("gini", "spatial_spread", "zero_map_rate", "lift", "mass_accuracy", "pointing_game")
+    ),
+    *(
+        f"{metric}_{part}"
+        for metric in ("map_rank_correlation", "map_structural_similarity")
+        for part in RANDOMISED_PARTS
     ),
 )
 """Numbers that stand in a table of their own, folded away, so that the table of the four measurements stays one."""

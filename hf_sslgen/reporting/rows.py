@@ -16,9 +16,6 @@ from hf_sslgen.reporting.vocabulary import (
 )
 from hf_sslgen.study.cells import ALL_LABELS, Cell
 
-COLLAPSED_BELOW = 2.0
-"""An encoder whose effective rank lies below this has collapsed: its invariance means nothing."""
-
 CONCENTRATION_GROUP = "Attribution concentration"
 LOCALIZATION_GROUP = "Attribution on the object"
 PUBLISHED_MAPS_GROUP = "Where the published encoder looks"
@@ -188,7 +185,8 @@ def columns_for(rows: Sequence[Row]) -> list[Column]:
         Column("lift", PUBLISHED_MAPS_GROUP),
         Column("invariance", PUBLISHED_GROUP, OVERALL_FAMILY, SOURCE_STAGE),
         Column("recall_at_1", PUBLISHED_GROUP, OVERALL_FAMILY, SOURCE_STAGE),
-        Column("effective_rank", PUBLISHED_GROUP, "", SOURCE_STAGE),
+        Column("covariance_effective_rank", PUBLISHED_GROUP, "", SOURCE_STAGE),
+        Column("rankme", PUBLISHED_GROUP, "", SOURCE_STAGE),
         Column("invariance", TUNED_GROUP, OVERALL_FAMILY, TUNED_STAGE),
         Column("recall_at_1", TUNED_GROUP, OVERALL_FAMILY, TUNED_STAGE),
     ]
@@ -197,10 +195,11 @@ def columns_for(rows: Sequence[Row]) -> list[Column]:
 
 
 def collapsed_rows(rows: Iterable[Row]) -> list[tuple[Row, Number]]:
-    """Rows whose published encoder has collapsed, with the effective rank that says so."""
+    """Rows whose published encoder has collapsed, with the effective rank of the covariance that says so."""
     found = []
     for row in rows:
-        rank = row.number("effective_rank", stage=SOURCE_STAGE)
-        if rank is not None and rank.value < COLLAPSED_BELOW:
+        collapsed = row.number("collapsed", stage=SOURCE_STAGE)
+        rank = row.number("covariance_effective_rank", stage=SOURCE_STAGE)
+        if rank is not None and collapsed is not None and collapsed.value == 1:
             found.append((row, rank))
     return found

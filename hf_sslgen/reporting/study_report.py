@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.files import replace_files
 from hf_sslgen.reporting.frames import write_csv_files
 from hf_sslgen.reporting.page import write_page
 from hf_sslgen.study.cells import Cell
@@ -41,7 +42,8 @@ def write_results(
     results: StudyResults, output_dir: Path, title: str = DEFAULT_TITLE, missing: Sequence[str] = ()
 ) -> Path:
     """Write the files of a study that is already inferred; see `write_study_report`."""
-    write_csv_files(results, output_dir)
-    page = output_dir / "report" / "index.html"
-    write_page(results, page, title, missing)
-    return page
+    page = Path("report", "index.html")
+    with replace_files(output_dir) as unfinished:
+        write_csv_files(results, unfinished)
+        write_page(results, unfinished / page, title, missing)
+    return output_dir / page

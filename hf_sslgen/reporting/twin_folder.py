@@ -11,7 +11,7 @@ import torch
 from hf_sslgen.analysis.forward import run_split
 from hf_sslgen.analysis.network import default_device, place
 from hf_sslgen.domains.pretraining_source import PretrainingSource
-from hf_sslgen.files import write_json
+from hf_sslgen.files import replace_files, write_json
 from hf_sslgen.metrics import Estimate, accuracy
 from hf_sslgen.reporting.cards import write_card
 from hf_sslgen.reporting.figure_style import figure_png
@@ -25,6 +25,7 @@ from hf_sslgen.training.source_knn import BANK_SIZE
 from hf_sslgen.zoo.loading import UNTRAINED, load_backbone
 from hf_sslgen.zoo.timm_folder import write_timm_folder
 
+TWIN_FOLDER = "twin"
 TRAINING_FILE = "training.json"
 CURVES_FILE = "curves.png"
 CARD_FILE = "README.md"
@@ -41,7 +42,7 @@ class Launch:
 
 def source_knn(name: str, source: PretrainingSource, seed: int) -> Estimate:
     """k-NN accuracy on the source's held-out split, with its exact interval over these images."""
-    backbone = load_backbone(name, source.class_names, seed=seed)
+    backbone = load_backbone(name, source.class_names, seed=seed, match="none")
     place(backbone)
     train, held_out = (run_split(backbone, split, 256).features for split in (source.train, source.held_out))
     predictions = knn_predictions(train, source.train.labels, held_out, len(source.class_names))
@@ -77,19 +78,31 @@ def export_twin(
     launch: Launch,
     monitor: Monitor | None,
 ) -> Path:
-    """Write `output_dir/twin` and measure it beside the untrained network; returns the folder.
-
-    `training.json` is written last: a folder that has it is finished.
+    """Write `output_dir/twin`, whole or not at all, and measure it beside the untrained network; returns the folder.
 
     Args:
         trunk: the trained network, on the CPU.
         monitor: what watched it; also says where the initial weights stood. None where nothing did.
     """
-    folder = output_dir / "twin"
+    folder = output_dir / TWIN_FOLDER
+    with replace_files(folder) as unfinished:
+        _write_twin(trunk, settings, source, output_dir / LOG_FILE, unfinished, launch, monitor)
+    return folder
+
+
+def _write_twin(
+    trunk: Any,
+    settings: PretrainingSettings,
+    source: PretrainingSource,
+    log_file: Path,
+    folder: Path,
+    launch: Launch,
+    monitor: Monitor | None,
+) -> None:
     _write_weights(folder, trunk, settings)
     knn = source_knn(str(folder), source, settings.seed)
     untrained = source_knn(f"{UNTRAINED}{folder}", source, settings.seed)
-    log = json.loads((output_dir / LOG_FILE).read_text(encoding="utf-8"))
+    log = json.loads(log_file.read_text(encoding="utf-8"))
     initial = monitor(build_trunk(settings).to(default_device()).eval()) if monitor is not None else None
     curves = pretraining_curves(log, settings.objective, initial)
     (folder / CURVES_FILE).write_bytes(figure_png(curves))
@@ -116,6 +129,7 @@ def export_twin(
         "settings": dataclasses.asdict(settings),
         **dataclasses.asdict(launch),
         "torch": torch.__version__,
+        "taken": source.taken.as_json(),
         "log": log,
         "initial_knn_accuracy": initial,
         "knn_accuracy": knn.to_dict(),
@@ -123,4 +137,3 @@ def export_twin(
     }
     write_json(folder / TRAINING_FILE, training)
     print(f"source k-NN accuracy: {knn.value:.3f} [{knn.low:.3f}, {knn.high:.3f}], untrained {untrained.value:.3f}")
-    return folder

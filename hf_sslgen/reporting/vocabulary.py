@@ -55,6 +55,15 @@ def _points(title: str, phrase: str, decimals: int = 1, signed: bool = False) ->
     return MetricWords(title, phrase, 100.0, decimals, " pt", " points", signed)
 
 
+RANDOMISED_PARTS = {
+    "head": "head",
+    "last_quarter": "last quarter of the blocks",
+    "last_half": "last half of the blocks",
+    "last_three_quarters": "last three quarters of the blocks",
+    "all": "all weights",
+}
+"""Parts of a network whose weights are drawn afresh, in words."""
+
 METRICS = {
     "headline_accuracy": _share("Accuracy", "accuracy"),
     "accuracy": _share("Accuracy", "accuracy"),
@@ -97,6 +106,14 @@ METRICS = {
         decimals=2,
         signed=True,
     ),
+    **{
+        f"{name}_{part}": MetricWords(f"{title}, {drawn} re-initialised", f"{phrase} with {drawn} re-initialised")
+        for name, title, phrase in (
+            ("map_rank_correlation", "Rank correlation of maps", "rank correlation of the maps with those"),
+            ("map_structural_similarity", "SSIM of maps", "structural similarity of the maps to those"),
+        )
+        for part, drawn in RANDOMISED_PARTS.items()
+    },
     "invariance": MetricWords("Invariance", "chance-corrected invariance"),
     "cosine": MetricWords("Raw cosine", "raw cosine similarity"),
     "chance_cosine": MetricWords("Chance cosine", "chance cosine similarity"),
@@ -106,7 +123,10 @@ METRICS = {
     "linear_cka": MetricWords("Linear CKA", "debiased linear CKA", signed=True),
     "prediction_consistency": _share("Same prediction", "share of images whose prediction stays"),
     "kappa": MetricWords("Cohen’s kappa", "Cohen’s kappa of the predictions", signed=True),
-    "effective_rank": MetricWords("Effective rank", "effective rank of the features", decimals=1),
+    "covariance_effective_rank": MetricWords(
+        "Effective rank of the covariance", "effective rank of the features’ covariance", decimals=1
+    ),
+    "rankme": MetricWords("RankMe", "RankMe of the features", decimals=1),
     "dead_dimension_share": _share("Dead dimensions", "share of dead feature dimensions"),
     "temperature": MetricWords("Temperature", "temperature fitted on validation images", decimals=2),
 }
@@ -183,7 +203,7 @@ SEVERITIES = {
     "scale": "factor",
     "shear": "angle (degrees)",
     "resized_crop": "area kept (share)",
-    "elastic": "strength (px of 224)",
+    "elastic": "root-mean-square displacement (px of 224)",
     "brightness": "factor",
     "contrast": "factor",
     "saturation": "factor",

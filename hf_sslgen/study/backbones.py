@@ -1,11 +1,12 @@
 """The backbones of a study: what their rows say, and what the registry knows where they say nothing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.registry_rows import build_row
+from hf_sslgen.settings import SEED, shown
 from hf_sslgen.zoo.loading import UNTRAINED, registered
 from hf_sslgen.zoo.registry import TwinSet, get_twin_set
 
@@ -36,7 +37,7 @@ class _BackboneRow:
     name: str | None = None
     objective: str | None = None
     source: str | None = None
-    pretraining_seed: int | None = None
+    pretraining_seed: int | None = field(default=None, metadata={"range": SEED})
 
 
 def read_backbones(rows: Sequence[Any], where: str) -> tuple[list[BackboneEntry], list[TwinSet]]:
@@ -45,11 +46,13 @@ def read_backbones(rows: Sequence[Any], where: str) -> tuple[list[BackboneEntry]
     for row in rows:
         values = {"location": row} if isinstance(row, str) else row
         if not isinstance(values, dict):
-            raise InputError(f"{where}: an entry is a name or a mapping, found {row!r}")
+            raise InputError(f"{where}: an entry is a name or a mapping, found {shown(row)}")
         if "twin_set" in values:
             if len(values) > 1:
                 raise InputError(f"{where}: an entry with twin_set takes no other key, found {sorted(values)}")
-            twin_set = get_twin_set(str(values["twin_set"]))
+            if not isinstance(values["twin_set"], str):
+                raise InputError(f"{where}: twin_set is {shown(values['twin_set'])}; it has to be text")
+            twin_set = get_twin_set(values["twin_set"])
             sets.append(twin_set)
             loadable = [each.id for each in twin_set.backbones if each.library != "conversion"]
             if not loadable:

@@ -2,12 +2,16 @@
 
 A cell's folder exists whole or not at all. It holds
 
-- `cell.json`: `identity` (what decides the numbers) and `provenance` (when, where and how long; never compared);
+- `cell.json`: `identity` (what decides the numbers; `describe.cell_identity` has the list), `provenance` (when, where
+  and how long; never compared) and `checksums` (sha256 of the other files, and of these two parts);
 - `results.json`: the numbers;
 - `records.parquet`: a row per test image (few-shot: per episode), and for invariance a row per image, transform and
   severity;
 - `examples.npz`, where the cell has attribution maps: `images` (E, S, S, 3) bytes, `maps` (E, h, w), `sample_ids`
   (E,), the same images for every backbone of a domain.
+
+A cell whose files are not as they were written is not read. Nor is one without checksums, which versions before them
+wrote: its numbers have other definitions, so no study asks for it.
 """
 
 import hashlib
@@ -22,7 +26,8 @@ import numpy as np
 
 from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.errors import InputError
-from hf_sslgen.files import create_folder, replace_folder, write_json
+from hf_sslgen.files import create_folder, replace_files, write_json
+from hf_sslgen.study.cell_form import CELL, EXAMPLES, RECORDS, RESULTS, NoCellError, cell_content, read_cell_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +36,10 @@ ALL_LABELS = "100%"
 
 METRIC_DEFINITIONS = 4
 """Version of the definitions in `hf_sslgen.metrics`; raised when a number's meaning changes."""
+
+
+CELL_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,150}--[0-9a-f]{12}")
+"""Names of cells' folders."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +115,11 @@ class Cell:
         """The per-sample records."""
         import pandas as pd
 
-        return pd.read_parquet(self.folder / "records.parquet")
+        return pd.read_parquet(self.folder / RECORDS)
 
     def examples(self) -> dict[str, np.ndarray] | None:
         """Example images with their maps, or None for a cell without attribution."""
-        path = self.folder / "examples.npz"
+        path = self.folder / EXAMPLES
         if not path.exists():
             return None
         with np.load(path, allow_pickle=False) as arrays:
@@ -126,24 +135,37 @@ def identity_hash(identity: dict[str, Any]) -> str:
 def cell_folder(store: Path, identity: dict[str, Any]) -> Path:
     """Where a cell of this identity lies: readable names first, the hash decides."""
     names = "--".join(str(identity[key]) for key in ("domain", "backbone", "protocol", "labels", "seed"))
-    return store / f"{re.sub(r'[^A-Za-z0-9._-]+', '_', names)[:120]}--{identity_hash(identity)}"
+    readable = re.sub(r"^\.|[^A-Za-z0-9._-]+", "_", names)[:120]  # a folder whose name begins with a dot is unfinished
+    return store / f"{readable}--{identity_hash(identity)}"
 
 
 def read_cell(folder: Path) -> Cell:
-    """Read a cell; raises InputError where the folder holds none or is damaged."""
+    """Read a cell; raises InputError, which says what to do, where the folder holds none or is damaged."""
     try:
-        cell = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
-        rows = json.loads((folder / "results.json").read_text(encoding="utf-8"))["numbers"]
-        return Cell(folder, cell["identity"], cell["provenance"], tuple(Number.from_json(row) for row in rows))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder} holds no readable cell ({error}); remove it to have it computed again") from error
+        return Cell(folder, *read_cell_files(folder))
+    except (OSError, NoCellError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"{folder} holds no readable cell ({reason}); remove it to have it computed again") from error
+
+
+def read_stored_cell(folder: Path) -> Cell:
+    """Read a cell of a store, whose name has to be its own; raises InputError as `read_cell` does."""
+    cell = read_cell(folder)
+    if cell_folder(folder.parent, cell.identity).name != folder.name:
+        raise InputError(
+            f"{folder} holds no readable cell (it is another than its name says); remove it to have it computed again"
+        )
+    return cell
+
+
+def stored_folders(store: Path) -> list[Path]:
+    """The folders of a store's cells, in the order of their names, whatever is in them."""
+    return sorted(path for path in store.iterdir() if not path.name.startswith(".")) if store.is_dir() else []
 
 
 def read_cells(store: Path) -> Iterator[Cell]:
-    """Every cell of a store, in the order of their names."""
-    for path in sorted(store.glob("*/cell.json")):
-        if not path.parent.name.startswith("."):
-            yield read_cell(path.parent)
+    """Every cell of a store, in the order of their names; raises InputError at one that is damaged."""
+    yield from map(read_stored_cell, stored_folders(store))
 
 
 def write_cell(
@@ -154,10 +176,10 @@ def write_cell(
     Args:
         replace: whether a cell that stands there is replaced; otherwise it stays and this one is dropped.
     """
-    with replace_folder(folder) if replace else create_folder(folder) as unfinished:
-        write_json(unfinished / "cell.json", {"identity": identity, "provenance": provenance})
-        write_json(unfinished / "results.json", {"numbers": [number.to_json() for number in analysis.numbers]})
-        analysis.records.to_parquet(unfinished / "records.parquet", index=False)
+    with replace_files(folder, obsolete=[EXAMPLES]) if replace else create_folder(folder) as unfinished:
+        write_json(unfinished / RESULTS, {"numbers": [number.to_json() for number in analysis.numbers]})
+        analysis.records.to_parquet(unfinished / RECORDS, index=False)
         if analysis.examples is not None:
             arrays: dict[str, Any] = analysis.examples
-            np.savez_compressed(unfinished / "examples.npz", **arrays)
+            np.savez_compressed(unfinished / EXAMPLES, **arrays)
+        write_json(unfinished / CELL, cell_content(identity, provenance, unfinished))

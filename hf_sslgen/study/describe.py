@@ -2,9 +2,12 @@
 
 import dataclasses
 import functools
+import hashlib
+import json
 import platform
 import sys
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -56,6 +59,20 @@ def cell_identity(
 ) -> dict[str, Any]:
     """Everything the numbers depend on; equal identities are one cell.
 
+    | what decides | where it is |
+    |---|---|
+    | every file of the checkpoint that is read: configuration, processor, weights | `weights` |
+    | pixels: size, crop, interpolation, normalisation | `preprocessing`, `protocol_settings.resize` |
+    | pictures, their order and sample ids, labels, boxes, masks, pairs and how they are read | `splits` |
+    | names and order of the classes | `classes` |
+    | transforms that the domain's labels do not survive | `not_label_preserving` |
+    | protocol with every setting, label budget, seed | `protocol`, `protocol_settings`, `labels`, `seed` |
+    | transforms, subset and its seed, attribution, precision | `analysis` |
+    | what each number means | `metric_definitions` |
+
+    The number of workers, threads and images a batch, the machine and the folder change numbers by rounding at most,
+    and are not in it.
+
     The pretrained stage looks at test images only, so it does not depend on how the rest is split. A checkpoint that
     somebody else trained (no protocol, but another name than the pretrained stage's) has a temperature fitted on
     validation images.
@@ -63,23 +80,33 @@ def cell_identity(
     Args:
         fingerprints: of the domain's splits, by their role.
     """
+    named = {}
     if spec.protocol is None:
         roles = ("test",) if spec.protocol_name == PRETRAINED else ("validation", "test")
         fingerprints = {role: fingerprints[role] for role in roles}
+        if spec.protocol_name != PRETRAINED:  # a finished classifier's outputs are found by the classes' names
+            named["class_names"] = list(domain.class_names)
     return {
+        **named,
         "backbone": spec.backbone.name,
         "weights": facts.weights,
         "domain": domain.name,
         "splits": fingerprints,
+        "classes": _fingerprint_of_names(domain.class_names),
         "protocol": spec.protocol_name,
         "protocol_settings": protocol_settings(spec.protocol),
         "labels": spec.labels,
         "seed": spec.seed,
         "preprocessing": dataclasses.asdict(facts.preprocessing),
         "not_label_preserving": list(domain.not_label_preserving),
-        "analysis": dataclasses.asdict(spec.analysis),
+        "analysis": {key: value for key, value in dataclasses.asdict(spec.analysis).items() if key != "batch_size"},
         "metric_definitions": METRIC_DEFINITIONS,
     }
+
+
+def _fingerprint_of_names(names: Sequence[str]) -> str:
+    """Sixteen hexadecimal digits of names in their order."""
+    return hashlib.sha256(json.dumps(list(names)).encode()).hexdigest()[:16]
 
 
 def cell_provenance(
@@ -106,6 +133,7 @@ def cell_provenance(
         "class_names": list(domain.class_names),
         "not_label_preserving": list(domain.not_label_preserving),
         "notes": list(domain.notes),
+        "taken": domain.taken.as_json(),
         "selection": selection,
         "seconds": round(seconds, 2),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -13,13 +13,16 @@ from hf_sslgen.analysis.network import place
 from hf_sslgen.analysis.transforms import preset_variants
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.sources import registered_entry
+from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry
-from hf_sslgen.study.cells import Cell, read_cells
+from hf_sslgen.study.cells import Cell, stored_folders
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.protocols import FewShotProtocol, FineTuningProtocol
+from hf_sslgen.study.results import readable_cells
 from hf_sslgen.study.store import Store
 from hf_sslgen.study.workbench import backbone_facts, domain_at_hand
 from hf_sslgen.zoo.loading import load_backbone
+from hf_sslgen.zoo.reinitialised import CASCADE
 
 TRAINING_PASSES = 3.0
 """A training step costs about as much as three forward passes of its images."""
@@ -49,11 +52,20 @@ class Estimate:
     scratch_bytes: int
 
 
+def is_at_hand(spec: CellSpec) -> bool:
+    """Whether a domain can be loaded without asking anybody else for it."""
+    entry = registered_entry(spec.domain)
+    return Path(spec.domain.dataset_name).exists() or (entry is not None and entry.format == "embedded")
+
+
 def domain_sizes(spec: CellSpec) -> Sizes | None:
     """Images in each split: loaded from disk, or as the registry expects them; nothing is downloaded."""
     entry = registered_entry(spec.domain)
-    if Path(spec.domain.dataset_name).exists() or (entry is not None and entry.format == "embedded"):
-        domain = domain_at_hand(spec.domain)
+    if is_at_hand(spec):
+        try:
+            domain = domain_at_hand(spec.domain)
+        except InputError:  # which is told of the cell
+            return None
         train = len(domain.train) if isinstance(domain.train, ImageSplit) else 0
         return Sizes(train, len(domain.validation), len(domain.test))
     if entry is None or entry.train_split is None or entry.train_split not in entry.expected_sizes:
@@ -70,7 +82,8 @@ def image_passes(spec: CellSpec, sizes: Sizes) -> float:
     subset = min(sizes.test, analysis.max_subset)
     variants = len(preset_variants(analysis.transforms, gray=False))
     of_method = METHOD_PASSES[analysis.attribution_method]
-    attribution = of_method + analysis.reinitialised_control * (1 + of_method)
+    num_controls = analysis.reinitialised_control * (1 + len(CASCADE) * analysis.randomisation_cascade)
+    attribution = of_method + num_controls * (1 + of_method)
     if protocol is None:
         is_attributed = analysis.attribution_method in LABEL_FREE_METHODS
         return subset * (1 + variants + is_attributed * attribution)
@@ -91,7 +104,7 @@ def image_passes(spec: CellSpec, sizes: Sizes) -> float:
 
 def seconds_per_image(location: str, seed: int, geometry: Geometry | None, batch_size: int) -> float:
     """Time of one image in a forward pass, from timing two batches."""
-    backbone = load_backbone(location, ("first", "second"), seed=seed, geometry=geometry)
+    backbone = load_backbone(location, ("first", "second"), seed=seed, geometry=geometry, match="none")
     place(backbone)
     side = backbone.preprocessing.geometry.image_size
     pixels = torch.zeros(batch_size, 3, side, side, device=backbone.model.device)
@@ -128,7 +141,7 @@ def estimate_cell(spec: CellSpec, finished: Sequence[Cell], per_image: float) ->
 def dry_run_text(specs: Sequence[CellSpec], store: Store) -> str:
     """A table of the cells by domain and protocol with their time and disk; nothing is written or downloaded but the
     backbones, which are timed."""
-    finished = list(read_cells(store.cells)) if store.cells.is_dir() else []
+    finished, _ = readable_cells(stored_folders(store.cells))
     timings: dict[str, float] = {}
     rows: dict[tuple[str, str, str], list[Estimate | None]] = {}
     for spec in specs:

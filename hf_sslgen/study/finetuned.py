@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from hf_sslgen.analysis.analyze import adapted_analysis, validation_logits
+from hf_sslgen.checksums import files_below, write_checksums
 from hf_sslgen.domains.images import ImageSplit, joined
 from hf_sslgen.domains.loading import Domain
 from hf_sslgen.domains.splits import stratified_subset
@@ -27,6 +28,7 @@ from hf_sslgen.study.selection import (
 from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.finetuning import finetune
 from hf_sslgen.training.optimisation import Optimisation, optimiser_of_architecture
+from hf_sslgen.training.run_folder import RESULTS_FILE
 from hf_sslgen.zoo.anatomy import find_classifier
 from hf_sslgen.zoo.loading import set_linear_classifier
 
@@ -128,8 +130,11 @@ def _drop_weights(folder: Path) -> None:
     """Remove the weights of a run that is not needed; its results stay, so that it is not run again."""
     for checkpoint in folder.glob("checkpoint-*"):
         shutil.rmtree(checkpoint)
-    for weights in folder.glob("*.safetensors"):
+    dropped = list(folder.glob("*.safetensors"))
+    for weights in dropped:
         weights.unlink()
+    if dropped and (folder / RESULTS_FILE).exists():
+        write_checksums(folder, files_below(folder))
 
 
 def measure_finetuned(job: Job, protocol: FineTuningProtocol) -> Measured:

@@ -1,6 +1,6 @@
 """A job: one backbone to be measured on one domain under one protocol with one seed."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.loading import Domain
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry
-from hf_sslgen.study.protocols import Protocol
+from hf_sslgen.study.protocols import FineTuningProtocol, Protocol
 from hf_sslgen.zoo.loading import LoadedBackbone, load_backbone
 
 CROP_PCT = {"shorter_side": 1.0, "squash": None}
@@ -33,6 +33,7 @@ class Job:
         seed: of the classifier's initialisation, of training, and of what a protocol draws.
         scratch: folder for runs that are not kept.
         shards: folder for the finished parts of passes over images, which outlive a process that is killed.
+        weights: what the cell's identity says of the checkpoint; None leaves it unchecked.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Job:
     seed: int
     scratch: Path
     shards: Path | None = None
+    weights: str | None = None
 
     @property
     def run(self) -> Run:
@@ -53,13 +55,28 @@ class Job:
         """The backbone as published, or a checkpoint made of it, on the device that measures.
 
         Its geometry is the study's, cropped as the protocol says.
+
+        Raises:
+            InputError: the checkpoint is not the one that the cell's identity names.
         """
         geometry = self.geometry
         if self.protocol is not None and self.protocol.resize != "as_given":
             if geometry is None:
-                geometry = load_backbone(self.name, self.domain.class_names).preprocessing.geometry
-            geometry = replace(geometry, crop_pct=CROP_PCT[self.protocol.resize])
-        backbone = load_backbone(location or self.name, self.domain.class_names, seed=self.seed, geometry=geometry)
+                geometry = load_backbone(self.name, self.domain.class_names, match="none").preprocessing.geometry
+            geometry = Geometry(geometry.image_size, CROP_PCT[self.protocol.resize], geometry.interpolation)
+        keeps_classifier = location is not None or isinstance(self.protocol, FineTuningProtocol)
+        backbone = load_backbone(
+            location or self.name,
+            self.domain.class_names,
+            seed=self.seed,
+            geometry=geometry,
+            match=None if keeps_classifier else "none",
+        )
+        if location is None and self.weights not in (None, backbone.weights):
+            raise InputError(
+                f"the checkpoint {self.name!r} was changed while the study ran; run the same command again, which "
+                "measures it as it is now"
+            )
         place(backbone)
         return backbone
 

@@ -1,17 +1,29 @@
 """How a cell is measured: the pretrained stage, or a protocol of one of the kinds."""
 
 from hf_sslgen.analysis.analyze import pretrained_analysis
+from hf_sslgen.domains.loading import Domain
 from hf_sslgen.study.finetuned import measure_finetuned
-from hf_sslgen.study.job import Job, Measured
-from hf_sslgen.study.probed import measure_few_shot, measure_knn, measure_linear
-from hf_sslgen.study.protocols import FineTuningProtocol, KNNProtocol, LinearProtocol
+from hf_sslgen.study.job import Job, Measured, positional
+from hf_sslgen.study.probed import measure_few_shot, measure_knn, measure_linear, possible_neighbours
+from hf_sslgen.study.protocols import FewShotProtocol, FineTuningProtocol, KNNProtocol, LinearProtocol, Protocol
+from hf_sslgen.training.few_shot import eligible_classes
 
-__all__ = ["Job", "Measured", "measure"]
+__all__ = ["Job", "Measured", "measure", "require_possible"]
 
 
 def measure_pretrained(job: Job) -> Measured:
     """Invariance of the encoder as published."""
     return pretrained_analysis(job.load(), job.domain, job.analysis, job.run), {}
+
+
+def require_possible(protocol: Protocol | None, domain: Domain) -> None:
+    """Raise InputError where a protocol can't be run on a domain, which is told without computing anything."""
+    if isinstance(protocol, KNNProtocol):
+        possible_neighbours(domain, protocol)
+    elif isinstance(protocol, FewShotProtocol):
+        eligible_classes(domain.test.labels, protocol.ways, protocol.shots, protocol.queries)
+    elif isinstance(protocol, LinearProtocol):
+        positional(domain)
 
 
 def measure(job: Job) -> Measured:

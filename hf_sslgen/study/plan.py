@@ -11,7 +11,7 @@ from typing import Any
 
 from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.domains.arguments import DomainArguments, label_budget_words
-from hf_sslgen.domains.registry import find_domain
+from hf_sslgen.domains.domain_names import domain_name
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.study.backbones import BackboneEntry
@@ -41,11 +41,7 @@ class CellSpec:
 
     @property
     def domain_name(self) -> str:
-        entry = find_domain(self.domain.dataset_name) if self.domain.registered_as is None else None
-        path = Path(self.domain.dataset_name)
-        if entry is not None:
-            return entry.name
-        return path.resolve().name if path.exists() else self.domain.dataset_name
+        return domain_name(self.domain)
 
     @property
     def title(self) -> str:
@@ -85,9 +81,9 @@ def expand(config: StudyConfig) -> tuple[CellSpec, ...]:
     """
     specs, used = [], [False] * len(config.exclude)
     for spec in _all_specs(config):
-        excluded = False
+        excluded, found = False, _axes(spec) if config.exclude else {}
         for index, exclusion in enumerate(config.exclude):
-            if _matches(spec, exclusion):
+            if _matches(spec, found, exclusion):
                 excluded = used[index] = True
         if not excluded:
             specs.append(spec)
@@ -132,11 +128,10 @@ def _axes(spec: CellSpec) -> dict[str, set[str]]:
     return dict(zip(AXES, values, strict=True))
 
 
-def _matches(spec: CellSpec, exclusion: Mapping[str, tuple[str, ...]]) -> bool:
-    """Whether every named axis of a cell is among the exclusion's values, which may hold `*`."""
+def _matches(spec: CellSpec, found: Mapping[str, set[str]], exclusion: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether every named axis of a cell, as `found`, is among the exclusion's values, which may hold `*`."""
     if spec.protocol is None and not {"labels", "seed"}.isdisjoint(exclusion):
         return False  # the pretrained stage is shared by all of them
-    found = _axes(spec)
     return all(
         any(fnmatch.fnmatchcase(name, value) for value in exclusion[axis] for name in found[axis])
         for axis in exclusion

@@ -9,6 +9,7 @@ from hf_sslgen.analysis.forward import SplitOutputs, run_split
 from hf_sslgen.analysis.numbers import Analysis, mean_number
 from hf_sslgen.analysis.predictions import ValidationLogits, prediction_numbers, prediction_records
 from hf_sslgen.domains.images import ImageSplit
+from hf_sslgen.domains.loading import Domain
 from hf_sslgen.errors import InputError
 from hf_sslgen.study.job import Job, Measured, positional
 from hf_sslgen.study.protocols import FewShotProtocol, KNNProtocol, LinearProtocol
@@ -58,6 +59,18 @@ def measure_linear(job: Job, protocol: LinearProtocol) -> Measured:
     return adapted_analysis(backbone, job.domain, "pretrained", job.analysis, unseen, job.run), selection
 
 
+def possible_neighbours(domain: Domain, protocol: KNNProtocol) -> list[int]:
+    """The numbers of neighbours that there are training images for; raises InputError where it is none."""
+    num_images = len(positional(domain))
+    possible = [k for k in protocol.neighbours if k <= num_images]
+    if not possible:
+        raise InputError(
+            f"neighbours {list(protocol.neighbours)} are all more than the {num_images} training images of "
+            f"{domain.name!r}; give smaller ones"
+        )
+    return possible
+
+
 def measure_knn(job: Job, protocol: KNNProtocol) -> Measured:
     """Nearest neighbours among the training images, k selected by validation likelihood.
 
@@ -67,12 +80,7 @@ def measure_knn(job: Job, protocol: KNNProtocol) -> Measured:
     bank, validation, test = (
         _outputs(job, backbone, split) for split in (labelled, job.domain.validation, job.domain.test)
     )
-    possible = [k for k in protocol.neighbours if k <= len(labelled)]
-    if not possible:
-        raise InputError(
-            f"neighbours {list(protocol.neighbours)} are all more than the {len(labelled)} training images of "
-            f"{job.domain.name!r}; give smaller ones"
-        )
+    possible = possible_neighbours(job.domain, protocol)
 
     def predictions(outputs: SplitOutputs, neighbours: list[int]) -> dict[int, Predictions]:
         probabilities = knn_probabilities(

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.study.fields import check_fields, ranged
+from hf_sslgen.settings import check_fields, ranged
 from hf_sslgen.training.probes import INVERSE_REGULARISATION_GRID, TOLERANCE
 
 Resize = Literal["as_given", "shorter_side", "squash"]
 """From picture to input: as the study's geometry says; the shorter side resized to the input's side and the centre
 cut out; or both sides resized whatever the aspect ratio."""
+
+MAX_CANDIDATES = 1000
+"""Of one grid of fine-tuning."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,15 @@ class FineTuningProtocol:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        for rates, decays in (
+            (self.learning_rates, self.weight_decays),
+            (self.sgd_learning_rates, self.sgd_weight_decays),
+        ):
+            if len(rates) * len(decays) > MAX_CANDIDATES:
+                raise InputError(
+                    f"learning_rates x weight_decays makes {len(rates) * len(decays)} networks for each cell, more "
+                    f"than {MAX_CANDIDATES}; make the grid smaller"
+                )
         if self.early_stopping_patience is not None and self.retrain_on_validation:
             raise InputError(
                 "retrain_on_validation leaves nothing to stop early on; set early_stopping_patience to none"

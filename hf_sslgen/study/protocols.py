@@ -11,12 +11,12 @@ Deviations common to all presets, so that cells of one study can be compared:
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 import numpy as np
 
 from hf_sslgen.errors import InputError, nearest_names
-from hf_sslgen.study.fields import as_field
+from hf_sslgen.settings import read_setting, shown
 from hf_sslgen.study.protocol_kinds import (
     FewShotProtocol,
     FineTuningProtocol,
@@ -31,6 +31,7 @@ __all__ = [
     "FineTuningProtocol",
     "KNNProtocol",
     "LinearProtocol",
+    "PresetName",
     "Protocol",
     "departures",
     "get_protocol",
@@ -106,6 +107,11 @@ PRESETS: dict[str, Protocol] = {
 }
 """Presets by name."""
 
+PresetName = Literal[
+    "linear", "finetune", "ssl-transfer", "ssl-transfer-linear", "vtab-1k", "dino-knn", "few-shot", "full"
+]
+"""The names of `PRESETS`, as options have them."""
+
 
 def get_protocol(name: str, overrides: Mapping[str, Any] | None = None) -> Protocol:
     """A preset, with some of its fields replaced (lists serve as tuples).
@@ -115,19 +121,21 @@ def get_protocol(name: str, overrides: Mapping[str, Any] | None = None) -> Proto
     """
     if name not in PRESETS:
         raise InputError(
-            f"protocol {name!r} is unknown. {nearest_names(name, PRESETS)} Known: {', '.join(PRESETS)}".replace(
+            f"protocol {shown(name)} is unknown. {nearest_names(name, PRESETS)} Known: {', '.join(PRESETS)}".replace(
                 "  ", " "
             )
         )
     preset = PRESETS[name]
-    known = get_type_hints(type(preset))
-    values = {}
-    for key, value in (overrides or {}).items():
+    hints, known = get_type_hints(type(preset)), {each.name: each for each in dataclasses.fields(preset)}
+    for key in overrides or {}:
         if key not in known:
             hint = nearest_names(key, known) or f"it has {', '.join(sorted(known))}"
-            raise InputError(f"protocol {name!r} has no field {key!r}; {hint}")
-        values[key] = as_field(known[key], value)
+            raise InputError(f"protocol {name!r} has no field {shown(key)}; {hint}")
     try:
+        values = {
+            key: read_setting(key, hints[key], value, known[key].metadata.get("range"))
+            for key, value in (overrides or {}).items()
+        }
         return dataclasses.replace(preset, **values)
     except InputError as error:
         raise InputError(f"protocol {name!r}: {error}") from error

@@ -12,18 +12,18 @@ Files appear whole or not at all, and processes share the folder without further
 
 import contextlib
 import json
-import os
 import shutil
 import time
 import traceback
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
-from hf_sslgen.errors import InputError
-from hf_sslgen.files import remove_abandoned, write_json
-from hf_sslgen.study.claims import Claim, find_claims, is_alive, release, this_process
+from hf_sslgen.claims import Claim, find_claims, is_alive, release, this_process
+from hf_sslgen.files import finish_replacement, remove_abandoned, write_json
+from hf_sslgen.output_folder import require_output_folder
+from hf_sslgen.study.cells import CELL_NAME
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.tokens import without_tokens
 
@@ -66,21 +66,10 @@ class Store:
         Raises:
             InputError: it holds something else, or can't be written.
         """
-        if self.folder.exists() and not self.folder.is_dir():
-            raise InputError(f"output_dir {str(self.folder)!r} is a file; give a folder")
-        if self.folder.is_dir() and not self.cells.is_dir():
-            foreign = sorted(path.name for path in self.folder.iterdir() if not path.name.startswith("."))
-            if foreign:
-                raise InputError(
-                    f"output_dir {str(self.folder)!r} holds other files ({foreign[0]}); give a folder of its own"
-                )
-        try:
-            for folder in (self.cells, self.claims):
-                folder.mkdir(parents=True, exist_ok=True)
-        except (PermissionError, FileExistsError, NotADirectoryError) as error:
-            raise InputError(f"output_dir {str(self.folder)!r} can't be made: {error.strerror}") from error
-        if not os.access(self.claims, os.W_OK):
-            raise InputError(f"output_dir {str(self.folder)!r} can't be written; give a folder that can")
+        require_output_folder(self.folder, own=["cells"])
+        for folder in (self.cells, self.claims):
+            folder.mkdir(parents=True, exist_ok=True)
+        finish_replacement(self.folder)
         for folder in (self.folder, self.cells, self.claims, *(self.folder / name for name in OTHER_FOLDERS)):
             remove_abandoned(folder)
         for claim in find_claims(self.claims):
@@ -124,14 +113,19 @@ class Store:
 
     def index(self, spec: CellSpec, cell: str) -> None:
         """Remember which folder a planned cell's identity leads to."""
-        path = self.folder / "index" / f"{spec.key}.json"
         if self.indexed(spec) != cell:
-            write_json(path, {"title": spec.title, "cell": cell})
+            write_json(self.index_path(spec), {"title": spec.title, "key": spec.key, "cell": cell})
+
+    def index_path(self, spec: CellSpec) -> Path:
+        """Where it is remembered which folder a planned cell leads to."""
+        return self.folder / "index" / f"{spec.key}.json"
 
     def indexed(self, spec: CellSpec) -> str | None:
-        """The name of the folder a planned cell leads to, where that was found out before."""
-        content = _read(self.folder / "index" / f"{spec.key}.json")
-        return None if content is None else str(content["cell"])
+        """The name of the folder a planned cell leads to, where that was found out before; a damaged entry is none."""
+        content = _read(self.index_path(spec))
+        cell = content.get("cell")
+        is_whole = content.get("key") == spec.key and isinstance(cell, str) and CELL_NAME.fullmatch(cell)
+        return cell if is_whole else None
 
     def is_finished(self, spec: CellSpec) -> bool:
         """Whether a planned cell was found finished; false also where nobody has looked yet."""
@@ -153,13 +147,16 @@ class Store:
         write_json(self._failure_path(spec), asdict(failure))
 
     def failure(self, spec: CellSpec) -> Failure | None:
-        """What is known of a cell's failure, or None."""
+        """What is known of a cell's failure, or None; a damaged record of one is none, and the cell is tried again."""
         content = _read(self._failure_path(spec))
-        return None if content is None else Failure(**content)
+        kinds = get_type_hints(Failure)
+        if content.keys() != kinds.keys() or not all(isinstance(content[name], kinds[name]) for name in kinds):
+            return None
+        return Failure(**content)
 
     def has_failed(self, spec: CellSpec) -> bool:
         """Whether a planned cell failed and was not finished since by anybody."""
-        return self._failure_path(spec).exists() and not self.is_finished(spec)
+        return self.failure(spec) is not None and not self.is_finished(spec)
 
     def forget_failures(self, specs: Iterable[CellSpec]) -> None:
         """These cells are to be tried again, or succeeded."""
@@ -170,10 +167,10 @@ class Store:
         return self.folder / "failures" / f"{spec.key}.json"
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    """A JSON file's mapping; None where it is not there (any more), or empty after a machine lost power."""
+def _read(path: Path) -> dict[str, Any]:
+    """A JSON file's mapping; empty where it is not there (any more), or damaged after a machine lost power."""
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    return content
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}

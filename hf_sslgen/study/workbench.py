@@ -1,12 +1,14 @@
 """What a worker keeps at hand between cells: the last domain, and what identifies each backbone."""
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.loading import Domain, load_domain
+from hf_sslgen.errors import InputError, UnavailableError
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.study.describe import BackboneFacts, cell_identity
 from hf_sslgen.study.job import Job
@@ -14,6 +16,8 @@ from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.zoo.loading import UNTRAINED, load_backbone
 
 KEPT_DOMAINS = 4
+
+Result = TypeVar("Result")
 
 
 @functools.lru_cache(maxsize=KEPT_DOMAINS)
@@ -35,7 +39,7 @@ def backbone_facts(location: str, seed: int, geometry: Geometry | None) -> Backb
 
 @functools.cache
 def _facts(location: str, seed: int, geometry: Geometry | None) -> BackboneFacts:
-    backbone = load_backbone(location, ("first", "second"), seed=seed, geometry=geometry)
+    backbone = load_backbone(location, ("first", "second"), seed=seed, geometry=geometry, match="none")
     return BackboneFacts(backbone.weights, backbone.preprocessing, backbone.num_parameters, backbone.pinned)
 
 
@@ -60,15 +64,47 @@ class PreparedCell:
             seed=spec.seed,
             scratch=scratch,
             shards=shards,
+            weights=self.facts.weights,
         )
 
 
-def prepare_cell(spec: CellSpec) -> PreparedCell:
+Unavailable = dict[tuple[str, ...], InputError]
+"""What the Hub did not give in this run, by what was asked for, and the error that said so."""
+
+
+def _asked_once(asked: tuple[str, ...], unavailable: Unavailable, load: Callable[[], Result]) -> Result:
+    """What `load` returns; where the Hub did not give it before, the error of then."""
+    if asked in unavailable:
+        raise unavailable[asked]
+    try:
+        return load()
+    except InputError as error:
+        if isinstance(error, UnavailableError) or isinstance(error.__cause__, UnavailableError):
+            unavailable[asked] = error
+        raise
+
+
+def domain_asked_once(arguments: DomainArguments, unavailable: Unavailable) -> Domain:
+    """A domain; the Hub is asked once for a data set that it does not give, whatever is wanted of it."""
+    stated = (arguments.dataset_name, arguments.dataset_config_name or "", arguments.dataset_revision or "")
+    return _asked_once(("domain", *stated), unavailable, lambda: domain_at_hand(arguments))
+
+
+def prepare_cell(spec: CellSpec, unavailable: Unavailable | None = None) -> PreparedCell:
     """Load what a cell's identity depends on.
+
+    Args:
+        unavailable: what is not asked for again, and is added to.
 
     Raises:
         InputError: the domain or the backbone can't be loaded.
     """
-    domain = domain_at_hand(spec.domain)
-    facts = backbone_facts(spec.backbone.location, spec.seed, spec.geometry)
+    unavailable = {} if unavailable is None else unavailable
+    domain = domain_asked_once(spec.domain, unavailable)
+    location = spec.backbone.location
+    facts = _asked_once(
+        ("backbone", location.removeprefix(UNTRAINED)),
+        unavailable,
+        lambda: backbone_facts(location, spec.seed, spec.geometry),
+    )
     return PreparedCell(spec, facts, domain, cell_identity(spec, facts, domain, split_fingerprints(spec.domain)))

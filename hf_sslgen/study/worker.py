@@ -1,7 +1,6 @@
 """A worker: goes through a study's cells and computes those that nobody else has or is computing."""
 
 import contextlib
-import errno
 import logging
 import shutil
 import time
@@ -14,21 +13,22 @@ import torch
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
+from hf_sslgen.claims import Claim, find_claim, is_alive, kept_alive, still_held, try_claim
 from hf_sslgen.errors import InputError
+from hf_sslgen.files import is_disk_full
 from hf_sslgen.study.cells import cell_folder, write_cell
-from hf_sslgen.study.claims import Claim, find_claim, is_alive, kept_alive, still_held, try_claim
 from hf_sslgen.study.describe import cell_provenance
 from hf_sslgen.study.measures import measure
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.store import Store
-from hf_sslgen.study.workbench import PreparedCell, prepare_cell
+from hf_sslgen.study.workbench import PreparedCell, Unavailable, prepare_cell
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
 FULL_BELOW_BYTES = 1_000_000
-FULL_WORDS = ("No space left", "GB left; free some")
-"""How safetensors, and our own check before fine-tuning, say that the disk is full; neither is an OSError."""
+FULL_WORDS = "GB left; free some"
+"""How our own check before fine-tuning says that the disk is full."""
 
 
 class Outcome(StrEnum):
@@ -46,14 +46,7 @@ class DiskFullError(InputError):
 
 def _require_room(error: BaseException, folder: Path) -> None:
     """Raise DiskFullError where an error comes from a full disk, which would fail every other cell as well."""
-    causes = [error]
-    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and len(causes) < 10:
-        causes.append(cause)
-    says_so = any(
-        (isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT))
-        or any(words in str(each) for words in FULL_WORDS)
-        for each in causes
-    )
+    says_so = is_disk_full(error) or FULL_WORDS in str(error)
     if says_so or shutil.disk_usage(folder).free < FULL_BELOW_BYTES:
         raise DiskFullError(
             f"no disk space left in {folder}; finished cells are intact: free some and run the same command again"
@@ -114,8 +107,11 @@ def _compute(prepared: PreparedCell, store: Store) -> Outcome:
         return Outcome.FAILED if store.has_failed(prepared.spec) else _measure(prepared, store, claim)
 
 
-def work_on(spec: CellSpec, store: Store) -> Outcome:
+def work_on(spec: CellSpec, store: Store, unavailable: Unavailable | None = None) -> Outcome:
     """Compute one cell, if it is there to be computed; a failure is recorded and not raised.
+
+    Args:
+        unavailable: as in `prepare_cell`.
 
     Raises:
         DiskFullError: no room is left.
@@ -123,7 +119,7 @@ def work_on(spec: CellSpec, store: Store) -> Outcome:
     if store.has_failed(spec):
         return Outcome.FAILED
     try:
-        return _compute(prepare_cell(spec), store)
+        return _compute(prepare_cell(spec, unavailable), store)
     except DiskFullError:
         raise
     except Exception as error:  # a domain or backbone that can't be loaded must not stop the others either
@@ -154,20 +150,26 @@ def limited_threads(num_threads: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def run_worker(specs: Sequence[CellSpec], store: Store, num_threads: int | None = None) -> Counter[Outcome]:
+def run_worker(
+    specs: Sequence[CellSpec], store: Store, num_threads: int | None = None, unavailable: Unavailable | None = None
+) -> Counter[Outcome]:
     """Work until every cell is finished or failed, waiting for those that other processes are computing.
+
+    Args:
+        unavailable: as in `prepare_cell`.
 
     Returns:
         How many cells were computed here, found finished, or failed.
     """
     counts: Counter[Outcome] = Counter()
+    unavailable = {} if unavailable is None else unavailable
     waiting, is_first_round = list(specs), True
     with limited_threads(num_threads), tqdm(total=len(specs), desc="cells", unit="cell", disable=None) as progress:
         while waiting:
             busy = []
             for spec in waiting:
                 known_busy = not is_first_round and _still_busy(spec, store)
-                outcome = Outcome.BUSY if known_busy else work_on(spec, store)
+                outcome = Outcome.BUSY if known_busy else work_on(spec, store, unavailable)
                 if outcome is Outcome.BUSY:
                     busy.append(spec)
                 else:

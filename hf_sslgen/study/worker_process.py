@@ -13,15 +13,20 @@ from hf_sslgen.command_line import run_command
 from hf_sslgen.study.config import read_study
 from hf_sslgen.study.plan import expand
 from hf_sslgen.study.store import Store
+from hf_sslgen.study.workbench import Unavailable
 from hf_sslgen.study.worker import Outcome, run_worker
 
 logger = logging.getLogger(__name__)
 
 
-def work(study: Path, output_dir: Path) -> Counter[Outcome]:
-    """Work on a study until all its cells have ended; returns what became of them here."""
+def work(study: Path, output_dir: Path, unavailable: Unavailable | None = None) -> Counter[Outcome]:
+    """Work on a study until all its cells have ended; returns what became of them here.
+
+    Args:
+        unavailable: as in `prepare_cell`.
+    """
     config = read_study(study)
-    counts = run_worker(expand(config), Store(output_dir), config.num_threads)
+    counts = run_worker(expand(config), Store(output_dir), config.num_threads, unavailable)
     logger.info("%s", outcome_words(counts))
     return counts
 

@@ -9,6 +9,11 @@ from transformers import SchedulerType, TrainingArguments
 from transformers.trainer_utils import HubStrategy, IntervalStrategy, SaveStrategy
 from transformers.training_args import OptimizerNames
 
+from hf_sslgen.errors import InputError
+from hf_sslgen.settings import AT_LEAST_ONE, SHARE, SIDE, check_fields, setting
+from hf_sslgen.training.option_combinations import complete_options
+from hf_sslgen.training.trainer_options import check_options
+
 
 @dataclass(frozen=True)
 class ModelArguments:
@@ -22,8 +27,8 @@ class ModelArguments:
         }
     )
     model_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit on the Hub."})
-    image_size: int | None = field(
-        default=None, metadata={"help": "Side of the input in pixels, instead of the backbone's own."}
+    image_size: int | None = setting(
+        None, range=SIDE, help="Side of the input in pixels, instead of the backbone's own."
     )
     trainable: Literal["all", "last_stage", "head"] = field(
         default="all", metadata={"help": "What is trained; the rest stays frozen, its batch-norm statistics too."}
@@ -32,16 +37,20 @@ class ModelArguments:
         default="none",
         metadata={"help": "`balanced` weights the loss by N / (C * N_c); evaluation is never weighted."},
     )
-    minimum_crop_area: float = field(
-        default=0.35,
-        metadata={"help": "Smallest share of an image a random crop keeps; 1 trains on uncropped images."},
+    minimum_crop_area: float = setting(
+        0.35, range=SHARE, help="Smallest share of an image a random crop keeps; 1 trains on uncropped images."
     )
     horizontal_flip: bool = field(
         default=True, metadata={"help": "Mirror images at random, in domains whose labels allow it."}
     )
-    early_stopping_patience: int | None = field(
-        default=None, metadata={"help": "Stop after this many evaluations without a better validation NLL."}
+    early_stopping_patience: int | None = setting(
+        None,
+        range=AT_LEAST_ONE,
+        help="Stop after this many evaluations without a better value of metric_for_best_model.",
     )
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass
@@ -56,7 +65,9 @@ class FineTuningArguments(TrainingArguments):
     metric_for_best_model: str | None = field(
         default="negative_log_likelihood", metadata={"help": "Validation number that decides which is best."}
     )
-    greater_is_better: bool | None = field(default=False, metadata={"help": "Whether more of it is better."})
+    greater_is_better: bool | None = field(
+        default=None, metadata={"help": "Whether more of it is better; known for every number there is."}
+    )
     remove_unused_columns: bool = field(default=False, metadata={"help": "Must stay false: samples carry their id."})
     per_device_train_batch_size: int = field(default=64, metadata={"help": "Training batch size per device."})
     per_device_eval_batch_size: int = field(default=128, metadata={"help": "Evaluation batch size per device."})
@@ -84,10 +95,30 @@ class FineTuningArguments(TrainingArguments):
     hub_strategy: HubStrategy | str = field(
         default="end", metadata={"help": "Must stay `end`: checkpoints are not pushed while training goes on."}
     )
+    do_train: bool = field(default=True, metadata={"help": "Must stay true."})
+    do_eval: bool = field(default=True, metadata={"help": "Must stay true."})
+    do_predict: bool = field(default=True, metadata={"help": "Must stay true: the test split is measured."})
+    resume_from_checkpoint: bool | str | None = field(  # type: ignore[assignment]
+        default=None,
+        metadata={
+            "help": "An interrupted run goes on from its last complete checkpoint by itself: `true`, or that "
+            "checkpoint's folder, asks for no more; `false` refuses to."
+        },
+    )
 
     def __post_init__(self) -> None:
+        """Check every option, alone and together, before the Trainer sees it.
+
+        Raises:
+            InputError: names the option, what was found and what would work.
+        """
+        check_options(self)
+        complete_options(self)
         if self.disable_tqdm is None:
             self.disable_tqdm = not sys.stderr.isatty()
         if not torch.accelerator.is_available():
             self.dataloader_pin_memory = False
-        super().__post_init__()
+        try:
+            super().__post_init__()
+        except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
+            raise InputError(f"the Trainer refuses these options: {' '.join(str(error).split())}") from error

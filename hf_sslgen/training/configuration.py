@@ -2,54 +2,73 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
-from typing import Any, NoReturn
-
-import yaml
-from transformers import HfArgumentParser
+from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
 from hf_sslgen.errors import InputError, nearest_names
-from hf_sslgen.registry_rows import StrictLoader
+from hf_sslgen.settings import choices_of, read_setting, shown
+from hf_sslgen.yaml_files import read_yaml
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file's mapping; raises InputError naming the file where it is missing or holds something else."""
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=StrictLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, InputError) as error:
-        raise InputError(f"config {str(path)!r} can't be read: {error}") from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise InputError(f"config {str(path)!r} must hold `name: value` lines, not a {type(content).__name__}")
-    return content
+@dataclass(frozen=True)
+class _Option:
+    """A field that can be set, and its annotation."""
+
+    field: Field[Any]
+    hint: Any
+
+    @property
+    def is_required(self) -> bool:
+        return self.field.default is MISSING and self.field.default_factory is MISSING
+
+    @property
+    def takes_list(self) -> bool:
+        return any(get_origin(each) is list for each in (self.hint, *get_args(self.hint)))
+
+    @property
+    def help(self) -> str:
+        """As argparse wants it, which reads % in it."""
+        text = str(self.field.metadata.get("help", ""))
+        factory = self.field.default_factory
+        if not self.is_required:
+            text = f"{text} (default: {self.field.default if factory is MISSING else factory()})"
+        return text.replace("%%", "%").replace("%", "%%")
 
 
-def _converted(action: argparse.Action, value: Any, source: str) -> Any:
-    """A YAML value as the command line would have read it (YAML 1.1 takes 1e-3 for a string)."""
-    if isinstance(value, str) and action.type is not None:
-        try:
-            value = action.type(value)  # type: ignore[operator]
-        except (TypeError, ValueError, argparse.ArgumentTypeError) as error:
-            raise InputError(f"{source}: {action.dest} can't be {value!r} ({error})") from error
-    elif isinstance(value, int) and not isinstance(value, bool) and action.type is float:
-        value = float(value)
-    if action.choices is not None and value not in action.choices:
-        raise InputError(
-            f"{source}: {action.dest} can't be {value!r}; choose from {', '.join(map(str, action.choices))}"
-        )
-    return value
+class _Parser(argparse.ArgumentParser):
+    """Keeps what is given as text, raises instead of printing the whole usage, takes no shortened option."""
 
+    def __init__(self, options: Mapping[str, _Option], description: str) -> None:
+        super().__init__(description=description, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+        self.known = {"--help"}
+        for name, option in options.items():
+            self._add(name, option)
+        self.add_argument("--config", type=Path, help="YAML file of defaults for the options above")
+        self.known.add("--config")
 
-class _Parser(HfArgumentParser):
-    """Raises instead of printing the whole usage, and takes no shortened option for a known one."""
-
-    def __init__(self, dataclass_types: Sequence[Any], description: str) -> None:
-        super().__init__(dataclass_types, description=description, allow_abbrev=False)
+    def _add(self, name: str, option: _Option) -> None:
+        form: dict[str, Any] = {}
+        if option.takes_list:
+            form["nargs"] = "+"
+        elif option.hint in (bool, bool | None):
+            form.update(nargs="?", const="true")
+        if words := choices_of(option.hint):
+            form["metavar"] = f"{{{','.join(words)}}}"
+        self.add_argument(*_spellings(name), dest=name, help=option.help, **form)
+        self.known.update(_spellings(name))
+        if option.field.default is True:
+            negated = _spellings(f"no_{name}")
+            self.add_argument(*negated, dest=name, action="store_const", const="false", help=argparse.SUPPRESS)
+            self.known.update(negated)
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message} (--help lists the options)")
+
+
+def _spellings(name: str) -> list[str]:
+    return list(dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}")))
 
 
 def parse_arguments(
@@ -64,34 +83,55 @@ def parse_arguments(
         positional: the field, or fields, that the first words without `--` are the values of.
 
     Raises:
-        InputError: an unknown key or option (names the nearest known one), or a value of the wrong kind.
+        InputError: an unknown key or option (names the nearest known one), or a value of the wrong kind or range.
     """
     arguments = list(sys.argv[1:] if command_line is None else command_line)
-    parser = _Parser(dataclass_types, description)
-    names = [positional] if isinstance(positional, str) else list(positional)
-    if names:
-        parser.usage = f"%(prog)s {' '.join(name.upper() for name in names)} [options]"
-    for index, name in enumerate(names):
+    options: dict[str, _Option] = {}
+    for kind in dataclass_types:
+        hints = get_type_hints(kind)
+        options |= {field.name: _Option(field, hints[field.name]) for field in fields(kind)}
+    given = _given(
+        _Parser(options, description), arguments, [positional] if isinstance(positional, str) else positional
+    )
+    values = {}
+    path = given.pop("config", None)
+    if path is not None:
+        source = f"config {str(path)!r}"
+        for key, value in read_yaml(path, "config").items():
+            if key not in options:
+                raise InputError(f"{source}: unknown key {shown(key)}. {nearest_names(key, options)}".rstrip())
+            values[key] = _read(options[key], value, f"{source}: ")
+    values |= {name: _read(options[name], value) for name, value in given.items()}
+    missing = [name for name, option in options.items() if option.is_required and name not in values]
+    if missing:
+        raise InputError(f"{missing[0]} is missing; give it as --{missing[0]} (--help lists the options)")
+    names = [{field.name for field in fields(kind)} & values.keys() for kind in dataclass_types]
+    return tuple(
+        kind(**{name: values[name] for name in own}) for kind, own in zip(dataclass_types, names, strict=True)
+    )
+
+
+def _given(parser: _Parser, arguments: list[str], positional: Sequence[str]) -> dict[str, Any]:
+    """What the command line says, as text, by field."""
+    if positional:
+        parser.usage = f"%(prog)s {' '.join(name.upper() for name in positional)} [options]"
+    for index, name in enumerate(positional):
         if len(arguments) <= index or arguments[index].startswith("-"):
             break
         arguments[index] = f"--{name}={arguments[index]}"
-    parser.add_argument("--config", type=Path, help="YAML file of defaults for the options above")
-    actions = {action.dest: action for action in parser._actions}
     for word in arguments:
         option = word.partition("=")[0]
-        if option.startswith("--") and option not in parser._option_string_actions:
-            hint = nearest_names(option.removeprefix("--"), actions)
-            raise InputError(f"unknown option {option!r}. {hint}".rstrip())
-    config = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    config.add_argument("--config", type=Path)
-    path = config.parse_known_args(arguments)[0].config
-    if path is not None:
-        for key, value in read_yaml(path).items():
-            if key not in actions:
-                raise InputError(f"config {str(path)!r}: unknown key {key!r}. {nearest_names(key, actions)}".rstrip())
-            actions[key].default = _converted(actions[key], value, f"config {str(path)!r}")
-            actions[key].required = False
-    *instances, _, unexpected = parser.parse_args_into_dataclasses(arguments, return_remaining_strings=True)
+        if option.startswith("--") and option not in parser.known:
+            hint = nearest_names(option.removeprefix("--"), [each.removeprefix("--") for each in parser.known])
+            raise InputError(f"unknown option {shown(option)}. {hint}".rstrip())
+    found, unexpected = parser.parse_known_args(arguments)
     if unexpected:
-        raise InputError(f"unexpected argument {unexpected[0]!r}")
-    return tuple(instances)
+        raise InputError(f"unexpected argument {shown(unexpected[0])}")
+    return vars(found)
+
+
+def _read(option: _Option, value: Any, source: str = "") -> Any:
+    try:
+        return read_setting(option.field.name, option.hint, value, option.field.metadata.get("range"))
+    except InputError as error:
+        raise InputError(f"{source}{error}") from None

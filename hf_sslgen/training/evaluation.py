@@ -32,6 +32,36 @@ from hf_sslgen.metrics.shares import credit_interval
 from hf_sslgen.metrics.two_groups import outcome_interval
 
 TOP_K = 5
+
+GREATER_IS_BETTER = {
+    "negative_log_likelihood": False,
+    "loss": False,
+    "accuracy": True,
+    "mean_per_class_accuracy": True,
+    "top_5_accuracy": True,
+    "brier_score": False,
+    "top_label_brier": False,
+    "auroc": True,
+    "expected_calibration_error": False,
+    "l2_calibration_error": False,
+    "maximum_calibration_error": False,
+    "adaptive_calibration_error": False,
+    "debiased_squared_calibration_error": False,
+    "ks_calibration_error": False,
+    "aurc": False,
+    "excess_aurc": False,
+}
+"""The validation numbers by which a checkpoint can be selected, and whether more of them is better."""
+
+WITHOUT_DIRECTION = (
+    "mean_confidence",
+    "mean_confidence_correct",
+    "mean_confidence_incorrect",
+    "confidence_gap",
+    "ece_if_calibrated",
+)
+"""The other numbers of `Predictions.estimates`."""
+
 Columns = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 

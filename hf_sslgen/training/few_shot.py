@@ -8,6 +8,22 @@ from hf_sslgen.metrics import accuracy
 from hf_sslgen.randomness import derive_seed
 
 
+def eligible_classes(labels: NDArray[np.int64], ways: int, shots: int, queries: int) -> list[int]:
+    """The classes that have enough images, (N,) `labels` in all, to be drawn in an episode.
+
+    Raises:
+        InputError: they are fewer than an episode takes.
+    """
+    classes, counts = np.unique(labels, return_counts=True)
+    eligible = [int(label) for label in classes[counts >= shots + queries]]
+    if len(eligible) < ways:
+        raise InputError(
+            f"an episode of {ways} ways needs as many classes with {shots + queries} test images ({shots} shots, "
+            f"{queries} queries) and finds {len(eligible)}; lower ways, shots or queries"
+        )
+    return eligible
+
+
 def prototypical_accuracies(
     features: NDArray[np.floating],
     labels: NDArray[np.int64],
@@ -33,13 +49,8 @@ def prototypical_accuracies(
     Raises:
         InputError: too few classes have enough images.
     """
-    members = {int(label): np.flatnonzero(labels == label) for label in np.unique(labels)}
-    eligible = [label for label, positions in members.items() if len(positions) >= shots + queries]
-    if len(eligible) < ways:
-        raise InputError(
-            f"an episode of {ways} ways needs as many classes with {shots + queries} test images ({shots} shots, "
-            f"{queries} queries) and finds {len(eligible)}; lower ways, shots or queries"
-        )
+    eligible = eligible_classes(labels, ways, shots, queries)
+    members = {label: np.flatnonzero(labels == label) for label in eligible}
     values = features.astype(np.float64)
     accuracies = np.empty(episodes)
     for episode in range(episodes):

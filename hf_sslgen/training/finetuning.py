@@ -1,7 +1,7 @@
 """Fine-tuning a backbone on a domain with the Trainer."""
 
 import dataclasses
-import json
+import functools
 import logging
 import math
 from dataclasses import dataclass
@@ -10,25 +10,28 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoImageProcessor, EarlyStoppingCallback
-from transformers.models.timm_wrapper.modeling_timm_wrapper import TimmWrapperForImageClassification
+from transformers import EarlyStoppingCallback
 
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.loading import Domain
 from hf_sslgen.domains.streams import ImageStream
 from hf_sslgen.errors import InputError
-from hf_sslgen.files import write_json
+from hf_sslgen.launches import claimed_by_main, decided_by_main
+from hf_sslgen.memory import naming_batch_size
+from hf_sslgen.output_folder import require_held, require_output_folder
 from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
-from hf_sslgen.training.evaluation import Predictions, compute_metrics_for, preprocess_logits_for_metrics
+from hf_sslgen.training.evaluation import TOP_K, Predictions, compute_metrics_for, preprocess_logits_for_metrics
 from hf_sslgen.training.optimisation import Optimisation
 from hf_sslgen.training.run_folder import (
-    PREDICTIONS_FILE,
-    RESULTS_FILE,
-    claim_run_folder,
+    OWN_FILES,
+    best_checkpoint,
+    bind_run_folder,
+    check_resumption,
     finished_results,
-    last_complete_checkpoint,
+    last_good_checkpoint,
     require_disk_space,
     training_identity,
+    write_results,
 )
 from hf_sslgen.training.samples import (
     Augmentation,
@@ -37,10 +40,10 @@ from hf_sslgen.training.samples import (
     TrainingSamples,
     collate_with,
 )
-from hf_sslgen.training.trainer import FineTuningTrainer
+from hf_sslgen.training.saved_model import save_model
+from hf_sslgen.training.trainer import FineTuningTrainer, KnowBest
 from hf_sslgen.zoo.anatomy import freeze_all_but
 from hf_sslgen.zoo.loading import LoadedBackbone
-from hf_sslgen.zoo.preprocessing import PROCESSOR_FILES, read_preprocessing, resized_processor
 
 logger = logging.getLogger(__name__)
 
@@ -91,8 +94,14 @@ def build_trainer(
     else:
         train = TrainingSamples(domain.train, geometry, augmentation, arguments.seed)
     arguments.label_names = ["labels", "sample_ids"]
+    _check_network_options(backbone, domain, arguments)
     callbacks = []
     if model_arguments.early_stopping_patience is not None:
+        if not arguments.load_best_model_at_end:
+            raise InputError(
+                "early_stopping_patience waits for a better checkpoint, which is then kept; leave "
+                "load_best_model_at_end true, and eval_strategy epoch or steps"
+            )
         callbacks.append(EarlyStoppingCallback(model_arguments.early_stopping_patience))
     weights = None
     if model_arguments.class_weighting == "balanced" and isinstance(domain.train, ImageSplit):
@@ -110,6 +119,17 @@ def build_trainer(
         frozen_modules=freeze_all_but(backbone.model, model_arguments.trainable),
         optimisation=optimisation,
     )
+
+
+def _check_network_options(backbone: LoadedBackbone, domain: Domain, arguments: FineTuningArguments) -> None:
+    """Raise InputError for options that this network, or so many classes, have no use for."""
+    if arguments.activation_checkpointing and not backbone.model.supports_gradient_checkpointing:
+        raise InputError(f"activation_checkpointing: {backbone.name} does not support it; drop it")
+    if arguments.metric_for_best_model == "top_5_accuracy" and len(domain.class_names) <= TOP_K:
+        raise InputError(
+            f"metric_for_best_model is top_5_accuracy, which {len(domain.class_names)} classes do not have; give "
+            "accuracy"
+        )
 
 
 def run_identity(
@@ -130,37 +150,6 @@ def run_identity(
         **domain.fingerprints(),
         **training_identity(arguments),
     }
-
-
-def save_model(trainer: FineTuningTrainer, backbone: LoadedBackbone) -> None:
-    """Save the model with its preprocessing, so that the folder loads by AutoModel and the image processor."""
-    trainer.save_model()
-    wrapped = isinstance(backbone.model, TimmWrapperForImageClassification)
-    if trainer.is_world_process_zero() and not wrapped:
-        source = str(backbone.model.config._name_or_path)
-        try:
-            processor = AutoImageProcessor.from_pretrained(source, trust_remote_code=False)
-        except (OSError, ValueError):
-            logger.warning("%s has no image processor to save with the model", source)
-        else:
-            processor.save_pretrained(trainer.args.output_dir)
-            _save_image_size(Path(str(trainer.args.output_dir)), backbone)
-
-
-def _save_image_size(folder: Path, backbone: LoadedBackbone) -> None:
-    """Where the model was trained on another input size than its checkpoint's, let the saved processor make that."""
-    wanted = backbone.preprocessing
-    if read_preprocessing(folder, backbone.model.config) == wanted:
-        return
-    path = folder / PROCESSOR_FILES[0]
-    write_json(path, resized_processor(json.loads(path.read_text(encoding="utf-8")), wanted.geometry))
-    if read_preprocessing(folder, backbone.model.config) != wanted:
-        logger.warning(
-            "the image processor saved in %s can't say that %s was trained on %d px; give its input that size",
-            folder,
-            backbone.name,
-            wanted.geometry.image_size,
-        )
 
 
 def predict(trainer: FineTuningTrainer, split: ImageSplit, backbone: LoadedBackbone) -> Predictions:
@@ -189,38 +178,71 @@ def finetune(
     """Fine-tune, keep the best checkpoint, and measure it on the test split.
 
     `arguments.output_dir` receives the model, `run.json` (the configuration), `results.json` and
-    `predictions.parquet`. A run that was interrupted goes on from its last complete checkpoint; a finished one is
-    read back.
+    `predictions.parquet`, with `checksums.json` of them all. A run that was interrupted goes on from its last complete
+    and undamaged checkpoint; a finished one is read back.
 
     Args:
         optimisation: optimiser and schedule, where they are not what `arguments` say.
         measure_test: whether the test split is measured too; a run that only competes in a selection need not see it.
 
     Raises:
-        InputError: the folder holds another configuration, the disk is too small, or the Trainer is told to push.
+        InputError: the folder holds another configuration or a finished run that is damaged, can't be written or is
+            in use, the disk or the memory is too small, or the Trainer is told to push.
         DivergedError: the loss, or a prediction after training, is not finite.
     """
-    import pandas as pd
-
     if arguments.push_to_hub or arguments.hub_token is not None:
         raise InputError(
             "the Trainer would push unseen, and store the token with its arguments; take both out of the arguments "
             "with hf_sslgen.hub.arguments.take_push_request, and push when training has ended"
         )
-    folder = Path(arguments.output_dir)
+    folder = require_output_folder(str(arguments.output_dir), OWN_FILES)
+    arguments.output_dir = str(folder)
     num_parameters = sum(p.numel() for p in backbone.model.parameters())
-    with arguments.main_process_first(local=False, desc="claiming the output folder"):
+    identity = run_identity(backbone, domain, model_arguments, arguments, optimisation)
+
+    def require_fitting_disk() -> None:
         require_disk_space(folder, num_parameters, (arguments.save_total_limit or 1) + 1)
-        claim_run_folder(folder, run_identity(backbone, domain, model_arguments, arguments, optimisation))
-        checkpoint = last_complete_checkpoint(folder, remove_incomplete=arguments.process_index == 0)
-    finished = finished_results(folder)
-    if finished is not None:
-        logger.info("%s is already finished", folder)
-        return FineTuningResult(_from_json(finished["validation"]), _from_json(finished["test"]), None)
-    trainer = build_trainer(backbone, domain, model_arguments, arguments, optimisation)
+
+    def find_progress() -> tuple[dict[str, Any] | None, Path | None]:
+        bind_run_folder(folder, identity, domain.taken.as_json())
+        finished = finished_results(folder)
+        if finished is not None:
+            return finished, None
+        checkpoint = last_good_checkpoint(folder, arguments.load_best_model_at_end, not arguments.save_only_model)
+        check_resumption(arguments.resume_from_checkpoint, folder, checkpoint)
+        return None, checkpoint
+
+    decided_by_main(require_fitting_disk)
+    with claimed_by_main(folder) as claim:
+        finished, checkpoint = decided_by_main(find_progress)
+        if finished is not None:
+            logger.info("%s is already finished", folder)
+            return FineTuningResult(_from_json(finished["validation"]), _from_json(finished["test"]), None)
+        trainer = build_trainer(backbone, domain, model_arguments, arguments, optimisation)
+        trainer.before_saving = functools.partial(require_held, claim)
+        _train(trainer, checkpoint)
+        return _end_run(trainer, backbone, domain, measure_test)
+
+
+def _train(trainer: FineTuningTrainer, checkpoint: Path | None) -> None:
+    """Train to the end, from a checkpoint where there is one."""
     if checkpoint is not None:
         logger.info("going on from %s", checkpoint)
-    trainer.train(resume_from_checkpoint=checkpoint)
+        best = best_checkpoint(checkpoint)
+        if best is not None:
+            trainer.add_callback(KnowBest(best))
+    with naming_batch_size("--per_device_train_batch_size", trainer.args.per_device_train_batch_size):
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+
+
+def _end_run(
+    trainer: FineTuningTrainer, backbone: LoadedBackbone, domain: Domain, measure_test: bool
+) -> FineTuningResult:
+    """Save and measure the trained model."""
+    import pandas as pd
+
+    if trainer.is_world_process_zero():
+        trainer.before_saving()
     save_model(trainer, backbone)
     num_classes = len(domain.class_names)
     validation = predict(trainer, domain.validation, backbone)
@@ -229,10 +251,9 @@ def finetune(
         validation.measures(num_classes), {} if test is None else test.measures(num_classes), test
     )
     if trainer.is_world_process_zero():
-        if test is not None:
-            pd.DataFrame(dataclasses.asdict(test)).to_parquet(folder / PREDICTIONS_FILE, index=False)
         stored: dict[str, Any] = {"validation": _to_json(result.validation), "test": _to_json(result.test)}
         if domain.found is not None:
             stored["dataset"] = dataclasses.asdict(domain.found)
-        write_json(folder / RESULTS_FILE, stored)
+        predictions = None if test is None else pd.DataFrame(dataclasses.asdict(test))
+        write_results(Path(str(trainer.args.output_dir)), stored, predictions)
     return result

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.files import replace_file, write_json
+from hf_sslgen.files import flush_to_disk, replace_file, write_json
 from hf_sslgen.training.pretraining_state import TrainingState
 
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -54,6 +54,7 @@ def save_checkpoint(folder: Path, state: TrainingState) -> None:
         try:
             with unfinished.open("wb") as file:
                 torch.save(content, file)
+            flush_to_disk(unfinished)
         except (OSError, RuntimeError) as error:
             # torch hides a full disk behind an error about its own container.
             cause = error if isinstance(error, OSError) else error.__context__

@@ -1,13 +1,29 @@
 """The Trainer, with what fine-tuning for a comparison needs: own loss, exact order, frozen parts, a stop at NaN."""
 
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PreTrainedModel,
+    SchedulerType,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, rotate_checkpoints
+from transformers.training_args import OptimizerNames
 
-from hf_sslgen.errors import DivergedError
+from hf_sslgen.checksums import damage, files_below, write_checksums
+from hf_sslgen.errors import DivergedError, InputError, OneProcessError
+from hf_sslgen.files import give_usual_mode
+from hf_sslgen.memory import naming_batch_size
 from hf_sslgen.training.optimisation import Optimisation, build_optimiser, step_schedule
 from hf_sslgen.training.samples import EpochOrder, StreamedTrainingSamples, StreamOrder
 
@@ -42,6 +58,22 @@ class PassOver(TrainerCallback):
             self.order.start = steps * args.train_batch_size * args.world_size
 
 
+class KnowBest(TrainerCallback):
+    """Tells a resumed run where its best checkpoint is.
+
+    The Trainer forgets it, and ends with other weights, where the path that it recorded leads nowhere: after the run's
+    folder was moved, or from another current folder.
+    """
+
+    def __init__(self, best: Path) -> None:
+        self.best = best
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        state.best_model_checkpoint = str(self.best)
+
+
 def load_checkpoint_weights(model: PreTrainedModel, folder: str) -> None:
     """Load a checkpoint's weights into a model, in place.
 
@@ -60,6 +92,9 @@ class FineTuningTrainer(Trainer):
         class_weights: (C,) weights of the classes in the loss, or None.
         frozen_modules: modules kept in evaluation mode while the rest trains.
         optimisation: optimiser and schedule, where they are not the Trainer's own.
+
+    Attributes:
+        before_saving: called in the main process before each checkpoint; an error there ends the training.
     """
 
     def __init__(
@@ -76,6 +111,7 @@ class FineTuningTrainer(Trainer):
         self.class_weights = class_weights
         self.frozen_modules = frozen_modules
         self.optimisation = optimisation
+        self.before_saving: Callable[[], None] = lambda: None
         # The loss below is a mean over the micro-batch, which the Trainer then divides by the accumulation steps.
         self.model_accepts_loss_kwargs = False
 
@@ -85,7 +121,12 @@ class FineTuningTrainer(Trainer):
             self.optimizer = build_optimiser(
                 named, self.get_decay_parameter_names(named), self.args, self.optimisation
             )
-        return super().create_optimizer(model)
+        try:
+            return super().create_optimizer(model)
+        except (ValueError, TypeError, ImportError) as error:
+            raise InputError(
+                f"optim {OptimizerNames(self.args.optim).value!r}: {' '.join(str(error).split())}"
+            ) from error
 
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
@@ -100,7 +141,13 @@ class FineTuningTrainer(Trainer):
                 self.args.get_warmup_steps(num_training_steps),
             )
             self._created_lr_scheduler = True
-        return super().create_scheduler(num_training_steps, optimizer)
+        try:
+            return super().create_scheduler(num_training_steps, optimizer)
+        except (ValueError, TypeError) as error:
+            raise InputError(
+                f"lr_scheduler_type {SchedulerType(self.args.lr_scheduler_type).value!r} with lr_scheduler_kwargs "
+                f"{self.args.lr_scheduler_kwargs}: {' '.join(str(error).split())}"
+            ) from error
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder | StreamOrder:
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset
@@ -118,11 +165,48 @@ class FineTuningTrainer(Trainer):
         else:
             load_checkpoint_weights(self.pretrained_model, resume_from_checkpoint)
 
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Save a checkpoint, then its checksums, and only then remove older ones: there is a whole one at any time."""
+        folder = Path(str(self.args.output_dir)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        if self.args.process_index == 0:
+            self.before_saving()
+        kept, self.args.save_total_limit = self.args.save_total_limit, None
+        is_whole = False
+        try:
+            super()._save_checkpoint(model, trial)
+            self.accelerator.wait_for_everyone()  # each process writes the state of its own random numbers
+            if self.args.should_save:
+                write_checksums(folder, files_below(folder))
+            is_whole = True
+        finally:
+            self.args.save_total_limit = kept
+            if not is_whole and self.args.should_save:
+                shutil.rmtree(folder, ignore_errors=True)
+        if self.args.should_save:
+            rotate_checkpoints(str(folder.parent), kept, self.state.best_model_checkpoint, use_mtime=True)
+        self.accelerator.wait_for_everyone()
+
     def _load_best_model(self) -> None:
+        best = self.state.best_model_checkpoint
+        wrong = damage(Path(best)) if best is not None else None
+        if wrong is not None:
+            raise OneProcessError(
+                f"the best checkpoint, {best}, can't be used: {wrong}; run the same command again, which trains on "
+                "from an earlier one"
+            )
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             super()._load_best_model()
         elif self.state.best_model_checkpoint is not None:
             load_checkpoint_weights(self.pretrained_model, self.state.best_model_checkpoint)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
+        super()._save(output_dir, state_dict)
+        for weights in Path(output_dir or str(self.args.output_dir)).glob("*.safetensors"):
+            give_usual_mode(weights)
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
+        with naming_batch_size("--per_device_eval_batch_size", self.args.per_device_eval_batch_size):
+            return super().evaluation_loop(*args, **kwargs)
 
     def compute_loss(
         self,

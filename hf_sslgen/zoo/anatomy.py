@@ -141,7 +141,7 @@ def transformer_blocks(model: PreTrainedModel) -> list[str]:
     return [name.rpartition(".")[0] for name in _token_norms(model)]
 
 
-def _numbered_stages(names: list[str]) -> list[str]:
+def numbered_stages(names: list[str]) -> list[str]:
     """Prefixes of the stages of a network of transformers, one per parameter in them, from input to output.
 
     The first number in a parameter's name is that of its stage, or in a vision transformer of its block.
@@ -162,7 +162,7 @@ def _averaged_stage(model: PreTrainedModel) -> str | None:
     classifier, because then what is averaged is not the map of the stage.
     """
     names = [name for name, _ in model.named_parameters()]
-    stages = _numbered_stages(names)
+    stages = numbered_stages(names)
     if not stages:
         return None
     last = max(index for index, name in enumerate(names) if name.startswith(stages[-1]))
@@ -218,7 +218,7 @@ def _first_of_last_stage(model: PreTrainedModel, names: list[str]) -> str:
     """Prefix of the parameters of the last stage."""
     if isinstance(model, TimmWrapperForImageClassification):
         return f"timm_model.{model.timm_model.feature_info[-1]['module']}."
-    stages = _numbered_stages(names)
+    stages = numbered_stages(names)
     if not stages:
         raise InputError(f"the stages of {type(model).__name__} can't be told apart; use --trainable all or head")
     return stages[-1]

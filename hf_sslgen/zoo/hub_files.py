@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import json
 import logging
 import re
 from pathlib import Path
@@ -11,19 +10,14 @@ from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from huggingface_hub.utils import httpx
 
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import InputError, UnavailableError
 from hf_sslgen.hub_access import DamagedFileError, NoBar, hub_sentence, is_unreachable, with_retries
-from hf_sslgen.zoo.preprocessing import PROCESSOR_FILES
 from hf_sslgen.zoo.timm_folder import WEIGHTS_FILE
 from hf_sslgen.zoo.to_safetensors import conversion_advice
+from hf_sslgen.zoo.weight_files import CONFIG_FILES, INDEX_FILE, shard_names
 
 logger = logging.getLogger(__name__)
 
-CONFIG_FILES = ["config.json", *PROCESSOR_FILES]
-INDEX_FILE = f"{WEIGHTS_FILE}.index.json"
-"""Says which of several weights files holds which tensor."""
-
-SHARD_NAME = re.compile(r"[A-Za-z0-9_][\w.-]*\.safetensors", re.ASCII)
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -57,7 +51,7 @@ def fetch_checkpoint(hub_id: str, revision: str | None, with_weights: bool) -> P
         sentence = hub_sentence(error, hub_id, revision)
         cached = _cached(hub_id, revision, with_weights) if is_unreachable(error) else None
         if cached is None:
-            raise InputError(sentence) from None  # what a client says of its request may hold the token
+            raise UnavailableError(sentence) from None  # what a client says of its request may hold the token
     logger.warning("%s; going on with what the cache has of it, commit %s", sentence.partition("; ")[0], cached.name)
     return cached
 
@@ -70,12 +64,12 @@ def _download(hub_id: str, revision: str | None, with_weights: bool) -> Path:
         raise InputError(f"{hub_id} has no config.json, so it is no model of transformers or timm; check the name")
     if with_weights and WEIGHTS_FILE not in published and INDEX_FILE not in published:
         raise InputError(f"{hub_id} has no {WEIGHTS_FILE}; {conversion_advice(published, hub_id, revision)}")
-    folder = Path(snapshot_download(hub_id, revision=revision, allow_patterns=CONFIG_FILES, tqdm_class=NoBar))
+    folder = Path(snapshot_download(hub_id, revision=revision, allow_patterns=list(CONFIG_FILES), tqdm_class=NoBar))
     if with_weights and WEIGHTS_FILE in published:
         _complete(hub_id, folder, [WEIGHTS_FILE])
     elif with_weights:
         _complete(hub_id, folder, [INDEX_FILE])
-        _complete(hub_id, folder, _shards(folder))
+        _complete(hub_id, folder, shard_names(folder))
     _verify(folder)
     return folder
 
@@ -85,33 +79,17 @@ def _complete(hub_id: str, folder: Path, names: list[str]) -> None:
         snapshot_download(hub_id, revision=folder.name, allow_patterns=names)
 
 
-def _shards(folder: Path) -> list[str]:
-    """The weights files that the index names, which may be neither elsewhere nor anything but safetensors.
-
-    Raises:
-        InputError: it names something else, or can't be read.
-    """
-    try:
-        names = sorted(set(json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))["weight_map"].values()))
-        unusable = [name for name in names if not SHARD_NAME.fullmatch(name)]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"its {INDEX_FILE} can't be read; ask its owner to write it again") from error
-    if unusable:
-        raise InputError(f"its {INDEX_FILE} names {unusable[0][:80]!r}, which is no safetensors file beside it")
-    return names
-
-
 def _cached(hub_id: str, revision: str | None, with_weights: bool) -> Path | None:
     """The folder in the cache, or None where something of it is missing or damaged."""
     try:
         folder = Path(
-            snapshot_download(hub_id, revision=revision, allow_patterns=CONFIG_FILES[:1], local_files_only=True)
+            snapshot_download(hub_id, revision=revision, allow_patterns=["config.json"], local_files_only=True)
         )
     except LocalEntryNotFoundError:
         return None
     wanted = ["config.json"]
     if with_weights and (folder / INDEX_FILE).is_file() and not (folder / WEIGHTS_FILE).is_file():
-        wanted += _shards(folder)
+        wanted += shard_names(folder)
     elif with_weights:
         wanted.append(WEIGHTS_FILE)
     if not all((folder / name).is_file() for name in wanted):

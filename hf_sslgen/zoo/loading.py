@@ -1,5 +1,6 @@
 """Loading a backbone as a classifier: by Hub id, from a folder, shipped with the package, or untrained."""
 
+import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,14 +15,27 @@ from transformers import AutoModelForImageClassification, PreTrainedModel
 from transformers.models.timm_wrapper.configuration_timm_wrapper import TimmWrapperConfig
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.names import listed_names
 from hf_sslgen.preprocessing import Geometry, Preprocessing
 from hf_sslgen.randomness import derive_seed
 from hf_sslgen.zoo.anatomy import find_classifier
-from hf_sslgen.zoo.checkpoints import load_config, load_weights, open_checkpoint
+from hf_sslgen.zoo.checkpoints import check_channels, load_config, load_weights, open_checkpoint
+from hf_sslgen.zoo.class_names import (
+    ClassMatch,
+    are_related,
+    differing_classes,
+    keep_outputs,
+    name_outputs,
+    new_classifier,
+    wanted_outputs,
+)
 from hf_sslgen.zoo.locations import split_revision
 from hf_sslgen.zoo.preprocessing import read_preprocessing, timm_pretrained_cfg
 from hf_sslgen.zoo.registry import Backbone, find_backbone
 from hf_sslgen.zoo.timm_folder import write_timm_folder
+from hf_sslgen.zoo.weight_files import content_identity
+
+logger = logging.getLogger(__name__)
 
 UNTRAINED = "untrained:"
 """Prefix of a backbone's name that asks for the same architecture with freshly initialised weights."""
@@ -38,7 +52,8 @@ class LoadedBackbone:
     Attributes:
         name: as the user gave it.
         model: float32, in evaluation mode.
-        weights: what identifies the weights: a Hub commit, a hash of the file, or the seed of an untrained network.
+        weights: what identifies the weights: a Hub commit, a hash of all files in a folder that decide numbers, or the
+            seed of an untrained network and a hash of its configuration.
         pinned: a name that loads the same weights again: that of a commit, where `name` is of a branch or tag.
         has_trained_head: whether the checkpoint brought a classifier of this size.
     """
@@ -57,14 +72,12 @@ class LoadedBackbone:
         return sum(p.numel() for p in self.model.parameters()) - sum(p.numel() for p in classifier.parameters())
 
 
-def _describe_task(config: Any, class_names: tuple[str, ...], geometry: Geometry, resized: bool) -> None:
-    """Put the classes, and for timm the preprocessing actually used, into the configuration that a saved model keeps.
+def _describe_input(config: Any, geometry: Geometry, resized: bool) -> None:
+    """Put the preprocessing actually used into the configuration that a saved timm model keeps.
 
     Args:
         resized: the input's size is not the checkpoint's own.
     """
-    config.id2label = dict(enumerate(class_names))
-    config.label2id = {label: index for index, label in enumerate(class_names)}
     if isinstance(config, TimmWrapperConfig):
         config.pretrained_cfg = timm_pretrained_cfg(config.pretrained_cfg or {}, geometry)
         model_args = {key: value for key, value in (config.model_args or {}).items() if key != "num_classes"}
@@ -102,18 +115,6 @@ def untrained_model(name: str, config: Any, seed: int) -> tuple[Any, set[str]]:
     return model, {f"{classifier_name}.{key}" for key, _ in classifier.named_parameters()}
 
 
-def _check_trunk(name: str, model: PreTrainedModel, missing: set[str]) -> None:
-    """Only the classifier may be missing; timm's keys come with or without the wrapper's prefix."""
-    classifier_name, _ = find_classifier(model)
-    start = f"{classifier_name}."
-    trunk = sorted(key for key in missing if not key.startswith(start) and not f"timm_model.{key}".startswith(start))
-    if trunk:
-        raise InputError(
-            f"model_name_or_path {name!r} lacks {len(trunk)} tensors of {type(model).__name__}, or has them in "
-            f"another shape, such as {trunk[0]!r}; it is not a checkpoint of this architecture"
-        )
-
-
 def _check_image_size(name: str, model: PreTrainedModel, image_size: int) -> None:
     """Feed one black image: many networks take no other input size than their own."""
     try:
@@ -138,10 +139,12 @@ def load_backbone(
     seed: int = 0,
     geometry: Geometry | None = None,
     image_size: int | None = None,
+    match: ClassMatch | None = None,
 ) -> LoadedBackbone:
     """Load a backbone with a classifier of one output per class, in float32.
 
-    A classifier the checkpoint does not bring, or brings for another number of classes, is initialised from `seed`.
+    A classifier that the checkpoint does not bring, or brings for other classes, is initialised from `seed`. One for
+    the same classes in another order is put in the order of `class_names`.
 
     Args:
         name: a registered name, a Hub id (with a revision: `owner/name@revision`), a folder, or one of these behind
@@ -149,14 +152,18 @@ def load_backbone(
         revision: branch, tag or commit on the Hub, where the name doesn't say it.
         geometry: image size, crop and interpolation to use instead of the checkpoint's own (normalisation stays).
         image_size: only the image size to use instead.
+        match: how the checkpoint's classes and `class_names` are put together; None is by name, with a new classifier
+            where they differ.
 
     Raises:
-        InputError: nothing of that name or no access to it, no safetensors weights, remote code needed, trunk weights
-            missing, or a network that takes no images of the size asked for.
+        InputError: the checkpoint's classes are not those that `match` asks for; nothing of that name or no access to
+            it, no safetensors weights, remote code needed, trunk weights missing, left over or not finite, pixels that
+            can't be made, or a network that takes no images of the size asked for.
     """
     untrained = name.startswith(UNTRAINED)
     checkpoint = open_checkpoint(name.removeprefix(UNTRAINED), revision, with_weights=not untrained)
     config = load_config(name, checkpoint.folder)
+    check_channels(name, config)
     preprocessing = read_preprocessing(checkpoint.folder, config, name)
     own_size = preprocessing.geometry.image_size
     if geometry is not None:
@@ -164,19 +171,48 @@ def load_backbone(
     if image_size is not None:
         preprocessing = replace(preprocessing, geometry=replace(preprocessing.geometry, image_size=image_size))
     resized = preprocessing.geometry.image_size != own_size
-    _describe_task(config, class_names, preprocessing.geometry, resized)
+    _describe_input(config, preprocessing.geometry, resized)
     with seeded_initialisation(seed):
         if untrained:
+            name_outputs(config, class_names)
             model, missing = untrained_model(name, config, seed)
-            weights, pinned = f"untrained, seed {seed}", f"{UNTRAINED}{checkpoint.pinned}"
+            configuration = content_identity(checkpoint.folder, with_weights=False)
+            weights, pinned = f"untrained, seed {seed}, of {configuration}", f"{UNTRAINED}{checkpoint.pinned}"
         else:
-            model, missing = load_weights(name, checkpoint.folder, config)
+            model, missing = _with_classes(name, checkpoint.folder, config, class_names, match)
             weights, pinned = checkpoint.weights_identity, checkpoint.pinned
     model.eval()
-    _check_trunk(name, model, missing)
     if resized:
         _check_image_size(name, model, preprocessing.geometry.image_size)
     return LoadedBackbone(name, model, preprocessing, weights, pinned, has_trained_head=not missing)
+
+
+def _with_classes(
+    name: str, folder: Path, config: Any, class_names: tuple[str, ...], match: ClassMatch | None
+) -> tuple[Any, set[str]]:
+    """The model with an output for each class, and the names of parameters that the checkpoint did not bring."""
+    outputs = wanted_outputs(name, config, class_names, match)
+    keeps_order = outputs is not None and outputs.rows == tuple(range(config.num_labels))
+    may_differ = outputs is None and match == "name" and are_related(config, class_names)
+    if may_differ or (outputs is not None and not keeps_order):
+        model, missing = load_weights(name, folder, config)
+        if not missing and outputs is None:
+            raise differing_classes(name, config, class_names)
+        if not missing and outputs is not None:
+            keep_outputs(model, outputs.rows, class_names)
+            return model, missing
+    name_outputs(config, class_names)
+    model, missing = load_weights(name, folder, config)
+    if outputs is None and not missing:  # a classifier with as many outputs, which mean other classes
+        return model, new_classifier(model)
+    if outputs is not None and outputs.by_position and not missing:
+        logger.warning(
+            "%s: no name says what its %d outputs mean; they are taken for the classes in their order (%s)",
+            name,
+            len(class_names),
+            listed_names(class_names),
+        )
+    return model, missing
 
 
 def registered(name: str) -> Backbone | None:

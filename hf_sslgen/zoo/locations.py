@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.local_paths import path_refusal
 from hf_sslgen.zoo.registry import excluded_reason, find_backbone, known_backbone_ids
 
 logger = logging.getLogger(__name__)
@@ -65,7 +66,13 @@ def resolve_location(name: str) -> str:
     if row is not None and row.library == "conversion":
         raise InputError(f"model_name_or_path {name!r} is published in another format and must be converted first")
     hub_id = base.removeprefix("hf-hub:").removeprefix("hf_hub:")
-    if hub_id.count("/") != 1 or hub_id.startswith((".", "/", "~")):
+    words = path_refusal(base) if row is None and hub_id == base else ""
+    if words:
+        for_the_hub = (
+            f"; write hf-hub:{base} for the Hub's" if base.count("/") == 1 and words.endswith(" here") else ""
+        )
+        raise InputError(f"model_name_or_path {name!r} is no folder of a checkpoint: {words}{for_the_hub}")
+    if hub_id.count("/") != 1:
         hint = nearest_names(base, known_backbone_ids())
         raise InputError(
             f"model_name_or_path {name!r} is no folder, no known backbone and no Hub id (owner/name). {hint}".rstrip()

@@ -3,59 +3,123 @@
 import json
 import logging
 import math
+import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from timm.data import resolve_data_config
+from huggingface_hub.errors import StrictDataclassError
+from PIL import Image
+from timm.data import create_transform, resolve_data_config
+from torch import Tensor
 from transformers import AutoImageProcessor
 from transformers.models.timm_wrapper.configuration_timm_wrapper import TimmWrapperConfig
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import Geometry, Preprocessing
+from hf_sslgen.preprocessing import INTERPOLATIONS, Geometry, Preprocessing, Resize
+from hf_sslgen.zoo.pixel_check import PixelError, verified
+from hf_sslgen.zoo.processor_settings import processor_geometry, stated_colours, unfollowed
 
 logger = logging.getLogger(__name__)
 
 IMAGENET_PREPROCESSING = Preprocessing(Geometry(224, 0.875, "bicubic"), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
-PIL_INTERPOLATION_NAMES = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 
-CONVNEXT_WARP_SIZE = 384
-"""From this side on, transformers' ConvNext processor squeezes a picture into the square instead of cropping it."""
+DESCRIBED = (
+    "input_size",
+    "mean",
+    "std",
+    "interpolation",
+    "crop_pct",
+    "crop_mode",
+    "first_conv",
+    "classifier",
+    "pool_size",
+)
+"""What timm says of a network's input and of the names of its layers."""
+
+CROP_MODES: dict[str, Resize] = {"center": "shorter_side", "squash": "both_sides"}
+
+LONGEST_REASON = 500
+
+UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    AssertionError,
+    ImportError,
+    StrictDataclassError,
+)
+"""What libraries raise at settings that make no sense."""
 
 
 def read_preprocessing(folder: Path, config: Any, name: str | None = None) -> Preprocessing:
     """What a checkpoint says about its input; ImageNet's usual preprocessing, with a warning, if it says nothing.
 
+    Whatever is read is compared with what the checkpoint's own processor makes of a few generated pictures.
+
     Args:
         name: what messages call the checkpoint; its folder by default.
 
     Raises:
-        InputError: an image processor that needs code of its own, or whose sizes have no equivalent here.
+        InputError: an image processor that needs code of its own, or that makes pixels which can't be made here; names
+            the setting.
     """
     location = name or str(folder)
     if isinstance(config, TimmWrapperConfig):
         try:
-            return _read_timm(location, dict(config.pretrained_cfg or {}))
-        except (AssertionError, KeyError, TypeError, ValueError) as error:
+            return _read_timm(stated_pretrained_cfg(folder, config))
+        except (PixelError, *UNREADABLE) as error:
             raise InputError(
-                f"pretrained_cfg in the config.json of {location!r} can't be followed: {error}"
+                f"pretrained_cfg in the config.json of {location!r} can't be followed: {_line(error)}"
             ) from error
     try:
         loaded = AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         if "trust_remote_code" in str(error):
             raise _needs_code(location) from error
         if any((folder / file).is_file() for file in PROCESSOR_FILES):
-            reason = str(error).strip().splitlines()[0]
-            raise InputError(f"the image processor of {location!r} can't be read: {reason}") from error
+            raise InputError(f"the image processor of {location!r} can't be read: {_line(error)}") from error
         logger.warning(
             "%s says nothing about its preprocessing; using 224 px and ImageNet mean and deviation", location
         )
         return IMAGENET_PREPROCESSING
     if _stands_in(folder, type(loaded).__name__):
         raise _needs_code(location)
-    processor = loaded.to_dict()
-    return Preprocessing(_processor_geometry(location, processor), *_processor_normalisation(processor))
+    try:
+        return _read_processor(loaded)
+    except (PixelError, *UNREADABLE) as error:
+        raise InputError(
+            f"the image processor of {location!r} ({type(loaded).__name__}) can't be followed: {_line(error)}"
+        ) from error
+
+
+def _line(error: Exception) -> str:
+    """The first line of what a library says, cut where it goes on and on."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return textwrap.shorten(lines[0], LONGEST_REASON, placeholder=" ...") if lines else type(error).__name__
+
+
+def _read_processor(loaded: Any) -> Preprocessing:
+    settings, kind = loaded.to_dict(), type(loaded).__name__
+
+    def processor(picture: Image.Image) -> Tensor:
+        made = loaded(picture, return_tensors="pt")
+        if not isinstance(made, Mapping) or not isinstance(made.get("pixel_values"), Tensor):
+            raise PixelError("it makes something else than pixel_values")
+        pixels: Tensor = made["pixel_values"]
+        return pixels[0]
+
+    geometry = processor_geometry(settings, kind)
+    try:
+        return verified(processor, geometry, stated_colours(settings))
+    except PixelError as error:
+        others = unfollowed(settings)
+        raise PixelError(f"{error}; its other settings are {others}" if others else str(error)) from error
 
 
 def _needs_code(location: str) -> InputError:
@@ -77,17 +141,30 @@ def _stands_in(folder: Path, loaded: str) -> bool:
     return not name or not loaded.startswith(name)
 
 
-def _read_timm(location: str, pretrained_cfg: dict[str, Any]) -> Preprocessing:
-    data = resolve_data_config(pretrained_cfg=pretrained_cfg, verbose=False)
+def stated_pretrained_cfg(folder: Path, config: Any) -> dict[str, Any]:
+    """timm's description of a checkpoint; in older files it is the whole of `config.json`."""
+    nested = config.to_dict().get("pretrained_cfg")
+    if nested:
+        return dict(nested)
+    whole = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return {key: value for key, value in whole.items() if key in DESCRIBED}
+
+
+def _read_timm(pretrained_cfg: dict[str, Any]) -> Preprocessing:
+    data = resolve_data_config(args={"in_chans": 3}, pretrained_cfg=pretrained_cfg, verbose=False)
+    _, height, width = data["input_size"]
+    if height != width:
+        raise PixelError(f"input_size {list(data['input_size'])} is not square")
+    if data["crop_mode"] not in CROP_MODES:
+        raise PixelError(f"crop_mode {data['crop_mode']!r} is not one of {', '.join(CROP_MODES)}")
+    if data["interpolation"] not in INTERPOLATIONS:
+        raise PixelError(f"interpolation {data['interpolation']!r} is not one of {', '.join(INTERPOLATIONS)}")
     crop_pct: float | None = float(data["crop_pct"])
-    if data["crop_mode"] == "squash":
-        if crop_pct != 1:
-            logger.warning("%s crops %.3g of a squeezed picture; all of it is used here", location, crop_pct)
+    if data["crop_mode"] == "squash" and crop_pct == 1:
         crop_pct = None
-    elif data["crop_mode"] != "center":
-        logger.warning("%s asks for crop mode %r; the centre is cropped here", location, data["crop_mode"])
-    geometry = Geometry(int(data["input_size"][-1]), crop_pct, data["interpolation"])
-    return Preprocessing(geometry, tuple(data["mean"]), tuple(data["std"]))
+    resize = CROP_MODES[data["crop_mode"]] if crop_pct is not None else "shorter_side"
+    geometry = Geometry(int(height), crop_pct, data["interpolation"], resize)
+    return verified(create_transform(**data, is_training=False), geometry, (tuple(data["mean"]), tuple(data["std"])))
 
 
 def timm_pretrained_cfg(pretrained_cfg: dict[str, Any], geometry: Geometry) -> dict[str, Any]:
@@ -96,7 +173,7 @@ def timm_pretrained_cfg(pretrained_cfg: dict[str, Any], geometry: Geometry) -> d
         **pretrained_cfg,
         "input_size": [3, geometry.image_size, geometry.image_size],
         "crop_pct": 1.0 if geometry.crop_pct is None else geometry.crop_pct,
-        "crop_mode": "squash" if geometry.crop_pct is None else "center",
+        "crop_mode": "squash" if geometry.crop_pct is None or geometry.resize == "both_sides" else "center",
         "interpolation": geometry.interpolation,
     }
 
@@ -105,50 +182,13 @@ def resized_processor(processor: dict[str, Any], geometry: Geometry) -> dict[str
     """The settings of an image processor that cut out `geometry`, which is theirs but for the size of the input."""
     side, size = geometry.image_size, processor.get("size") or {}
     by_share = processor.get("crop_pct") and size.get("shortest_edge")
-    cropped = side if geometry.crop_pct is None or by_share else max(side, math.floor(side / geometry.crop_pct))
-    changed: dict[str, Any] = {"size": {"shortest_edge": cropped}}
-    if not size.get("shortest_edge"):
-        changed["size"] = {"height": cropped, "width": cropped}
+    resized = side if geometry.crop_pct is None or by_share else math.floor(side / geometry.crop_pct)
+    changed: dict[str, Any] = {"size": {"height": resized, "width": resized}}
+    if geometry.resize == "cropped":
+        changed = {"size": {"height": side, "width": side}}
+        side = round(side / (geometry.crop_pct or 1.0))
+    elif size.get("shortest_edge"):
+        changed = {"size": {"shortest_edge": resized}}
     if processor.get("do_center_crop") and processor.get("crop_size"):
         changed["crop_size"] = {"height": side, "width": side}
     return {**processor, **changed}
-
-
-def _processor_geometry(location: str, processor: dict[str, Any]) -> Geometry:
-    """Geometry of a transformers image processor: a squared resize, or a shorter side and a centre crop."""
-    size, crop_size = (processor.get(key) or {} for key in ("size", "crop_size"))
-    crop_pct: float | None = processor.get("crop_pct")
-    resample = processor.get("resample")
-    interpolation = PIL_INTERPOLATION_NAMES.get(2 if resample is None else int(resample))
-    resized = size.get("shortest_edge") or size.get("height")
-    crops = bool(processor.get("do_center_crop") and crop_size)
-    side = crop_size.get("height") if crops else resized
-    if resized is None or side is None or interpolation is None:
-        raise InputError(
-            f"the image processor of {location!r} can't be followed (size {size}, crop_size {crop_size}, resample "
-            f"{resample}); it has to resize to a square or a shortest_edge"
-        )
-    if crop_pct and "shortest_edge" in size:
-        warps = not crops and resized >= CONVNEXT_WARP_SIZE
-        return Geometry(side, None if warps else crop_pct, interpolation)
-    if crops or "shortest_edge" in size:
-        return Geometry(side, _crop_pct(side, resized), interpolation)
-    return Geometry(side, None, interpolation)
-
-
-def _crop_pct(side: int, resized: int) -> float:
-    """The share that resizes the shorter side to exactly `resized` (a plain quotient may round down to one less)."""
-    share = side / resized
-    return share if math.floor(side / share) == resized else math.nextafter(share, 0)
-
-
-def _processor_normalisation(
-    processor: dict[str, Any],
-) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Mean and deviation for values in [0, 1], whatever range the processor rescales to."""
-    largest = 255 * (processor.get("rescale_factor") or 1 / 255) if processor.get("do_rescale", True) else 255.0
-    normalises = processor.get("do_normalize", True)
-    red, green, blue = (value / largest for value in (processor["image_mean"] if normalises else (0.0, 0.0, 0.0)))
-    mean = (red, green, blue)
-    red, green, blue = (value / largest for value in (processor["image_std"] if normalises else (1.0, 1.0, 1.0)))
-    return mean, (red, green, blue)

@@ -1,17 +1,20 @@
 """The control of attribution: the same network with none of what it has learned."""
 
 import copy
+import math
+from collections.abc import Iterator
 from dataclasses import replace
 
+from hf_sslgen.zoo.anatomy import find_classifier, numbered_stages
 from hf_sslgen.zoo.loading import LoadedBackbone, seeded_initialisation, untrained_model
 
 
 def reinitialised(backbone: LoadedBackbone, seed: int) -> LoadedBackbone:
     """The same architecture, preprocessing and classes with all weights drawn afresh, classifier included.
 
-    The model randomisation test of Adebayo et al. (2018), all layers at once and independently: attribution that says
-    something about what was learned has to change. Weights are initialised as timm or transformers does it, and batch
-    normalisation has mean 0 and variance 1. They are those of the backbone `untrained:NAME` loaded with this seed.
+    Attribution that says something about what was learned has to differ from its. Weights are initialised as timm or
+    transformers does it, and batch normalisation has mean 0 and variance 1. They are those of the backbone
+    `untrained:NAME` loaded with this seed.
 
     Args:
         backbone: of any library; it is left as it is.
@@ -23,3 +26,37 @@ def reinitialised(backbone: LoadedBackbone, seed: int) -> LoadedBackbone:
         model, _ = untrained_model(backbone.name, copy.deepcopy(backbone.model.config), seed)
     model.eval().to(backbone.model.device)
     return replace(backbone, model=model, weights=f"re-initialised, seed {seed}", has_trained_head=False)
+
+
+CASCADE = {"head": 0.0, "last_quarter": 0.25, "last_half": 0.5, "last_three_quarters": 0.75}
+"""Parts of a network, by the share of its blocks that they hold beside everything behind these."""
+
+
+def cascade(backbone: LoadedBackbone, control: LoadedBackbone) -> Iterator[tuple[str, LoadedBackbone]]:
+    """The network with more and more of its weights from a control, from the classifier towards the input.
+
+    The cascading randomisation of Adebayo et al. (2018), in few steps. Blocks are counted by the first number in their
+    parameters' names, in the order in which the network lists them; a share of them is rounded up. The last step, all
+    weights, is the control itself.
+
+    Args:
+        control: `reinitialised(backbone, ...)`.
+
+    Yields:
+        Names of `CASCADE` and float32 backbones in evaluation mode, one at a time; a part that holds no more than the
+        one before is left out.
+    """
+    trained, fresh = backbone.model.state_dict(), control.model.state_dict()
+    classifier, _ = find_classifier(backbone.model)
+    names = list(trained)
+    blocks = list(dict.fromkeys(numbered_stages([name for name in names if not name.startswith(f"{classifier}.")])))
+    before: set[str] = set()
+    for part, share in CASCADE.items():
+        count = math.ceil(share * len(blocks))
+        start = next((i for i, name in enumerate(names) if count and name.startswith(blocks[-count])), len(names))
+        drawn = {name for i, name in enumerate(names) if i >= start or name.startswith(f"{classifier}.")}
+        if drawn != before:
+            model = copy.deepcopy(backbone.model)
+            model.load_state_dict({name: (fresh if name in drawn else trained)[name] for name in names})
+            yield part, replace(backbone, model=model.eval(), weights=f"{control.weights}, {part.replace('_', ' ')}")
+        before = drawn

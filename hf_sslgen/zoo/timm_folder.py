@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from hf_sslgen.files import replace_folder
+from hf_sslgen.files import give_usual_mode, replace_files
 
 WEIGHTS_FILE = "model.safetensors"
 
@@ -42,7 +42,7 @@ def write_timm_folder(
         name: (tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor).contiguous().cpu()
         for name, tensor in state_dict.items()
     }
-    with replace_folder(folder) as unfinished:
+    with replace_files(folder) as unfinished:
         (unfinished / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         save_file(tensors, unfinished / WEIGHTS_FILE, metadata={"format": "pt"})
-        (unfinished / WEIGHTS_FILE).chmod(0o644)  # safetensors lets nobody but its owner read the file
+        give_usual_mode(unfinished / WEIGHTS_FILE)

@@ -136,7 +136,10 @@ def test_the_calibration_error_is_that_of_fifteen_bins_and_has_no_interval(tuned
         p, y = rows["confidence"][inside], rows["correct"][inside].astype(float)
         if len(p):
             error += len(p) / len(rows) * abs(y.mean() - p.mean())
-            null += math.sqrt(2 / math.pi * (p * (1 - p)).sum()) / len(rows)
+            shares = np.ones(1)
+            for probability in p:
+                shares = np.convolve(shares, [1 - probability, probability])
+            null += np.abs(np.arange(len(shares)) - p.sum()) @ shares / len(rows)
     for metric, value in (("expected_calibration_error", error), ("ece_if_calibrated", null)):
         assert tuned.number(metric).value == pytest.approx(value)
         assert math.isnan(tuned.number(metric).low)
@@ -292,7 +295,10 @@ def test_guards_describe_the_clean_features(tuned: Measured, published: Measured
         share = singular[singular > 1e-9 * singular[0]] ** 2
         share /= share.sum()
         rank = math.exp(-(share * np.log(share)).sum())
-        assert measured.number("effective_rank").value == pytest.approx(rank, rel=1e-4)
+        assert measured.number("covariance_effective_rank").value == pytest.approx(rank, rel=1e-4)
+        share = np.linalg.svd(features, compute_uv=False)
+        share = share / share.sum() + 1e-7
+        assert measured.number("rankme").value == pytest.approx(math.exp(-(share * np.log(share)).sum()), rel=1e-3)
         assert measured.number("collapsed").value == (measured is published and rank < 2)
         dead = np.ptp(features, axis=0) == 0
         assert measured.number("dead_dimension_share").value == pytest.approx(dead.mean())

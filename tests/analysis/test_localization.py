@@ -20,10 +20,11 @@ from hf_sslgen.analysis.localization import (
     mask_coverage,
     object_coverage,
 )
+from hf_sslgen.decoding import decode_image
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.loading import load_domain
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import Geometry, decode_image, evaluation_pixels
+from hf_sslgen.preprocessing import Geometry, evaluation_pixels
 
 GEOMETRIES = {
     "squash": Geometry(96, None, "bilinear"),

@@ -159,7 +159,7 @@ def test_only_what_is_missing_or_damaged_is_computed_again(
     assert_same(expected, found)
 
 
-@pytest.mark.parametrize("change", ["weights", "settings", "images"])
+@pytest.mark.parametrize("change", ["weights", "settings", "images", "normalisation", "configuration"])
 def test_shards_of_something_else_are_not_used(
     change: str, backbone: LoadedBackbone, digits_domain: Any, tmp_path: Path
 ) -> None:
@@ -170,8 +170,12 @@ def test_shards_of_something_else_are_not_used(
             next(backbone.model.parameters()).mul_(1.01)
     elif change == "settings":
         settings = replace(SETTINGS, seed=1)
-    else:
+    elif change == "images":
         asked = replace(asked, pixels=asked.pixels // 2)
+    elif change == "normalisation":
+        backbone = replace(backbone, preprocessing=replace(backbone.preprocessing, mean=(0.4, 0.4, 0.4)))
+    else:
+        backbone.model.config.initializer_range = 0.1  # nothing that is computed with, but known only to the network
     with counted(backbone) as sizes:
         found = run(backbone, asked, settings, shards=tmp_path)
     assert sum(sizes) == len(digits_domain.test) + 24 * len(MOVES)

@@ -125,7 +125,7 @@ def test_resized_crops_agree_with_those_of_pillow_images(severity: str, pictures
     assert len(places) > min(len(pictures), 10) / 2
 
 
-@pytest.mark.parametrize("severity", ["25", "50", "100"])
+@pytest.mark.parametrize("severity", ["1", "2", "4"])
 def test_elastic_agrees_with_that_of_pillow_images_in_the_same_field(severity: str) -> None:
     side, edge = 224, 20  # where the field leads outside, a ramp does not show it
     variant = VARIANTS["elastic", severity]

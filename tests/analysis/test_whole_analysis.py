@@ -24,11 +24,11 @@ from hf_sslgen.analysis.subset import AnalysisSettings, AttributionMethod, analy
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.loading import Domain, load_domain
 from hf_sslgen.errors import InputError
-from hf_sslgen.metrics import attribution_concentration, invariance
+from hf_sslgen.metrics import attribution_concentration, invariance, map_similarity
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.zoo.anatomy import find_attribution_layer
 from hf_sslgen.zoo.loading import LoadedBackbone, load_backbone
-from hf_sslgen.zoo.reinitialised import reinitialised
+from hf_sslgen.zoo.reinitialised import cascade, reinitialised
 
 SETTINGS = AnalysisSettings(max_subset=16, num_examples=16, batch_size=8, reinitialised_control=True)
 SIDE = 48
@@ -138,6 +138,39 @@ def test_the_control_is_attributed_for_the_class_of_the_network(
         maps = grad_cam(outputs.activations, outputs.features, outputs.logits, weight, classes, SETTINGS.target)
     ginis = attribution_concentration(maps.numpy()).per_sample_gini
     np.testing.assert_allclose(rows["control_gini"], ginis, atol=1e-4)
+
+
+def test_the_control_s_maps_are_compared_and_those_on_the_way_to_it_where_asked_for(
+    tuned: Analysis, backbone: LoadedBackbone, domain: Domain
+) -> None:
+    assert {n.metric for n in tuned.numbers if n.metric.startswith("map_")} == {
+        "map_rank_correlation_all",
+        "map_structural_similarity_all",
+    }
+    settings = replace(SETTINGS, randomisation_cascade=True)
+    analysis = adapted_analysis(backbone, domain, "pretrained", settings, validation=None)
+    subset = analysis_subset(domain.test, settings)
+    assert analysis.examples is not None
+    control = reinitialised(backbone, settings.seed)
+    classes = torch.tensor(clean(analysis).loc[subset.sample_ids]["prediction"].astype(int).tolist())
+    networks = {**dict(cascade(backbone, control)), "all": control}
+    assert len(networks) >= 4
+    own = dict(zip(analysis.examples["sample_ids"].tolist(), analysis.examples["maps"], strict=True))
+    maps = np.stack([own[sample_id] for sample_id in subset.sample_ids.tolist()])
+    for part, network in networks.items():
+        with measuring(network, layer=find_attribution_layer(network.model)) as measured:
+            outputs = measured(subset_pixels(network, subset))
+            assert outputs.activations is not None
+            weight, target = measured.classifier_weight, settings.target
+            others = grad_cam(outputs.activations, outputs.features, outputs.logits, weight, classes, target)
+        expected = map_similarity(maps, others.numpy())
+        for field in ("rank_correlation", "structural_similarity"):
+            found = number(analysis, f"map_{field}_{part}")
+            column = clean(analysis).loc[subset.sample_ids, f"map_{field}_{part}"]
+            assert found.value == pytest.approx(vars(expected)[field], abs=2e-2)
+            assert found.value == pytest.approx(column.mean())
+            assert found.n == column.notna().sum() and found.n + found.n_undefined == len(subset)
+            assert np.isnan(found.low)
 
 
 def test_pairs_are_two_pictures_of_one_thing(tuned: Analysis, backbone: LoadedBackbone, domain: Domain) -> None:

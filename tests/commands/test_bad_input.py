@@ -4,6 +4,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
+import PIL.Image
 import pytest
 from datasets import Dataset, Features, Image, Value
 
@@ -123,7 +125,9 @@ def test_a_folder_of_something_else(capsys, folder, tmp_path):
 
 def test_an_unknown_protocol_and_mismatched_lists(refused, folder):
     options = ["--dataset_name", str(folder), "--twin_set", "resnet18-tiny-imagenet-100"]
-    assert "invalid choice: 'probe'" in refused(COMPARE, *options, "--protocol", "probe")
+    assert "protocol is ['probe']; it has to be one of linear, finetune" in refused(
+        COMPARE, *options, "--protocol", "probe"
+    )
     assert "group has 2 values for 1 dataset_name" in refused(COMPARE, *options, "--group", "similar", "different")
 
 
@@ -154,3 +158,51 @@ def test_help_tells_the_options(command, capsys):
         run_command(f"hf_sslgen.commands.{command}", ["--help"])
     assert stopped.value.code == 0
     assert "usage:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("module", [FINETUNE, ANALYZE])
+def test_rows_that_name_no_picture_of_the_data_set(refused, tmp_path, small_backbones, module):
+    (tmp_path / "data").mkdir()
+    options = ["--model_name_or_path", small_backbones["timm_resnet"], "--dataset_name", str(tmp_path / "data")]
+    for path, reason in (
+        ("absent.png", "(absent.png) can't be decoded: there is no such file"),
+        ("http://127.0.0.1:9/0.png", "it is an address"),
+        ("/etc/hostname", "it lies outside the data set's folder"),
+    ):
+        for split in ("train", "test"):
+            rows = Dataset.from_dict({"picture": [path] * 12, "label": ["a", "b"] * 6})
+            rows.to_parquet(tmp_path / "data" / f"{split}.parquet")
+        message = refused(module, *options, "--image_column_name", "picture")
+        assert reason in message and "--skip_corrupt" in message
+
+
+def test_metadata_that_names_a_missing_picture(refused, image_folder, small_backbones):
+    folder = image_folder({"train": 4, "test": 4}, num_classes=2)
+    for split in ("train", "test"):
+        pictures = sorted((folder / split).rglob("*.png"))
+        rows = [f"{path.relative_to(folder / split)},{'ab'[row % 2]}" for row, path in enumerate(pictures)]
+        (folder / split / "metadata.csv").write_text("\n".join(["file_name,label", *rows]))
+        if split == "train":
+            pictures[2].unlink()
+    options = ["--model_name_or_path", small_backbones["timm_resnet"], "--dataset_name", str(folder)]
+    assert pictures[0].suffix == ".png"
+    message = refused(FINETUNE, *options)
+    assert "there is no such file" in message or "is not there" in message
+
+
+def test_deep_pictures_without_a_range(refused, tmp_path, small_backbones):
+    for split in ("train", "test"):
+        for label in ("a", "b"):
+            (tmp_path / "data" / split / label).mkdir(parents=True)
+            for row in range(4):
+                pixels = np.random.default_rng([row, len(split)]).uniform(0, 3000, (16, 16)).astype(np.float32)
+                PIL.Image.fromarray(pixels).save(tmp_path / "data" / split / label / f"{row}.tif")
+    data = ["--dataset_name", str(tmp_path / "data")]
+    backbone = ["--model_name_or_path", small_backbones["timm_resnet"]]
+    for command in (
+        [FINETUNE, *backbone],
+        [ANALYZE, *backbone],
+        [COMPARE, "--twin_set", "resnet18-tiny-imagenet-100"],
+    ):
+        message = refused(*command, *data)
+        assert "holds floats" in message and "--intensity_range LOW,HIGH" in message

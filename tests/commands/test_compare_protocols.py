@@ -21,7 +21,7 @@ def parsed(*options: str) -> CompareArguments:
 def test_every_preset_can_be_named() -> None:
     arguments = parsed("--protocol", *PRESETS)
     assert {name: chosen_protocol(name, arguments) for name in arguments.protocol} == PRESETS
-    with pytest.raises(InputError, match="invalid choice: 'vtab'"):
+    with pytest.raises(InputError, match=r"one of linear, finetune.*did you mean 'vtab-1k'"):
         parsed("--protocol", "vtab")
 
 
@@ -36,13 +36,24 @@ def test_every_preset_can_be_named() -> None:
             {"learning_rates": [0.1, 0.2], "batch_size": 8},
         ),
         ("full", ["--learning_rates", "0.1"], {"learning_rates": [0.1], "sgd_learning_rates": [0.1]}),
-        ("linear", ["--max_steps", "9", "--learning_rates", "0.1"], {}),
+        ("linear", ["finetune", "--max_steps", "9", "--learning_rates", "0.1"], {}),
     ],
 )
 def test_what_is_said_replaces_the_preset(name: str, options: list[str], expected: dict[str, Any]) -> None:
     assert departures(name, chosen_protocol(name, parsed("--protocol", name, *options))) == expected
 
 
-def test_wrong_values_name_the_protocol() -> None:
-    with pytest.raises(InputError, match="protocol 'finetune': max_steps is -1"):
-        chosen_protocol("finetune", parsed("--max_steps", "-1"))
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--protocol", "finetune", "--max_steps", "-1"], "max_steps is -1; it has to be at least 1"),
+        (["--max_steps", "9"], "max_steps is for fine-tuning, which none of the protocols does"),
+        (["--learning_rates", "0.1"], "learning_rates is for fine-tuning"),
+        (["--protocol", "full", "--max_steps", "9", "--num_train_epochs", "1"], "both say how long to train"),
+        (["--protocol", "linear", "linear"], "protocol: 'linear' is given twice"),
+        (["--group", "diferent"], "one of similar, different, -; did you mean 'different'"),
+    ],
+)
+def test_what_would_do_nothing_or_is_out_of_range_is_refused(options: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        parsed(*options)

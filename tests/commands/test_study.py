@@ -47,10 +47,12 @@ def processes_of(folder: Path) -> list[int]:
 
 
 def test_a_dry_run_writes_nothing(study_file: StudyFile, tmp_path: Path, capsys: Errors) -> None:
-    study = study_file()
+    study = study_file(protocols=["linear", IMPOSSIBLE])
     run_command(STUDY, [str(study), "--output_dir", str(tmp_path / "out"), "--dry_run", "true"])
     shown = capsys.readouterr().out
-    assert next(line for line in shown.splitlines() if line.startswith("all")).split()[1:3] == ["6", "6"]
+    assert next(line for line in shown.splitlines() if line.startswith("all")).split()[1:3] == ["10", "10"]
+    assert "Can't be computed: resnet on digits, impossible" in shown
+    assert "an episode of 5 ways needs as many classes" in shown
     assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
 
 

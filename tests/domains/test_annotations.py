@@ -10,12 +10,12 @@ from datasets import Array2D, ClassLabel, LargeList, List, Value
 from datasets import Image as ImageFeature
 from PIL import Image
 
+from hf_sslgen.decoding import CorruptImageError
 from hf_sslgen.domains import loading, registry
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.images import joined
 from hf_sslgen.domains.loading import load_domain
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import CorruptImageError
 from hf_sslgen.training.configuration import parse_arguments
 
 PETS = ClassLabel(names=["cat", "dog"])

@@ -9,11 +9,11 @@ import pytest
 from datasets import ClassLabel, List, Value
 from PIL import Image
 
+from hf_sslgen.decoding import CorruptImageError
 from hf_sslgen.domains import registry
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.loading import DEFAULT_NOT_LABEL_PRESERVING, load_domain
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import CorruptImageError
 
 PETS = ClassLabel(names=["cat", "dog"])
 BALANCED = {"train": [0, 1] * 10, "test": [1, 0, 1]}
@@ -126,7 +126,7 @@ def test_unusable_labels_and_splits_are_named(hub_folder, labels, feature, reaso
         ({"dataset_name": "no/such-data-set"}, "dataset_name 'no/such-data-set' could not be loaded"),
         ({"dataset_name": "/no/such/folder"}, "dataset_name '/no/such/folder' could not be loaded"),
         ({"test_split_name": "tset"}, "test_split_name 'tset' .* it has: train, test. did you mean 'test'"),
-        ({"train_split_name": "training"}, "train_split_name 'training' is no split"),
+        ({"train_split_name": "trainset"}, "train_split_name 'trainset' is no split"),
         ({"validation_split_name": "test", "test_split_name": "test"}, "need a split each"),
         ({"registered_as": "minst"}, "registered_as 'minst' is no registered domain. did you mean .*'mnist'"),
     ],

@@ -10,11 +10,12 @@ import pytest
 from datasets import ClassLabel, Value
 from torch.utils.data import DataLoader
 
+from hf_sslgen.decoding import CorruptImageError
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.loading import load_domain
 from hf_sslgen.domains.splits import content_id
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import CorruptImageError, Geometry
+from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.training.samples import Augmentation, StreamedTrainingSamples, StreamOrder
 
 PETS = ClassLabel(names=["cat", "dog"])

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
+from hf_sslgen.decoding import CorruptImageError, StoredPicture, decode_image, stored_picture, unreadable
 from hf_sslgen.domains.object_regions import read_boxes, read_mask
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import CorruptImageError, StoredPicture, decode_image, stored_picture
 
 UPRIGHT = StoredPicture(64, 48, 1)
 PHOTOGRAPH = Image.fromarray(load_sample_image("flower.jpg")).resize((60, 40))
@@ -155,8 +155,8 @@ def test_masks_of_every_form():
         ([[0, None]], "is no 2-D array of numbers"),
         ([], "is no 2-D array of numbers"),
         (encode(Image.new("RGBA", (64, 48))), r"has an alpha channel \(mode RGBA\)"),
-        ({"bytes": b"nothing", "path": "mask.png"}, "image 7: the mask can't be decoded: cannot identify"),
-        ({"bytes": None, "path": "/no/such/mask.png"}, "the mask can't be decoded: .*No such file"),
+        ({"bytes": b"nothing", "path": "mask.png"}, "image 7: the mask can't be decoded: it is none of the kinds"),
+        (unreadable("mask.png", "there is no such file"), "the mask can't be decoded: there is no such file"),
     ],
 )
 def test_unusable_masks_are_named(value, reason):

@@ -9,11 +9,11 @@ import json
 import sys
 from pathlib import Path
 
+from hf_sslgen.decoding import encoded_bytes
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.loading import Domain, load_domain
 from hf_sslgen.domains.splits import content_id
-from hf_sslgen.preprocessing import encoded_bytes
 from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.evaluation import Predictions
 from hf_sslgen.training.finetuning import build_trainer
@@ -23,7 +23,7 @@ STEPS = 22
 
 
 def _content(split: ImageSplit, rows: list[int]) -> list[int]:
-    return [content_id(encoded_bytes(split.dataset[row]["image"])) for row in rows]
+    return [content_id(encoded_bytes(split.dataset[row]["image"], "picture")) for row in rows]
 
 
 def train(domain: Domain, location: str, output_dir: Path, batch_size: int, workers: int) -> dict[str, list[int]]:

@@ -18,19 +18,19 @@ from typing import Any
 
 from huggingface_hub import HfFileSystem
 
+from hf_sslgen.decoding import encoded_bytes
 from hf_sslgen.domains import registry
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.loading import load_domain
 from hf_sslgen.domains.splits import content_id
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import encoded_bytes
 
 _sleep = time.sleep
 
 
 def _ids(split: ImageSplit) -> list[int]:
-    return [content_id(encoded_bytes(split.encoded(position))) for position in range(len(split))]
+    return [content_id(encoded_bytes(split.encoded(position), "picture")) for position in range(len(split))]
 
 
 def _carry_out(order: dict[str, Any]) -> dict[str, Any]:

@@ -2,19 +2,24 @@
 
 import ast
 import dataclasses
+import json
+import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from finetuned_runs import Tuned, push_of, python
+from PIL import Image
 
 from hf_sslgen.domains.loading import Domain
 from hf_sslgen.errors import InputError
 from hf_sslgen.hub.demo_space import demo_files
 from hf_sslgen.hub.finetuned_model import check_push, push_model
+from hf_sslgen.intensity import PER_IMAGE, Intensity
 from tests.hub import Hub
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +37,7 @@ sys.path.insert(0, snapshot_download(f"org/{sys.argv[1]}-demo", repo_type="space
 from prediction import GRID, MODEL, PROCESSOR, occlusion_map, predict
 assert "hf_sslgen" not in sys.modules
 picture = Image.open(sys.argv[2])
-named, shown = predict(picture)
+named, shown = predict(sys.argv[2])
 expected = pipeline("image-classification", model=f"org/{sys.argv[1]}")(picture, top_k=5)
 assert list(named) == [each["label"] for each in expected]
 np.testing.assert_allclose(list(named.values()), [each["score"] for each in expected], atol=1e-5)
@@ -83,11 +88,41 @@ def test_a_demo_needs_what_it_names_and_no_more() -> None:
             elif isinstance(node, ast.ImportFrom):
                 assert node.module is not None
                 imported.add(node.module.split(".")[0])
-    assert own == {"app", "prediction"}
+    assert own == {"app", "prediction", "intensity", "errors"}
     assert imported - own - sys.stdlib_module_names <= expected
     assert {"gradio", "transformers", "torch", "PIL"} <= imported
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert set(texts["requirements.txt"].split()) <= set(project["dependencies"])
+
+
+DEEP = """
+import json, sys
+import numpy as np
+sys.path.insert(0, sys.argv[1])
+from intensity import STATED, Intensity, stored_values, to_rgb
+from PIL import Image
+assert "hf_sslgen" not in sys.modules
+intensity = json.load(open(sys.argv[1] + "/space.json"))["intensity"]
+with Image.open(sys.argv[2]) as opened:
+    stored = stored_values(opened)
+    print(np.asarray(to_rgb(opened, stored, Intensity(**intensity), "picture"))[0, :, 0].tolist())
+"""
+
+
+def test_a_demo_reads_deep_pictures_as_they_were_trained_on(tmp_path: Path) -> None:
+    for intensity, expected in ((Intensity((0, 4095)), [0, 128, 255, 255]), (PER_IMAGE, [0, 85, 170, 255])):
+        folder = tmp_path / str(intensity)
+        folder.mkdir()
+        for name, each in demo_files("org/model", None, {"license": "mit"}, False, intensity).items():
+            (folder / name).write_bytes(each.read_bytes() if isinstance(each, Path) else each)
+        Image.fromarray(np.array([[0, 2048, 4096, 6144]], np.uint16)).save(tmp_path / "picture.png")
+        read = subprocess.run(
+            [sys.executable, "-c", DEEP, str(folder), str(tmp_path / "picture.png")],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert json.loads(read.stdout) == expected
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from damage import reseal
 from huggingface_hub import HfApi
 from study_on_hub import add_cells
 
@@ -144,6 +145,7 @@ def add_private_notes(store: Path) -> None:
         content = json.loads((cell / "cell.json").read_text())
         content["provenance"] |= {"command": ["--hub_token", OWNER], "notes": [f"read with {OWNER}"]}
         (cell / "cell.json").write_text(json.dumps(content))
+        reseal(cell)
 
 
 @pytest.mark.slow

@@ -198,7 +198,11 @@ INVARIANCE = {"invariance", "chance_cosine", "distance_invariance", "recall_at_1
         (lambda: metrics.invariance(FEATURES, MOVED, unchanged=[1] * 8), INVARIANCE | {"cosine"}, "0 of 8 samples"),
         (lambda: metrics.invariance([[1], [2]], [[3], [4]]), {"invariance"}, "chance cosine is 1 within"),
         (lambda: metrics.invariance([[1], [-2], [3]], [[3], [4], [-5]]), set(), ""),
-        (lambda: metrics.representation_guards([[1, 2]]), {"effective_rank", "dead_dimension_share"}, "1 samples"),
+        (
+            lambda: metrics.representation_guards([[1, 2]]),
+            {"covariance_effective_rank", "rankme", "dead_dimension_share"},
+            "1 samples",
+        ),
         (lambda: metrics.whitened_cosine(WHITENING, [[1, 2]], [[2, 1]]), set(), ""),
         (
             lambda: metrics.whitened_cosine(metrics.fit_whitening([[1.0]]), [[1]], [[1]]),

@@ -276,3 +276,17 @@ def test_half_precision_tensor_that_requires_gradient():
 def test_errors(arguments, message):
     with pytest.raises(ValueError, match=message):
         attribution_concentration(*arguments)
+
+
+def test_numbers_of_concentration_need_not_agree_on_which_map_is_the_more_concentrated():
+    peaked, split = [[8, 1, 1], [1, 1, 1], [1, 1, 1]], [[3, 3, 3], [3, 0, 0], [0, 0, 0]]
+    result = attribution_concentration([peaked, split])
+    gini, strongest = result.per_sample_gini, result.per_sample_top_10_percent_mass
+    np.testing.assert_allclose(gini, [7 / 18, 5 / 9])
+    np.testing.assert_allclose(strongest, [0.45, 0.225])
+
+
+def test_spread_exceeds_that_of_a_uniform_map_where_evidence_lies_in_opposite_corners():
+    corners = np.zeros((7, 7))
+    corners[[0, 0, -1, -1], [0, -1, 0, -1]] = 1.0
+    assert attribution_concentration([corners]).spread == pytest.approx(1.5)

@@ -92,7 +92,7 @@ OF_MAPS = {
 """Numbers of attribution maps, with the fields of `ConcentrationResult` that they are."""
 
 OF_FEATURES = ("invariance", "cosine", "chance_cosine", "distance_invariance", "recall_at_1", "rank_auc")
-OF_REPRESENTATION = ("effective_rank", "dead_dimension_share", "collapsed")
+OF_REPRESENTATION = ("covariance_effective_rank", "rankme", "dead_dimension_share", "collapsed")
 OF_OTHERS = ("linear_cka", "prediction_consistency", "kappa")
 """Numbers of a transform that no module has."""
 

@@ -69,3 +69,10 @@ def test_equal_confidences_have_the_risk_of_the_whole():
     result = risk_coverage([0.5] * 8, [1] * 6 + [0] * 2)
     assert result.aurc == 0.25
     assert (result.coverage.tolist(), result.risk.tolist()) == ([1.0], [0.25])
+
+
+@pytest.mark.parametrize(("num_right", "excess"), [(500, 0.35), (900, 0.095)])
+def test_excess_depends_on_accuracy_where_confidence_says_nothing(num_right, excess):
+    # All tied, the risk is the error rate at every coverage, as it is on average in random order.
+    result = risk_coverage(np.full(1000, 0.7), np.arange(1000) < num_right)
+    assert result.excess_aurc == pytest.approx(excess, abs=0.005)

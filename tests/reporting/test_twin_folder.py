@@ -34,7 +34,7 @@ SAYS = {
 @pytest.fixture(scope="module")
 def source():
     domain = load_domain(DomainArguments("photo-patches", samples_per_class=6, max_test_samples=60))
-    return PretrainingSource("my_pictures", domain.class_names, domain.train, domain.test)
+    return PretrainingSource("my_pictures", domain.class_names, domain.train, domain.test, domain.taken)
 
 
 def settings_for(objective: str) -> PretrainingSettings:

@@ -24,7 +24,14 @@ IDENTITY: dict[str, Any] = {
     "seed": 3,
     "splits": {"test": "0123", "train": "4567"},
 }
-PROVENANCE: dict[str, Any] = {"objective": "simclr", "seconds": 1.5, "licence": None}
+PROVENANCE: dict[str, Any] = {
+    "objective": "simclr",
+    "group": "similar",
+    "seconds": 1.5,
+    "licence": None,
+    "class_names": ["0", "1"],
+    "not_label_preserving": [],
+}
 NUMBERS = (
     Number("accuracy", 0.5, 0.25, 0.75, 4),
     Number("invariance", math.nan, n=1, transform="hue", severity="+0.1", n_undefined=3, reason="one image is left"),
@@ -47,7 +54,7 @@ from hf_sslgen.study.cells import write_cell
 
 class KillsWhenWritten(pd.DataFrame):
     def to_parquet(self, path, **arguments):
-        assert sorted(p.name for p in path.parent.iterdir()) == ["cell.json", "results.json"]
+        assert sorted(p.name for p in path.parent.iterdir()) == ["results.json"]
         os._exit(9)
 
 write_cell(Path(sys.argv[1]), {}, {}, Analysis((Number("accuracy", 0.5),), KillsWhenWritten({"sample_id": [1]})))

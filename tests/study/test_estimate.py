@@ -63,7 +63,7 @@ def test_sizes_are_those_on_disk_or_of_the_registry(spec_of: Callable[..., CellS
 
 
 def test_finished_cells_tell_more_than_counting(finished_study: Any) -> None:
-    cells = finished_cells(finished_study.specs, finished_study.store)
+    cells, _ = finished_cells(finished_study.specs, finished_study.store)
     spec = next(spec for spec in finished_study.specs if spec.protocol_name == "linear")
     estimate = estimate_cell(spec, cells, per_image=1e6)
     seconds = [cell.provenance["seconds"] for cell in cells if cell.protocol == "linear"]

@@ -15,6 +15,7 @@ from hf_sslgen.domains.images import joined
 from hf_sslgen.errors import DivergedError, InputError
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.study import finetuned
+from hf_sslgen.study.cell_records import require_consistent
 from hf_sslgen.study.cells import Cell, read_cell, write_cell
 from hf_sslgen.study.differences import compare_cells
 from hf_sslgen.study.finetuned import grid_points, training_arguments
@@ -213,10 +214,12 @@ def test_episodes_are_of_the_test_split(job_of: JobOf) -> None:
 def cell_of(job: Job, preset: str, folder: Path) -> Cell:
     """A job's cell, through the disk."""
     analysis, _ = measure(job)
-    identity = {"backbone": job.name, "domain": job.domain.name, "protocol": preset, "seed": job.seed}
-    provenance = {"objective": "unknown", "group": "different", "not_label_preserving": []}
-    write_cell(folder, identity, provenance, analysis)
-    return read_cell(folder)
+    names = {"backbone": job.name, "domain": job.domain.name, "protocol": preset, "labels": "100%"}
+    said = {"objective": "unknown", "group": "different", "not_label_preserving": [], "seconds": 1.0}
+    write_cell(folder, names | {"seed": job.seed}, said | {"class_names": list(job.domain.class_names)}, analysis)
+    cell = read_cell(folder)
+    require_consistent(cell)
+    return cell
 
 
 def test_nearest_neighbours_are_compared_without_attribution(job_of: JobOf, tmp_path: Path) -> None:

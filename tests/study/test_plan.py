@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hf_sslgen.errors import InputError
 from hf_sslgen.study.config import parse_study, read_study
 from hf_sslgen.study.plan import CellSpec, expand
 
@@ -97,3 +98,17 @@ def test_cells_of_earlier_definitions_are_not_taken_for_finished(
     now = {spec.key for spec in specs}
     monkeypatch.setattr("hf_sslgen.study.plan.METRIC_DEFINITIONS", 1)
     assert not now & {spec.key for spec in specs}
+
+
+def test_a_range_of_intensities_is_part_of_a_cell(study_content: Content) -> None:
+    keys = []
+    for intensity_range in (None, "0,200", "dataset"):
+        content = study_content()
+        if intensity_range is not None:
+            content["domains"][0]["intensity_range"] = intensity_range
+        assert {spec.domain.intensity_range for spec in cells(content)} == {intensity_range}
+        keys.append({spec.key for spec in cells(content)})
+    assert len(set.union(*keys)) == sum(map(len, keys))
+    content["domains"][0]["intensity_range"] = "200,0"
+    with pytest.raises(InputError, match="intensity_range '200,0' should be LOW,HIGH"):
+        cells(content)

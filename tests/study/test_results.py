@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from hf_sslgen.errors import InputError
-from hf_sslgen.study.claims import kept_alive, try_claim
+from hf_sslgen.claims import kept_alive, try_claim
 from hf_sslgen.study.config import parse_study
 from hf_sslgen.study.plan import expand
 from hf_sslgen.study.results import (
+    damaged_sentences,
     failure_sentences,
     finished_cells,
     living_claims,
@@ -31,9 +31,10 @@ def store(finished_study: Any, tmp_path: Path) -> Store:
 
 
 def test_all_comes_from_the_folder(finished_study: Any, store: Store) -> None:
-    config, cells, missing = read_study_results(store)
-    assert config == finished_study.config
-    assert [(cell.backbone, cell.protocol, cell.seed) for cell in cells] == [
+    study = read_study_results(store)
+    assert study.config == finished_study.config
+    assert study.damaged == []
+    assert [(cell.backbone, cell.protocol, cell.seed) for cell in study.cells] == [
         ("resnet", "pretrained", 0),
         ("vit", "pretrained", 0),
         ("resnet", "linear", 0),
@@ -41,10 +42,11 @@ def test_all_comes_from_the_folder(finished_study: Any, store: Store) -> None:
         ("resnet", "linear", 1),
         ("vit", "linear", 1),
     ]
-    assert {cell.folder.parent for cell in cells} == {store.cells}
-    (sentence,) = missing
+    assert {cell.folder.parent for cell in study.cells} == {store.cells}
+    (sentence,) = study.missing
     assert sentence.startswith("Failed: resnet on digits, impossible")
-    assert "and 1 other cells: InputError: an episode" in sentence
+    assert "; vit on digits, impossible" in sentence
+    assert ": InputError: an episode" in sentence
 
 
 def test_what_the_file_says_now_is_shown(store: Store) -> None:
@@ -55,15 +57,15 @@ def test_what_the_file_says_now_is_shown(store: Store) -> None:
     content["seeds"] = [0]
     content["exclude"] = [{"protocol": "impossible"}]
     path.write_text(json.dumps(content))
-    _, cells, missing = read_study_results(store)
-    vit = [cell for cell in cells if cell.backbone == "vit"]
+    study = read_study_results(store)
+    vit = [cell for cell in study.cells if cell.backbone == "vit"]
     assert {(cell.provenance["objective"], cell.provenance["pretraining_seed"]) for cell in vit} == {("byol", 7)}
-    assert missing == [f"2 cells of the store belong to no cell of {STUDY_FILE} and are not shown."]
+    assert study.missing == [f"2 cells of the store belong to no cell of {STUDY_FILE} and are not shown."]
 
 
 def test_a_changed_domain_is_another_plan(store: Store, study_content: Callable[..., dict[str, Any]]) -> None:
     specs = expand(parse_study(study_content(samples_per_class=[1]), "study"))
-    assert [cell.protocol for cell in finished_cells(specs, store)] == ["pretrained", "pretrained"]
+    assert [cell.protocol for cell in finished_cells(specs, store)[0]] == ["pretrained", "pretrained"]
     assert missing_sentences(specs, store) == ["4 of 6 cells are not computed yet."]
 
 
@@ -95,15 +97,45 @@ def test_a_failure_that_somebody_made_good_is_not_told(finished_study: Any, stor
 
 def test_a_store_without_a_study_has_all_its_cells(store: Store) -> None:
     (store.folder / STUDY_FILE).unlink()
-    config, cells, missing = read_study_results(store)
-    assert (config, len(cells), missing) == (None, 6, [])
+    study = read_study_results(store)
+    assert (study.config, len(study.cells), study.missing, study.damaged) == (None, 6, [], [])
 
 
-def test_a_damaged_cell_is_named_and_an_empty_index_is_none(finished_study: Any, store: Store) -> None:
-    cell = store.indexed(finished_study.specs[0])
+def test_a_damaged_cell_is_named_and_hides_no_other(finished_study: Any, store: Store) -> None:
+    spec = finished_study.specs[0]
+    cell = store.indexed(spec)
     assert cell is not None
     (store.cells / cell / "results.json").write_text("")
-    with pytest.raises(InputError, match=f"{cell} holds no readable cell"):
-        read_study_results(store)
-    (store.folder / "index" / f"{finished_study.specs[0].key}.json").write_text("")
-    assert store.indexed(finished_study.specs[0]) is None
+    study = read_study_results(store)
+    assert len(study.cells) == 5
+    (sentence,) = study.damaged
+    assert sentence == (
+        f"{store.cells / cell} holds no readable cell (its results.json is not as it was written); remove it to have "
+        "it computed again"
+    )
+    assert sentence in study.missing
+    assert damaged_sentences(finished_study.specs, store) == {spec: sentence}
+    (store.folder / STUDY_FILE).unlink()
+    assert read_study_results(store).damaged == [sentence]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{", '{"cell": 1}', '{"key": "KEY", "cell": "../../elsewhere"}', "\0" * 9]
+)
+def test_a_damaged_entry_of_the_index_is_none(content: str, finished_study: Any, store: Store) -> None:
+    spec, other = finished_study.specs[0], finished_study.specs[1]
+    for path in (store.index_path(spec), store.folder / "failures" / f"{spec.key}.json"):
+        path.write_text(content.replace("KEY", spec.key))
+    assert store.indexed(spec) is None
+    assert store.failure(spec) is None
+    assert not store.has_failed(spec)
+    shutil.copy(store.index_path(other), store.index_path(spec))
+    assert store.indexed(spec) is None
+
+
+def test_an_index_that_leads_to_another_cell_is_named(finished_study: Any, store: Store) -> None:
+    spec, other = finished_study.specs[0], finished_study.specs[1]
+    store.index(spec, str(store.indexed(other)))
+    cells, damaged = finished_cells([spec], store)
+    assert cells == []
+    assert damaged == [f"{store.index_path(spec)} leads from {spec.title} to another cell; remove it to look again"]

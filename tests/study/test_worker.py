@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from hf_sslgen.analysis import shards
+from hf_sslgen.claims import LEASE_SECONDS, find_claims, try_claim
 from hf_sslgen.errors import InputError
 from hf_sslgen.study.cells import read_cells
-from hf_sslgen.study.claims import LEASE_SECONDS, find_claims, try_claim
 from hf_sslgen.study.config import read_study
 from hf_sslgen.study.executors import worker_environment
 from hf_sslgen.study.plan import expand
@@ -59,21 +59,27 @@ def test_an_interrupted_cell_goes_on_from_its_shards(
     pretrained = expand(read_study(study_file(analysis={"max_subset": 10, "batch_size": 4})))[:1]
     store, save, written = prepared(tmp_path / "store"), shards.save_file, []
 
-    def save_two(tensors: Any, path: Path) -> None:
+    def save_noted(tensors: Any, path: Path, metadata: dict[str, str]) -> None:
+        written.append(path)
+        save(tensors, path, metadata)
+
+    def save_two(tensors: Any, path: Path, metadata: dict[str, str]) -> None:
         if len(written) == 2:
             raise KeyboardInterrupt
-        written.append(path)
-        save(tensors, path)
+        save_noted(tensors, path, metadata)
 
     monkeypatch.setattr(shards, "save_file", save_two)
     with pytest.raises(KeyboardInterrupt):
         run_worker(pretrained, store)
     kept = list((store.folder / "unfinished").rglob("*.safetensors"))
     assert len(kept) == 2 and not list(read_cells(store.cells))
-    monkeypatch.setattr(shards, "save_file", lambda tensors, path: (written.append(path), save(tensors, path)))
+    content = bytearray(kept[0].read_bytes())
+    content[-5] ^= 1
+    kept[0].write_bytes(content)
+    monkeypatch.setattr(shards, "save_file", save_noted)
     store.prepare()
     assert run_worker(pretrained, store) == {"computed": 1}
-    assert len(written) == 3  # of ten images
+    assert len(written) == 4  # three of ten images, and the one that was damaged
     assert not (store.folder / "unfinished").exists()
 
 
@@ -153,7 +159,7 @@ def test_leftovers_of_the_dead_are_removed_and_those_of_the_living_stay(tmp_path
 import os, sys
 from pathlib import Path
 from hf_sslgen.processes import unfinished_name
-from hf_sslgen.study.claims import try_claim
+from hf_sslgen.claims import try_claim
 from hf_sslgen.study.store import Store
 store = Store(Path(sys.argv[1]))
 store.prepare()
@@ -183,7 +189,7 @@ def test_a_folder_of_something_else_and_one_that_can_not_be_made(tmp_path: Path)
     for folder, message in (
         (tmp_path, "holds other files"),
         (tmp_path / "mine.txt", "is a file"),
-        (tmp_path / "mine.txt" / "below", "can't be made"),
+        (tmp_path / "mine.txt" / "below", "lies below"),
     ):
         with pytest.raises(InputError, match=message):
             Store(folder).prepare()

@@ -225,7 +225,7 @@ def map_numbers(records: pd.DataFrame, stage: str = "pretrained") -> list[Number
     return [*numbers, estimated("zero_map_rate", mean_statistic(records["zero_map"].to_numpy()), stage)]
 
 
-def invariance_numbers(records: pd.DataFrame, effective_rank: float) -> list[Number]:
+def invariance_numbers(records: pd.DataFrame, covariance_rank: float) -> list[Number]:
     numbers = []
     for transform, severity in records[["transform", "severity"]].drop_duplicates().itertuples(index=False):
         rows = records[(records["transform"] == transform) & (records["severity"] == severity)]
@@ -243,7 +243,9 @@ def invariance_numbers(records: pd.DataFrame, effective_rank: float) -> list[Num
         for metric in ("invariance", "recall_at_1"):
             value, low, high = np.mean([(n.value, n.low, n.high) for n in of_family if n.metric == metric], axis=0)
             numbers.append(Number(metric, float(value), float(low), float(high), IMAGES, transform=family))
-    numbers.append(Number("effective_rank", effective_rank, n=IMAGES))
+    numbers.append(Number("covariance_effective_rank", covariance_rank, n=IMAGES))
+    numbers.append(Number("rankme", 3 * covariance_rank, n=IMAGES))
+    numbers.append(Number("collapsed", float(covariance_rank < 2), n=IMAGES))
     numbers.append(Number("dead_dimension_share", 0.031, n=IMAGES))
     return numbers
 

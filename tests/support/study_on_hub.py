@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from damage import change_json, number_named, reseal
 from fake_study import SELF_SUPERVISED, SUPERVISED, FakeBackbone, Setting, write_study
 
 from hf_sslgen.study.cells import cell_folder
@@ -21,10 +22,10 @@ def add_cells(store: Path, protocol: str, backbones: tuple[FakeBackbone, ...] = 
 
 
 def change_numbers(cell: Path, value: float = 0.123) -> None:
-    """Another first number, as another machine might have found."""
-    content = json.loads((cell / "results.json").read_text())
-    content["numbers"][0]["value"] = value
-    (cell / "results.json").write_text(json.dumps(content))
+    """Another number that its records say nothing of, as another machine might have found."""
+    metric = "effective_rank" if "pretrained" in cell.name else "temperature"
+    change_json(cell / "results.json", lambda content: number_named(content, metric).update(value=value))
+    reseal(cell)
 
 
 def rewrite_identity(cell: Path, **changes: object) -> Path:
@@ -32,6 +33,7 @@ def rewrite_identity(cell: Path, **changes: object) -> Path:
     content = json.loads((cell / "cell.json").read_text())
     content["identity"] |= changes
     (cell / "cell.json").write_text(json.dumps(content))
+    reseal(cell)
     return cell.rename(cell_folder(cell.parent, content["identity"]))
 
 

@@ -1,12 +1,23 @@
 """Arguments from YAML and the command line."""
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass, field, fields
 
 import pytest
 
+from hf_sslgen.commands.analyze import AnalyzeArguments
+from hf_sslgen.commands.compare import CompareArguments
+from hf_sslgen.commands.convert import ConvertArguments
+from hf_sslgen.commands.demo import DemoArguments
+from hf_sslgen.commands.pretrain import PretrainArguments
+from hf_sslgen.commands.push_study import PushStudyArguments
+from hf_sslgen.commands.study import StudyArguments
+from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.errors import InputError
+from hf_sslgen.hub.arguments import HubArguments
 from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.configuration import parse_arguments
+from hf_sslgen.training.trainer_options import REFUSED
 
 
 @dataclass(frozen=True)
@@ -66,7 +77,7 @@ def test_a_missing_file_is_named():
 def test_a_choice_in_the_file_is_checked(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text("model_name_or_path: a\ntrainable: everything\n")
-    with pytest.raises(InputError, match="trainable can't be 'everything'; choose from all, last_stage, head"):
+    with pytest.raises(InputError, match="trainable is 'everything'; it has to be one of all, last_stage, head"):
         parse_arguments((ModelArguments,), "test", ["--config", str(path)])
 
 
@@ -80,3 +91,117 @@ def test_fine_tuning_selects_by_validation_likelihood_by_default(tmp_path):
     assert arguments.greater_is_better is False
     assert arguments.load_best_model_at_end
     assert arguments.learning_rate == 3e-3
+
+
+COMMANDS = {
+    "finetune": (
+        (ModelArguments, DomainArguments, FineTuningArguments, HubArguments),
+        {"model_name_or_path": "x", "dataset_name": "y", "use_cpu": True},
+    ),
+    "analyze": (
+        (AnalyzeArguments, DomainArguments),
+        {"model_name_or_path": "x", "dataset_name": "y", "output_dir": "z"},
+    ),
+    "pretrain": (
+        (PretrainArguments, DomainArguments),
+        {"objective": "simclr", "dataset_name": "y", "output_dir": "z"},
+    ),
+    "compare": ((CompareArguments,), {"dataset_name": ["y"], "twin_set": "x", "output_dir": "z"}),
+    "study": ((StudyArguments,), {"study": "x", "output_dir": "z"}),
+    "push-study": ((PushStudyArguments,), {"study_dir": "x", "repository": "a/b"}),
+    "convert": ((ConvertArguments,), {"folder": "x"}),
+    "demo": ((DemoArguments,), {}),
+}
+"""What each command reads, and the least that it needs to be told."""
+
+BOOLEANS = [
+    (command, field.name, field.default)
+    for command, (kinds, _) in COMMANDS.items()
+    for kind in kinds
+    for field in fields(kind)
+    if field.type in (bool, "bool") and field.name not in REFUSED
+]
+
+
+def read_file(tmp_path, command, settings):
+    kinds, needed = COMMANDS[command]
+    path = tmp_path / "config.yaml"
+    path.write_text(json.dumps({**needed, **settings}), encoding="utf-8")
+    instances = parse_arguments(kinds, "", ["--config", str(path)])
+    return {name: value for instance in instances for name, value in vars(instance).items()}
+
+
+def test_there_are_booleans_true_by_default_in_many_commands():
+    assert {command for command, _, default in BOOLEANS if default} >= {"finetune", "analyze", "compare", "push-study"}
+
+
+@pytest.mark.parametrize(("command", "name", "default"), BOOLEANS)
+def test_a_boolean_in_a_file_is_what_it_says(command, name, default, tmp_path):
+    together = {"dataloader_num_workers": 1} if name == "dataloader_persistent_workers" else {}
+    for value in (True, False):
+        if not (value and name in ("fp16", "dataloader_pin_memory")):  # which need a GPU
+            assert read_file(tmp_path, command, {name: value, **together})[name] is value
+    for wrong in (0, 1, 1.0, "maybe", None, [True], "2024-01-01"):
+        with pytest.raises(InputError, match=f"config '.*config.yaml': {name} is .*; it has to be true or false"):
+            read_file(tmp_path, command, {name: wrong})
+
+
+@pytest.mark.parametrize("name", ["protocol", "dataset_name"])
+def test_lists_in_a_file_may_be_one_value_or_several(name, tmp_path):
+    values = ["linear", "finetune"]
+    assert read_file(tmp_path, "compare", {name: values})[name] == values
+    assert read_file(tmp_path, "compare", {name: "linear"})[name] == ["linear"]
+    with pytest.raises(InputError, match=f"{name} is"):
+        read_file(tmp_path, "compare", {name: 5})
+
+
+WRONG = [
+    ("finetune", "image_size", [True, 0, 10**6, 1.7, "big", [3]]),
+    ("finetune", "split_seed", [1.7, -1, True, "010", "2024-01-01"]),
+    ("finetune", "minimum_crop_area", [35, 0, ".nan"]),
+    ("finetune", "weight_decay", [-1, "1e999"]),
+    ("finetune", "early_stopping_patience", [-3, 0, 1.5]),
+    ("finetune", "learning_rate", [[1e-3], ".inf", -1, True]),
+    ("finetune", "seed", [1.5, -1, 2**32]),
+    ("finetune", "group", ["diferent", True]),
+    ("finetune", "train_val_split", [0, 1, "half"]),
+    ("finetune", "label_fraction", [0, 2]),
+    ("analyze", "max_subset", [0, True, 2.5]),
+    ("analyze", "batch_size", [0]),
+    ("pretrain", "temperature", [0]),
+    ("pretrain", "num_train_epochs", [0, 1.5]),
+    ("compare", "label_fraction", [2]),
+    ("compare", "group", ["diferent"]),
+    ("study", "workers", [0, 1.5, 10**6]),
+    ("demo", "seed", [-1, 0.5]),
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "value"), [(command, name, value) for command, name, values in WRONG for value in values]
+)
+def test_file_and_command_line_refuse_alike(command, name, value, tmp_path):
+    with pytest.raises(InputError, match=name) as from_file:
+        read_file(tmp_path, command, {name: value})
+    if isinstance(value, list):
+        return
+    kinds, needed = COMMANDS[command]
+    options = {**needed, name: value}.items()
+    command_line = [f"--{key}={each[0] if isinstance(each, list) else each}" for key, each in options]
+    with pytest.raises(InputError, match=name) as from_command_line:
+        parse_arguments(kinds, "", command_line)
+    wanted = [str(each.value).partition("; it has to be ")[2] for each in (from_file, from_command_line)]
+    assert wanted[0] == wanted[1] != ""
+
+
+def test_only_settings_can_be_set(tmp_path):
+    for key in ("config", "help"):
+        with pytest.raises(InputError, match=f"unknown key '{key}'"):
+            read_file(tmp_path, "demo", {key: "x"})
+
+
+def test_no_file_beside_the_script_is_read(tmp_path, monkeypatch):
+    (tmp_path / "script.args").write_text("--seed 9", encoding="utf-8")
+    monkeypatch.setattr("sys.argv", [str(tmp_path / "script.py")])
+    (arguments,) = parse_arguments((DemoArguments,), "", [])
+    assert arguments.seed == 0

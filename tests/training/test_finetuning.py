@@ -21,7 +21,7 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.training import finetuning
 from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.finetuning import build_trainer, class_weights, finetune
-from hf_sslgen.training.run_folder import last_complete_checkpoint, require_disk_space
+from hf_sslgen.training.run_folder import last_good_checkpoint, require_disk_space
 from hf_sslgen.zoo.loading import load_backbone
 
 NAMES = ("timm_resnet", "timm_vit", "transformers_resnet", "transformers_vit")
@@ -142,21 +142,11 @@ def test_resumed_training_ends_with_the_weights_of_uninterrupted_training(
     with interrupted_at(stop), pytest.raises(InterruptionError):
         run(tmp_path / "resumed")
     assert not (tmp_path / "resumed" / "results.json").exists()
-    assert last_complete_checkpoint(tmp_path / "resumed", remove_incomplete=False) is not None
+    assert last_good_checkpoint(tmp_path / "resumed", wants_best=True) is not None
     torch.manual_seed(12345)  # a new process has another random state
     resumed = run(tmp_path / "resumed")
     assert_same_weights(weights_of(tmp_path / "whole", digits_domain), weights_of(tmp_path / "resumed", digits_domain))
     assert resumed.test == whole.test
-
-
-def test_a_checkpoint_cut_short_is_not_resumed_from(tmp_path):
-    for step, state in ((3, '{"global_step": 3}'), (6, '{"global_st')):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
-    (tmp_path / "checkpoint-9").mkdir()
-    found = last_complete_checkpoint(tmp_path, remove_incomplete=True)
-    assert found == str(tmp_path / "checkpoint-3")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-3"]
 
 
 def test_a_finished_run_is_read_back_and_another_configuration_refused(small_backbones, digits_domain, tmp_path):
@@ -178,7 +168,7 @@ def test_a_finished_run_is_read_back_and_another_configuration_refused(small_bac
 def test_a_folder_with_other_files_is_refused_and_left_alone(small_backbones, digits_domain, tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     backbone = load_backbone(small_backbones["timm_vit"], digits_domain.class_names)
-    with pytest.raises(InputError, match="not empty"):
+    with pytest.raises(InputError, match="holds other files"):
         finetune(backbone, digits_domain, ModelArguments("x"), arguments_for(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 from datasets import Dataset, Features, Image, Value
 
-from hf_sslgen.domains.columns import LabelEncoding
+from hf_sslgen.domains.labels import LabelEncoding
 from hf_sslgen.domains.streams import ImageStream
 from hf_sslgen.errors import InputError
 from hf_sslgen.training.samples import StreamOrder

@@ -1,12 +1,15 @@
 """The control with fresh weights: nothing of what was learned remains, and everything else does."""
 
+from itertools import pairwise
+
 import pytest
 import timm
 import torch
 
+from hf_sslgen.zoo.anatomy import find_classifier
 from hf_sslgen.zoo.loading import load_backbone
 from hf_sslgen.zoo.registry import get_twin_set
-from hf_sslgen.zoo.reinitialised import reinitialised
+from hf_sslgen.zoo.reinitialised import CASCADE, cascade, reinitialised
 
 CLASSES = ("cat", "dog", "owl")
 NAMES = ["timm_resnet", "timm_vit", "transformers_resnet", "transformers_vit"]
@@ -89,3 +92,36 @@ def test_a_shipped_twin_starts_as_timm_starts_it(objective):
             assert abs(float(found[key].mean())) < 0.05 * float(value.std()), key
             compared += 1
     assert compared >= 15
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_cascade_draws_more_and_more_from_the_head_on(small_backbones, name):
+    learned = _learned(small_backbones, name)
+    before, control = _state(learned), reinitialised(learned, 3)
+    fresh, names, drawn = _state(control), list(before), []
+    for part, network in cascade(learned, control):
+        state = _state(network)
+        new = {
+            key for key in names if torch.equal(state[key], fresh[key]) and not torch.equal(state[key], before[key])
+        }
+        assert all(torch.equal(state[key], before[key]) for key in names if key not in new)
+        assert not network.model.training
+        drawn.append((part, new))
+    parts = [part for part, _ in drawn]
+    assert parts[0] == "head" and parts == [part for part in CASCADE if part in parts]
+    classifier, _ = find_classifier(learned.model)
+    assert drawn[0][1] == {f"{classifier}.weight", f"{classifier}.bias"}
+    sizes = [len(new) for _, new in drawn]
+    assert sizes == sorted(set(sizes)) and sizes[-1] < len(names)
+    assert all(earlier[1] < later[1] for earlier, later in pairwise(drawn))
+    assert all(torch.equal(value, before[key]) for key, value in _state(learned).items())
+
+
+def test_the_last_quarter_of_a_residual_network_is_its_last_stage(small_backbones):
+    learned = _learned(small_backbones, "timm_resnet")
+    before, control = _state(learned), reinitialised(learned, 0)
+    quarter = dict(cascade(learned, control))["last_quarter"]
+    changed = {key for key, value in _state(quarter).items() if not torch.equal(value, before[key])}
+    assert {key.split(".")[1] for key in changed} == {"layer4", "fc"}
+    stages = {key for key in before if key.split(".")[1] in ("layer4", "fc") and not key.endswith("tracked")}
+    assert changed == stages

@@ -1,5 +1,6 @@
 """Pickled weights become safetensors, and nothing but tensors is opened."""
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,32 @@ def test_advice_depends_on_what_there_is():
     assert "`hf-sslgen convert FOLDER`" in conversion_advice(["pytorch_model.bin"])
     pinned = conversion_advice(["pytorch_model.bin"], "owner/name", "v1")
     assert "`hf download owner/name --revision v1 --local-dir name`" in pinned
+
+
+def test_a_part_that_differs_from_its_checksum_is_named_and_nothing_is_written(tmp_path):
+    path = tmp_path / "pytorch_model.bin"
+    torch.save({"a": torch.arange(64.0)}, path)
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        data = next(each for each in archive.infolist() if each.filename.endswith("data/0"))
+    start = whole.index(torch.arange(64.0).numpy().tobytes(), data.header_offset)
+    damaged = bytearray(whole)
+    damaged[start + 5] ^= 1
+    path.write_bytes(damaged)
+    assert not torch.equal(torch.load(path)["a"], torch.arange(64.0))  # torch itself sees nothing
+    with pytest.raises(InputError, match=r"its part '.*data/0' has not the stated checksum"):
+        convert_folder(tmp_path)
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="damaged"):
+        convert_folder(tmp_path)
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+def test_tensors_below_a_key_and_tensors_held_twice_are_named(tmp_path):
+    torch.save({"epoch": 3, "state_dict": {"a": torch.ones(1)}}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(InputError, match="lie under the key 'state_dict'"):
+        convert_folder(tmp_path)
+    torch.save({"a": torch.ones(1)}, tmp_path / "pytorch_model.bin")
+    torch.save({"a": torch.zeros(1)}, tmp_path / "pytorch_model-2.bin")
+    with pytest.raises(InputError, match="holds 'a', which another"):
+        convert_folder(tmp_path)

@@ -140,12 +140,18 @@ def test_no_listed_backbone_matches_an_exclusion():
     ("change", "message"),
     [
         (("library: timm", "libary: timm"), "unknown field 'libary'; did you mean 'library'"),
-        (("library: timm", "library: tim"), "library is 'tim'; known: timm, transformers, conversion"),
+        (("library: timm", "library: tim"), "library is 'tim'; did you mean 'timm'"),
         (("family: supervised", "family: guessing"), "family is 'guessing'; known: supervised, contrastive"),
         (("family: supervised", "family: contrastive"), "contradict each other"),
-        (("verified: true", "verified: perhaps"), "verified should be bool, found 'perhaps'"),
-        (("verified: true", "verified: true\n        paper: 2104.14294"), "paper should be str"),
-        (("verified: true", "verified: true\n        parameters: true"), "parameters should be int, found True"),
+        (("verified: true", "verified: perhaps"), "verified is 'perhaps'; it has to be true or false"),
+        (
+            ("verified: true", "verified: true\n        paper: 2104.14294"),
+            "paper is 2104.14294; it has to be none or text",
+        ),
+        (
+            ("verified: true", "verified: true\n        parameters: true"),
+            "parameters is True; it has to be a whole number",
+        ),
         (("verified: true", "verified: true\n        exact_twin: false"), "'reason' has to say why"),
         (("library: timm", "library: conversion"), "'url' has to say of which file"),
         (("        verified: true\n", ""), "the field 'verified' is missing"),
@@ -171,7 +177,7 @@ def test_a_registry_of_another_shape_is_an_error(tmp_path):
     with pytest.raises(InputError, match="section 'unmatched' should be a list of rows"):
         registry.read_registry(_write(tmp_path, unmatched="{a: 1}"))
     path.write_text("twin_sets: [", encoding="utf-8")
-    with pytest.raises(InputError, match="can't be read as a registry"):
+    with pytest.raises(InputError, match=r"registry .* can't be read"):
         registry.read_registry(path)
 
 

@@ -17,7 +17,8 @@ width:
     ECE = sum over bins b of  n_b / N * |accuracy_b - mean confidence_b|
 
 Bins are right-closed, (lo, hi], and the first also holds 0. Beside the error comes the value to expect from a
-perfectly calibrated model with these confidences, since the error of a finite sample is never 0.
+perfectly calibrated model with these confidences: in a finite sample it is above 0, unless every confidence is 0 or
+1.
 """
 
 INPUTS = (

@@ -12,8 +12,9 @@ from hf_sslgen.metrics.invariance import invariance
 DESCRIPTION = """
 How little a representation moves when its images are transformed. With c+ the mean cosine of an image's features and
 those of its transformed version, and c- that of different images, invariance = (c+ - c-) / (1 - c-): 0 at chance, 1
-where nothing moves. A raw cosine alone can be near 1 for an untrained network, and a collapsed representation has
-invariance 1: so retrieval (recall@1) and two guards against collapse (effective rank, dead dimensions) come with it.
+where nothing moves. A raw cosine alone can be near 1 for an untrained network, and a collapsed representation can
+have invariance 1: so retrieval (recall@1) and guards against collapse (two ranks of the features, and dead dimensions)
+come with it.
 """
 
 INPUTS = """
@@ -30,8 +31,8 @@ One route: arrays, all at once, by keyword.
 >>> result = metric.compute(
 ...     features=[[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]], transformed_features=[[2.0, 0.0], [0.0, 3.0], [-1.0, 0.0]]
 ... )
->>> result["invariance"], result["recall_at_1"], result["collapsed"]
-(1.0, 1.0, True)
+>>> result["invariance"], result["recall_at_1"], round(result["covariance_effective_rank"], 2)
+(1.0, 1.0, 1.75)
 
 ```
 """
@@ -46,10 +47,14 @@ Returns a dict. `x_interval` is the 95% interval of `x` over images, [low, high]
 - `distance_invariance`: the same idea with squared distances, 1 - mean over pairs / mean over different images.
 - `rank_auc`: chance that an image is closer to its own transformed version than to another image's.
 - `n`, `n_undefined`, `n_without_chance`: images, those left out, and those alone in their group.
-- `effective_rank`: directions that the features use, at most min(N - 1, D); `dead_dimension_share`: dimensions that
-  don't vary.
-- `collapsed`: whether the effective rank is below 2, in which case invariance means nothing.
-- `reason`, `guards_reason`: why a number is NaN; else empty.
+- `covariance_effective_rank`: exponential of the entropy of the covariance's eigenvalues, at most min(N - 1, D): the
+  directions that the features use, weighed by their variance. The singular values of the features, to which Roy and
+  Vetterli apply the same, are the square roots of these.
+- `rankme`: exponential of the entropy of the singular values of the features, which are not centred.
+- `dead_dimension_share`: dimensions that don't vary.
+- `collapsed`: whether the effective rank of the covariance is below 2, in which case invariance means nothing; never
+  said of fewer than 10 images.
+- `reason`, `guards_reason`: why a number is NaN, or collapse not judged; else empty.
 - `per_sample_cosine` and so on: with `return_per_sample`, N values, NaN for an image left out.
 """
 
@@ -57,7 +62,8 @@ LIMITS = """
 - Compare with the same architecture with fresh weights, which can be very invariant without seeing anything.
 - After fine-tuning, images of one class cluster: give `groups`, or invariance measures the clusters.
 - Whether invariance helps depends on the task: invariance to colour is a fault where colour is the label.
-- With few images the effective rank is bounded by N - 1; the example above can't show more than 2.
+- With few images ranks are small, whatever the encoder: the example above can't show more than 2. Compare ranks of
+  the same images.
 """
 
 CITATION = """
@@ -72,6 +78,12 @@ CITATION = """
   author={Roy, Olivier and Vetterli, Martin},
   booktitle={European Signal Processing Conference},
   year={2007}
+}
+@inproceedings{garrido2023rankme,
+  title={RankMe: Assessing the Downstream Performance of Pretrained Self-Supervised Representations by Their Rank},
+  author={Garrido, Quentin and Balestriero, Randall and Najman, Laurent and LeCun, Yann},
+  booktitle={International Conference on Machine Learning},
+  year={2023}
 }
 """
 

@@ -5,7 +5,7 @@ from prediction import SPACE, predict
 
 page = gr.Interface(
     predict,
-    gr.Image(type="pil", label="Picture"),
+    gr.Image(type="filepath", image_mode=None, label="Picture"),  # as it is stored: Gradio would cut deep ones
     [gr.Label(label="Prediction and confidence"), gr.Image(label="What it rests on")],
     title=SPACE["title"],
     description="Red: parts of the picture whose removal lowers the confidence in the first class.",

@@ -5,10 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from intensity import STATED, Intensity, stored_values, to_rgb
+from PIL import Image, ImageOps
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 SPACE = json.loads((Path(__file__).parent / "space.json").read_text(encoding="utf-8"))
+INTENSITY = Intensity(**SPACE["intensity"]) if SPACE["intensity"] else STATED
+"""Which stored values of a picture are black and white, as the model was trained."""
+
 GRID = 8
 """Cells a side that are hidden one after another."""
 
@@ -52,9 +56,16 @@ def overlay(pixels: torch.Tensor, drops: np.ndarray) -> Image.Image:
     return Image.fromarray((255 * blended).round().astype(np.uint8)).resize((384, 384), Image.Resampling.BICUBIC)
 
 
-def predict(picture: Image.Image) -> tuple[dict[str, float], Image.Image]:
+def read_picture(path: str) -> Image.Image:
+    """RGB and upright, with the shades that the model was trained on."""
+    with Image.open(path) as opened:
+        stored = stored_values(opened)
+        return to_rgb(ImageOps.exif_transpose(opened), stored, INTENSITY, "the picture")
+
+
+def predict(path: str) -> tuple[dict[str, float], Image.Image]:
     """The likeliest classes with their confidence, and what the first rests on."""
-    pixels = PROCESSOR(picture.convert("RGB"), return_tensors="pt")["pixel_values"]
+    pixels = PROCESSOR(read_picture(path), return_tensors="pt")["pixel_values"]
     confidences = probabilities(pixels)[0]
     best = confidences.topk(min(SHOWN_CLASSES, len(confidences)))
     named = {MODEL.config.id2label[int(i)]: float(value) for value, i in zip(*best, strict=True)}

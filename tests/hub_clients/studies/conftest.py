@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from damage import reseal
 from study_on_hub import REPOSITORY, Command, add_cells
 
 from hf_sslgen.command_line import run_command
@@ -18,6 +19,7 @@ def _built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     add_cells(folder, "linear")
     for cell in (folder / "cells").glob("*--pretrained--*"):
         (cell / "examples.npz").unlink()  # the same as that of the linear probe, and no file is to be there twice
+        reseal(cell)
     return folder
 
 

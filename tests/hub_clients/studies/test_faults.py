@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from study_on_hub import REPOSITORY, Command, add_cells, cell_names, commits, contents, remote_files
+from study_on_hub import (
+    REPOSITORY,
+    Command,
+    add_cells,
+    cell_names,
+    change_numbers,
+    commits,
+    contents,
+    remote_files,
+)
 
 from hf_sslgen.command_line import run_command
 from hf_sslgen.errors import InputError
@@ -258,8 +267,7 @@ def test_somebody_else_commits_first(study_hub: Hub, push: Command, store: Path,
     other = tmp_path / "other"
     add_cells(other, "linear")
     name = cell_names(other)[0]
-    content = (other / "cells" / name / "results.json").read_text()
-    (other / "cells" / name / "results.json").write_text(content.replace('"n": 240', '"n": 239', 1))
+    change_numbers(other / "cells" / name)
 
     def overtake() -> None:
         study_hub.api().upload_folder(repo_id=REPOSITORY, repo_type="dataset", folder_path=other)
@@ -271,7 +279,7 @@ def test_somebody_else_commits_first(study_hub: Hub, push: Command, store: Path,
     assert sorted(visit.status for visit in study_hub.visited("/commit/", "POST")) == [200, 200, 412]
     assert "2 cells added, 1 were there already" in said
     assert f"other numbers and were left as they are:\n  {name}" in said
-    assert "n is 240 here, 239 there" in said
+    assert "value is 1.3 here, 0.123 there" in said
     theirs = (other / "cells" / name / "results.json").read_bytes()
     assert remote_files(study_hub)[f"cells/{name}/results.json"] == theirs
 

@@ -1,9 +1,9 @@
-"""Claims: which process is computing a cell, agreed on through files alone.
+"""Claims: which process is computing a cell, or working in a folder, agreed on through files alone.
 
-Any number of processes, on one machine or on many that share a file system, may claim cells of one store. A claim is a
-file `<name>.<generation>.json` that is linked into place, which only one process can do. Its owner touches it while it
-works. The claim of an owner that died is not removed but overtaken by the next generation, so that two processes that
-notice the death at once can't both win, nor remove each other's new claim.
+Any number of processes, on one machine or on many that share a file system, may claim names in one folder. A claim is
+a file `<name>.<generation>.json` that is linked into place, which only one process can do. Its owner touches it while
+it works. The claim of an owner that died is not removed but overtaken by the next generation, so that two processes
+that notice the death at once can't both win, nor remove each other's new claim.
 
 A claim is held to be dead where its process no longer runs (same machine), or where it was not touched for
 `LEASE_SECONDS` (another machine, or a process that was suspended). An owner that goes on after that finds its claim
@@ -21,9 +21,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.processes import find_process, process_table, unfinished_name
+from hf_sslgen.processes import Process, find_process, process_table, unfinished_name
 
 LEASE_SECONDS = 300.0
 TOUCH_SECONDS = 20.0
@@ -81,10 +82,11 @@ def _read_owner(path: Path) -> Owner | None:
 def seconds_untouched(path: Path) -> float:
     """How long ago a file was touched, by the clock of its file system, which all machines share; 0 for one that is
     gone. On a file system that can't be written the clock of this machine has to do."""
-    clock = path.with_name(".clock")
+    clock = path.with_name(unfinished_name("clock"))
     try:
         clock.touch()
         now = clock.stat().st_mtime
+        clock.unlink()
     except OSError:
         now = time.time()
     try:
@@ -93,14 +95,25 @@ def seconds_untouched(path: Path) -> float:
         return 0.0
 
 
+def _is_of_this_machine(owner: Owner | None) -> TypeGuard[Owner]:
+    return owner is not None and (owner.host, owner.boot) == (socket.gethostname(), process_table())
+
+
+def is_at_work(claim: Claim) -> bool:
+    """Whether the process behind a claim is one of this machine that runs; false also where it can't be told."""
+    if not _is_of_this_machine(claim.owner):
+        return False
+    process = find_process(claim.owner.process)
+    return process is not None and bool(process.started) and process == Process(claim.owner.started, stopped=False)
+
+
 def is_alive(claim: Claim) -> bool:
-    """Whether the process behind a claim is still at work."""
-    owner = claim.owner
-    if owner is not None and (owner.host, owner.boot) == (socket.gethostname(), process_table()):
-        process = find_process(owner.process)
-        if process is None or process.started != owner.started:
+    """Whether the process behind a claim is still at work, as far as can be told."""
+    if _is_of_this_machine(claim.owner):
+        process = find_process(claim.owner.process)
+        if process is None or process.started != claim.owner.started:
             return False
-        if process.started and not process.stopped:
+        if is_at_work(claim):
             return True
     return seconds_untouched(claim.path) < LEASE_SECONDS
 
@@ -124,12 +137,13 @@ def find_claims(folder: Path) -> list[Claim]:
     return [claim for name in sorted(names) if (claim := find_claim(folder, name)) is not None]
 
 
-def _link(owner: Owner, path: Path) -> bool:
+def _link(owner: Owner, path: Path, without_links: bool) -> bool:
     """Put a claim's file into place; False where there is one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     written = path.with_name(unfinished_name(path.name))
+    content = json.dumps(asdict(owner)) + "\n"
     try:
-        written.write_text(json.dumps(asdict(owner)) + "\n", encoding="utf-8")
+        written.write_text(content, encoding="utf-8")
         try:
             os.link(written, path)
         except FileExistsError:
@@ -137,6 +151,8 @@ def _link(owner: Owner, path: Path) -> bool:
         except OSError as error:
             if error.errno not in NO_HARD_LINKS:
                 raise
+            if without_links:
+                return _create(path, content)
             raise InputError(
                 f"{path.parent} lies on a file system without hard links ({error.strerror}), by which processes agree "
                 "on their work; give an output_dir on another one"
@@ -146,8 +162,22 @@ def _link(owner: Owner, path: Path) -> bool:
     return True
 
 
-def try_claim(folder: Path, name: str) -> Claim | None:
+def _create(path: Path, content: str) -> bool:
+    """Write a file that must not be there yet; False where it is. For a moment others find it empty."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(content)
+    except FileExistsError:
+        return False
+    return True
+
+
+def try_claim(folder: Path, name: str, without_links: bool = False) -> Claim | None:
     """Claim a name; None where a living process holds it, or where another one was quicker.
+
+    Args:
+        without_links: whether a file system without hard links will do, on which a claim is held for alive until its
+            lease ends where its process dies in the very moment of claiming.
 
     Raises:
         InputError: the file system has no hard links.
@@ -158,7 +188,7 @@ def try_claim(folder: Path, name: str) -> Claim | None:
     generation = 1 if found is None else found.generation + 1
     claim = Claim(name, generation, folder / f"{name}.{generation}.json", this_process())
     assert claim.owner is not None
-    if not _link(claim.owner, claim.path):
+    if not _link(claim.owner, claim.path, without_links):
         return None
     # The dead claim may have been released since it was looked at, and the name claimed anew from generation 1 on.
     if still_held(claim) and (found is None or (found.path.exists() and _read_owner(found.path) == found.owner)):

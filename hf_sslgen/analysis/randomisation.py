@@ -1,0 +1,69 @@
+"""The model randomisation test: how alike attribution stays where weights are drawn afresh, from the head on."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_sslgen.analysis.numbers import Number, Stage
+from hf_sslgen.metrics import map_similarity
+from hf_sslgen.zoo.loading import LoadedBackbone
+from hf_sslgen.zoo.reinitialised import cascade
+
+SIMILARITY = {
+    "rank_correlation": "map_rank_correlation",
+    "structural_similarity": "map_structural_similarity",
+}
+"""Fields of a `MapSimilarityResult`, and how the names of their numbers and columns begin."""
+
+ALL = "all"
+"""Stage of the cascade at which every weight is drawn afresh."""
+
+Columns = dict[str, NDArray[np.float64]]
+Maps = NDArray[np.float32]
+
+
+def similarity_numbers(maps: Maps, other_maps: Maps, part: str, stage: Stage) -> tuple[list[Number], Columns]:
+    """How alike (N, h, w) maps of a network are to those with weights of `part` drawn afresh.
+
+    Returns:
+        The numbers, and (N,) columns for the records.
+    """
+    result = map_similarity(maps, other_maps)
+    values = vars(result)
+    columns = {f"{name}_{part}": values[f"per_sample_{field}"] for field, name in SIMILARITY.items()}
+    numbers = []
+    for field, name in SIMILARITY.items():
+        n_undefined = int(np.isnan(columns[f"{name}_{part}"]).sum())
+        reason = result.reason if n_undefined == result.n else ""
+        n = result.n - n_undefined
+        numbers.append(
+            Number(f"{name}_{part}", values[field], n=n, stage=stage, n_undefined=n_undefined, reason=reason)
+        )
+    return numbers, columns
+
+
+def cascade_numbers(
+    backbone: LoadedBackbone,
+    control: LoadedBackbone,
+    maps: Maps,
+    maps_of: Callable[[LoadedBackbone], Maps],
+    from_the_head: bool,
+    stage: Stage,
+) -> tuple[list[Number], Columns]:
+    """The same at each stage of the cascade before the last, which is the control itself.
+
+    Args:
+        maps: of `backbone`.
+        maps_of: attributes the same images and classes for a network.
+        from_the_head: whether the first stage, where the classifier alone is drawn afresh, says anything: not of
+            methods that ask no classifier.
+    """
+    numbers: list[Number] = []
+    columns: Columns = {}
+    for part, network in cascade(backbone, control):
+        if part != "head" or from_the_head:
+            of_part, more = similarity_numbers(maps, maps_of(network), part, stage)
+            numbers += of_part
+            columns |= more
+    return numbers, columns

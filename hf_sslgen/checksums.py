@@ -1,0 +1,72 @@
+"""Checksums of the files that belong together: whether all are there and as they were when they were finished."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hf_sslgen.errors import InputError
+from hf_sslgen.files import flush_to_disk, write_json
+
+CHECKSUMS_FILE = "checksums.json"
+
+
+def files_below(folder: Path) -> dict[str, Path]:
+    """Every file of a folder by its relative path, but its checksums."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {name: path for path in paths if (name := path.relative_to(folder).as_posix()) != CHECKSUMS_FILE}
+
+
+def write_checksums(folder: Path, files: Mapping[str, Path]) -> None:
+    """Write the size and the SHA-256 of finished files, by the names they have in `folder`, to its `checksums.json`.
+
+    When it returns, the files and what is written of them would survive a machine that loses power.
+    """
+    facts = {}
+    for name, path in files.items():
+        flush_to_disk(path)
+        facts[name] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+    write_json(folder / CHECKSUMS_FILE, {"files": facts})
+    for path in {folder / CHECKSUMS_FILE, folder, *(path.parent for path in files.values())}:
+        flush_to_disk(path)
+
+
+def damage(folder: Path) -> str | None:
+    """What is wrong with the files that `write_checksums` listed, such as "optimizer.pt is missing"; None if nothing.
+
+    Raises:
+        InputError: a file is there and can't be read.
+    """
+    try:
+        facts = _read(folder / CHECKSUMS_FILE)
+        if facts is None:
+            return f"it has no {CHECKSUMS_FILE}, which is written last"
+        for name, expected in facts.items():
+            path = folder / name
+            if not path.is_file():
+                return f"{name} is missing"
+            size = path.stat().st_size
+            if size != expected["bytes"]:
+                return f"{name} has {size} bytes instead of {expected['bytes']}"
+            if _sha256(path) != expected["sha256"]:
+                return f"{name} has changed since it was written"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return f"{CHECKSUMS_FILE} is damaged"
+    except OSError as error:
+        raise InputError(f"{error.filename or folder} can't be read ({error.strerror})") from error
+    return None
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["files"]
+    if not facts:
+        raise ValueError("no file is named")
+    return facts
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,118 @@
+"""How deep the pictures of a domain are: the range they are read with, and whether they make use of it."""
+
+import logging
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from hf_sslgen.decoding import CorruptImageError, ValueRange, depth, value_range
+from hf_sslgen.domains.arguments import DomainArguments
+from hf_sslgen.domains.images import ImageSplit
+from hf_sslgen.domains.streams import ImageStream
+from hf_sslgen.errors import InputError
+from hf_sslgen.intensity import DATASET_RANGE, PER_IMAGE, STATED, Intensity, read_intensity
+
+logger = logging.getLogger(__name__)
+
+LOOKED_AT = 48
+"""Pictures of a split that are looked at, evenly from all of it."""
+
+SMALL_SHARE = 0.25
+"""Use of less than this share of a range leaves fewer than 64 of 256 shades."""
+
+
+def asked_intensity(arguments: DomainArguments) -> Intensity:
+    """What the arguments ask for; each picture's own range where that of the data set is not measured yet."""
+    if arguments.intensity_range is None:
+        return STATED
+    return PER_IMAGE if arguments.intensity_range == DATASET_RANGE else read_intensity(arguments.intensity_range)
+
+
+def measured_intensity(train: ImageSplit | ImageStream) -> Intensity:
+    """From the least to the largest value of the training images; reads each of them once.
+
+    Raises:
+        InputError: a stream; pictures of several depths; or all values are the same.
+    """
+    if isinstance(train, ImageStream):
+        raise InputError(
+            "intensity_range 'dataset' reads all training images first, and a stream is read once; give LOW,HIGH, or "
+            "drop --streaming"
+        )
+    kinds: dict[str, str] = {}
+    least, largest = np.inf, -np.inf
+    for position in tqdm(range(len(train)), desc=f"range of {train.name}", disable=None, leave=False):
+        found = value_range(train.encoded(position), train.where(position))
+        kinds.setdefault(found.stored.kind, train.where(position))
+        least, largest = min(least, found.least), max(largest, found.largest)
+    if len(kinds) > 1:
+        words = " and ".join(f"{kind} ({where})" for kind, where in list(kinds.items())[:2])
+        raise InputError(f"intensity_range 'dataset' needs pictures of one depth; there are {words}; give LOW,HIGH")
+    if not least < largest:
+        raise InputError(f"intensity_range 'dataset': all values of the training images are {least:g}")
+    return Intensity((least, largest))
+
+
+def dataset_intensity(train: ImageSplit | ImageStream, arguments: DomainArguments, notes: list[str]) -> Intensity:
+    """The range that all splits are read with, which is measured on the training images where that is asked for.
+
+    Args:
+        train: all of the training images, whatever share of them is then used.
+        notes: takes a note where the range is not what the files state.
+    """
+    if arguments.intensity_range is None:
+        return STATED
+    intensity = asked_intensity(arguments)
+    if arguments.intensity_range == DATASET_RANGE:
+        intensity = measured_intensity(train)
+    notes.append(f"intensity_range: {intensity} ({arguments.intensity_range})")
+    return intensity
+
+
+def look_at(split: ImageSplit, notes: list[str]) -> None:
+    """Decode some pictures that are deeper than 8 bits, and say and note where they use little of their range.
+
+    Raises:
+        UnknownRangeError: nothing says which values of a picture are black and white.
+    """
+    found: list[ValueRange] = []
+    for position in np.unique(np.linspace(0, len(split) - 1, LOOKED_AT).round().astype(int)).tolist():
+        try:
+            value, where = split.encoded(position), split.where(position)
+            if not depth(value, where).is_plain:
+                split.image(position)
+                found.append(value_range(value, where))
+        except CorruptImageError:  # it is named where it is needed, or left out
+            continue
+    for note in (_unused_range(split, found), _different_ranges(split, found)):
+        if note is not None:
+            logger.warning(note)
+            notes.append(note)
+
+
+def _unused_range(split: ImageSplit, found: list[ValueRange]) -> str | None:
+    ranges = [each.stored.stated if split.intensity.is_stated else split.intensity.limits for each in found]
+    known = [(each, limits) for each, limits in zip(found, ranges, strict=True) if limits is not None]
+    if not known:
+        return None
+    shares = [[(value - low) / (high - low) for value in (each.least, each.largest)] for each, (low, high) in known]
+    used = max(high for _, high in shares) - min(low for low, _ in shares)
+    if used >= SMALL_SHARE:
+        return None
+    least, largest = min(each.least for each, _ in known), max(each.largest for each, _ in known)
+    low, high = known[0][1]
+    return (
+        f"pictures of split {split.name!r} have values from {least:g} to {largest:g} of a range from {low:g} to "
+        f"{high:g}, so that they get {round(256 * used)} of 256 shades; pass --intensity_range dataset, or LOW,HIGH"
+    )
+
+
+def _different_ranges(split: ImageSplit, found: list[ValueRange]) -> str | None:
+    stated = sorted({each.stored.stated for each in found if each.stored.stated is not None})
+    if not split.intensity.is_stated or len(stated) < 2:
+        return None
+    (low, high), (other_low, other_high) = stated[0], stated[-1]
+    return (
+        f"files of split {split.name!r} state different ranges, such as {low:g} to {high:g} and {other_low:g} to "
+        f"{other_high:g}, so that equal values get different shades; pass --intensity_range dataset, or LOW,HIGH"
+    )

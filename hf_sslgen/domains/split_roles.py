@@ -1,0 +1,89 @@
+"""Which published split is for training, for validation and for testing."""
+
+from collections.abc import Collection
+
+from hf_sslgen.domains.arguments import DomainArguments
+from hf_sslgen.domains.registry import DomainEntry
+from hf_sslgen.errors import InputError, nearest_names
+
+ROLE_NAMES = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing", "eval", "evaluation"),
+}
+"""Names of splits by what they are for, compared whole and without regard to case."""
+
+
+def role_of(name: str) -> str | None:
+    """What a split or folder of this name is for, a key of `ROLE_NAMES`; None where the name says nothing."""
+    return next((role for role, names in ROLE_NAMES.items() if name.casefold() in names), None)
+
+
+def asked_splits(arguments: DomainArguments, entry: DomainEntry | None) -> dict[str, str]:
+    """The splits that the arguments name, or else the registry, by role."""
+    asked = {
+        "train": arguments.train_split_name or (entry.train_split if entry else None),
+        "validation": arguments.validation_split_name or (entry.validation_split if entry else None),
+        "test": arguments.test_split_name or (entry.test_split if entry else None),
+    }
+    return {role: name for role, name in asked.items() if name is not None}
+
+
+def split_names(
+    arguments: DomainArguments, entry: DomainEntry | None, available: Collection[str]
+) -> tuple[str, str | None, str | None]:
+    """Names of the training, validation and test split; a missing one is None.
+
+    A split is found by its own name or by another one of the same role (`ROLE_NAMES`). Without a test split the
+    validation split is the one to test on.
+
+    Raises:
+        InputError: a split that is asked for is missing, two splits have one role, or one would have two.
+    """
+    asked = asked_splits(arguments, entry)
+    found = {role: _find(name, role, available, arguments.dataset_name) for role, name in asked.items()}
+    for role in ("train", "test", "validation"):
+        if role not in found:
+            taken = {name for other, name in found.items() if other != role}
+            candidates = [name for name in available if role_of(name) == role and name not in taken]
+            if len(candidates) > 1:
+                raise InputError(
+                    f"{arguments.dataset_name!r} has {len(candidates)} splits whose name says {role} "
+                    f"({_listed(candidates)}); name the one that is meant with --{role}_split_name"
+                )
+            if candidates:
+                found[role] = candidates[0]
+    if "train" not in found:
+        found["train"] = _find("train", "train", available, arguments.dataset_name)
+    if "test" not in found and "validation" in found and "validation" not in asked:
+        found["test"] = found.pop("validation")  # what is measured on must not have been selected on
+    if len(set(found.values())) < len(found):
+        raise InputError(
+            f"training, validation and test need a split each; train_split_name is {found['train']!r}, "
+            f"validation_split_name {found.get('validation')!r} and test_split_name {found.get('test')!r}"
+        )
+    return found["train"], found.get("validation"), found.get("test")
+
+
+def _find(wanted: str, role: str, available: Collection[str], dataset_name: str) -> str:
+    """The split of a name: of exactly this one, of this one in another case, or of another name for the same role."""
+    meant = role_of(wanted)
+    for same in (
+        [name for name in available if name == wanted],
+        [name for name in available if name.casefold() == wanted.casefold()],
+        [name for name in available if meant is not None and role_of(name) == meant],
+    ):
+        if len(same) == 1:
+            return same[0]
+        if same:
+            raise InputError(
+                f"{role}_split_name {wanted!r} may be any of {_listed(same)} of {dataset_name!r}; write one of them"
+            )
+    raise InputError(
+        f"{role}_split_name {wanted!r} is no split of {dataset_name!r}; it has: "
+        f"{', '.join(available)}. {nearest_names(wanted, available)}".rstrip()
+    )
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(repr(name) for name in names)

@@ -1,0 +1,37 @@
+"""Memory that is used up: how to tell, and what to say."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from hf_sslgen.errors import OneProcessError
+
+OUT_OF_MEMORY_WORDS = (
+    "out of memory",
+    "DefaultCPUAllocator",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "is killed by signal: Killed",  # a data loader's worker, ended by the system
+)
+"""In the messages of other RuntimeErrors than torch's own for the purpose."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the memory of a device, or of the machine, is used up."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY_WORDS)
+
+
+@contextmanager
+def naming_batch_size(option: str, size: int) -> Iterator[None]:
+    """Turn memory that is used up in the block into an InputError that names the option by which to need less."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise OneProcessError(
+            f"memory is too short for {option} {size}; give a smaller one, or a smaller --image_size ({reason})"
+        ) from error

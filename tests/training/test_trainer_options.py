@@ -1,0 +1,213 @@
+"""Every option of the Trainer does what it says or is refused with a sentence, and the best epoch is the one kept."""
+
+import dataclasses
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hf_sslgen.errors import InputError
+from hf_sslgen.training import option_combinations
+from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
+from hf_sslgen.training.configuration import parse_arguments
+from hf_sslgen.training.evaluation import GREATER_IS_BETTER, WITHOUT_DIRECTION, Predictions
+from hf_sslgen.training.finetuning import build_trainer, finetune
+from hf_sslgen.training.trainer_options import HONOURED, REFUSED
+from hf_sslgen.zoo.loading import load_backbone
+
+
+def arguments_for(folder: Path, **options) -> FineTuningArguments:
+    return FineTuningArguments(str(folder), use_cpu=True, disable_tqdm=True, **options)
+
+
+def test_every_option_is_honoured_or_refused():
+    """A new release of transformers may add options: each has to be looked at and put into one of the tables."""
+    fields = {field.name for field in dataclasses.fields(FineTuningArguments)}
+    assert fields == HONOURED.keys() | REFUSED.keys()
+    assert not HONOURED.keys() & REFUSED.keys()
+
+
+OTHER_VALUES = {
+    "optim_target_modules": "all-linear",
+    "liger_kernel_config": {"rope": True},
+    "neftune_noise_alpha": 5.0,
+    "include_num_input_tokens_seen": "all",
+    "trackio_static_space_id": "me/space",
+    "include_for_metrics": ["inputs"],
+    "hub_strategy": "checkpoint",
+    "accelerator_config": {"split_batches": True},
+    "parallelism_config": "any",
+    "label_names": ["labels"],
+    "train_sampling_strategy": "sequential",
+    "length_column_name": "size",
+    "fsdp": "full_shard",
+    "fsdp_config": {"version": 2},
+    "deepspeed": "zero3.json",
+}
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_a_refused_option_says_why_and_is_taken_as_it_is_by_default(name, tmp_path):
+    (field,) = (field for field in dataclasses.fields(FineTuningArguments) if field.name == name)
+    other = OTHER_VALUES.get(name, not field.default)
+    with pytest.raises(InputError, match=f"^{name} is .*, which is not offered: .*; drop it$"):
+        arguments_for(tmp_path, **{name: other})
+    if isinstance(field.default, bool):
+        arguments_for(tmp_path, **{name: field.default})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--eval_strategy steps", "give --save_strategy steps too"),
+        ("--eval_strategy no", "give --load_best_model_at_end false too"),
+        ("--eval_strategy no --save_strategy best --load_best_model_at_end false", "give --eval_strategy epoch"),
+        ("--eval_strategy steps --save_strategy steps --eval_steps 7", "a multiple of the other"),
+        ("--eval_steps 5", "goes with --eval_strategy steps"),
+        ("--save_steps 5", "goes with --save_strategy steps"),
+        ("--fp16", "fp16 is true, which needs a GPU"),
+        ("--fp16 --bf16", "give one of them"),
+        ("--tf32 true", "needs an NVIDIA GPU"),
+        ("--report_to wandb", "report_to is 'wandb', which is not installed; run `pip install wandb`"),
+        ("--report_to tensorbord", "no tracker; did you mean 'tensorboard'"),
+        ("--run_name mine", "give --report_to too"),
+        ("--project mine", "goes with --report_to trackio"),
+        ("--dataloader_prefetch_factor 2", "give --dataloader_num_workers too"),
+        ("--dataloader_persistent_workers", "give --dataloader_num_workers too"),
+        ("--metric_for_best_model acuracy", "did you mean 'accuracy'"),
+        ("--metric_for_best_model runtime", "is no number of the validation split; known: negative_log_likelihood"),
+        ("--metric_for_best_model confidence_gap", "has no better direction"),
+        ("--metric_for_best_model accuracy --greater_is_better false", "of accuracy more is better"),
+        ("--metric_for_best_model eval_loss --greater_is_better true", "of loss less is better"),
+        ("--learning_rate nan", "learning_rate is 'nan'; it has to be a number"),
+        ("--learning_rate -1", "at least 0"),
+        ("--weight_decay -1", "weight_decay is -1.0; it has to be at least 0"),
+        ("--seed 1.5", "seed is '1.5'; it has to be a whole number"),
+        ("--seed -1", "at least 0"),
+        ("--num_train_epochs 0", "above 0"),
+        ("--max_steps 0", "at least 1, or -1"),
+        ("--per_device_train_batch_size 0", "at least 1"),
+        ("--adam_beta1 1", "below 1"),
+        ("--logging_steps 1.5", "a whole number"),
+        ("--optim lion_32bit", "optim is 'lion_32bit'; it has to be one of adamw_torch"),
+        ("--optim_args beta=1", "'beta', which optimiser 'adamw_torch' does not take; drop it"),
+        ("--optim sgd --optim_args lr=1", "it takes momentum, dampening, nesterov"),
+        ("--optim sgd --optim_args momentum=big", "optim_args: momentum is 'big'"),
+        ("--lr_scheduler_type cosin", "did you mean 'cosine'"),
+        ("--lr_scheduler_type constant --warmup_steps 5", "has no warm-up"),
+        ("--lr_scheduler_type constant --lr_scheduler_kwargs {a:1}", "takes none"),
+        ("--lr_scheduler_type greedy --eval_strategy no --load_best_model_at_end false", "give --eval_strategy epoch"),
+        ('--lr_scheduler_type reduce_lr_on_plateau --lr_scheduler_kwargs {"mode":"max"}', "followed with 'min'"),
+        ("--log_level loud", "one of detail, debug"),
+        ("--torch_compile_backend tvn", "torch_compile_backend is 'tvn'; it has to be one of"),
+        ("--dataloader_multiprocessing_context thread", "one of fork, spawn, forkserver"),
+    ],
+)
+def test_what_does_not_go_together_or_is_out_of_range_is_one_sentence(options, message, tmp_path):
+    command_line = ["--output_dir", str(tmp_path), "--use_cpu", *options.split()]
+    with pytest.raises(InputError) as raised:
+        parse_arguments((FineTuningArguments,), "", command_line)
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_bfloat16_on_a_cpu_needs_no_other_option_and_says_where_it_is_slow(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(option_combinations.torch.accelerator, "is_available", lambda: False)
+    monkeypatch.setattr(option_combinations, "BF16_INSTRUCTIONS", {"none such"})
+    with caplog.at_level(logging.WARNING):
+        arguments = FineTuningArguments(str(tmp_path), bf16=True)
+    assert arguments.use_cpu
+    assert ("no bfloat16 instructions" in caplog.text) == Path("/proc/cpuinfo").is_file()
+
+
+def test_every_validation_number_has_a_direction_or_none():
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet(np.ones(7), size=40)
+    predictions = Predictions.from_probabilities(np.arange(40), rng.integers(0, 7, 40), probabilities)
+    assert predictions.measures(7).keys() | {"loss"} == GREATER_IS_BETTER.keys() | {*WITHOUT_DIRECTION}
+
+
+@pytest.mark.parametrize("name", GREATER_IS_BETTER)
+def test_whether_more_is_better_follows_from_the_number(name, tmp_path):
+    for spelling in (name, f"eval_{name}"):
+        arguments = arguments_for(tmp_path, metric_for_best_model=spelling)
+        assert arguments.greater_is_better is GREATER_IS_BETTER[name]
+        assert arguments.greater_is_better is (
+            name in {"accuracy", "auroc", "mean_per_class_accuracy", "top_5_accuracy"}
+        )
+
+
+@pytest.mark.parametrize(("name", "best"), [("accuracy", max), ("eval_loss", min)])
+def test_the_best_epoch_is_kept(name, best, small_backbones, digits_domain, tmp_path):
+    location = small_backbones["timm_vit"]
+    backbone = load_backbone(location, digits_domain.class_names)
+    options = {"learning_rate": 1e-2, "per_device_train_batch_size": 10, "lr_scheduler_type": "constant"}
+    arguments = arguments_for(tmp_path, metric_for_best_model=name, num_train_epochs=3, save_total_limit=9, **options)
+    trainer = build_trainer(backbone, digits_domain, ModelArguments(location), arguments)
+    trainer.train()
+    key = f"eval_{name.removeprefix('eval_')}"
+    of_epochs = [row[key] for row in trainer.state.log_history if key in row]
+    assert len(set(of_epochs)) > 1
+    assert trainer.state.best_metric == best(of_epochs)
+    assert trainer.evaluate()[key] == pytest.approx(best(of_epochs), rel=1e-5)
+
+
+def test_a_schedule_that_follows_a_number_follows_its_direction(tmp_path):
+    for name, mode in (("accuracy", "max"), ("negative_log_likelihood", "min")):
+        arguments = arguments_for(tmp_path, lr_scheduler_type="reduce_lr_on_plateau", metric_for_best_model=name)
+        assert arguments.lr_scheduler_kwargs == {"mode": mode}
+
+
+def test_optimiser_arguments_mean_what_they_say(small_backbones, digits_domain, tmp_path):
+    """The Trainer takes only some spellings of true."""
+    location = small_backbones["timm_resnet"]
+    backbone = load_backbone(location, digits_domain.class_names)
+    arguments = arguments_for(tmp_path, optim="sgd", optim_args="momentum=0.5, nesterov=on")
+    optimiser = build_trainer(backbone, digits_domain, ModelArguments(location), arguments).create_optimizer()
+    assert (optimiser.defaults["momentum"], optimiser.defaults["nesterov"]) == (0.5, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "model_options", "message"),
+    [
+        ({"lr_scheduler_type": "cosine_with_min_lr"}, {}, "lr_scheduler_type 'cosine_with_min_lr' with"),
+        ({"lr_scheduler_kwargs": {"speed": 3}}, {}, "lr_scheduler_type 'cosine' with lr_scheduler_kwargs"),
+        ({"optim": "sgd", "optim_args": "nesterov=true"}, {}, "optim 'sgd'"),
+        (
+            {"load_best_model_at_end": False},
+            {"early_stopping_patience": 2},
+            "leave load_best_model_at_end true",
+        ),
+        ({"activation_checkpointing": True}, {}, "does not support it"),
+        ({"resume_from_checkpoint": "elsewhere/checkpoint-3"}, {}, "is not the last complete checkpoint of the run"),
+    ],
+)
+def test_what_shows_only_with_a_network_is_one_sentence(
+    options, model_options, message, small_backbones, digits_domain, tmp_path
+):
+    location = small_backbones["transformers_resnet"]
+    backbone = load_backbone(location, digits_domain.class_names)
+    arguments = arguments_for(tmp_path / "run", num_train_epochs=1, **options)
+    with pytest.raises(InputError, match=message):
+        finetune(backbone, digits_domain, ModelArguments(location, **model_options), arguments)
+
+
+def test_what_may_be_said_of_resumption(small_backbones, digits_domain, tmp_path):
+    location, folder = small_backbones["timm_resnet"], tmp_path / "run"
+    options = {"per_device_train_batch_size": 10, "num_train_epochs": 1}
+
+    def run(**more):
+        backbone = load_backbone(location, digits_domain.class_names)
+        return finetune(backbone, digits_domain, ModelArguments(location), arguments_for(folder, **options, **more))
+
+    first = run(resume_from_checkpoint=False).test
+    (checkpoint,) = folder.glob("checkpoint-*")
+    (folder / "results.json").unlink()
+    with pytest.raises(
+        InputError, match=r"resume_from_checkpoint is false, but output_dir .* holds an unfinished run"
+    ):
+        run(resume_from_checkpoint=False)
+    assert run(resume_from_checkpoint=str(checkpoint)).test == first
+    (folder / "results.json").unlink()
+    assert run(resume_from_checkpoint=True).test == first
