@@ -21,8 +21,15 @@ FILE_LIST = ".files.json"
 
 
 FULL_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-FULL_DISK_WORDS = ("No space left", "File too large", "quota exceeded", "PytorchStreamWriter failed writing")
-"""How safetensors and torch say it, in errors that are no OSError."""
+FULL_DISK_WORDS = (
+    "No space left",
+    "File too large",
+    "quota exceeded",
+    "PytorchStreamWriter failed writing",
+    ". unexpected pos ",
+    "iostream error",
+)
+"""How safetensors says it, and torch (the last three), in errors that are no OSError."""
 
 
 def is_disk_full(error: BaseException) -> bool:
@@ -58,7 +65,7 @@ def replace_files(folder: Path, obsolete: Sequence[str] = ()) -> Iterator[Path]:
     dies later, while the files move to their own names, the next call or `finish_replacement` moves the rest.
 
     A folder that is there never moves, so it may be a link, a mount point or the current folder, and other files in it
-    stay.
+    stay. Of several processes only one may do this to a folder at a time, which has to claim it.
 
     Args:
         obsolete: patterns, such as `figures/*.png`, of files that are removed where the block did not write them.
@@ -93,7 +100,7 @@ def finish_replacement(folder: Path) -> None:
     try:
         listed = json.loads((committed / FILE_LIST).read_text(encoding="utf-8"))
     except FileNotFoundError:  # nothing is left to be moved
-        shutil.rmtree(committed, ignore_errors=True)
+        _remove_empty(committed)
         return
     for name in listed["files"]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -103,6 +110,15 @@ def finish_replacement(folder: Path) -> None:
         if path.relative_to(folder).as_posix() not in listed["files"]:
             path.unlink(missing_ok=True)
     shutil.rmtree(committed, ignore_errors=True)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove empty folders, this one and those below it; files, which another writer may just have put there, stay."""
+    for path in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
+        with contextlib.suppress(OSError):
+            path.rmdir()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 @contextmanager

@@ -150,6 +150,26 @@ def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
     return build
 
 
+@pytest.fixture
+def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int], Path]]:
+    """Makes real file systems of so many bytes; returns where each is mounted."""
+    mounted: list[Path] = []
+
+    def mount(size: int) -> Path:
+        folder = tmp_path_factory.mktemp("disk")
+        if shutil.which("mount") is None:
+            pytest.skip("no mount command")
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+        if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+            pytest.skip("mounting a small file system needs root")
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)  # an error may still hold a file open
+
+
 HOLDER = """
 import sys, time
 from pathlib import Path

@@ -104,6 +104,7 @@ class AnalyzeArguments:
     )
     compile: bool = field(default=False, metadata={"help": "Let torch.compile make faster code of the network first."})
     seed: int = setting(0, range=SEED, help="Seed of the subset and of random transforms.")
+    figures: bool = field(default=True, metadata={"help": "Also draw figures/."})
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -217,6 +218,7 @@ def analyze(
     provenance = cell_provenance(spec, facts, domain, time.perf_counter() - started, {})
     with replace_files(output_dir, obsolete=["examples.npz", "figures/*.png"]) as unfinished:
         write_cell(unfinished, identity, provenance, analysis)
-        write_checkpoint_figures(read_cell(unfinished), unfinished / "figures")
+        if arguments.figures:
+            write_checkpoint_figures(read_cell(unfinished), unfinished / "figures")
     shutil.rmtree(output_dir / UNFINISHED, ignore_errors=True)
     _print_numbers(analysis.numbers)

@@ -22,7 +22,7 @@ from hf_sslgen.study.plan import PRETRAINED, CellSpec
 from hf_sslgen.study.preflight import set_impossible_aside
 from hf_sslgen.study.protocols import PRESETS, FineTuningProtocol, PresetName, Protocol, get_protocol
 from hf_sslgen.study.results import finished_cells, missing_sentences
-from hf_sslgen.study.store import Store
+from hf_sslgen.study.store import Store, alone_in_reporting
 from hf_sslgen.study.workbench import Unavailable, domain_at_hand
 from hf_sslgen.study.worker import run_worker
 from hf_sslgen.training.configuration import parse_arguments
@@ -211,7 +211,8 @@ def compare(arguments: CompareArguments) -> Path:
     results = infer(cells)
     names = arguments.dataset_name
     count = f"{len(names)} domains" if len(names) > 1 else names[0]
-    report = write_results(results, store.folder, title=f"{arguments.twin_set} on {count}", missing=missing)
+    with alone_in_reporting(store):
+        report = write_results(results, store.folder, title=f"{arguments.twin_set} on {count}", missing=missing)
     print(terminal_table(results))
     print(f"\nReport: {report}")
     if missing:

@@ -8,7 +8,7 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.reporting.study_report import write_study_report
 from hf_sslgen.study.results import read_study_results
-from hf_sslgen.study.store import Store
+from hf_sslgen.study.store import Store, alone_in_reporting
 from hf_sslgen.training.configuration import parse_arguments
 
 
@@ -20,11 +20,22 @@ class ReportArguments:
 
 
 def report_study(folder: Path) -> list[str]:
-    """Write a study's tables and page into its folder; returns a sentence on each cell that can't be read."""
+    """Write a study's tables and page into its folder, when no other process does; see `write_report`."""
     store = Store(folder)
     if not store.cells.is_dir():
         raise InputError(f"study_dir {str(folder)!r} holds no study: it has no folder `cells`")
     require_output_folder(folder, own=["cells"], argument="study_dir")
+    with alone_in_reporting(store):
+        return write_report(store)
+
+
+def write_report(store: Store) -> list[str]:
+    """Write a study's tables and page for a process that holds the claim on its report.
+
+    Returns:
+        A sentence on each cell that can't be read.
+    """
+    folder = store.folder
     study = read_study_results(store)
     if not study.cells:
         words = " ".join(study.missing)

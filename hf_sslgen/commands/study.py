@@ -10,7 +10,7 @@ from typing import Literal
 from huggingface_hub import HfApi
 
 from hf_sslgen.claims import kept_alive, try_claim
-from hf_sslgen.commands.report import report_study
+from hf_sslgen.commands.report import write_report
 from hf_sslgen.domains.registry import domain_entries, find_domain
 from hf_sslgen.errors import InputError, nearest_names
 from hf_sslgen.files import replace_file
@@ -107,7 +107,7 @@ def _write_report(specs: Sequence[CellSpec], store: Store) -> None:
     claim = try_claim(store.claims, REPORT_CLAIM)
     if claim is not None:
         with kept_alive(claim):
-            report_study(store.folder)
+            write_report(store)
 
 
 def _pull(repository: str, store: Store) -> None:

@@ -1,17 +1,11 @@
 """What a user says about a target domain."""
 
 from dataclasses import dataclass, field
-from typing import Literal
 
+from hf_sslgen.domains.words import BoxFormat, Group
 from hf_sslgen.errors import InputError
 from hf_sslgen.intensity import DATASET_RANGE, read_intensity
 from hf_sslgen.settings import AT_LEAST_ONE, NOT_NEGATIVE, SEED, SHARE, Range, check_fields, setting
-
-BoxFormat = Literal["xyxy", "xywh"]
-"""Two corners of a box, or its corner, width and height."""
-
-Group = Literal["similar", "different"]
-"""How near a domain is expected to be to the source data."""
 
 
 @dataclass(frozen=True)

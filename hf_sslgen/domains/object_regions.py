@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_sslgen.decoding import CorruptImageError, StoredPicture, opened_picture
-from hf_sslgen.domains.arguments import BoxFormat
+from hf_sslgen.domains.words import BoxFormat
 from hf_sslgen.errors import InputError
 
 EDGE_TOLERANCE = 1.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
-from hf_sslgen.domains.arguments import BoxFormat, Group
+from hf_sslgen.domains.words import BoxFormat, Group
 from hf_sslgen.errors import InputError
 from hf_sslgen.registry_rows import build_row, one_of, read_sections
 

@@ -15,12 +15,13 @@ import json
 import shutil
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from hf_sslgen.claims import Claim, find_claims, is_alive, release, this_process
+from hf_sslgen.claims import Claim, find_claims, is_alive, kept_alive, release, this_process, try_claim
 from hf_sslgen.files import finish_replacement, remove_abandoned, write_json
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.study.cells import CELL_NAME
@@ -31,6 +32,8 @@ STUDY_FILE = "study.yaml"
 OTHER_FOLDERS = ("index", "failures", "report")
 REPORT_CLAIM = "report"
 """The claim on writing the report; no cell's name is that short."""
+
+POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -69,13 +72,16 @@ class Store:
         require_output_folder(self.folder, own=["cells"])
         for folder in (self.cells, self.claims):
             folder.mkdir(parents=True, exist_ok=True)
-        finish_replacement(self.folder)
         for folder in (self.folder, self.cells, self.claims, *(self.folder / name for name in OTHER_FOLDERS)):
             remove_abandoned(folder)
         for claim in find_claims(self.claims):
             if not is_alive(claim):
                 self.clear_scratch(claim)
                 release(claim)
+        reporting = try_claim(self.claims, REPORT_CLAIM)
+        if reporting is not None:
+            finish_replacement(self.folder)
+            release(reporting)
         for folder in self.folder.glob("unfinished/*"):
             if (self.cells / folder.name).exists():  # its worker was killed before it could clear up
                 self._clear_unfinished(folder)
@@ -174,3 +180,12 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+@contextmanager
+def alone_in_reporting(store: Store) -> Iterator[None]:
+    """Wait until no other process writes a study's tables and page, and keep others from it inside the block."""
+    while (claim := try_claim(store.claims, REPORT_CLAIM)) is None:
+        time.sleep(POLL_SECONDS)
+    with kept_alive(claim):
+        yield

@@ -14,8 +14,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -24,14 +24,17 @@ import pytest
 
 from hf_sslgen.command_line import run_command
 
+pytestmark = pytest.mark.slow
+
 SEED = 20261127
+"""Of the moments of the 60 kills."""
+
 PRELOADED = [
     *(f"hf_sslgen.commands.{name}" for name in ("finetune", "pretrain", "analyze", "compare", "study")),
     "pyarrow.parquet",
     "timm",
     "transformers.models.timm_wrapper.modeling_timm_wrapper",
 ]
-KILLS = {"finetune": 16, "two finetunes": 14, "pretrain": 8, "analyze": 10, "compare": 6, "study --workers": 6}
 DIGITS = [
     "--dataset_name",
     "digits",
@@ -56,16 +59,6 @@ class Command:
     seconds: float
 
 
-@dataclass
-class Tally:
-    """What became of the kills: `hit` a working process, or came after it had ended."""
-
-    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-    def note(self, kind: str, process: BaseProcess) -> None:
-        self.counts[kind, "hit" if process.exitcode == -signal.SIGKILL else "too late"] += 1
-
-
 def launch(command: Command, folder: Path) -> BaseProcess:
     """The command in a process of its own, forked from one that has imported everything, so that it starts at once."""
     context = multiprocessing.get_context("forkserver")
@@ -81,7 +74,7 @@ def _run(module: str, options: list[str]) -> None:
     run_command(module, options)
 
 
-def kill(process: BaseProcess) -> None:
+def kill(process: BaseProcess, tally: Counter[str]) -> None:
     """SIGKILL to a process and to those that it started."""
     assert process.pid is not None
     try:
@@ -89,6 +82,7 @@ def kill(process: BaseProcess) -> None:
     except ProcessLookupError:  # it has ended, or does not lead a group yet
         process.kill()
     process.join()
+    tally["hit" if process.exitcode == -signal.SIGKILL else "too late"] += 1
 
 
 def finish(command: Command, folder: Path) -> None:
@@ -148,92 +142,99 @@ def finetuning(network: list[str], tmp_path_factory: pytest.TempPathFactory) -> 
     return measured("finetune", [*network, *DIGITS, *quick], tmp_path_factory.mktemp("kills") / "whole")
 
 
-def run_and_kill(command: Command, folder: Path, kills: int, moments: random.Random, kind: str, tally: Tally) -> None:
+def run_and_kill(command: Command, folder: Path, kills: int, moments: random.Random, tally: Counter[str]) -> None:
     """Kill one run after another in the same folder, then let one end."""
     for _ in range(kills):
         process = launch(command, folder)
         time.sleep(moments.uniform(0.05, 1.0) * command.seconds)
-        kill(process)
-        tally.note(kind, process)
+        kill(process, tally)
     finish(command, folder)
 
 
-def two_at_once(command: Command, folder: Path, moments: random.Random, tally: Tally) -> None:
-    """Of two, one is refused, or reads what the other has finished; one is killed at a random moment."""
-    first = launch(command, folder)
-    time.sleep(moments.choice([0.0, 0.01, moments.uniform(0, command.seconds / 2)]))
-    second = launch(command, folder)
-    victim, other = moments.choice([(first, second), (second, first)])
-    time.sleep(moments.uniform(0.05, 1.0) * command.seconds)
-    kill(victim)
-    other.join(900)
-    tally.note("two finetunes", victim)
-    assert other.exitcode in (0, 2)
-    finish(command, folder)
+@pytest.fixture(scope="module")
+def moments() -> random.Random:
+    return random.Random(SEED)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(7200)
-def test_killed_at_random_moments_every_command_ends_as_if_undisturbed(
-    finetuning: Command,
-    network: list[str],
-    study_file: Callable[..., Path],
-    tmp_path: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    moments, tally = random.Random(SEED), Tally()
-    base = tmp_path_factory.mktemp("undisturbed")
+@pytest.fixture
+def tally() -> Iterator[Counter[str]]:
+    """How many kills hit a working process, and how many came after it had ended; said at the end."""
+    counts: Counter[str] = Counter()
+    yield counts
+    print(f"\nkills: {dict(counts)}", flush=True)
+    assert counts["hit"] > counts["too late"]
 
-    for number in range(KILLS["finetune"] // 2):
-        folder = tmp_path / f"finetune-{number}"
-        run_and_kill(finetuning, folder, 2, moments, "finetune", tally)
-        assert_ended_as(folder, finetuning.folder, FINETUNED)
-    for number in range(KILLS["two finetunes"]):
-        folder = tmp_path / f"two-{number}"
-        two_at_once(finetuning, folder, moments, tally)
+
+@pytest.mark.timeout(3600)
+def test_finetunes_that_are_killed(finetuning, moments, tally, tmp_path) -> None:
+    for number in range(8):
+        folder = tmp_path / str(number)
+        run_and_kill(finetuning, folder, 2, moments, tally)
         assert_ended_as(folder, finetuning.folder, FINETUNED)
 
-    pretraining = measured(
-        "pretrain",
-        [
-            *("--objective", "simclr", "--dataset_name", "photo-patches", "--samples_per_class", "8"),
-            *("--architecture_arguments", '{"channels": [8, 8, 8, 16]}', "--image_size", "32", "--knn_epochs", "0"),
-            *("--per_device_train_batch_size", "16", "--num_train_epochs", "4", "--save_minutes", "0"),
-        ],
-        base / "pretrain",
-    )
-    for number in range(KILLS["pretrain"] // 2):
-        folder = tmp_path / f"pretrain-{number}"
-        run_and_kill(pretraining, folder, 2, moments, "pretrain", tally)
+
+@pytest.mark.timeout(3600)
+def test_two_finetunes_at_once_of_which_one_is_killed(finetuning, moments, tally, tmp_path) -> None:
+    """The other one is refused, or reads what the first has finished, or does the work."""
+    for number in range(14):
+        folder = tmp_path / str(number)
+        first = launch(finetuning, folder)
+        time.sleep(moments.choice([0.0, 0.01, moments.uniform(0, finetuning.seconds / 2)]))
+        second = launch(finetuning, folder)
+        victim, other = moments.choice([(first, second), (second, first)])
+        time.sleep(moments.uniform(0.05, 1.0) * finetuning.seconds)
+        kill(victim, tally)
+        other.join(900)
+        assert other.exitcode in (0, 2)
+        finish(finetuning, folder)
+        assert_ended_as(folder, finetuning.folder, FINETUNED)
+
+
+@pytest.mark.timeout(3600)
+def test_pretraining_that_is_killed(moments, tally, tmp_path) -> None:
+    options = [
+        *("--objective", "simclr", "--dataset_name", "photo-patches", "--samples_per_class", "8"),
+        *("--architecture_arguments", '{"channels": [8, 8, 8, 16]}', "--image_size", "32", "--knn_epochs", "0"),
+        *("--per_device_train_batch_size", "16", "--num_train_epochs", "4", "--save_minutes", "0"),
+    ]
+    pretraining = measured("pretrain", options, tmp_path / "whole")
+    for number in range(4):
+        folder = tmp_path / str(number)
+        run_and_kill(pretraining, folder, 2, moments, tally)
         assert_ended_as(folder, pretraining.folder, ("twin/model.safetensors", "twin/config.json"))
 
-    trained = ["--model_name_or_path", str(finetuning.folder)]
-    analysis = measured("analyze", [*trained, *DIGITS, "--batch_size", "10"], base / "analyze")
-    for number in range(KILLS["analyze"] // 2):
-        folder = tmp_path / f"analyze-{number}"
-        if number % 2:  # into a folder of finished results, which are replaced
+
+@pytest.mark.timeout(3600)
+def test_analyses_that_are_killed(finetuning, moments, tally, tmp_path) -> None:
+    """Into an empty folder, and into one of finished results, which are replaced."""
+    options = ["--model_name_or_path", str(finetuning.folder), *DIGITS, "--batch_size", "10"]
+    analysis = measured("analyze", options, tmp_path / "whole")
+    for number in range(5):
+        folder = tmp_path / str(number)
+        if number % 2:
             finish(analysis, folder)
-        run_and_kill(analysis, folder, 2, moments, "analyze", tally)
+        run_and_kill(analysis, folder, 2, moments, tally)
         assert_ended_as(folder, analysis.folder, ANALYSED)
 
-    twins = ["--twin_set", "resnet18-tiny-imagenet-100", *DIGITS, "--seed", "0"]
-    comparison = measured("compare", twins, base / "compare")
-    folder = tmp_path / "compare"
-    run_and_kill(comparison, folder, KILLS["compare"], moments, "compare", tally)
-    assert_ended_as(folder, comparison.folder, COMPARED)
 
-    study = measured("study", [str(study_file()), "--workers", "2"], base / "study")
+@pytest.mark.timeout(3600)
+def test_a_comparison_that_is_killed(moments, tally, tmp_path) -> None:
+    comparison = measured("compare", ["--twin_set", "resnet18-tiny-imagenet-100", *DIGITS], tmp_path / "whole")
+    for number in range(3):
+        folder = tmp_path / str(number)
+        run_and_kill(comparison, folder, 2, moments, tally)
+        assert_ended_as(folder, comparison.folder, COMPARED)
+
+
+@pytest.mark.timeout(3600)
+def test_a_study_whose_workers_are_killed(study_file, moments, tally, tmp_path) -> None:
+    study = measured("study", [str(study_file()), "--workers", "2"], tmp_path / "whole")
     for number in range(2):
-        folder = tmp_path / f"study-{number}"
-        run_and_kill(study, folder, KILLS["study --workers"] // 2, moments, "study --workers", tally)
+        folder = tmp_path / str(number)
+        run_and_kill(study, folder, 3, moments, tally)
         assert_ended_as(folder, study.folder, COMPARED)
 
-    print(f"\n{json.dumps({f'{kind}, {what}': count for (kind, what), count in sorted(tally.counts.items())})}")
-    assert sum(tally.counts.values()) == sum(KILLS.values()) >= 60
-    assert sum(count for (_, what), count in tally.counts.items() if what == "hit") > 40
 
-
-@pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_two_processes_of_one_launch_are_killed_and_resumed(network: list[str], tmp_path: Path) -> None:
     """Under torchrun: one claim for both, each one's random state in the checksums, and the same end."""

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -21,10 +22,11 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.study.backbones import backbone_entry
 from hf_sslgen.study.cells import cell_folder, identity_hash
-from hf_sslgen.study.describe import cell_identity
+from hf_sslgen.study.describe import BackboneFacts, cell_identity
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.protocols import PRESETS
 from hf_sslgen.study.workbench import PreparedCell, prepare_cell, split_fingerprints
+from hf_sslgen.zoo.loading import UNTRAINED, load_backbone
 
 SIDE = 32
 
@@ -271,11 +273,59 @@ def test_what_is_said_of_backbone_and_domain_decides_nothing(prepared: PreparedC
     assert hash_of(replace(prepared, domain=grouped)) == hash_of(prepared)
 
 
+def rewrite_json(path: Path, key: str, value: Any) -> None:
+    content = json.loads(path.read_text())
+    assert content.get(key) != value
+    path.write_text(json.dumps(content | {key: value}))
+
+
 def change_weights(path: Path) -> None:
     tensors = load_file(path)
     name = next(name for name, tensor in tensors.items() if tensor.is_floating_point())
     tensors[name].view(-1)[0] += 1
     save_file(tensors, path, metadata={"format": "pt"})
+
+
+FILES: list[tuple[str, str, Callable[[Path], None]]] = [
+    ("transformers_vit", "config.json", lambda path: rewrite_json(path, "layer_norm_eps", 0.01)),
+    ("transformers_vit", "config.json", lambda path: rewrite_json(path, "hidden_act", "relu")),
+    ("transformers_vit", "preprocessor_config.json", lambda path: rewrite_json(path, "image_mean", [0.4, 0.4, 0.4])),
+    ("transformers_vit", "preprocessor_config.json", lambda path: rewrite_json(path, "resample", 3)),
+    ("transformers_vit", "model.safetensors", change_weights),
+    (
+        "timm_resnet",
+        "config.json",
+        lambda path: rewrite_json(path, "model_args", {"channels": [8, 16, 16, 32], "act_layer": "gelu"}),
+    ),
+    ("timm_resnet", "model.safetensors", change_weights),
+]
+
+
+@pytest.mark.parametrize("prefix", ["", UNTRAINED])
+@pytest.mark.parametrize(("name", "file", "change"), FILES)
+def test_each_file_of_a_checkpoint_decides(
+    name: str,
+    file: str,
+    change: Callable[[Path], None],
+    prefix: str,
+    small_backbones: dict[str, str],
+    tmp_path: Path,
+    prepared: PreparedCell,
+) -> None:
+    """Of an untrained network all but the weights, which it does not have of it."""
+    folder = tmp_path / "net"
+    shutil.copytree(small_backbones[name], folder)
+
+    def found() -> str:
+        backbone = load_backbone(f"{prefix}{folder}", ("a", "b"), geometry=prepared.spec.geometry)
+        facts = BackboneFacts(backbone.weights, backbone.preprocessing, backbone.num_parameters, backbone.pinned)
+        return hash_of(replace(prepared, facts=facts))
+
+    before = found()
+    (folder / "README.md").write_text("what nothing is computed from")
+    assert found() == before
+    change(folder / file)
+    assert (found() == before) == bool(prefix and file == "model.safetensors")
 
 
 def test_a_checkpoint_that_changes_while_a_study_runs_is_not_measured_under_its_old_name(

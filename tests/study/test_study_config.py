@@ -69,7 +69,7 @@ def refused(content: dict[str, Any]) -> str:
         ({"geometry": {"image_size": 0}}, "image_size is 0; it has to be at least 1"),
         (
             {"geometry": {"image_size": 64, "interpolation": "cubic"}},
-            "did you mean 'bicubic'? Known: nearest, bilinear",
+            "did you mean 'bicubic'? Known: nearest, ",
         ),
         ({"num_threads": 0}, "num_threads is 0"),
     ],

@@ -17,10 +17,12 @@ from transformers import TrainerCallback
 
 from hf_sslgen.checksums import CHECKSUMS_FILE, damage
 from hf_sslgen.errors import InputError
+from hf_sslgen.files import is_disk_full
 from hf_sslgen.output_folder import claim_folder
 from hf_sslgen.training import finetuning
 from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.finetuning import FineTuningResult, build_trainer, finetune
+from hf_sslgen.training.trainer import FineTuningTrainer
 from hf_sslgen.zoo.loading import load_backbone
 
 BEFORE, LAST = "checkpoint-3", "checkpoint-6"
@@ -272,6 +274,33 @@ def test_memory_that_is_short_names_the_batch_size(run, tmp_path):
         pytest.raises(InputError, match="per_device_train_batch_size 10; give"),
     ):
         run(tmp_path)
+
+
+def test_a_disk_that_fills_up_leaves_whole_checkpoints_alone(run, small_disk, monkeypatch):
+    disk = small_disk(4_000_000)
+    save = FineTuningTrainer._save_optimizer_and_scheduler
+
+    def fill_and_save(self: FineTuningTrainer, folder: str) -> None:
+        if self.state.global_step == 6:
+            (disk / "filler").write_bytes(bytes(shutil.disk_usage(disk).free))
+        save(self, folder)
+
+    monkeypatch.setattr(FineTuningTrainer, "_save_optimizer_and_scheduler", fill_and_save)
+    with pytest.raises(RuntimeError) as failed:  # torch's own
+        run(disk / "run", network="timm_vit")
+    assert is_disk_full(failed.value)
+    assert [path.name for path in (disk / "run").glob("checkpoint-*")] == [BEFORE]
+    assert damage(disk / "run" / BEFORE) is None
+    assert not list((disk / "run").glob(".*"))
+    (disk / "filler").unlink()
+    monkeypatch.undo()
+    assert run(disk / "run", network="timm_vit").test
+
+
+def test_memory_that_is_short_in_evaluation_names_its_batch_size(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(FineTuningTrainer, "prediction_step", lambda *arguments, **options: torch.empty(2**50))
+    with pytest.raises(InputError, match="per_device_eval_batch_size 128; give"):
+        run(tmp_path, network="timm_vit")
 
 
 def test_every_file_of_a_checkpoint_is_listed(stopped):
