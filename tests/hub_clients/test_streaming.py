@@ -282,7 +282,7 @@ def test_split_sizes_are_those_that_the_registry_expects(streamer, stocked):
         ),
         ({"name": "org/configs"}, "needs a configuration; give --dataset_config_name, one of: first, second"),
         ({"name": "org/coded"}, "datasets/org/coded needs code from its repository, which is never run here"),
-        ({"name": "/no/where"}, "it is no folder or file here"),
+        ({"name": "/no/where"}, "there is no such folder or file"),
     ],
     ids=lambda value: value["name"] if isinstance(value, dict) else "",
 )
