@@ -30,8 +30,8 @@ OF_PREDICTIONS = (
         "AUROC of confidence, AURC",
         "Whether confidence tells right from wrong. AUROC is the chance that a right one is more confident than "
         "a wrong one, ties counted half. AURC is the error rate averaged over all shares of most confident images, "
-        "excess AURC its distance from the best order of the same predictions. Accuracy weighs in AURC and, less, in "
-        "excess AURC: compare it at similar accuracies. Of both lower is better.",
+        "excess AURC its distance from the best order of the same predictions. AURC depends on accuracy, and excess "
+        "AURC less so: compare both at similar accuracies. Lower is better for both.",
     ),
     (
         "Brier score, negative log-likelihood (NLL)",
@@ -78,9 +78,9 @@ OF_MAPS = (
         "architecture and method. Lift over the control is the mean difference, image by image. Rank correlation and "
         "SSIM say how alike the two maps of an image are (Adebayo et al. 2018): Spearman’s correlation of the cells, "
         "and structural similarity in windows of up to 7 cells squared, of absolute values divided by the map’s "
-        "largest, on the layer’s own grid. 1 are equal maps; maps that stay alike with nothing learned say nothing "
-        "about what was learned. Networks whose maps all lean to the centre are not at 0. An image with a map that is "
-        "zero everywhere is left out and counted.",
+        "largest, on the layer’s own grid. Equal maps score 1; maps that stay alike with nothing learned say nothing "
+        "about what was learned. Unrelated maps do not score 0 where both lean to the centre. An image with a map "
+        "that is zero everywhere is left out and counted.",
     ),
 )
 

@@ -86,7 +86,7 @@ def test_what_save_to_disk_wrote_is_loaded(hub_folder, tmp_path):
         ("pets.zip", "it is an archive; unpack it"),
         ("pets.csv", "it is a table; put it beside the pictures as metadata.csv"),
         ("pets.png", "it is a single picture"),
-        ("pets.bin", "it is no file of a data set"),
+        ("pets.bin", "it is not a data set file"),
         ("archives", r"it holds \.zip archives \(1\); unpack the archives first"),
         ("nothing", "it is empty"),
         ("flat", r"the folder 'test' has pictures but no class folders; put them into"),
@@ -95,7 +95,7 @@ def test_what_save_to_disk_wrote_is_loaded(hub_folder, tmp_path):
         ("upside_down", "'cat/test' is named after a split but lies on the second level"),
         ("case", "the class 'cat' of 'train' is 'Cat' in 'test'"),
         ("disjoint", "split 'test' has no class in common with 'train'"),
-        ("two_names", "has 2 splits whose name says train"),
+        ("two_names", "has 2 splits whose names say train"),
     ],
 )
 def test_what_is_no_data_set_is_refused_with_the_remedy(tmp_path, name, reason):

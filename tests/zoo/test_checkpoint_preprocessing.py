@@ -201,7 +201,7 @@ def test_every_class_is_followed_or_refused_with_its_defaults(kind, tmp_path):
     try:
         preprocessing = read_preprocessing(tmp_path, ViTConfig())
     except InputError as error:
-        assert name in str(error) and "can't be followed" in str(error)
+        assert name in str(error) and "can't be reproduced" in str(error)
         return
     own = AutoImageProcessor.from_pretrained(tmp_path)
     off = _levels_off(
@@ -249,10 +249,10 @@ def test_pixels_are_those_of_timms_evaluation(kind, layout, tmp_path):
         ({"input_size": [3, 64, 96]}, r"input_size \[3, 64, 96\] is not square"),
         ({"crop_mode": "border"}, "crop_mode 'border' is not one of center, squash"),
         ({"interpolation": "random"}, "interpolation 'random' is not one of"),
-        ({"mean": [0.5, 0.5]}, "can't be followed"),
-        ({"std": [0.0, 0.1, 0.1]}, "can't be followed"),
-        ({"input_size": 224}, "can't be followed"),
-        ({"crop_pct": -1}, "can't be followed"),
+        ({"mean": [0.5, 0.5]}, "can't be reproduced"),
+        ({"std": [0.0, 0.1, 0.1]}, "can't be reproduced"),
+        ({"input_size": 224}, "can't be reproduced"),
+        ({"crop_pct": -1}, "can't be reproduced"),
     ],
 )
 def test_what_cannot_be_followed_of_timm_is_refused_by_name(described, reason, tmp_path):
