@@ -9,7 +9,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -77,6 +77,12 @@ def shown(value: Any) -> str:
     """A value in an error: as Python writes it, cut where it is long."""
     text = repr(value.value if isinstance(value, Enum) else value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def some_of(names: Sequence[str], limit: int = 20) -> str:
+    """Names in an error: not more than can be read."""
+    listed = [name if len(name) <= 80 else f"{name[:77]}..." for name in names[:limit]]
+    return ", ".join(listed) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
 def choices_of(hint: Any) -> tuple[str, ...]:
@@ -235,6 +241,15 @@ def read_setting(name: str, hint: Any, value: Any, limits: Range | None, from_te
     return read
 
 
+def require_nameable(name: str, value: Any) -> None:
+    """Raise InputError for text that is longer than any file, folder or repository can be called."""
+    for text in value if isinstance(value, list | tuple) else (value,):
+        if isinstance(text, str) and (
+            len(text.encode()) > 4095 or any(len(part.encode()) > 255 for part in text.split("/"))
+        ):
+            raise InputError(f"{name} is {shown(text)}, which is too long for the name of anything")
+
+
 def check_fields(instance: Any) -> None:
     """Check the kind and range of every field of a dataclass; a tuple is a grid of values, each of which occurs once.
 
@@ -245,6 +260,7 @@ def check_fields(instance: Any) -> None:
     for field in dataclasses.fields(instance):
         value = vars(instance)[field.name]
         read = read_setting(field.name, hints[field.name], value, field.metadata.get("range"), from_text=False)
+        require_nameable(field.name, read)
         if isinstance(read, list | tuple):
             if type(read) is not type(value):
                 raise InputError(f"{field.name} is {shown(value)}; it has to be {kind_of(hints[field.name])}")

@@ -8,21 +8,20 @@ import numpy as np
 import numpy.typing as npt
 
 from hf_sslgen.metrics import (
+    InvarianceResult,
     Whitening,
     debiased_linear_cka,
     fit_whitening,
     invariance,
+    invariance_values,
     representation_guards,
     whitened_cosine,
 )
+from hf_sslgen.metrics.defined import interval_of_defined
 from hf_sslgen.metrics.inputs import FloatArray
+from hf_sslgen.metrics.shares import credit_interval
+from hf_sslgen.study.paired import mean_difference, share_difference
 from simulated.repetitions import Draw
-from simulated.resampling import (
-    resampled_average,
-    resampled_difference,
-    resampled_invariance,
-    resampled_mean,
-)
 
 GALLERY = 256
 WHITENED_DIMENSION = 16
@@ -46,7 +45,7 @@ class FeatureScenario:
     decay: float
     kept: float = 0.8
     dimension: int = 32
-    num_references: float = 8_000 * GALLERY
+    num_references: float = 400 * GALLERY
 
     def pairs(self, n: int, generator: np.random.Generator) -> tuple[Pair, Pair, Pair]:
         """Features and transformed features of n images: two transforms of the first encoder, one of the second."""
@@ -84,13 +83,24 @@ class FeatureScenario:
         drawn.add("debiased_linear_cka", debiased_linear_cka(*pairs[0]))
         drawn.add("whitened_cosine", whitened_cosine(_whitening(self), *pairs[0]))
 
-        corrected = [resampled_invariance(r) for r in (mild, strong, other)]
-        found = [resampled_mean(r.per_sample_recall_at_1) for r in (mild, strong, other)]
-        drawn.bootstrap("family mean of invariance.invariance", resampled_average(corrected[0], corrected[1]))
-        drawn.bootstrap("family mean of invariance.recall_at_1", resampled_average(found[0], found[1]))
-        drawn.bootstrap("difference of invariance.invariance", resampled_difference(corrected[0], corrected[2]))
-        drawn.bootstrap("difference of invariance.recall_at_1", resampled_difference(found[0], found[2]))
+        corrected = [_values(result) for result in (mild, strong, other)]
+        found = [result.per_sample_recall_at_1 for result in (mild, strong, other)]
+        for name, values, interval in (
+            ("invariance", corrected, interval_of_defined),
+            ("recall_at_1", found, credit_interval),
+        ):
+            family = (values[0] + values[1]) / 2.0
+            drawn.values[f"family mean of invariance.{name}"] = float(family.mean())
+            drawn.intervals[f"family mean of invariance.{name}"] = interval(family)
+        drawn.add_estimate("difference of invariance.invariance", mean_difference([[corrected[0] - corrected[2]]]))
+        drawn.add_estimate("difference of invariance.recall_at_1", share_difference([[found[0] - found[2]]]))
         return drawn
+
+
+def _values(result: InvarianceResult) -> FloatArray:
+    return invariance_values(
+        result.per_sample_cosine, result.per_sample_chance_cosine, result.per_sample_candidate_chance_cosine
+    )
 
 
 @cache

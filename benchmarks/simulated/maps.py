@@ -9,8 +9,8 @@ import numpy as np
 
 from hf_sslgen.metrics import MetricResult, attribution_concentration, attribution_localization
 from hf_sslgen.metrics.inputs import FloatArray
+from hf_sslgen.study.paired import mean_difference, share_difference
 from simulated.repetitions import Draw
-from simulated.resampling import resampled_difference, resampled_mean
 
 SIDE = 7
 
@@ -59,17 +59,14 @@ class MapScenario:
         drawn.add("attribution_concentration", concentration)
         drawn.add("attribution_localization", attribution_localization(first[images], boxes=boxes[images]))
 
-        missing = np.isnan(concentration.per_sample_gini) | np.isnan(other.per_sample_gini)
         for name, mine, its in (
             ("gini", concentration.per_sample_gini, other.per_sample_gini),
             ("spread", concentration.per_sample_spread, other.per_sample_spread),
         ):
-            number = f"attribution_concentration.{name}"
-            pair = (resampled_mean(np.where(missing, np.nan, x)) for x in (mine, its))
-            drawn.bootstrap(f"difference of {number}", resampled_difference(*pair))
-        zero = [np.isnan(r.per_sample_gini).astype(np.float64) for r in (concentration, other)]
-        number = "attribution_concentration.zero_map_rate"
-        drawn.bootstrap(f"difference of {number}", resampled_difference(*(resampled_mean(z) for z in zero)))
+            drawn.add_estimate(f"difference of attribution_concentration.{name}", mean_difference([[mine - its]]))
+        zero, other_zero = (np.isnan(r.per_sample_gini).astype(np.float64) for r in (concentration, other))
+        number = "difference of attribution_concentration.zero_map_rate"
+        drawn.add_estimate(number, share_difference([[zero - other_zero]]))
         return drawn
 
 

@@ -4,11 +4,13 @@ A population holds K images. A sample draws n of them with replacement, and a la
 distribution, so every population value below is a sum over the K images, with no simulation in it.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
 
+from hf_sslgen.metrics.calibration_by_rank import equal_mass_bins
 from hf_sslgen.metrics.inputs import FloatArray, IntArray
 
 
@@ -32,23 +34,45 @@ class Population:
         return images, np.minimum(below.sum(axis=1), self.num_classes - 1)
 
 
-def make_population(
-    num_images: int, num_classes: int, spread: float, sharpness: float, imbalance: float, seed: int
-) -> Population:
-    """Classes score normally with standard deviation `spread`, and labels follow the softmax of the scores.
+@dataclass(frozen=True)
+class Shape:
+    """How a population's scores are distributed, whose softmax is what labels follow.
 
-    Args:
+    Attributes:
+        spread: of the scores, their standard deviation where they are normal.
         sharpness: the first model's logits are the scores times this: 1 is calibrated, more is over-confident, and
             the temperature that restores the truth is `sharpness` itself.
         imbalance: how many times likelier the commonest class is than the rarest, geometrically in between, before
             the scores have their say.
+        tails: degrees of freedom of Student's t that scores follow; normal where infinite. With few, many
+            probabilities are 1 in floating point.
+        label_noise: share of labels that are drawn anew, whatever the image.
+        hard: share of images whose scores are `HARD` instead of `spread`.
     """
+
+    spread: float
+    sharpness: float = 1.0
+    imbalance: float = 1.0
+    tails: float = math.inf
+    label_noise: float = 0.0
+    hard: float = 0.0
+
+
+HARD = 1.5
+
+
+def make_population(num_images: int, num_classes: int, shape: Shape, seed: int) -> Population:
+    """A population and two models of it, of which the second's logits are the scores with noise."""
     generator = np.random.default_rng(seed)
-    prior = -np.log(imbalance) * np.linspace(0.0, 1.0, num_classes)
-    scores = spread * generator.normal(size=(num_images, num_classes)) + prior
-    posterior = special.softmax(scores, axis=1)
+    prior = -np.log(shape.imbalance) * np.linspace(0.0, 1.0, num_classes)
+    drawn = generator.normal(size=(num_images, num_classes))
+    if not math.isinf(shape.tails):
+        drawn /= np.sqrt(generator.chisquare(shape.tails, size=(num_images, 1)) / shape.tails)
+    spread = np.where(generator.random((num_images, 1)) < shape.hard, HARD, shape.spread)
+    scores = spread * drawn + prior
+    posterior = (1.0 - shape.label_noise) * special.softmax(scores, axis=1) + shape.label_noise / num_classes
     other = scores + generator.normal(size=scores.shape)
-    return Population(posterior, sharpness * scores, other, np.cumsum(posterior, axis=1))
+    return Population(posterior, shape.sharpness * scores, other, np.cumsum(posterior, axis=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,14 +108,15 @@ def confidence_truth(model: Model) -> dict[str, float]:
     """Mean confidences, gap, and the probability that a right prediction is surer than a wrong one."""
     p, right = model.confidence, model.right
     wrong = 1.0 - right
-    order = np.argsort(p)
-    wrong_below = np.cumsum(wrong[order]) - wrong[order] / 2.0  # an image ties with itself
+    tied = np.unique(p, return_inverse=True)[1]  # an image ties with itself, and with others at 1
+    of_right, of_wrong = np.bincount(tied, weights=right), np.bincount(tied, weights=wrong)
+    wrong_below = np.cumsum(of_wrong) - of_wrong / 2.0
     return {
         "prediction_confidence.mean_confidence": float(p.mean()),
         "prediction_confidence.mean_confidence_correct": float((p * right).sum() / right.sum()),
         "prediction_confidence.mean_confidence_incorrect": float((p * wrong).sum() / wrong.sum()),
         "prediction_confidence.gap": float(p.mean() - right.mean()),
-        "prediction_confidence.auroc": float((right[order] * wrong_below).sum() / (right.sum() * wrong.sum())),
+        "prediction_confidence.auroc": float((of_right * wrong_below).sum() / (right.sum() * wrong.sum())),
     }
 
 
@@ -112,7 +137,10 @@ def calibration_truth(population: Population, model: Model, num_bins: int = 15) 
     p, surplus = model.confidence, model.confidence - model.right
     gaps, shares = binned(p, surplus, num_bins)
     held = shares > 0
-    quantile = np.array_split(np.argsort(p), num_bins)
+    ranked = equal_mass_bins(p, num_bins)
+    ranked_gaps = np.bincount(ranked, weights=surplus, minlength=num_bins) / len(p)
+    ranked_shares = np.bincount(ranked, minlength=num_bins) / len(p)
+    filled = ranked_shares > 0
     by_class = [
         np.abs(binned(model.probabilities[:, c], model.probabilities[:, c] - population.posterior[:, c], num_bins)[0])
         for c in range(population.num_classes)
@@ -121,10 +149,10 @@ def calibration_truth(population: Population, model: Model, num_bins: int = 15) 
         "expected_calibration_error.expected_calibration_error": float(np.abs(gaps).sum()),
         "expected_calibration_error.l2_calibration_error": float(np.sqrt((gaps[held] ** 2 / shares[held]).sum())),
         "expected_calibration_error.maximum_calibration_error": float(np.abs(gaps[held] / shares[held]).max()),
-        "adaptive_calibration_error.adaptive_calibration_error": float(
-            sum(abs(surplus[images].sum()) for images in quantile) / len(p)
+        "adaptive_calibration_error.adaptive_calibration_error": float(np.abs(ranked_gaps).sum()),
+        "debiased_calibration_error.debiased_squared_calibration_error": float(
+            (ranked_gaps[filled] ** 2 / ranked_shares[filled]).sum()
         ),
-        "debiased_calibration_error.debiased_squared_calibration_error": float((gaps[held] ** 2 / shares[held]).sum()),
         "classwise_calibration_error.classwise_calibration_error": float(np.mean([g.sum() for g in by_class])),
         "ks_calibration_error.ks_calibration_error": float(np.abs(np.cumsum(surplus[np.argsort(p)])).max() / len(p)),
     }
@@ -139,11 +167,12 @@ def binned(p: FloatArray, surplus: FloatArray, num_bins: int) -> tuple[FloatArra
 
 def risk_coverage_truth(model: Model) -> dict[str, float]:
     """Area under the population's risk-coverage curve, and its excess over r + (1 - r) log(1 - r), the oracle's."""
-    order = np.argsort(-model.confidence)
-    risk = np.cumsum(1.0 - model.right[order]) / np.arange(1, len(order) + 1)
+    _, tied, sizes = np.unique(-model.confidence, return_inverse=True, return_counts=True)
+    risk = np.cumsum(np.bincount(tied, weights=1.0 - model.right)) / np.cumsum(sizes)
+    mean_risk = float(sizes @ risk / sizes.sum())
     error_rate = float(1.0 - model.right.mean())
     oracle = error_rate + (1.0 - error_rate) * np.log1p(-error_rate)
-    return {"risk_coverage.aurc": float(risk.mean()), "risk_coverage.excess_aurc": float(risk.mean() - oracle)}
+    return {"risk_coverage.aurc": mean_risk, "risk_coverage.excess_aurc": mean_risk - oracle}
 
 
 def consistency_truth(model: Model, other: Model, num_classes: int) -> dict[str, float]:

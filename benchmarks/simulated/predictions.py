@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
 from hf_sslgen.metrics import (
-    MIN_CLASS_SIZE,
     accuracy,
     adaptive_calibration_error,
     brier_score,
@@ -21,17 +20,14 @@ from hf_sslgen.metrics import (
     prediction_confidence,
     prediction_consistency,
     risk_coverage,
-    smallest_class,
     top_k_accuracy,
     top_label,
     top_label_brier,
 )
-from hf_sslgen.metrics.inputs import IntArray
-from hf_sslgen.metrics.intervals import MIN_OUTCOMES
-from hf_sslgen.study.differences import MIN_DISCORDANT_IMAGES
+from hf_sslgen.metrics.inputs import BoolArray, FloatArray, IntArray
+from hf_sslgen.study import paired
 from simulated import populations
 from simulated.repetitions import Draw
-from simulated.resampling import Resampled, resampled_difference, resampled_mean, resampled_per_class
 
 PER_CLASS = "accuracy.mean_per_class_accuracy"
 COMPARED = (
@@ -42,19 +38,18 @@ COMPARED = (
     "brier_score.mean",
     "negative_log_likelihood.mean",
 )
-"""What studies and reports compare two models in by the bootstrap; of one, they bootstrap accuracy per class alone."""
+"""What studies and reports compare two models in."""
 
 
 @dataclass(frozen=True)
 class PredictionScenario:
-    """Sizes and shape of the population; see `make_population`."""
+    """A population of images and two models of them; the same `seed` gives the same population."""
 
     name: str
-    spread: float
-    sharpness: float
-    imbalance: float = 1.0
+    shape: populations.Shape
     num_classes: int = 10
     num_images: int = 100_000
+    seed: int = 0
     num_references: float = math.inf
 
     def truth(self, n: int) -> Mapping[str, float]:
@@ -66,8 +61,9 @@ class PredictionScenario:
             **populations.proper_scores(population, model),
             **populations.risk_coverage_truth(model),
             **populations.consistency_truth(model, other, self.num_classes),
-            "fit_temperature.temperature": self.sharpness,
         }
+        if self.shape.label_noise == 0.0:  # no temperature restores what noise takes
+            first["fit_temperature.temperature"] = self.shape.sharpness
         second = {
             **populations.accuracy_truth(population, other),
             **populations.confidence_truth(other),
@@ -97,40 +93,42 @@ class PredictionScenario:
         drawn.add("risk_coverage", risk_coverage(p, correct))
         drawn.add("fit_temperature", fit_temperature(logits, labels))
         drawn.add("prediction_consistency", prediction_consistency(prediction, other_prediction))
-
-        ours = _resampled(model, images, labels, self.num_classes)
-        theirs = _resampled(other, images, labels, self.num_classes)
-        discordant = int(np.count_nonzero(correct != (other_prediction == labels)))
-        rare = smallest_class(labels) < MIN_CLASS_SIZE
-        few = min(np.count_nonzero(correct), np.count_nonzero(~correct)) < MIN_OUTCOMES
-        drawn.bootstrap(PER_CLASS, replace(ours[PER_CLASS], withheld=rare or bool(few)))
-        for name in COMPARED:
-            withheld = discordant < MIN_DISCORDANT_IMAGES or (name == PER_CLASS and rare)
-            difference = resampled_difference(ours[name], theirs[name])
-            drawn.bootstrap(f"difference of {name}", replace(difference, withheld=withheld))
+        _add_differences(drawn, _Predictions(model, images, labels), _Predictions(other, images, labels), labels)
         return drawn
 
 
 @cache
 def _built(scenario: PredictionScenario) -> tuple[populations.Population, populations.Model, populations.Model]:
-    population = populations.make_population(
-        scenario.num_images, scenario.num_classes, scenario.spread, scenario.sharpness, scenario.imbalance, seed=0
-    )
+    population = populations.make_population(scenario.num_images, scenario.num_classes, scenario.shape, scenario.seed)
     model, other = (populations.model_of(population, x) for x in (population.logits, population.other_logits))
     return population, model, other
 
 
-def _resampled(model: populations.Model, images: IntArray, labels: IntArray, num_classes: int) -> dict[str, Resampled]:
-    """Per-sample values of one model, ready for the bootstrap."""
-    probabilities, p = model.probabilities[images], model.confidence[images]
-    correct = model.prediction[images] == labels
-    per_sample = {
-        "accuracy.accuracy": correct.astype(np.float64),
-        "prediction_confidence.mean_confidence": p,
-        "prediction_confidence.gap": p - correct,
-        "brier_score.mean": brier_score(probabilities, labels).per_sample_score,
-        "negative_log_likelihood.mean": negative_log_likelihood(probabilities, labels).per_sample_score,
+class _Predictions:
+    """Per-sample values of one model."""
+
+    def __init__(self, model: populations.Model, images: IntArray, labels: IntArray) -> None:
+        probabilities = model.probabilities[images]
+        self.confidence: FloatArray = model.confidence[images]
+        self.correct: BoolArray = model.prediction[images] == labels
+        self.brier_score = brier_score(probabilities, labels).per_sample_score
+        self.likelihood = negative_log_likelihood(probabilities, labels).per_sample_score
+
+
+def _add_differences(drawn: Draw, a: _Predictions, b: _Predictions, labels: IntArray) -> None:
+    """The differences of two models as studies draw them."""
+    right = [[a.correct.astype(np.float64) - b.correct]]
+    wrong = ~(a.correct & b.correct)
+    confidence = a.confidence - b.confidence
+    estimates = {
+        "accuracy.accuracy": paired.share_difference(right),
+        PER_CLASS: paired.per_class_difference(right, labels),
+        "prediction_confidence.mean_confidence": paired.confidence_difference(
+            [[confidence]], np.minimum(a.confidence, b.confidence)
+        ),
+        "prediction_confidence.gap": paired.outcome_difference([[confidence - right[0][0]]], wrong),
+        "brier_score.mean": paired.outcome_difference([[a.brier_score - b.brier_score]], wrong),
+        "negative_log_likelihood.mean": paired.outcome_difference([[a.likelihood - b.likelihood]], wrong),
     }
-    return {name: resampled_mean(values) for name, values in per_sample.items()} | {
-        PER_CLASS: resampled_per_class(correct, labels, num_classes)
-    }
+    for name in COMPARED:
+        drawn.add_estimate(f"difference of {name}", estimates[name])

@@ -12,24 +12,17 @@ from typing import Protocol
 
 import numpy as np
 
-from hf_sslgen.metrics import MetricResult
-from hf_sslgen.metrics.inputs import FloatArray
-from simulated.resampling import Resampled, percentile_intervals, resampling_weights
-
-CLOSED_FORM = "closed form"
-BOOTSTRAP = "bootstrap"
-MAX_PENDING_ENTRIES = 4_000_000  # columns held until they are resampled together, 32 MB
+from hf_sslgen.metrics import Estimate, MetricResult
 
 Bounds = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Draw:
-    """What one data set gave: estimates, closed-form intervals, and what the bootstrap would resample."""
+    """What one data set gave: estimates, and the intervals of those that can have one."""
 
     values: dict[str, float] = field(default_factory=dict)
     intervals: dict[str, Bounds] = field(default_factory=dict)
-    resampled: dict[str, Resampled] = field(default_factory=dict)
 
     def add(self, function: str, result: MetricResult) -> None:
         """Every number of a result, with its interval where it has one."""
@@ -41,10 +34,10 @@ class Draw:
                 low, high = entries[f"{name}_interval"]
                 self.intervals[f"{function}.{name}"] = (low, high)
 
-    def bootstrap(self, number: str, resampled: Resampled) -> None:
-        """A number with its bootstrap interval."""
-        self.resampled[number] = resampled
-        self.values.setdefault(number, resampled.value())
+    def add_estimate(self, number: str, estimate: Estimate) -> None:
+        """A number with its interval, which is NaN where it has none."""
+        self.values[number] = estimate.value
+        self.intervals[number] = (estimate.low, estimate.high)
 
 
 class Scenario(Protocol):
@@ -69,13 +62,13 @@ class Scenario(Protocol):
 
 @dataclass(frozen=True)
 class Row:
-    """One number, or one kind of its intervals, in one scenario at one sample size.
+    """One number, or its interval, in one scenario at one sample size.
 
     Attributes:
         bias_error: standard error of the bias, that of the truth included.
         undefined: data sets in which the number was NaN; bias and error are over the others.
-        interval: kind of interval, or "" for the number alone.
-        coverage: share of the data sets' intervals that hold the truth; those without one don't count.
+        is_interval: whether the row is about the number's interval.
+        coverage: share of the intervals that are given that hold the truth; data sets without one don't count.
         below, above: shares of the intervals that lie wholly below and above the truth.
         without_interval: share of the data sets that got no interval.
     """
@@ -89,7 +82,7 @@ class Row:
     bias_error: float
     rmse: float
     undefined: int
-    interval: str = ""
+    is_interval: bool = False
     coverage: float = math.nan
     coverage_error: float = math.nan
     below: float = math.nan
@@ -109,31 +102,19 @@ def repeat(
     """
     truth = scenario.truth(n)
     values: dict[str, list[float]] = {}
-    intervals: dict[tuple[str, str], list[Bounds]] = {}
-    weights: FloatArray | None = None
-    pending: list[dict[str, Resampled]] = []
+    intervals: dict[str, list[Bounds]] = {}
     for repetition in range(repetitions):
         draw = scenario.draw(n, np.random.default_rng([*seed, repetition]))
-        unknown = sorted({*draw.intervals, *draw.resampled} - truth.keys())
+        unknown = sorted(draw.intervals.keys() - truth.keys())
         if unknown:
             raise ValueError(f"{scenario.name} prints intervals of numbers whose truth it doesn't know: {unknown}")
         for number, value in draw.values.items():
             values.setdefault(number, []).append(value)
         for number, bounds in draw.intervals.items():
-            intervals.setdefault((number, CLOSED_FORM), []).append(bounds)
-        pending.append(draw.resampled)
-        full = sum(r.columns.size for drawn in pending for r in drawn.values()) > MAX_PENDING_ENTRIES
-        if draw.resampled and (full or repetition == repetitions - 1):
-            weights = resampling_weights(n) if weights is None else weights
-            named = [item for drawn in pending for item in drawn.items()]
-            bounds_of = percentile_intervals([resampled for _, resampled in named], weights)
-            for (number, _), bounds in zip(named, bounds_of, strict=True):
-                intervals.setdefault((number, BOOTSTRAP), []).append(bounds)
-            pending = []
+            intervals.setdefault(number, []).append(bounds)
         progress(1)
-    numbers = [_number_row(scenario, n, number, truth[number], values[number]) for number in truth]
-    by_number = {row.number: row for row in numbers}
-    return [*numbers, *(_interval_row(by_number[number], kind, found) for (number, kind), found in intervals.items())]
+    by_number = {number: _number_row(scenario, n, number, truth[number], values[number]) for number in truth}
+    return [*by_number.values(), *(_interval_row(by_number[number], found) for number, found in intervals.items())]
 
 
 def _number_row(scenario: Scenario, n: int, number: str, truth: float, values: list[float]) -> Row:
@@ -154,7 +135,7 @@ def _number_row(scenario: Scenario, n: int, number: str, truth: float, values: l
     )
 
 
-def _interval_row(row: Row, kind: str, found: list[Bounds]) -> Row:
+def _interval_row(row: Row, found: list[Bounds]) -> Row:
     low, high = np.array(found).T
     given = ~np.isnan(low)
     below, above = (
@@ -163,7 +144,7 @@ def _interval_row(row: Row, kind: str, found: list[Bounds]) -> Row:
     coverage = 1.0 - below - above
     return replace(
         row,
-        interval=kind,
+        is_interval=True,
         coverage=coverage,
         coverage_error=math.sqrt(coverage * (1.0 - coverage) / given.sum()) if given.any() else math.nan,
         below=below,

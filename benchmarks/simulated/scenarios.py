@@ -1,32 +1,83 @@
-"""The data on which estimators are judged, and what is special about each kind."""
+"""The data on which estimators are judged, and what is special about each kind.
+
+Rules about intervals were chosen on populations like the first ten; those with few hard images, and the means, are
+others.
+"""
 
 from simulated.features import FeatureScenario
 from simulated.maps import MapScenario
+from simulated.means import MeanScenario
+from simulated.populations import Shape
 from simulated.predictions import PredictionScenario
 from simulated.repetitions import Scenario
 from simulated.targets import SHAPES, TargetScenario
 
 _DESCRIBED: tuple[tuple[Scenario, str], ...] = (
     (
-        PredictionScenario("calibrated", spread=3.0, sharpness=1.0),
+        PredictionScenario("calibrated", Shape(spread=3.0)),
         "10 classes, accuracy .66, calibrated, light-tailed likelihood.",
     ),
     (
-        PredictionScenario("over-confident", spread=3.0, sharpness=3.0),
+        PredictionScenario("over-confident", Shape(spread=3.0, sharpness=3.0)),
         "The same predictions with logits three times as large: gap .22, heavy-tailed likelihood.",
     ),
     (
-        PredictionScenario("imbalanced", spread=3.0, sharpness=1.0, imbalance=10_000.0),
+        PredictionScenario("imbalanced", Shape(spread=3.0, imbalance=10_000.0)),
         "10 classes of 37% down to 0.2% of the images, calibrated.",
     ),
     (
-        PredictionScenario("nearly all right", spread=100.0, sharpness=1.5),
-        "10 classes, accuracy .99, slightly over-confident: 200 samples hold 2 errors, 1,000 hold 11.",
-    ),
-    (
-        PredictionScenario("100 classes", spread=5.0, sharpness=1.0, num_classes=100, num_images=20_000),
+        PredictionScenario("100 classes", Shape(spread=5.0), num_classes=100, num_images=20_000),
         "Accuracy .65, calibrated: 200 samples hold 2 images a class.",
     ),
+    (
+        PredictionScenario("accuracy .9", Shape(spread=11.0, sharpness=2.0)),
+        "10 classes, over-confident.",
+    ),
+    (
+        PredictionScenario("accuracy .97", Shape(spread=40.0, sharpness=2.0)),
+        "10 classes, over-confident: 200 samples hold 5 errors, and most confidences are above .999.",
+    ),
+    (
+        PredictionScenario("accuracy .99", Shape(spread=110.0, sharpness=2.0)),
+        "10 classes, over-confident: 200 samples hold 2 errors, 1,000 hold 10.",
+    ),
+    (
+        PredictionScenario(
+            "accuracy .9, saturated", Shape(spread=16.0, sharpness=3.0, tails=3.0, label_noise=0.03), seed=7
+        ),
+        "10 classes, 3% of labels drawn anew: wrong predictions among the confidences of exactly 1.",
+    ),
+    (
+        PredictionScenario(
+            "accuracy .97, saturated", Shape(spread=60.0, sharpness=3.0, tails=3.0, label_noise=0.012), seed=7
+        ),
+        "The same with 1.2% of labels drawn anew.",
+    ),
+    (
+        PredictionScenario(
+            "accuracy .99, saturated", Shape(spread=250.0, sharpness=3.0, tails=3.0, label_noise=0.005), seed=7
+        ),
+        "The same with 0.5% of labels drawn anew.",
+    ),
+    (
+        PredictionScenario(
+            "accuracy .9, few hard", Shape(spread=60.0, sharpness=1.5, hard=0.19), num_classes=5, seed=9
+        ),
+        "5 classes; a fifth of the images decides.",
+    ),
+    (
+        PredictionScenario(
+            "accuracy .97, few hard", Shape(spread=60.0, sharpness=1.5, hard=0.055), num_classes=5, seed=9
+        ),
+        "The same where 5.5% of the images do.",
+    ),
+    (
+        PredictionScenario(
+            "accuracy .99, few hard", Shape(spread=150.0, sharpness=1.5, hard=0.018), num_classes=5, seed=9
+        ),
+        "The same where 1.8% do.",
+    ),
+    (MeanScenario("any mean"), "Values of which some are skewed and some have few far off."),
     (MapScenario("sharp maps", width=0.1, noise=0.05, zero_map_rate=0.02), "7 x 7, small blobs; 2% zero maps."),
     (MapScenario("diffuse maps", width=0.25, noise=0.3, zero_map_rate=0.3), "7 x 7, wide blobs; 30% zero maps."),
     (

@@ -6,22 +6,20 @@ from pathlib import Path
 
 from simulated.repetitions import Row
 
-LOWEST_COVERAGE, HIGHEST_COVERAGE = 0.92, 0.97
-ALWAYS_GIVEN = 0.95
+LOWEST_COVERAGE, HIGHEST_COVERAGE = 0.92, 0.975
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 
 
 def is_covered(row: Row) -> bool:
-    """Whether an interval holds the truth in 92 to 97% of the data sets, or differs from that by chance.
+    """Whether an interval holds the truth in 92 to 97.5% of the data sets that get one, but for chance.
 
-    Where some data sets get none, those that do are no random ones: then it is only asked whether at most 8% of all
-    data sets get an interval that misses. Chance is two standard errors.
+    Chance is two standard errors of a coverage at the bound. Where no data set gets an interval, none misses.
     """
-    slack = 2.0 * row.coverage_error
-    given = 1.0 - row.without_interval
-    if given < ALWAYS_GIVEN:
-        return given == 0.0 or given * (row.below + row.above - slack) <= 1.0 - LOWEST_COVERAGE
-    return LOWEST_COVERAGE - slack <= row.coverage <= HIGHEST_COVERAGE + slack
+    given = row.repetitions * (1.0 - row.without_interval)
+    if given == 0.0:
+        return True
+    below, above = (2.0 * math.sqrt(bound * (1.0 - bound) / given) for bound in (LOWEST_COVERAGE, HIGHEST_COVERAGE))
+    return LOWEST_COVERAGE - below <= row.coverage <= HIGHEST_COVERAGE + above
 
 
 def as_markdown(rows: Sequence[Row], descriptions: Mapping[str, str], command: str) -> str:
@@ -31,9 +29,9 @@ def as_markdown(rows: Sequence[Row], descriptions: Mapping[str, str], command: s
         mine = [row for row in rows if row.scenario == name]
         sizes = list(dict.fromkeys(row.n for row in mine))
         parts += [f"### {name[0].upper()}{name[1:]}", description, _errors(mine, sizes)]
-        if any(row.interval for row in mine):
+        if any(row.is_interval for row in mine):
             parts.append(_coverage(mine, sizes))
-    parts += ["### Intervals outside 92 to 97%", _outside(rows)]
+    parts += ["### Intervals outside 92 to 97.5%", _outside(rows)]
     return "\n\n".join(parts)
 
 
@@ -64,7 +62,7 @@ def replace_between_markers(path: Path, text: str) -> None:
 def _errors(rows: Iterable[Row], sizes: Sequence[int]) -> str:
     by_number: dict[str, dict[int, Row]] = {}
     for row in rows:
-        if not row.interval:
+        if not row.is_interval:
             by_number.setdefault(row.number, {})[row.n] = row
     lines = [
         _line("bias / root-mean-square error", "truth", *(f"n = {n}" for n in sizes)),
@@ -85,40 +83,55 @@ def _error(row: Row) -> str:
 
 
 def _coverage(rows: Iterable[Row], sizes: Sequence[int]) -> str:
-    by_interval: dict[tuple[str, str], dict[int, Row]] = {}
+    by_number: dict[str, dict[int, Row]] = {}
     for row in rows:
-        if row.interval:
-            by_interval.setdefault((row.number, row.interval), {})[row.n] = row
+        if row.is_interval:
+            by_number.setdefault(row.number, {})[row.n] = row
     lines = [
-        _line("coverage of 95% intervals", "interval", *(f"n = {n}" for n in sizes)),
-        _line("---", "---", *("---:" for _ in sizes)),
+        _line("coverage of 95% intervals, and the share of data sets that get one", *(f"n = {n}" for n in sizes)),
+        _line("---", *("---:" for _ in sizes)),
     ]
-    for (number, kind), found in sorted(by_interval.items()):
-        lines.append(_line(f"`{number}`", kind, *(_covered(found.get(n)) for n in sizes)))
+    for number, found in sorted(by_number.items()):
+        lines.append(_line(f"`{number}`", *(_covered(found.get(n)) for n in sizes)))
     return "\n".join(lines)
 
 
 def _covered(row: Row | None) -> str:
     if row is None or math.isnan(row.coverage):
-        return "none given"
-    withheld = f" ({100.0 * row.without_interval:.0f}% withheld)" if row.without_interval >= 0.005 else ""
+        return "none"
     mark = "" if is_covered(row) else "**"
-    return f"{mark}{100.0 * row.coverage:.1f}{mark}{withheld}"
+    covered = f"{mark}{100.0 * row.coverage:.1f}{mark}"
+    return covered if row.without_interval == 0.0 else f"{covered} ({_percent(1.0 - row.without_interval)})"
+
+
+def _percent(share: float) -> str:
+    return f"{100.0 * share:.0f}%" if 0.005 <= share <= 0.995 else f"{100.0 * share:.1f}%"
 
 
 def _outside(rows: Iterable[Row]) -> str:
-    found = [row for row in rows if row.interval and not is_covered(row)]
-    if not found:
-        return "None, to within two standard errors."
+    found = [row for row in rows if row.is_interval and not is_covered(row)]
+    low = [row for row in found if row.coverage < LOWEST_COVERAGE]
+    high = [row for row in found if row.coverage > HIGHEST_COVERAGE]
+    return "\n\n".join(
+        (
+            f"Below, by more than chance: {_listed(low)}",
+            f"Above, by more than chance: {_listed(high)}",
+        )
+    )
+
+
+def _listed(rows: Sequence[Row]) -> str:
+    if not rows:
+        return "none."
     lines = [
-        "By more than two standard errors.\n",
-        _line("scenario", "n", "number", "interval", "coverage", "error", "wholly below", "wholly above", "withheld"),
-        _line("---", "---:", "---", "---", "---:", "---:", "---:", "---:", "---:"),
+        f"{len(rows)}.\n",
+        _line("scenario", "n", "number", "coverage", "error", "wholly below", "wholly above", "without"),
+        _line("---", "---:", "---", "---:", "---:", "---:", "---:", "---:"),
     ]
-    for row in found:
+    for row in rows:
         shares = (row.coverage, row.coverage_error, row.below, row.above, row.without_interval)
         percents = (f"{100.0 * share:.1f}" for share in shares)
-        lines.append(_line(row.scenario, str(row.n), f"`{row.number}`", row.interval, *percents))
+        lines.append(_line(row.scenario, str(row.n), f"`{row.number}`", *percents))
     return "\n".join(lines)
 
 

@@ -15,6 +15,7 @@ SHAPES: dict[str, Callable[[np.random.Generator, int], FloatArray]] = {
     "normal": lambda generator, n: generator.normal(size=n),
     "heavy-tailed (t, 3 degrees)": lambda generator, n: generator.standard_t(3, size=n),
     "skewed (exponential)": lambda generator, n: generator.exponential(size=n) - 1.0,
+    "very skewed (log-normal)": lambda generator, n: generator.lognormal(size=n) - math.exp(0.5),
 }
 """Distributions of mean zero."""
 

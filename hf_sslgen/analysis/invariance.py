@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hf_sslgen.analysis.families import FAMILIES, PAIR, families_of
-from hf_sslgen.analysis.numbers import NAN, Analysis, Number, Stage, estimated, number_of
+from hf_sslgen.analysis.numbers import NAN, Analysis, Number, Stage, mean_number, number_of
 from hf_sslgen.analysis.one_pass import Moved, PassResults
 from hf_sslgen.analysis.transforms import Variant
 from hf_sslgen.domains.images import ImageSplit
@@ -20,15 +20,14 @@ from hf_sslgen.metrics import (
     Estimate,
     InvarianceResult,
     MetricResult,
-    Statistic,
-    average_statistic,
     debiased_linear_cka,
     invariance,
-    invariance_statistic,
-    mean_statistic,
+    invariance_values,
     prediction_consistency,
     representation_guards,
 )
+from hf_sslgen.metrics.defined import spread_to_all
+from hf_sslgen.metrics.shares import credit_interval
 from hf_sslgen.training.evaluation import estimate_of
 
 OF_PAIRS = ("invariance", "cosine", "chance_cosine", "distance_invariance", "recall_at_1", "rank_auc")
@@ -102,37 +101,34 @@ def _of_all(result: MetricResult, field: str, num_images: int) -> Estimate:
     return replace(estimate_of(result, field), n=num_images)
 
 
-def _statistics(result: InvarianceResult, classes: NDArray[np.int64] | None) -> dict[str, Statistic]:
-    """What family means average over variants, on the same resampled images."""
-    return {
-        "invariance": invariance_statistic(
-            result.per_sample_cosine,
-            result.per_sample_chance_cosine,
-            result.per_sample_candidate_chance_cosine,
-            classes,
-        ),
-        "recall_at_1": mean_statistic(result.per_sample_recall_at_1),
-    }
-
-
 def _family_numbers(
-    results: Results,
-    classes: NDArray[np.int64] | None,
-    num_images: int,
-    not_label_preserving: tuple[str, ...],
-    stage: Stage,
+    results: Results, classes: NDArray[np.int64] | None, not_label_preserving: tuple[str, ...], stage: Stage
 ) -> list[Number]:
+    """Means over the variants of each family, averaged image by image."""
     numbers = []
     for family in FAMILIES:
         members = [
-            _statistics(measured.invariance, classes)
+            measured.invariance
             for (transform, _), measured in results.items()
             if family in families_of(transform, int(measured.defined.sum()), not_label_preserving)
         ]
-        for metric in ("invariance", "recall_at_1") if members else ():
-            mean = average_statistic([statistics[metric] for statistics in members])
-            numbers.append(estimated(metric, mean, num_images, stage, family))
+        if members:
+            corrected = np.mean([spread_to_all(_invariance_values(member, classes)) for member in members], axis=0)
+            found = np.mean([spread_to_all(member.per_sample_recall_at_1) for member in members], axis=0)
+            numbers += [
+                mean_number("invariance", corrected, stage, family),
+                mean_number("recall_at_1", found, stage, family, interval=credit_interval(found)),
+            ]
     return numbers
+
+
+def _invariance_values(result: InvarianceResult, classes: NDArray[np.int64] | None) -> NDArray[np.float64]:
+    return invariance_values(
+        result.per_sample_cosine,
+        result.per_sample_chance_cosine,
+        result.per_sample_candidate_chance_cosine,
+        classes,
+    )
 
 
 def _guard_numbers(features: NDArray[np.float32], stage: Stage) -> list[Number]:
@@ -188,7 +184,7 @@ def invariance_numbers(
     }
     numbers = [
         *_variant_numbers(results, stage),
-        *_family_numbers(results, classes, len(subset), domain.not_label_preserving, stage),
+        *_family_numbers(results, classes, domain.not_label_preserving, stage),
         *_guard_numbers(clean[0], stage),
     ]
     records = [_variant_records(variant, measured, subset, stage) for variant, measured in results.items()]

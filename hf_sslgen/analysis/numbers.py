@@ -1,18 +1,21 @@
 """What measuring yields: numbers with all that is needed to read them, per-sample records, and example maps."""
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
-from hf_sslgen.metrics import Estimate, Statistic, bootstrap_interval
+from hf_sslgen.metrics import Estimate, Interval
+from hf_sslgen.metrics.defined import interval_of_defined
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Stage = Literal["pretrained", "fine-tuned"]
 NAN = float("nan")
+UNDEFINED = "the number is undefined for all images"
 
 
 @dataclass(frozen=True)
@@ -78,26 +81,18 @@ def number_of(
     )
 
 
-def estimated(
-    metric: str,
-    statistic: Statistic,
-    num_images: int,
-    stage: Stage,
-    transform: str = "",
-    severity: str = "",
-    num_undefined: int = 0,
-    reason: str = "",
+def mean_number(
+    metric: str, values: NDArray[np.float64], stage: Stage, transform: str = "", interval: Interval | None = None
 ) -> Number:
-    """A number with its bootstrap interval over images.
+    """A mean over images with its interval: that of a mean, unless another is given.
 
     Args:
-        num_undefined: how many of the images the statistic leaves out.
-        reason: why the value is NaN, where more is known than that it is.
+        values: what each image adds, (N,).
     """
-    estimate = bootstrap_interval(statistic, num_images)
-    if reason and math.isnan(estimate.value):
-        estimate = replace(estimate, reason=reason)
-    return number_of(metric, estimate, stage, transform, severity, num_undefined)
+    value = float(values.mean())
+    low, high = interval_of_defined(values) if interval is None else interval
+    reason = UNDEFINED if math.isnan(value) else ""
+    return Number(metric, value, low, high, len(values), stage, transform, reason=reason)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,16 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from hf_sslgen.analysis.numbers import NAN, Number, Stage, number_of
-from hf_sslgen.metrics import (
-    MIN_CLASS_SIZE,
-    Estimate,
-    apply_temperature,
-    bootstrap_interval,
-    fit_temperature,
-    mean_per_class_statistic,
-    smallest_class,
-)
-from hf_sslgen.metrics.intervals import MIN_OUTCOMES
+from hf_sslgen.metrics import Estimate, apply_temperature, fit_temperature
 from hf_sslgen.training.evaluation import Predictions, reduce_logits
 
 AFTER = "_after_temperature"
@@ -59,16 +50,10 @@ def _numbers(
 def prediction_numbers(predictions: Predictions, num_classes: int, stage: Stage) -> list[Number]:
     """Accuracy, confidence and calibration.
 
-    Numbers have the intervals of `hf_sslgen.metrics`, and mean per-class accuracy that of the bootstrap. Calibration
-    errors are descriptive, and so is what else has no interval that covers.
+    Numbers have the intervals of `hf_sslgen.metrics`. Calibration errors are descriptive, and so is what else has no
+    interval that covers.
     """
-    n = len(predictions.references)
-    n_correct = int(predictions.correct.sum())
-    estimates = predictions.estimates(num_classes)
-    if smallest_class(predictions.references) >= MIN_CLASS_SIZE and min(n_correct, n - n_correct) >= MIN_OUTCOMES:
-        per_class = mean_per_class_statistic(predictions.correct, predictions.references)
-        estimates["mean_per_class_accuracy"] = bootstrap_interval(per_class, n)
-    return [*_numbers(estimates, predictions, stage)]
+    return [*_numbers(predictions.estimates(num_classes), predictions, stage)]
 
 
 def scaled_numbers(

@@ -19,7 +19,6 @@ from hf_sslgen.metrics.calibration_by_rank import (
     ks_calibration_error,
 )
 from hf_sslgen.metrics.comparison import (
-    MIN_CLASS_SIZE,
     Estimate,
     Statistic,
     average_statistic,
@@ -27,9 +26,9 @@ from hf_sslgen.metrics.comparison import (
     bootstrap_intervals,
     difference_statistic,
     invariance_statistic,
+    invariance_values,
     mean_per_class_statistic,
     mean_statistic,
-    smallest_class,
 )
 from hf_sslgen.metrics.concentration import ConcentrationResult, attribution_concentration, noise_null
 from hf_sslgen.metrics.confidence import ConfidenceResult, prediction_confidence
@@ -61,7 +60,6 @@ from hf_sslgen.metrics.top_label import TopLabelResult, top_label
 from hf_sslgen.metrics.whitening import WhitenedCosineResult, Whitening, fit_whitening, whitened_cosine
 
 __all__ = [
-    "MIN_CLASS_SIZE",
     "AccuracyResult",
     "AdaptiveCalibrationResult",
     "CKAResult",
@@ -114,6 +112,7 @@ __all__ = [
     "interaction",
     "invariance",
     "invariance_statistic",
+    "invariance_values",
     "ks_calibration_error",
     "map_similarity",
     "mean_per_class_statistic",
@@ -128,7 +127,6 @@ __all__ = [
     "risk_coverage",
     "signed_rank_family",
     "signed_rank_p_value",
-    "smallest_class",
     "target_mean",
     "top_k_accuracy",
     "top_label",

@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from hf_sslgen.metrics.class_scores import class_scores_and_references
 from hf_sslgen.metrics.inputs import BoolArray, FloatArray, label_array, positive_integer, require_equal_lengths
-from hf_sslgen.metrics.intervals import mean_interval, proportion_interval
 from hf_sslgen.metrics.results import NO_INTERVAL, Interval, MetricResult
+from hf_sslgen.metrics.shares import credit_interval, mean_per_class_interval, share_interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +51,10 @@ def accuracy(predictions: npt.ArrayLike, references: npt.ArrayLike, num_classes:
         references: true labels, shape (N,).
         num_classes: number of classes C; labels must then lie in [0, C).
 
+    Returns:
+        The interval of accuracy is exact (Clopper and Pearson 1934). That of the per-class mean needs ten images of
+        every class that occurs.
+
     Raises:
         ValueError: for shapes other than (N,), different lengths, N = 0, or labels outside [0, C).
     """
@@ -69,7 +73,10 @@ def accuracy(predictions: npt.ArrayLike, references: npt.ArrayLike, num_classes:
         n_absent_classes=0 if num_classes is None else num_classes - len(present),
         n=len(correct),
         per_sample_correct=correct,
-        intervals={"accuracy": proportion_interval(int(correct.sum()), len(correct))},
+        intervals={
+            "accuracy": share_interval(int(correct.sum()), len(correct)),
+            "mean_per_class_accuracy": mean_per_class_interval(correct, true),
+        },
     )
 
 
@@ -104,11 +111,6 @@ def top_k_accuracy(scores: npt.ArrayLike, references: npt.ArrayLike, k: int = 5)
         no_interval = {"top_k_accuracy": NO_INTERVAL}
         reason = f"with {num_classes} classes, {k} guesses are always right"
         return TopKAccuracyResult(float("nan"), k, n, np.full(n, np.nan), reason, no_interval)
-    return TopKAccuracyResult(float(credit.mean()), k, n, credit, intervals={"top_k_accuracy": top_k_interval(credit)})
-
-
-def top_k_interval(credit: FloatArray) -> Interval:
-    """The interval of a mean of credits, (N,): that of a share, unless ties made some of them fractions."""
-    if ((credit == 0.0) | (credit == 1.0)).all():
-        return proportion_interval(int(credit.sum()), len(credit))
-    return mean_interval(credit)
+    return TopKAccuracyResult(
+        float(credit.mean()), k, n, credit, intervals={"top_k_accuracy": credit_interval(credit)}
+    )

@@ -58,17 +58,15 @@ def adaptive_calibration_error(
     num_bins = positive_integer(num_bins, "num_bins")
     p, y = confidences_and_correct(confidences, correct)
     n = len(p)
-    values, group, sizes = np.unique(p, return_inverse=True, return_counts=True)
-    first_rank = np.cumsum(sizes) - sizes
-    bin_of_group = first_rank * num_bins // n
-    counts = np.bincount(bin_of_group, weights=sizes, minlength=num_bins).astype(np.int64)
-    sum_p = np.bincount(bin_of_group, weights=sizes * values, minlength=num_bins)
-    sum_y = np.bincount(bin_of_group, weights=np.bincount(group, weights=y), minlength=num_bins)
+    bins = equal_mass_bins(p, num_bins)
+    counts = np.bincount(bins, minlength=num_bins)
+    sum_p = np.bincount(bins, weights=p, minlength=num_bins)
+    sum_y = np.bincount(bins, weights=y, minlength=num_bins)
 
-    filled, first_group = np.unique(bin_of_group, return_index=True)
-    last_group = np.append(first_group[1:], len(values)) - 1
-    low, high = np.full(num_bins, np.nan), np.full(num_bins, np.nan)
-    low[filled], high[filled] = values[first_group], values[last_group]
+    low, high = np.full(num_bins, np.inf), np.full(num_bins, -np.inf)
+    np.minimum.at(low, bins, p)
+    np.maximum.at(high, bins, p)
+    low[counts == 0] = high[counts == 0] = np.nan
     sizes_or_nan = np.where(counts > 0, counts, np.nan)
     return AdaptiveCalibrationResult(
         adaptive_calibration_error=float(np.abs(sum_y - sum_p).sum() / n),
@@ -80,6 +78,14 @@ def adaptive_calibration_error(
         bin_confidence=sum_p / sizes_or_nan,
         bin_accuracy=sum_y / sizes_or_nan,
     )
+
+
+def equal_mass_bins(p: FloatArray, num_bins: int) -> IntArray:
+    """The bin of each confidence, (N,): that of rank i is floor(i M / N), and ties share that of their first."""
+    _, group, sizes = np.unique(p, return_inverse=True, return_counts=True)
+    first_rank = np.cumsum(sizes) - sizes
+    bins: IntArray = (first_rank * num_bins // len(p))[group]
+    return bins
 
 
 def ks_calibration_error(confidences: npt.ArrayLike, correct: npt.ArrayLike) -> KSCalibrationResult:

@@ -1,4 +1,6 @@
-"""Bootstrap intervals over images, for one number or for the difference of two measured on the same images.
+"""Bootstrap intervals over images, for statistics that have no interval in closed form.
+
+What results, studies and reports print are closed forms, which cover better (docs/estimators.md).
 
 A statistic is a function from resampling weights of shape (R, N) to R values: row r says how often each of the N
 images was drawn in resample r, and a row of ones is the sample itself. Two bootstraps with one seed and one N draw the
@@ -15,6 +17,7 @@ import numpy.typing as npt
 from hf_sslgen.metrics.defined import mean_of_defined
 from hf_sslgen.metrics.inputs import (
     FloatArray,
+    IntArray,
     binary_array,
     float_array,
     label_array,
@@ -23,16 +26,13 @@ from hf_sslgen.metrics.inputs import (
     require_equal_lengths,
 )
 from hf_sslgen.metrics.invariance import chance_corrected
-from hf_sslgen.metrics.ratio import ratio_influence
+from hf_sslgen.metrics.ratio import ratio_values
 from hf_sslgen.metrics.results import MetricResult
 
 Statistic = Callable[[FloatArray], FloatArray]
 
 CHUNK_ENTRIES = 500_000  # weights resampled at a time: 4 MB per array, of which a few are alive at once
 MAX_UNDEFINED_SHARE = 0.01
-MIN_CLASS_SIZE = 10
-"""Images of every class from which the bootstrap of the mean per-class accuracy covers; where the rarest classes have
-two or three, it does in 81% of data sets (docs/estimators.md)."""
 
 
 @dataclass(frozen=True)
@@ -90,22 +90,17 @@ def mean_per_class_statistic(correct: npt.ArrayLike, references: npt.ArrayLike) 
     return statistic
 
 
-def smallest_class(references: npt.ArrayLike) -> int:
-    """Images of the rarest class that the references, shape (N,), have at all; to be held against `MIN_CLASS_SIZE`."""
-    sizes = np.bincount(label_array(references, "references"))
-    return int(sizes[sizes > 0].min())
-
-
-def invariance_statistic(
+def invariance_values(
     per_sample_cosine: npt.ArrayLike,
     per_sample_chance_cosine: npt.ArrayLike,
     per_sample_candidate_chance_cosine: npt.ArrayLike,
     groups: npt.ArrayLike | None = None,
-) -> Statistic:
-    """Chance-corrected cosine from the per-sample arrays of `invariance`, shape (N,); NaN entries are left out.
+) -> FloatArray:
+    """Values (N,) whose mean is the chance-corrected cosine, from the per-sample arrays of `invariance`; NaN where
+    these are, and all NaN where it is undefined.
 
-    Linearised: the value of the whole sample plus the weighted mean of each image's influence on it. Chance is a mean
-    over pairs, so an image that is drawn twice counts twice among the queries and twice among the candidates.
+    Linearised: the value of the whole sample plus each image's influence on it. Chance is a mean over pairs, so an
+    image counts among the queries and among the candidates.
 
     Args:
         groups: the labels that `invariance` was given, shape (N,).
@@ -123,11 +118,22 @@ def invariance_statistic(
     )
     labels = np.zeros(len(cosine), dtype=np.int64) if groups is None else label_array(groups, "groups")
     require_equal_lengths(per_sample_cosine=cosine, groups=labels)
-    value = chance_corrected(mean_of_defined(cosine), mean_of_defined(query))
-    if np.isnan(value):
-        return mean_statistic(np.full(len(cosine), np.nan))
-    group = np.unique(labels, return_inverse=True)[1]
-    return mean_statistic(value + ratio_influence(1.0 - cosine, 1.0 - query, 1.0 - candidate, group))
+    if np.isnan(chance_corrected(mean_of_defined(cosine), mean_of_defined(query))):
+        return np.full(len(cosine), np.nan)
+    group: IntArray = np.unique(labels, return_inverse=True)[1]
+    return ratio_values(1.0 - cosine, 1.0 - query, 1.0 - candidate, group)
+
+
+def invariance_statistic(
+    per_sample_cosine: npt.ArrayLike,
+    per_sample_chance_cosine: npt.ArrayLike,
+    per_sample_candidate_chance_cosine: npt.ArrayLike,
+    groups: npt.ArrayLike | None = None,
+) -> Statistic:
+    """Chance-corrected cosine: the mean of `invariance_values`, whose arguments these are."""
+    return mean_statistic(
+        invariance_values(per_sample_cosine, per_sample_chance_cosine, per_sample_candidate_chance_cosine, groups)
+    )
 
 
 def average_statistic(statistics: Sequence[Statistic]) -> Statistic:

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from hf_sslgen.metrics.defined import interval_of_defined, mean_of_defined, per_sample
 from hf_sslgen.metrics.inputs import FloatArray, positive_integer
-from hf_sslgen.metrics.intervals import proportion_interval
 from hf_sslgen.metrics.maps import Sign, signed_maps
 from hf_sslgen.metrics.results import Interval, MetricResult
+from hf_sslgen.metrics.shares import share_interval
 
 TOP_SHARE = 10  # the mass of the n / 10 strongest cells
 MASS_LEVEL = 0.8
@@ -97,7 +97,7 @@ def attribution_concentration(maps: npt.ArrayLike, sign: Sign = "positive") -> C
         n_undefined=n_undefined,
         reason=reason,
         intervals={name: interval_of_defined(each) for name, each in values.items()}
-        | {"zero_map_rate": proportion_interval(n_undefined, n)},
+        | {"zero_map_rate": share_interval(n_undefined, n)},
     )
 
 

@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
+from scipy import optimize, special
 from scipy.stats import rankdata
 
 from hf_sslgen.metrics.inputs import FloatArray, confidences_and_correct
-from hf_sslgen.metrics.intervals import LEVEL, MIN_OUTCOMES, outcome_interval, skewed_mean_interval
+from hf_sslgen.metrics.intervals import LEVEL
 from hf_sslgen.metrics.results import NO_INTERVAL, Interval, MetricResult
+from hf_sslgen.metrics.two_groups import MIN_OUTCOMES, confidence_interval, outcome_interval
 
 _NAN = float("nan")
+BESIDE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +52,11 @@ def prediction_confidence(confidences: npt.ArrayLike, correct: npt.ArrayLike) ->
     (0.25, 1.0)
     """
     p, y = confidences_and_correct(confidences, correct)
-    intervals = {"mean_confidence": skewed_mean_interval(p), "gap": outcome_interval(p - y, y), "auroc": NO_INTERVAL}
+    intervals = {
+        "mean_confidence": confidence_interval(p, p),
+        "gap": outcome_interval(p - y, y),
+        "auroc": NO_INTERVAL,
+    }
     reason = ""
     auroc = _NAN
     if y.all():
@@ -72,10 +78,12 @@ def prediction_confidence(confidences: npt.ArrayLike, correct: npt.ArrayLike) ->
 
 
 def _auroc(right: FloatArray, wrong: FloatArray) -> tuple[float, Interval]:
-    """AUROC and its interval: the variance of DeLong, DeLong and Clarke-Pearson (1988), by ranks (Sun and Xu 2014).
+    """AUROC and its interval, with at least ten samples on either side.
 
-    The interval is symmetric in log(AUROC / (1 - AUROC)), which keeps it in [0, 1], and takes Student's t of the side
-    with fewer samples, which decides the variance. It covers with at least ten samples on either side.
+    On either side the wider of two. That of DeLong, DeLong and Clarke-Pearson (1988), symmetric in log(AUROC / (1 -
+    AUROC)) with Student's t of the smaller side, collapses where the samples of one side happen to be tied, or nearly
+    all exceed the other's. Newcombe's score interval (2006) with the variance of Hanley and McNeil (1982) does not
+    look at places, and so is too narrow where ties split them in two.
     """
     m, n = len(right), len(wrong)
     ranks = rankdata(np.concatenate([right, wrong]))
@@ -83,10 +91,28 @@ def _auroc(right: FloatArray, wrong: FloatArray) -> tuple[float, Interval]:
     exceeded_by_right = (ranks[:m] - rankdata(right)) / n
     exceeded_by_wrong = (ranks[m:] - rankdata(wrong)) / m
     auroc = float(exceeded_by_right.mean())
-    if min(m, n) < MIN_OUTCOMES or not 0.0 < auroc < 1.0:
+    if min(m, n) < MIN_OUTCOMES:
         return auroc, NO_INTERVAL
-    variance = exceeded_by_right.var(ddof=1) / m + exceeded_by_wrong.var(ddof=1) / n
-    quantile = float(special.stdtrit(min(m, n) - 1, (1.0 + LEVEL) / 2.0))
-    half_width = quantile * float(np.sqrt(variance)) / (auroc * (1.0 - auroc))
-    centre = float(special.logit(auroc))
-    return auroc, Interval(float(special.expit(centre - half_width)), float(special.expit(centre + half_width)))
+    low, high = _score_limits(auroc, m, n)
+    variance = float(exceeded_by_right.var(ddof=1) / m + exceeded_by_wrong.var(ddof=1) / n)
+    if 0.0 < auroc < 1.0:
+        quantile = float(special.stdtrit(min(m, n) - 1, (1.0 + LEVEL) / 2.0))
+        half_width = quantile * float(np.sqrt(variance)) / (auroc * (1.0 - auroc))
+        centre = float(special.logit(auroc))
+        low = min(low, float(special.expit(centre - half_width)))
+        high = max(high, float(special.expit(centre + half_width)))
+    return auroc, Interval(low, high)
+
+
+def _score_limits(auroc: float, m: int, n: int) -> tuple[float, float]:
+    """The AUROCs whose standard error by Hanley and McNeil, at the mean size of both sides, reaches the one found."""
+    z = float(special.ndtri((1.0 + LEVEL) / 2.0))
+    others = (m + n) / 2.0 - 1.0
+
+    def excess(x: float) -> float:
+        variance = x * (1.0 - x) * (1.0 + others * (1.0 - x) / (2.0 - x) + others * x / (1.0 + x)) / (m * n)
+        return (auroc - x) ** 2 - z**2 * variance
+
+    # At 0 and 1 the standard error vanishes, so that these would count as reached: the search begins beside them.
+    low = 0.0 if auroc == 0.0 else float(optimize.brentq(excess, 0.0, auroc * (1.0 - BESIDE)))
+    return low, 1.0 if auroc == 1.0 else float(optimize.brentq(excess, auroc + (1.0 - auroc) * BESIDE, 1.0))

@@ -7,11 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hf_sslgen.metrics.inputs import BoolArray, label_array, require_equal_lengths
-from hf_sslgen.metrics.intervals import proportion_interval
-from hf_sslgen.metrics.ratio import ratio_interval
+from hf_sslgen.metrics.ratio import ratio_influence
 from hf_sslgen.metrics.results import NO_INTERVAL, Interval, MetricResult
-
-MIN_CONSISTENT = 10  # and as many flips: with fewer, no interval of kappa covers
+from hf_sslgen.metrics.shares import effective_share_interval, share_interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +35,8 @@ def prediction_consistency(predictions: npt.ArrayLike, transformed_predictions: 
         transformed_predictions: those of their transformed versions, shape (N,).
 
     Returns:
-        `kappa` is NaN, with a `reason`, where all predictions are one class. Its interval (delta method) needs 30
-        images, 10 that stay and 10 that flip.
+        `kappa` is NaN, with a `reason`, where all predictions are one class. Its interval is that of the share of
+        flips, with as many effective images as kappa's variance (delta method) tells of.
 
     >>> result = prediction_consistency([0, 0, 1, 1], [0, 1, 1, 1])
     >>> result.prediction_consistency, result.kappa
@@ -59,12 +57,16 @@ def prediction_consistency(predictions: npt.ArrayLike, transformed_predictions: 
         reason = "every prediction is the same class, so chance agrees as well"
     else:
         kappa = (num_consistent * n - agreeing_pairs) / (n * n - agreeing_pairs)
-    intervals = {"prediction_consistency": proportion_interval(num_consistent, n), "kappa": NO_INTERVAL}
-    if not reason and min(num_consistent, n - num_consistent) >= MIN_CONSISTENT:
+    intervals = {"prediction_consistency": share_interval(num_consistent, n), "kappa": NO_INTERVAL}
+    if not reason:
         # kappa is 1 - mean(flip) / mean(disagreement by chance), and a sample is part of either margin.
-        intervals["kappa"] = ratio_interval(
+        influence = ratio_influence(
             1.0 - consistent, 1.0 - moved_counts[before] / n, 1.0 - counts[after] / n, np.zeros(n, dtype=np.int64)
         )
+        by_chance = 1.0 - agreeing_pairs / n**2
+        flips = effective_share_interval(1.0 - num_consistent / n, float(influence.var()) * by_chance**2, n)
+        low, high = max(-1.0, 1.0 - flips.high / by_chance), 1.0 - flips.low / by_chance
+        intervals["kappa"] = Interval(min(low, kappa), max(high, kappa))  # but for rounding
     return ConsistencyResult(
         prediction_consistency=num_consistent / n,
         kappa=kappa,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from hf_sslgen.metrics.inputs import BoolArray, FloatArray
-from hf_sslgen.metrics.intervals import MIN_OUTCOMES, skewed_mean_interval
+from hf_sslgen.metrics.intervals import MIN_SAMPLES, skewed_mean_interval
 from hf_sslgen.metrics.results import NO_INTERVAL, Interval
 
 ROUNDING = 1e-12  # relative to the values: what varies by no more does not vary
@@ -23,18 +23,21 @@ def mean_of_defined(values: FloatArray) -> float:
 
 
 def interval_of_defined(values: FloatArray) -> Interval:
-    """Interval of that mean, for values that may be skewed; none where they don't vary beyond rounding."""
+    """Interval of that mean; none with fewer than 100 values, or where they don't vary beyond rounding."""
     defined = values[~np.isnan(values)]
-    if len(defined) < 2 or np.ptp(defined) <= ROUNDING * np.abs(defined).max():
+    if len(defined) < MIN_SAMPLES or np.ptp(defined) <= ROUNDING * np.abs(defined).max():
         return NO_INTERVAL
     return skewed_mean_interval(defined)
 
 
-def share_interval(credits: FloatArray) -> Interval:
-    """Interval of a mean of credits in [0, 1], NaN left out; none with fewer than 10 successes or 10 failures.
+def spread_to_all(values: FloatArray) -> FloatArray:
+    """What each of all N samples adds to the mean of the defined ones, by N times its share; shape (N,).
 
-    Where fewer count, as for a retrieval that nearly always succeeds, the misses are all on one side.
+    The mean of these is that mean, and a sample that is undefined does not move it. Arrays of different definedness
+    can be averaged or subtracted sample by sample. All NaN where nothing is defined.
     """
-    successes = np.nansum(credits)
-    failures = np.nansum(1.0 - credits)
-    return interval_of_defined(credits) if min(successes, failures) >= MIN_OUTCOMES else NO_INTERVAL
+    is_defined = ~np.isnan(values)
+    mean = mean_of_defined(values)
+    scale = len(values) / max(1, int(is_defined.sum()))
+    spread: FloatArray = mean + np.where(is_defined, (values - mean) * scale, 0.0)
+    return spread

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hf_sslgen.metrics.defined import ROUNDING, interval_of_defined, mean_of_defined, per_sample, share_interval
+from hf_sslgen.metrics.defined import ROUNDING, interval_of_defined, mean_of_defined, per_sample
 from hf_sslgen.metrics.features import FeaturePairs, chance_cosines, feature_pairs, squared_distances
 from hf_sslgen.metrics.inputs import FloatArray, positive_integer
 from hf_sslgen.metrics.ratio import ratio_interval
 from hf_sslgen.metrics.results import NO_INTERVAL, Interval, MetricResult
 from hf_sslgen.metrics.retrieval import count_better_and_tied, expected_recall_at_1
+from hf_sslgen.metrics.shares import credit_interval
 
 MIN_CHANCE_DISTANCE = 1e-6
 
@@ -91,8 +92,8 @@ def invariance(
         and takes no part in anyone's chance or gallery. A sample alone in its group has no chance value and is counted
         in `n_without_chance`. `invariance` is NaN, with a `reason`, where 1 - c- < 1e-6 or there is no chance pair.
         The intervals of both invariances are those of a ratio (delta method), each image counting as query and as
-        candidate, from 30 defined samples on; that of `recall_at_1` speaks of other queries against the same images,
-        and needs 10 successes and 10 failures. `chance_cosine` and `rank_auc` have none: they are means over pairs
+        candidate, from 100 defined samples on; that of `recall_at_1` is that of a share, and speaks of other queries
+        against the same images. `chance_cosine` and `rank_auc` have none: they are means over pairs
         too, and no form for the former covers where features are centred.
 
     >>> result = invariance([[1.0, 0.0], [0.0, 1.0]], [[2.0, 0.0], [0.0, 3.0]])
@@ -145,7 +146,7 @@ def invariance(
             else ratio_interval(1.0 - cosine, 1.0 - as_query, 1.0 - as_candidate, pairs.group),
             "cosine": interval_of_defined(cosine),
             "distance_invariance": distance_interval,
-            "recall_at_1": share_interval(recall),
+            "recall_at_1": credit_interval(recall),
         },
     )
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hf_sslgen.metrics.defined import interval_of_defined, mean_of_defined, per_sample, share_interval
+from hf_sslgen.metrics.defined import interval_of_defined, mean_of_defined, per_sample
 from hf_sslgen.metrics.inputs import FloatArray, float_array, raise_at_first, require_shape, to_numpy
-from hf_sslgen.metrics.intervals import proportion_interval
 from hf_sslgen.metrics.maps import Sign, signed_maps
 from hf_sslgen.metrics.results import Interval, MetricResult
+from hf_sslgen.metrics.shares import credit_interval, share_interval
 
 BLOCK_PIXELS = 1 << 20
 
@@ -60,8 +60,8 @@ def attribution_localization(
         sign: `"positive"` keeps max(A, 0), the convention of Grad-CAM; `"absolute"` takes |A|.
 
     Returns:
-        All are NaN for a map that is all-zero after the sign rule and for an empty mask. The interval of
-        `pointing_game` needs 10 hits and 10 misses.
+        All are NaN for a map that is all-zero after the sign rule and for an empty mask. Intervals of means need 100
+        defined samples; those of `pointing_game` and `zero_map_rate` are those of shares, with however few.
 
     Raises:
         ValueError: unless exactly one of `masks` and `boxes` is given; for masks of another grid, and for boxes that
@@ -99,8 +99,8 @@ def attribution_localization(
         reason="every map is all-zero after the sign rule, or its mask is empty" if n_undefined == n else "",
         intervals={name: interval_of_defined(each) for name, each in values.items()}
         | {
-            "pointing_game": share_interval(values["pointing_game"]),
-            "zero_map_rate": proportion_interval(num_zero, n),
+            "pointing_game": credit_interval(values["pointing_game"]),
+            "zero_map_rate": share_interval(num_zero, n),
         },
     )
 

@@ -4,9 +4,7 @@ import numpy as np
 
 from hf_sslgen.metrics.defined import interval_of_defined, mean_of_defined
 from hf_sslgen.metrics.inputs import FloatArray, IntArray
-from hf_sslgen.metrics.results import NO_INTERVAL, Interval
-
-MIN_SAMPLES = 30  # with fewer, the linearised ratio covers 88% and less
+from hf_sslgen.metrics.results import Interval
 
 
 def ratio_influence(own: FloatArray, as_query: FloatArray, as_candidate: FloatArray, group: IntArray) -> FloatArray:
@@ -35,9 +33,12 @@ def ratio_influence(own: FloatArray, as_query: FloatArray, as_candidate: FloatAr
     return influence
 
 
-def ratio_interval(own: FloatArray, as_query: FloatArray, as_candidate: FloatArray, group: IntArray) -> Interval:
-    """Interval of 1 - mean(own) / mean(chance) by the delta method; none with fewer than 30 samples."""
-    if np.sum(~np.isnan(own)) < MIN_SAMPLES:
-        return NO_INTERVAL
+def ratio_values(own: FloatArray, as_query: FloatArray, as_candidate: FloatArray, group: IntArray) -> FloatArray:
+    """Per-sample values (M,) whose mean is 1 - mean(own) / mean(chance), and varies as that does, to first order."""
     value = 1.0 - mean_of_defined(own) / mean_of_defined(as_query)
-    return interval_of_defined(value + ratio_influence(own, as_query, as_candidate, group))
+    return value + ratio_influence(own, as_query, as_candidate, group)
+
+
+def ratio_interval(own: FloatArray, as_query: FloatArray, as_candidate: FloatArray, group: IntArray) -> Interval:
+    """Interval of 1 - mean(own) / mean(chance) by the delta method; none with fewer than 100 samples."""
+    return interval_of_defined(ratio_values(own, as_query, as_candidate, group))

@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from hf_sslgen.metrics.class_scores import class_scores_and_references
 from hf_sslgen.metrics.inputs import BoolArray, FloatArray, confidences_and_correct
-from hf_sslgen.metrics.intervals import outcome_interval
 from hf_sslgen.metrics.results import Interval, MetricResult
+from hf_sslgen.metrics.two_groups import outcome_interval
 
 MIN_PROBABILITY = 1e-12
 

@@ -42,8 +42,6 @@ class ConfidenceSummary(MetricResult):
     ece_if_calibrated: float
     adaptive_calibration_error: float
     debiased_squared_calibration_error: float
-    n_excluded_bins: int
-    n_excluded_samples: int
     classwise_calibration_error: float
     ks_calibration_error: float
     brier_score: float
@@ -89,7 +87,6 @@ def confidence_summary(
         **accuracies.intervals,
         "top_5_accuracy": top_5.intervals["top_k_accuracy"],
         **confidence.intervals,
-        **debiased.intervals,
         "brier_score": brier.intervals["mean"],
         "negative_log_likelihood": likelihood.intervals["mean"],
         "top_label_brier": of_top_label.intervals["mean"],
@@ -113,8 +110,6 @@ def confidence_summary(
         ece_if_calibrated=calibration.ece_if_calibrated,
         adaptive_calibration_error=adaptive_calibration_error(p, y, num_bins).adaptive_calibration_error,
         debiased_squared_calibration_error=debiased.debiased_squared_calibration_error,
-        n_excluded_bins=debiased.n_excluded_bins,
-        n_excluded_samples=debiased.n_excluded_samples,
         classwise_calibration_error=classwise_calibration_error(
             probabilities, references, num_bins, from_logits
         ).classwise_calibration_error,

@@ -21,10 +21,10 @@ OF_PREDICTIONS = (
     ),
     (
         "Further calibration errors",
-        "Of the same bins: the root mean square and the largest bin. Adaptive ECE has bins of equal size. The "
-        "KS error is the largest gap between cumulated confidence and cumulated correctness and needs no bins. The "
-        "debiased squared error subtracts what chance adds: 0 on average for a calibrated model, and negative half of "
-        "the time. They stand among the further numbers and in results.csv.",
+        "Of the same bins: the root mean square and the largest bin. Adaptive ECE has bins of equal size. The KS "
+        "error is the largest gap between cumulated confidence and cumulated correctness and needs no bins. The "
+        "debiased squared error, of bins of equal size too, leaves out what chance adds: 0 on average for a "
+        "calibrated model, and negative half of the time. They stand among the further numbers and in results.csv.",
     ),
     (
         "AUROC of confidence, AURC",
@@ -128,16 +128,19 @@ OF_DOMAINS = (
 )
 
 LIMITS = (
-    "Intervals on one domain are 95% intervals over the test images (few-shot: over episodes): of shares Wilson’s, of "
-    "means Student’s t with a correction for skewness, of differences between two backbones paired percentile "
-    "bootstraps. A number has none where none covers: calibration errors, and with fewer than ten right or ten wrong "
-    "predictions (of a difference: ten images that tell the two apart) whatever follows from them. They speak of "
-    "these images and these trained models: not of images of another kind, other seeds, other pretraining runs or "
-    "other domains.",
-    "Several seeds are averaged on the same resampled images: fine-tuning seeds first, pretraining seeds then. Their "
-    "spreads stand apart in the table by domain, and are in no interval over images.",
-    "Intervals over domains are Student’s t on one difference per domain, since domains are few. They speak of other "
-    "domains only as far as these are a fair sample of their kind.",
+    "Intervals on one domain are 95% intervals over the test images (few-shot: over episodes). Those of shares are "
+    "exact, and those of their differences decide no more than McNemar’s exact test. What follows from right and "
+    "wrong (gap, Brier score, NLL, AUROC) needs ten right and ten wrong predictions, a difference ten images that "
+    "either gets wrong; mean confidence needs ten images that are not sure; mean per-class accuracy ten images of "
+    "every class; any other mean 100 images. Below that, and for calibration errors at all, no interval holds the "
+    "truth as often as it says, so none is given. They speak of these images and these trained models: not of "
+    "images of another kind, other seeds, other pretraining runs or other domains, and not of kinds of images that "
+    "are too rare to be among these.",
+    "Several seeds are averaged image by image: fine-tuning seeds first, pretraining seeds then. Their spreads stand "
+    "apart in the table by domain, and are in no interval over images.",
+    "Intervals over domains are Student’s t on one difference per domain, since domains are few. They speak of "
+    "other domains only as far as these are a fair sample of their kind, and hold 82 to 90% instead of 95% where "
+    "differences between domains are strongly skewed, which so few do not show.",
     "A p-value is that of an exact Wilcoxon signed-rank test over domains, adjusted by Holm over the numbers of one "
     "comparison and group. Four domains allow none below 0.125, six none below 0.031, so it is often out of reach.",
     "“Undecided” means that the interval includes zero, or that too few images allow one. It is no proof that two "

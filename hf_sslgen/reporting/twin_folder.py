@@ -12,11 +12,12 @@ from hf_sslgen.analysis.forward import run_split
 from hf_sslgen.analysis.network import default_device, place
 from hf_sslgen.domains.pretraining_source import PretrainingSource
 from hf_sslgen.files import replace_files, write_json
-from hf_sslgen.metrics import Estimate, accuracy, bootstrap_interval, mean_statistic
+from hf_sslgen.metrics import Estimate, accuracy
 from hf_sslgen.reporting.cards import write_card
 from hf_sslgen.reporting.figure_style import figure_png
 from hf_sslgen.reporting.pretraining_curves import pretraining_curves
 from hf_sslgen.training.augmentation import IMAGENET_MEAN, IMAGENET_STD
+from hf_sslgen.training.evaluation import estimate_of
 from hf_sslgen.training.pretraining_checkpoint import LOG_FILE
 from hf_sslgen.training.pretraining_state import Monitor, PretrainingSettings, build_trunk
 from hf_sslgen.training.probes import knn_predictions
@@ -40,13 +41,12 @@ class Launch:
 
 
 def source_knn(name: str, source: PretrainingSource, seed: int) -> Estimate:
-    """k-NN accuracy on the source's held-out split, with a bootstrap interval over its images."""
+    """k-NN accuracy on the source's held-out split, with its exact interval over these images."""
     backbone = load_backbone(name, source.class_names, seed=seed, match="none")
     place(backbone)
     train, held_out = (run_split(backbone, split, 256).features for split in (source.train, source.held_out))
     predictions = knn_predictions(train, source.train.labels, held_out, len(source.class_names))
-    correct = accuracy(predictions, source.held_out.labels).per_sample_correct
-    return bootstrap_interval(mean_statistic(correct), len(correct))
+    return estimate_of(accuracy(predictions, source.held_out.labels), "accuracy")
 
 
 def _write_weights(folder: Path, trunk: Any, settings: PretrainingSettings) -> None:

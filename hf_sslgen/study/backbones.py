@@ -6,7 +6,7 @@ from typing import Any
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.registry_rows import build_row
-from hf_sslgen.settings import SEED, shown
+from hf_sslgen.settings import SEED, check_fields, shown
 from hf_sslgen.zoo.loading import UNTRAINED, registered
 from hf_sslgen.zoo.registry import TwinSet, get_twin_set
 
@@ -38,6 +38,9 @@ class _BackboneRow:
     objective: str | None = None
     source: str | None = None
     pretraining_seed: int | None = field(default=None, metadata={"range": SEED})
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def read_backbones(rows: Sequence[Any], where: str) -> tuple[list[BackboneEntry], list[TwinSet]]:

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from hf_sslgen.analysis.families import FAMILIES, families_of
 from hf_sslgen.analysis.numbers import Number
-from hf_sslgen.metrics import Statistic, invariance_statistic, mean_statistic
+from hf_sslgen.metrics import Statistic, invariance_statistic, mean_per_class_statistic, mean_statistic
 from hf_sslgen.study.cell_form import RECORDS, RESULTS, NoCellError
 from hf_sslgen.study.cells import Cell
-from hf_sslgen.study.differences import INVARIANCE_COLUMNS, STATISTICS
+from hf_sslgen.study.differences import COMPARED, INVARIANCE_COLUMNS
+from hf_sslgen.study.replicates import Values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,9 +53,18 @@ def require_consistent(cell: Cell) -> None:
         _check_variant(number, rows)
     _check_families(cell)
     for number in cell.numbers:
-        if not number.transform and number.metric in STATISTICS:
-            columns, statistic = STATISTICS[number.metric]
-            _check(number, clean, columns, statistic)
+        if not number.transform and number.metric in COMPARED:
+            columns, values = COMPARED[number.metric]
+            per_class = number.metric == "mean_per_class_accuracy" and "reference" in clean.columns
+            _check(number, clean, columns, _accuracy_per_class if per_class else _mean_of(values))
+
+
+def _mean_of(values: Values) -> Callable[["pd.DataFrame"], Statistic]:
+    return lambda rows: mean_statistic(values(rows))
+
+
+def _accuracy_per_class(rows: "pd.DataFrame") -> Statistic:
+    return mean_per_class_statistic(rows["correct"].astype(bool), rows["reference"].astype(int))
 
 
 def _read(cell: Cell) -> "pd.DataFrame":

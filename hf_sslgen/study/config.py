@@ -19,7 +19,7 @@ from hf_sslgen.domains.domain_names import domain_name
 from hf_sslgen.errors import InputError, nearest_names
 from hf_sslgen.preprocessing import INTERPOLATIONS, Geometry
 from hf_sslgen.registry_rows import build_row
-from hf_sslgen.settings import AT_LEAST_ONE, SEED, SHARE, SIDE, Range, shown
+from hf_sslgen.settings import AT_LEAST_ONE, SEED, SHARE, SIDE, Range, shown, some_of
 from hf_sslgen.study.backbones import BackboneEntry, read_backbones, untrained_controls
 from hf_sslgen.study.protocols import Protocol, get_protocol
 from hf_sslgen.yaml_files import read_yaml
@@ -216,7 +216,7 @@ def _exclusion(row: Any, where: str) -> Mapping[str, tuple[str, ...]]:
     values = _mapping(row, where)
     for key, value in values.items():
         if key not in AXES:
-            raise InputError(f"{where}: unknown key {key!r}; known: {', '.join(AXES)}")
+            raise InputError(f"{where}: unknown key {shown(key)}; known: {', '.join(AXES)}")
         if value in (None, []):
             raise InputError(f"{where}: {key} names nothing; give one value or a list of them")
     if not values:
@@ -235,8 +235,8 @@ def _pairs(rows: Any, backbones: Sequence[BackboneEntry], where: str) -> tuple[t
             raise InputError(f"{where}: an entry is [self-supervised, supervised], found {shown(row)}")
         for name in row:
             if name not in names:
-                hint = nearest_names(str(name), names) or f"known: {', '.join(names)}"
-                raise InputError(f"{where}: there is no backbone {name!r}; {hint}")
+                hint = nearest_names(str(name), names) or f"known: {some_of(names)}"
+                raise InputError(f"{where}: there is no backbone {shown(name)}; {hint}")
         if row[0] == row[1]:
             raise InputError(f"{where}: {shown(row[0])} can't be compared with itself")
         pairs.append((str(row[0]), str(row[1])))

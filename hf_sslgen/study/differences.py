@@ -1,30 +1,21 @@
 """Paired differences: one number of one backbone minus that of another, everything else equal.
 
-The interval is a paired bootstrap over the test images all cells involved share, so it speaks of these images only.
-Several pairs of cells, such as one per fine-tuning seed, are averaged within each resample of the images.
+The interval is over the test images all cells involved share, so it speaks of these images only. Several pairs of
+cells, such as one per fine-tuning seed, are averaged image by image.
 """
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hf_sslgen.analysis.families import FAMILIES, families_of
-from hf_sslgen.metrics import (
-    MIN_CLASS_SIZE,
-    Estimate,
-    Statistic,
-    average_statistic,
-    bootstrap_intervals,
-    invariance_statistic,
-    mean_per_class_statistic,
-    mean_statistic,
-    smallest_class,
-)
+from hf_sslgen.metrics import Estimate, invariance_values
+from hf_sslgen.study import paired
 from hf_sslgen.study.cells import ALL_LABELS, Cell
-from hf_sslgen.study.replicates import Replicates
+from hf_sslgen.study.replicates import Replicates, Values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,22 +65,12 @@ def verdict_of(low: float, high: float) -> str:
     return "lower" if high < 0 else "undecided"
 
 
-def _accuracy(rows: "pd.DataFrame") -> Statistic:
-    return mean_statistic(rows["correct"].astype(float))
+def _confidence_gap(rows: "pd.DataFrame") -> NDArray[np.float64]:
+    return (rows["confidence"] - rows["correct"]).to_numpy(float)
 
 
-def _mean_per_class_accuracy(rows: "pd.DataFrame") -> Statistic:
-    if "reference" not in rows.columns:  # few-shot episodes: every class has equally many queries
-        return _accuracy(rows)
-    return mean_per_class_statistic(rows["correct"].astype(bool), rows["reference"].astype(int))
-
-
-def _confidence_gap(rows: "pd.DataFrame") -> Statistic:
-    return mean_statistic(rows["confidence"] - rows["correct"].astype(float))
-
-
-def _mean_of(column: str) -> Callable[["pd.DataFrame"], Statistic]:
-    return lambda rows: mean_statistic(rows[column].astype(float))
+def _column(name: str) -> Values:
+    return lambda rows: rows[name].to_numpy(float)
 
 
 OF_MAPS = (
@@ -98,33 +79,23 @@ OF_MAPS = (
 )
 """Numbers, and columns, of attribution maps: undefined for an image whose map is all-zero."""
 
-STATISTICS: dict[str, tuple[tuple[str, ...], Callable[["pd.DataFrame"], Statistic]]] = {
-    "accuracy": (("correct",), _accuracy),
-    "mean_per_class_accuracy": (("correct",), _mean_per_class_accuracy),
-    "mean_confidence": (("confidence",), _mean_of("confidence")),
+COMPARED: dict[str, tuple[tuple[str, ...], Values]] = {
+    "accuracy": (("correct",), _column("correct")),
+    "mean_per_class_accuracy": (("correct",), _column("correct")),
+    "mean_confidence": (("confidence",), _column("confidence")),
     "confidence_gap": (("confidence", "correct"), _confidence_gap),
-    "negative_log_likelihood": (("negative_log_likelihood",), _mean_of("negative_log_likelihood")),
-    "brier_score": (("brier_score",), _mean_of("brier_score")),
-    **{column: ((column,), _mean_of(column)) for column in OF_MAPS},
-    "zero_map_rate": (("zero_map",), _mean_of("zero_map")),
+    "negative_log_likelihood": (("negative_log_likelihood", "correct"), _column("negative_log_likelihood")),
+    "brier_score": (("brier_score", "correct"), _column("brier_score")),
+    **{column: ((column,), _column(column)) for column in OF_MAPS},
+    "zero_map_rate": (("zero_map",), _column("zero_map")),
 }
-"""Numbers compared image by image: the columns of the records each needs, and its statistic.
+"""Numbers compared image by image: the columns of the records each needs, and the values whose mean it is.
 
-The calibration error is not among them: its bootstrap interval does not cover.
+The calibration error is not among them: no interval of it covers.
 """
 
-MIN_DISCORDANT_IMAGES = 10
-"""Where fewer images are right for one backbone and wrong for the other, the bootstrap of what follows from right and
-wrong covers 69 to 91% instead of 95% (docs/estimators.md), so there is no interval."""
-
-FROM_CORRECTNESS = (
-    "accuracy",
-    "mean_per_class_accuracy",
-    "mean_confidence",
-    "confidence_gap",
-    "negative_log_likelihood",
-    "brier_score",
-)
+FROM_OUTCOMES = ("confidence_gap", "negative_log_likelihood", "brier_score")
+SHARES = ("accuracy", "zero_map_rate", "pointing_game")
 
 ON_SUBSET = (*OF_MAPS, "zero_map")
 INVARIANCE_COLUMNS = ("cosine", "chance_cosine", "candidate_chance_cosine", "recall_at_1")
@@ -132,20 +103,15 @@ INVARIANCE_COLUMNS = ("cosine", "chance_cosine", "candidate_chance_cosine", "rec
 
 @dataclass(frozen=True)
 class _Compared:
-    """A number about to be compared; `statistic` is the difference, averaged over the pairs.
-
-    `no_interval` says why its interval would not be valid, where it would not.
-    """
+    """A number that was compared, averaged over the pairs."""
 
     metric: str
-    statistic: Statistic
-    num_images: int
+    estimate: Estimate
     num_defined: int
     stage: str
     transform: str = ""
     severity: str = ""
     unit: str = "images"
-    no_interval: str = ""
 
 
 def compare_cells(first: Cell, second: Cell) -> list[Difference]:
@@ -175,17 +141,6 @@ def compare_averaged(runs: Sequence[Sequence[tuple[Cell, Cell]]]) -> list[Differ
 
 def _differences(pair: tuple[Cell, Cell], compared: Sequence[_Compared]) -> list[Difference]:
     first, second = pair
-    estimates: dict[int, Estimate] = {}
-    for num_images in dict.fromkeys(number.num_images for number in compared):
-        # Numbers of equally many images share one drawing of resamples, which costs more than the statistics.
-        together = [index for index, number in enumerate(compared) if number.num_images == num_images]
-        intervals = bootstrap_intervals([compared[index].statistic for index in together], num_images)
-        estimates |= dict(zip(together, intervals, strict=True))
-    estimates |= {
-        index: replace(estimates[index], low=math.nan, high=math.nan, reason=number.no_interval)
-        for index, number in enumerate(compared)
-        if number.no_interval and not math.isnan(estimates[index].value)
-    }
     seeds_known = first.pretraining_seed is not None and (
         second.pretraining_seed is not None or second.objective == "untrained"
     )
@@ -201,11 +156,11 @@ def _differences(pair: tuple[Cell, Cell], compared: Sequence[_Compared]) -> list
             transform=number.transform,
             severity=number.severity,
             seed=first.seed,
-            value=estimates[index].value,
-            low=estimates[index].low,
-            high=estimates[index].high,
+            value=number.estimate.value,
+            low=number.estimate.low,
+            high=number.estimate.high,
             n=number.num_defined,
-            reason=estimates[index].reason,
+            reason=number.estimate.reason,
             labels=first.labels,
             first_objective=first.objective,
             second_objective=second.objective,
@@ -213,7 +168,7 @@ def _differences(pair: tuple[Cell, Cell], compared: Sequence[_Compared]) -> list
             pretraining_seed=first.pretraining_seed if seeds_known else None,
             unit=number.unit,
         )
-        for index, number in enumerate(compared)
+        for number in compared
     ]
 
 
@@ -227,43 +182,53 @@ def _clean_numbers(replicates: Replicates) -> list[_Compared]:
     return [
         _Compared(
             metric,
-            rows.difference(statistic),
-            rows.num_images,
+            _estimate(metric, rows, rows.differences(values), unit),
             rows.num_defined(columns[0]),
             stage,
             unit=unit,
-            no_interval=_why_no_interval(metric, rows) if unit == "images" else "",
         )
-        for metric, (columns, statistic) in STATISTICS.items()
+        for metric, (columns, values) in COMPARED.items()
         if rows.have(columns)
     ]
 
 
-def _why_no_interval(metric: str, rows: Replicates) -> str:
-    if metric in FROM_CORRECTNESS or metric == "pointing_game":
-        apart = rows.num_discordant if metric in FROM_CORRECTNESS else _num_hit_apart(rows)
-        if apart < MIN_DISCORDANT_IMAGES:
-            return f"only {apart} images tell the two apart; an interval needs {MIN_DISCORDANT_IMAGES}"
+def _estimate(metric: str, rows: Replicates, differences: paired.Runs, unit: str) -> Estimate:
+    """The difference with the interval of numbers of its kind."""
+    if unit == "episodes":  # whose accuracies are shares themselves; every class has equally many queries
+        return paired.mean_difference(differences, unit)
     if metric == "mean_per_class_accuracy":
-        smallest = smallest_class(rows.sides[0]["reference"].astype(int))
-        if smallest < MIN_CLASS_SIZE:
-            return f"a class has only {smallest} images; an interval needs {MIN_CLASS_SIZE}"
-    return ""
+        return paired.per_class_difference(differences, rows.sides[0]["reference"].to_numpy(np.int64))
+    if metric in SHARES:
+        return paired.share_difference(differences)
+    if metric in FROM_OUTCOMES:
+        right = np.all([side["correct"].to_numpy(bool) for side in rows.sides], axis=0)
+        return paired.outcome_difference(differences, ~right)
+    if metric == "mean_confidence":
+        least = np.min([side["confidence"].to_numpy(float) for side in rows.sides], axis=0)
+        return paired.confidence_difference(differences, least)
+    return paired.mean_difference(differences)
 
 
-def _num_hit_apart(rows: Replicates) -> int:
-    """Images on which, over all pairs, the maps of one side point at the object more often than those of the other."""
-    apart = sum(
-        a["pointing_game"].to_numpy(float) - b["pointing_game"].to_numpy(float) for run in rows.runs for a, b in run
+def _invariance(side: "pd.DataFrame") -> NDArray[np.float64]:
+    return invariance_values(
+        side["cosine"],
+        side["chance_cosine"],
+        side["candidate_chance_cosine"],
+        side["reference"] if side["stage"].iloc[0] == "fine-tuned" else None,
     )
-    return int(np.count_nonzero(np.nan_to_num(apart)))
+
+
+INVARIANCES: tuple[tuple[str, Values, Callable[[paired.Runs], Estimate]], ...] = (
+    ("invariance", _invariance, paired.mean_difference),
+    ("recall_at_1", _column("recall_at_1"), paired.share_difference),
+)
 
 
 def _invariance_numbers(replicates: Replicates, not_preserving: tuple[str, ...]) -> list[_Compared]:
     """Per variant, then family means over the variants that preserve labels and change at least two images."""
     compared: list[_Compared] = []
-    members: dict[str, list[tuple[Statistic, Statistic]]] = {family: [] for family in FAMILIES}
-    num_images, stage = 0, ""
+    members: dict[tuple[str, str], list[NDArray[np.float64]]] = {}
+    stage = ""
     for transform, severity in (
         replicates.sides[0][["transform", "severity"]].drop_duplicates().itertuples(index=False)
     ):
@@ -271,23 +236,16 @@ def _invariance_numbers(replicates: Replicates, not_preserving: tuple[str, ...])
         if not rows.num_images or not rows.have(INVARIANCE_COLUMNS):  # cells of earlier definitions lack some
             continue
         stage = str(rows.sides[0]["stage"].iloc[0])
-        num_images, defined = rows.num_images, rows.num_defined("cosine")
-        moved = rows.difference(
-            lambda side: invariance_statistic(
-                side["cosine"],
-                side["chance_cosine"],
-                side["candidate_chance_cosine"],
-                side["reference"] if side["stage"].iloc[0] == "fine-tuned" else None,
-            )
-        )
-        found = rows.difference(lambda side: mean_statistic(side["recall_at_1"]))
-        for metric, statistic in (("invariance", moved), ("recall_at_1", found)):
-            compared.append(_Compared(metric, statistic, num_images, defined, stage, str(transform), str(severity)))
-        for family in families_of(str(transform), defined, not_preserving):
-            members[family].append((moved, found))
-    for family, statistics in members.items():
-        if statistics:
-            for metric, parts in zip(("invariance", "recall_at_1"), zip(*statistics, strict=True), strict=True):
-                average = average_statistic(parts)
-                compared.append(_Compared(metric, average, num_images, num_images, stage, family))
+        defined = rows.num_defined("cosine")
+        for metric, values, estimate in INVARIANCES:
+            differences = rows.differences(values)
+            named = metric, estimate(differences), defined, stage, str(transform), str(severity)
+            compared.append(_Compared(*named))
+            for family in families_of(str(transform), defined, not_preserving):
+                members.setdefault((family, metric), []).append(paired.per_image(differences))
+    for family in FAMILIES:
+        for metric, _, estimate in INVARIANCES:
+            if (family, metric) in members:
+                average = np.mean(members[family, metric], axis=0)
+                compared.append(_Compared(metric, estimate([[average]]), len(average), stage, family))
     return compared

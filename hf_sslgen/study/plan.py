@@ -14,6 +14,7 @@ from hf_sslgen.domains.arguments import DomainArguments, label_budget_words
 from hf_sslgen.domains.domain_names import domain_name
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry
+from hf_sslgen.settings import some_of
 from hf_sslgen.study.backbones import BackboneEntry
 from hf_sslgen.study.cells import METRIC_DEFINITIONS
 from hf_sslgen.study.config import AXES, StudyConfig
@@ -139,10 +140,10 @@ def _matches(spec: CellSpec, found: Mapping[str, set[str]], exclusion: Mapping[s
 
 
 def _in_words(exclusion: Mapping[str, tuple[str, ...]]) -> str:
-    return ", ".join(f"{axis}: {' or '.join(values)}" for axis, values in exclusion.items())
+    return ", ".join(f"{axis}: {some_of(values)}" for axis, values in exclusion.items())
 
 
 def _known(config: StudyConfig, exclusion: Mapping[str, tuple[str, ...]]) -> str:
     """A sentence for each axis of an exclusion, on what the study has there."""
     known = {axis: sorted({min(_axes(spec)[axis]) for spec in _all_specs(config)}) for axis in exclusion}
-    return "; ".join(f"{axis} is one of {', '.join(values)}" for axis, values in known.items())
+    return "; ".join(f"{axis} is one of {some_of(values)}" for axis, values in known.items())

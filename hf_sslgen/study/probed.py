@@ -6,12 +6,11 @@ import torch
 
 from hf_sslgen.analysis.analyze import adapted_analysis
 from hf_sslgen.analysis.forward import SplitOutputs, run_split
-from hf_sslgen.analysis.numbers import Analysis, estimated
+from hf_sslgen.analysis.numbers import Analysis, mean_number
 from hf_sslgen.analysis.predictions import ValidationLogits, prediction_numbers, prediction_records
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.loading import Domain
 from hf_sslgen.errors import InputError
-from hf_sslgen.metrics import mean_statistic
 from hf_sslgen.study.job import Job, Measured, positional
 from hf_sslgen.study.protocols import FewShotProtocol, KNNProtocol, LinearProtocol
 from hf_sslgen.study.selection import (
@@ -126,8 +125,7 @@ def measure_few_shot(job: Job, protocol: FewShotProtocol) -> Measured:
         job.seed,
     )
     numbers = tuple(
-        estimated(metric, mean_statistic(accuracies), len(accuracies), "pretrained")
-        for metric in ("accuracy", "mean_per_class_accuracy")
+        mean_number(metric, accuracies, "pretrained") for metric in ("accuracy", "mean_per_class_accuracy")
     )
     records = pd.DataFrame(
         {

@@ -6,13 +6,14 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from hf_sslgen.metrics import Statistic, average_statistic, difference_statistic
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Records = tuple["pd.DataFrame", "pd.DataFrame"]
+Values = Callable[["pd.DataFrame"], NDArray[np.float64]]
+"""What a number is the mean of, a value per row."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +35,6 @@ class Replicates:
 
     def num_defined(self, column: str) -> int:
         return min(int(side[column].notna().sum()) for side in self.sides)
-
-    @property
-    def num_discordant(self) -> int:
-        """Images on which, over all pairs, one side is right more often than the other."""
-        apart = sum(a["correct"].to_numpy(float) - b["correct"].to_numpy(float) for run in self.runs for a, b in run)
-        return int(np.count_nonzero(apart))
 
     def of_variant(self, transform: str, severity: str) -> "Replicates":
         def rows(side: "pd.DataFrame") -> "pd.DataFrame":
@@ -63,10 +58,6 @@ class Replicates:
 
         return Replicates([[paired(a, b) for a, b in run] for run in self.runs])
 
-    def difference(self, statistic: Callable[["pd.DataFrame"], Statistic]) -> Statistic:
-        return average_statistic(
-            [
-                average_statistic([difference_statistic(statistic(a), statistic(b)) for a, b in run])
-                for run in self.runs
-            ]
-        )
+    def differences(self, values: Values) -> list[list[NDArray[np.float64]]]:
+        """By run and pair, the first side's values minus the second's, (N,) each; images must be aligned."""
+        return [[values(a) - values(b) for a, b in run] for run in self.runs]

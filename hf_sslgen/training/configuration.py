@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
 from hf_sslgen.errors import InputError, nearest_names
-from hf_sslgen.settings import choices_of, read_setting, shown
+from hf_sslgen.settings import choices_of, read_setting, require_nameable, shown
 from hf_sslgen.yaml_files import read_yaml
 
 
@@ -132,6 +132,8 @@ def _given(parser: _Parser, arguments: list[str], positional: Sequence[str]) -> 
 
 def _read(option: _Option, value: Any, source: str = "") -> Any:
     try:
-        return read_setting(option.field.name, option.hint, value, option.field.metadata.get("range"))
+        read = read_setting(option.field.name, option.hint, value, option.field.metadata.get("range"))
+        require_nameable(option.field.name, read)
+        return read
     except InputError as error:
         raise InputError(f"{source}{error}") from None

@@ -27,9 +27,9 @@ from hf_sslgen.metrics import (
     top_label,
     top_label_brier,
 )
-from hf_sslgen.metrics.accuracy import top_k_interval
-from hf_sslgen.metrics.intervals import outcome_interval
 from hf_sslgen.metrics.results import NO_INTERVAL, Interval
+from hf_sslgen.metrics.shares import credit_interval
+from hf_sslgen.metrics.two_groups import outcome_interval
 
 TOP_K = 5
 
@@ -168,7 +168,7 @@ class Predictions:
             **_named(risk_coverage(p, y), "aurc", "excess_aurc"),
         }
         if num_classes > TOP_K:
-            found["top_5_accuracy"] = _mean(self.top_5_credits, top_k_interval(self.top_5_credits))
+            found["top_5_accuracy"] = _mean(self.top_5_credits, credit_interval(self.top_5_credits))
         return found
 
     def measures(self, num_classes: int) -> dict[str, float]:

@@ -32,7 +32,7 @@ def test_isotropic_features_have_no_chance_similarity_and_full_rank() -> None:
 @pytest.mark.parametrize("scenario", [ISOTROPIC, ANISOTROPIC], ids=lambda scenario: scenario.name)
 def test_estimators_agree_with_the_galleries_written_out(scenario: FeatureScenario) -> None:
     """Recall and rank-AUC are counted in whole galleries here, and in expectation over galleries there."""
-    rows = {row.number: row for row in repeat(scenario, 600, 25, [0], lambda _: None) if not row.interval}
+    rows = {row.number: row for row in repeat(scenario, 600, 25, [0], lambda _: None) if not row.is_interval}
     for number, row in rows.items():
         if number not in RANKS:  # too small by nature in small samples
             assert abs(row.bias) < 4.5 * row.bias_error, number

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from simulated import populations
-from simulated.populations import Model, Population
+from simulated.populations import Model, Population, Shape
 from sklearn import metrics as reference
 
 CLASSES = 6
@@ -24,7 +24,7 @@ class Written(NamedTuple):
 
 @pytest.fixture(scope="module", params=[1.0, 50.0], ids=["balanced", "imbalanced"])
 def written(request: pytest.FixtureRequest) -> Written:
-    population = populations.make_population(80, CLASSES, spread=2.0, sharpness=2.5, imbalance=request.param, seed=1)
+    population = populations.make_population(80, CLASSES, Shape(2.0, 2.5, imbalance=request.param), seed=1)
     return Written(
         population,
         populations.model_of(population, population.logits),
@@ -100,9 +100,6 @@ def test_calibration_errors_by_hand(written: Written) -> None:
     gaps, shares = np.abs(signed), np.array(shares)
     assert truth["expected_calibration_error.expected_calibration_error"] == pytest.approx((shares * gaps).sum())
     assert truth["expected_calibration_error.l2_calibration_error"] == pytest.approx(np.sqrt((shares * gaps**2).sum()))
-    assert truth["debiased_calibration_error.debiased_squared_calibration_error"] == pytest.approx(
-        (shares * gaps**2).sum()
-    )
     assert truth["expected_calibration_error.maximum_calibration_error"] == pytest.approx(gaps.max())
 
     walk = [(weights * (p - correct))[p <= bound].sum() for bound in np.unique(p)]
@@ -115,6 +112,18 @@ def test_calibration_errors_by_hand(written: Written) -> None:
         surplus = weights * (p_c - (labels == c))
         of_class.append(sum(abs(surplus[bins == b].sum()) for b in range(1, 16)))
     assert truth["classwise_calibration_error.classwise_calibration_error"] == pytest.approx(np.mean(of_class))
+
+
+def test_errors_of_equal_mass_by_hand(written: Written) -> None:
+    """Eighty images in fifteen bins: that of rank i is in bin floor(15 i / 80)."""
+    population, model, *_ = written
+    truth = populations.calibration_truth(population, model)
+    surplus = (model.confidence - model.right)[np.argsort(model.confidence)]
+    bins = [surplus[np.arange(80) * 15 // 80 == b] for b in range(15)]
+    squared = sum(len(held) / 80 * held.mean() ** 2 for held in bins)
+    assert truth["debiased_calibration_error.debiased_squared_calibration_error"] == pytest.approx(squared)
+    absolute = sum(abs(held.sum()) for held in bins) / 80
+    assert truth["adaptive_calibration_error.adaptive_calibration_error"] == pytest.approx(absolute)
 
 
 def test_bins_hold_their_upper_edge() -> None:

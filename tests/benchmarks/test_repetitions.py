@@ -7,9 +7,7 @@ from math import inf, nan, sqrt
 import numpy as np
 import pytest
 from scipy.stats import norm
-from simulated import repetitions
-from simulated.repetitions import BOOTSTRAP, CLOSED_FORM, Draw, Row, repeat
-from simulated.resampling import resampled_mean
+from simulated.repetitions import Draw, Row, repeat
 
 REPETITIONS = 4000
 
@@ -37,12 +35,13 @@ class NormalMeans:
 
 
 @pytest.fixture(scope="module")
-def rows() -> dict[tuple[str, str], Row]:
-    return {(row.number, row.interval): row for row in repeat(NormalMeans(), 25, REPETITIONS, [0, 1], lambda _: None)}
+def rows() -> dict[tuple[str, bool], Row]:
+    found = repeat(NormalMeans(), 25, REPETITIONS, [0, 1], lambda _: None)
+    return {(row.number, row.is_interval): row for row in found}
 
 
-def test_bias_and_error(rows: dict[tuple[str, str], Row]) -> None:
-    mean, shifted = rows["mean", ""], rows["shifted", ""]
+def test_bias_and_error(rows: dict[tuple[str, bool], Row]) -> None:
+    mean, shifted = rows["mean", False], rows["shifted", False]
     assert mean.bias_error == pytest.approx(0.2 / sqrt(REPETITIONS), rel=0.05)
     assert abs(mean.bias) < 4.0 * mean.bias_error
     assert mean.rmse == pytest.approx(0.2, rel=0.05)
@@ -50,8 +49,8 @@ def test_bias_and_error(rows: dict[tuple[str, str], Row]) -> None:
     assert shifted.rmse == pytest.approx(sqrt(0.04 + 0.01), rel=0.05)
 
 
-def test_coverage_of_one_standard_error(rows: dict[tuple[str, str], Row]) -> None:
-    row = rows["mean", CLOSED_FORM]
+def test_coverage_of_one_standard_error(rows: dict[tuple[str, bool], Row]) -> None:
+    row = rows["mean", True]
     expected = 1.0 - 2.0 * norm.sf(1.0)
     assert row.coverage_error == pytest.approx(sqrt(expected * (1.0 - expected) / REPETITIONS), rel=0.05)
     assert row.coverage == pytest.approx(expected, abs=4.0 * row.coverage_error)
@@ -60,14 +59,14 @@ def test_coverage_of_one_standard_error(rows: dict[tuple[str, str], Row]) -> Non
     assert row.without_interval == 0.0
 
 
-def test_intervals_on_one_side(rows: dict[tuple[str, str], Row]) -> None:
-    row = rows["shifted", CLOSED_FORM]
+def test_intervals_on_one_side(rows: dict[tuple[str, bool], Row]) -> None:
+    row = rows["shifted", True]
     assert row.below == 0.0
     assert row.above == pytest.approx(norm.cdf(0.5), abs=0.03)  # the mean is above 1.9, half a standard error less
 
 
-def test_what_is_undefined_is_counted_and_left_out(rows: dict[tuple[str, str], Row]) -> None:
-    number, interval = rows["sometimes", ""], rows["sometimes", CLOSED_FORM]
+def test_what_is_undefined_is_counted_and_left_out(rows: dict[tuple[str, bool], Row]) -> None:
+    number, interval = rows["sometimes", False], rows["sometimes", True]
     assert number.undefined / REPETITIONS == pytest.approx(0.5, abs=0.03)
     assert number.bias == pytest.approx(0.2 * sqrt(2.0 / np.pi), rel=0.05)
     assert interval.without_interval == number.undefined / REPETITIONS
@@ -95,22 +94,3 @@ def test_an_interval_whose_truth_is_unknown_is_refused() -> None:
 
     with pytest.raises(ValueError, match=r"normal prints intervals of numbers .*\['sometimes'\]"):
         repeat(Forgetful(), 25, 2, [0], lambda _: None)
-
-
-def test_bootstrapped_numbers_of_every_data_set_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repetitions, "MAX_PENDING_ENTRIES", 25_000)  # so that they are resampled in several batches
-
-    @dataclass(frozen=True)
-    class Bootstrapped(NormalMeans):
-        def draw(self, n: int, generator: np.random.Generator) -> Draw:
-            drawn = Draw({"shifted": 0.0, "sometimes": 0.0})
-            drawn.bootstrap("mean", resampled_mean(generator.normal(2.0, 1.0, size=n)))
-            return drawn
-
-    done: list[int] = []
-    rows = {(row.number, row.interval): row for row in repeat(Bootstrapped(), 60, 600, [5], done.append)}
-    row = rows["mean", BOOTSTRAP]
-    assert row.repetitions == sum(done) == 600
-    assert row.coverage_error == pytest.approx(sqrt(row.coverage * (1.0 - row.coverage) / 600))
-    assert row.coverage == pytest.approx(0.945, abs=0.035)
-    assert row.rmse == pytest.approx(1.0 / sqrt(60.0), rel=0.1)

@@ -46,11 +46,11 @@ def test_every_scenario_measures_what_it_knows(name: str) -> None:
     scenario = _small(SCENARIOS[name][0])
     n = 4 if isinstance(scenario, TargetScenario) else 60
     rows = repeat(scenario, n, 3, [0], lambda _: None)
-    assert {row.number for row in rows if not row.interval} == set(scenario.truth(n))
+    assert {row.number for row in rows if not row.is_interval} == set(scenario.truth(n))
     for row in rows:
         assert row.repetitions == 3
         assert not isnan(row.truth)
-        assert not row.interval or 0.0 <= row.without_interval <= 1.0
+        assert not row.is_interval or 0.0 <= row.without_interval <= 1.0
 
 
 def _rows(path: Path) -> list[Row]:

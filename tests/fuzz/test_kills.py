@@ -236,7 +236,7 @@ def test_a_study_whose_workers_are_killed(study_file, moments, tally, tmp_path) 
 
 
 @pytest.mark.timeout(1200)
-def test_two_processes_of_one_launch_are_killed_and_resumed(network: list[str], tmp_path: Path) -> None:
+def test_two_processes_of_one_launch_are_refused_killed_and_resumed(network, tmp_path, subprocess_that_holds) -> None:
     """Under torchrun: one claim for both, each one's random state in the checksums, and the same end."""
     worker = Path(__file__).parents[2] / "recipes" / "finetune.py"
     options = [*network, *DIGITS, "--use_cpu", "--num_train_epochs", "3", "--per_device_train_batch_size", "5"]
@@ -245,7 +245,7 @@ def test_two_processes_of_one_launch_are_killed_and_resumed(network: list[str], 
 
     def start(folder: Path) -> subprocess.Popen[bytes]:
         command = [*torchrun, *options, "--report_to", "none", "--output_dir", str(folder)]
-        return subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
+        return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
 
     assert start(tmp_path / "whole").wait() == 0
     listed = json.loads((tmp_path / "whole" / "checkpoint-9" / "checksums.json").read_text())["files"]
@@ -253,8 +253,14 @@ def test_two_processes_of_one_launch_are_killed_and_resumed(network: list[str], 
     killed = start(tmp_path / "killed")
     while not list((tmp_path / "killed").glob("checkpoint-*/checksums.json")) and killed.poll() is None:
         time.sleep(0.01)
-    assert start(tmp_path / "killed").wait() != 0  # refused: the first one is at work
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.wait()
+    owner = json.loads((tmp_path / "killed" / ".claim.1.json").read_text())
+    os.kill(owner["process"], signal.SIGKILL)  # the main process; torchrun then ends the other one
+    assert killed.wait() != 0
+    holder = subprocess_that_holds(tmp_path / "killed")
+    before = names(tmp_path / "killed")
+    assert start(tmp_path / "killed").wait() != 0
+    assert names(tmp_path / "killed") == before
+    holder.kill()
+    holder.wait()
     assert start(tmp_path / "killed").wait() == 0
     assert_ended_as(tmp_path / "killed", tmp_path / "whole", FINETUNED)

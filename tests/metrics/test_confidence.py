@@ -63,24 +63,62 @@ def delong_variance(p, y):
 
 
 @pytest.mark.parametrize("decimals", [1, 12])
-def test_auroc_interval_is_delongs_from_all_pairs(decimals):
+def test_auroc_interval_holds_delongs_from_all_pairs_and_newcombes(decimals):
     p, y = simulated(150)
     p = p.round(decimals)  # to one decimal most samples tie
     result = prediction_confidence(p, y)
     fewer = min(y.sum(), (~y).sum())
     half = t.ppf(0.975, fewer - 1) * np.sqrt(delong_variance(p, y)) / (result.auroc * (1 - result.auroc))
     expected = expit(logit(result.auroc) - half), expit(logit(result.auroc) + half)
-    assert result.intervals["auroc"] == pytest.approx(expected, abs=1e-10)
+    low, high = result.intervals["auroc"]
+    score = [bound for bound in (low, high) if _standard_errors(bound, result.auroc, p, y) == pytest.approx(1.959964)]
+    for bound, of_delong in ((low, expected[0]), (high, expected[1])):
+        assert bound == pytest.approx(of_delong, abs=1e-10) or bound in score
+    assert low <= expected[0] + 1e-10
+    assert high >= expected[1] - 1e-10
 
 
-def test_auroc_has_no_interval_where_a_side_is_small_or_separation_is_perfect():
+def _standard_errors(x, auroc, p, y):
+    """How many of Hanley and McNeil's standard errors at x, with both sides at their mean size, `auroc` is off."""
+    m, n = y.sum(), (~y).sum()
+    star = (m + n) / 2 - 1
+    variance = x * (1 - x) * (1 + star * (1 - x) / (2 - x) + star * x / (1 + x)) / (m * n)
+    return abs(x - auroc) / np.sqrt(variance)
+
+
+@pytest.mark.parametrize(("tied", "value"), [("right", 1.0), ("wrong", 1.0), ("wrong", 0.5)])
+def test_auroc_interval_does_not_collapse_where_one_side_is_tied(tied, value):
+    """Of the wrong ones 5% are tied with the right ones, of which a sample of 20 may hold none."""
+    generator = np.random.default_rng(3)
+    held = []
+    for _ in range(300):
+        right, wrong = generator.beta(8, 1, 180), generator.beta(3, 3, 20)
+        if tied == "right":
+            right[:], wrong = value, np.where(generator.random(20) < 0.05, value, wrong)
+        else:
+            wrong = np.where(generator.random(20) < 0.95, value, wrong)
+        result = prediction_confidence(np.append(right, wrong), [1] * 180 + [0] * 20)
+        large = generator.beta(8, 1, 20_000)
+        if tied == "right":
+            truth = 1 - 0.05 / 2
+        else:
+            truth = 0.95 * np.mean(large > value) + 0.05 * np.mean(large[:, None] > generator.beta(3, 3, 50))
+        low, high = result.intervals["auroc"]
+        held.append(low <= truth <= high)
+        assert high - low > 0.05
+    assert np.mean(held) > 0.92
+
+
+def test_auroc_has_no_interval_where_a_side_is_small():
     few = prediction_confidence(np.linspace(0.1, 0.9, 50), [1] * 41 + [0] * 9)
     assert few.auroc == 0.0
     mixed = prediction_confidence(np.linspace(0.1, 0.9, 50), ([1, 0] * 9) + [1] * 32)
     assert 0 < mixed.auroc < 1
     perfect = prediction_confidence([0.9] * 20 + [0.2] * 20, [1] * 20 + [0] * 20)
     assert perfect.auroc == 1.0
-    for result in (few, mixed, perfect):
+    assert perfect.intervals["auroc"].low < 0.95
+    assert perfect.intervals["auroc"].high == 1.0
+    for result in (few, mixed):
         assert np.isnan(result.intervals["auroc"]).all()
         assert "auroc_interval" in result.to_dict()
 

@@ -64,7 +64,7 @@ def test_interval_of_kappa_has_the_standard_error_of_fleiss():
     clean = generator.choice(3, 4000, p=[0.6, 0.3, 0.1])
     moved = np.where(generator.random(4000) < 0.5, clean, generator.choice(3, 4000))
     low, high = prediction_consistency(clean, moved).intervals["kappa"]
-    assert high - low == pytest.approx(2 * 1.9606 * fleiss_standard_error(clean, moved), rel=2e-3)
+    assert high - low == pytest.approx(2 * 1.9606 * fleiss_standard_error(clean, moved), rel=2e-2)
 
 
 def test_interval_of_kappa_covers():
@@ -82,11 +82,13 @@ def test_interval_of_kappa_covers():
     assert 0.92 <= covered / 300 <= 0.98
 
 
-@pytest.mark.parametrize(("flips", "has_interval"), [(0, False), (9, False), (10, True), (90, True), (91, False)])
-def test_no_interval_of_kappa_with_few_flips_or_few_that_stay(flips, has_interval):
+@pytest.mark.parametrize("flips", [0, 1, 9, 50, 91, 100])
+def test_intervals_keep_a_width_with_few_flips_or_few_that_stay(flips):
     clean = np.arange(100) % 4
     moved = np.where(np.arange(100) < flips, (clean + 1) % 4, clean)
-    intervals = prediction_consistency(clean, moved).intervals
-    assert np.isnan(intervals["kappa"].low) != has_interval
+    result = prediction_consistency(clean, moved)
+    intervals = result.intervals
+    assert -1.0 <= intervals["kappa"].low <= result.kappa <= intervals["kappa"].high <= 1.0
+    assert intervals["kappa"].low < intervals["kappa"].high
     assert intervals["prediction_consistency"].low <= 1 - flips / 100 <= intervals["prediction_consistency"].high
     assert intervals["prediction_consistency"].low < intervals["prediction_consistency"].high

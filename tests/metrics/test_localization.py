@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from hf_sslgen.metrics import attribution_localization
 
@@ -157,9 +158,9 @@ def test_intervals():
         assert width == pytest.approx(2 * 1.984 * np.std([vars(part)[name] for part in parts]), rel=0.35), name
     hits = np.zeros((100, 1, 2))
     hits[:, 0, 0] = 1.0
-    nearly_all = attribution_localization(hits, [[[1, 0]]] * 91 + [[[0, 1]]] * 9)  # fewer than 10 misses
-    assert nearly_all.pointing_game == 0.91
-    assert np.isnan(nearly_all.intervals["pointing_game"].low)
+    nearly_all = attribution_localization(hits, [[[1, 0]]] * 98 + [[[0, 1]]] * 2)
+    expected = binomtest(98, 100).proportion_ci(0.95, method="exact")
+    assert nearly_all.intervals["pointing_game"] == pytest.approx((expected.low, expected.high))
     enough = attribution_localization(hits, [[[1, 0]]] * 90 + [[[0, 1]]] * 10)
     assert enough.intervals["pointing_game"].low < 0.9 < enough.intervals["pointing_game"].high
     assert all(np.isnan(enough.intervals["area_share"]))  # every mask is half of the image

@@ -71,7 +71,7 @@ def test_reasons_of_what_is_missing_are_told_together():
     assert summary.reason.split("; ") == [
         "with 2 classes, 5 guesses are always right",
         "every prediction is correct: no AUROC and no confidence on incorrect predictions",
-        "no bin holds two samples",
+        "one sample has no variation to subtract",
     ]
     one_class = confidence_summary([[1.0], [1.0]], [0, 0])
     assert (one_class.accuracy, one_class.brier_score, one_class.expected_calibration_error) == (1.0, 0.0, 0.0)

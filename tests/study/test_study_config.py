@@ -12,6 +12,8 @@ from hf_sslgen.study.plan import expand
 
 TWINS = "resnet18-tiny-imagenet-100"
 TWIN = "twin-resnet18-supervised"
+GRID = {name: [*range(1, 10_001)] for name in ("tolerance", "max_iterations")}
+LARGE = {name: [*range(1, 1001)] for name in ("learning_rates", "weight_decays")}
 
 
 def refused(content: dict[str, Any]) -> str:
@@ -72,6 +74,17 @@ def refused(content: dict[str, Any]) -> str:
             "did you mean 'bicubic'? Known: nearest, ",
         ),
         ({"num_threads": 0}, "num_threads is 0"),
+        ({"num_threads": True}, "num_threads is True; it has to be a whole number or none"),
+        ({"seeds": list(range(10_000)), "samples_per_class": list(range(1, 90))}, "more than 100000; split the study"),
+        ({"protocols": [{"preset": "linear", "grid": GRID}]}, "grid: that makes 100000000 protocols"),
+        ({"protocols": [{"preset": "finetune", **LARGE}]}, "makes 1000000 networks for each cell"),
+        ({"protocols": [{"preset": "linear", "tolerance": 1, "grid": {"tolerance": [2]}}]}, "drop one of them"),
+        ({"protocols": [{"preset": "linear", "name": 5}]}, "name is 5; it has to be text"),
+        ({"domains": [{"dataset_name": "digits", "group": "diferent"}]}, "did you mean 'different'"),
+        ({"domains": ["digits"] * 1001}, "domains has 1001 entries, more than 1000"),
+        ({"backbones": [{"twin_set": 5}]}, "twin_set is 5; it has to be text"),
+        ({"geometry": {"image_size": True}}, "image_size is True"),
+        ({"geometry": {"image_size": 64, "crop_pct": 1e-9}}, "crop_pct is 1e-09; it has to be at least 0.1"),
     ],
 )
 def test_what_is_wrong_is_named(

@@ -1,0 +1,101 @@
+"""What the same images say of a difference: its value and, where one covers, its interval.
+
+Several pairs of cells, such as one per fine-tuning seed, are averaged image by image. Intervals are those of
+`hf_sslgen.metrics` for one number, of the differences that images have in it.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_sslgen.metrics import Estimate
+from hf_sslgen.metrics.defined import interval_of_defined, spread_to_all
+from hf_sslgen.metrics.intervals import MIN_SAMPLES
+from hf_sslgen.metrics.results import NO_INTERVAL, Interval
+from hf_sslgen.metrics.shares import MIN_CLASS_SIZE, class_weights, paired_share_interval, smallest_class
+from hf_sslgen.metrics.two_groups import MIN_OUTCOMES, SURE, two_group_interval
+
+Runs = Sequence[Sequence[NDArray[np.float64]]]
+"""Per run and pair of cells the differences (N,) of all images, in one order; NaN where one is undefined."""
+
+UNDEFINED = "the number is undefined on all images of a pair"
+
+
+def per_image(runs: Runs) -> NDArray[np.float64]:
+    """What each image adds to the difference, (N,), averaged over pairs and then over runs; its mean is that.
+
+    NaN throughout where the number is undefined for all images of a pair.
+    """
+    return np.mean([np.mean([spread_to_all(pair) for pair in run], axis=0) for run in runs], axis=0)
+
+
+def share_difference(runs: Runs) -> Estimate:
+    """Of a mean of credits in [0, 1], as a share of images is. Images that are undefined throughout are left out."""
+    anywhere = ~np.all([np.isnan(pair) for run in runs for pair in run], axis=0)
+    found = [[pair[anywhere] for pair in run] for run in runs]
+    if not all((~np.isnan(pair)).any() for run in found for pair in run):
+        return _estimate(math.nan, NO_INTERVAL, int(anywhere.sum()), UNDEFINED)
+    credits = np.mean([np.mean([_scaled(pair) for pair in run], axis=0) for run in found], axis=0)
+    return _estimate(float(credits.mean()), paired_share_interval(credits), len(credits))
+
+
+def per_class_difference(runs: Runs, references: NDArray[np.int64]) -> Estimate:
+    """Of accuracy averaged over classes, from differences in being right. References have shape (N,)."""
+    differences = per_image(runs)
+    weights = class_weights(references)
+    value, smallest = float(weights @ differences), smallest_class(references)
+    if smallest < MIN_CLASS_SIZE:
+        reason = f"a class has only {smallest} images; an interval needs {MIN_CLASS_SIZE}"
+        return _estimate(value, NO_INTERVAL, len(differences), reason)
+    return _estimate(value, paired_share_interval(differences, weights), len(differences))
+
+
+def outcome_difference(runs: Runs, wrong: NDArray[np.bool_]) -> Estimate:
+    """Of a mean that depends on right and wrong; `wrong`, (N,), where any of the models is."""
+    return _of_few(runs, wrong, "are predicted wrongly by either")
+
+
+def confidence_difference(runs: Runs, confidences: NDArray[np.float64]) -> Estimate:
+    """Of a mean that varies with confidence; `confidences`, (N,), are the smallest of all the models."""
+    return _of_few(runs, confidences <= SURE, f"have a confidence of at most {SURE} in either")
+
+
+def mean_difference(runs: Runs, unit: str = "images") -> Estimate:
+    """Of any other mean."""
+    differences = per_image(runs)
+    defined = int(np.all([~np.isnan(pair) for run in runs for pair in run], axis=0).sum())
+    value = float(differences.mean())
+    if math.isnan(value):
+        return _estimate(value, NO_INTERVAL, len(differences), UNDEFINED)
+    if defined < MIN_SAMPLES:
+        reason = f"only {defined} {unit} have the number; an interval needs {MIN_SAMPLES}"
+        return _estimate(value, NO_INTERVAL, len(differences), reason)
+    interval = interval_of_defined(differences)
+    reason = f"all {unit} differ by the same amount" if math.isnan(interval.low) else ""
+    return _estimate(value, interval, len(differences), reason)
+
+
+def _of_few(runs: Runs, few: NDArray[np.bool_], what: str) -> Estimate:
+    differences = per_image(runs)
+    value, interval = float(differences.mean()), two_group_interval(differences, few, len(few))
+    if math.isnan(value):
+        return _estimate(value, NO_INTERVAL, len(differences), UNDEFINED)
+    reason = ""
+    if few.sum() < MIN_OUTCOMES:
+        reason = f"only {few.sum()} images {what}; an interval needs {MIN_OUTCOMES}"
+    elif math.isnan(interval.low):
+        reason = "all images differ by the same amount"
+    return _estimate(value, interval, len(differences), reason)
+
+
+def _scaled(pair: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Differences whose mean over all images is that over the defined ones; the others add nothing."""
+    defined = ~np.isnan(pair)
+    scaled: NDArray[np.float64] = np.where(defined, pair, 0.0) * (len(pair) / defined.sum())
+    return scaled
+
+
+def _estimate(value: float, interval: Interval, n: int, reason: str = "") -> Estimate:
+    return Estimate(value, interval.low, interval.high, n, reason)
