@@ -80,7 +80,7 @@ def shown(value: Any) -> str:
 
 
 def some_of(names: Sequence[str], limit: int = 20) -> str:
-    """Names in an error: not more than can be read."""
+    """Names for an error message, no more than people would read."""
     listed = [name if len(name) <= 80 else f"{name[:77]}..." for name in names[:limit]]
     return ", ".join(listed) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
@@ -242,12 +242,12 @@ def read_setting(name: str, hint: Any, value: Any, limits: Range | None, from_te
 
 
 def require_nameable(name: str, value: Any) -> None:
-    """Raise InputError for text that is longer than any file, folder or repository can be called."""
+    """Raise InputError for text that is too long to name any file, folder or repository."""
     for text in value if isinstance(value, list | tuple) else (value,):
         if isinstance(text, str) and (
             len(text.encode()) > 4095 or any(len(part.encode()) > 255 for part in text.split("/"))
         ):
-            raise InputError(f"{name} is {shown(text)}, which is too long for the name of anything")
+            raise InputError(f"{name} is {shown(text)}, which is too long for a name")
 
 
 def check_fields(instance: Any) -> None:

@@ -129,18 +129,18 @@ OF_DOMAINS = (
 
 LIMITS = (
     "Intervals on one domain are 95% intervals over the test images (few-shot: over episodes). Those of shares are "
-    "exact, and those of their differences decide no more than McNemar’s exact test. What follows from right and "
-    "wrong (gap, Brier score, NLL, AUROC) needs ten right and ten wrong predictions, a difference ten images that "
-    "either gets wrong; mean confidence needs ten images that are not sure; mean per-class accuracy ten images of "
-    "every class; any other mean 100 images. Below that, and for calibration errors at all, no interval holds the "
-    "truth as often as it says, so none is given. They speak of these images and these trained models: not of "
-    "images of another kind, other seeds, other pretraining runs or other domains, and not of kinds of images that "
-    "are too rare to be among these.",
-    "Several seeds are averaged image by image: fine-tuning seeds first, pretraining seeds then. Their spreads stand "
-    "apart in the table by domain, and are in no interval over images.",
+    "exact, and those of their differences exclude zero only where McNemar’s exact test does. What follows from right "
+    "and wrong (gap, Brier score, NLL, AUROC) needs ten right and ten wrong predictions, and its differences ten "
+    "images that either gets wrong; mean confidence needs ten images of confidence .95 or less; mean per-class "
+    "accuracy ten images of every class; any other mean 100 images. Below that, and for calibration errors always, "
+    "no interval holds the truth as often as it says, so none is given. They speak of these images and these "
+    "trained models: not of images of another kind, other seeds, other pretraining runs or other domains, and not of "
+    "kinds of images that are too rare to be among these.",
+    "Several seeds are averaged image by image: fine-tuning seeds first, then pretraining seeds. Their spreads stand "
+    "apart in the table by domain; no interval over images includes them.",
     "Intervals over domains are Student’s t on one difference per domain, since domains are few. They speak of "
     "other domains only as far as these are a fair sample of their kind, and hold 82 to 90% instead of 95% where "
-    "differences between domains are strongly skewed, which so few do not show.",
+    "differences between domains are strongly skewed, which so few can’t show.",
     "A p-value is that of an exact Wilcoxon signed-rank test over domains, adjusted by Holm over the numbers of one "
     "comparison and group. Four domains allow none below 0.125, six none below 0.031, so it is often out of reach.",
     "“Undecided” means that the interval includes zero, or that too few images allow one. It is no proof that two "

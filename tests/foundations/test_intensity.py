@@ -143,7 +143,7 @@ def test_a_range_that_is_given_counts_for_every_kind():
     assert np.abs(found - 2.55 * colours).max() <= 1
     inverted = tiff(65535 - scaled(65535, np.uint16), photometric="miniswhite")
     assert_ramp(shades(inverted, Intensity((0, 65535))))
-    with pytest.raises(UnknownRangeError, match="of which Pillow keeps 8"):
+    with pytest.raises(UnknownRangeError, match="of which Pillow keeps only 8 bits"):
         decode_image(colour_png(twelve), "picture", Intensity((0, 4095)))
 
 
