@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from accelerate import Accelerator
 
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.pretraining_source import load_pretraining_source
 from hf_sslgen.domains.taken import print_taken
+from hf_sslgen.errors import InputError
 from hf_sslgen.launches import claimed_by_main
 from hf_sslgen.memory import naming_batch_size
 from hf_sslgen.output_folder import require_output_folder
@@ -21,6 +23,7 @@ from hf_sslgen.reporting.twin_folder import TWIN_FOLDER, Launch, export_twin
 from hf_sslgen.settings import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, SEED, SIDE, Range, check_fields, setting
 from hf_sslgen.training.augmentation import IMAGENET_MEAN, IMAGENET_STD
 from hf_sslgen.training.configuration import parse_arguments
+from hf_sslgen.training.objectives import require_objective
 from hf_sslgen.training.pretraining import pretrain
 from hf_sslgen.training.pretraining_budget import PLAN_FILE, planned_epochs
 from hf_sslgen.training.pretraining_checkpoint import CHECKPOINT_FILE, LOG_FILE
@@ -85,6 +88,9 @@ def main(command_line: Sequence[str] | None = None) -> None:
     names = {item.name for item in dataclasses.fields(PretrainingSettings)}
     given = {name: value for name, value in vars(arguments).items() if name in names}
     settings = PretrainingSettings(**given)
+    require_objective(settings.objective)
+    if settings.mixed_precision == "fp16" and not torch.accelerator.is_available():
+        raise InputError("mixed_precision is 'fp16', which needs a GPU; on a CPU give bf16 or no")
     # Accelerate's PartialState would not know that ACCELERATE_USE_CPU asks for several processes on a CPU.
     accelerator = Accelerator(mixed_precision=settings.mixed_precision)
     output_dir = require_output_folder(arguments.output_dir, own=[CHECKPOINT_FILE, LOG_FILE, PLAN_FILE, TWIN_FOLDER])

@@ -1,6 +1,6 @@
 """The source of images a twin is pretrained on: all of a training split, and another split to check on."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.depth import dataset_intensity, look_at
@@ -12,6 +12,23 @@ from hf_sslgen.domains.split_roles import split_names
 from hf_sslgen.domains.taken import Taken
 from hf_sslgen.domains.taking import taken
 from hf_sslgen.errors import InputError
+
+UNUSED = (
+    "box_column_name",
+    "mask_column_name",
+    "pair_column_name",
+    "group",
+    "train_val_split",
+    "split_seed",
+    "test_seed",
+    "label_fraction",
+    "samples_per_class",
+    "max_train_samples",
+    "max_eval_samples",
+    "max_test_samples",
+    "shuffle_buffer_size",
+)
+"""What is said of domains and has no meaning for a source of images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +48,9 @@ def load_pretraining_source(arguments: DomainArguments) -> PretrainingSource:
     Raises:
         InputError: as `load_domain`; or a stream, or no split beside the training split.
     """
+    for option in fields(arguments):
+        if option.name in UNUSED and vars(arguments)[option.name] != option.default:
+            raise InputError(f"{option.name} does nothing in pretraining, which takes all training images; drop it")
     if arguments.streaming:
         raise InputError("pretraining reads the images in its own order; drop --streaming")
     entry = registered_entry(arguments) if arguments.registered_as is None else None

@@ -6,6 +6,7 @@ objective alone.
 """
 
 import copy
+import importlib.util
 import math
 from abc import ABC, abstractmethod
 
@@ -128,6 +129,12 @@ class BYOLObjective(Objective):
 
 
 OBJECTIVES = ("supervised", "simclr", "barlow-twins", "byol")
+
+
+def require_objective(name: str) -> None:
+    """Raise InputError where the package that an objective's heads and losses are from is not installed."""
+    if name != "supervised" and importlib.util.find_spec("lightly") is None:
+        raise InputError(f"objective {name!r} needs lightly; run `pip install 'hf-sslgen[pretrain]'`")
 
 
 def build_objective(

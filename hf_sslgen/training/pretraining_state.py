@@ -9,8 +9,9 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import InputError, nearest_names
 from hf_sslgen.randomness import derive_seed
+from hf_sslgen.settings import shown
 from hf_sslgen.training.objectives import Objective, build_objective
 from hf_sslgen.training.samples import EpochOrder
 
@@ -92,11 +93,24 @@ class TrainingState:
 
 
 def build_trunk(settings: PretrainingSettings) -> Any:
-    """timm's initialisation of the architecture without a head; the same for every objective of a seed."""
+    """timm's initialisation of the architecture without a head; the same for every objective of a seed.
+
+    Raises:
+        InputError: timm does not know the architecture, or it does not take the arguments.
+    """
     import timm
 
     torch.manual_seed(derive_seed(settings.seed, "trunk"))
-    return timm.create_model(settings.architecture, num_classes=0, **settings.architecture_arguments)
+    if not timm.is_model(settings.architecture):
+        hint = nearest_names(settings.architecture, timm.list_models())
+        raise InputError(f"architecture {shown(settings.architecture)} is unknown to timm. {hint}".rstrip())
+    try:
+        return timm.create_model(settings.architecture, num_classes=0, **settings.architecture_arguments)
+    except (TypeError, ValueError, RuntimeError, KeyError, AttributeError, AssertionError) as error:
+        raise InputError(
+            f"architecture {settings.architecture!r} does not take architecture_arguments "
+            f"{shown(settings.architecture_arguments)}: {' '.join(str(error).split())}"
+        ) from error
 
 
 def begin_training(

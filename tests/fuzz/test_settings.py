@@ -355,10 +355,12 @@ def run_cases(seed: int, count: int, path: Path) -> Counter[str]:
 
 
 def test_a_few_are_read_as_written_or_refused(tmp_path: Path) -> None:
-    counts = run_cases(0, 40, tmp_path / "file.yaml")
-    assert counts.total() == 40 * (len(CASES) + 1)
+    (tmp_path / "study.yaml").write_text(json.dumps(STUDY), encoding="utf-8")
+    assert len(expand(read_study(tmp_path / "study.yaml"))) > 50  # what the changes start from is right
+    counts = run_cases(0, 25, tmp_path / "file.yaml")
+    assert counts.total() == 25 * (len(CASES) + 1)
     assert (
-        min(sum(number for name, number in counts.items() if name.endswith(end)) for end in ("read", "refused")) > 20
+        min(sum(number for name, number in counts.items() if name.endswith(end)) for end in ("read", "refused")) > 10
     )
 
 
