@@ -45,7 +45,7 @@ def test_a_budget_beyond_a_class_is_refused_by_name(study_content: Content) -> N
     specs = specs_of(study_content(domains=["digits"], samples_per_class=[2, 5000], seeds=[0]))
     found = impossible_cells(specs, {})
     assert {spec.labels for spec in found} == {"5000-shot"}
-    assert all("samples_per_class is 5000, and class " in str(error) for error in found.values())
+    assert all("samples_per_class is 5000, but class " in str(error) for error in found.values())
     assert all("; give at most " in str(error) for error in found.values())
 
 

@@ -144,7 +144,7 @@ REFUSED = {
     "do_pad": {"image_processor_type": "Owlv2ImageProcessor"},
     "resize_short": {"image_processor_type": "PPLCNetImageProcessor"},
     "Clusters": {"image_processor_type": "ImageGPTImageProcessor"},
-    "no height and width": {"image_processor_type": "Siglip2ImageProcessor"},
+    "not a height and width": {"image_processor_type": "Siglip2ImageProcessor"},
     "deviation|brightness": _new("ViT", size=_square(80), image_mean=[0.5] * 3, image_std=[-0.5] * 3),
     "resample": _new("ViT", size=_square(80), resample=17),
 }
@@ -181,7 +181,7 @@ def test_pixels_are_the_processors_own(kind, tmp_path):
 @pytest.mark.parametrize("reason", REFUSED)
 def test_what_cannot_be_followed_is_refused_by_name(reason, tmp_path):
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(REFUSED[reason]))
-    with pytest.raises(InputError, match=rf"image processor of .* can't be (followed|read): .*{reason}") as raised:
+    with pytest.raises(InputError, match=rf"image processor of .* can't be (reproduced|read): .*{reason}") as raised:
         read_preprocessing(tmp_path, ViTConfig(), "mine")
     assert "\n" not in str(raised.value) and "'mine'" in str(raised.value)
 
