@@ -9,7 +9,6 @@ from typing import Any, Literal
 from hf_sslgen.analysis.subset import AnalysisSettings, TransformPreset
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.domain_names import told_apart
-from hf_sslgen.domains.taken import print_taken
 from hf_sslgen.errors import InputError
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.preprocessing import Geometry
@@ -19,7 +18,7 @@ from hf_sslgen.settings import AT_LEAST_ONE, POSITIVE, SEED, SHARE, check_fields
 from hf_sslgen.study.backbones import BackboneEntry, backbone_entry, untrained_controls
 from hf_sslgen.study.inference import infer
 from hf_sslgen.study.plan import PRETRAINED, CellSpec
-from hf_sslgen.study.preflight import set_impossible_aside
+from hf_sslgen.study.preflight import prepare
 from hf_sslgen.study.protocols import PRESETS, FineTuningProtocol, PresetName, Protocol, get_protocol
 from hf_sslgen.study.results import finished_cells, missing_sentences
 from hf_sslgen.study.store import Store, alone_in_reporting
@@ -149,12 +148,10 @@ def domains_of(arguments: CompareArguments) -> list[DomainArguments]:
             )
         )
     domains = told_apart(domains)
-    taken = [domain_at_hand(domain).taken for domain in domains]  # finds what is wrong before hours are spent
-    names = [each.name for each in taken]
+    names = [domain_at_hand(domain).name for domain in domains]  # finds what is wrong before hours are spent
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"dataset_name: {twice[0]!r} is given twice")
-    print_taken(taken)
     return domains
 
 
@@ -202,7 +199,7 @@ def compare(arguments: CompareArguments) -> Path:
     store.prepare()
     store.forget_failures(specs)
     unavailable: Unavailable = {}
-    set_impossible_aside(specs, store, unavailable)
+    prepare(specs, store, unavailable)
     run_worker(specs, store, unavailable=unavailable)
     cells, damaged = finished_cells(specs, store)
     missing = [*missing_sentences(specs, store), *damaged]

@@ -24,7 +24,7 @@ from hf_sslgen.study.config import StudyConfig, read_study
 from hf_sslgen.study.estimate import dry_run_text, is_at_hand
 from hf_sslgen.study.executors import default_workers, run_on_ray, run_processes
 from hf_sslgen.study.plan import CellSpec, expand
-from hf_sslgen.study.preflight import impossible_cells, impossible_sentences, set_impossible_aside
+from hf_sslgen.study.preflight import impossible_sentences, look_ahead, prepare
 from hf_sslgen.study.results import damaged_sentences, failure_sentences
 from hf_sslgen.study.store import REPORT_CLAIM, STUDY_FILE, Store
 from hf_sslgen.study.workbench import Unavailable
@@ -146,8 +146,9 @@ def run_study(arguments: StudyArguments) -> None:
     if arguments.dry_run:
         with limited_threads(config.num_threads):
             print(dry_run_text(specs, store))
-        open_specs = [spec for spec in specs if is_at_hand(spec) and not store.is_finished(spec)]
-        for sentence in impossible_sentences(impossible_cells(open_specs, {})):
+        found = look_ahead([spec for spec in specs if is_at_hand(spec) and not store.is_finished(spec)], {})
+        found.print_taken()
+        for sentence in impossible_sentences(found.impossible):
             print(sentence[0].upper() + sentence[1:])
         return
     store.prepare()
@@ -158,8 +159,8 @@ def run_study(arguments: StudyArguments) -> None:
         _pull(arguments.pull, store)
     workers = arguments.workers or default_workers()
     unavailable: Unavailable = {}
-    if arguments.executor != "ray":  # whose machines may have other folders than this one
-        set_impossible_aside(specs, store, unavailable)
+    if arguments.ray_address is None:  # the machines of a cluster may have other folders than this one
+        prepare(specs, store, unavailable)
     if arguments.executor == "ray":
         run_on_ray(path, store.folder, workers, arguments.ray_address)
     elif workers > 1:

@@ -29,7 +29,8 @@ def with_classes(domain: Domain, kept: Sequence[str]) -> Domain:
         f"({len(domain.test) - len(test)} test images)"
     )
     notes = (*domain.notes, note)
-    return replace(domain, class_names=names, train=train, validation=validation, test=test, notes=notes)
+    taken = domain.taken.with_classes(names, note)
+    return replace(domain, class_names=names, train=train, validation=validation, test=test, notes=notes, taken=taken)
 
 
 def _restricted(split: ImageSplit, new_label: NDArray[np.int64]) -> ImageSplit:

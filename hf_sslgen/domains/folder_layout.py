@@ -19,10 +19,16 @@ ONLY_SPLIT = "train"
 
 @dataclass(frozen=True)
 class PlacedPicture:
-    """A picture of a split; `class_name` is None where it lies in no class folder."""
+    """A picture of a split.
+
+    Attributes:
+        class_name: None where it lies in no class folder.
+        is_below: whether it lies in a folder below its class's.
+    """
 
     file: FoundFile
     class_name: str | None
+    is_below: bool
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,8 @@ def _names_split(name: str, stated: Collection[str]) -> bool:
 
 
 def _placed(picture: FoundFile, depth: int) -> PlacedPicture:
-    return PlacedPicture(picture, class_name(picture.parts[depth]) if len(picture.parts) > depth + 1 else None)
+    below = len(picture.parts) - depth - 1
+    return PlacedPicture(picture, class_name(picture.parts[depth]) if below else None, below > 1)
 
 
 def _wrapping(pictures: Sequence[FoundFile], stated: Collection[str]) -> tuple[str, ...]:

@@ -16,9 +16,11 @@ class LoadedSplits:
         files: which files the rows may name.
         left_out: what lies beside them, or in them, and was not taken.
         labels_from: what the labels are called in words, where they are not a column of the files.
+        remarks: as in `Taken`.
     """
 
     splits: DatasetDict | IterableDatasetDict
     files: PictureFiles = BYTES_ONLY
     left_out: tuple[LeftOut, ...] = ()
     labels_from: str | None = None
+    remarks: tuple[str, ...] = ()

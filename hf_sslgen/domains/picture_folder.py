@@ -1,7 +1,7 @@
 """A local folder of pictures as a data set: its layout, its tables of metadata, and a count of what it leaves out."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import PurePath
 
 import pyarrow as pa
@@ -11,6 +11,7 @@ from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.file_survey import ARCHIVE_SUFFIXES, FoundFile, Survey
 from hf_sslgen.domains.folder_layout import FolderLayout, PlacedPicture, class_name, read_layout
 from hf_sslgen.domains.folder_metadata import Metadata, read_metadata
+from hf_sslgen.domains.folder_splits import split_by_column
 from hf_sslgen.domains.loaded_splits import LoadedSplits
 from hf_sslgen.domains.picture_files import listed_in_folder
 from hf_sslgen.domains.registry import DomainEntry
@@ -42,7 +43,8 @@ def find_layout(
     asked = arguments.label_column_name
     labels = [name for name in metadata.columns if name in (LABEL, asked) or name.lower() in LABEL_WORDS]
     stated = tuple(asked_splits(arguments, entry).values())
-    return read_layout(pictures, stated, metadata.rows, bool(labels)), metadata
+    layout = read_layout(pictures, stated, metadata.rows, bool(labels))
+    return split_by_column(layout, metadata, stated)
 
 
 def load_picture_folder(survey: Survey, arguments: DomainArguments, entry: DomainEntry | None) -> LoadedSplits:
@@ -73,14 +75,25 @@ def load_picture_folder(survey: Survey, arguments: DomainArguments, entry: Domai
     if twice:
         left_out.append(LeftOut("links to pictures that are there already", twice))
     class_names = layout.class_names(used) if from_folders else ()
+    remarks: tuple[str, ...] = ()
     if from_folders:
         _require_common_classes(kept, roles)
+        remarks = tuple(_below_classes(kept))
     built = {name: _dataset(pictures, metadata, class_names) for name, pictures in kept.items()}
     labels_from, files = "the names of folders" if from_folders else None, listed_in_folder(survey.root)
     if not arguments.streaming:
-        return LoadedSplits(DatasetDict(built), files, tuple(left_out), labels_from)
+        return LoadedSplits(DatasetDict(built), files, tuple(left_out), labels_from, remarks)
     streams = {name: rows.to_iterable_dataset(min(STREAM_SHARDS, len(rows))) for name, rows in built.items()}
-    return LoadedSplits(IterableDatasetDict(streams), files, tuple(left_out), labels_from)
+    return LoadedSplits(IterableDatasetDict(streams), files, tuple(left_out), labels_from, remarks)
+
+
+def _below_classes(kept: Mapping[str, Sequence[PlacedPicture]]) -> Iterator[str]:
+    """Other programs take the innermost folder for the class, and files are often unpacked one level too deep."""
+    below = [each.file for pictures in kept.values() for each in pictures if each.is_below]
+    if below:
+        verb = "pictures lie" if len(below) > 1 else "picture lies"
+        place = "/".join(below[0].parts[:-1])
+        yield f"{len(below):,} {verb} in folders below their class's, such as {place!r}, and belong to that class"
 
 
 def _labels_are_folders(

@@ -56,7 +56,7 @@ class Published:
         found: the commit on the Hub that all of them are from; None for local files.
         is_whole: whether rows and columns are those of the files, with nothing left out or taken apart.
         expected_sizes: of splits whose rows can be counted only by reading them.
-        files, left_out, labels_from: as in `LoadedSplits`.
+        files, left_out, labels_from, remarks: as in `LoadedSplits`.
     """
 
     splits: DatasetDict | IterableDatasetDict
@@ -66,6 +66,7 @@ class Published:
     files: PictureFiles = BYTES_ONLY
     left_out: tuple[LeftOut, ...] = ()
     labels_from: str | None = None
+    remarks: tuple[str, ...] = ()
 
     def column(self, split: str, column: str) -> Iterator[Any]:
         """The values of one column, in order; of a stream of parquet files it alone is read."""
@@ -100,7 +101,8 @@ def load_splits(arguments: DomainArguments, published: DomainEntry | None) -> Pu
     else:
         whole = _undecoded(splits)
         splits = _with_field(whole, label)
-    loaded = Published(splits, found, splits is whole, {}, data.files, data.left_out, data.labels_from)
+    told = (data.files, data.left_out, data.labels_from, data.remarks)
+    loaded = Published(splits, found, splits is whole, {}, *told)
     if published is None:
         return loaded
     uncounted = _check_sizes(published, splits)

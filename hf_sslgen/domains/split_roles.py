@@ -13,6 +13,9 @@ ROLE_NAMES = {
 }
 """Names of splits by what they are for, compared whole and without regard to case."""
 
+SPLIT_COLUMN = "split"
+"""Column, in any case, that says which split a row belongs to."""
+
 
 def role_of(name: str) -> str | None:
     """What a split or folder of this name is for, a key of `ROLE_NAMES`; None where the name says nothing."""

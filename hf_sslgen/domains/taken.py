@@ -49,6 +49,7 @@ class Taken:
         name: the domain's.
         label_column: where the labels are from; `folders` where it is the names of the folders.
         carved: what was cut off another split, drawn from it or skipped in it, in words.
+        remarks: what else may be meant otherwise than it was read, in words.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Taken:
     splits: tuple[TakenSplit, ...]
     carved: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
+    remarks: tuple[str, ...] = ()
 
     def _classes_of(self, role: str) -> set[int]:
         return {
@@ -82,13 +84,28 @@ class Taken:
         tested = self._classes_of("test")
         return tuple(name for index, name in enumerate(self.class_names) if index not in tested)
 
+    @property
+    def headline(self) -> str:
+        """The splits with how many images each has."""
+        return f"{self.name}: {', '.join(str(split) for split in self.splits)}"
+
+    def with_classes(self, kept: Sequence[str], note: str) -> "Taken":
+        """What is left of it with the images of these classes alone; the note says that of the others."""
+        positions = [self.class_names.index(name) for name in kept]
+        splits = []
+        for split in self.splits:
+            counts = tuple(split.class_counts[position] for position in positions)
+            splits.append(dataclasses.replace(split, images=sum(counts), class_counts=counts))
+        carved = (*self.carved, note)
+        return dataclasses.replace(self, class_names=tuple(kept), splits=tuple(splits), carved=carved)
+
     def lines(self) -> list[str]:
         """A few short lines for people."""
         lines = [
-            f"{self.name}: {', '.join(str(split) for split in self.splits)}",
+            self.headline,
             f"  {len(self.class_names)} classes, from {self.label_column}: {self._largest()}",
         ]
-        lines += [f"  {each}" for each in self.carved]
+        lines += [f"  {each}" for each in (*self.carved, *self.remarks)]
         for names, lack in ((self.untrained_classes, "training"), (self.untested_classes, "test")):
             if names:
                 lines.append(f"  classes without {lack} images: {_few(names)}")
@@ -115,6 +132,12 @@ def _few(names: Sequence[str]) -> str:
 
 
 def print_taken(domains: Iterable[Taken]) -> None:
-    """Print what was taken of each domain."""
+    """Print what was taken of each domain: once in full, and of other budgets of labels the sizes alone."""
+    headlines: dict[str, set[str]] = {}
     for taken in domains:
-        print("\n".join(taken.lines()), flush=True)
+        known = headlines.get(taken.name)
+        if known is None:
+            print("\n".join(taken.lines()), flush=True)
+        elif taken.headline not in known:
+            print(taken.headline, flush=True)
+        headlines.setdefault(taken.name, set()).add(taken.headline)

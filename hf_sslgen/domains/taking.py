@@ -1,14 +1,16 @@
 """Counting what of a data set was taken, once its splits are there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from datasets import Dataset
+from datasets import ClassLabel, Dataset, Value
 
 from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.domain_names import domain_name
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.sources import Published
+from hf_sslgen.domains.split_roles import SPLIT_COLUMN, role_of
 from hf_sslgen.domains.streams import ImageStream
 from hf_sslgen.domains.taken import LeftOut, Taken, TakenSplit
 
@@ -42,7 +44,30 @@ def taken(
         tuple(_taken_split(role, split, len(class_names)) for role, split in splits.items()),
         tuple(notes),
         (*published.left_out, *unused),
+        (*published.remarks, *_unread_splits(published, sorted(used & published.splits.keys()), columns)),
     )
+
+
+def _unread_splits(published: Published, used: Sequence[str], columns: tuple[str, str]) -> Iterator[str]:
+    """Columns that are named as if they told the split of each row, and say something else than the split they are
+    in."""
+    features = published.splits[used[0]].features or {}
+    for column, feature in features.items():
+        if column.casefold() != SPLIT_COLUMN or column in columns or not isinstance(feature, Value | ClassLabel):
+            continue
+        for name in used:
+            rows = published.splits[name]
+            values = rows.unique(column) if isinstance(rows, Dataset) else None
+            if values is not None and isinstance(feature, ClassLabel):
+                values = [None if value is None else feature.int2str(value) for value in values]
+            if values is None or any(not _says(value, name) for value in values):
+                found = "" if values is None else f" has {', '.join(map(repr, values[:3]))} in split {name!r} and"
+                yield f"column {column!r}{found} is not read: the splits are those of the files and folders"
+                break
+
+
+def _says(value: Any, split: str) -> bool:
+    return isinstance(value, str) and (value == split or (role_of(value) or value) == role_of(split))
 
 
 def _taken_split(role: str, split: ImageSplit | ImageStream, num_classes: int) -> TakenSplit:

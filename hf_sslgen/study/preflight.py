@@ -1,9 +1,11 @@
-"""What can't be computed, found out by loading domains before anything is computed."""
+"""What is taken of each domain and what can't be computed, found out by loading domains before anything is."""
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from hf_sslgen.domains.arguments import DomainArguments
+from hf_sslgen.domains.taken import Taken, print_taken
 from hf_sslgen.errors import InputError
 from hf_sslgen.study.measures import require_possible
 from hf_sslgen.study.plan import CellSpec
@@ -14,37 +16,64 @@ from hf_sslgen.study.workbench import Unavailable, domain_asked_once
 logger = logging.getLogger(__name__)
 
 
-def impossible_cells(specs: Sequence[CellSpec], unavailable: Unavailable) -> dict[CellSpec, InputError]:
-    """The cells whose domain can't be loaded, or whose protocol can't be run on it, and why.
+@dataclass(frozen=True)
+class Preflight:
+    """What is known of cells once their domains were loaded.
 
-    Streamed domains are read to be loaded, so they are left to the cells themselves.
+    Attributes:
+        taken: what was taken of each domain, with every budget of labels.
+        streams: names of the domains that are streamed. They are read to be loaded, so they are left to the cells.
+        impossible: the cells whose domain can't be loaded, or whose protocol can't be run on it, and why.
+    """
+
+    taken: tuple[Taken, ...]
+    streams: tuple[str, ...]
+    impossible: dict[CellSpec, InputError]
+
+    def print_taken(self) -> None:
+        """Say of each domain what was taken of it."""
+        print_taken(self.taken)
+        for name in self.streams:
+            print(f"{name}: a stream; its cells keep what was taken of it", flush=True)
+
+
+def look_ahead(specs: Sequence[CellSpec], unavailable: Unavailable) -> Preflight:
+    """Load the domains of cells, and find the cells that can't be computed.
 
     Args:
         unavailable: as in `prepare_cell`.
     """
-    found: dict[CellSpec, InputError] = {}
+    impossible: dict[CellSpec, InputError] = {}
+    taken: dict[DomainArguments, Taken] = {}
     not_loaded: dict[DomainArguments, InputError] = {}
+    streams: dict[str, None] = {}
     for spec in specs:
         if spec.domain.streaming:
+            streams[spec.domain_name] = None
             continue
         try:
             if spec.domain in not_loaded:
                 raise not_loaded[spec.domain]
             domain = domain_asked_once(spec.domain, unavailable)
         except InputError as error:
-            found[spec] = not_loaded[spec.domain] = error
+            impossible[spec] = not_loaded[spec.domain] = error
             continue
+        taken[spec.domain] = domain.taken
         try:
             require_possible(spec.protocol, domain)
         except InputError as error:
-            found[spec] = error
-    return found
+            impossible[spec] = error
+    return Preflight(tuple(taken.values()), tuple(streams), impossible)
 
 
-def set_impossible_aside(specs: Sequence[CellSpec], store: Store, unavailable: Unavailable) -> None:
-    """Keep as failed what can't be computed, and say so before the others are begun."""
-    open_specs = [spec for spec in specs if not store.is_finished(spec) and not store.has_failed(spec)]
-    impossible = impossible_cells(open_specs, unavailable)
+def prepare(specs: Sequence[CellSpec], store: Store, unavailable: Unavailable) -> None:
+    """Print what is taken of each domain, and keep as failed what can't be computed, before anything is begun.
+
+    Finished cells are looked at too: workers load their domains again, whose pictures may be others by now.
+    """
+    found = look_ahead([spec for spec in specs if not store.has_failed(spec)], unavailable)
+    found.print_taken()
+    impossible = {spec: error for spec, error in found.impossible.items() if not store.is_finished(spec)}
     for spec, error in impossible.items():
         store.record_failure(spec, error)
     for sentence in impossible_sentences(impossible):

@@ -10,6 +10,7 @@ import pytest
 import torch
 from encoding import encode
 from numpy.typing import NDArray
+from scipy import stats
 
 from hf_sslgen.analysis.analyze import adapted_analysis, pretrained_analysis, validation_logits
 from hf_sslgen.analysis.batch_pass import transformed
@@ -103,6 +104,8 @@ def test_accuracy_and_confidence_follow_from_the_records(tuned: Measured) -> Non
         too_few = metric == "mean_per_class_accuracy"  # four images of a class
         if metric in ("confidence_gap", "negative_log_likelihood", "brier_score"):
             too_few = min(correct.sum(), (~correct).sum()) < 10
+        if metric == "mean_confidence":
+            too_few = (rows["confidence"] <= 0.95).sum() < 10
         if too_few:  # for an interval that covers
             assert math.isnan(number.low) and math.isnan(number.high)
         else:
@@ -120,13 +123,15 @@ def test_mean_per_class_accuracy_has_an_interval_where_no_class_is_rare() -> Non
     assert (right.n + wrong.n, right.n_undefined) == (60, wrong.n)
 
 
-@pytest.mark.parametrize(("num_wrong", "has_interval"), [(9, False), (10, True)])
-def test_mean_per_class_accuracy_has_none_with_too_few_wrong_predictions(num_wrong: int, has_interval: bool) -> None:
+@pytest.mark.parametrize("num_wrong", [0, 1, 9])
+def test_mean_per_class_accuracy_keeps_its_interval_with_few_wrong_predictions(num_wrong: int) -> None:
     references = np.repeat(np.arange(3), 20)
     predicted = np.where(np.arange(60) < num_wrong, (references + 1) % 3, references)
     predictions = Predictions.from_probabilities(np.arange(60), references, 0.1 + 0.7 * np.eye(3)[predicted])
     found = {number.metric: number for number in prediction_numbers(predictions, 3, "pretrained")}
-    assert math.isnan(found["mean_per_class_accuracy"].low) != has_interval
+    expected = stats.binomtest(60 - num_wrong, 60).proportion_ci(0.95, method="exact")
+    per_class = found["mean_per_class_accuracy"]
+    assert (per_class.low, per_class.high) == pytest.approx((expected.low, expected.high))
 
 
 def test_the_calibration_error_is_that_of_fifteen_bins_and_has_no_interval(tuned: Measured) -> None:
@@ -157,7 +162,7 @@ def test_concentration_follows_from_the_records_and_the_maps(tuned: Measured) ->
         number = tuned.number(metric)
         assert number.value == pytest.approx(rows[metric].dropna().mean())
         assert (number.n, number.n_undefined) == (defined.sum(), 24 - defined.sum())
-        assert number.low < number.value < number.high
+        assert math.isnan(number.low)  # of fewer than 100 images
     assert tuned.number("zero_map_rate").value == pytest.approx(rows["zero_map"].mean())
     assert examples is not None
     assert examples["images"].shape == (5, 96, 96, 3)
@@ -255,7 +260,11 @@ def test_family_means_leave_out_what_changes_labels_or_nothing(tuned: Measured, 
             assert measured.number(metric, "mean_geometric").value == pytest.approx(np.mean(geometric))
             assert measured.number(metric, "mean_appearance").value == pytest.approx(np.mean(appearance))
             overall = measured.number(metric, "mean")
-            assert overall.low <= overall.value <= overall.high
+            if metric == "recall_at_1":
+                assert overall.low <= overall.value <= overall.high
+                assert overall.low < overall.high
+            else:
+                assert math.isnan(overall.low)  # of fewer than 100 images
     assert published.has("horizontal_flip")
     assert not tuned.has("horizontal_flip")  # quick mirrors only where that keeps labels
 

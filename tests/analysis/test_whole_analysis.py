@@ -11,7 +11,6 @@ import pytest
 import torch
 from encoding import encode
 from PIL import Image
-from scipy import stats
 
 from hf_sslgen.analysis.analyze import adapted_analysis, pretrained_analysis, validation_logits
 from hf_sslgen.analysis.attribution import ATTRIBUTION_METHODS
@@ -117,9 +116,7 @@ def test_the_control_is_compared_image_by_image(tuned: Analysis) -> None:
     found = number(tuned, "lift_over_control")
     assert found.n == len(over) > 5
     assert found.value == pytest.approx(over.mean())
-    low, high = stats.t.interval(0.95, len(over) - 1, over.mean(), stats.sem(over))
-    assert found.low < found.value < found.high
-    assert found.high - found.low == pytest.approx(high - low, rel=0.3)  # corrected for skewness
+    assert np.isnan(found.low) and len(over) < 100
     assert number(tuned, "control_gini").value == pytest.approx(rows["control_gini"].mean())
     assert number(tuned, "control_gini").value != number(tuned, "gini").value
 

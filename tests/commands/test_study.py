@@ -80,6 +80,7 @@ def test_two_workers_keep_failures_and_write_the_report_once(study_file: StudyFi
     ended = subprocess.run([*command, "--workers", "2"], capture_output=True, text=True, timeout=500, check=False)
     assert ended.returncode == 2
     assert ended.stdout.count("Report: ") == 1
+    assert ended.stdout.count("digits: train ") == ended.stdout.count("  10 classes, from column 'label': ") == 1
     assert ended.stderr.count("Failed: ") == 1
     assert ended.stderr.splitlines()[-1].startswith("error: 2 of 6 cells failed; their tracebacks are in ")
     assert len(list(read_cells(folder / "cells"))) == 4

@@ -6,7 +6,9 @@ import shutil
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
+import datasets
 import pytest
 from datasets import ClassLabel, DatasetDict, load_dataset
 
@@ -184,6 +186,48 @@ def test_metadata_labels_are_read_as_they_stand(tmp_path):
     _write_metadata(root / "train" / "metadata.csv", [{"file_name": "../../secret.png", "label": "NA"}])
     with pytest.raises(InputError, match="lies outside the data set"):
         _load(root)
+
+
+def _flat(root: Path, splits: dict[str, list[Any]]) -> Path:
+    """A folder of pictures and one table; the keys of `splits` are those of the table's column."""
+    values = [(split, label) for split, labels in splits.items() for label in labels]
+    rows = []
+    for number, (split, label) in enumerate(values):
+        write_picture(root / f"{number}.png", Kind(0, number, number))
+        rows.append({"file_name": f"{number}.png", "species": label, "Split": split})
+    _write_metadata(root / "metadata.csv", rows)
+    return root
+
+
+def test_a_column_of_splits_in_metadata_makes_the_splits(tmp_path):
+    pets = ["cat", "dog"] * 3
+    root = _flat(tmp_path / "pets", {"train": pets, "Valid": pets[:2], "test": pets[:4], "extra": pets, "": pets[:3]})
+    domain = _load(root)
+    assert _sizes(domain) == [6, 2, 4]
+    assert _left_out(domain) == {"pictures of split 'extra', which has no role": 6, "pictures beside the splits": 3}
+    assert [kind.number for kind, _ in kinds_by_role(domain)["test"]] == [8, 9, 10, 11]
+    assert "  2 classes, from column 'species': cat 3, dog 3" in domain.taken.lines()
+    domain = _load(root, train_split_name="extra", validation_split_name="train")
+    assert [kind.number for kind, _ in kinds_by_role(domain)["train"]] == list(range(12, 18))
+
+
+def test_a_column_of_splits_that_is_not_read_is_named(tmp_path, hub_folder):
+    pets = ["cat", "dog"] * 4
+    numbered = _load(_flat(tmp_path / "numbered", {"1": pets, "2": pets}), label_column_name="species")
+    said = "column 'Split' has 1, 2 in split 'train' and is not read: the splits are those of the files and folders"
+    assert numbered.taken.remarks == (said,) and f"  {said}" in numbered.taken.lines()
+    root = _folders(tmp_path / "pets")
+    rows = [{"file_name": f"{name}/0.png", "split": "train"} for name in ("cat", "dog")]
+    _write_metadata(root / "test" / "metadata.csv", rows)
+    assert "column 'split' has " in _load(root).taken.remarks[0]
+    text = datasets.Value("string")
+    tables = hub_folder(LABELS, PETS, extra={"split": (text, ["training"] * 12 + ["test"] * 3)})
+    assert _load(tables).taken.remarks == ()
+    domain = _load(tables / "data" / "train-00000-of-00001.parquet")
+    assert domain.taken.remarks == ()
+    datasets.concatenate_datasets(list(load_dataset(str(tables)).values())).to_parquet(tmp_path / "all.parquet")
+    (remark,) = _load(tmp_path / "all.parquet").taken.remarks
+    assert remark.startswith("column 'split' has 'training', 'test' in split 'train' and is not read")
 
 
 def test_dots_in_the_names_of_a_webdataset_are_refused(tmp_path):

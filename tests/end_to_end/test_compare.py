@@ -47,16 +47,15 @@ def test_results_hold_the_four_measurements_with_intervals(compared):
     folder, _ = compared
     results = cell_rows(folder)
     assert list(results.columns) == RESULT_COLUMNS
-    for metric in (
-        "accuracy",
-        "mean_confidence",
-        "gini",
-        "spatial_spread",
-    ):
+    for metric in ("accuracy", "zero_map_rate", "mean_confidence", "gini", "spatial_spread"):
         rows = results[results["metric"] == metric]
         assert len(rows) == 2 * 4 * 2
-        assert (rows["low"] <= rows["value"]).all()
-        assert (rows["value"] <= rows["high"]).all()
+        given = rows[rows["low"].notna()]
+        assert ((given["low"] <= given["value"]) & (given["value"] <= given["high"])).all()
+        if metric in ("accuracy", "zero_map_rate"):
+            assert len(given) == len(rows) and (given["low"] < given["high"]).all()
+        if metric in ("gini", "spatial_spread"):
+            assert (rows["low"].notna() == (rows["n"] >= 100)).all()
     cell = ["backbone", "domain", "protocol"]
     gap, accuracy = (
         results[results["metric"] == metric].set_index(cell).sort_index() for metric in ("confidence_gap", "accuracy")

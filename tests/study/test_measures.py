@@ -1,5 +1,6 @@
 """Each preset end to end on small real networks and the embedded digits."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -60,7 +61,10 @@ def test_every_preset_runs(preset: str, job_of: JobOf) -> None:
     analysis, selection = measure(job)
     numbers = {(number.metric, number.transform): number for number in analysis.numbers}
     accuracy = numbers["accuracy", ""]
-    assert 0 <= accuracy.low <= accuracy.value <= accuracy.high <= 1
+    if preset == "few-shot":  # a mean over fewer than 100 episodes
+        assert math.isnan(accuracy.low)
+    else:
+        assert 0 <= accuracy.low <= accuracy.value <= accuracy.high <= 1
     clean = analysis.records[analysis.records["transform"] == ""]
     assert accuracy.value == pytest.approx(clean["correct"].astype(float).mean())
     assert selection["seed"] == 0
@@ -207,8 +211,8 @@ def test_episodes_are_of_the_test_split(job_of: JobOf) -> None:
     expected = prototypical_accuracies(features, job.domain.test.labels, 5, 1, 2, 30, seed=3)
     np.testing.assert_allclose(analysis.records["correct"], expected)
     accuracy = analysis.numbers[0]
-    half_width = 1.96 * expected.std(ddof=1) / np.sqrt(30)
-    assert accuracy.high - accuracy.low == pytest.approx(2 * half_width, rel=0.15)
+    assert accuracy.value == pytest.approx(expected.mean())
+    assert math.isnan(accuracy.low)  # of fewer than 100 episodes
 
 
 def cell_of(job: Job, preset: str, folder: Path) -> Cell:
@@ -236,5 +240,4 @@ def test_few_shot_is_compared_episode_by_episode(job_of: JobOf, tmp_path: Path) 
     ours, others = (cell.records().set_index("sample_id")["correct"] for cell in cells)
     for difference in differences.values():
         assert (difference.value, difference.n) == (pytest.approx((ours - others).mean()), 30)
-        paired = 1.96 * (ours - others).std() / np.sqrt(30)
-        assert difference.high - difference.low == pytest.approx(2 * paired, rel=0.15)
+        assert difference.reason == "only 30 episodes have the number; an interval needs 100"

@@ -11,7 +11,7 @@ from hf_sslgen.command_line import run_command
 from hf_sslgen.errors import UnavailableError
 from hf_sslgen.study.config import parse_study
 from hf_sslgen.study.plan import CellSpec, expand
-from hf_sslgen.study.preflight import impossible_cells, set_impossible_aside
+from hf_sslgen.study.preflight import look_ahead, prepare
 from hf_sslgen.study.store import Store
 from hf_sslgen.study.worker import run_worker
 
@@ -30,7 +30,7 @@ def test_protocols_that_a_domain_is_too_small_for(study_content: Content) -> Non
         {"preset": "dino-knn", "name": "too many neighbours", "neighbours": [5000]},
     ]
     specs = specs_of(study_content(protocols=protocols, seeds=[0]))
-    found = {spec.title: str(error) for spec, error in impossible_cells(specs, {}).items()}
+    found = {spec.title: str(error) for spec, error in look_ahead(specs, {}).impossible.items()}
     assert len(found) == 4
     assert (
         "an episode of 5 ways needs 5 classes with 1005 test images"
@@ -43,7 +43,7 @@ def test_protocols_that_a_domain_is_too_small_for(study_content: Content) -> Non
 
 def test_a_budget_beyond_a_class_is_refused_by_name(study_content: Content) -> None:
     specs = specs_of(study_content(domains=["digits"], samples_per_class=[2, 5000], seeds=[0]))
-    found = impossible_cells(specs, {})
+    found = look_ahead(specs, {}).impossible
     assert {spec.labels for spec in found} == {"5000-shot"}
     assert all("samples_per_class is 5000, but class " in str(error) for error in found.values())
     assert all("; give at most " in str(error) for error in found.values())
@@ -56,7 +56,7 @@ def test_what_is_impossible_is_told_first_and_the_rest_is_computed(
     specs = specs_of(study_content(protocols=[{"preset": "dino-knn", "neighbours": [5]}, few_shot], seeds=[0]))
     store = Store(tmp_path / "store")
     store.prepare()
-    set_impossible_aside(specs, store, {})
+    prepare(specs, store, {})
     assert "cells left out that can't be computed: resnet on digits, few-shot" in caplog.text
     assert list(store.cells.iterdir()) == []
     assert [store.has_failed(spec) for spec in specs] == [spec.protocol_name == "few-shot" for spec in specs]
@@ -88,7 +88,7 @@ def test_the_hub_is_asked_once_for_each_name(
     assert len(specs) == 10
     store, unavailable = Store(tmp_path / "store"), {}
     store.prepare()
-    set_impossible_aside(specs, store, unavailable)
+    prepare(specs, store, unavailable)
     assert run_worker(specs, store, num_threads=1, unavailable=unavailable) == {"failed": 10}
     assert asked == ["owner/pictures" if what == "domain" else "owner/net"]
     assert all("the Hub can't be reached" in store.failure(spec).error for spec in specs)
