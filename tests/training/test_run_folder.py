@@ -190,7 +190,7 @@ def test_a_run_whose_best_checkpoint_is_damaged_does_not_end_with_another(run, t
     assert any(
         f"{LAST} is removed and not used: the best checkpoint, {BEFORE}, can't be used" in line for line in said
     )
-    assert any("starts anew" in line for line in said)
+    assert any("starts from the beginning" in line for line in said)
 
 
 def test_the_best_checkpoint_is_found_after_the_folder_was_moved(run, tmp_path, monkeypatch):
