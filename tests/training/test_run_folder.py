@@ -176,7 +176,7 @@ def test_without_a_good_checkpoint_training_starts_anew(run, stopped, uninterrup
         flip_a_bit(checkpoint / "rng_state.pth")
     run(folder)
     assert same_end(folder, uninterrupted)
-    assert any("starts anew" in record.message for record in caplog.records)
+    assert any("starts from the beginning" in record.message for record in caplog.records)
 
 
 def test_a_run_whose_best_checkpoint_is_damaged_does_not_end_with_another(run, tmp_path, caplog):
@@ -211,7 +211,7 @@ def test_checkpoints_without_their_optimiser_are_not_resumed_from(run, tmp_path,
     run(tmp_path, **options)
     said = [record.message for record in caplog.records]
     assert any("it has no optimiser" in line for line in said)
-    assert any("starts anew" in line for line in said)
+    assert any("starts from the beginning" in line for line in said)
 
 
 @pytest.mark.parametrize("harm", [flip_a_bit, cut, remove])
