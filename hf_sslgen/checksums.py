@@ -21,7 +21,7 @@ def files_below(folder: Path) -> dict[str, Path]:
 def write_checksums(folder: Path, files: Mapping[str, Path]) -> None:
     """Write the size and the SHA-256 of finished files, by the names they have in `folder`, to its `checksums.json`.
 
-    When it returns, the files and what is written of them would survive a machine that loses power.
+    When it returns, the files and what is written of them would survive a power failure.
     """
     facts = {}
     for name, path in files.items():

@@ -100,7 +100,7 @@ def _is_of_this_machine(owner: Owner | None) -> TypeGuard[Owner]:
 
 
 def is_at_work(claim: Claim) -> bool:
-    """Whether the process behind a claim is one of this machine that runs; false also where it can't be told."""
+    """Whether the process behind a claim runs on this machine; False also where that is unknown."""
     if not _is_of_this_machine(claim.owner):
         return False
     process = find_process(claim.owner.process)
@@ -176,8 +176,8 @@ def try_claim(folder: Path, name: str, without_links: bool = False) -> Claim | N
     """Claim a name; None where a living process holds it, or where another one was quicker.
 
     Args:
-        without_links: whether a file system without hard links will do, on which a claim is held for alive until its
-            lease ends where its process dies in the very moment of claiming.
+        without_links: whether a file system without hard links will do. There the claim of a process that dies while
+            claiming counts as alive until its lease ends.
 
     Raises:
         InputError: the file system has no hard links.

@@ -64,7 +64,7 @@ def run_main(main: Callable[[], None]) -> None:
 
 
 def _known_shortage(error: Exception) -> str | None:
-    """What to say where room was short: on the disk, or in memory."""
+    """The message where the disk is full, or memory ran out."""
     if is_disk_full(error):
         name = error.filename if isinstance(error, OSError) else None
         return f"no disk space left while writing {name or 'a file'}; free some and run the command again"
@@ -72,7 +72,7 @@ def _known_shortage(error: Exception) -> str | None:
         from hf_sslgen.memory import is_out_of_memory  # which imports torch, as whatever failed here did before
 
         if is_out_of_memory(error):
-            return f"memory is too short ({error or 'MemoryError'}); give a smaller --batch_size, or fewer images"
+            return f"not enough memory ({error or 'MemoryError'}); give a smaller --batch_size, or fewer images"
     return None
 
 

@@ -24,7 +24,7 @@ from hf_sslgen.intensity import (
 )
 
 LONGEST = 1000
-"""How many times as long as wide a picture may be: resized by its shorter side, the longer one grows with it."""
+"""Largest ratio of a picture's longer side to its shorter one: resizing the shorter side scales the longer one too."""
 
 DECODING_ERRORS = (
     OSError,
@@ -111,7 +111,7 @@ def opened_picture(value: dict[str, Any] | None, where: str) -> Iterator[Image.I
     except UnknownRangeError:
         raise
     except UnidentifiedImageError as error:
-        kinds = f"it is none of the kinds of pictures that are read ({', '.join(picture_formats())})"
+        kinds = f"its format is not one of those that are read ({', '.join(picture_formats())})"
         raise corrupt_image(value, where, kinds if encoded else "there is no picture") from error
     except DECODING_ERRORS as error:
         raise corrupt_image(value, where, str(error)) from error
@@ -120,14 +120,14 @@ def opened_picture(value: dict[str, Any] | None, where: str) -> Iterator[Image.I
 def decode_image(value: dict[str, Any] | None, where: str, intensity: Intensity = STATED) -> Image.Image:
     """Decode an undecoded `datasets.Image` value to RGB, upright as its EXIF orientation says.
 
-    Of several frames or pages it is the first. Transparency is dropped, as Pillow's own conversion drops it.
+    Only the first of several frames or pages is read. Transparency is dropped, as in Pillow's own conversion.
 
     Args:
         where: what to call the image in an error, such as "image 3 of split 'train' of cifar10".
         intensity: which stored values are black and white.
 
     Raises:
-        CorruptImageError: the bytes are no picture, or a broken one.
+        CorruptImageError: the bytes are not a picture, or a broken one.
         UnknownRangeError: nothing says which of its values are black and white.
     """
     with opened_picture(value, where) as opened:

@@ -13,7 +13,7 @@ class OneProcessError(InputError):
 
 
 class UnavailableError(InputError):
-    """Something on the Hub that can't be had now: whoever needs it again in the same run need not ask again."""
+    """Something on the Hub is unavailable now: whatever needs it again in the same run need not ask again."""
 
 
 class DivergedError(InputError):

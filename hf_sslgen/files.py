@@ -29,7 +29,7 @@ FULL_DISK_WORDS = (
     ". unexpected pos ",
     "iostream error",
 )
-"""How safetensors says it, and torch (the last three), in errors that are no OSError."""
+"""How safetensors says it, and torch (the last three), in errors other than OSError."""
 
 
 def is_disk_full(error: BaseException) -> bool:
@@ -149,7 +149,7 @@ def replace_file(path: Path) -> Iterator[Path]:
 
 
 def give_usual_mode(path: Path) -> None:
-    """Let a file be read by whom the umask says: safetensors lets nobody but its owner read what it writes."""
+    """Give a file the permissions that the umask leaves: safetensors lets only the owner read what it writes."""
     usual = path.with_name(unfinished_name(path.name))
     try:
         usual.touch()
@@ -166,7 +166,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def flush_to_disk(path: Path) -> None:
-    """Return when a file's content, or a folder's list of names, would survive a machine that loses power."""
+    """Return when a file's content, or a folder's list of names, would survive a power failure."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

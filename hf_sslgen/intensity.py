@@ -47,7 +47,7 @@ class Intensity:
 
     @property
     def is_stated(self) -> bool:
-        """Whether each file's own statement counts."""
+        """Whether the range that each file states counts."""
         return self.limits is None and not self.per_image
 
     def __str__(self) -> str:
@@ -77,7 +77,7 @@ def read_intensity(text: str) -> Intensity:
     if not (np.isfinite([low, high]).all() and low < high):
         raise InputError(
             f"intensity_range {text!r} should be LOW,HIGH (such as 0,4095: the values that become black and white), "
-            "`dataset` (the least and largest value of the training images) or `image` (those of each picture)"
+            "`dataset` (the smallest and largest value of the training images) or `image` (those of each picture)"
         )
     return Intensity((low, high))
 
@@ -90,7 +90,7 @@ class StoredValues:
         bits: of a channel, as stored; 8 for fewer, which Pillow spreads.
         is_gray: one channel without alpha, whose values can be read as they are stored.
         stated: least and largest possible value, None where nothing says so.
-        white_is_zero: whether Pillow leaves it to us to turn shades round.
+        white_is_zero: whether Pillow leaves inverting the shades to us.
         largest_of_file: what a PNM file calls white, which Pillow turns into 65535; None for others.
     """
 
@@ -117,10 +117,10 @@ def stored_values(opened: Image.Image) -> StoredValues:
         return StoredValues(32, True, "floats", None)
     if opened.mode in GRAY_MODES:
         in_file = largest if opened.format == "PPM" else None
-        return StoredValues(16, True, "integers of 16 bits", (0, in_file or 65535), largest_of_file=in_file)
+        return StoredValues(16, True, "16-bit integers", (0, in_file or 65535), largest_of_file=in_file)
     if ";16" in raw_mode or (largest is not None and largest > 255):
-        return StoredValues(16, False, "integers of 16 bits", (0, 65535))
-    return StoredValues(8, opened.mode in ("1", "L"), "integers of 8 bits", (0, 255))
+        return StoredValues(16, False, "16-bit integers", (0, 65535))
+    return StoredValues(8, opened.mode in ("1", "L"), "8-bit integers", (0, 255))
 
 
 def _raw_mode(opened: Image.Image) -> tuple[str, int | None]:
@@ -146,7 +146,7 @@ def _tiff_values(opened: Image.Image) -> StoredValues:
     if form == UNSIGNED and depth <= 16:
         stated = stated if is_gray and depth > 8 and stated else (0.0, 2.0**depth - 1)
     inverted = tags.get(PHOTOMETRIC) == WHITE_IS_ZERO and opened.mode in GRAY_MODES
-    kind = {UNSIGNED: f"integers of {depth} bits", SIGNED: f"signed integers of {depth} bits"}.get(form, "floats")
+    kind = {UNSIGNED: f"{depth}-bit integers", SIGNED: f"signed {depth}-bit integers"}.get(form, "floats")
     return StoredValues(max(depth, 8), is_gray, kind, stated, inverted, is_signed=form == SIGNED)
 
 
@@ -195,7 +195,7 @@ def _shades(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.
 def to_rgb(image: Image.Image, stored: StoredValues, intensity: Intensity, where: str) -> Image.Image:
     """A loaded picture with 8 bits a channel, its colours as stored under transparent parts.
 
-    Values outside the range become black or white, and those that are no number black.
+    Values outside the range become black or white, and NaN black.
 
     Raises:
         UnknownRangeError: nothing says which values are black and white.
@@ -204,8 +204,8 @@ def to_rgb(image: Image.Image, stored: StoredValues, intensity: Intensity, where
         return image.convert("RGB")
     if not stored.is_plain and not stored.is_gray:
         raise UnknownRangeError(
-            f"{where} has {stored.kind} for each of several channels, of which Pillow keeps 8; intensity_range needs "
-            "pictures of one channel, or 8 bits: convert them, or drop --intensity_range"
+            f"{where} has {stored.kind} in several channels, of which Pillow keeps only 8 bits; intensity_range "
+            "needs pictures of one channel, or of 8 bits: convert them, or drop --intensity_range"
         )
     limits = stored.stated if intensity.is_stated else intensity.limits
     if intensity.per_image:
@@ -213,7 +213,7 @@ def to_rgb(image: Image.Image, stored: StoredValues, intensity: Intensity, where
     if limits is None:
         raise UnknownRangeError(
             f"{where} holds {stored.kind} and does not say which values are black and white; pass --intensity_range "
-            "LOW,HIGH, or --intensity_range dataset for the least and largest of the training images"
+            "LOW,HIGH, or --intensity_range dataset for the smallest and largest of the training images"
         )
     low, high = limits
     result = Image.fromarray(np.concatenate([_shades(block, low, high) for block in values_of(image, stored)]))

@@ -20,7 +20,7 @@ Decision = TypeVar("Decision")
 
 
 def decided_by_main(decide: Callable[[], Decision]) -> Decision:
-    """What `decide` returns in the main process, in all of them; an InputError there is raised in all of them."""
+    """What `decide` returns in the main process, for all of them; an InputError there is raised in all of them."""
     outcome: list[Any] = [None, None]
     if PartialState().is_main_process:
         try:

@@ -12,7 +12,7 @@ FILE_ENDING = re.compile(
 
 
 def path_refusal(name: str) -> str:
-    """Why a name that leads to nothing here is nothing for the Hub either; empty where it may be a Hub id.
+    """Why a name that can't be loaded here can't be a Hub id either; empty where it may be one.
 
     A path has a `.`, `/` or `~` in front, a drive, a backslash, more than one `/` or one at its end, the ending of a
     file, or begins with a folder that is here.
@@ -25,7 +25,7 @@ def path_refusal(name: str) -> str:
     path = Path(name)
     if path.exists():
         kind = "folder" if path.is_dir() else "file"
-        return f"it is a {kind} here, of another kind than is wanted"
+        return f"it is a {kind} here, which can't be used for this"
     owner = name.partition("/")[0]
     is_below_a_folder = name.count("/") == 1 and Path(owner).is_dir()
     is_path = name.startswith((".", "/", "~")) or name.endswith("/") or "\\" in name or name.count("/") > 1

@@ -33,5 +33,5 @@ def naming_batch_size(option: str, size: int) -> Iterator[None]:
             raise
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise OneProcessError(
-            f"memory is too short for {option} {size}; give a smaller one, or a smaller --image_size ({reason})"
+            f"not enough memory for {option} {size}; give a smaller one, or a smaller --image_size ({reason})"
         ) from error

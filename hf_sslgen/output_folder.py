@@ -97,12 +97,12 @@ def _require_own(folder: Path, own: Collection[str], leftovers: Collection[str],
     foreign = [name for name in names if not name.startswith(".") and name not in (*leftovers, *NOT_OURS)]
     if foreign and not set(own) & set(names):
         raise InputError(
-            f"{said} holds other files ({foreign[0]}) and no results of this command; give a folder of its own"
+            f"{said} holds other files ({foreign[0]}) and no results of this command; give an empty or new folder"
         )
 
 
 def _require_writable(existing: Path, said: str) -> None:
-    """Write a little and remove it: permissions alone do not tell of quotas, full disks and what a server refuses."""
+    """Write a little and remove it: permissions alone do not show quotas, full disks or what a server refuses."""
     probe = existing / unfinished_name("probe")
     try:
         probe.mkdir()
@@ -122,7 +122,7 @@ def require_free(folder: Path) -> None:
 
 def _in_use(folder: Path, owner: Owner | None) -> InputError:
     return InputError(
-        f"output_dir {str(folder)!r} is in use by {_words(owner)}; wait until that has ended, or give another "
+        f"output_dir {str(folder)!r} is in use by {_words(owner)}; wait until it has ended, or give another "
         "--output_dir"
     )
 
@@ -148,7 +148,7 @@ def claim_folder(folder: Path) -> Claim:
         if watched is None:
             rest = max(0.0, LEASE_SECONDS - seconds_untouched(found.path))
             logger.warning(
-                "output_dir %s was claimed by %s; waiting up to %.0f s to see whether that is still at work",
+                "output_dir %s was claimed by %s; waiting up to %.0f s to see whether it is still at work",
                 folder,
                 _words(found.owner),
                 rest,
@@ -181,7 +181,7 @@ def working_in(folder: Path, claim: Claim) -> Iterator[None]:
 
 
 def require_held(claim: Claim) -> None:
-    """Raise OneProcessError where another process has overtaken the claim, so that nothing of its is overwritten."""
+    """Raise OneProcessError where another process has overtaken the claim, so that its results are not overwritten."""
     if not still_held(claim):
         raise OneProcessError(
             f"output_dir {str(claim.path.parent)!r} was taken over by another process while this one was suspended or "

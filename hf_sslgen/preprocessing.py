@@ -124,7 +124,7 @@ def _resized(image: Image.Image, size: tuple[int, int], interpolation: str) -> I
 
 
 def _margin(length: int, kept: int, geometry: Geometry) -> int:
-    """Pixels in front of the middle `kept` of `length`; fewer than none where it is padded."""
+    """Pixels in front of the middle `kept` of `length`; negative where it is padded."""
     if length < kept:
         return -((kept - length) // 2)
     return (length - kept) // 2 if geometry.margins == "down" else round((length - kept) / 2)

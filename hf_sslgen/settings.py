@@ -1,4 +1,4 @@
-"""Settings as people write them: of which kind and in which range each is.
+"""Settings as people write them, each of a kind and within a range.
 
 One reader for the command line and for YAML, so that both give the same value and the same refusal. A dataclass field
 says by its annotation what it takes, and by its metadata (`setting`, `ranged`) in which range.
@@ -18,7 +18,7 @@ from hf_sslgen.errors import InputError, nearest_names
 from hf_sslgen.yaml_files import is_storable, parse_yaml
 
 NONE_WORDS = ("None", "null")
-"""What says on a command line that an optional number or choice is not given."""
+"""Words for an optional number or choice that is not given, on a command line."""
 
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 _NUMBER = re.compile(r"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
@@ -80,7 +80,7 @@ def shown(value: Any) -> str:
 
 
 def some_of(names: Sequence[str], limit: int = 20) -> str:
-    """Names in an error: not more than can be read."""
+    """Names for an error message, no more than people would read."""
     listed = [name if len(name) <= 80 else f"{name[:77]}..." for name in names[:limit]]
     return ", ".join(listed) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
@@ -190,7 +190,7 @@ def _items(hint: Any, of_each: Any, items: Iterable[Any], from_text: bool) -> li
 def _first_fitting(hint: Any, value: Any, from_text: bool) -> Any:
     members = _members(get_args(hint))
     if types.NoneType in members and str in members and from_text and isinstance(value, str) and value in NONE_WORDS:
-        raise _UnfitError("left out, or null in a YAML file, where none is meant")
+        raise _UnfitError("left out, or null in a YAML file, to mean none")
     reason = kind_of(hint)
     for member in members:
         try:
@@ -237,17 +237,17 @@ def read_setting(name: str, hint: Any, value: Any, limits: Range | None, from_te
             every = "every value" if isinstance(read, list | tuple) else "it"
             raise InputError(f"{name} is {shown(read)}; {every} has to be {limits}")
     if read == "":
-        raise InputError(f"{name} is empty; leave it out where none is meant")
+        raise InputError(f"{name} is empty; leave it out to mean none")
     return read
 
 
 def require_nameable(name: str, value: Any) -> None:
-    """Raise InputError for text that is longer than any file, folder or repository can be called."""
+    """Raise InputError for text that is too long to name any file, folder or repository."""
     for text in value if isinstance(value, list | tuple) else (value,):
         if isinstance(text, str) and (
             len(text.encode()) > 4095 or any(len(part.encode()) > 255 for part in text.split("/"))
         ):
-            raise InputError(f"{name} is {shown(text)}, which is too long for the name of anything")
+            raise InputError(f"{name} is {shown(text)}, which is too long for a name")
 
 
 def check_fields(instance: Any) -> None:

@@ -36,7 +36,7 @@ class StrictLoader(yaml.SafeLoader):
     """Safe YAML without surprises.
 
     Words are what YAML 1.2 says: `no`, `010`, `1:30`, `1_000` and `2024-01-01`, which PyYAML takes for false, 8, 90,
-    1000 and a date, stay text, and 1e-3 is a number; so is nothing but finite numbers. `None` is null. Keys are text,
+    1000 and a date, stay text, and 1e-3 is a number. Infinity and NaN are not. `None` is null. Keys are text,
     and each occurs once. Tags, aliases of what contains them, and documents that are too deep or too large are errors.
     """
 

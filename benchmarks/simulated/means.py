@@ -1,4 +1,4 @@
-"""Means of values of which few lie far off, as of any number that has no better interval than that of a mean."""
+"""Means of values of which a few lie far off, for the numbers that have no better interval than that of a mean."""
 
 import math
 from collections.abc import Callable, Mapping

@@ -17,7 +17,7 @@ from torchvision.io import decode_jpeg, encode_jpeg
 from torchvision.transforms.v2 import functional as F
 
 REFERENCE_SIDE = 224
-"""Blur and elastic displacement are stated in pixels of an image of this side and scaled to others."""
+"""Side of the images whose pixels blur and elastic displacement are stated in; they scale with the side."""
 
 Linear = tuple[tuple[float, float], tuple[float, float]]
 GRAY_WEIGHTS = (0.299, 0.587, 0.114)
@@ -110,7 +110,7 @@ def resized_crop(pixels: Tensor, seeds: Sequence[int], area: float) -> Tensor:
 def elastic(pixels: Tensor, seeds: Sequence[int], displacement: float) -> Tensor:
     """Displace pixels by noise that a Gaussian has smoothed.
 
-    Strength and smoothness are the same shares of the side at each side, so the transform is the same at each. The
+    Strength and smoothness are fixed shares of the side, so the transform is the same at every size. The
     noise is that of torchvision's `ElasticTransform`, uniform in [-1, 1] for each direction, whose `alpha` and `sigma`
     leave a root mean square of about alpha / (3.5 sigma sqrt(6)) pixels at any side: 1.2 at its defaults of 50 and 5.
 
@@ -153,7 +153,7 @@ def _convolution(side: int, kernel: Tensor) -> Tensor:
 def _convolved(planes: Tensor, matrix: Tensor) -> Tensor:
     """Rows and columns of (B, C, S, S) convolved by the matrix of a convolution.
 
-    One product for each direction is the fastest of the ways that were timed, on small images by far.
+    One product per direction was the fastest way timed, by far on small images.
     """
     on_device = matrix.to(planes.device)
     return torch.matmul(on_device.t(), planes.contiguous() @ on_device)

@@ -50,8 +50,8 @@ def _numbers(
 def prediction_numbers(predictions: Predictions, num_classes: int, stage: Stage) -> list[Number]:
     """Accuracy, confidence and calibration.
 
-    Numbers have the intervals of `hf_sslgen.metrics`. Calibration errors are descriptive, and so is what else has no
-    interval that covers.
+    Numbers have the intervals of `hf_sslgen.metrics`. Calibration errors are descriptive, and so are other numbers
+    without an interval that covers.
     """
     return [*_numbers(predictions.estimates(num_classes), predictions, stage)]
 

@@ -56,8 +56,8 @@ def cascade_numbers(
     Args:
         maps: of `backbone`.
         maps_of: attributes the same images and classes for a network.
-        from_the_head: whether the first stage, where the classifier alone is drawn afresh, says anything: not of
-            methods that ask no classifier.
+        from_the_head: whether to begin with the stage where only the classifier is drawn afresh, which says nothing
+            about methods that use no classifier.
     """
     numbers: list[Number] = []
     columns: Columns = {}

@@ -77,7 +77,7 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a shard is there as it was written; one that is not is said to be damaged."""
+    """Whether a shard is there and undamaged; warns of a damaged one."""
     if not path.exists():
         return False
     try:

@@ -55,9 +55,9 @@ class AnalyzeArguments:
     match_classes: ClassMatch = field(
         default="name",
         metadata={
-            "help": "How the checkpoint's classes and the data set's are put together: by `name`, and both have to "
-            "know the same; `shared` measures on those that both know; `position` takes the first for the first "
-            "whatever their names; `none` leaves the classifier unused."
+            "help": "How the checkpoint's classes are matched to the data set's: by `name`, which refuses different "
+            "names; `shared` measures on the classes that both have; `position` matches them in order, whatever their "
+            "names; `none` leaves the classifier unused."
         },
     )
     image_size: int | None = setting(None, range=SIDE, help="Side of the input instead of the backbone's own.")
@@ -87,14 +87,14 @@ class AnalyzeArguments:
         default=False,
         metadata={
             "help": "With the control, also compare maps with those of networks of which only the head, or the last "
-            "quarter, half or three quarters of the blocks, have fresh weights: a pass each."
+            "quarter, half or three quarters of the blocks, have fresh weights: one more pass each."
         },
     )
     attributed_class: Literal["predicted", "true"] = field(
         default="predicted", metadata={"help": "Attribute the class that the network predicts, or the true one."}
     )
     batch_size: int = setting(
-        64, range=AT_LEAST_ONE, help="Images per forward pass; halved, and said so, where memory is short."
+        64, range=AT_LEAST_ONE, help="Images per forward pass; halved, with a warning, where memory is short."
     )
     precision: Literal["fp32", "bf16", "fp16"] = field(
         default="fp32", metadata={"help": "Of the network in front of its classifier; fp16 on a GPU only."}

@@ -58,15 +58,15 @@ class CompareArguments:
     label_fraction: float | None = setting(
         None, range=SHARE, help="Use this share of the labels, for training and selection together."
     )
-    samples_per_class: int | None = setting(None, range=AT_LEAST_ONE, help="Train on this many images a class.")
+    samples_per_class: int | None = setting(None, range=AT_LEAST_ONE, help="Train on this many images per class.")
     max_train_samples: int | None = setting(None, range=AT_LEAST_ONE, help="Train on at most this many images.")
     max_eval_samples: int | None = setting(None, range=AT_LEAST_ONE, help="Select on at most this many images.")
     max_test_samples: int | None = setting(None, range=AT_LEAST_ONE, help="Measure on at most this many images.")
     intensity_range: str | None = field(
         default=None,
         metadata={
-            "help": "Stored values that are black and white, in all domains: LOW,HIGH; `dataset`, the least and "
-            "largest of the training images; `image`, those of each picture."
+            "help": "Stored values to read as black and white, in all domains: LOW,HIGH; `dataset` for the smallest "
+            "and largest of the training images; `image` for those of each picture."
         },
     )
     skip_corrupt: bool = field(default=False, metadata={"help": "Leave images out that can't be decoded."})
@@ -104,7 +104,7 @@ class CompareArguments:
         if not any(isinstance(PRESETS[name], FineTuningProtocol) for name in self.protocol):
             for name in ("learning_rates", "num_train_epochs", "max_steps"):
                 if vars(self)[name] is not None:
-                    raise InputError(f"{name} is for fine-tuning, which none of the protocols does; drop it")
+                    raise InputError(f"{name} is for fine-tuning, and none of the protocols fine-tunes; drop it")
 
 
 def backbones_of(twin_set: TwinSet, untrained_control: bool) -> list[BackboneEntry]:

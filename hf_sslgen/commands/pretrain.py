@@ -70,9 +70,11 @@ class PretrainArguments:
     knn_epochs: int = setting(
         5,
         range=NOT_NEGATIVE,
-        help="Every so many epochs, k-NN accuracy on held-out images of the source; 0: never.",
+        help="Epochs between measurements of k-NN accuracy on held-out source images; 0 for never.",
     )
-    save_minutes: float = setting(5.0, range=NOT_NEGATIVE, help="Save within an epoch after so many minutes.")
+    save_minutes: float = setting(
+        5.0, range=NOT_NEGATIVE, help="Minutes of training between checkpoints within an epoch."
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)

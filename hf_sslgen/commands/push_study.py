@@ -99,7 +99,7 @@ def push_study(arguments: PushStudyArguments) -> None:
     if not arguments.dry_run:
         _push(arguments, publication)
     if damaged:
-        raise InputError(f"left out is what can't be read: {'; '.join(damaged)}")
+        raise InputError(f"cells that can't be read were left out: {'; '.join(damaged)}")
 
 
 def _push(arguments: PushStudyArguments, publication: Publication) -> None:

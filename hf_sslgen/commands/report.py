@@ -58,4 +58,4 @@ def main(command_line: Sequence[str] | None = None) -> None:
     )
     damaged = report_study(Path(arguments.study_dir))
     if damaged:
-        raise InputError(f"the report lacks what can't be read: {'; '.join(damaged)}")
+        raise InputError(f"the report leaves out cells that can't be read: {'; '.join(damaged)}")

@@ -20,7 +20,7 @@ class DomainArguments:
     )
     domain_name: str | None = field(
         default=None,
-        metadata={"help": "What results call it (default: its registered name, its folder's name or its Hub id)."},
+        metadata={"help": "Its name in results (default: its registered name, its folder's name or its Hub id)."},
     )
     dataset_config_name: str | None = field(default=None, metadata={"help": "The data set's configuration."})
     dataset_revision: str | None = field(
@@ -86,7 +86,7 @@ class DomainArguments:
     test_seed: int | None = setting(
         None,
         range=SEED,
-        help="Seed of what decides the test images alone, so that other splits measure on the same.",
+        help="Seed of the choice of test images alone, so that runs with other splits measure on the same ones.",
     )
     label_fraction: float | None = setting(
         None,
@@ -96,7 +96,7 @@ class DomainArguments:
         "split.",
     )
     samples_per_class: int | None = setting(
-        None, range=AT_LEAST_ONE, help="Train on this many images a class, drawn after validation was carved."
+        None, range=AT_LEAST_ONE, help="Train on this many images per class, drawn after validation was carved."
     )
     max_train_samples: int | None = setting(None, range=AT_LEAST_ONE, help="Train on at most this many (stratified).")
     max_eval_samples: int | None = setting(
@@ -116,9 +116,9 @@ class DomainArguments:
     intensity_range: str | None = field(
         default=None,
         metadata={
-            "help": "Stored values that are black and white: LOW,HIGH (`--intensity_range=-1000,3000`); `dataset`, "
-            "the least and largest of the training images; `image`, those of each picture. Without it each file's own "
-            "statement counts."
+            "help": "Stored values to read as black and white: LOW,HIGH (`--intensity_range=-1000,3000`); `dataset` "
+            "for the smallest and largest of the training images; `image` for those of each picture. Without it, "
+            "the range that each file states is used."
         },
     )
     skip_corrupt: bool = field(

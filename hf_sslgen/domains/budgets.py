@@ -54,9 +54,10 @@ def few_labelled(
         classes, counts = np.unique(train.labels, return_counts=True)
         if counts.min() < arguments.samples_per_class:
             raise InputError(
-                f"samples_per_class is {arguments.samples_per_class}, and class "
-                f"{encoding.class_names[classes[counts.argmin()]]!r} has {counts.min()} images in split "
-                f"{train.name!r} of {arguments.dataset_name!r} once validation is apart; give at most {counts.min()}"
+                f"samples_per_class is {arguments.samples_per_class}, but class "
+                f"{encoding.class_names[classes[counts.argmin()]]!r} has only {counts.min()} images in split "
+                f"{train.name!r} of {arguments.dataset_name!r} once validation is held out; give at most "
+                f"{counts.min()}"
             )
         train = train.select(few_per_class(train.labels, arguments.samples_per_class, arguments.split_seed))
         notes.append(f"trained on {arguments.samples_per_class} images a class; validation was not reduced with them")

@@ -32,7 +32,7 @@ def require_column(features: Features, column: str, argument: str) -> str:
 
 
 def _no_pictures(feature: Any) -> str | None:
-    """What a column holds that are no pictures, in words; None where it may hold some."""
+    """What a column holds instead of pictures, in words; None where it may hold some."""
     if isinstance(feature, Image) or (isinstance(feature, Value) and feature.dtype in PICTURE_TYPES):
         return None
     if isinstance(feature, dict):
@@ -40,7 +40,7 @@ def _no_pictures(feature: Any) -> str | None:
     if array_of(feature) is not None:
         return array_objection(feature)
     if isinstance(feature, (List, LargeList)):
-        return "lists; an image a row is needed"
+        return "lists; it needs one image per row"
     return "no pictures"
 
 

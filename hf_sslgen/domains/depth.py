@@ -15,7 +15,7 @@ from hf_sslgen.intensity import DATASET_RANGE, PER_IMAGE, STATED, Intensity, rea
 logger = logging.getLogger(__name__)
 
 LOOKED_AT = 48
-"""Pictures of a split that are looked at, evenly from all of it."""
+"""Pictures of a split that are looked at, evenly spaced over it."""
 
 SMALL_SHARE = 0.25
 """Use of less than this share of a range leaves fewer than 64 of 256 shades."""
@@ -36,7 +36,7 @@ def measured_intensity(train: ImageSplit | ImageStream) -> Intensity:
     """
     if isinstance(train, ImageStream):
         raise InputError(
-            "intensity_range 'dataset' reads all training images first, and a stream is read once; give LOW,HIGH, or "
+            "intensity_range 'dataset' reads all training images first, but a stream is read once; give LOW,HIGH, or "
             "drop --streaming"
         )
     kinds: dict[str, str] = {}
@@ -47,9 +47,9 @@ def measured_intensity(train: ImageSplit | ImageStream) -> Intensity:
         least, largest = min(least, found.least), max(largest, found.largest)
     if len(kinds) > 1:
         words = " and ".join(f"{kind} ({where})" for kind, where in list(kinds.items())[:2])
-        raise InputError(f"intensity_range 'dataset' needs pictures of one depth; there are {words}; give LOW,HIGH")
+        raise InputError(f"intensity_range 'dataset' needs pictures of one depth, found {words}; give LOW,HIGH")
     if not least < largest:
-        raise InputError(f"intensity_range 'dataset': all values of the training images are {least:g}")
+        raise InputError(f"intensity_range 'dataset': all values of the training images are {least:g}; give LOW,HIGH")
     return Intensity((least, largest))
 
 

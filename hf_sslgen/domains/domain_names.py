@@ -20,7 +20,7 @@ def domain_name(arguments: DomainArguments) -> str:
 
 
 def told_apart(domains: Sequence[DomainArguments]) -> list[DomainArguments]:
-    """The domains, where folders or files of one name are called by as much of their paths as tells them apart.
+    """The domains, where folders or files of the same name take as much of their paths as tells them apart.
 
     What is given twice keeps its name, and so does what the user named.
     """

@@ -87,7 +87,7 @@ def survey_folder(root: Path) -> Survey:
     """Look at every file below a folder, by way of links too; a link to a folder around it is not followed.
 
     Raises:
-        InputError: a folder can't be read, or a name is no text.
+        InputError: a folder can't be read, or a name is not text.
     """
     found = _Found([], [], Counter(), [])
     _walk(str(root), os.path.realpath(root), (), (), None, found)
@@ -125,7 +125,7 @@ def _walk(
         raise InputError(f"folder {folder!r} of the data set can't be read: {error.strerror}") from error
     for entry in listed:
         if not _is_text(entry.name):
-            raise InputError(f"the name of {entry.path!r} is no text in UTF-8; rename it")
+            raise InputError(f"the name of {entry.path!r} is not valid UTF-8; rename it")
         # Only links are resolved: asking the disk for every component of every path would take most of the time.
         target = os.path.realpath(entry.path) if entry.is_symlink() else f"{real}/{entry.name}"
         here = (*parts, entry.name)

@@ -110,12 +110,12 @@ def _placed(picture: FoundFile, depth: int) -> PlacedPicture:
 
 
 def _wrapping(pictures: Sequence[FoundFile], stated: Collection[str]) -> tuple[str, ...]:
-    """Folders around everything, each alone on its level and no split, as unpacked archives have them."""
+    """Folders around everything, each alone on its level and not a split, as in unpacked archives."""
     wrapping: tuple[str, ...] = ()
     while True:
         depth = len(wrapping)
         names = {picture.parts[depth] for picture in pictures if len(picture.parts) > depth + 2}
-        # A single folder is no set of classes, but the folders in it may be.
+        # A single folder can't be the classes, but the folders in it may be.
         if len(names) != 1 or any(len(picture.parts) <= depth + 2 for picture in pictures):
             return wrapping
         (name,) = names
@@ -128,8 +128,8 @@ def _refuse_one_split_beside_classes(split: str, others: Sequence[str]) -> None:
     if len(others) > 1:
         option = f"--{role_of(split)}_split_name {split}"
         raise InputError(
-            f"the folder {split!r} may be a split or a class, because it lies beside others with pictures "
-            f"({_few(others)}); {option} says that it is a split, and a class belongs into a folder named train"
+            f"the folder {split!r} could be a split or a class, because it lies beside others with pictures "
+            f"({_few(others)}); pass {option} if it is a split, or move it into a folder named train if it is a class"
         )
 
 
@@ -138,7 +138,7 @@ def _refuse_flat_splits(named: Sequence[str], others: Sequence[str]) -> None:
     if others:
         raise InputError(
             f"the folder {flat!r} holds pictures but no class folders, and lies beside others ({_few(others)}), so "
-            "that it may be a class or a split; put the class folders into one named train, or move it elsewhere"
+            "that it could be a class or a split; put the class folders into one named train, or move it elsewhere"
         )
     raise InputError(
         f"the folder {flat!r} has pictures but no class folders; put them into one folder per class "

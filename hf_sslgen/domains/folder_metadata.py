@@ -98,13 +98,15 @@ def read_metadata(survey: Survey, skip_missing: bool) -> Metadata:
                 missing.append(f"{row[key]!r} of {table.name}")
                 continue
             if picture.path in rows:
-                raise InputError(f"{table.name} names {row[key]!r}, which another row of metadata describes already")
+                raise InputError(
+                    f"{table.name} names {row[key]!r}, which another row of metadata describes already; remove one"
+                )
             values = {names[name]: value for name, value in row.items() if name in names}
             for name, column in links.items():
                 values[column] = _linked(row[name], name, table, by_name)
             rows[picture.path] = values
     if "image" in columns:
-        raise InputError(f"{tables[0].name} has a column 'image', as the pictures themselves are named; rename it")
+        raise InputError(f"{tables[0].name} has a column 'image', the name of the pictures' own column; rename it")
     if missing and not skip_missing:
         others = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise InputError(
@@ -125,8 +127,8 @@ def _find(written: Any, table: FoundFile, by_name: Mapping[str, FoundFile]) -> F
         name = posixpath.normpath(posixpath.join(here, form))
         if name.startswith(("../", "/")):
             raise InputError(
-                f"{table.name} names {written!r}, which lies outside the data set; name pictures from the table's own "
-                "folder on"
+                f"{table.name} names {written!r}, which lies outside the data set; give paths inside it, relative to "
+                "the table's own folder"
             )
         if (file := by_name.get(unicodedata.normalize("NFC", name))) is not None:
             return file

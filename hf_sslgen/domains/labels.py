@@ -30,7 +30,7 @@ class LabelEncoding:
     own_names: tuple[str, ...] | None = None
 
     def encode(self, values: Sequence[Any], split: str) -> NDArray[np.int64]:
-        """(N,) class indices; raises InputError naming the first value that is no class."""
+        """(N,) class indices; raises InputError naming the first value that is not a class."""
         encoded = np.empty(len(values), dtype=np.int64)
         for row, value in enumerate(values):
             index = self.index_of.get(canonical(value) if isinstance(value, str) else value)
@@ -42,9 +42,9 @@ class LabelEncoding:
     def _unknown(self, value: Any, row: int, split: str) -> InputError:
         if self.own_names is not None and isinstance(value, int) and 0 <= value < len(self.own_names):
             return InputError(
-                f"label {self.own_names[value]!r} in row {row} of split {split!r} is none of the training split's "
+                f"label {self.own_names[value]!r} in row {row} of split {split!r} is not one of the training split's "
                 f"classes ({listed_names(self.class_names)}); split {split!r} has the classes "
-                f"({listed_names(self.own_names)}); give both the same names, or leave such rows out"
+                f"({listed_names(self.own_names)}); give both the same names, or remove such rows"
             )
         near = alike(value, self.class_names) if isinstance(value, str) else None
         hint = f" (it differs from {near!r} only in case or spaces)" if near is not None else ""

@@ -208,7 +208,7 @@ def _require_trained_classes(train: ImageSplit | ImageStream, test: ImageSplit) 
     """Raise InputError where no test image is of a class that is trained on."""
     if isinstance(train, ImageSplit) and not np.isin(test.labels, train.labels).any():
         raise InputError(
-            f"no image of the test split {test.name!r} is of a class that the training split {train.name!r} has"
+            f"no image of the test split {test.name!r} belongs to a class of the training split {train.name!r}"
         )
 
 

@@ -31,7 +31,7 @@ def load_local(path: Path, config: str | None, arguments: DomainArguments, entry
     """All splits of a local data set that may have a role.
 
     Raises:
-        InputError: it can't be read, or what it holds can't be told.
+        InputError: it can't be read, or its layout is ambiguous.
     """
     if not path.is_dir():
         return LoadedSplits(_load_file(path, arguments.streaming), PictureFiles(path.parent))
@@ -88,8 +88,8 @@ def _load_file(path: Path, streaming: bool) -> Any:
             "label, and give their folder"
         )
     if suffix in picture_suffixes():
-        raise InputError("it is a single picture; give the folder that holds the pictures of each class in a folder")
-    raise InputError("it is no file of a data set; give a folder, or a .parquet, .arrow or WebDataset .tar file")
+        raise InputError("it is a single picture; give the folder that holds one folder of pictures per class")
+    raise InputError("it is not a data set file; give a folder, or a .parquet, .arrow or WebDataset .tar file")
 
 
 def _load_saved(path: Path, streaming: bool) -> Any:

@@ -27,12 +27,12 @@ def array_objection(feature: Any) -> str | None:
     dimensions, dtype = array_of(feature) or (0, "")
     if not dtype.startswith(("int", "uint", "bool")):
         return (
-            f"arrays of {dtype}, whose black and white nobody knows; store whole numbers from 0 to 255, or PNG files"
+            f"arrays of {dtype}, which say nothing of black and white; store whole numbers from 0 to 255, or PNG files"
         )
     if dimensions == 1:
         return "flat lists of numbers, which have no height and width; store them as lists of rows, or PNG files"
     if dimensions > 3:
-        return f"arrays of {dimensions} dimensions; store one picture a row, as (height, width, channels)"
+        return f"arrays of {dimensions} dimensions; store one picture per row, as (height, width, channels)"
     return None
 
 
@@ -49,7 +49,7 @@ def encode_array(value: Any, where: str) -> dict[str, Any] | None:
     except ValueError:  # rows of unequal length
         pixels = np.empty(0, dtype=object)
     if pixels.dtype == object or pixels.ndim not in (2, 3) or pixels.size == 0:
-        raise InputError(f"{where} is no array of (height, width) or (height, width, channels) numbers")
+        raise InputError(f"{where} is not an array of (height, width) or (height, width, channels) numbers")
     if pixels.ndim == 3 and pixels.shape[2] not in CHANNELS:
         hint = "; its channels seem to come first, so transpose it" if pixels.shape[0] in CHANNELS else ""
         raise InputError(f"{where} is an array of {pixels.shape}, and should be (height, width, 1, 3 or 4){hint}")
@@ -57,8 +57,8 @@ def encode_array(value: Any, where: str) -> dict[str, Any] | None:
         pixels = 255 * pixels
     if pixels.min() < 0 or pixels.max() > 255:
         raise InputError(
-            f"{where} holds numbers from {pixels.min()} to {pixels.max()}; arrays have to be from 0 to 255, and other "
-            "ranges are read from PNG or TIFF files (see --intensity_range)"
+            f"{where} holds numbers from {pixels.min()} to {pixels.max()}; arrays have to be from 0 to 255; store "
+            "other ranges as PNG or TIFF files (see --intensity_range)"
         )
     squeezed = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
     buffer = io.BytesIO()

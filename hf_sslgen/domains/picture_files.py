@@ -1,6 +1,6 @@
 """Which files the rows of a data set may name instead of bringing a picture's bytes.
 
-A row is other people's text: it may lead to no file outside the data set, and to no address.
+Rows are not trusted: they must not lead to files outside the data set, nor to web addresses.
 """
 
 import os
@@ -25,8 +25,8 @@ class PictureFiles:
 
     Attributes:
         folder: where relative paths begin and what no path may leave; None where rows have to bring bytes.
-        listed_in: beginnings of paths and addresses that a listing of the data set's own files can have found. What
-            begins so is followed also where it is a link that its owner made.
+        listed_in: beginnings of paths and addresses that a listing of the data set's own files can have found. These
+            are followed even where they are links, which the data set's owner made.
     """
 
     folder: Path | None = None
@@ -38,7 +38,7 @@ class PictureFiles:
             return value
         path = value["path"]
         is_listed = self._is_listed(path)
-        if is_listed and "://" in path:  # what goes wrong there may pass, and is tried again by who asks
+        if is_listed and "://" in path:  # faults there may pass, and the caller tries again
             with fsspec.open(path, "rb") as file:
                 return {"bytes": bytes(file.read()), "path": path}
         try:

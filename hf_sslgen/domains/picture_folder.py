@@ -56,7 +56,7 @@ def load_picture_folder(survey: Survey, arguments: DomainArguments, entry: Domai
     """
     layout, metadata = find_layout(survey, arguments, entry)
     if not layout.splits:
-        raise InputError(f"there is no picture below it. {_unread_words(survey)}".rstrip())
+        raise InputError(f"there are no pictures below it. {_unread_words(survey)}".rstrip())
     roles = split_names(arguments, entry, list(layout.splits))
     used = [name for name in roles if name is not None]
     from_folders = _labels_are_folders(layout, metadata, used, arguments)
@@ -107,7 +107,7 @@ def _labels_are_folders(
     others = [column for column in metadata.columns if column.lower() in LABEL_WORDS]
     if num_folders > 1 and others and asked is None:
         raise InputError(
-            f"the labels may be the folders or the column {others[0]!r} of {tables}; say --label_column_name "
+            f"the labels could be the folders or the column {others[0]!r} of {tables}; pass --label_column_name "
             f"{others[0]} for the column, or --label_column_name {LABEL} for the folders"
         )
     if num_folders > 1:
@@ -117,12 +117,12 @@ def _labels_are_folders(
     found = f"one folder, {layout.class_names(used)[0]!r}" if num_folders else "no folders"
     raise InputError(
         f"a folder of pictures needs one folder per class and at least two of them, or a metadata.csv with columns "
-        f"file_name and label; there is {found}"
+        f"file_name and label; found {found}"
     )
 
 
 def _once_each(kept: dict[str, list[PlacedPicture]]) -> tuple[dict[str, list[PlacedPicture]], int]:
-    """Each file once, and how many further ways to it there are; raises InputError where they contradict."""
+    """Each file once, and how many further links to them there are; raises InputError where these disagree."""
     first: dict[str, tuple[str, PlacedPicture]] = {}
     single: dict[str, list[PlacedPicture]] = {}
     for name, pictures in kept.items():
@@ -148,13 +148,13 @@ def _require_common_classes(kept: dict[str, list[PlacedPicture]], roles: Sequenc
             continue
         if not classes & train:
             raise InputError(
-                f"split {name!r} has no class in common with {roles[0]!r}: {_some(classes)} there, {_some(train)} here"
+                f"split {name!r} has no class in common with {roles[0]!r}: it has {_some(classes)}, not {_some(train)}"
             )
         by_case = {str(each).casefold().strip(): each for each in train - classes}
         for each in sorted(map(str, classes - train)):
             if (same := by_case.get(each.casefold().strip())) is not None:
                 raise InputError(
-                    f"the class {same!r} of {roles[0]!r} is {each!r} in {name!r}; rename one of the folders"
+                    f"the class {same!r} of {roles[0]!r} is called {each!r} in {name!r}; rename one of the folders"
                 )
 
 
@@ -187,7 +187,9 @@ def _not_taken(survey: Survey, layout: FolderLayout, metadata: Metadata, used: S
         if name not in used:
             yield LeftOut(f"pictures of split {name!r}, which has no role", len(layout.splits[name]))
     for folder, count in sorted(layout.outside.items()):
-        yield LeftOut(f"pictures in {folder!r}, which is no split" if folder else "pictures beside the splits", count)
+        yield LeftOut(
+            f"pictures in {folder!r}, which is not a split" if folder else "pictures beside the splits", count
+        )
     for folder, count in survey.hidden.items():
         yield LeftOut(f"pictures in the hidden folder {folder!r}" if folder else "hidden pictures", count)
     if metadata.missing:
@@ -214,7 +216,7 @@ def _filled(layout: FolderLayout, used: Sequence[str]) -> set[tuple[str, ...]]:
 
 
 def unread_files(survey: Survey, read: Collection[str] = ()) -> Iterator[LeftOut]:
-    """Files that are no pictures, by suffix, the most frequent first.
+    """Files that are not pictures, by suffix, the most frequent first.
 
     Args:
         read: paths of those that were read all the same.
@@ -226,7 +228,7 @@ def unread_files(survey: Survey, read: Collection[str] = ()) -> Iterator[LeftOut
 
 
 def _is_document(file: FoundFile) -> bool:
-    """Whether nobody takes the file for data."""
+    """Whether the file is clearly not data."""
     name = PurePath(file.parts[-1].lower())
     return name.name in HARMLESS_NAMES or name.stem in ("readme", "license", "licence")
 

@@ -51,8 +51,8 @@ def split_names(
             candidates = [name for name in available if role_of(name) == role and name not in taken]
             if len(candidates) > 1:
                 raise InputError(
-                    f"{arguments.dataset_name!r} has {len(candidates)} splits whose name says {role} "
-                    f"({_listed(candidates)}); name the one that is meant with --{role}_split_name"
+                    f"{arguments.dataset_name!r} has {len(candidates)} splits whose names say {role} "
+                    f"({_listed(candidates)}); choose one with --{role}_split_name"
                 )
             if candidates:
                 found[role] = candidates[0]
@@ -62,7 +62,7 @@ def split_names(
         found["test"] = found.pop("validation")  # what is measured on must not have been selected on
     if len(set(found.values())) < len(found):
         raise InputError(
-            f"training, validation and test need a split each; train_split_name is {found['train']!r}, "
+            f"training, validation and test each need a split of their own; train_split_name is {found['train']!r}, "
             f"validation_split_name {found.get('validation')!r} and test_split_name {found.get('test')!r}"
         )
     return found["train"], found.get("validation"), found.get("test")
@@ -80,10 +80,10 @@ def _find(wanted: str, role: str, available: Collection[str], dataset_name: str)
             return same[0]
         if same:
             raise InputError(
-                f"{role}_split_name {wanted!r} may be any of {_listed(same)} of {dataset_name!r}; write one of them"
+                f"{role}_split_name {wanted!r} could be any of {_listed(same)} of {dataset_name!r}; give one of them"
             )
     raise InputError(
-        f"{role}_split_name {wanted!r} is no split of {dataset_name!r}; it has: "
+        f"{role}_split_name {wanted!r} is not a split of {dataset_name!r}, which has: "
         f"{', '.join(available)}. {nearest_names(wanted, available)}".rstrip()
     )
 

@@ -34,7 +34,7 @@ def table_files(survey: Survey) -> tuple[str, list[FoundFile]] | None:
 
 
 def _describes(file: FoundFile) -> bool:
-    """Whether it says something of a data set rather than holding it."""
+    """Whether it describes a data set rather than holding it."""
     return file.parts[-1].lower() in ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
 
 
@@ -42,7 +42,7 @@ def split_files(files: Sequence[FoundFile], suffix: str) -> dict[str, list[Found
     """Files by split: as the Hub names them, by a folder of the first level (or of one in `data`), or by their name.
 
     Raises:
-        InputError: a file's split can't be told while others have one, a shard is missing, or two folders hold files
+        InputError: a file's split is unknown while others have one, a shard is missing, or two folders hold files
             of one name, as configurations do.
     """
     splits: dict[str, list[FoundFile]] = {}
@@ -89,8 +89,8 @@ def _require_every_shard(split: str, files: Sequence[FoundFile]) -> None:
     if len(set(found)) < len(found):
         folders = sorted({"/".join(file.parts[:-1]) for file in files})
         raise InputError(
-            f"split {split!r} has files of one number in several places ({', '.join(map(repr, folders[:3]))}), as "
-            "several configurations have; give the folder of one of them"
+            f"split {split!r} has files with the same number in several places ({', '.join(map(repr, folders[:3]))}), "
+            "as several configurations do; give the folder of one of them"
         )
     missing = sorted(set(range(int(numbered[0]["count"]))) - set(found))
     if missing:

@@ -33,25 +33,23 @@ def check_webdataset_names(archives: Iterable[FoundFile]) -> None:
             else:
                 has_others = True
         if not last:
-            raise InputError(
-                f"{archive.name} is an archive without samples, which are named such as 0001.png and 0001.cls"
-            )
+            raise InputError(f"{archive.name} holds no samples; name them like 0001.png and 0001.cls")
         common = pictures if common is None else common & pictures
         if not has_others:
             raise InputError(
-                f"{archive.name} is an archive of pictures without labels beside them, such as 0001.cls or 0001.json; "
+                f"{archive.name} holds pictures without labels beside them, such as 0001.cls or 0001.json; "
                 "unpack it and give the folder"
             )
         if len(common) != 1 and "." in example.rpartition("/")[2].removesuffix(f".{example.rpartition('.')[2]}"):
             stem, _, rest = example.rpartition("/")[2].partition(".")
             raise InputError(
-                f"{archive.name} holds {example!r}, for WebDataset the field {rest!r} of the sample {stem!r}, as it "
-                "cuts names at their first dot; leave no other dots in the names"
+                f"{archive.name} holds {example!r}, which WebDataset takes for the field {rest!r} of the sample "
+                f"{stem!r}, because it cuts names at their first dot; use no other dots in the names"
             )
         if not common:
             raise InputError(
-                f"no field of {archive.name} is the picture of every sample; give all pictures one suffix, and each "
-                "sample one"
+                f"no field of {archive.name} is the picture of every sample; give each sample one picture, all with "
+                "the same suffix"
             )
 
 

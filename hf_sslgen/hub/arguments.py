@@ -32,14 +32,14 @@ def take_push_request(arguments: FineTuningArguments) -> PushRequest | None:
     with the token in them: it gets to see neither.
 
     Raises:
-        InputError: it is said where to push to, but not to push.
+        InputError: options of a push are given without `push_to_hub`.
     """
     token, wanted = arguments.hub_token, arguments.push_to_hub
     arguments.hub_token, arguments.push_to_hub = None, False
     if not wanted:
         for name in ("hub_model_id", "hub_revision", "hub_private_repo"):
             if vars(arguments)[name] is not None:
-                raise InputError(f"{name} is about a pushed model; give --push_to_hub too, or drop it")
+                raise InputError(f"{name} only matters for a pushed model; give --push_to_hub too, or drop it")
         return None
     model_id = arguments.hub_model_id or Path(str(arguments.output_dir)).resolve().name
     return PushRequest(model_id, arguments.hub_revision, arguments.hub_private_repo, token)

@@ -41,7 +41,7 @@ def check_cell(folder: Path, name: str) -> None:
     try:
         cell = Cell(folder, *read_cell_files(folder))
         if cell_folder(folder.parent, cell.identity).name != name:
-            raise NoCellError("what it says it is does not belong to its name")
+            raise NoCellError("its identity does not belong to its name")
         check_records(folder / RECORDS)
         require_consistent(cell)
         if EXAMPLES in sizes:
@@ -78,14 +78,14 @@ def _check_examples(path: Path) -> None:
             raise NoCellError("its example pictures are not those of a cell")
         for info in archive.infolist():
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise NoCellError("its example pictures are compressed otherwise than a cell's")
+                raise NoCellError("its example pictures use a compression that cells do not use")
             with archive.open(info) as file:
                 shape, dtype, size = _header(file)
             kinds, dimensions = arrays[info.filename]
             if dtype.kind not in kinds or len(shape) != dimensions or size != info.file_size:
                 raise NoCellError(f"its example pictures have unusable {info.filename.removesuffix('.npy')}")
             if info.filename == "images.npy" and (dtype != np.uint8 or shape[-1] != 3):
-                raise NoCellError("its example pictures are no pictures")
+                raise NoCellError("its example pictures are not pictures")
             lengths[info.filename] = shape[0]
     if len(set(lengths.values())) > 1:
         raise NoCellError("its example pictures have unusable maps")

@@ -65,7 +65,7 @@ def check_records(path: Path) -> None:
 
 def _require_room(size: int) -> None:
     if size > MOST_BYTES:
-        raise NoCellError(f"its records unpack to {size:,} bytes; a cell's to at most {MOST_BYTES:,}")
+        raise NoCellError(f"its records unpack to {size:,} bytes, more than {MOST_BYTES:,}")
 
 
 def _check_footer(path: Path) -> None:
@@ -110,5 +110,5 @@ def _page_sizes(path: Path, metadata: pq.FileMetaData) -> Iterator[int]:
                     raise NoCellError("its records are not whole")
                 for page in pages(file, int(start), column.total_compressed_size):
                     if page.prefixes:
-                        raise NoCellError("its records are encoded otherwise than a cell's")
+                        raise NoCellError("its records use an encoding that cells do not use")
                     yield page.size

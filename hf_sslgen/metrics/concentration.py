@@ -67,8 +67,8 @@ def attribution_concentration(maps: npt.ArrayLike, sign: Sign = "positive") -> C
         sign: `"positive"` keeps max(A, 0), the convention of Grad-CAM; `"absolute"` takes |A|.
 
     Returns:
-        All are NaN for a map that is all-zero after the sign rule; spread is NaN on a 1 x 1 grid. A mean that can't
-        be had is NaN, with a `reason`.
+        All are NaN for a map that is all-zero after the sign rule; spread is NaN on a 1 x 1 grid. An
+        undefined mean is NaN, with a `reason`.
 
     >>> result = attribution_concentration([[[0.0, 0.0], [0.0, 3.0]], [[1.0, 1.0], [1.0, 1.0]]])
     >>> result.per_sample_gini.tolist(), result.per_sample_spread.tolist()

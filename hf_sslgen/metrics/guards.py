@@ -60,7 +60,7 @@ def representation_guards(
         RankMe                            376 239   108   16
         recall@1 of 256                   1.0 1.0   .94   .66
 
-    A higher threshold would call steep but useful spectra collapsed before it reached three equal directions, so such
+    A higher threshold would call steep but useful spectra collapsed before it reached three equal directions, so those
     are left to recall@1. Features that are one point with noise around it keep their covariance rank: RankMe falls,
     and chance cosine is near 1.
 

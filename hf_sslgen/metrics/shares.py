@@ -16,7 +16,7 @@ from hf_sslgen.metrics.results import NO_INTERVAL, Interval
 LOW_TAIL, HIGH_TAIL = 0.025, 0.975
 ROUNDING = 1e-15
 MIN_CLASS_SIZE = 10
-"""Images of every class from which an interval of the mean per-class accuracy is given."""
+"""Images in every class from which an interval of the mean per-class accuracy is given."""
 
 
 def share_interval(successes: int, n: int) -> Interval:
@@ -90,7 +90,7 @@ def class_weights(references: IntArray) -> FloatArray:
 
 
 def smallest_class(references: IntArray) -> int:
-    """Images of the rarest class that the references, shape (N,), have at all; to be held against `MIN_CLASS_SIZE`."""
+    """Images of the rarest class among the references, shape (N,), to compare with `MIN_CLASS_SIZE`."""
     return int(np.unique(references, return_counts=True)[1].min())
 
 

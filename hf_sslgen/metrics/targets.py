@@ -2,7 +2,7 @@
 
 The unit is one difference per target, already averaged over seeds. Targets are few, so intervals are Student's t: a
 percentile bootstrap over four targets covers 79% instead of 95%. Where differences are strongly skewed t covers 82 to
-90%, which few targets do not show. All functions take plain arrays of differences.
+90%, which a few targets can't show. All functions take plain arrays of differences.
 """
 
 from collections.abc import Sequence

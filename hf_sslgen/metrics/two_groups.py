@@ -1,4 +1,4 @@
-"""95% intervals of means of which few images decide much: those that are predicted wrongly, or with doubt.
+"""95% intervals of means that a few images decide: those that are predicted wrongly, or with doubt.
 
 A mean over such images and the others is
 
@@ -20,7 +20,7 @@ from hf_sslgen.metrics.intervals import skewed_mean_interval
 from hf_sslgen.metrics.results import NO_INTERVAL, Interval
 
 MIN_OUTCOMES = 10
-"""Images of the deciding kind from which there is an interval."""
+"""Number of deciding images from which there is an interval."""
 SURE = 0.95
 """Confidence above which an image says little of how confidences vary."""
 TAIL = 0.025
@@ -53,7 +53,7 @@ def confidence_interval(values: FloatArray, confidences: FloatArray) -> Interval
 def two_group_interval(values: FloatArray, few: BoolArray, most: int) -> Interval:
     """Interval of the mean, conditional on at least `MIN_OUTCOMES` and at most `most` images being of the few.
 
-    None where fewer are. Where fewer than `MIN_OUTCOMES` are not, all are one group.
+    None where fewer are. Where fewer than `MIN_OUTCOMES` are not, all images are one group.
 
     Args:
         values: shape (N,), without NaN.
@@ -104,7 +104,7 @@ def selected_share_interval(k: int, n: int, least: int, most: int) -> Interval:
 
 
 def _mean_and_limits(values: FloatArray) -> tuple[float, float, float]:
-    """The mean and its interval, of no width where the values do not vary."""
+    """The mean and its interval, of zero width where the values do not vary."""
     mean = float(values.mean())
     low, high = skewed_mean_interval(values)
     return (mean, mean, mean) if np.isnan(low) else (mean, low, high)

@@ -30,8 +30,8 @@ OF_PREDICTIONS = (
         "AUROC of confidence, AURC",
         "Whether confidence tells right from wrong. AUROC is the chance that a right one is more confident than "
         "a wrong one, ties counted half. AURC is the error rate averaged over all shares of most confident images, "
-        "excess AURC its distance from the best order of the same predictions. Accuracy weighs in AURC and, less, in "
-        "excess AURC: compare it at similar accuracies. Of both lower is better.",
+        "excess AURC its distance from the best order of the same predictions. AURC depends on accuracy, and excess "
+        "AURC less so: compare both at similar accuracies. Lower is better for both.",
     ),
     (
         "Brier score, negative log-likelihood (NLL)",
@@ -78,9 +78,9 @@ OF_MAPS = (
         "architecture and method. Lift over the control is the mean difference, image by image. Rank correlation and "
         "SSIM say how alike the two maps of an image are (Adebayo et al. 2018): Spearman’s correlation of the cells, "
         "and structural similarity in windows of up to 7 cells squared, of absolute values divided by the map’s "
-        "largest, on the layer’s own grid. 1 are equal maps; maps that stay alike with nothing learned say nothing "
-        "about what was learned. Networks whose maps all lean to the centre are not at 0. An image with a map that is "
-        "zero everywhere is left out and counted.",
+        "largest, on the layer’s own grid. Equal maps score 1; maps that stay alike with nothing learned say nothing "
+        "about what was learned. Unrelated maps do not score 0 where both lean to the centre. An image with a map "
+        "that is zero everywhere is left out and counted.",
     ),
 )
 
@@ -129,18 +129,18 @@ OF_DOMAINS = (
 
 LIMITS = (
     "Intervals on one domain are 95% intervals over the test images (few-shot: over episodes). Those of shares are "
-    "exact, and those of their differences decide no more than McNemar’s exact test. What follows from right and "
-    "wrong (gap, Brier score, NLL, AUROC) needs ten right and ten wrong predictions, a difference ten images that "
-    "either gets wrong; mean confidence needs ten images that are not sure; mean per-class accuracy ten images of "
-    "every class; any other mean 100 images. Below that, and for calibration errors at all, no interval holds the "
-    "truth as often as it says, so none is given. They speak of these images and these trained models: not of "
-    "images of another kind, other seeds, other pretraining runs or other domains, and not of kinds of images that "
-    "are too rare to be among these.",
-    "Several seeds are averaged image by image: fine-tuning seeds first, pretraining seeds then. Their spreads stand "
-    "apart in the table by domain, and are in no interval over images.",
+    "exact, and those of their differences exclude zero only where McNemar’s exact test does. What follows from right "
+    "and wrong (gap, Brier score, NLL, AUROC) needs ten right and ten wrong predictions, and its differences ten "
+    "images that either gets wrong; mean confidence needs ten images of confidence .95 or less; mean per-class "
+    "accuracy ten images of every class; any other mean 100 images. Below that, and for calibration errors always, "
+    "no interval holds the truth as often as it says, so none is given. They speak of these images and these "
+    "trained models: not of images of another kind, other seeds, other pretraining runs or other domains, and not of "
+    "kinds of images that are too rare to be among these.",
+    "Several seeds are averaged image by image: fine-tuning seeds first, then pretraining seeds. Their spreads stand "
+    "apart in the table by domain; no interval over images includes them.",
     "Intervals over domains are Student’s t on one difference per domain, since domains are few. They speak of "
     "other domains only as far as these are a fair sample of their kind, and hold 82 to 90% instead of 95% where "
-    "differences between domains are strongly skewed, which so few do not show.",
+    "differences between domains are strongly skewed, which so few can’t show.",
     "A p-value is that of an exact Wilcoxon signed-rank test over domains, adjusted by Holm over the numbers of one "
     "comparison and group. Four domains allow none below 0.125, six none below 0.031, so it is often out of reach.",
     "“Undecided” means that the interval includes zero, or that too few images allow one. It is no proof that two "

@@ -82,17 +82,17 @@ def read_cell_files(folder: Path) -> tuple[dict[str, Any], dict[str, Any], tuple
 
 def _check_files(folder: Path, checksums: dict[str, Any], own: str) -> None:
     if checksums.get(OWN) != own:
-        raise NoCellError(f"its {CELL} is not as it was written")
+        raise NoCellError(f"its {CELL} has changed since it was written")
     for name in CHECKSUMMED:
         is_there = (folder / name).exists()
         if not is_there and (name in checksums or name != EXAMPLES):
             raise NoCellError(f"it has no {name}")
         if is_there and checksums.get(name) != file_checksum(folder / name):
-            raise NoCellError(f"its {name} is not as it was written")
+            raise NoCellError(f"its {name} has changed since it was written")
 
 
 def _plain_json(path: Path) -> Any:
-    """A file's content, none of whose values stops whoever writes it again or puts it into a table or page."""
+    """A file's content; all of its values can be written again, and put into a table or a page."""
     if not path.exists():
         raise NoCellError(f"it has no {path.name}")
     try:
@@ -159,8 +159,8 @@ def _numbers(content: dict[str, Any]) -> tuple[Number, ...]:
         if number.stage not in get_args(Stage):
             raise NoCellError("one of its numbers is of an unknown stage")
         if number.n < 0 or number.n_undefined < 0:
-            raise NoCellError(f"its {number.metric!r} is of fewer than no images")
+            raise NoCellError(f"its {number.metric!r} is of fewer than zero images")
         keys.add((number.metric, number.stage, number.transform, number.severity))
     if len(keys) < len(numbers):
-        raise NoCellError("it has one number twice")
+        raise NoCellError("it has the same number twice")
     return numbers

@@ -99,7 +99,7 @@ def _check_columns(records: "pd.DataFrame", num_classes: int) -> None:
         if name in ("reference", "prediction"):
             low, high = 0, num_classes - 1
         if (values < low - ROUNDING).any() or (values > high + ROUNDING).any():
-            raise NoCellError(f"its records have values of {name!r} that it can't have")
+            raise NoCellError(f"its records have values of {name!r} out of its range")
     if records.duplicated(["sample_id", "transform", "severity"]).any():
         raise NoCellError("two of its records are of one image and variant")
 
@@ -110,7 +110,7 @@ def _check_predictions(clean: "pd.DataFrame") -> None:
         return
     reference, prediction, correct = (clean[name].astype(float) for name in ("reference", "prediction", "correct"))
     if ((prediction == reference) != (correct == 1)).any():
-        raise NoCellError("its records say of an image that it is right and another class")
+        raise NoCellError("some of its records have a `correct` that contradicts class and prediction")
     if {"confidence", "negative_log_likelihood"} <= set(clean.columns):
         right = clean[(correct == 1) & clean["confidence"].notna()]
         likelihood = np.exp(-right["negative_log_likelihood"].astype(float))
@@ -120,7 +120,7 @@ def _check_predictions(clean: "pd.DataFrame") -> None:
 
 def _check_variant(number: Number, rows: "pd.DataFrame") -> None:
     if number.n and rows.empty:
-        raise NoCellError(f"it has {_name(number)} and no records of it")
+        raise NoCellError(f"it has {_name(number)}, but no records of it")
     if number.metric in MEANS:
         column = MEANS[number.metric]
         _check(number, rows, (column,), lambda side: mean_statistic(side[column].astype(float)))
@@ -159,10 +159,10 @@ def _check(
         return
     missing = [name for name in columns if name not in rows.columns]
     if missing:
-        raise NoCellError(f"it has {_name(number)} and its records have no column {missing[0]!r}")
+        raise NoCellError(f"it has {_name(number)}, but its records have no column {missing[0]!r}")
     defined: NDArray[np.bool_] = rows[list(columns)].notna().all(axis=1).to_numpy()
     if number.n != defined.sum():
-        raise NoCellError(f"its {_name(number)} is of {number.n} images and its records have {defined.sum()}")
+        raise NoCellError(f"its {_name(number)} is of {number.n} images, but its records have {defined.sum()}")
     try:
         found = float(statistic(rows)(np.ones((1, len(rows))))[0])
     except (ValueError, TypeError) as error:
@@ -174,7 +174,7 @@ def _compare(number: Number, found: float) -> None:
     if math.isnan(number.value):
         return
     if not math.isclose(number.value, found, rel_tol=ROUNDING, abs_tol=ROUNDING):
-        raise NoCellError(f"its {_name(number)} is {number.value:.6g} in {RESULTS} and {found:.6g} by its records")
+        raise NoCellError(f"its {_name(number)} is {number.value:.6g} in {RESULTS}, but {found:.6g} by its records")
 
 
 def _name(number: Number) -> str:

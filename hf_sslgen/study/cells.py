@@ -153,7 +153,8 @@ def read_stored_cell(folder: Path) -> Cell:
     cell = read_cell(folder)
     if cell_folder(folder.parent, cell.identity).name != folder.name:
         raise InputError(
-            f"{folder} holds no readable cell (it is another than its name says); remove it to have it computed again"
+            f"{folder} holds no readable cell (it is not the cell that its name says); remove it to have it "
+            "computed again"
         )
     return cell
 

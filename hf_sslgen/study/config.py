@@ -167,7 +167,7 @@ def _require_unique(names: Sequence[Any], where: str) -> None:
     counts = Counter(names)
     twice = sorted(name for name in counts if counts[name] > 1)
     if twice:
-        raise InputError(f"{where}: {shown(twice[0])} stands there twice; remove one, or name it otherwise")
+        raise InputError(f"{where}: {shown(twice[0])} appears twice; remove or rename one")
 
 
 def _domain(row: Any, where: str) -> DomainArguments:

@@ -17,7 +17,7 @@ def measure_pretrained(job: Job) -> Measured:
 
 
 def require_possible(protocol: Protocol | None, domain: Domain) -> None:
-    """Raise InputError where a protocol can't be run on a domain, which is told without computing anything."""
+    """Raise InputError where a protocol can't be run on a domain, without computing anything."""
     if isinstance(protocol, KNNProtocol):
         possible_neighbours(domain, protocol)
     elif isinstance(protocol, FewShotProtocol):

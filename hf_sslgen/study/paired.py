@@ -24,7 +24,7 @@ UNDEFINED = "the number is undefined on all images of a pair"
 
 
 def per_image(runs: Runs) -> NDArray[np.float64]:
-    """What each image adds to the difference, (N,), averaged over pairs and then over runs; its mean is that.
+    """What each image adds to the difference, (N,), averaged over pairs and then runs; their mean is the difference.
 
     NaN throughout where the number is undefined for all images of a pair.
     """
@@ -32,7 +32,7 @@ def per_image(runs: Runs) -> NDArray[np.float64]:
 
 
 def share_difference(runs: Runs) -> Estimate:
-    """Of a mean of credits in [0, 1], as a share of images is. Images that are undefined throughout are left out."""
+    """For a mean of credits in [0, 1], such as a share of images. Images undefined throughout are left out."""
     anywhere = ~np.all([np.isnan(pair) for run in runs for pair in run], axis=0)
     found = [[pair[anywhere] for pair in run] for run in runs]
     if not all((~np.isnan(pair)).any() for run in found for pair in run):
@@ -42,7 +42,7 @@ def share_difference(runs: Runs) -> Estimate:
 
 
 def per_class_difference(runs: Runs, references: NDArray[np.int64]) -> Estimate:
-    """Of accuracy averaged over classes, from differences in being right. References have shape (N,)."""
+    """For accuracy averaged over classes, from differences in being right. References have shape (N,)."""
     differences = per_image(runs)
     weights = class_weights(references)
     value, smallest = float(weights @ differences), smallest_class(references)
@@ -53,24 +53,24 @@ def per_class_difference(runs: Runs, references: NDArray[np.int64]) -> Estimate:
 
 
 def outcome_difference(runs: Runs, wrong: NDArray[np.bool_]) -> Estimate:
-    """Of a mean that depends on right and wrong; `wrong`, (N,), where any of the models is."""
+    """For a mean that depends on right and wrong; `wrong`, (N,), where any of the models is."""
     return _of_few(runs, wrong, "are predicted wrongly by either")
 
 
 def confidence_difference(runs: Runs, confidences: NDArray[np.float64]) -> Estimate:
-    """Of a mean that varies with confidence; `confidences`, (N,), are the smallest of all the models."""
+    """For a mean that varies with confidence; `confidences`, (N,), are the smallest of all the models."""
     return _of_few(runs, confidences <= SURE, f"have a confidence of at most {SURE} in either")
 
 
 def mean_difference(runs: Runs, unit: str = "images") -> Estimate:
-    """Of any other mean."""
+    """For any other mean."""
     differences = per_image(runs)
     defined = int(np.all([~np.isnan(pair) for run in runs for pair in run], axis=0).sum())
     value = float(differences.mean())
     if math.isnan(value):
         return _estimate(value, NO_INTERVAL, len(differences), UNDEFINED)
     if defined < MIN_SAMPLES:
-        reason = f"only {defined} {unit} have the number; an interval needs {MIN_SAMPLES}"
+        reason = f"the number is defined for only {defined} {unit}; an interval needs {MIN_SAMPLES}"
         return _estimate(value, NO_INTERVAL, len(differences), reason)
     interval = interval_of_defined(differences)
     reason = f"all {unit} differ by the same amount" if math.isnan(interval.low) else ""

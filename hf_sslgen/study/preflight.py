@@ -77,7 +77,7 @@ def prepare(specs: Sequence[CellSpec], store: Store, unavailable: Unavailable) -
     for spec, error in impossible.items():
         store.record_failure(spec, error)
     for sentence in impossible_sentences(impossible):
-        logger.warning("the others follow; %s", sentence)
+        logger.warning("cells left out that %s", sentence)
 
 
 def impossible_sentences(impossible: Mapping[CellSpec, InputError]) -> list[str]:

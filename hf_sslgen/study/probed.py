@@ -65,7 +65,7 @@ def possible_neighbours(domain: Domain, protocol: KNNProtocol) -> list[int]:
     possible = [k for k in protocol.neighbours if k <= num_images]
     if not possible:
         raise InputError(
-            f"neighbours {list(protocol.neighbours)} are all more than the {num_images} training images of "
+            f"neighbours {list(protocol.neighbours)} all exceed the {num_images} training images of "
             f"{domain.name!r}; give smaller ones"
         )
     return possible

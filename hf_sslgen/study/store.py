@@ -123,7 +123,7 @@ class Store:
             write_json(self.index_path(spec), {"title": spec.title, "key": spec.key, "cell": cell})
 
     def index_path(self, spec: CellSpec) -> Path:
-        """Where it is remembered which folder a planned cell leads to."""
+        """The file that says which folder a planned cell leads to."""
         return self.folder / "index" / f"{spec.key}.json"
 
     def indexed(self, spec: CellSpec) -> str | None:

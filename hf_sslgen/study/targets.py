@@ -1,6 +1,6 @@
 """Paired differences averaged over seeds: one per contrast, target, protocol, label budget and number.
 
-Fine-tuning seeds are averaged first and pretraining seeds then, on the same resampled images, and the spread over each
+Fine-tuning seeds are averaged first, then pretraining seeds, on the same resampled images, and the spread over each
 of the two is kept apart.
 """
 

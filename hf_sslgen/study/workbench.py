@@ -69,11 +69,11 @@ class PreparedCell:
 
 
 Unavailable = dict[tuple[str, ...], InputError]
-"""What the Hub did not give in this run, by what was asked for, and the error that said so."""
+"""The errors of this run's requests that the Hub did not answer, by what was asked for."""
 
 
 def _asked_once(asked: tuple[str, ...], unavailable: Unavailable, load: Callable[[], Result]) -> Result:
-    """What `load` returns; where the Hub did not give it before, the error of then."""
+    """What `load` returns; raises the earlier error where the Hub did not give it before."""
     if asked in unavailable:
         raise unavailable[asked]
     try:
@@ -85,7 +85,7 @@ def _asked_once(asked: tuple[str, ...], unavailable: Unavailable, load: Callable
 
 
 def domain_asked_once(arguments: DomainArguments, unavailable: Unavailable) -> Domain:
-    """A domain; the Hub is asked once for a data set that it does not give, whatever is wanted of it."""
+    """A domain; the Hub is asked only once for a data set that it does not give."""
     stated = (arguments.dataset_name, arguments.dataset_config_name or "", arguments.dataset_revision or "")
     return _asked_once(("domain", *stated), unavailable, lambda: domain_at_hand(arguments))
 
@@ -94,7 +94,7 @@ def prepare_cell(spec: CellSpec, unavailable: Unavailable | None = None) -> Prep
     """Load what a cell's identity depends on.
 
     Args:
-        unavailable: what is not asked for again, and is added to.
+        unavailable: what is not asked for again; new failures are added.
 
     Raises:
         InputError: the domain or the backbone can't be loaded.

@@ -66,7 +66,7 @@ class FineTuningArguments(TrainingArguments):
         default="negative_log_likelihood", metadata={"help": "Validation number that decides which is best."}
     )
     greater_is_better: bool | None = field(
-        default=None, metadata={"help": "Whether more of it is better; known for every number there is."}
+        default=None, metadata={"help": "Whether higher is better; known for every number, so leave it out."}
     )
     remove_unused_columns: bool = field(default=False, metadata={"help": "Must stay false: samples carry their id."})
     per_device_train_batch_size: int = field(default=64, metadata={"help": "Training batch size per device."})
@@ -102,7 +102,7 @@ class FineTuningArguments(TrainingArguments):
         default=None,
         metadata={
             "help": "An interrupted run goes on from its last complete checkpoint by itself: `true`, or that "
-            "checkpoint's folder, asks for no more; `false` refuses to."
+            "checkpoint's folder, asks for the same; `false` refuses to."
         },
     )
 

@@ -18,8 +18,8 @@ def eligible_classes(labels: NDArray[np.int64], ways: int, shots: int, queries: 
     eligible = [int(label) for label in classes[counts >= shots + queries]]
     if len(eligible) < ways:
         raise InputError(
-            f"an episode of {ways} ways needs as many classes with {shots + queries} test images ({shots} shots, "
-            f"{queries} queries) and finds {len(eligible)}; lower ways, shots or queries"
+            f"an episode of {ways} ways needs {ways} classes with {shots + queries} test images each ({shots} shots, "
+            f"{queries} queries), but only {len(eligible)} have them; lower ways, shots or queries"
         )
     return eligible
 

@@ -99,8 +99,8 @@ def build_trainer(
     if model_arguments.early_stopping_patience is not None:
         if not arguments.load_best_model_at_end:
             raise InputError(
-                "early_stopping_patience waits for a better checkpoint, which is then kept; leave "
-                "load_best_model_at_end true, and eval_strategy epoch or steps"
+                "early_stopping_patience needs the best checkpoint to be kept; leave load_best_model_at_end true, "
+                "and eval_strategy epoch or steps"
             )
         callbacks.append(EarlyStoppingCallback(model_arguments.early_stopping_patience))
     weights = None
@@ -122,13 +122,13 @@ def build_trainer(
 
 
 def _check_network_options(backbone: LoadedBackbone, domain: Domain, arguments: FineTuningArguments) -> None:
-    """Raise InputError for options that this network, or so many classes, have no use for."""
+    """Raise InputError for options that this network, or this number of classes, does not support."""
     if arguments.activation_checkpointing and not backbone.model.supports_gradient_checkpointing:
         raise InputError(f"activation_checkpointing: {backbone.name} does not support it; drop it")
     if arguments.metric_for_best_model == "top_5_accuracy" and len(domain.class_names) <= TOP_K:
         raise InputError(
-            f"metric_for_best_model is top_5_accuracy, which {len(domain.class_names)} classes do not have; give "
-            "accuracy"
+            f"metric_for_best_model is top_5_accuracy, which {len(domain.class_names)} classes are too few for; "
+            "give accuracy"
         )
 
 

@@ -61,12 +61,12 @@ def complete_options(arguments: TrainingArguments) -> None:
 
 
 def _word(value: Any) -> str:
-    """Of a word or a member of an enumeration of words."""
+    """The word that is given itself or as a member of an enumeration."""
     return str(value.value if isinstance(value, Enum) else value)
 
 
 def _check_selection(arguments: TrainingArguments) -> None:
-    """That there is something to select by, and a checkpoint of each evaluation; derives `greater_is_better`."""
+    """Require something to select by, and a checkpoint of each evaluation; derives `greater_is_better`."""
     evaluates, saves = str(arguments.eval_strategy), str(arguments.save_strategy)
     if evaluates == "no" and arguments.load_best_model_at_end:
         raise InputError(
@@ -82,20 +82,20 @@ def _check_selection(arguments: TrainingArguments) -> None:
         )
     name = (arguments.metric_for_best_model or "loss").removeprefix(EVALUATION_PREFIX)
     if name not in GREATER_IS_BETTER:
-        why = "has no better direction" if name in WITHOUT_DIRECTION else "is no number of the validation split"
+        why = "has no better direction" if name in WITHOUT_DIRECTION else "is not measured on the validation split"
         hint = nearest_names(name, GREATER_IS_BETTER) or f"known: {', '.join(GREATER_IS_BETTER)}"
         raise InputError(f"metric_for_best_model is {shown(arguments.metric_for_best_model)}, which {why}; {hint}")
     better = GREATER_IS_BETTER[name]
     if arguments.greater_is_better not in (None, better):
         raise InputError(
-            f"greater_is_better is {arguments.greater_is_better}, but of {name} "
-            f"{'more' if better else 'less'} is better; drop it"
+            f"greater_is_better is {arguments.greater_is_better}, but {'higher' if better else 'lower'} {name} is "
+            "better; drop it"
         )
     arguments.metric_for_best_model, arguments.greater_is_better = name, better
 
 
 def _check_optimisation(arguments: TrainingArguments) -> None:
-    """That nothing is said of an optimiser or schedule that it would not look at."""
+    """Require that optimiser and schedule use every option that is given for them."""
     optimiser, schedule = _word(arguments.optim), _word(arguments.lr_scheduler_type)
     known = OPTIMISER_ARGUMENTS.get(optimiser, ())
     read = {}
@@ -138,9 +138,9 @@ def _check_steps(arguments: TrainingArguments) -> None:
     if arguments.max_steps == 0:
         raise InputError("max_steps is 0; it has to be at least 1, or -1 to train for num_train_epochs")
     if arguments.eval_steps is not None and arguments.eval_strategy != "steps":
-        raise InputError(f"eval_steps goes with --eval_strategy steps, which is {arguments.eval_strategy!r}")
+        raise InputError(f"eval_steps needs --eval_strategy steps, found {arguments.eval_strategy!r}")
     if arguments.save_steps != 500 and arguments.save_strategy != "steps":
-        raise InputError(f"save_steps goes with --save_strategy steps, which is {arguments.save_strategy!r}")
+        raise InputError(f"save_steps needs --save_strategy steps, found {arguments.save_strategy!r}")
     for name in ("eval_steps", "save_steps", "logging_steps", "warmup_steps"):
         steps = vars(arguments)[name]
         if steps is not None and steps > 1 and steps != int(steps):
@@ -177,7 +177,7 @@ def _has_bf16_instructions() -> bool:
 
 
 def _check_tracking(arguments: TrainingArguments) -> None:
-    """That every tracker is installed, and that what is said of trackers has one to go to."""
+    """Require that every tracker is installed, and that options of trackers come with one."""
     asked = arguments.report_to if isinstance(arguments.report_to, list) else [arguments.report_to or "none"]
     trackers = [each for each in asked if each != "none"]
     available = get_available_reporting_integrations()
@@ -187,7 +187,9 @@ def _check_tracking(arguments: TrainingArguments) -> None:
         if tracker not in INTEGRATION_TO_CALLBACK:
             hint = nearest_names(str(tracker), INTEGRATION_TO_CALLBACK)
             known = ", ".join(INTEGRATION_TO_CALLBACK)
-            raise InputError(f"report_to is {shown(tracker)}, which is no tracker; {hint} Known: {known}, all, none")
+            raise InputError(
+                f"report_to is {shown(tracker)}, which is not a tracker; {hint} Known: {known}, all, none"
+            )
         extra = "'hf-sslgen[tracking]'" if tracker == "trackio" else tracker.replace("_", "-")
         raise InputError(f"report_to is {tracker!r}, which is not installed; run `pip install {extra}`")
     arguments.report_to = trackers or "none"
@@ -195,10 +197,10 @@ def _check_tracking(arguments: TrainingArguments) -> None:
         arguments.report_to = "all"
         trackers = list(available)
     if arguments.run_name is not None and not trackers:
-        raise InputError("run_name is what trackers show; give --report_to too, or drop it")
+        raise InputError("run_name is only shown by trackers; give --report_to too, or drop it")
     for name, default in (("project", "huggingface"), ("trackio_space_id", None), ("trackio_bucket_id", None)):
         if vars(arguments)[name] != default and "trackio" not in trackers:
-            raise InputError(f"{name} goes with --report_to trackio; give that too, or drop it")
+            raise InputError(f"{name} needs --report_to trackio; give that too, or drop it")
 
 
 def _check_workers(arguments: TrainingArguments) -> None:
@@ -210,4 +212,4 @@ def _check_workers(arguments: TrainingArguments) -> None:
         "dataloader_multiprocessing_context",
     ):
         if vars(arguments)[name]:
-            raise InputError(f"{name} is about processes that read images; give --dataloader_num_workers too")
+            raise InputError(f"{name} needs processes that read images; give --dataloader_num_workers too")

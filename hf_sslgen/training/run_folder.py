@@ -26,10 +26,10 @@ IDENTITY_FILE = "run.json"
 RESULTS_FILE = "results.json"
 PREDICTIONS_FILE = "predictions.parquet"
 TAKEN = "taken"
-"""What in `run.json` tells what of the data set was taken; it decides nothing, because fingerprints do."""
+"""Key in `run.json` of what was taken of the data set; not compared, because fingerprints are."""
 
 OWN_FILES = (IDENTITY_FILE,)
-"""What a folder holds that is a run's."""
+"""Files and folders of which a run's folder has some."""
 
 MODEL_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", "preprocessor_config.json")
 """The finished model, as it loads; optimiser states, logs and `training_args.bin` (a pickle) are no part of it."""
@@ -89,8 +89,8 @@ def finished_results(folder: Path) -> dict[str, Any] | None:
     wrong = damage(folder)
     if wrong is not None:
         raise InputError(
-            f"output_dir {str(folder)!r} holds a finished run that is not as it was: {wrong}; put that right, or "
-            f"remove {RESULTS_FILE} to have it finished again from its last checkpoint, or anew where it has none"
+            f"output_dir {str(folder)!r} holds a finished run that has changed: {wrong}; restore the file, or "
+            f"remove {RESULTS_FILE} to finish it again from its last checkpoint, or from the start if it has none"
         )
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
@@ -137,10 +137,10 @@ def last_good_checkpoint(folder: Path, wants_best: bool, is_resumable: bool = Tr
         wrong = reason_against(checkpoint)
         if wrong is None:
             return checkpoint
-        logger.warning("%s is not used and removed: %s", checkpoint, wrong)
+        logger.warning("%s is removed and not used: %s", checkpoint, wrong)
         shutil.rmtree(checkpoint)
     if checkpoints:
-        logger.warning("%s has no checkpoint left to go on from; training starts anew", folder)
+        logger.warning("%s has no checkpoint left to go on from; training starts from the beginning", folder)
     return None
 
 

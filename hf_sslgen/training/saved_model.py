@@ -53,7 +53,7 @@ def _save_image_size(folder: Path, backbone: LoadedBackbone) -> None:
     write_json(path, resized_processor(json.loads(path.read_text(encoding="utf-8")), wanted.geometry))
     if not _makes(folder, config, wanted):
         logger.warning(
-            "the image processor saved in %s can't say that %s was trained on %d px, %s; give its input so",
+            "the image processor saved in %s can't say that %s was trained on %d px, %s; prepare its input that way",
             folder,
             backbone.name,
             wanted.geometry.image_size,

@@ -191,7 +191,7 @@ class FineTuningTrainer(Trainer):
         wrong = damage(Path(best)) if best is not None else None
         if wrong is not None:
             raise OneProcessError(
-                f"the best checkpoint, {best}, can't be used: {wrong}; run the same command again, which trains on "
+                f"the best checkpoint, {best}, can't be used: {wrong}; run the same command again, which goes on "
                 "from an earlier one"
             )
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:

@@ -129,7 +129,7 @@ REFUSED: Mapping[str, str] = {
     "eval_do_concat_batches": "the numbers need the predictions of all batches together",
     "eval_use_gather_object": "predictions are gathered as arrays",
     "include_for_metrics": "the numbers are computed from predictions and labels",
-    "batch_eval_metrics": "calibration is no mean over batches",
+    "batch_eval_metrics": "calibration is not a mean over batches",
     "enable_jit_checkpoint": "an interrupted run goes on from its last checkpoint",
     "hub_strategy": "the finished model is pushed, once",
     "hub_always_push": "the finished model is pushed, once",
@@ -137,7 +137,7 @@ REFUSED: Mapping[str, str] = {
     "restore_callback_states_from_checkpoint": "a continued run takes up what it needs",
     "accelerator_config": "the order of the images and how they are shared out is fixed",
     "parallelism_config": "only whole copies of the network train side by side",
-    "dataloader_drop_last": "it would leave out test images, too",
+    "dataloader_drop_last": "it would leave out test images too",
     "dataloader_in_order": "the order of the images decides the weights",
     "remove_unused_columns": "samples carry what the Trainer would remove",
     "label_names": "they are known",
@@ -164,7 +164,7 @@ def check_options(arguments: TrainingArguments) -> None:
         if value == default and isinstance(value, bool) == isinstance(default, bool):
             continue
         if field.name not in HONOURED:
-            reason = REFUSED.get(field.name, "this release of transformers is newer than what was tried")
+            reason = REFUSED.get(field.name, "this release of transformers is newer than the tested ones")
             raise InputError(f"{field.name} is {shown(value)}, which is not offered: {reason}; drop it")
         limits = HONOURED[field.name]
         numbers, words = (limits, None) if isinstance(limits, Range) else (None, limits)

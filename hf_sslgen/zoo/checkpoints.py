@@ -89,7 +89,7 @@ def load_config(name: str, folder: Path) -> Any:
 
 
 def check_channels(name: str, config: Any) -> None:
-    """The network takes pictures of three channels, as all of this package's are.
+    """Require a network that takes pictures of three channels, as all of this package's are.
 
     Raises:
         InputError: it takes another number.
@@ -102,7 +102,7 @@ def check_channels(name: str, config: Any) -> None:
     else:
         found, key = config.to_dict().get("num_channels", 3), "num_channels"
     if found != 3:
-        raise load_error(name, f"it takes pictures of {found} channels ({key}), and those measured here have 3 (RGB)")
+        raise load_error(name, f"it takes pictures of {found} channels ({key}), but those measured here have 3 (RGB)")
 
 
 def _reason(error: Exception, folder: Path) -> str:

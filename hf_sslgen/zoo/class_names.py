@@ -34,7 +34,7 @@ class Outputs:
 
     Attributes:
         rows: for each class the output that means it.
-        by_position: whether no name says so.
+        by_position: whether the order said so and no name did.
     """
 
     rows: tuple[int, ...]
@@ -114,7 +114,7 @@ def shared_classes(name: str, config: Any, class_names: Sequence[str]) -> tuple[
         )
     shared = tuple(each for each in class_names if known.count(canonical(each)) == 1)
     if len(shared) < 2:
-        raise InputError(f"{_both_lists(name, known, class_names)}; at least two have to be the same")
+        raise InputError(f"{_both_lists(name, known, class_names)}; at least two names have to be the same")
     return shared
 
 
@@ -135,7 +135,7 @@ def are_related(config: Any, class_names: Sequence[str]) -> bool:
 
 def _both_lists(name: str, known: Sequence[str], class_names: Sequence[str]) -> str:
     return (
-        f"model_name_or_path {name!r} tells {len(known)} classes apart ({listed_names(known)}), and the data set has "
+        f"model_name_or_path {name!r} has {len(known)} classes ({listed_names(known)}), and the data set has "
         f"{len(class_names)} ({listed_names(class_names)})"
     )
 

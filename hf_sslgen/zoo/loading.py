@@ -207,7 +207,7 @@ def _with_classes(
         return model, new_classifier(model)
     if outputs is not None and outputs.by_position and not missing:
         logger.warning(
-            "%s: no name says what its %d outputs mean; they are taken for the classes in their order (%s)",
+            "%s: its %d outputs have no names; they are taken for the classes in their order (%s)",
             name,
             len(class_names),
             listed_names(class_names),

@@ -71,7 +71,7 @@ def resolve_location(name: str) -> str:
         for_the_hub = (
             f"; write hf-hub:{base} for the Hub's" if base.count("/") == 1 and words.endswith(" here") else ""
         )
-        raise InputError(f"model_name_or_path {name!r} is no folder of a checkpoint: {words}{for_the_hub}")
+        raise InputError(f"model_name_or_path {name!r} is not a checkpoint's folder: {words}{for_the_hub}")
     if hub_id.count("/") != 1:
         hint = nearest_names(base, known_backbone_ids())
         raise InputError(

@@ -29,7 +29,7 @@ SIZES = ((97, 131), (160, 120), (64, 64), (301, 203))
 
 
 class PixelError(ValueError):
-    """What of a processor can't be followed, in words."""
+    """What of a processor can't be reproduced, in words."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def measured_colours(processor: Processor) -> Colours:
             red, green, blue = (-black / scale).tolist()
             deviations = (1 / scale).tolist()
             return Colours((red, green, blue), (deviations[0], deviations[1], deviations[2]), channels)
-    raise PixelError("it changes colours in another way than by the order, mean and deviation of channels")
+    raise PixelError("it changes colours in other ways than by the order, mean and deviation of channels")
 
 
 @functools.lru_cache(maxsize=16)

@@ -75,7 +75,7 @@ def read_preprocessing(folder: Path, config: Any, name: str | None = None) -> Pr
             return _read_timm(stated_pretrained_cfg(folder, config))
         except (PixelError, *UNREADABLE) as error:
             raise InputError(
-                f"pretrained_cfg in the config.json of {location!r} can't be followed: {_line(error)}"
+                f"pretrained_cfg in the config.json of {location!r} can't be reproduced: {_line(error)}"
             ) from error
     try:
         loaded = AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
@@ -94,7 +94,7 @@ def read_preprocessing(folder: Path, config: Any, name: str | None = None) -> Pr
         return _read_processor(loaded)
     except (PixelError, *UNREADABLE) as error:
         raise InputError(
-            f"the image processor of {location!r} ({type(loaded).__name__}) can't be followed: {_line(error)}"
+            f"the image processor of {location!r} ({type(loaded).__name__}) can't be reproduced: {_line(error)}"
         ) from error
 
 
@@ -110,7 +110,7 @@ def _read_processor(loaded: Any) -> Preprocessing:
     def processor(picture: Image.Image) -> Tensor:
         made = loaded(picture, return_tensors="pt")
         if not isinstance(made, Mapping) or not isinstance(made.get("pixel_values"), Tensor):
-            raise PixelError("it makes something else than pixel_values")
+            raise PixelError("it makes something other than pixel_values")
         pixels: Tensor = made["pixel_values"]
         return pixels[0]
 

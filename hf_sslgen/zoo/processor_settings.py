@@ -60,7 +60,7 @@ def _sides(settings: Mapping[str, Any], key: str) -> dict[str, int]:
 def _square(sides: dict[str, int], key: str) -> int:
     height, width = sides.get("height"), sides.get("width")
     if height is None or width is None:
-        raise PixelError(f"{key} {sides} is no height and width")
+        raise PixelError(f"{key} {sides} is not a height and width")
     if height != width:
         raise PixelError(f"{key} {sides} is not square")
     return height

@@ -98,7 +98,7 @@ def _complain_of_missing(name: str, model: PreTrainedModel, trunk: list[str], re
 
 
 def check_report(name: str, model: PreTrainedModel, report: LoadReport) -> None:
-    """Only the classifier may be missing, and only what is no part of the trunk may be left over.
+    """Require that only the classifier is missing, and only tensors outside the trunk are left over.
 
     Args:
         name: what errors call the checkpoint.
@@ -140,7 +140,7 @@ def _is_beside_the_trunk(name: str, own: set[str], classifier: str) -> bool:
 
 
 def check_stored(name: str, model: PreTrainedModel, stored: Mapping[str, StoredTensor]) -> None:
-    """No tensor is held twice under two names, and none is stored in whole numbers that the network has in fractions.
+    """Require that no tensor is held under two names, and none in whole numbers where the network has fractions.
 
     Raises:
         InputError: names the tensor.
@@ -169,7 +169,7 @@ def check_stored(name: str, model: PreTrainedModel, stored: Mapping[str, StoredT
 
 
 def check_values(name: str, model: nn.Module) -> None:
-    """Every number of the network is finite.
+    """Require that every number of the network is finite.
 
     Raises:
         InputError: names a tensor that holds NaN or infinity.

@@ -84,7 +84,7 @@ def _check_members(path: Path) -> None:
     if damaged is None and len(set(names)) < len(names):
         damaged = next(name for name in names if names.count(name) > 1)
     if damaged is not None:
-        raise InputError(f"{path} is damaged: its part {damaged!r} has not the stated checksum; fetch it again")
+        raise InputError(f"{path} is damaged: its part {damaged!r} does not match its checksum; fetch it again")
 
 
 def _read_pickled(path: Path) -> dict[str, torch.Tensor]:
@@ -97,7 +97,7 @@ def _read_pickled(path: Path) -> dict[str, torch.Tensor]:
         return state
     inner = _inner_mapping(state)
     raise InputError(
-        f"{path} is no mapping of names to plain tensors, which is all that safetensors holds"
+        f"{path} is not a mapping of names to plain tensors, which is all that safetensors holds"
         + (f"; its tensors lie under the key {inner!r}: save those alone" if inner is not None else "")
     )
 

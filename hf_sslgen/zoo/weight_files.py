@@ -45,7 +45,7 @@ def shard_names(folder: Path) -> list[str]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"its {INDEX_FILE} can't be read; ask its owner to write it again") from error
     if unusable:
-        raise InputError(f"its {INDEX_FILE} names {unusable[0][:80]!r}, which is no safetensors file beside it")
+        raise InputError(f"its {INDEX_FILE} names {unusable[0][:80]!r}, which is not a safetensors file beside it")
     if not complete:
         raise InputError(f"its {INDEX_FILE} names no weights; ask its owner to write it again")
     return names
@@ -90,7 +90,7 @@ def _header(path: Path) -> Iterator[tuple[str, StoredTensor]]:
                 piece = file.get_slice(name)
                 yield name, StoredTensor(piece.get_dtype(), tuple(piece.get_shape()))
     except (SafetensorError, OSError, UnicodeError) as error:
-        raise InputError(f"its {path.name} is damaged or no safetensors file ({error}); fetch it again") from error
+        raise InputError(f"its {path.name} is damaged or not a safetensors file ({error}); fetch it again") from error
 
 
 def content_identity(folder: Path, with_weights: bool = True) -> str:

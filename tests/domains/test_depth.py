@@ -103,7 +103,7 @@ def test_what_cannot_be_known_is_refused_before_anything_is_trained(tmp_path):
 def test_a_range_over_several_depths_is_refused(tmp_path):
     folder = write(tmp_path)
     Image.fromarray(ramp(255, np.uint8, 0)).save(folder / "train" / "a" / "4.png")
-    with pytest.raises(InputError, match=r"there are integers of 16 bits \(image .*\) and integers of 8 bits"):
+    with pytest.raises(InputError, match=r"found 16-bit integers \(image .*\) and 8-bit integers"):
         load(folder, "dataset")
     with pytest.raises(InputError, match=r"intensity_range 'datasets' should be LOW,HIGH"):
         load(folder, "datasets")

@@ -125,9 +125,9 @@ def test_unusable_labels_and_splits_are_named(hub_folder, labels, feature, reaso
         ({"dataset_name": "cifar1O"}, "dataset_name 'cifar1O' could not be loaded: .* did you mean 'cifar10'"),
         ({"dataset_name": "no/such-data-set"}, "dataset_name 'no/such-data-set' could not be loaded"),
         ({"dataset_name": "/no/such/folder"}, "dataset_name '/no/such/folder' could not be loaded"),
-        ({"test_split_name": "tset"}, "test_split_name 'tset' .* it has: train, test. did you mean 'test'"),
-        ({"train_split_name": "trainset"}, "train_split_name 'trainset' is no split"),
-        ({"validation_split_name": "test", "test_split_name": "test"}, "need a split each"),
+        ({"test_split_name": "tset"}, "test_split_name 'tset' .* which has: train, test. did you mean 'test'"),
+        ({"train_split_name": "trainset"}, "train_split_name 'trainset' is not a split"),
+        ({"validation_split_name": "test", "test_split_name": "test"}, "each need a split of their own"),
         ({"registered_as": "minst"}, "registered_as 'minst' is no registered domain. did you mean .*'mnist'"),
     ],
 )

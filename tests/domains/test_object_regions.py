@@ -155,7 +155,10 @@ def test_masks_of_every_form():
         ([[0, None]], "is no 2-D array of numbers"),
         ([], "is no 2-D array of numbers"),
         (encode(Image.new("RGBA", (64, 48))), r"has an alpha channel \(mode RGBA\)"),
-        ({"bytes": b"nothing", "path": "mask.png"}, "image 7: the mask can't be decoded: it is none of the kinds"),
+        (
+            {"bytes": b"nothing", "path": "mask.png"},
+            "image 7: the mask can't be decoded: its format is not one of those",
+        ),
         (unreadable("mask.png", "there is no such file"), "the mask can't be decoded: there is no such file"),
     ],
 )

@@ -134,7 +134,7 @@ def test_gray_arrays_keep_their_shades(tmp_path, feature, streaming):
             r"row 0 .* \(3, 12, 12\).* channels seem to come first",
         ),
         (List(List(Value("int64"))), [(16 * each[..., 0].astype(int)).tolist() for each in COLOURED], "numbers from"),
-        (List(Image()), [[{"bytes": each, "path": None}] for each in ENCODED], "lists; an image a row is needed"),
+        (List(Image()), [[{"bytes": each, "path": None}] for each in ENCODED], "lists; it needs one image per row"),
         ({"data": Value("binary")}, [{"data": each} for each in ENCODED], "a struct needs a field bytes or path"),
         (TEXT, [base64.b64encode(each).decode() for each in ENCODED], "it is text, maybe base64"),
         (TEXT, ["http://127.0.0.1:9/a.png"] * 12, "it is an address"),

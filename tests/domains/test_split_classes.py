@@ -88,7 +88,7 @@ def test_two_forms_within_a_split_are_one_class(tmp_path):
             [0, 1] * 6,
             names("cat", "fox"),
             [0, 1, 1, 0],
-            r"label 'fox' in row 1 of split 'test' is none of the training split's classes \('dog', 'cat'\); split "
+            r"label 'fox' in row 1 of split 'test' is not one of the training split's classes \('dog', 'cat'\); split "
             r"'test' has the classes \('cat', 'fox'\)",
         ),
         (NUMBER, [0, 1] * 6, names("cat", "dog"), [0, 1, 1, 0], r"label 'cat' .* classes \('0', '1'\)"),

@@ -1,4 +1,4 @@
-"""A disk that is full in the middle of writing: known whoever says so, and what was there stays whole."""
+"""A disk that fills up during writing: recognised in every library's words, and what was there stays whole."""
 
 import shutil
 from collections.abc import Callable

@@ -95,7 +95,7 @@ def test_read_only_and_full_disks_are_refused(disk) -> None:
 def test_of_two_processes_the_second_is_refused(tmp_path, subprocess_that_holds: Callable) -> None:
     folder = tmp_path / "new"
     holder = subprocess_that_holds(folder)
-    with pytest.raises(InputError, match=rf"in use by process {holder.pid} on .*; wait until that has ended"):
+    with pytest.raises(InputError, match=rf"in use by process {holder.pid} on .*; wait until it has ended"):
         claim_folder(folder)
     holder.kill()
     holder.wait()
@@ -132,7 +132,7 @@ def test_a_claim_of_another_machine_that_shows_none_is_overtaken(elsewhere, tmp_
     os.utime(elsewhere, (long_ago, long_ago))
     with caplog.at_level(logging.WARNING):
         assert claim_folder(tmp_path).generation == 2
-    assert "waiting up to 0 s to see whether that is still at work" in caplog.text
+    assert "waiting up to 0 s to see whether it is still at work" in caplog.text
 
 
 def test_without_hard_links_a_claim_is_held_all_the_same(tmp_path, monkeypatch) -> None:

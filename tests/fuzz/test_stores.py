@@ -40,7 +40,7 @@ from hf_sslgen.study.store import STUDY_FILE, Store
 DOMAIN = "photo-patches"
 FILES = ("cell.json", "results.json", "records.parquet", "examples.npz")
 FOLLOWING = {"accuracy": "correct", "mean_confidence": "confidence", "brier_score": "brier_score", "gini": "gini"}
-"""Numbers that are the mean of a column, which whoever looks can work out."""
+"""Numbers that are the mean of a column, so that anyone can work them out."""
 
 Random = np.random.Generator
 
@@ -434,7 +434,7 @@ MADE_UP: dict[str, Callable[[Path, Random], None]] = {
         (cell / "examples.npz").symlink_to("/etc/hostname"),
     ),
 }
-"""Cells that contradict themselves, or that are no cells, with checksums that fit; each is refused."""
+"""Cells that contradict themselves, or are not cells, with checksums that fit; each is refused."""
 
 
 def checked(cell: Path, name: str) -> str:

@@ -254,7 +254,7 @@ def test_an_index_leads_to_nothing_but_safetensors_beside_it(loader, stocked):
 def test_a_configuration_that_fits_no_network_is_one_message(loader):
     for name, said in {"another-network": "rooms", "no-network": "architecture", "no-json": "config"}.items():
         assert said in _sentence(loader(f"org/{name}"), f"org/{name}")
-    assert "pretrained_cfg in the config.json of 'org/no-input' can't be followed" in loader("org/no-input")["error"]
+    assert "pretrained_cfg in the config.json of 'org/no-input' can't be reproduced" in loader("org/no-input")["error"]
 
 
 def test_pickled_weights_are_converted_by_the_commands_that_the_refusal_gives(loader, stocked, folders, tmp_path):

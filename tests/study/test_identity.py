@@ -312,7 +312,7 @@ def test_each_file_of_a_checkpoint_decides(
     tmp_path: Path,
     prepared: PreparedCell,
 ) -> None:
-    """Of an untrained network all but the weights, which it does not have of it."""
+    """An untrained network depends on everything in the folder but the weights."""
     folder = tmp_path / "net"
     shutil.copytree(small_backbones[name], folder)
 

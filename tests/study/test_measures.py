@@ -200,7 +200,7 @@ def test_neighbours_by_hand(job_of: JobOf) -> None:
     np.testing.assert_array_equal(analysis.records["prediction"], expected.argmax(1))
     one_hot = np.eye(10)[domain.test.labels]
     np.testing.assert_allclose(analysis.records["brier_score"], np.square(expected - one_hot).sum(1))
-    with pytest.raises(InputError, match=r"neighbours \[31\] are all more than the 30 training images"):
+    with pytest.raises(InputError, match=r"neighbours \[31\] all exceed the 30 training images"):
         measure(job_of("dino-knn", neighbours=[31]))
 
 

@@ -1,4 +1,4 @@
-"""What can't be computed is known before anything is, and the Hub is asked once for what it does not give."""
+"""What can't be computed is found before anything is computed, and the Hub is asked once for what it does not give."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -33,13 +33,11 @@ def test_protocols_that_a_domain_is_too_small_for(study_content: Content) -> Non
     found = {spec.title: str(error) for spec, error in look_ahead(specs, {}).impossible.items()}
     assert len(found) == 4
     assert (
-        "an episode of 5 ways needs as many classes with 1005 test images"
+        "an episode of 5 ways needs 5 classes with 1005 test images"
         in found["resnet on digits, too many queries, " + specs[2].labels + " of the labels, seed 0"]
     )
     assert all(
-        "[5000] are all more than the 30 training images" in words
-        for title, words in found.items()
-        if "neighbours" in title
+        "[5000] all exceed the 30 training images" in words for title, words in found.items() if "neighbours" in title
     )
 
 
@@ -47,7 +45,7 @@ def test_a_budget_beyond_a_class_is_refused_by_name(study_content: Content) -> N
     specs = specs_of(study_content(domains=["digits"], samples_per_class=[2, 5000], seeds=[0]))
     found = look_ahead(specs, {}).impossible
     assert {spec.labels for spec in found} == {"5000-shot"}
-    assert all("samples_per_class is 5000, and class " in str(error) for error in found.values())
+    assert all("samples_per_class is 5000, but class " in str(error) for error in found.values())
     assert all("; give at most " in str(error) for error in found.values())
 
 
@@ -59,7 +57,7 @@ def test_what_is_impossible_is_told_first_and_the_rest_is_computed(
     store = Store(tmp_path / "store")
     store.prepare()
     prepare(specs, store, {})
-    assert "the others follow; can't be computed: resnet on digits, few-shot" in caplog.text
+    assert "cells left out that can't be computed: resnet on digits, few-shot" in caplog.text
     assert list(store.cells.iterdir()) == []
     assert [store.has_failed(spec) for spec in specs] == [spec.protocol_name == "few-shot" for spec in specs]
     assert run_worker(specs, store, num_threads=1) == {"computed": 4, "failed": 2}

@@ -110,8 +110,8 @@ def test_a_damaged_cell_is_named_and_hides_no_other(finished_study: Any, store: 
     assert len(study.cells) == 5
     (sentence,) = study.damaged
     assert sentence == (
-        f"{store.cells / cell} holds no readable cell (its results.json is not as it was written); remove it to have "
-        "it computed again"
+        f"{store.cells / cell} holds no readable cell (its results.json has changed since it was written); remove "
+        "it to have it computed again"
     )
     assert sentence in study.missing
     assert damaged_sentences(finished_study.specs, store) == {spec: sentence}

@@ -137,7 +137,7 @@ def test_every_harm_to_a_checkpoint_is_noticed(name, harm, stopped, tmp_path):
 
 
 def test_a_flipped_bit_of_the_checksums_is_noticed_or_harmless(stopped, tmp_path):
-    """There are no bits of it by which a file could be left unchecked."""
+    """Whichever of its bits is flipped, no file is left unchecked."""
     checkpoint = tmp_path / LAST
     shutil.copytree(stopped / LAST, checkpoint)
     path = checkpoint / CHECKSUMS_FILE
@@ -163,7 +163,7 @@ def test_a_damaged_checkpoint_is_not_resumed_from(name, harm, run, stopped, unin
         run(folder)
     assert same_end(folder, uninterrupted)
     said = [record.message for record in caplog.records if record.name.startswith("hf_sslgen")]
-    (line,) = [line for line in said if "is not used" in line]
+    (line,) = [line for line in said if "removed and not used" in line]
     assert LAST in line
     assert name in line
     assert f"going on from {folder / BEFORE}" in said
@@ -176,7 +176,7 @@ def test_without_a_good_checkpoint_training_starts_anew(run, stopped, uninterrup
         flip_a_bit(checkpoint / "rng_state.pth")
     run(folder)
     assert same_end(folder, uninterrupted)
-    assert any("starts anew" in record.message for record in caplog.records)
+    assert any("starts from the beginning" in record.message for record in caplog.records)
 
 
 def test_a_run_whose_best_checkpoint_is_damaged_does_not_end_with_another(run, tmp_path, caplog):
@@ -188,9 +188,9 @@ def test_a_run_whose_best_checkpoint_is_damaged_does_not_end_with_another(run, t
     run(tmp_path, **FIRST_IS_BEST)
     said = [record.message for record in caplog.records]
     assert any(
-        f"{LAST} is not used and removed: the best checkpoint, {BEFORE}, can't be used" in line for line in said
+        f"{LAST} is removed and not used: the best checkpoint, {BEFORE}, can't be used" in line for line in said
     )
-    assert any("starts anew" in line for line in said)
+    assert any("starts from the beginning" in line for line in said)
 
 
 def test_the_best_checkpoint_is_found_after_the_folder_was_moved(run, tmp_path, monkeypatch):
@@ -211,7 +211,7 @@ def test_checkpoints_without_their_optimiser_are_not_resumed_from(run, tmp_path,
     run(tmp_path, **options)
     said = [record.message for record in caplog.records]
     assert any("it has no optimiser" in line for line in said)
-    assert any("starts anew" in line for line in said)
+    assert any("starts from the beginning" in line for line in said)
 
 
 @pytest.mark.parametrize("harm", [flip_a_bit, cut, remove])
@@ -222,7 +222,7 @@ def test_a_finished_run_that_is_not_as_it_was_is_not_finished(name, harm, run, u
     harm(folder / name)
     if (name, harm) == ("results.json", remove):
         pytest.skip("without results it goes on from its last checkpoint")
-    with pytest.raises(InputError, match=rf"not as it was: {name} (is missing|has)"):
+    with pytest.raises(InputError, match=rf"has changed: {name} (is missing|has)"):
         run(folder)
 
 

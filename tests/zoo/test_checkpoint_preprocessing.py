@@ -144,7 +144,7 @@ REFUSED = {
     "do_pad": {"image_processor_type": "Owlv2ImageProcessor"},
     "resize_short": {"image_processor_type": "PPLCNetImageProcessor"},
     "Clusters": {"image_processor_type": "ImageGPTImageProcessor"},
-    "no height and width": {"image_processor_type": "Siglip2ImageProcessor"},
+    "not a height and width": {"image_processor_type": "Siglip2ImageProcessor"},
     "deviation|brightness": _new("ViT", size=_square(80), image_mean=[0.5] * 3, image_std=[-0.5] * 3),
     "resample": _new("ViT", size=_square(80), resample=17),
 }
@@ -181,7 +181,7 @@ def test_pixels_are_the_processors_own(kind, tmp_path):
 @pytest.mark.parametrize("reason", REFUSED)
 def test_what_cannot_be_followed_is_refused_by_name(reason, tmp_path):
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(REFUSED[reason]))
-    with pytest.raises(InputError, match=rf"image processor of .* can't be (followed|read): .*{reason}") as raised:
+    with pytest.raises(InputError, match=rf"image processor of .* can't be (reproduced|read): .*{reason}") as raised:
         read_preprocessing(tmp_path, ViTConfig(), "mine")
     assert "\n" not in str(raised.value) and "'mine'" in str(raised.value)
 
@@ -201,7 +201,7 @@ def test_every_class_is_followed_or_refused_with_its_defaults(kind, tmp_path):
     try:
         preprocessing = read_preprocessing(tmp_path, ViTConfig())
     except InputError as error:
-        assert name in str(error) and "can't be followed" in str(error)
+        assert name in str(error) and "can't be reproduced" in str(error)
         return
     own = AutoImageProcessor.from_pretrained(tmp_path)
     off = _levels_off(
@@ -249,10 +249,10 @@ def test_pixels_are_those_of_timms_evaluation(kind, layout, tmp_path):
         ({"input_size": [3, 64, 96]}, r"input_size \[3, 64, 96\] is not square"),
         ({"crop_mode": "border"}, "crop_mode 'border' is not one of center, squash"),
         ({"interpolation": "random"}, "interpolation 'random' is not one of"),
-        ({"mean": [0.5, 0.5]}, "can't be followed"),
-        ({"std": [0.0, 0.1, 0.1]}, "can't be followed"),
-        ({"input_size": 224}, "can't be followed"),
-        ({"crop_pct": -1}, "can't be followed"),
+        ({"mean": [0.5, 0.5]}, "can't be reproduced"),
+        ({"std": [0.0, 0.1, 0.1]}, "can't be reproduced"),
+        ({"input_size": 224}, "can't be reproduced"),
+        ({"crop_pct": -1}, "can't be reproduced"),
     ],
 )
 def test_what_cannot_be_followed_of_timm_is_refused_by_name(described, reason, tmp_path):

@@ -108,7 +108,7 @@ def test_an_index_reaches_no_file_but_safetensors_beside_it(small_backbones, pla
     for name in ("model.safetensors.index.json", "pytorch_model.bin.index.json"):
         (folder / name).write_text(json.dumps(index))
     allowed = (place, ending) == ("beside", ".safetensors")  # but another file holds a tensor of the same name
-    reason = "two of its weights files hold" if allowed else "no safetensors file"
+    reason = "two of its weights files hold" if allowed else "not a safetensors file"
     with pytest.raises(InputError, match=reason):
         load_backbone(str(folder), CLASSES)
     path.unlink()

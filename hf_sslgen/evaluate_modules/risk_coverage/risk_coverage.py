@@ -40,13 +40,13 @@ RETURNS = """
 Returns a dict. Areas are in units of risk, the share of wrong answers, from 0 to 1; lower is better:
 
 - `risk_coverage`, and the same as `aurc`: the area.
-- `excess_aurc`: what it exceeds the area of a perfect ordering by, all right predictions first.
+- `excess_aurc`: its excess over the area of a perfect ordering, all right predictions first.
 - `n`: number of samples.
 - `coverage`, `risk`: with `return_curve`, the curve at the ends of groups of equal confidence.
 """
 
 LIMITS = """
-- AURC depends on accuracy, and less so does `excess_aurc` (in random order it is .35 at an accuracy of .5 and .09 at
+- AURC depends on accuracy, and `excess_aurc` less so (in random order it is .35 at an accuracy of .5 and .09 at
   .9): compare the orderings of models of similar accuracy.
 - Confidences need only be comparable with each other: the area says nothing of calibration.
 - It has no interval here; compare models on the same samples.

@@ -290,5 +290,5 @@ def test_a_folder_that_is_no_study_is_refused(study_hub: Hub, push: Command, sto
     assert "can't be one" in push(store, repository="org/a b")
     name = cell_names(store)[0]
     (store / "cells" / name).rename(store / "cells" / f"{name[:-12]}{'0' * 12}")
-    assert "left out is what can't be read: " in push(store, "--dry_run", "true")
+    assert "cells that can't be read were left out: " in push(store, "--dry_run", "true")
     assert study_hub.visits == []
