@@ -67,7 +67,7 @@ def test_estimator_quality_writes_rows_and_tables(tmp_path: Path, capsys: pytest
     assert "### Sharp maps" in text
     assert "### Targets" not in text
     assert "`attribution_concentration.gini`" in text
-    assert " intervals cover less than 92% or more than 97%" in capsys.readouterr().out
+    assert " intervals cover less than 92% or more than 97.5%" in capsys.readouterr().out
 
     estimator_quality.main([*arguments, "--processes", "2", "--json", str(second)])
     assert [str(row) for row in _rows(first)] == [str(row) for row in _rows(second)]  # NaN equals itself as text

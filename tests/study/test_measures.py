@@ -240,4 +240,4 @@ def test_few_shot_is_compared_episode_by_episode(job_of: JobOf, tmp_path: Path) 
     ours, others = (cell.records().set_index("sample_id")["correct"] for cell in cells)
     for difference in differences.values():
         assert (difference.value, difference.n) == (pytest.approx((ours - others).mean()), 30)
-        assert difference.reason == "only 30 episodes have the number; an interval needs 100"
+        assert difference.reason == "the number is defined for only 30 episodes; an interval needs 100"

@@ -23,7 +23,7 @@ def add_cells(store: Path, protocol: str, backbones: tuple[FakeBackbone, ...] = 
 
 def change_numbers(cell: Path, value: float = 0.123) -> None:
     """Another number that its records say nothing of, as another machine might have found."""
-    metric = "effective_rank" if "pretrained" in cell.name else "temperature"
+    metric = "covariance_effective_rank" if "pretrained" in cell.name else "temperature"
     change_json(cell / "results.json", lambda content: number_named(content, metric).update(value=value))
     reseal(cell)
 
