@@ -29,7 +29,7 @@ def test_what_can_not_be_written_is_said_before_anything_else(command, tmp_path:
             run_command(f"hf_sslgen.commands.{command}", [*COMMANDS[command], "--output_dir", str(tmp_path / name)])
         assert stopped.value.code == 2
         said = capsys.readouterr().err.strip().splitlines()
-        assert said[-1].startswith(f"error: output_dir '{tmp_path / name}' ")
+        assert said[-1].startswith("error: output_dir ") and str(tmp_path) in said[-1]
         assert not [line for line in said if "Traceback" in line]
     assert sorted(tmp_path.rglob("*")) == before
 
