@@ -65,12 +65,14 @@ def dataset_intensity(train: ImageSplit | ImageStream, arguments: DomainArgument
     intensity = asked_intensity(arguments)
     if arguments.intensity_range == DATASET_RANGE:
         intensity = measured_intensity(train)
-    notes.append(f"intensity_range: {intensity} ({arguments.intensity_range})")
+    is_measured = arguments.intensity_range == DATASET_RANGE
+    notes.append(f"intensity_range: {intensity}{' (dataset)' if is_measured else ''}")
     return intensity
 
 
 def look_at(split: ImageSplit, notes: list[str]) -> None:
-    """Decode some pictures that are deeper than 8 bits, and say and note where they use little of their range.
+    """Decode some pictures that are deeper than 8 bits, or read with a given range, and say and note where their
+    values use little of the range or lie beyond it.
 
     Raises:
         UnknownRangeError: nothing says which values of a picture are black and white.
@@ -79,12 +81,12 @@ def look_at(split: ImageSplit, notes: list[str]) -> None:
     for position in np.unique(np.linspace(0, len(split) - 1, LOOKED_AT).round().astype(int)).tolist():
         try:
             value, where = split.encoded(position), split.where(position)
-            if not depth(value, where).is_plain:
+            if not depth(value, where).is_plain or split.intensity.limits is not None:
                 split.image(position)
                 found.append(value_range(value, where))
         except CorruptImageError:  # it is named where it is needed, or left out
             continue
-    for note in (_unused_range(split, found), _different_ranges(split, found)):
+    for note in (_unused_range(split, found), _beyond_range(split, found), _different_ranges(split, found)):
         if note is not None:
             logger.warning(note)
             notes.append(note)
@@ -96,7 +98,7 @@ def _unused_range(split: ImageSplit, found: list[ValueRange]) -> str | None:
     if not known:
         return None
     shares = [[(value - low) / (high - low) for value in (each.least, each.largest)] for each, (low, high) in known]
-    used = max(high for _, high in shares) - min(low for low, _ in shares)
+    used = min(1.0, max(high for _, high in shares)) - max(0.0, min(low for low, _ in shares))
     if used >= SMALL_SHARE:
         return None
     least, largest = min(each.least for each, _ in known), max(each.largest for each, _ in known)
@@ -104,6 +106,22 @@ def _unused_range(split: ImageSplit, found: list[ValueRange]) -> str | None:
     return (
         f"pictures of split {split.name!r} have values from {least:g} to {largest:g} of a range from {low:g} to "
         f"{high:g}, so that they get {round(256 * used)} of 256 shades; pass --intensity_range dataset, or LOW,HIGH"
+    )
+
+
+def _beyond_range(split: ImageSplit, found: list[ValueRange]) -> str | None:
+    limits = split.intensity.limits
+    if limits is None or not found:
+        return None
+    low, high = limits
+    width = high - low
+    beyond = [each for each in found if each.least < low - width or each.largest > high + width]
+    if 2 * len(beyond) <= len(found):
+        return None
+    least, largest = min(each.least for each in found), max(each.largest for each in found)
+    return (
+        f"pictures of split {split.name!r} have values from {least:g} to {largest:g}, and those outside the range "
+        f"from {low:g} to {high:g} come out black or white; give another --intensity_range where that is not meant"
     )
 
 

@@ -26,7 +26,8 @@ def write(folder, brightest=BRIGHTEST, dtype=np.uint16, suffix="png"):
             (folder / split / label).mkdir(parents=True)
             for row in range(4):
                 buffer = io.BytesIO()
-                Image.fromarray(ramp(largest - row, dtype)).save(buffer, "TIFF" if suffix == "tif" else "PNG")
+                least = 1000 if largest > 255 else 0
+                Image.fromarray(ramp(largest - row, dtype, least)).save(buffer, "TIFF" if suffix == "tif" else "PNG")
                 (folder / split / label / f"{row}.{suffix}").write_bytes(buffer.getvalue())
     return folder
 
@@ -125,3 +126,16 @@ def test_files_that_state_different_ranges_are_named(tmp_path, caplog):
     said = "files of split 'test' state different ranges, such as 1000 to 5000 and 1000 to 5100"
     assert any(note.startswith(said) for note in load(folder).notes) and said in caplog.text
     assert not any(said in note for note in load(folder, "0,6000").notes)
+
+
+def test_a_given_range_that_does_not_fit_is_said(tmp_path, caplog):
+    deep, shallow = write(tmp_path / "deep"), tmp_path / "shallow"
+    write(shallow, brightest=dict.fromkeys(BRIGHTEST, 200), dtype=np.uint8)
+    load(deep, "0,255")
+    assert "have values from 1000 to 4000, and those outside the range from 0 to 255 come out" in caplog.text
+    caplog.clear()
+    load(shallow, "0,4095")
+    assert "of a range from 0 to 4095, so that they get" in caplog.text
+    caplog.clear()
+    load(deep, "500,4000")
+    assert "intensity" not in caplog.text
