@@ -299,7 +299,7 @@ def test_code_that_comes_with_a_checkpoint_is_never_run(small_backbones, tmp_pat
     [
         ("twin-resnet18-supervized", "did you mean 'twin-resnet18-supervised'"),
         ("untrained:twin-resnet18-supervized", "did you mean 'twin-resnet18-supervised'"),
-        ("./no/such/folder", "is no folder"),
+        ("./no/such/folder", "there is no such folder"),
         ("timm/resnet50.tv_in1", "could not be loaded: .* did you mean 'timm/resnet50.tv_in1k'"),
     ],
 )
