@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from tests.hub import Hub
@@ -24,6 +25,9 @@ os.environ["HF_HOME"] = str(HF_HOME)
 os.environ["HF_HUB_OFFLINE"] = "1"
 for name in ("HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_MODULES_CACHE"):
     os.environ.pop(name, None)
+
+settings.register_profile("any machine", deadline=None)  # a slow one is no reason to fail
+settings.load_profile("any machine")
 
 SMALL_SIDE = 32
 """Side in pixels of the small networks' input."""
