@@ -184,8 +184,8 @@ def test_checkpoint_figures_are_the_ones_the_cell_has_numbers_for(study, probes,
     looked_at = ["attribution.png", "concentration.png", "invariance_pretrained.png"]
     assert [path.name for path in write_checkpoint_figures(pretrained, tmp_path / "figures")] == looked_at
     other = next(cell for cell in study.cells if cell.domain != "photo-patches" and cell.protocol == "pretrained")
-    write_checkpoint_figures(other, tmp_path / "figures")
-    assert [path.name for path in (tmp_path / "figures").iterdir()] == ["invariance_pretrained.png"]
+    write_checkpoint_figures(other, tmp_path / "others")
+    assert [path.name for path in (tmp_path / "others").iterdir()] == ["invariance_pretrained.png"]
 
 
 def test_reliability_of_one_checkpoint_has_a_panel_after_scaling(probes) -> None:
