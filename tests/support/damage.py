@@ -14,7 +14,7 @@ def reseal(cell: Path) -> None:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         content = json.loads((cell / "cell.json").read_text(encoding="utf-8"))
         sealed = cell_content(content["identity"], content["provenance"], cell)
-        text = json.dumps(content | sealed, indent=2, ensure_ascii=False) + "\n"  # to the letter as it is written
+        text = json.dumps(content | sealed, indent=2) + "\n"  # to the letter as it is written
         (cell / "cell.json").write_text(text, encoding="utf-8")
 
 
