@@ -26,7 +26,7 @@ def write_checksums(folder: Path, files: Mapping[str, Path]) -> None:
     facts = {}
     for name, path in files.items():
         flush_to_disk(path)
-        facts[name] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+        facts[name] = {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
     write_json(folder / CHECKSUMS_FILE, {"files": facts})
     for path in {folder / CHECKSUMS_FILE, folder, *(path.parent for path in files.values())}:
         flush_to_disk(path)
@@ -49,7 +49,7 @@ def damage(folder: Path) -> str | None:
             size = path.stat().st_size
             if size != expected["bytes"]:
                 return f"{name} has {size} bytes instead of {expected['bytes']}"
-            if _sha256(path) != expected["sha256"]:
+            if file_sha256(path) != expected["sha256"]:
                 return f"{name} has changed since it was written"
     except (ValueError, KeyError, TypeError, AttributeError):
         return f"{CHECKSUMS_FILE} is damaged"
@@ -67,6 +67,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     return facts
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,5 @@
 """The card of a checkpoint that was converted to safetensors: where it is from, and that nothing else was done."""
 
-import hashlib
 import json
 import math
 import re
@@ -11,6 +10,7 @@ from typing import Any
 from safetensors import safe_open
 
 from hf_sslgen import __version__
+from hf_sslgen.checksums import file_sha256
 from hf_sslgen.errors import InputError
 from hf_sslgen.hub.licences import licence_words, local_card, stated_licence
 from hf_sslgen.reporting.cards import card_yaml, write_card
@@ -68,9 +68,9 @@ def write_converted_card(folder: Path, weights: Path, is_timm: bool, source: str
         "source": source,
         "has_own_card": (folder / OWN_CARD).is_file(),
         "own_card": OWN_CARD,
-        "published": {each.name: _sha256(each) for each in sorted(folder.glob(PICKLED))},
+        "published": {each.name: file_sha256(each) for each in sorted(folder.glob(PICKLED))},
         "weights": weights.name,
-        "digest_of_weights": _sha256(weights),
+        "digest_of_weights": file_sha256(weights),
         **_tensors(weights),
         "version": __version__,
         "is_timm": is_timm,
@@ -81,11 +81,6 @@ def write_converted_card(folder: Path, weights: Path, is_timm: bool, source: str
     }
     write_card("converted.md", values, path)
     return path
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _tensors(weights: Path) -> dict[str, Any]:

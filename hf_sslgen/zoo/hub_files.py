@@ -1,7 +1,6 @@
 """The files of a checkpoint on the Hub: one commit's, whole, in the cache that all Hugging Face libraries share."""
 
 import functools
-import hashlib
 import logging
 import re
 from pathlib import Path
@@ -10,6 +9,7 @@ from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from huggingface_hub.utils import httpx
 
+from hf_sslgen.checksums import file_sha256
 from hf_sslgen.errors import InputError, UnavailableError
 from hf_sslgen.hub_access import DamagedFileError, NoBar, hub_sentence, is_unreachable, with_retries
 from hf_sslgen.zoo.timm_folder import WEIGHTS_FILE
@@ -124,5 +124,4 @@ def _verify(folder: Path) -> None:
 @functools.lru_cache(maxsize=1024)
 def _sha256(path: str, size: int, modified: int) -> str:
     """Of a file that had this size and time of change."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(Path(path))

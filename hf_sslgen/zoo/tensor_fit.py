@@ -121,7 +121,7 @@ def check_report(name: str, model: PreTrainedModel, report: LoadReport) -> None:
 
 
 def _is_beside_the_trunk(name: str, own: set[str], classifier: str) -> bool:
-    """Whether a tensor without a place in the network is no part of its trunk.
+    """Whether a tensor that the network has no place for lies outside its trunk.
 
     Args:
         own: names of the network's tensors.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from hf_sslgen.checksums import file_sha256
 from hf_sslgen.errors import InputError
 from hf_sslgen.zoo.preprocessing import PROCESSOR_FILES
 from hf_sslgen.zoo.timm_folder import WEIGHTS_FILE
@@ -112,6 +113,5 @@ def content_identity(folder: Path, with_weights: bool = True) -> str:
             paths.append(folder / INDEX_FILE)
     digest = hashlib.sha256()
     for path in sorted(paths):
-        with path.open("rb") as file:
-            digest.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+        digest.update(f"{path.name} {file_sha256(path)}\n".encode())
     return digest.hexdigest()[:IDENTITY_DIGITS]

@@ -76,8 +76,7 @@ def test_streams_are_read_alike(tmp_path, intensity_range):
     streamed = load(folder, intensity_range, streaming=True, shuffle_buffer_size=0)
     for position, each in enumerate(streamed.train.one_pass(0)):
         assert np.array_equal(np.asarray(each.image), np.asarray(domain.train.image(position)))
-    for name in ("validation", "test"):
-        ours, theirs = getattr(domain, name), getattr(streamed, name)
+    for ours, theirs in ((domain.validation, streamed.validation), (domain.test, streamed.test)):
         assert np.array_equal(np.asarray(ours.image(0)), np.asarray(theirs.image(0)))
     others = load(folder, "0,9000", streaming=True)
     assert others.train.fingerprint() != streamed.train.fingerprint()

@@ -246,7 +246,10 @@ def test_code_of_a_repository_is_never_run(loader):
 def test_an_index_leads_to_nothing_but_safetensors_beside_it(loader, stocked):
     for name, file in {"index-elsewhere": "../", "index-pickled": "pytorch_model.bin", "index-all": "*"}.items():
         sentence = _sentence(loader(f"org/{name}"), f"org/{name}")
-        assert sentence.startswith(f"its model.safetensors.index.json names '{file}") and "not a safetensors file beside it" in sentence
+        assert (
+            sentence.startswith(f"its model.safetensors.index.json names '{file}")
+            and "not a safetensors file beside it" in sentence
+        )
         assert not [visit for visit in stocked.visited(f"org/{name}/resolve") if "bin" in visit.path]
     assert "index.json can't be read" in _sentence(loader("org/index-broken"), "org/index-broken")
 
