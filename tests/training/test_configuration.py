@@ -4,17 +4,10 @@ import json
 from dataclasses import dataclass, field, fields
 
 import pytest
+from command_arguments import COMMANDS
 
-from hf_sslgen.commands.analyze import AnalyzeArguments
-from hf_sslgen.commands.compare import CompareArguments
-from hf_sslgen.commands.convert import ConvertArguments
 from hf_sslgen.commands.demo import DemoArguments
-from hf_sslgen.commands.pretrain import PretrainArguments
-from hf_sslgen.commands.push_study import PushStudyArguments
-from hf_sslgen.commands.study import StudyArguments
-from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.errors import InputError
-from hf_sslgen.hub.arguments import HubArguments
 from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.training.trainer_options import REFUSED
@@ -92,27 +85,6 @@ def test_fine_tuning_selects_by_validation_likelihood_by_default(tmp_path):
     assert arguments.load_best_model_at_end
     assert arguments.learning_rate == 3e-3
 
-
-COMMANDS = {
-    "finetune": (
-        (ModelArguments, DomainArguments, FineTuningArguments, HubArguments),
-        {"model_name_or_path": "x", "dataset_name": "y", "use_cpu": True},
-    ),
-    "analyze": (
-        (AnalyzeArguments, DomainArguments),
-        {"model_name_or_path": "x", "dataset_name": "y", "output_dir": "z"},
-    ),
-    "pretrain": (
-        (PretrainArguments, DomainArguments),
-        {"objective": "simclr", "dataset_name": "y", "output_dir": "z"},
-    ),
-    "compare": ((CompareArguments,), {"dataset_name": ["y"], "twin_set": "x", "output_dir": "z"}),
-    "study": ((StudyArguments,), {"study": "x", "output_dir": "z"}),
-    "push-study": ((PushStudyArguments,), {"study_dir": "x", "repository": "a/b"}),
-    "convert": ((ConvertArguments,), {"folder": "x"}),
-    "demo": ((DemoArguments,), {}),
-}
-"""What each command reads, and the least that it needs to be told."""
 
 BOOLEANS = [
     (command, field.name, field.default)
