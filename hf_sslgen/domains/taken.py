@@ -118,7 +118,7 @@ class Taken:
         counts = next((split.class_counts for split in self.splits if split.role == "train"), ())
         if not counts:
             return _few(self.class_names)
-        return _few([f"{name} {count:,}" for name, count in zip(self.class_names, counts, strict=True)])
+        return _few([f"{name} ({count:,})" for name, count in zip(self.class_names, counts, strict=True)])
 
     def as_json(self) -> dict[str, Any]:
         """For records: JSON values, with no path of this machine."""

@@ -26,7 +26,7 @@ KEPT = {
     ],
     "carved": ["validation: a stratified 20% of 'train' (seed 0)"],
     "left_out": [
-        {"what": "pictures in 'prints', which is no split", "count": 2},
+        {"what": "pictures in 'prints', which is not a split", "count": 2},
         {"what": "hidden pictures", "count": 1},
         {"what": "pictures in the hidden folder 'train/cat/.old'", "count": 2},
         {"what": ".heic files", "count": 3},
@@ -43,12 +43,12 @@ KEPT = {
 
 PRINTED = """\
 pets: train 18 images ('train'), validation 5 images ('train'), test 9 images ('test')
-  4 classes, from the names of folders: bee 4, cat 10, dog 4, owl 0
+  4 classes, from the names of folders: bee (4), cat (10), dog (4), owl (0)
   validation: a stratified 20% of 'train' (seed 0)
   3 pictures lie in folders below their class's, such as 'train/cat/kittens', and belong to that class
   classes without training images: owl
   classes without test images: bee
-  left out: pictures in 'prints', which is no split (2); hidden pictures (1); pictures in the hidden folder \
+  left out: pictures in 'prints', which is not a split (2); hidden pictures (1); pictures in the hidden folder \
 'train/cat/.old' (2); .heic files (3); .txt files (2); .zip archives (1); class folders without pictures: \
 train/ant (1)
 """

@@ -206,7 +206,7 @@ def test_a_column_of_splits_in_metadata_makes_the_splits(tmp_path):
     assert _sizes(domain) == [6, 2, 4]
     assert _left_out(domain) == {"pictures of split 'extra', which has no role": 6, "pictures beside the splits": 3}
     assert [kind.number for kind, _ in kinds_by_role(domain)["test"]] == [8, 9, 10, 11]
-    assert "  2 classes, from column 'species': cat 3, dog 3" in domain.taken.lines()
+    assert "  2 classes, from column 'species': cat (3), dog (3)" in domain.taken.lines()
     domain = _load(root, train_split_name="extra", validation_split_name="train")
     assert [kind.number for kind, _ in kinds_by_role(domain)["train"]] == list(range(12, 18))
 
