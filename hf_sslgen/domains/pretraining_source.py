@@ -6,8 +6,8 @@ from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.depth import dataset_intensity, look_at
 from hf_sslgen.domains.domain_names import domain_name
 from hf_sslgen.domains.images import ImageSplit
-from hf_sslgen.domains.loading import read_split, read_table
 from hf_sslgen.domains.sources import load_splits, registered_entry
+from hf_sslgen.domains.split_reading import read_split, read_table
 from hf_sslgen.domains.split_roles import split_names
 from hf_sslgen.domains.taken import Taken
 from hf_sslgen.domains.taking import taken
