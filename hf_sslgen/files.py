@@ -107,7 +107,7 @@ def finish_replacement(folder: Path) -> None:
         with contextlib.suppress(FileNotFoundError):  # moved before
             (committed / name).replace(folder / name)
     for path in [path for pattern in listed["obsolete"] for path in folder.glob(pattern)]:
-        if path.relative_to(folder).as_posix() not in listed["files"]:
+        if not path.is_dir() and path.relative_to(folder).as_posix() not in listed["files"]:
             path.unlink(missing_ok=True)
     shutil.rmtree(committed, ignore_errors=True)
 

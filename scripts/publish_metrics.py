@@ -29,7 +29,7 @@ from hf_sslgen.reporting.metric_spaces import GENERATED, space_files
 def write_space(name: str, location: str, folder: Path) -> None:
     """Put the files of a metric's Space in a folder, in place of what was there."""
     files = space_files(name, location)
-    with replace_files(folder) as unfinished:
+    with replace_files(folder, obsolete=["metrics_*.py"]) as unfinished:
         for file, text in files.items():
             (unfinished / file).write_text(text, encoding="utf-8")
 

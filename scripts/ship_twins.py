@@ -66,7 +66,7 @@ def main(runs: list[Path], twins: Path) -> None:
     found = [(run, read_training(run)["settings"]) for run in runs]
     for run, settings in found:
         folder = twins / f"{settings['architecture']}-{settings['objective']}"
-        with replace_files(folder) as unfinished:
+        with replace_files(folder, obsolete=["*"]) as unfinished:
             for name in FILES:
                 shutil.copy(run / "twin" / name, unfinished / name)
         size = sum((folder / name).stat().st_size for name in FILES)

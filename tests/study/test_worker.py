@@ -173,7 +173,7 @@ os._exit(9)
 """
     command = [sys.executable, "-c", dead, str(tmp_path)]
     with subprocess.Popen([*command, "stays"], stdin=subprocess.PIPE) as living:
-        while not list(tmp_path.glob(".*.unfinished")):
+        while not list(tmp_path.glob(".study.yaml.*.unfinished")):
             time.sleep(0.01)
         before = sorted(tmp_path.rglob("*"))
         prepared(tmp_path)
