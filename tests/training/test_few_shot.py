@@ -53,5 +53,8 @@ def test_features_do_not_decide_what_is_drawn_and_the_seed_does() -> None:
 def test_classes_with_too_few_images_take_no_part() -> None:
     kept = np.concatenate([np.flatnonzero(label == LABELS)[: 20 if label < 5 else 19] for label in range(10)])
     assert len(prototypical_accuracies(FEATURES[kept], LABELS[kept], 5, 5, 15, 3, seed=0)) == 3
-    with pytest.raises(InputError, match=r"6 ways needs 6 classes with 20 test images .* only 5 have them; lower ways, shots or queries"):
+    with pytest.raises(
+        InputError,
+        match=r"6 ways needs 6 classes with 20 test images .* only 5 have them; lower ways, shots or queries",
+    ):
         prototypical_accuracies(FEATURES[kept], LABELS[kept], 6, 5, 15, 3, seed=0)
