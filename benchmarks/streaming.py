@@ -2,7 +2,8 @@
 
     python benchmarks/streaming.py --json runs/streaming.json
 
-A small Hub on loopback (`tests/hub`) serves parquet files of pictures, collages of real patches and no two alike.
+A small Hub on loopback (`tests/loopback_hub`) serves parquet files of pictures: collages of real patches,
+no two alike.
 
 Memory is the peak of resident memory of a fresh process that streams 1,000 or 100,000 of them: through a training pass
 (shuffle buffer, decoding, augmentation, batches), and through evaluation, which keeps the streamed test split on disk
@@ -84,7 +85,7 @@ class Speed:
 def _hub(images: Collages, root: Path) -> Iterator[tuple[dict[str, str], Path, float]]:
     """The environment of a process that reads the images from a Hub, the folder of the same files, and their bytes."""
     sys.path.insert(0, str(ROOT))  # the Hub is a part of the tests
-    from tests.hub import Hub
+    from tests.loopback_hub import Hub
 
     size = in_fresh_process(images.write, root / "files")
     with Hub(root / "hub") as hub:

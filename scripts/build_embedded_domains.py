@@ -31,7 +31,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
-from hf_sslgen.domains.registry import EMBEDDED_FOLDER
+from hf_sslgen.domains.domain_registry import EMBEDDED_FOLDER
 from hf_sslgen.errors import InputError
 from hf_sslgen.files import replace_file
 from hf_sslgen.randomness import derive_seed

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from tests.hub import Hub
+    from tests.loopback_hub import Hub
 
 HF_HOME = Path(tempfile.mkdtemp(prefix="hf-sslgen-tests-"))
 os.environ["HF_HOME"] = str(HF_HOME)
@@ -204,8 +204,8 @@ def subprocess_that_holds() -> Iterator[Callable[[Path], subprocess.Popen[str]]]
 @pytest.fixture(scope="session")
 def digits_domain() -> Any:
     """The embedded digits, loaded: 3 training images a class, 20 to validate on, 40 to measure on."""
-    from hf_sslgen.domains.arguments import DomainArguments
-    from hf_sslgen.domains.loading import load_domain
+    from hf_sslgen.domains.domain_arguments import DomainArguments
+    from hf_sslgen.domains.domain_loading import load_domain
 
     return load_domain(DomainArguments("digits", samples_per_class=3, max_eval_samples=20, max_test_samples=40))
 
@@ -259,7 +259,7 @@ def study_file(study_content: Callable[..., dict[str, Any]], tmp_path: Path) -> 
 @pytest.fixture
 def hub(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Hub]":
     """An empty Hub on loopback, started; for subprocesses that run in `hub.environment(role)`."""
-    from tests.hub import Hub
+    from tests.loopback_hub import Hub
 
     with Hub(tmp_path_factory.mktemp("hub")) as started:
         yield started

@@ -66,7 +66,7 @@ class Collages:
 
 
 def _tiles() -> list[np.ndarray]:
-    from hf_sslgen.domains.registry import embedded_files, find_domain
+    from hf_sslgen.domains.domain_registry import embedded_files, find_domain
 
     entry = find_domain("photo-patches")
     assert entry is not None
@@ -97,9 +97,9 @@ def _batches(location: str, streaming: bool, workers: int) -> Generator[int, Non
     """Sizes of the batches that fine-tuning would get, without end for a stream and one pass long otherwise."""
     from torch.utils.data import DataLoader
 
-    from hf_sslgen.domains.arguments import DomainArguments
+    from hf_sslgen.domains.domain_arguments import DomainArguments
+    from hf_sslgen.domains.domain_loading import load_domain
     from hf_sslgen.domains.images import ImageSplit
-    from hf_sslgen.domains.loading import load_domain
     from hf_sslgen.preprocessing import Geometry, Preprocessing
     from hf_sslgen.training import samples
 
@@ -154,8 +154,8 @@ def peak_of_evaluation(location: str, images: int) -> float:
     """The same of one that read the streamed test split and then measured every image of it."""
     from torch.utils.data import DataLoader
 
-    from hf_sslgen.domains.arguments import DomainArguments
-    from hf_sslgen.domains.loading import load_domain
+    from hf_sslgen.domains.domain_arguments import DomainArguments
+    from hf_sslgen.domains.domain_loading import load_domain
     from hf_sslgen.preprocessing import Geometry
     from hf_sslgen.training.samples import EvaluationSamples
 

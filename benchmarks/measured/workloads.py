@@ -12,7 +12,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 from torch import Tensor, nn
 
-from hf_sslgen.zoo.loading import LoadedBackbone, load_backbone
+from hf_sslgen.zoo.backbone_loading import LoadedBackbone, load_backbone
 from hf_sslgen.zoo.timm_folder import write_timm_folder
 
 NUM_CLASSES = 100

@@ -20,7 +20,7 @@ from hf_sslgen.metrics import (
 from hf_sslgen.metrics.defined import interval_of_defined
 from hf_sslgen.metrics.inputs import FloatArray
 from hf_sslgen.metrics.shares import credit_interval
-from hf_sslgen.study.paired import mean_difference, share_difference
+from hf_sslgen.study.inference.paired import mean_difference, share_difference
 from simulated.repetitions import Draw
 
 GALLERY = 256

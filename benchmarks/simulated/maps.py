@@ -9,7 +9,7 @@ import numpy as np
 
 from hf_sslgen.metrics import MetricResult, attribution_concentration, attribution_localization
 from hf_sslgen.metrics.inputs import FloatArray
-from hf_sslgen.study.paired import mean_difference, share_difference
+from hf_sslgen.study.inference.paired import mean_difference, share_difference
 from simulated.repetitions import Draw
 
 SIDE = 7

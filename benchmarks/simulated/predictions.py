@@ -25,7 +25,7 @@ from hf_sslgen.metrics import (
     top_label_brier,
 )
 from hf_sslgen.metrics.inputs import BoolArray, FloatArray, IntArray
-from hf_sslgen.study import paired
+from hf_sslgen.study.inference import paired
 from simulated import populations
 from simulated.repetitions import Draw
 

@@ -15,7 +15,7 @@ from hf_sslgen.analysis.network import Compute, Network, PassOutputs, measuring
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.training.evaluation import Predictions, reduce_logits
 from hf_sslgen.training.samples import EvaluationSamples
-from hf_sslgen.zoo.loading import LoadedBackbone
+from hf_sslgen.zoo.backbone_loading import LoadedBackbone
 
 
 @dataclass(frozen=True, eq=False)

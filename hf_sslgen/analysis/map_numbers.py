@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_sslgen.analysis.localization import localization_analysis
+from hf_sslgen.analysis.localization_numbers import localization_analysis
 from hf_sslgen.analysis.numbers import NAN, Number, Stage, number_of
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.metrics import attribution_concentration

@@ -16,7 +16,7 @@ from hf_sslgen.analysis.taps import frozen, runs_as, tapped
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Preprocessing, normalise
 from hf_sslgen.zoo.anatomy import AttributionLayer, find_classifier
-from hf_sslgen.zoo.loading import LoadedBackbone
+from hf_sslgen.zoo.backbone_loading import LoadedBackbone
 
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

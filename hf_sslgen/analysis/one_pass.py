@@ -18,11 +18,11 @@ from torch import Tensor
 from hf_sslgen.analysis.batch_pass import GRAD_CAM, Wanted, column_name, measure_batch
 from hf_sslgen.analysis.batches import Batches
 from hf_sslgen.analysis.network import Network, measuring
-from hf_sslgen.analysis.shards import Processes, compute_shards, parts, read_shards, shard_folder
+from hf_sslgen.analysis.pass_shards import Processes, compute_shards, parts, read_shards, shard_folder
 from hf_sslgen.analysis.subset import AnalysisSettings, evaluation_batch
 from hf_sslgen.analysis.transforms import Variant
 from hf_sslgen.domains.images import ImageSplit
-from hf_sslgen.zoo.loading import LoadedBackbone
+from hf_sslgen.zoo.backbone_loading import LoadedBackbone
 
 DEFAULT_PROCESSES = Processes()
 

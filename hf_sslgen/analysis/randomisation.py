@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from hf_sslgen.analysis.numbers import Number, Stage
 from hf_sslgen.metrics import map_similarity
-from hf_sslgen.zoo.loading import LoadedBackbone
+from hf_sslgen.zoo.backbone_loading import LoadedBackbone
 from hf_sslgen.zoo.reinitialised import cascade
 
 SIMILARITY = {

@@ -15,7 +15,7 @@ from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.splits import stratified_subset
 from hf_sslgen.preprocessing import Geometry, evaluation_pixels
 from hf_sslgen.settings import check_fields, ranged
-from hf_sslgen.zoo.loading import LoadedBackbone
+from hf_sslgen.zoo.backbone_loading import LoadedBackbone
 
 AttributionMethod = Literal["grad_cam", "integrated_gradients", "gradient_x_activation", "occlusion"]
 """Names of `attribution.ATTRIBUTION_METHODS`, as options and study files have them."""

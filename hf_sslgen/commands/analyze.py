@@ -10,31 +10,31 @@ from typing import Literal
 
 from accelerate import Accelerator
 
-from hf_sslgen.analysis.analyze import Run, adapted_analysis, pretrained_analysis, validation_logits
 from hf_sslgen.analysis.attribution import LABEL_FREE_METHODS
+from hf_sslgen.analysis.backbone_analysis import Run, adapted_analysis, pretrained_analysis, validation_logits
 from hf_sslgen.analysis.families import FAMILIES, PAIR
 from hf_sslgen.analysis.numbers import Analysis, Number
-from hf_sslgen.analysis.shards import Processes
+from hf_sslgen.analysis.pass_shards import Processes
 from hf_sslgen.analysis.subset import AnalysisSettings, AttributionMethod, TransformPreset
-from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.class_restriction import with_classes
-from hf_sslgen.domains.loading import Domain, load_domain
+from hf_sslgen.domains.domain_arguments import DomainArguments
+from hf_sslgen.domains.domain_loading import Domain, load_domain
 from hf_sslgen.domains.taken import print_taken
 from hf_sslgen.files import replace_files
 from hf_sslgen.launches import claimed_by_main
 from hf_sslgen.names import canonical, listed_names
 from hf_sslgen.output_folder import require_output_folder
-from hf_sslgen.reporting.checkpoint import write_checkpoint_figures
+from hf_sslgen.reporting.figures.checkpoint_figures import write_checkpoint_figures
 from hf_sslgen.settings import AT_LEAST_ONE, SEED, SIDE, check_fields, setting
 from hf_sslgen.study.backbones import backbone_entry
-from hf_sslgen.study.cells import read_cell, write_cell
-from hf_sslgen.study.describe import BackboneFacts, cell_identity, cell_provenance
+from hf_sslgen.study.cells.cell_folder import read_cell, write_cell
+from hf_sslgen.study.cells.cell_identity import BackboneFacts, cell_identity, cell_provenance
 from hf_sslgen.study.plan import PRETRAINED, CellSpec
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.zoo.anatomy import find_attribution_layer
+from hf_sslgen.zoo.backbone_loading import LoadedBackbone, load_backbone
 from hf_sslgen.zoo.checkpoints import load_config, open_checkpoint
 from hf_sslgen.zoo.class_names import ClassMatch, output_names, shared_classes
-from hf_sslgen.zoo.loading import LoadedBackbone, load_backbone
 
 logger = logging.getLogger(__name__)
 

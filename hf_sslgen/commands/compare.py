@@ -7,25 +7,25 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hf_sslgen.analysis.subset import AnalysisSettings, TransformPreset
-from hf_sslgen.domains.arguments import DomainArguments
+from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_names import told_apart
 from hf_sslgen.errors import InputError
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.reporting.study_report import write_results
-from hf_sslgen.reporting.tables import terminal_table
+from hf_sslgen.reporting.terminal_tables import terminal_table
 from hf_sslgen.settings import AT_LEAST_ONE, POSITIVE, SEED, SHARE, check_fields, setting
 from hf_sslgen.study.backbones import BackboneEntry, backbone_entry, untrained_controls
-from hf_sslgen.study.inference import infer
+from hf_sslgen.study.cells.store import Store, alone_in_reporting
+from hf_sslgen.study.execution.workbench import Unavailable, domain_at_hand
+from hf_sslgen.study.execution.worker import run_worker
+from hf_sslgen.study.finished_cells import finished_cells, missing_sentences
+from hf_sslgen.study.inference.target_groups import infer
 from hf_sslgen.study.plan import PRETRAINED, CellSpec
 from hf_sslgen.study.preflight import prepare
-from hf_sslgen.study.protocols import PRESETS, FineTuningProtocol, PresetName, Protocol, get_protocol
-from hf_sslgen.study.results import finished_cells, missing_sentences
-from hf_sslgen.study.store import Store, alone_in_reporting
-from hf_sslgen.study.workbench import Unavailable, domain_at_hand
-from hf_sslgen.study.worker import run_worker
+from hf_sslgen.study.protocols.presets import PRESETS, FineTuningProtocol, PresetName, Protocol, get_protocol
 from hf_sslgen.training.configuration import parse_arguments
-from hf_sslgen.zoo.registry import TwinSet, get_twin_set
+from hf_sslgen.zoo.backbone_registry import TwinSet, get_twin_set
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from hf_sslgen.commands.listings import UNVERIFIED, details
-from hf_sslgen.domains.registry import domain_entries, find_domain, known_bad_domains
+from hf_sslgen.domains.domain_registry import domain_entries, find_domain, known_bad_domains
 from hf_sslgen.errors import InputError, nearest_names
 
 

@@ -4,19 +4,19 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from hf_sslgen.domains.arguments import DomainArguments
-from hf_sslgen.domains.loading import load_domain
+from hf_sslgen.domains.domain_arguments import DomainArguments
+from hf_sslgen.domains.domain_loading import load_domain
 from hf_sslgen.domains.taken import print_taken
 from hf_sslgen.errors import InputError
-from hf_sslgen.hub.arguments import HubArguments, take_push_request
 from hf_sslgen.hub.finetuned_model import ModelPush, check_push, push_model
 from hf_sslgen.hub.finetuned_run import read_run
+from hf_sslgen.hub.push_arguments import HubArguments, take_push_request
 from hf_sslgen.output_folder import require_free, require_output_folder
-from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.training.finetuning import finetune
+from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.run_folder import OWN_FILES
-from hf_sslgen.zoo.loading import load_backbone
+from hf_sslgen.zoo.backbone_loading import load_backbone
 
 logger = logging.getLogger(__name__)
 

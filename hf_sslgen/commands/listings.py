@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from hf_sslgen.domains.registry import DomainEntry
-from hf_sslgen.zoo.registry import Backbone
+from hf_sslgen.domains.domain_registry import DomainEntry
+from hf_sslgen.zoo.backbone_registry import Backbone
 
 UNVERIFIED = "  (unverified)"
 

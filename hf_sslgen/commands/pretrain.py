@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from accelerate import Accelerator
 
-from hf_sslgen.domains.arguments import DomainArguments
+from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.pretraining_source import load_pretraining_source
 from hf_sslgen.domains.taken import print_taken
 from hf_sslgen.errors import InputError
@@ -23,13 +23,13 @@ from hf_sslgen.reporting.twin_folder import TWIN_FOLDER, Launch, export_twin
 from hf_sslgen.settings import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, SEED, SIDE, Range, check_fields, setting
 from hf_sslgen.training.augmentation import IMAGENET_MEAN, IMAGENET_STD
 from hf_sslgen.training.configuration import parse_arguments
-from hf_sslgen.training.objectives import require_objective
-from hf_sslgen.training.pretraining import pretrain
-from hf_sslgen.training.pretraining_budget import PLAN_FILE, planned_epochs
-from hf_sslgen.training.pretraining_checkpoint import CHECKPOINT_FILE, LOG_FILE
-from hf_sslgen.training.pretraining_state import PretrainingSettings
+from hf_sslgen.training.pretraining.objectives import require_objective
+from hf_sslgen.training.pretraining.pretraining_budget import PLAN_FILE, planned_epochs
+from hf_sslgen.training.pretraining.pretraining_checkpoint import CHECKPOINT_FILE, LOG_FILE
+from hf_sslgen.training.pretraining.pretraining_loop import pretrain
+from hf_sslgen.training.pretraining.pretraining_state import PretrainingSettings
+from hf_sslgen.training.pretraining.source_knn import knn_monitor
 from hf_sslgen.training.samples import SourceImages
-from hf_sslgen.training.source_knn import knn_monitor
 
 
 @dataclass(frozen=True)

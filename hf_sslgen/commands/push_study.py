@@ -14,8 +14,8 @@ from hf_sslgen.hub.exchange import in_one_sentence
 from hf_sslgen.hub.publishable import LEFT_OUT, private_texts
 from hf_sslgen.hub.remote_study import in_lines
 from hf_sslgen.hub.study_push import Publication, published_files, push_cells, push_report, require_whole
-from hf_sslgen.study.results import read_study_results
-from hf_sslgen.study.store import Store
+from hf_sslgen.study.cells.store import Store
+from hf_sslgen.study.finished_cells import read_study_results
 from hf_sslgen.training.configuration import parse_arguments
 
 logger = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ from pathlib import Path
 from hf_sslgen.errors import InputError
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.reporting.study_report import write_study_report
-from hf_sslgen.study.results import read_study_results
-from hf_sslgen.study.store import Store, alone_in_reporting
+from hf_sslgen.study.cells.store import Store, alone_in_reporting
+from hf_sslgen.study.finished_cells import read_study_results
 from hf_sslgen.training.configuration import parse_arguments
 
 

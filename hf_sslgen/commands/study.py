@@ -11,7 +11,7 @@ from huggingface_hub import HfApi
 
 from hf_sslgen.claims import kept_alive, try_claim
 from hf_sslgen.commands.report import write_report
-from hf_sslgen.domains.registry import domain_entries, find_domain
+from hf_sslgen.domains.domain_registry import domain_entries, find_domain
 from hf_sslgen.errors import InputError, nearest_names
 from hf_sslgen.files import replace_file
 from hf_sslgen.hub.exchange import in_one_sentence
@@ -20,18 +20,18 @@ from hf_sslgen.hub.study_pull import pull_cells
 from hf_sslgen.local_paths import path_refusal
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.settings import Range, check_fields, setting
+from hf_sslgen.study.cells.store import REPORT_CLAIM, STUDY_FILE, Store
 from hf_sslgen.study.config import StudyConfig, read_study
 from hf_sslgen.study.estimate import dry_run_text, is_at_hand
-from hf_sslgen.study.executors import default_workers, run_on_ray, run_processes
+from hf_sslgen.study.execution.executors import default_workers, run_on_ray, run_processes
+from hf_sslgen.study.execution.workbench import Unavailable
+from hf_sslgen.study.execution.worker import limited_threads
+from hf_sslgen.study.execution.worker_process import work
+from hf_sslgen.study.finished_cells import damaged_sentences, failure_sentences
 from hf_sslgen.study.plan import CellSpec, expand
 from hf_sslgen.study.preflight import impossible_sentences, look_ahead, prepare
-from hf_sslgen.study.results import damaged_sentences, failure_sentences
-from hf_sslgen.study.store import REPORT_CLAIM, STUDY_FILE, Store
-from hf_sslgen.study.workbench import Unavailable
-from hf_sslgen.study.worker import limited_threads
-from hf_sslgen.study.worker_process import work
 from hf_sslgen.training.configuration import parse_arguments
-from hf_sslgen.zoo.loading import UNTRAINED
+from hf_sslgen.zoo.backbone_loading import UNTRAINED
 from hf_sslgen.zoo.locations import resolve_location, wanted_revision
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from hf_sslgen.commands.listings import UNVERIFIED, details
 from hf_sslgen.errors import InputError, nearest_names
-from hf_sslgen.zoo.registry import (
+from hf_sslgen.zoo.backbone_registry import (
     Backbone,
     excluded_backbones,
     find_backbone,

@@ -10,10 +10,10 @@ from datasets import Array2D, ClassLabel, Dataset, Features, Image, LargeList, L
 from numpy.typing import NDArray
 
 from hf_sslgen.decoding import encoded_bytes
-from hf_sslgen.domains.arguments import BoxFormat, DomainArguments
 from hf_sslgen.domains.columns import PICTURE_TYPES, listed, require_column
+from hf_sslgen.domains.domain_arguments import BoxFormat, DomainArguments
+from hf_sslgen.domains.domain_registry import DomainEntry
 from hf_sslgen.domains.picture_files import BYTES_ONLY, PictureFiles
-from hf_sslgen.domains.registry import DomainEntry
 from hf_sslgen.errors import InputError
 
 Kind = Literal["box", "mask", "pair"]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hf_sslgen.domains.arguments import DomainArguments
+from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.labels import LabelEncoding
 from hf_sslgen.domains.splits import few_per_class, smallest_fraction_to_split, stratified_fraction, stratified_subset

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit
-from hf_sslgen.domains.loading import Domain
 from hf_sslgen.errors import InputError
 from hf_sslgen.names import listed_names
 

@@ -6,9 +6,9 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from hf_sslgen.decoding import CorruptImageError, ValueRange, depth, value_range
-from hf_sslgen.domains.arguments import DomainArguments
+from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.images import ImageSplit
-from hf_sslgen.domains.streams import ImageStream
+from hf_sslgen.domains.streaming.training_stream import ImageStream
 from hf_sslgen.errors import InputError
 from hf_sslgen.intensity import DATASET_RANGE, PER_IMAGE, STATED, Intensity, read_intensity
 

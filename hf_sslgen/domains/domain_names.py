@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from hf_sslgen.domains.arguments import DomainArguments
-from hf_sslgen.domains.registry import find_domain
+from hf_sslgen.domains.domain_arguments import DomainArguments
+from hf_sslgen.domains.domain_registry import find_domain
 
 
 def domain_name(arguments: DomainArguments) -> str:

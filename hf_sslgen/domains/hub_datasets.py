@@ -13,8 +13,8 @@ from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from huggingface_hub.utils import httpx, validate_repo_id
 
+from hf_sslgen.domains.domain_registry import find_domain
 from hf_sslgen.domains.own_classes import load_with_own_classes
-from hf_sslgen.domains.registry import find_domain
 from hf_sslgen.errors import InputError, UnavailableError
 from hf_sslgen.hub_access import NoBar, hub_sentence, is_unreachable, repository_page, with_retries
 from hf_sslgen.local_paths import path_refusal

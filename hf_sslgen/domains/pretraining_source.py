@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass, fields, replace
 
-from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.depth import dataset_intensity, look_at
+from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_names import domain_name
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.sources import load_splits, registered_entry
 from hf_sslgen.domains.split_reading import read_split, read_table
 from hf_sslgen.domains.split_roles import split_names
 from hf_sslgen.domains.taken import Taken
-from hf_sslgen.domains.taking import taken
+from hf_sslgen.domains.taken_counts import taken
 from hf_sslgen.errors import InputError
 
 UNUSED = (

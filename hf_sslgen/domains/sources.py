@@ -10,12 +10,8 @@ from typing import Any
 import datasets
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, IterableDatasetDict
 
-from hf_sslgen.domains.arguments import DomainArguments
-from hf_sslgen.domains.hub_datasets import HubDataset, load_from_hub, resolve_dataset, stream_column
-from hf_sslgen.domains.loaded_splits import LoadedSplits
-from hf_sslgen.domains.local_data import load_files, load_local
-from hf_sslgen.domains.picture_files import BYTES_ONLY, PictureFiles, listed_on_hub
-from hf_sslgen.domains.registry import (
+from hf_sslgen.domains.domain_arguments import DomainArguments
+from hf_sslgen.domains.domain_registry import (
     REGISTERED,
     DomainEntry,
     domain_entries,
@@ -23,8 +19,12 @@ from hf_sslgen.domains.registry import (
     find_domain,
     known_bad_domains,
 )
-from hf_sslgen.domains.shards import stored_order
+from hf_sslgen.domains.hub_datasets import HubDataset, load_from_hub, resolve_dataset, stream_column
+from hf_sslgen.domains.loaded_splits import LoadedSplits
+from hf_sslgen.domains.local.local_data import load_files, load_local
+from hf_sslgen.domains.picture_files import BYTES_ONLY, PictureFiles, listed_on_hub
 from hf_sslgen.domains.sizes import ExpectedSize
+from hf_sslgen.domains.streaming.stream_shards import stored_order
 from hf_sslgen.domains.taken import LeftOut
 from hf_sslgen.errors import InputError, nearest_names
 

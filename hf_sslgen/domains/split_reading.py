@@ -12,16 +12,16 @@ from hf_sslgen.domains.annotations import (
     find_annotations,
     require_a_column_each,
 )
-from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.columns import find_columns
 from hf_sslgen.domains.depth import asked_intensity
+from hf_sslgen.domains.domain_arguments import DomainArguments
+from hf_sslgen.domains.domain_registry import DomainEntry
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.labels import LabelEncoding, label_encoding
 from hf_sslgen.domains.picture_arrays import array_of, encode_array
-from hf_sslgen.domains.registry import DomainEntry
 from hf_sslgen.domains.sources import Published
-from hf_sslgen.domains.streamed_splits import store_split
-from hf_sslgen.domains.streams import ImageStream
+from hf_sslgen.domains.streaming.streamed_splits import store_split
+from hf_sslgen.domains.streaming.training_stream import ImageStream
 from hf_sslgen.errors import InputError
 from hf_sslgen.intensity import Intensity
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection
 
-from hf_sslgen.domains.arguments import DomainArguments
-from hf_sslgen.domains.registry import DomainEntry
+from hf_sslgen.domains.domain_arguments import DomainArguments
+from hf_sslgen.domains.domain_registry import DomainEntry
 from hf_sslgen.errors import InputError, nearest_names
 
 ROLE_NAMES = {

@@ -12,9 +12,9 @@ from typing import IO
 import numpy as np
 
 from hf_sslgen.hub.records_check import check_records
-from hf_sslgen.study.cell_form import CELL, EXAMPLES, RECORDS, RESULTS, NoCellError, read_cell_files
-from hf_sslgen.study.cell_records import require_consistent
-from hf_sslgen.study.cells import Cell, cell_folder
+from hf_sslgen.study.cells.cell_folder import Cell, cell_folder
+from hf_sslgen.study.cells.cell_form import CELL, EXAMPLES, RECORDS, RESULTS, NoCellError, read_cell_files
+from hf_sslgen.study.cells.cell_records import require_consistent
 
 NEEDED = (CELL, RESULTS, RECORDS)
 LARGEST = {CELL: 5_000_000, RESULTS: 5_000_000, RECORDS: 300_000_000, EXAMPLES: 250_000_000}

@@ -15,8 +15,8 @@ from hf_sslgen.hub.licences import Licence, base_licence, check_licence, chosen_
 from hf_sslgen.hub.pushing import Pushed, PushRequest, check_access, full_name, hub_client, push_files
 from hf_sslgen.hub.refusals import EXCHANGE_ERRORS, push_sentence
 from hf_sslgen.hub_access import asked, may_pass, with_retries
-from hf_sslgen.reporting.figure_style import figure_png
-from hf_sslgen.reporting.reliability import reliability_diagram
+from hf_sslgen.reporting.figures.figure_style import figure_png
+from hf_sslgen.reporting.figures.reliability_diagrams import reliability_diagram
 from hf_sslgen.training.run_folder import MODEL_FILES
 
 logger = logging.getLogger(__name__)

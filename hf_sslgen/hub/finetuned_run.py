@@ -10,16 +10,16 @@ from typing import Any
 
 import pandas as pd
 
-from hf_sslgen.domains.arguments import DomainArguments
+from hf_sslgen.domains.domain_arguments import DomainArguments
+from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit
-from hf_sslgen.domains.loading import Domain
 from hf_sslgen.domains.sources import registered_entry
 from hf_sslgen.metrics import Estimate
 from hf_sslgen.preprocessing import Preprocessing
-from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.evaluation import Predictions
+from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.run_folder import IDENTITY_FILE, PREDICTIONS_FILE, TAKEN
-from hf_sslgen.zoo.loading import UNTRAINED, LoadedBackbone
+from hf_sslgen.zoo.backbone_loading import UNTRAINED, LoadedBackbone
 from hf_sslgen.zoo.locations import resolve_location, split_revision
 
 SOME_FOLDER = "path/to"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from hf_sslgen.study.cell_form import NoCellError
+from hf_sslgen.study.cells.cell_form import NoCellError
 
 LARGEST_HEADER = 10_000
 """Bytes; a header may hold the least and the largest value of its page."""

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from hf_sslgen.files import write_json
-from hf_sslgen.study.cell_form import CELL, EXAMPLES, RECORDS, RESULTS, cell_content
-from hf_sslgen.study.cells import Cell
+from hf_sslgen.study.cells.cell_folder import Cell
+from hf_sslgen.study.cells.cell_form import CELL, EXAMPLES, RECORDS, RESULTS, cell_content
 from hf_sslgen.tokens import without_tokens
-from hf_sslgen.zoo.loading import UNTRAINED
+from hf_sslgen.zoo.backbone_loading import UNTRAINED
 
 PUBLISHED_PROVENANCE = (
     *("objective", "family", "source", "pretraining_seed", "licence", "parameters", "group", "domain_metric"),

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from hf_sslgen.hub.parquet_pages import pages
 from hf_sslgen.hub.study_tables import OWNER_COLUMNS
-from hf_sslgen.study.cell_form import NoCellError
-from hf_sslgen.study.cell_records import KEYS
+from hf_sslgen.study.cells.cell_form import NoCellError
+from hf_sslgen.study.cells.cell_records import KEYS
 
 MOST_BYTES = 250_000_000
 """Of records, unpacked: eight bytes a number, and for each text the length of the column's longest."""

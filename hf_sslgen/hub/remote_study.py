@@ -21,7 +21,7 @@ from huggingface_hub.hf_api import RepoFile
 from hf_sslgen.errors import InputError
 from hf_sslgen.hub.cell_check import LARGEST
 from hf_sslgen.hub_access import DamagedFileError, hub_sentence
-from hf_sslgen.study.cells import CELL_NAME
+from hf_sslgen.study.cells.cell_folder import CELL_NAME
 
 CELLS, TABLES, CARD = "cells", "tables", "README.md"
 SHOWN = 5

@@ -13,7 +13,7 @@ from hf_sslgen.hub.licences import Licence, stated_licence
 from hf_sslgen.hub.records_check import COLUMN
 from hf_sslgen.hub.study_tables import RECORDS, RESULT_COLUMNS, RESULTS, features, record_columns
 from hf_sslgen.reporting.cards import card_yaml, render_card
-from hf_sslgen.study.cells import Cell
+from hf_sslgen.study.cells.cell_folder import Cell
 
 TAG = "hf-sslgen-study"
 CONTENTS = "hf_sslgen_study"

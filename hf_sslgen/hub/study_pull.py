@@ -17,8 +17,8 @@ from hf_sslgen.hub.cell_check import check_cell, check_files
 from hf_sslgen.hub.exchange import patiently
 from hf_sslgen.hub.remote_study import CELL_NAME, RemoteStudy, fetch, look_at, other_numbers
 from hf_sslgen.hub_access import DamagedFileError
-from hf_sslgen.study.cell_form import RESULTS, NoCellError
-from hf_sslgen.study.cells import read_stored_cell
+from hf_sslgen.study.cells.cell_folder import read_stored_cell
+from hf_sslgen.study.cells.cell_form import RESULTS, NoCellError
 
 AT_ONCE = 8
 """Cells that are fetched at the same time."""

@@ -20,11 +20,11 @@ from hf_sslgen.hub.pushing import FRESH, commit_on
 from hf_sslgen.hub.remote_study import CARD, CELLS, TABLES, RemoteStudy, fetch, look_at, other_numbers
 from hf_sslgen.hub.study_card import Contents, StudyCard, contents_of, dataset_card, is_tagged, read_card, space_card
 from hf_sslgen.hub.study_tables import write_tables
-from hf_sslgen.reporting.page import render_page
-from hf_sslgen.study.cell_form import NoCellError
-from hf_sslgen.study.cells import Cell
-from hf_sslgen.study.inference import infer
-from hf_sslgen.study.pairs import PairNames
+from hf_sslgen.reporting.page.html_page import render_page
+from hf_sslgen.study.cells.cell_folder import Cell
+from hf_sslgen.study.cells.cell_form import NoCellError
+from hf_sslgen.study.inference.contrasts import PairNames
+from hf_sslgen.study.inference.target_groups import infer
 
 CELLS_PER_COMMIT = 150
 """Of large studies; each has up to six files, and the Hub wants commits of hundreds."""

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_sslgen.reporting.frames import describe_cell
-from hf_sslgen.study.cells import Cell
+from hf_sslgen.reporting.results_csv import describe_cell
+from hf_sslgen.study.cells.cell_folder import Cell
 
 if TYPE_CHECKING:
     import pandas as pd

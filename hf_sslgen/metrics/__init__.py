@@ -43,7 +43,7 @@ from hf_sslgen.metrics.risk_coverage import RiskCoverageResult, risk_coverage
 from hf_sslgen.metrics.scores import ProperScoreResult, brier_score, negative_log_likelihood, top_label_brier
 from hf_sslgen.metrics.similarity import CKAResult, debiased_linear_cka
 from hf_sslgen.metrics.summary import ConfidenceSummary, confidence_summary
-from hf_sslgen.metrics.targets import (
+from hf_sslgen.metrics.target_inference import (
     InteractionResult,
     SignedRankResult,
     TargetMean,

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hf_sslgen.reporting.vocabulary import SOURCE_STAGE
-from hf_sslgen.study.cells import Cell
+from hf_sslgen.study.cells.cell_folder import Cell
 
 GRAD_CAM = "grad_cam"
 OCCLUSION = "occlusion"

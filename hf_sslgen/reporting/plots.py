@@ -5,11 +5,11 @@ returns a `matplotlib.figure.Figure`; `figure.savefig("name.png")` writes it. No
 changes. Input that can't be drawn raises a ValueError.
 """
 
-from hf_sslgen.reporting.concentration import concentration_distribution
-from hf_sslgen.reporting.figure_style import BackboneStyle, backbone_styles
-from hf_sslgen.reporting.reliability import reliability_diagram
-from hf_sslgen.reporting.risk_coverage import risk_coverage_curves
-from hf_sslgen.reporting.severity import invariance_by_severity
+from hf_sslgen.reporting.figures.concentration_distributions import concentration_distribution
+from hf_sslgen.reporting.figures.figure_style import BackboneStyle, backbone_styles
+from hf_sslgen.reporting.figures.reliability_diagrams import reliability_diagram
+from hf_sslgen.reporting.figures.risk_coverage_curves import risk_coverage_curves
+from hf_sslgen.reporting.figures.severity_curves import invariance_by_severity
 
 __all__ = [
     "BackboneStyle",

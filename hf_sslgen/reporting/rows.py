@@ -14,7 +14,7 @@ from hf_sslgen.reporting.vocabulary import (
     TUNED_STAGE,
     UNTRAINED,
 )
-from hf_sslgen.study.cells import ALL_LABELS, Cell
+from hf_sslgen.study.cells.cell_folder import ALL_LABELS, Cell
 
 CONCENTRATION_GROUP = "Attribution concentration"
 LOCALIZATION_GROUP = "Attribution on the object"

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.files import replace_files
-from hf_sslgen.reporting.frames import write_csv_files
-from hf_sslgen.reporting.page import write_page
-from hf_sslgen.study.cells import Cell
-from hf_sslgen.study.inference import StudyResults, infer
-from hf_sslgen.study.pairs import PairNames
+from hf_sslgen.reporting.page.html_page import write_page
+from hf_sslgen.reporting.results_csv import write_csv_files
+from hf_sslgen.study.cells.cell_folder import Cell
+from hf_sslgen.study.inference.contrasts import PairNames
+from hf_sslgen.study.inference.target_groups import StudyResults, infer
 
 DEFAULT_TITLE = "Self-supervised against supervised backbones"
 

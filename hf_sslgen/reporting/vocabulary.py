@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, replace
 
 from hf_sslgen.analysis.families import PAIR
-from hf_sslgen.study.cells import ALL_LABELS
+from hf_sslgen.study.cells.cell_folder import ALL_LABELS
 
 MISSING = "–"
 MINUS = "\u2212"

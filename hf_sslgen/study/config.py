@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from hf_sslgen.analysis.subset import AnalysisSettings
-from hf_sslgen.domains.arguments import DomainArguments, label_budget_words
+from hf_sslgen.domains.domain_arguments import DomainArguments, label_budget_words
 from hf_sslgen.domains.domain_names import domain_name
 from hf_sslgen.errors import InputError, nearest_names
 from hf_sslgen.preprocessing import INTERPOLATIONS, Geometry
 from hf_sslgen.registry_rows import build_row
 from hf_sslgen.settings import AT_LEAST_ONE, SEED, SHARE, SIDE, Range, shown, some_of
 from hf_sslgen.study.backbones import BackboneEntry, read_backbones, untrained_controls
-from hf_sslgen.study.protocols import Protocol, get_protocol
+from hf_sslgen.study.protocols.presets import Protocol, get_protocol
 from hf_sslgen.yaml_files import read_yaml
-from hf_sslgen.zoo.registry import TwinSet
+from hf_sslgen.zoo.backbone_registry import TwinSet
 
 SWEPT = ("label_fraction", "samples_per_class", "split_seed", "test_seed")
 """What a study says of a domain for every cell, and a domain's own row therefore can't."""

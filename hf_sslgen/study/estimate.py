@@ -15,13 +15,13 @@ from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.sources import registered_entry
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry
-from hf_sslgen.study.cells import Cell, stored_folders
+from hf_sslgen.study.cells.cell_folder import Cell, stored_folders
+from hf_sslgen.study.cells.store import Store
+from hf_sslgen.study.execution.workbench import backbone_facts, domain_at_hand
+from hf_sslgen.study.finished_cells import readable_cells
 from hf_sslgen.study.plan import CellSpec
-from hf_sslgen.study.protocols import FewShotProtocol, FineTuningProtocol
-from hf_sslgen.study.results import readable_cells
-from hf_sslgen.study.store import Store
-from hf_sslgen.study.workbench import backbone_facts, domain_at_hand
-from hf_sslgen.zoo.loading import load_backbone
+from hf_sslgen.study.protocols.presets import FewShotProtocol, FineTuningProtocol
+from hf_sslgen.zoo.backbone_loading import load_backbone
 from hf_sslgen.zoo.reinitialised import CASCADE
 
 TRAINING_PASSES = 3.0

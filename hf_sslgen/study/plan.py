@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from hf_sslgen.analysis.subset import AnalysisSettings
-from hf_sslgen.domains.arguments import DomainArguments, label_budget_words
+from hf_sslgen.domains.domain_arguments import DomainArguments, label_budget_words
 from hf_sslgen.domains.domain_names import domain_name
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.settings import some_of
 from hf_sslgen.study.backbones import BackboneEntry
-from hf_sslgen.study.cells import METRIC_DEFINITIONS
+from hf_sslgen.study.cells.cell_folder import METRIC_DEFINITIONS
 from hf_sslgen.study.config import AXES, StudyConfig
-from hf_sslgen.study.protocols import FewShotProtocol, Protocol, protocol_settings
+from hf_sslgen.study.protocols.presets import FewShotProtocol, Protocol, protocol_settings
 
 PRETRAINED = "pretrained"
 

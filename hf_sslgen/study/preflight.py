@@ -4,14 +4,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hf_sslgen.domains.arguments import DomainArguments
+from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.taken import Taken, print_taken
 from hf_sslgen.errors import InputError
-from hf_sslgen.study.measures import require_possible
+from hf_sslgen.study.cells.store import Store
+from hf_sslgen.study.execution.workbench import Unavailable, domain_asked_once
+from hf_sslgen.study.finished_cells import named_cells
 from hf_sslgen.study.plan import CellSpec
-from hf_sslgen.study.results import named_cells
-from hf_sslgen.study.store import Store
-from hf_sslgen.study.workbench import Unavailable, domain_asked_once
+from hf_sslgen.study.protocols.dispatch import require_possible
 
 logger = logging.getLogger(__name__)
 

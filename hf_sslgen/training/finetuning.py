@@ -12,15 +12,15 @@ import numpy as np
 import torch
 from transformers import EarlyStoppingCallback
 
+from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit
-from hf_sslgen.domains.loading import Domain
-from hf_sslgen.domains.streams import ImageStream
+from hf_sslgen.domains.streaming.training_stream import ImageStream
 from hf_sslgen.errors import InputError
 from hf_sslgen.launches import claimed_by_main, decided_by_main
 from hf_sslgen.memory import naming_batch_size
 from hf_sslgen.output_folder import require_held, require_output_folder
-from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.evaluation import TOP_K, Predictions, compute_metrics_for, preprocess_logits_for_metrics
+from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.optimisation import Optimisation
 from hf_sslgen.training.run_folder import (
     OWN_FILES,
@@ -43,7 +43,7 @@ from hf_sslgen.training.samples import (
 from hf_sslgen.training.saved_model import save_model
 from hf_sslgen.training.trainer import FineTuningTrainer, KnowBest
 from hf_sslgen.zoo.anatomy import freeze_all_but
-from hf_sslgen.zoo.loading import LoadedBackbone
+from hf_sslgen.zoo.backbone_loading import LoadedBackbone
 
 logger = logging.getLogger(__name__)
 
@@ -193,7 +193,7 @@ def finetune(
     if arguments.push_to_hub or arguments.hub_token is not None:
         raise InputError(
             "the Trainer would push unseen, and store the token with its arguments; take both out of the arguments "
-            "with hf_sslgen.hub.arguments.take_push_request, and push when training has ended"
+            "with hf_sslgen.hub.push_arguments.take_push_request, and push when training has ended"
         )
     folder = require_output_folder(str(arguments.output_dir), OWN_FILES)
     arguments.output_dir = str(folder)

@@ -17,8 +17,8 @@ from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
 from hf_sslgen.domains.images import ImageSplit
-from hf_sslgen.domains.shards import read_ahead
-from hf_sslgen.domains.streams import ImageStream, StreamedImage
+from hf_sslgen.domains.streaming.stream_shards import read_ahead
+from hf_sslgen.domains.streaming.training_stream import ImageStream, StreamedImage
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry, Preprocessing, evaluation_pixels, normalise, to_pixels
 from hf_sslgen.randomness import derive_seed

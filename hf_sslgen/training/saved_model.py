@@ -14,8 +14,8 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.files import replace_files, write_json
 from hf_sslgen.preprocessing import Preprocessing
 from hf_sslgen.training.trainer import FineTuningTrainer
-from hf_sslgen.zoo.loading import LoadedBackbone
-from hf_sslgen.zoo.preprocessing import PROCESSOR_FILES, read_preprocessing, resized_processor
+from hf_sslgen.zoo.backbone_loading import LoadedBackbone
+from hf_sslgen.zoo.checkpoint_preprocessing import PROCESSOR_FILES, read_preprocessing, resized_processor
 
 logger = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from transformers.models.timm_wrapper.configuration_timm_wrapper import TimmWrap
 from transformers.utils import logging as transformers_logging
 
 from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.zoo.backbone_registry import known_backbone_ids
+from hf_sslgen.zoo.checkpoint_preprocessing import UNREADABLE, stated_pretrained_cfg
 from hf_sslgen.zoo.hub_files import fetch_checkpoint
 from hf_sslgen.zoo.locations import resolve_location, split_revision, wanted_revision
-from hf_sslgen.zoo.preprocessing import UNREADABLE, stated_pretrained_cfg
-from hf_sslgen.zoo.registry import known_backbone_ids
 from hf_sslgen.zoo.tensor_fit import LoadReport, check_report, check_stored, check_values
 from hf_sslgen.zoo.timm_folder import WEIGHTS_FILE
 from hf_sslgen.zoo.to_safetensors import conversion_advice

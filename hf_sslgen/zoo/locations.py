@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hf_sslgen.errors import InputError, nearest_names
 from hf_sslgen.local_paths import path_refusal
-from hf_sslgen.zoo.registry import excluded_reason, find_backbone, known_backbone_ids
+from hf_sslgen.zoo.backbone_registry import excluded_reason, find_backbone, known_backbone_ids
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from hf_sslgen.zoo.anatomy import find_classifier, numbered_stages
-from hf_sslgen.zoo.loading import LoadedBackbone, seeded_initialisation, untrained_model
+from hf_sslgen.zoo.backbone_loading import LoadedBackbone, seeded_initialisation, untrained_model
 
 
 def reinitialised(backbone: LoadedBackbone, seed: int) -> LoadedBackbone:

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from hf_sslgen.checksums import file_sha256
 from hf_sslgen.errors import InputError
-from hf_sslgen.zoo.preprocessing import PROCESSOR_FILES
+from hf_sslgen.zoo.checkpoint_preprocessing import PROCESSOR_FILES
 from hf_sslgen.zoo.timm_folder import WEIGHTS_FILE
 
 CONFIG_FILES = ("config.json", *PROCESSOR_FILES)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from hf_sslgen.analysis.attribution import attribution_maps
 from hf_sslgen.errors import InputError
 from hf_sslgen.zoo.anatomy import AttributionLayer, find_attribution_layer, find_classifier
-from hf_sslgen.zoo.loading import load_backbone, set_linear_classifier
+from hf_sslgen.zoo.backbone_loading import load_backbone, set_linear_classifier
 from hf_sslgen.zoo.timm_folder import write_timm_folder
 
 CLASS_NAMES = ("a", "b", "c", "d")

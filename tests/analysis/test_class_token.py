@@ -11,7 +11,7 @@ from hf_sslgen.analysis.class_token import class_token_alone
 from hf_sslgen.analysis.network import Compute, Precision, measuring
 from hf_sslgen.analysis.taps import captured_features
 from hf_sslgen.zoo.anatomy import find_attribution_layer, find_classifier, transformer_blocks
-from hf_sslgen.zoo.loading import load_backbone
+from hf_sslgen.zoo.backbone_loading import load_backbone
 
 SIDE = 32
 TOLERANCES = {"fp32": 1e-5, "bf16": 0.05}

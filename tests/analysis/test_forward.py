@@ -10,7 +10,7 @@ from encoding import encode
 from hf_sslgen.analysis.forward import run_split
 from hf_sslgen.preprocessing import evaluation_pixels, normalise
 from hf_sslgen.zoo.anatomy import find_classifier
-from hf_sslgen.zoo.loading import LoadedBackbone, load_backbone
+from hf_sslgen.zoo.backbone_loading import LoadedBackbone, load_backbone
 
 NAMES = ("timm_resnet", "timm_vit", "transformers_resnet", "transformers_vit")
 

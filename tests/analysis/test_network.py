@@ -12,7 +12,7 @@ from hf_sslgen.analysis.network import Compute, PassOutputs, measuring
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import normalise
 from hf_sslgen.zoo.anatomy import find_attribution_layer, find_classifier
-from hf_sslgen.zoo.loading import LoadedBackbone, load_backbone
+from hf_sslgen.zoo.backbone_loading import LoadedBackbone, load_backbone
 
 NAMES = ("timm_resnet", "timm_vit", "transformers_resnet", "transformers_vit")
 CLASSES = ("first", "second", "third")

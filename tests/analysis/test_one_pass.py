@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 import torch
 
-from hf_sslgen.analysis import shards
+from hf_sslgen.analysis import pass_shards
 from hf_sslgen.analysis.batch_pass import Wanted
 from hf_sslgen.analysis.one_pass import PassResults, one_pass
 from hf_sslgen.analysis.subset import AnalysisSettings, analysis_subset, others_of, subset_pixels
 from hf_sslgen.analysis.transforms import VARIANTS, Variant
 from hf_sslgen.zoo.anatomy import find_attribution_layer
-from hf_sslgen.zoo.loading import LoadedBackbone, load_backbone
+from hf_sslgen.zoo.backbone_loading import LoadedBackbone, load_backbone
 
 SETTINGS = AnalysisSettings(max_subset=24, batch_size=5)
 MOVES = (VARIANTS["rotation", "+20"], VARIANTS["resized_crop", "0.5"])
@@ -130,7 +130,7 @@ def interrupted_at(call: int) -> tuple[Variant, ...]:
 def test_an_interrupted_pass_goes_on_by_shards(
     backbone: LoadedBackbone, digits_domain: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "SHARD_IMAGES", 8)
+    monkeypatch.setattr(pass_shards, "SHARD_IMAGES", 8)
     expected = run(backbone, wanted(backbone, digits_domain))
     with pytest.raises(KeyboardInterrupt):
         run(backbone, wanted(backbone, digits_domain, interrupted_at(5)), shards=tmp_path)
@@ -147,7 +147,7 @@ def test_an_interrupted_pass_goes_on_by_shards(
 def test_only_what_is_missing_or_damaged_is_computed_again(
     backbone: LoadedBackbone, digits_domain: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "SHARD_IMAGES", 8)
+    monkeypatch.setattr(pass_shards, "SHARD_IMAGES", 8)
     asked = wanted(backbone, digits_domain)
     expected = run(backbone, asked, shards=tmp_path)
     first, second, _ = sorted(tmp_path.rglob("subset-*.safetensors"))
@@ -190,12 +190,15 @@ def test_processes_share_the_shards_out(backbone: LoadedBackbone, digits_domain:
     outcomes: list[dict] = []
 
     def wait_for_second() -> None:
-        with counted(backbone) as sizes, one_pass(backbone, asked, SETTINGS, tmp_path, shards.Processes(1, 2)) as out:
+        with (
+            counted(backbone) as sizes,
+            one_pass(backbone, asked, SETTINGS, tmp_path, pass_shards.Processes(1, 2)) as out,
+        ):
             outcomes.append(columns(out))
         done.append(sum(sizes))
 
     with counted(backbone) as sizes:
-        outcomes.append(run(backbone, asked, shards=tmp_path, processes=shards.Processes(0, 2, wait_for_second)))
+        outcomes.append(run(backbone, asked, shards=tmp_path, processes=pass_shards.Processes(0, 2, wait_for_second)))
     total = len(digits_domain.test) + 24 * len(MOVES)
     assert sum(sizes) == total and 0 < done[0] < total
     for outcome in outcomes:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hf_sslgen.analysis.families import FAMILIES, GEOMETRIC, families_of
 from hf_sslgen.analysis.transforms import TRANSFORMS, VARIANTS, Variant, preset_variants
-from hf_sslgen.domains.registry import TRANSFORMS as REGISTERED_TRANSFORMS
+from hf_sslgen.domains.domain_registry import TRANSFORMS as REGISTERED_TRANSFORMS
 from hf_sslgen.errors import InputError
 
 FACTORS = ("0.4", "0.7", "1.4", "1.8")

@@ -6,7 +6,7 @@ import pytest
 
 from hf_sslgen.commands.compare import CompareArguments, chosen_protocol
 from hf_sslgen.errors import InputError
-from hf_sslgen.study.protocols import PRESETS, departures
+from hf_sslgen.study.protocols.presets import PRESETS, departures
 from hf_sslgen.training.configuration import parse_arguments
 
 REQUIRED = ["--dataset_name", "digits", "--twin_set", "some-set", "--output_dir", "out"]

@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 
 from hf_sslgen.commands.convert import main
 from hf_sslgen.errors import InputError
-from hf_sslgen.zoo.loading import load_backbone
-from tests.hub import Hub
+from hf_sslgen.zoo.backbone_loading import load_backbone
+from tests.loopback_hub import Hub
 
 OWN = "---\nlicense: mit\ntags: [vision]\n---\n# Theirs\n"
 

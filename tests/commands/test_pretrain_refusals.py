@@ -5,10 +5,10 @@ import importlib.util
 import pytest
 
 from hf_sslgen.commands import pretrain
-from hf_sslgen.domains.arguments import DomainArguments
+from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.pretraining_source import UNUSED, load_pretraining_source
 from hf_sslgen.errors import InputError
-from hf_sslgen.training.pretraining_state import PretrainingSettings, build_trunk
+from hf_sslgen.training.pretraining.pretraining_state import PretrainingSettings, build_trunk
 
 
 def test_without_its_extra_it_says_what_to_install(tmp_path, monkeypatch):

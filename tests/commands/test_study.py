@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from hf_sslgen.command_line import run_command
-from hf_sslgen.study.cells import read_cells
+from hf_sslgen.study.cells.cell_folder import read_cells
+from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.config import read_study
+from hf_sslgen.study.execution.worker import run_worker
 from hf_sslgen.study.plan import expand
-from hf_sslgen.study.store import Store
-from hf_sslgen.study.worker import run_worker
 
 STUDY, STATUS, REPORT = (f"hf_sslgen.commands.{name}" for name in ("study", "status", "report"))
 KNN = {"preset": "dino-knn", "neighbours": [5]}

@@ -10,9 +10,9 @@ import pytest
 
 from hf_sslgen.command_line import run_command
 from hf_sslgen.commands import compare, study
-from hf_sslgen.domains.arguments import DomainArguments
 from hf_sslgen.domains.class_restriction import with_classes
-from hf_sslgen.domains.loading import load_domain
+from hf_sslgen.domains.domain_arguments import DomainArguments
+from hf_sslgen.domains.domain_loading import load_domain
 from tests.support.coloured_pictures import Kind, write_picture
 
 KEPT = {

@@ -11,10 +11,10 @@ from datasets import Image as ImageFeature
 from PIL import Image
 
 from hf_sslgen.decoding import CorruptImageError
-from hf_sslgen.domains import loading, registry
-from hf_sslgen.domains.arguments import DomainArguments
+from hf_sslgen.domains import domain_loading, domain_registry
+from hf_sslgen.domains.domain_arguments import DomainArguments
+from hf_sslgen.domains.domain_loading import load_domain
 from hf_sslgen.domains.images import joined
-from hf_sslgen.domains.loading import load_domain
 from hf_sslgen.errors import InputError
 from hf_sslgen.training.configuration import parse_arguments
 
@@ -264,14 +264,14 @@ def test_options_are_read_from_the_command_line():
 
 def test_a_registered_domain_names_its_columns(annotated, monkeypatch):
     entry = replace(
-        registry.domain_entries()["eurosat"],
+        domain_registry.domain_entries()["eurosat"],
         expected_sizes={},
         box_column="bbox",
         box_format="xywh",
         mask_column="trimap",
         pair_column="burst",
     )
-    monkeypatch.setattr(loading, "registered_entry", lambda arguments: entry)  # as for its id on the Hub
+    monkeypatch.setattr(domain_loading, "registered_entry", lambda arguments: entry)  # as for its id on the Hub
     x, y, width, height = BOXES[30]
     assert load(annotated, image_column_name="image").test.boxes(0).tolist() == [[x, y, x + width, y + height]]
     domain = load(annotated, box_column_name="bbox")

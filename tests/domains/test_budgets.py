@@ -10,9 +10,9 @@ from datasets import ClassLabel
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_sslgen.domains.arguments import DomainArguments, label_budget_words
+from hf_sslgen.domains.domain_arguments import DomainArguments, label_budget_words
+from hf_sslgen.domains.domain_loading import Domain, load_domain
 from hf_sslgen.domains.images import joined
-from hf_sslgen.domains.loading import Domain, load_domain
 from hf_sslgen.domains.splits import smallest_fraction_to_split, stratified_fraction
 from hf_sslgen.errors import InputError
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hf_sslgen.domains.arguments import DomainArguments
-from hf_sslgen.domains.loading import load_domain
+from hf_sslgen.domains.domain_arguments import DomainArguments
+from hf_sslgen.domains.domain_loading import load_domain
 from hf_sslgen.domains.pretraining_source import load_pretraining_source
 from hf_sslgen.errors import InputError
 from hf_sslgen.intensity import Intensity, UnknownRangeError

@@ -10,9 +10,9 @@ from datasets import ClassLabel, List, Value
 from PIL import Image
 
 from hf_sslgen.decoding import CorruptImageError
-from hf_sslgen.domains import registry
-from hf_sslgen.domains.arguments import DomainArguments
-from hf_sslgen.domains.loading import DEFAULT_NOT_LABEL_PRESERVING, load_domain
+from hf_sslgen.domains import domain_registry
+from hf_sslgen.domains.domain_arguments import DomainArguments
+from hf_sslgen.domains.domain_loading import DEFAULT_NOT_LABEL_PRESERVING, load_domain
 from hf_sslgen.errors import InputError
 
 PETS = ClassLabel(names=["cat", "dog"])
@@ -233,7 +233,7 @@ def test_fingerprint_tells_contents_and_labels(hub_folder, tmp_path):
 
 
 def test_copy_can_be_treated_as_a_registered_domain(hub_folder):
-    entry = registry.domain_entries()["mnist"]
+    entry = domain_registry.domain_entries()["mnist"]
     folder = hub_folder(BALANCED, PETS, image_column="x", label_column="y")
     domain = _load(folder, registered_as="mnist")
     assert (domain.name, domain.group, domain.metric) == (folder.name, entry.group, entry.metric)
@@ -248,8 +248,8 @@ def registered(monkeypatch, tmp_path):
     def write(rows: str) -> None:
         path = tmp_path / "registry.yaml"
         path.write_text(f"domains:\n{rows}\nknown_bad: []\n")
-        found = registry.read_registry(path)
-        monkeypatch.setattr(registry, "_registry", lambda: found)
+        found = domain_registry.read_registry(path)
+        monkeypatch.setattr(domain_registry, "_registry", lambda: found)
 
     return write
 

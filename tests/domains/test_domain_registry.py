@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_sslgen.domains import registry
+from hf_sslgen.domains import domain_registry
 from hf_sslgen.errors import InputError
 
 ROW = """
@@ -26,7 +26,7 @@ def _write(folder: Path, rows: str = ROW) -> Path:
 
 
 def test_both_groups_and_the_embedded_domains_are_there():
-    entries = registry.domain_entries()
+    entries = domain_registry.domain_entries()
     assert len(entries) == 39
     assert {name for name, entry in entries.items() if entry.format == "embedded"} == {
         "photo-patches",
@@ -38,14 +38,14 @@ def test_both_groups_and_the_embedded_domains_are_there():
 
 
 def test_a_domain_is_found_by_name_and_by_id():
-    by_name = registry.find_domain("cifar10")
-    assert by_name is not None and by_name is registry.find_domain("uoft-cs/cifar10")
+    by_name = domain_registry.find_domain("cifar10")
+    assert by_name is not None and by_name is domain_registry.find_domain("uoft-cs/cifar10")
     assert (by_name.image_column, by_name.label_column, by_name.config) == ("img", "label", "plain_text")
-    assert registry.find_domain("somebody/anything") is None
+    assert domain_registry.find_domain("somebody/anything") is None
 
 
 def test_splits_and_sizes():
-    entries = registry.domain_entries()
+    entries = domain_registry.domain_entries()
     assert entries["food101"].splits == ("train", "validation")
     assert entries["food101"].test_split == "validation" and entries["food101"].validation_split is None
     assert entries["tiny-imagenet"].expected_sizes == {"train": 100000, "valid": 10000}
@@ -59,7 +59,7 @@ def test_splits_and_sizes():
 
 
 def test_unverified_rows_are_marked():
-    assert {name for name, entry in registry.domain_entries().items() if not entry.verified} == {
+    assert {name for name, entry in domain_registry.domain_entries().items() if not entry.verified} == {
         "caltech101",
         "resisc45",
         "isic2019",
@@ -74,21 +74,21 @@ def test_unverified_rows_are_marked():
 
 
 def test_a_column_may_be_unknown_only_where_the_row_is_unverified():
-    for entry in registry.domain_entries().values():
+    for entry in domain_registry.domain_entries().values():
         assert entry.image_column is not None or not entry.verified, entry.name
 
 
 def test_mean_per_class_accuracy_where_the_literature_reports_it():
     per_class = {
         entry.name
-        for entry in registry.domain_entries().values()
+        for entry in domain_registry.domain_entries().values()
         if entry.metric == "mean_per_class_accuracy" and entry.format != "embedded"
     }
     assert per_class == {"pets", "flowers102", "aircraft", "caltech101"}
 
 
 def test_transforms_that_change_the_label():
-    entries = registry.domain_entries()
+    entries = domain_registry.domain_entries()
     for name in ("mnist", "kmnist", "svhn", "digits", "gtsrb", "chest-xray"):
         assert {"horizontal_flip", "vertical_flip"} <= set(entries[name].not_label_preserving), name
     assert "hue" in entries["flowers102"].not_label_preserving
@@ -97,28 +97,28 @@ def test_transforms_that_change_the_label():
 
 
 def test_one_domain_of_a_data_set_is_kept_by_its_column():
-    assert registry.domain_entries()["domainnet-sketch"].row_filter == {"domain": "sketch"}
+    assert domain_registry.domain_entries()["domainnet-sketch"].row_filter == {"domain": "sketch"}
 
 
 def test_known_bad_data_sets_are_no_domains():
-    known_bad = registry.known_bad_domains()
+    known_bad = domain_registry.known_bad_domains()
     assert "marmal88/skin_cancer" in known_bad
-    assert all(registry.find_domain(each) is None for each in known_bad)
+    assert all(domain_registry.find_domain(each) is None for each in known_bad)
 
 
 def test_only_embedded_domains_have_files():
-    digits = registry.find_domain("digits")
+    digits = domain_registry.find_domain("digits")
     assert digits is not None
-    files = registry.embedded_files(digits)
+    files = domain_registry.embedded_files(digits)
     assert set(files) == {"train", "test"} and all(path.is_file() for path in files.values())
-    cifar10 = registry.find_domain("cifar10")
+    cifar10 = domain_registry.find_domain("cifar10")
     assert cifar10 is not None
     with pytest.raises(InputError, match="'cifar10' is no embedded domain"):
-        registry.embedded_files(cifar10)
+        domain_registry.embedded_files(cifar10)
 
 
 def test_an_entry_can_be_hashed():
-    entries = list(registry.domain_entries().values())
+    entries = list(domain_registry.domain_entries().values())
     assert len(set(entries)) == len(entries)
 
 
@@ -148,9 +148,9 @@ def test_an_entry_can_be_hashed():
 )
 def test_a_wrong_row_is_named(tmp_path, change, message):
     with pytest.raises(InputError, match=message):
-        registry.read_registry(_write(tmp_path, ROW.replace(*change)))
+        domain_registry.read_registry(_write(tmp_path, ROW.replace(*change)))
 
 
 def test_a_domain_in_two_places_is_an_error(tmp_path):
     with pytest.raises(InputError, match="is in the registry twice"):
-        registry.read_registry(_write(tmp_path, ROW + ROW.replace("name: pictures", "name: others")))
+        domain_registry.read_registry(_write(tmp_path, ROW + ROW.replace("name: pictures", "name: others")))

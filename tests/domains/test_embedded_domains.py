@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from hf_sslgen.domains import registry
+from hf_sslgen.domains import domain_registry
 from hf_sslgen.errors import InputError
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "build_embedded_domains.py"
@@ -33,8 +33,8 @@ def builder():
 
 
 def _read(name: str, split: str) -> list[dict]:
-    entry = registry.domain_entries()[name]
-    return pq.read_table(registry.embedded_files(entry)[split]).to_pylist()
+    entry = domain_registry.domain_entries()[name]
+    return pq.read_table(domain_registry.embedded_files(entry)[split]).to_pylist()
 
 
 def _overlap(one, other) -> int:
@@ -45,8 +45,8 @@ def _overlap(one, other) -> int:
 
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_datasets_reads_images_and_named_labels(name, tmp_path):
-    entry = registry.domain_entries()[name]
-    files = {split: str(path) for split, path in registry.embedded_files(entry).items()}
+    entry = domain_registry.domain_entries()[name]
+    files = {split: str(path) for split, path in domain_registry.embedded_files(entry).items()}
     loaded = datasets.load_dataset("parquet", data_files=files, cache_dir=str(tmp_path))
     assert {split: len(rows) for split, rows in loaded.items()} == entry.expected_sizes
     for rows in loaded.values():
@@ -60,7 +60,7 @@ def test_datasets_reads_images_and_named_labels(name, tmp_path):
 
 @pytest.mark.parametrize("name", ("photo-patches", "specimen-patches"))
 def test_classes_have_the_same_number_of_patches(name):
-    classes = registry.domain_entries()[name].num_classes
+    classes = domain_registry.domain_entries()[name].num_classes
     for split, wanted in (("train", 60), ("test", 24)):
         assert Counter(row["label"] for row in _read(name, split)) == dict.fromkeys(range(classes), wanted)
 
@@ -80,11 +80,11 @@ def test_no_image_is_there_twice(name):
 
 
 def test_the_files_stay_small():
-    assert sum(path.stat().st_size for path in registry.EMBEDDED_FOLDER.rglob("*")) < 4_000_000
+    assert sum(path.stat().st_size for path in domain_registry.EMBEDDED_FOLDER.rglob("*")) < 4_000_000
 
 
 def test_the_readme_credits_every_class(builder):
-    text = (registry.EMBEDDED_FOLDER / "README.md").read_text(encoding="utf-8")
+    text = (domain_registry.EMBEDDED_FOLDER / "README.md").read_text(encoding="utf-8")
     for picture in (*builder.PHOTOGRAPHS, *builder.SPECIMENS):
         assert f"| {picture.label} |" in text and f"`{Path(picture.path).name}`" in text
 

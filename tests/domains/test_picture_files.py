@@ -8,8 +8,8 @@ import pytest
 from datasets import Array2D, Array3D, Dataset, Features, Image, List, Value
 
 from hf_sslgen.decoding import CorruptImageError, encoded_bytes
-from hf_sslgen.domains.arguments import DomainArguments
-from hf_sslgen.domains.loading import load_domain
+from hf_sslgen.domains.domain_arguments import DomainArguments
+from hf_sslgen.domains.domain_loading import load_domain
 from hf_sslgen.domains.picture_files import BYTES_ONLY, PictureFiles, listed_in_folder, listed_on_hub
 from hf_sslgen.errors import InputError
 from tests.support.colours import colour_of, encoded, picture

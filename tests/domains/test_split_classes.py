@@ -3,8 +3,8 @@
 import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
 
-from hf_sslgen.domains.arguments import DomainArguments
-from hf_sslgen.domains.loading import load_domain
+from hf_sslgen.domains.domain_arguments import DomainArguments
+from hf_sslgen.domains.domain_loading import load_domain
 from hf_sslgen.errors import InputError
 from tests.support.colours import colour_of, encoded
 

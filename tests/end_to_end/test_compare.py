@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from hf_sslgen.command_line import run_command
-from hf_sslgen.reporting.frames import RESULT_COLUMNS
-from hf_sslgen.study.cells import read_cells
-from hf_sslgen.study.differences import OF_MAPS
+from hf_sslgen.reporting.results_csv import RESULT_COLUMNS
+from hf_sslgen.study.cells.cell_folder import read_cells
+from hf_sslgen.study.inference.differences import OF_MAPS
 
 
 @pytest.fixture(scope="module")

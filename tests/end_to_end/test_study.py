@@ -20,11 +20,11 @@ from typing import Any
 import pytest
 
 from hf_sslgen.command_line import run_command
-from hf_sslgen.study.cells import read_cell, read_cells
+from hf_sslgen.study.cells.cell_folder import read_cell, read_cells
+from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.config import read_study
+from hf_sslgen.study.execution.worker import run_worker
 from hf_sslgen.study.plan import expand
-from hf_sslgen.study.store import Store
-from hf_sslgen.study.worker import run_worker
 
 SIZES = {"max_train_samples": 30, "max_eval_samples": 20, "max_test_samples": 30}
 LARGE = {

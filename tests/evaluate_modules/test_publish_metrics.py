@@ -9,7 +9,7 @@ import pytest
 
 from hf_sslgen import metric_names
 from hf_sslgen.reporting.metric_spaces import space_files
-from tests.hub import ROLES
+from tests.loopback_hub import ROLES
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "publish_metrics.py"
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from hf_sslgen.domains.arguments import DomainArguments
-from hf_sslgen.domains.loading import load_domain
+from hf_sslgen.domains.domain_arguments import DomainArguments
+from hf_sslgen.domains.domain_loading import load_domain
 from hf_sslgen.errors import InputError
 from hf_sslgen.local_paths import path_refusal
-from hf_sslgen.zoo.loading import load_backbone
+from hf_sslgen.zoo.backbone_loading import load_backbone
 
 PATHS = (
     "./my_images",

@@ -22,7 +22,7 @@ import resource, sys
 from pathlib import Path
 from hf_sslgen.errors import InputError
 from hf_sslgen.hub.cell_check import check_cell
-import hf_sslgen.reporting.frames, pyarrow.parquet  # what is imported later would count
+import hf_sslgen.reporting.results_csv, pyarrow.parquet  # what is imported later would count
 
 def used():
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

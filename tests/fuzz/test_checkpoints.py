@@ -23,7 +23,7 @@ from transformers import AutoImageProcessor
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import evaluation_pixels, normalise
-from hf_sslgen.zoo.loading import load_backbone
+from hf_sslgen.zoo.backbone_loading import load_backbone
 from hf_sslgen.zoo.to_safetensors import convert_folder
 
 pytestmark = pytest.mark.slow

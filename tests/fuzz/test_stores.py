@@ -29,13 +29,13 @@ from hf_sslgen.commands.status import status_text
 from hf_sslgen.errors import InputError
 from hf_sslgen.hub.cell_check import check_cell
 from hf_sslgen.hub.remote_study import in_lines
-from hf_sslgen.reporting.frames import results_frame
-from hf_sslgen.study.cells import CELL_NAME, Cell, cell_folder, read_cells, write_cell
+from hf_sslgen.reporting.results_csv import results_frame
+from hf_sslgen.study.cells.cell_folder import CELL_NAME, Cell, cell_folder, read_cells, write_cell
+from hf_sslgen.study.cells.store import STUDY_FILE, Store
 from hf_sslgen.study.config import read_study
-from hf_sslgen.study.inference import infer
+from hf_sslgen.study.finished_cells import read_study_results
+from hf_sslgen.study.inference.target_groups import infer
 from hf_sslgen.study.plan import expand
-from hf_sslgen.study.results import read_study_results
-from hf_sslgen.study.store import STUDY_FILE, Store
 
 DOMAIN = "photo-patches"
 FILES = ("cell.json", "results.json", "records.parquet", "examples.npz")

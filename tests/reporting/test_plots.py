@@ -23,7 +23,7 @@ from hf_sslgen.metrics import (
     risk_coverage,
     top_label,
 )
-from hf_sslgen.reporting.figures import figure_png
+from hf_sslgen.reporting.figures.figure_style import figure_png
 from hf_sslgen.reporting.plots import (
     backbone_styles,
     concentration_distribution,

@@ -9,15 +9,15 @@ import torch
 from PIL import Image
 
 from hf_sslgen.commands.pretrain import _command_to_repeat
-from hf_sslgen.domains.arguments import DomainArguments
-from hf_sslgen.domains.loading import load_domain
+from hf_sslgen.domains.domain_arguments import DomainArguments
+from hf_sslgen.domains.domain_loading import load_domain
 from hf_sslgen.domains.pretraining_source import PretrainingSource
-from hf_sslgen.reporting.figure_style import figure_png
-from hf_sslgen.reporting.pretraining_curves import pretraining_curves
+from hf_sslgen.reporting.figures.figure_style import figure_png
+from hf_sslgen.reporting.figures.pretraining_curves import pretraining_curves
 from hf_sslgen.reporting.twin_folder import Launch, export_twin
-from hf_sslgen.training.objectives import OBJECTIVES
-from hf_sslgen.training.pretraining_state import PretrainingSettings, build_trunk
-from hf_sslgen.zoo.loading import load_backbone
+from hf_sslgen.training.pretraining.objectives import OBJECTIVES
+from hf_sslgen.training.pretraining.pretraining_state import PretrainingSettings, build_trunk
+from hf_sslgen.zoo.backbone_loading import load_backbone
 
 LOG = [
     {"epoch": 1, "loss": 2.5, "seconds": 1.0},

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 
 from hf_sslgen.analysis.subset import AnalysisSettings
-from hf_sslgen.domains.arguments import DomainArguments
+from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.study.backbones import backbone_entry
-from hf_sslgen.study.cells import Cell
+from hf_sslgen.study.cells.cell_folder import Cell
+from hf_sslgen.study.cells.store import STUDY_FILE, Store
 from hf_sslgen.study.config import StudyConfig, read_study
+from hf_sslgen.study.execution.worker import run_worker
+from hf_sslgen.study.finished_cells import finished_cells
 from hf_sslgen.study.plan import CellSpec, expand
-from hf_sslgen.study.protocols import FineTuningProtocol, LinearProtocol, Protocol
-from hf_sslgen.study.results import finished_cells
-from hf_sslgen.study.store import STUDY_FILE, Store
-from hf_sslgen.study.worker import run_worker
+from hf_sslgen.study.protocols.presets import FineTuningProtocol, LinearProtocol, Protocol
 
 TWIN = "twin-resnet18-supervised"
 DIGITS = DomainArguments("digits", samples_per_class=3, max_eval_samples=20, max_test_samples=40)

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.config import parse_study
 from hf_sslgen.study.estimate import Sizes, domain_sizes, dry_run_text, estimate_cell, image_passes
+from hf_sslgen.study.finished_cells import finished_cells
 from hf_sslgen.study.plan import CellSpec, expand
-from hf_sslgen.study.results import finished_cells
-from hf_sslgen.study.store import Store
 
 SIZES = Sizes(train=30, validation=20, test=50)
 VARIANTS = 8

@@ -9,11 +9,11 @@ import pytest
 
 from hf_sslgen.command_line import run_command
 from hf_sslgen.errors import UnavailableError
+from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.config import parse_study
+from hf_sslgen.study.execution.worker import run_worker
 from hf_sslgen.study.plan import CellSpec, expand
 from hf_sslgen.study.preflight import look_ahead, prepare
-from hf_sslgen.study.store import Store
-from hf_sslgen.study.worker import run_worker
 
 Content = Callable[..., dict[str, Any]]
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit
-from hf_sslgen.domains.loading import Domain
 
 SPLITS = ("train", "validation", "test", "other")
 

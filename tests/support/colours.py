@@ -10,7 +10,7 @@ from PIL import Image
 
 from hf_sslgen.preprocessing import evaluation_pixels, normalise
 from hf_sslgen.zoo.anatomy import find_classifier
-from hf_sslgen.zoo.loading import load_backbone, set_linear_classifier
+from hf_sslgen.zoo.backbone_loading import load_backbone, set_linear_classifier
 
 COLOURS = {"cat": (220, 30, 30), "dog": (30, 60, 220), "fox": (30, 200, 40), "owl": (230, 220, 30)}
 

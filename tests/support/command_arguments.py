@@ -9,9 +9,9 @@ from hf_sslgen.commands.demo import DemoArguments
 from hf_sslgen.commands.pretrain import PretrainArguments
 from hf_sslgen.commands.push_study import PushStudyArguments
 from hf_sslgen.commands.study import StudyArguments
-from hf_sslgen.domains.arguments import DomainArguments
-from hf_sslgen.hub.arguments import HubArguments
-from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
+from hf_sslgen.domains.domain_arguments import DomainArguments
+from hf_sslgen.hub.push_arguments import HubArguments
+from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
 
 COMMANDS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "finetune": (

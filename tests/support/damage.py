@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hf_sslgen.study.cell_form import cell_content
+from hf_sslgen.study.cells.cell_form import cell_content
 
 
 def reseal(cell: Path) -> None:

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hf_sslgen.analysis.network import measuring
-from hf_sslgen.zoo.loading import LoadedBackbone
+from hf_sslgen.zoo.backbone_loading import LoadedBackbone
 
 
 def encode(backbone: LoadedBackbone, pixels: Tensor, batch_size: int = 64) -> NDArray[np.float32]:

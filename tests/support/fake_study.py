@@ -16,9 +16,9 @@ from hf_sslgen.metrics import (
     invariance_statistic,
     mean_statistic,
 )
-from hf_sslgen.study.cells import Cell, cell_folder, read_cells, write_cell
-from hf_sslgen.study.differences import Difference
-from hf_sslgen.study.pairs import compare_all
+from hf_sslgen.study.cells.cell_folder import Cell, cell_folder, read_cells, write_cell
+from hf_sslgen.study.inference.contrasts import compare_all
+from hf_sslgen.study.inference.differences import Difference
 
 IMAGES = 240
 ANNOTATED = ("photo-patches", "similar-domain-0")

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import torch
 
-from hf_sslgen.domains.loading import Domain
+from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.hub.finetuned_model import ModelPush
 from hf_sslgen.hub.finetuned_run import FineTunedRun
 from hf_sslgen.hub.pushing import PushRequest
 from hf_sslgen.preprocessing import evaluation_pixels, normalise
-from hf_sslgen.zoo.loading import LoadedBackbone
-from tests.hub import ROLES, Hub
+from hf_sslgen.zoo.backbone_loading import LoadedBackbone
+from tests.loopback_hub import ROLES, Hub
 
 HOSTILE = (
     "<img src=x onerror=alert(1)>",

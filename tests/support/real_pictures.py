@@ -10,7 +10,7 @@ from sklearn.datasets import load_sample_image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
-from hf_sslgen.domains.registry import EMBEDDED_FOLDER
+from hf_sslgen.domains.domain_registry import EMBEDDED_FOLDER
 
 
 def pictures_of(file: Path, count: int, side: int | None = None) -> list[Image.Image]:

@@ -7,8 +7,8 @@ from pathlib import Path
 from damage import change_json, number_named, reseal
 from fake_study import SELF_SUPERVISED, SUPERVISED, FakeBackbone, Setting, write_study
 
-from hf_sslgen.study.cells import cell_folder
-from tests.hub import Hub
+from hf_sslgen.study.cells.cell_folder import cell_folder
+from tests.loopback_hub import Hub
 
 REPOSITORY = "org/study"
 DOMAINS = (("photo-patches", "similar"),)

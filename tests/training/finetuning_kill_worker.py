@@ -18,11 +18,11 @@ from typing import Any
 import torch
 
 from hf_sslgen import files
-from hf_sslgen.domains.arguments import DomainArguments
-from hf_sslgen.domains.loading import load_domain
+from hf_sslgen.domains.domain_arguments import DomainArguments
+from hf_sslgen.domains.domain_loading import load_domain
 from hf_sslgen.training import finetuning, trainer
-from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
-from hf_sslgen.zoo.loading import load_backbone
+from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
+from hf_sslgen.zoo.backbone_loading import load_backbone
 
 PLACES: dict[str, tuple[Any, str, int]] = {
     "before a checkpoint's checksums": (trainer, "write_checksums", 2),

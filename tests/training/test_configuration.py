@@ -8,8 +8,8 @@ from command_arguments import COMMANDS
 
 from hf_sslgen.commands.demo import DemoArguments
 from hf_sslgen.errors import InputError
-from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.configuration import parse_arguments
+from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.trainer_options import REFUSED
 
 

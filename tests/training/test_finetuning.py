@@ -14,15 +14,15 @@ import torch
 from transformers import BitImageProcessor, ConvNextImageProcessor, TrainerCallback
 
 from hf_sslgen.analysis.forward import run_split
-from hf_sslgen.domains.arguments import DomainArguments
-from hf_sslgen.domains.loading import load_domain
-from hf_sslgen.domains.streams import ImageStream
+from hf_sslgen.domains.domain_arguments import DomainArguments
+from hf_sslgen.domains.domain_loading import load_domain
+from hf_sslgen.domains.streaming.training_stream import ImageStream
 from hf_sslgen.errors import InputError
 from hf_sslgen.training import finetuning
-from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.finetuning import build_trainer, class_weights, finetune
+from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.run_folder import last_good_checkpoint, require_disk_space
-from hf_sslgen.zoo.loading import load_backbone
+from hf_sslgen.zoo.backbone_loading import load_backbone
 
 NAMES = ("timm_resnet", "timm_vit", "transformers_resnet", "transformers_vit")
 

@@ -12,9 +12,9 @@ from transformers import AutoModelForImageClassification, TrainerCallback
 
 from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.preprocessing import Geometry
-from hf_sslgen.study.finetuned import grid_points, resolved, training_arguments
-from hf_sslgen.study.job import Job
-from hf_sslgen.study.protocols import FineTuningProtocol, get_protocol
+from hf_sslgen.study.execution.job import Job
+from hf_sslgen.study.protocols.finetuned import grid_points, resolved, training_arguments
+from hf_sslgen.study.protocols.presets import FineTuningProtocol, get_protocol
 from hf_sslgen.training.finetuning import build_trainer
 from hf_sslgen.training.optimisation import layer_scales, optimiser_of_architecture
 from hf_sslgen.training.trainer import FineTuningTrainer

@@ -5,8 +5,8 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from hf_sslgen.domains.arguments import DomainArguments
-from hf_sslgen.domains.loading import load_domain
+from hf_sslgen.domains.domain_arguments import DomainArguments
+from hf_sslgen.domains.domain_loading import load_domain
 from hf_sslgen.preprocessing import Geometry, Preprocessing, evaluation_pixels
 from hf_sslgen.training.samples import (
     Augmentation,

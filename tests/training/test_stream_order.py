@@ -7,7 +7,7 @@ import pytest
 from datasets import Dataset, Features, Image, Value
 
 from hf_sslgen.domains.labels import LabelEncoding
-from hf_sslgen.domains.streams import ImageStream
+from hf_sslgen.domains.streaming.training_stream import ImageStream
 from hf_sslgen.errors import InputError
 from hf_sslgen.training.samples import StreamOrder
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hf_sslgen.domains.arguments import DomainArguments
-from hf_sslgen.domains.loading import load_domain
-from hf_sslgen.training.arguments import FineTuningArguments, ModelArguments
+from hf_sslgen.domains.domain_arguments import DomainArguments
+from hf_sslgen.domains.domain_loading import load_domain
 from hf_sslgen.training.evaluation import Predictions
 from hf_sslgen.training.finetuning import build_trainer
-from hf_sslgen.zoo.loading import load_backbone
+from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
+from hf_sslgen.zoo.backbone_loading import load_backbone
 
 
 def main(location: str, output_dir: Path, batch_size: int) -> None:

@@ -17,7 +17,7 @@ from hf_sslgen.zoo.anatomy import (
     freeze_all_but,
     transformer_blocks,
 )
-from hf_sslgen.zoo.registry import all_backbones
+from hf_sslgen.zoo.backbone_registry import all_backbones
 
 FULL_SIZE = {
     "ResNet": (2048, 7, 7),

@@ -14,7 +14,7 @@ from transformers.models.timm_wrapper.configuration_timm_wrapper import TimmWrap
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry, evaluation_pixels, evaluation_points, normalise
-from hf_sslgen.zoo.preprocessing import IMAGENET_PREPROCESSING, read_preprocessing, resized_processor
+from hf_sslgen.zoo.checkpoint_preprocessing import IMAGENET_PREPROCESSING, read_preprocessing, resized_processor
 
 IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
 HALF = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}

@@ -8,7 +8,7 @@ from transformers import AutoModelForImageClassification
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.zoo.anatomy import find_classifier
-from hf_sslgen.zoo.loading import load_backbone
+from hf_sslgen.zoo.backbone_loading import load_backbone
 
 KNOWN = ("fox", "caf\u00e9", "owl")
 

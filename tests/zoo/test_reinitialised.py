@@ -7,8 +7,8 @@ import timm
 import torch
 
 from hf_sslgen.zoo.anatomy import find_classifier
-from hf_sslgen.zoo.loading import load_backbone
-from hf_sslgen.zoo.registry import get_twin_set
+from hf_sslgen.zoo.backbone_loading import load_backbone
+from hf_sslgen.zoo.backbone_registry import get_twin_set
 from hf_sslgen.zoo.reinitialised import CASCADE, cascade, reinitialised
 
 CLASSES = ("cat", "dog", "owl")

@@ -9,7 +9,7 @@ import yaml
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.registry_rows import build_row
-from hf_sslgen.zoo.registry import Backbone
+from hf_sslgen.zoo.backbone_registry import Backbone
 
 
 @pytest.fixture

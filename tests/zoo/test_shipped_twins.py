@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from hf_sslgen.analysis.forward import run_split
-from hf_sslgen.domains.arguments import DomainArguments
+from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.pretraining_source import load_pretraining_source
 from hf_sslgen.domains.splits import stratified_subset
 from hf_sslgen.metrics import bootstrap_interval, difference_statistic, mean_statistic
 from hf_sslgen.training.probes import knn_predictions
-from hf_sslgen.zoo.loading import UNTRAINED, load_backbone
-from hf_sslgen.zoo.registry import all_backbones
+from hf_sslgen.zoo.backbone_loading import UNTRAINED, load_backbone
+from hf_sslgen.zoo.backbone_registry import all_backbones
 
 BANK_SIZE = 2000
 """Training images to look for neighbours among: enough to tell a trained network, and quick."""

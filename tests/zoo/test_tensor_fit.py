@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import DeiTConfig, DeiTForImageClassificationWithTeacher
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.zoo.loading import load_backbone
+from hf_sslgen.zoo.backbone_loading import load_backbone
 from hf_sslgen.zoo.timm_folder import write_timm_folder
 
 CLASSES = ("cat", "dog", "owl")

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.zoo.loading import load_backbone
+from hf_sslgen.zoo.backbone_loading import load_backbone
 from hf_sslgen.zoo.weight_files import content_identity, stored_tensors
 
 CLASSES = ("cat", "dog", "owl")

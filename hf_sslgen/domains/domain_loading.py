@@ -1,0 +1,163 @@
+"""Loading a target domain: from the registry, the Hub, a folder or a parquet file, to labelled splits."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from datasets import IterableDataset
+
+from hf_sslgen.domains.budgets import at_most, few_labelled, labelled_share
+from hf_sslgen.domains.depth import dataset_intensity, look_at
+from hf_sslgen.domains.domain_arguments import DomainArguments
+from hf_sslgen.domains.domain_names import domain_name
+from hf_sslgen.domains.hub_datasets import HubDataset
+from hf_sslgen.domains.images import ImageSplit
+from hf_sslgen.domains.sources import load_splits, registered_entry
+from hf_sslgen.domains.split_reading import read_split, read_stream, read_table, usable
+from hf_sslgen.domains.split_roles import split_names
+from hf_sslgen.domains.splits import stratified_split
+from hf_sslgen.domains.streaming.streamed_splits import held_out_split
+from hf_sslgen.domains.streaming.training_stream import ImageStream
+from hf_sslgen.domains.taken import Taken
+from hf_sslgen.domains.taken_counts import taken
+from hf_sslgen.errors import InputError
+
+DEFAULT_NOT_LABEL_PRESERVING = ("vertical_flip", "invert", "solarize")
+
+
+@dataclass(frozen=True, eq=False)
+class Domain:
+    """A target domain, ready to train and measure on.
+
+    Attributes:
+        name: the registry's name, the Hub id or the folder's name.
+        group: `similar` to the source data, `different` from it, or `unstated`.
+        metric: the accuracy its literature reports: `accuracy` or `mean_per_class_accuracy`.
+        not_label_preserving: transforms that may change a label here, kept out of family means.
+        notes: what was done to get these splits, for reports.
+        taken: how many images of which classes these are, where from, and what was left out.
+        found: the commit on the Hub that all splits are from; None for local and embedded ones.
+    """
+
+    name: str
+    group: str
+    metric: str
+    class_names: tuple[str, ...]
+    train: ImageSplit | ImageStream
+    validation: ImageSplit
+    test: ImageSplit
+    not_label_preserving: tuple[str, ...]
+    notes: tuple[str, ...]
+    taken: Taken
+    found: HubDataset | None = None
+
+    def fingerprints(self) -> dict[str, str]:
+        """Fingerprints of the splits by their role; reads every image once, those of a stream excepted."""
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {role: split.fingerprint() for role, split in splits.items()}
+
+
+def _test_seed(arguments: DomainArguments) -> int:
+    return arguments.split_seed if arguments.test_seed is None else arguments.test_seed
+
+
+def _carve(
+    train: ImageSplit, role: str, arguments: DomainArguments, notes: list[str]
+) -> tuple[ImageSplit, ImageSplit]:
+    """Cut a stratified part off the training split and say so."""
+    seed = _test_seed(arguments) if role == "test" else arguments.split_seed
+    kept, held_out = stratified_split(train.labels, arguments.train_val_split, seed)
+    notes.append(f"{role}: a stratified {arguments.train_val_split:.0%} of '{train.name}' (seed {seed})")
+    if len(held_out) == 0:
+        raise InputError(
+            f"no {role} images can be carved from split {train.name!r}: every class has one image; name a "
+            f"--{role}_split_name"
+        )
+    return train.select(kept), train.select(held_out)
+
+
+def _require_trained_classes(train: ImageSplit | ImageStream, test: ImageSplit) -> None:
+    """Raise InputError where no test image is of a class that is trained on."""
+    if isinstance(train, ImageSplit) and not np.isin(test.labels, train.labels).any():
+        raise InputError(
+            f"no image of the test split {test.name!r} belongs to a class of the training split {train.name!r}"
+        )
+
+
+def load_domain(arguments: DomainArguments) -> Domain:
+    """Load a domain's training, validation and test images.
+
+    A missing validation split is carved from the training split (stratified; of a stream: by content). Where neither
+    test nor validation is published, the test split is carved first. `label_fraction` reduces the training split
+    after the test and before the validation split is carved, and a published validation split alike; the test split
+    is always whole.
+
+    Raises:
+        InputError: the data set, a column or a split can't be found, a label is no class, there is only one class, a
+            split is empty, or its size is not what the registry expects.
+    """
+    entry = registered_entry(arguments)
+    published = entry if arguments.registered_as is None else None  # a copy may name its columns and splits otherwise
+    if published is not None and published.train_split is None and arguments.train_split_name is None:
+        raise InputError(f"{published.name} has no training split: it is for evaluation only; name another domain")
+    loaded = load_splits(arguments, published)
+    train_name, validation_name, test_name = split_names(arguments, published, list(loaded.splits))
+    raw_train = loaded.splits[train_name]
+    table = read_table(loaded, train_name, arguments, published)
+    notes: list[str] = []
+
+    def read(name: str) -> ImageSplit:
+        return read_split(loaded, name, table, arguments, notes)
+
+    validation = read(validation_name) if validation_name is not None else None
+    test = read(test_name) if test_name is not None else None
+    train: ImageSplit | ImageStream
+    if isinstance(raw_train, IterableDataset):
+        if test is None:
+            raise InputError(
+                "a stream has no test split to carve; name one with --test_split_name or drop --streaming"
+            )
+        held_out = 0.0 if validation is not None else arguments.train_val_split
+        train = read_stream(loaded, train_name, table, arguments, held_out)
+        intensity = dataset_intensity(train, arguments, notes)
+        if validation is None:
+            notes.append(f"validation: {held_out:.0%} of the streamed '{train_name}', chosen by content")
+            validation = usable(held_out_split(train), arguments, notes)
+    else:
+        train = read(train_name)
+        if test is None:
+            train, test = _carve(train, "test", arguments, notes)
+        intensity = dataset_intensity(train, arguments, notes)
+        train = labelled_share(train, arguments, notes, carved_afterwards=validation is None)
+        if validation is not None:
+            validation = labelled_share(validation, arguments, notes, carved_afterwards=False)
+        else:
+            train, validation = _carve(train, "validation", arguments, notes)
+        train = few_labelled(train, arguments, notes, table.encoding)
+    train, validation, test = (
+        replace(train, intensity=intensity),
+        replace(validation, intensity=intensity),
+        replace(test, intensity=intensity),
+    )
+    for split in (train, validation, test):
+        if isinstance(split, ImageSplit):
+            look_at(split, notes)
+    test = at_most(test, arguments.max_test_samples, _test_seed(arguments))
+    if test.has("box"):
+        for position in range(len(test)):  # what is wrong with a box is found before anything is trained
+            test.boxes(position)
+    validation = at_most(validation, arguments.max_eval_samples, arguments.split_seed)
+    splits = {"train": train, "validation": validation, "test": test}
+    _require_trained_classes(train, test)
+    return Domain(
+        name=domain_name(arguments),
+        group=arguments.group or (entry.group if entry else "unstated"),
+        metric=entry.metric if entry else "accuracy",
+        class_names=table.encoding.class_names,
+        train=train,
+        validation=validation,
+        test=test,
+        not_label_preserving=entry.not_label_preserving if entry else DEFAULT_NOT_LABEL_PRESERVING,
+        notes=tuple(notes),
+        taken=taken(arguments, loaded, table.columns, table.encoding.class_names, splits, notes),
+        found=loaded.found,
+    )

@@ -1,0 +1,127 @@
+"""The training images of a stream, pass after pass."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from datasets import IterableDataset
+from PIL import Image
+
+from hf_sslgen.decoding import CorruptImageError, decode_image, encoded_bytes
+from hf_sslgen.domains.hub_datasets import HubDataset
+from hf_sslgen.domains.labels import LabelEncoding
+from hf_sslgen.domains.picture_files import BYTES_ONLY, PictureFiles
+from hf_sslgen.domains.sizes import ExpectedSize
+from hf_sslgen.domains.splits import content_id, is_held_out
+from hf_sslgen.domains.streaming.stream_shards import Row, mixed_order, stored_order, through_buffer
+from hf_sslgen.intensity import STATED, Intensity
+from hf_sslgen.randomness import derive_seed
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class StreamedImage:
+    """One image of a stream.
+
+    Attributes:
+        value: undecoded, with its bytes.
+        sample_id: derived from its content.
+        split: the published split it comes from.
+        intensity: which stored values are black and white.
+    """
+
+    value: dict[str, Any] | None
+    label: int
+    sample_id: int
+    split: str
+    intensity: Intensity = STATED
+
+    @property
+    def where(self) -> str:
+        """What errors call it."""
+        return f"an image (id {self.sample_id}) of the streamed split {self.split!r}"
+
+    @property
+    def image(self) -> Image.Image:
+        """RGB, decoded each time; raises CorruptImageError naming it."""
+        return decode_image(self.value, self.where, self.intensity)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageStream:
+    """Labelled images that arrive in order, without the part held out for validation.
+
+    Attributes:
+        dataset: undecoded column `image` and raw column `label`.
+        held_out_fraction: share of the images, chosen by content, that is left to validation.
+        shuffle_buffer_size: 0 keeps the stored order.
+        found: the data set on the Hub; None for a local one.
+        expected_size: of the whole split, held-out images too, which each pass checks at its end; None where unknown.
+        files: which files its rows may name.
+        intensity: which stored values are black and white.
+    """
+
+    name: str
+    dataset: IterableDataset
+    encoding: LabelEncoding
+    held_out_fraction: float
+    seed: int
+    shuffle_buffer_size: int
+    skip_corrupt: bool
+    found: HubDataset | None = None
+    expected_size: ExpectedSize | None = None
+    files: PictureFiles = BYTES_ONLY
+    intensity: Intensity = STATED
+
+    def held_out(self) -> Iterator[StreamedImage]:
+        """The validation images, in stored order."""
+        return self._read(self._stored_order(), held_out=True)
+
+    def one_pass(self, epoch: int) -> Iterator[StreamedImage]:
+        """Every training image once, in an order that the seed and the epoch decide."""
+        seed = derive_seed(self.seed, "pass", epoch)
+        if self.shuffle_buffer_size == 0:
+            yield from self._usable(self._read(self._stored_order(), held_out=False))
+            return
+        images = self._read(mixed_order(self.dataset, "image", self.found, seed, self.files), held_out=False)
+        yield from through_buffer(self._usable(images), self.shuffle_buffer_size, seed)
+
+    def _stored_order(self) -> Iterator[Row]:
+        return stored_order(self.dataset, "image", self.found, self.files)
+
+    def _read(self, rows: Iterator[Row], held_out: bool) -> Iterator[StreamedImage]:
+        """The images on one side of the validation cut."""
+        number = -1
+        for number, row in enumerate(rows):
+            if not self.skip_corrupt:
+                encoded_bytes(row["image"], f"row {number} of the streamed split {self.name!r}")
+            value = row["image"] or {"bytes": None, "path": None}
+            identity = content_id(value["bytes"] or str(value["path"]).encode())
+            if is_held_out(identity, self.held_out_fraction, self.seed) == held_out:
+                (label,) = self.encoding.encode([row["label"]], f"{self.name} (row {number} of the stream)")
+                yield StreamedImage(row["image"], int(label), identity, self.name, self.intensity)
+        if self.expected_size is not None:
+            self.expected_size.check(number + 1)
+
+    def _usable(self, images: Iterator[StreamedImage]) -> Iterator[StreamedImage]:
+        """Without those that can't be decoded, where that is asked for."""
+        skipped = 0
+        for each in images:
+            if self.skip_corrupt:
+                try:
+                    _ = each.image
+                except CorruptImageError as error:
+                    skipped += 1
+                    logger.warning("left out (%d so far): %s", skipped, error)
+                    continue
+            yield each
+
+    def fingerprint(self) -> str:
+        """What decides the images and their order, as far as it is known before they are read."""
+        source = "" if self.found is None else f" from {self.found}"
+        return (
+            f"streamed{source}, {self.held_out_fraction:g} held out, seed {self.seed}, shuffle buffer "
+            f"{self.shuffle_buffer_size}{'' if self.intensity.is_stated else f', intensities {self.intensity}'}"
+        )

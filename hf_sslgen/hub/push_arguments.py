@@ -1,0 +1,45 @@
+"""What a user says about a push: the Trainer's own arguments, and what they leave open."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hf_sslgen.errors import InputError
+from hf_sslgen.hub.pushing import PushRequest
+from hf_sslgen.training.finetuning_arguments import FineTuningArguments
+
+
+@dataclass(frozen=True)
+class HubArguments:
+    """What the Trainer's `hub_*` arguments leave open."""
+
+    hub_license: str | None = field(
+        default=None,
+        metadata={
+            "help": "Licence of the pushed weights, as the Hub spells it (apache-2.0, cc-by-nc-4.0, other ...); the "
+            "base model's where that states one."
+        },
+    )
+    push_demo_space: bool = field(
+        default=False,
+        metadata={"help": "With push_to_hub: also make a Space, `<model>-demo`, in which the model can be tried."},
+    )
+
+
+def take_push_request(arguments: FineTuningArguments) -> PushRequest | None:
+    """What the arguments ask to be pushed, None without `push_to_hub`; they no longer ask for it afterwards.
+
+    The Trainer pushes in the background, where failures go unseen, with a card of its own, and stores its arguments
+    with the token in them: it gets to see neither.
+
+    Raises:
+        InputError: options of a push are given without `push_to_hub`.
+    """
+    token, wanted = arguments.hub_token, arguments.push_to_hub
+    arguments.hub_token, arguments.push_to_hub = None, False
+    if not wanted:
+        for name in ("hub_model_id", "hub_revision", "hub_private_repo"):
+            if vars(arguments)[name] is not None:
+                raise InputError(f"{name} only matters for a pushed model; give --push_to_hub too, or drop it")
+        return None
+    model_id = arguments.hub_model_id or Path(str(arguments.output_dir)).resolve().name
+    return PushRequest(model_id, arguments.hub_revision, arguments.hub_private_repo, token)

@@ -1,0 +1,92 @@
+"""The report's page: one HTML file that opens from disk and requests nothing from elsewhere."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from hf_sslgen.files import replace_file
+from hf_sslgen.reporting.attribution_words import attribution_meaning
+from hf_sslgen.reporting.figures.figure_style import backbone_styles
+from hf_sslgen.reporting.page.answers import Answer, answer
+from hf_sslgen.reporting.page.glossary import LIMITS, OF_DOMAINS, OF_FEATURES, OF_MAPS, OF_PREDICTIONS
+from hf_sslgen.reporting.page.page_content import domain_section
+from hf_sslgen.reporting.page.page_summary import summary
+from hf_sslgen.reporting.page.page_tables import provenance_rows
+from hf_sslgen.reporting.rows import domains_of, order_backbones
+from hf_sslgen.reporting.unseen import without_unseen
+from hf_sslgen.study.cells.cell_folder import Cell
+from hf_sslgen.study.inference.target_groups import StudyResults
+
+QUESTION = (
+    "Do self-supervised backbones generalise better than their supervised twins, on domains similar to the source and "
+    "on significantly different ones?"
+)
+SINGLE_QUESTION = "How accurate, how well calibrated, how concentrated and how invariant is this backbone?"
+OPEN_UP_TO = 3
+"""Domains that a page shows unfolded; of more, each is unfolded by its reader."""
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def write_page(results: StudyResults, path: Path, title: str, missing: Sequence[str] = ()) -> None:
+    """Write the page as one file.
+
+    Args:
+        missing: plain sentences on cells that failed or are not computed yet.
+    """
+    with replace_file(path) as unfinished:
+        unfinished.write_text(render_page(results, title, missing), encoding="utf-8")
+
+
+def render_page(results: StudyResults, title: str, missing: Sequence[str] = ()) -> str:
+    """The page as HTML text."""
+    cells = results.cells
+    backbones = order_backbones(cells)
+    styles = backbone_styles(backbones)
+    single = len(backbones) == 1 and not results.differences
+    names = domains_of(cells)
+    # Identifiers are numbered, not made from names, so that no name can break or shadow another's.
+    domains = [domain_section(results, name, f"domain-{index}", styles) for index, name in enumerate(names, start=1)]
+    groups: dict[str, list] = {}
+    for section in domains:
+        groups.setdefault(section.group, []).append(section)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=without_unseen,
+    )
+    page = {
+        "title": title,
+        "question": SINGLE_QUESTION if single else QUESTION,
+        "answer": _answer(results, single),
+        "missing": list(missing),
+        "summary": summary(results),
+        "groups": [{"title": name, "domains": sections} for name, sections in groups.items()],
+        "unfolded": len(domains) <= OPEN_UP_TO,
+        "glossary": _glossary(cells),
+        "limits": LIMITS,
+        "notes": list(dict.fromkeys(str(n) for cell in cells for n in cell.provenance.get("notes") or ())),
+        "provenance": provenance_rows(cells),
+        # Our own files, written into the page as they are.
+        "style": Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
+        "script": Markup((TEMPLATES / "page.js").read_text(encoding="utf-8")),
+    }
+    return environment.get_template("report.html.jinja").render(page=page)
+
+
+def _glossary(cells: Sequence[Cell]) -> list[tuple[str, str]]:
+    """What the numbers mean; of attribution maps what they are here."""
+    maps = attribution_meaning(cells)
+    of_maps = [("Attribution maps of this report", maps), *OF_MAPS] if maps else []
+    return [*OF_PREDICTIONS, *of_maps, *OF_FEATURES, *OF_DOMAINS]
+
+
+def _answer(results: StudyResults, single: bool) -> Answer:
+    if results.differences:
+        return answer(results)
+    if single:
+        return Answer("One backbone was analysed, so nothing is compared; see its tables below.", [], [])
+    return Answer("No paired difference was computed, so nothing is compared.", [], [])

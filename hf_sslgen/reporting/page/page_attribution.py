@@ -1,0 +1,110 @@
+"""The figures of attribution on a page: how maps are distributed, and examples of them."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hf_sslgen.reporting.attribution_words import attribution_words, quantity_words
+from hf_sslgen.reporting.figures.concentration_distributions import concentration_of_records
+from hf_sslgen.reporting.figures.figure_card import FigureCard, image_card, svg_card
+from hf_sslgen.reporting.figures.figure_style import Styles
+from hf_sslgen.reporting.figures.overlays import attribution_overlays
+from hf_sslgen.reporting.rows import shown_in_figures
+from hf_sslgen.reporting.vocabulary import CONTROL, PRETRAINED_PROTOCOL, setting_words
+from hf_sslgen.study.cells.cell_folder import Cell
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_OVERLAYS = 4
+"""Example images of a domain and setting: a study of many domains stays a page that opens at once."""
+
+
+def attribution_cards(
+    drawn: Sequence[Cell],
+    records: Mapping[str, "pd.DataFrame"],
+    identifier: str,
+    setting: str,
+    styles: Styles,
+    note: str,
+) -> list[FigureCard]:
+    """Of the cells that have maps; maps of several methods are not drawn together, those of the first are."""
+    with_maps = [(cell, found) for cell in drawn if (found := cell.examples()) is not None]
+    if not with_maps:
+        return []
+    first = with_maps[0][0]
+    method = attribution_words(first)
+    examples = {cell.backbone: found for cell, found in with_maps if attribution_words(cell) == method}
+    if len(examples) < len(with_maps):
+        note = f" Backbones whose maps are of another method are not drawn.{note}"
+    return [
+        _concentration_card(
+            {name: records[name] for name in examples}, examples, identifier, setting, method, styles, note
+        ),
+        image_card(
+            attribution_overlays(
+                examples,
+                first.provenance.get("class_names") or (),
+                records,
+                MAX_OVERLAYS,
+                {cell.backbone: cell.objective for cell, _ in with_maps},
+                quantity_words(first),
+            ),
+            f"{identifier}-overlays",
+            f"Attribution on {setting}",
+            f"The same images under each backbone: {method}. Lighter is more; each map is divided by its own maximum "
+            f"and enlarged for display only.{_boxes_note(examples)} Examples illustrate and prove nothing; the "
+            f"numbers are in the table.{note}",
+            f"The same images with the attribution map of each backbone over them: {', '.join(examples)}.",
+        ),
+    ]
+
+
+def _concentration_card(
+    records: Mapping[str, "pd.DataFrame"],
+    examples: Mapping[str, Mapping[str, np.ndarray]],
+    identifier: str,
+    setting: str,
+    method: str,
+    styles: Styles,
+    note: str,
+) -> FigureCard:
+    with_lift = any("lift" in table and table["lift"].notna().any() for table in records.values())
+    with_control = any(f"{CONTROL}gini" in table for table in records.values())
+    caption = [
+        f"{method[0].upper()}{method[1:]}.",
+        "Gray: maps of noise, which have the Gini coefficient of a concentrated map but spread over all of it.",
+        "Dashed: the same architecture with all weights drawn afresh." if with_control else "",
+        "Each height is relative to its own peak. Concentration has no better direction.",
+        "Lift has: 1 is chance, higher is more on the object; its last bin holds whatever lies beyond."
+        if with_lift
+        else "",
+    ]
+    drawn = "Gini coefficient, spatial spread and lift" if with_lift else "Gini coefficient and spatial spread"
+    return svg_card(
+        concentration_of_records(records, {name: found["maps"].shape[1:] for name, found in examples.items()}, styles),
+        f"{identifier}-concentration",
+        f"Concentration of attribution{' and its lift on the object' if with_lift else ''} on {setting}",
+        " ".join(sentence for sentence in caption if sentence) + note,
+        f"Distribution over images of {drawn} for {', '.join(records)}, beside maps of noise. The means are in the "
+        "table above.",
+    )
+
+
+def _boxes_note(examples: Mapping[str, Mapping[str, np.ndarray]]) -> str:
+    shown = any("boxes" in found and np.isfinite(found["boxes"]).any() for found in examples.values())
+    return " The outline is the object’s box." if shown else ""
+
+
+def published_cards(cells: Sequence[Cell], identifier: str, styles: Styles) -> list[FigureCard]:
+    """Where the published encoders of a domain look, for those that have maps of their own."""
+    order = {name: index for index, name in enumerate(styles)}
+    published = sorted((c for c in cells if c.protocol == PRETRAINED_PROTOCOL), key=lambda c: order[c.backbone])
+    if not published:
+        return []
+    drawn, left_out = shown_in_figures(published)
+    setting = f"{published[0].domain}, {setting_words(PRETRAINED_PROTOCOL)}"
+    records = {cell.backbone: cell.records() for cell in drawn}
+    note = f" {left_out}" if left_out else ""
+    return attribution_cards(drawn, records, f"{identifier}-published", setting, styles, note)

@@ -1,0 +1,152 @@
+"""The figures of accuracy, confidence and invariance on a page; those of attribution are `page_attribution`'s."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from hf_sslgen.reporting.figures.charts import accuracy_bars, invariance_by_transform
+from hf_sslgen.reporting.figures.figure_card import FigureCard, image_card, svg_card
+from hf_sslgen.reporting.figures.figure_style import Styles
+from hf_sslgen.reporting.figures.reliability_diagrams import (
+    clean_records,
+    reliability_before_and_after,
+    reliability_diagrams,
+)
+from hf_sslgen.reporting.figures.risk_coverage_curves import risk_coverage_of_records
+from hf_sslgen.reporting.figures.severity_curves import invariance_by_severity_of_numbers
+from hf_sslgen.reporting.page.page_attribution import attribution_cards
+from hf_sslgen.reporting.rows import Row, headline_metric, shown_in_figures
+from hf_sslgen.reporting.vocabulary import (
+    OVERALL_FAMILY,
+    SOURCE_STAGE,
+    TUNED_STAGE,
+    format_value,
+    setting_words,
+    words,
+)
+from hf_sslgen.study.cells.cell_folder import Cell
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_BARS = 12
+"""Backbones and seeds that a chart of bars shows all of."""
+
+
+def setting_cards(rows: Sequence[Row], identifier: str, styles: Styles) -> list[FigureCard]:
+    """Accuracy, confidence and attribution of one domain and setting, each only where it was measured."""
+    first = rows[0].cell
+    setting = f"{first.domain}, {setting_words(first.protocol, first.labels)}"
+    drawn, left_out = shown_in_figures([row.cell for row in rows])
+    note = f" {left_out}" if left_out else ""
+    records = {cell.backbone: cell.records() for cell in drawn}
+    return [
+        *_accuracy_card(rows, drawn, identifier, setting, styles, note),
+        *_confidence_cards(drawn, records, identifier, setting, styles, note),
+        *attribution_cards(drawn, records, identifier, setting, styles, note),
+    ]
+
+
+def _accuracy_card(
+    rows: Sequence[Row], drawn: Sequence[Cell], identifier: str, setting: str, styles: Styles, note: str
+) -> list[FigureCard]:
+    metric = headline_metric(rows[0].cell)
+    chosen = rows if len(rows) <= MAX_BARS else [row for row in rows if row.cell in drawn]
+    accuracies = [(row, number) for row in chosen if (number := row.number(metric)) is not None]
+    if not accuracies:
+        return []
+    values = ", ".join(f"{row.label} {format_value(n.value, metric, with_unit=True)}" for row, n in accuracies)
+    return [
+        svg_card(
+            accuracy_bars([row.cell for row in chosen], styles),
+            f"{identifier}-accuracy",
+            f"{words(metric).title} on {setting}",
+            f"Lines are 95% intervals over these images.{note if len(chosen) < len(rows) else ''}",
+            f"Bars of {words(metric).phrase} on {setting}: {values}.",
+        )
+    ]
+
+
+def _confidence_cards(
+    drawn: Sequence[Cell],
+    records: Mapping[str, "pd.DataFrame"],
+    identifier: str,
+    setting: str,
+    styles: Styles,
+    note: str,
+) -> list[FigureCard]:
+    confident = {name: table for name, table in records.items() if len(clean_records(table))}
+    if not confident:
+        return []
+    names = ", ".join(confident)
+    temperature = drawn[0].number("temperature")
+    scaled = ""
+    if len(drawn) == 1 and temperature is not None and not math.isnan(temperature.value):
+        scaled = " Right: after temperature scaling, fitted on validation images."
+        reliability = reliability_before_and_after(names, records[names], temperature.value, styles=styles)
+    else:
+        reliability = reliability_diagrams(confident, styles=styles)
+    return [
+        svg_card(
+            reliability,
+            f"{identifier}-reliability",
+            f"Reliability on {setting}",
+            "Points above the dashed diagonal are under-confident, below it over-confident. Gray boxes: where 95% "
+            f"of calibrated models with these confidences would lie, bin by bin.{scaled}{note}",
+            f"Accuracy against confidence in 15 bins for {names}. The gap and the expected calibration error are in "
+            "the table above.",
+        ),
+        svg_card(
+            risk_coverage_of_records(confident, styles),
+            f"{identifier}-risk-coverage",
+            f"Errors left when unsure images are declined, on {setting}",
+            "The nearer to dotted, the better confidence tells right from wrong. AURC is the area under the curve; "
+            f"accuracy weighs in it, but not in its distance from the oracle’s.{note}",
+            f"Error rate against the share of most confident images for {names}. The areas are in results.csv.",
+        ),
+    ]
+
+
+def invariance_cards(cells: Sequence[Cell], identifier: str, styles: Styles) -> list[FigureCard]:
+    """Invariance by transform on one domain, a figure per stage that was measured."""
+    cards = []
+    for stage in (SOURCE_STAGE, TUNED_STAGE):
+        measured = [c for c in cells if any(n.metric == "invariance" and n.stage == stage for n in c.numbers)]
+        drawn, left_out = shown_in_figures(measured)
+        numbers = [(c.backbone, n) for c in drawn for n in c.numbers if n.metric == "invariance" and n.stage == stage]
+        if not numbers:
+            continue
+        note = f" {left_out}" if left_out else ""
+        means = ", ".join(
+            f"{name} {format_value(number.value, 'invariance')}"
+            for name, number in numbers
+            if number.transform == OVERALL_FAMILY
+        )
+        meaning = {
+            SOURCE_STAGE: "The published encoder, before any training on this domain.",
+            TUNED_STAGE: "After fine-tuning, this also measures how tightly classes cluster.",
+        }[stage]
+        cards.append(
+            svg_card(
+                invariance_by_transform(drawn, stage, styles),
+                f"{identifier}-invariance-{stage}",
+                f"Invariance by transform on {cells[0].domain}, {stage} stage",
+                f"{meaning} Lines are 95% intervals over these images; 0 is chance.{note}",
+                f"Chance-corrected invariance by transform and backbone; mean over all: {means or 'not stated'}.",
+            )
+        )
+        by_backbone = {c.backbone: [n for n in c.numbers if n.stage == stage] for c in drawn}
+        by_severity = invariance_by_severity_of_numbers(by_backbone, styles)
+        if by_severity is not None:
+            cards.append(
+                image_card(
+                    by_severity,
+                    f"{identifier}-severity-{stage}",
+                    f"Invariance by severity on {cells[0].domain}, {stage} stage",
+                    f"The transforms that were measured at several severities. {meaning} Lines are 95% intervals over "
+                    f"these images; 0 is chance.{note}",
+                    "Chance-corrected invariance against severity, a panel per transform, for "
+                    f"{', '.join(by_backbone)}. The numbers are in the table below.",
+                )
+            )
+    return cards

@@ -1,0 +1,171 @@
+"""The summary of a page: differences by domain group, between the groups, and by target."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hf_sslgen.reporting.figures.figure_card import FigureCard, svg_card
+from hf_sslgen.reporting.figures.forest import group_forest
+from hf_sslgen.reporting.page.answers import MIN_DOMAINS, PARTS, scope_name
+from hf_sslgen.reporting.page.page_tables import Entry, difference_entry, spread_entry
+from hf_sslgen.reporting.terminal_tables import headline_differences
+from hf_sslgen.reporting.vocabulary import (
+    MISSING,
+    OVERALL_FAMILY,
+    format_decimals,
+    format_difference,
+    group_words,
+    protocol_words,
+    transform_words,
+    words,
+)
+from hf_sslgen.study.inference.seed_averages import TargetDifference
+from hf_sslgen.study.inference.target_groups import (
+    TESTED,
+    GroupDifference,
+    Interaction,
+    Scope,
+    StudyResults,
+    headline_metrics_of,
+)
+
+TOO_FEW = "too few domains"
+"""Stands in the place of a verdict, as it does in the answer."""
+
+FORESTS = tuple(numbers[0] for _, numbers in PARTS)
+"""One number of each measurement that is drawn by group."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Tables and figures over all domains; rows are plain values."""
+
+    groups: list[dict[str, Any]]
+    interactions: list[dict[str, Any]]
+    targets: list[dict[str, Any]]
+    untested: list[str]
+    figures: list[FigureCard]
+
+
+def summary(results: StudyResults) -> Summary | None:
+    """The summary of a study, or None where nothing is compared with a supervised twin."""
+    tested = sorted((g for g in results.groups if _is_tested(g.scope)), key=_place)
+    if not tested:
+        return None
+    targets = [d for d in results.targets if d.second_objective != "untrained"]
+    shown = [
+        d
+        for d in headline_differences(targets, headline_metrics_of(results.cells))
+        if d.metric not in ("zero_map_rate", "recall_at_1")
+    ]
+    return Summary(
+        groups=[_group_row(g) for g in tested],
+        interactions=[_interaction_row(i) for i in results.interactions if _is_tested(i.scope)],
+        targets=[_target_row(d) for d in shown],
+        untested=list(dict.fromkeys(g.p_value_reason for g in tested if g.p_value_reason)),
+        figures=_forests(results),
+    )
+
+
+def _is_tested(scope: Scope) -> bool:
+    return (scope.metric, scope.transform) in TESTED
+
+
+def _place(g: GroupDifference) -> tuple[int, int, str]:
+    """Similar before different, then in the order of the four measurements."""
+    group = {"similar": 0, "different": 1}.get(g.group, 2)
+    return group, TESTED.index((g.scope.metric, g.scope.transform)), g.group
+
+
+def _number_name(metric: str, transform: str, stage: str) -> str:
+    if not transform:
+        return words(metric).title
+    place = f", {stage}" if transform == OVERALL_FAMILY else f", {transform_words(transform)}, {stage}"
+    return words(metric).title + place
+
+
+def _scope_cells(scope: Scope | TargetDifference) -> dict[str, str]:
+    return {
+        "first": scope.first,
+        "second": scope.second,
+        "source": scope.source,
+        "protocol": protocol_words(scope.protocol),
+        "labels": scope.labels,
+        "name": _number_name(scope.metric, scope.transform, scope.stage),
+    }
+
+
+def _group_row(g: GroupDifference) -> dict[str, Any]:
+    return {
+        **_scope_cells(g.scope),
+        "group": g.group,
+        "n": Entry(str(g.n), str(g.n)),
+        "domains": ", ".join(g.domains),
+        "difference": difference_entry(g, g.scope.metric, g.reason),
+        "effect_size": _decimal_entry(g.effect_size, 2, signed=True),
+        "improvement": _decimal_entry(g.probability_of_improvement, 2),
+        "p_value": _decimal_entry(g.adjusted_p_value, 3, note=g.p_value_reason),
+        "verdict": g.verdict if g.n >= MIN_DOMAINS else TOO_FEW,
+    }
+
+
+def _interaction_row(i: Interaction) -> dict[str, Any]:
+    return {
+        **_scope_cells(i.scope),
+        "n_similar": Entry(str(i.n_similar), str(i.n_similar)),
+        "n_different": Entry(str(i.n_different), str(i.n_different)),
+        "difference": difference_entry(i, i.scope.metric, i.reason),
+        "verdict": i.verdict if min(i.n_similar, i.n_different) >= MIN_DOMAINS else TOO_FEW,
+    }
+
+
+def _target_row(d: TargetDifference) -> dict[str, Any]:
+    return {
+        **_scope_cells(d),
+        "domain": d.domain,
+        "group": d.group,
+        "difference": difference_entry(d, d.metric, d.reason),
+        "num_seeds": Entry(str(d.num_seeds), str(d.num_seeds)),
+        "seed_spread": spread_entry(d.seed_spread, d.metric),
+        "num_pretraining_seeds": Entry(str(d.num_pretraining_seeds), str(d.num_pretraining_seeds)),
+        "pretraining_seed_spread": spread_entry(d.pretraining_seed_spread, d.metric),
+        "verdict": d.verdict,
+    }
+
+
+def _decimal_entry(value: float, decimals: int, signed: bool = False, note: str = "") -> Entry:
+    if math.isnan(value):
+        return Entry(MISSING, note=note)
+    return Entry(format_decimals(value, decimals, signed), repr(float(value)))
+
+
+def _forests(results: StudyResults) -> list[FigureCard]:
+    cards = []
+    for index, (metric, transform) in enumerate(FORESTS):
+        groups = [
+            g
+            for g in results.groups
+            if (g.scope.metric, g.scope.transform) == (metric, transform)
+            and (not transform or g.scope.protocol == "pretrained")
+        ]
+        if not groups:
+            continue
+        cards.append(
+            svg_card(
+                group_forest(groups, {g.scope: scope_name(results, g.scope) or words(metric).title for g in groups}),
+                f"summary-{index}",
+                f"{words(metric).title} by domain group",
+                "Small markers are domains, large ones their mean with its 95% Student t interval over domains.",
+                f"Mean difference in {words(metric).phrase} by group: {_spoken_means(results, groups)}.",
+            )
+        )
+    return cards
+
+
+def _spoken_means(results: StudyResults, groups: Sequence[GroupDifference]) -> str:
+    return "; ".join(
+        f"{scope_name(results, g.scope)} {group_words(g.group)} "
+        f"{format_difference(g.value, g.scope.metric, with_unit=True)}".strip()
+        for g in groups
+    )

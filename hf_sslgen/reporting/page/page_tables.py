@@ -1,0 +1,230 @@
+"""The tables of a page, as values a template only has to write down.
+
+Every displayed number keeps its stored value at full precision beside the rounded text.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hf_sslgen.analysis.numbers import Number
+from hf_sslgen.reporting.figures.figure_style import Styles
+from hf_sslgen.reporting.page.sentences import Bounded
+from hf_sslgen.reporting.rows import Row, columns_for
+from hf_sslgen.reporting.vocabulary import (
+    AFTER_TEMPERATURE,
+    CONTROL,
+    MISSING,
+    PRETRAINED_PROTOCOL,
+    RANDOMISED_PARTS,
+    TUNED_STAGE,
+    format_decimals,
+    format_difference,
+    format_difference_interval,
+    format_interval,
+    format_parameters,
+    format_seconds,
+    format_value,
+    setting_words,
+    transform_words,
+    words,
+)
+from hf_sslgen.study.cells.cell_folder import Cell
+from hf_sslgen.study.inference.differences import Difference
+
+TRANSFORM_METRICS = (
+    *("invariance", "cosine", "chance_cosine", "recall_at_1"),
+    *("distance_invariance", "rank_auc", "linear_cka", "prediction_consistency", "kappa"),
+)
+
+
+DETAILS = (
+    *("mean_per_class_accuracy", "top_5_accuracy"),
+    *("mean_confidence_correct", "mean_confidence_incorrect", "auroc", "aurc", "excess_aurc"),
+    *("l2_calibration_error", "maximum_calibration_error", "adaptive_calibration_error", "ks_calibration_error"),
+    *("debiased_squared_calibration_error", "negative_log_likelihood", "top_label_brier", "temperature"),
+    *(
+        f"{metric}{AFTER_TEMPERATURE}"
+        for metric in ("confidence_gap", "expected_calibration_error", "negative_log_likelihood", "brier_score")
+    ),
+    *("effective_area", "participation_ratio", "top_10_percent_mass", "area_at_80_percent_mass", "entropy"),
+    *("mass_accuracy", "pointing_game", "area_share", "lift_over_control"),
+    *(
+        f"{CONTROL}{metric}"
+        for metric in ("gini", "spatial_spread", "zero_map_rate", "lift", "mass_accuracy", "pointing_game")
+    ),
+    *(
+        f"{metric}_{part}"
+        for metric in ("map_rank_correlation", "map_structural_similarity")
+        for part in RANDOMISED_PARTS
+    ),
+)
+"""Numbers that stand in a table of their own, folded away, so that the table of the four measurements stays one."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A number as shown: `value` is the stored one as text at full precision, None where there is none."""
+
+    text: str
+    value: str | None = None
+    interval: str = ""
+    note: str = ""
+
+
+def measurement_table(rows: Sequence[Row], styles: Styles) -> dict[str, Any]:
+    """The table of the four measurements: `groups`, `columns`, `rows`, and what is `missing` with its reason."""
+    columns = columns_for(rows)
+    groups: list[dict[str, Any]] = []
+    for column in columns:
+        if groups and groups[-1]["name"] == column.group:
+            groups[-1]["span"] += 1
+        else:
+            groups.append({"name": column.group, "span": 1})
+    return {
+        "groups": groups,
+        "columns": [{"title": _title(column.metric), "help": words(column.metric).phrase} for column in columns],
+        "rows": [
+            {
+                "label": row.label,
+                "objective": row.objective,
+                "color": styles[row.cell.backbone].color,
+                "entries": [_entry(column.of(row)) for column in columns],
+            }
+            for row in rows
+        ],
+        "missing": _missing((row, column.of(row)) for row in rows for column in columns),
+    }
+
+
+def detail_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The further numbers that some row has: a row per number, with an entry for each of `rows`."""
+    return [
+        {
+            "title": _title(metric),
+            "help": words(metric).phrase,
+            "entries": [_entry(row.number(metric)) for row in rows],
+        }
+        for metric in DETAILS
+        if any(row.number(metric) is not None for row in rows)
+    ]
+
+
+def details_missing(rows: Sequence[Row]) -> list[str]:
+    """What of the further numbers could not be had, with its reason."""
+    return _missing((row, row.number(metric)) for row in rows for metric in DETAILS)
+
+
+def _missing(numbers: Iterable[tuple[Row, Number | None]]) -> list[str]:
+    """What could not be had, gathered by row and reason."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row, number in numbers:
+        if number is not None and math.isnan(number.value):
+            key = (row.label, number.reason or "no reason was stored")
+            found.setdefault(key, []).append(words(number.metric).title)
+    return [f"{', '.join(titles)} of {label} ({reason})" for (label, reason), titles in found.items()]
+
+
+def _title(metric: str) -> str:
+    unit = words(metric).unit.strip()
+    return f"{words(metric).title} ({unit})" if unit else words(metric).title
+
+
+def _entry(number: Number | None) -> Entry:
+    if number is None:
+        return Entry(MISSING)
+    if math.isnan(number.value):
+        return Entry(MISSING, note=number.reason)
+    text = format_value(number.value, number.metric)
+    return Entry(text, repr(float(number.value)), format_interval(number.low, number.high, number.metric))
+
+
+def _transform_metrics(cells: Sequence[Cell]) -> list[str]:
+    """The metrics of transforms that some cell has."""
+    found = {n.metric for cell in cells for n in cell.numbers if n.transform}
+    return [metric for metric in TRANSFORM_METRICS if metric in found]
+
+
+def transform_titles(cells: Sequence[Cell]) -> list[str]:
+    """Column titles of `transform_rows`."""
+    return [_title(metric) for metric in _transform_metrics(cells)]
+
+
+def transform_rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """Invariance by transform and severity: a row per cell, stage, transform and severity."""
+    rows = []
+    metrics = _transform_metrics(cells)
+    for cell in cells:
+        keys = dict.fromkeys((n.stage, n.transform, n.severity) for n in cell.numbers if n.transform)
+        for stage, transform, severity in keys:
+            entries = [
+                _entry(next((n for n in cell.numbers if (n.metric, n.stage, n.transform, n.severity) == key), None))
+                for key in ((metric, stage, transform, severity) for metric in metrics)
+            ]
+            label = f"{cell.backbone} (seed {cell.seed})" if stage == TUNED_STAGE else cell.backbone
+            rows.append(
+                {"label": label, "stage": stage, "transform": transform_words(transform, severity), "entries": entries}
+            )
+    return rows
+
+
+def difference_row(difference: Difference) -> dict[str, Any]:
+    """A paired difference, `first` minus `second`."""
+    name = words(difference.metric).title
+    if difference.transform:
+        name += f", {transform_words(difference.transform, difference.severity)}"
+    setting = setting_words(difference.protocol, difference.labels)
+    if difference.protocol != PRETRAINED_PROTOCOL:
+        setting += f", seed {difference.seed}"
+    return {
+        "first": difference.first,
+        "second": difference.second,
+        "setting": setting,
+        "name": name,
+        "entry": difference_entry(difference, difference.metric, difference.reason),
+        "verdict": difference.verdict,
+    }
+
+
+def difference_entry(estimate: Bounded, metric: str, reason: str = "") -> Entry:
+    """A difference at any level with its interval; `reason` says why there is none."""
+    if math.isnan(estimate.value):
+        return Entry(MISSING, note=reason)
+    return Entry(
+        format_difference(estimate.value, metric, with_unit=True),
+        repr(float(estimate.value)),
+        format_difference_interval(estimate.low, estimate.high, metric),
+    )
+
+
+def spread_entry(spread: float, metric: str) -> Entry:
+    """A standard deviation of a number, in its units."""
+    if math.isnan(spread):
+        return Entry(MISSING)
+    return Entry(format_decimals(spread * words(metric).scale, words(metric).decimals), repr(float(spread)))
+
+
+def provenance_rows(cells: Iterable[Cell]) -> list[dict[str, Any]]:
+    """A row per cell: what it is and what it took."""
+    return [
+        {
+            "backbone": cell.backbone,
+            "objective": cell.objective,
+            "domain": cell.domain,
+            "protocol": setting_words(cell.protocol, cell.labels),
+            "seed": cell.seed,
+            "source": cell.source or "not stated",
+            "pretraining_seed": "" if cell.pretraining_seed is None else str(cell.pretraining_seed),
+            "parameters": format_parameters(cell.provenance.get("parameters")),
+            "parameters_sort": _sort_key(cell.provenance.get("parameters")),
+            "licence": cell.provenance.get("licence") or "not stated",
+            "seconds": format_seconds(cell.provenance.get("seconds")),
+            "seconds_sort": _sort_key(cell.provenance.get("seconds")),
+        }
+        for cell in cells
+    ]
+
+
+def _sort_key(value: float | None) -> str:
+    return "" if value is None else repr(value)

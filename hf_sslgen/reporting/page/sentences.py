@@ -1,0 +1,133 @@
+"""Sentences made from stored paired differences, averaged over seeds, and nothing else.
+
+A sentence claims a direction only where the 95% interval excludes zero, and speaks of the images that were measured.
+Attribution concentration and the signed confidence gap have no better direction, so no sentence calls one better. Lift
+on the object is held against the truth, so a sentence says who looks more at it.
+"""
+
+import math
+from typing import Protocol
+
+from hf_sslgen.reporting.vocabulary import (
+    MINUS,
+    SOURCE_STAGE,
+    format_decimals,
+    group_words,
+    setting_words,
+    transform_words,
+    words,
+)
+from hf_sslgen.study.inference.seed_averages import TargetDifference
+
+MAX_DECIMALS = 5
+DESCRIPTIVE = {
+    "expected_calibration_error": "this number is biased upward by an amount that depends on the model, so it is "
+    "described and not tested",
+}
+
+
+class Bounded(Protocol):
+    """A difference with its interval, at any level: on one target, over targets, between groups."""
+
+    @property
+    def value(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+    @property
+    def verdict(self) -> str: ...
+
+
+def sentence(difference: TargetDifference, with_setting: bool = True) -> str:
+    """What a paired difference says, in one sentence ending in a full stop.
+
+    `with_setting=False` leaves out domain and protocol, for a place whose heading names them.
+    """
+    where = f"{_where(difference)}: " if with_setting else ""
+    first, second = difference.first, difference.second
+    phrase = words(difference.metric).phrase + _images_treated(difference)
+    if math.isnan(difference.value):
+        return f"{where}not measured: the difference in {phrase} between {first} and {second} {_because(difference)}."
+    signed = spoken_amount(difference, difference.metric, signed=True)
+    subtraction = f"the {phrase} of {first} minus that of {second} is {signed}"
+    if difference.metric in DESCRIPTIVE:
+        # Decided or not, no interval of this number covers, so no verdict is given on it.
+        return f"{where}{subtraction}; {DESCRIPTIVE[difference.metric]}."
+    images = f"on these {difference.n:,} {difference.unit}{_runs(difference)}"
+    if math.isnan(difference.low) or math.isnan(difference.high):
+        return f"{where}undecided: {subtraction} {images}, and an interval {_because(difference)}."
+    interval = f"(95% interval {spoken_interval(difference, difference.metric)}, {images})"
+    if difference.verdict == "undecided":
+        return f"{where}undecided: {subtraction} {interval}.{_note(difference)}"
+    amount = f"{spoken_amount(difference, difference.metric)} {interval}"
+    if difference.metric == "accuracy":
+        claim = f"{first} is {_more_or_less(difference)} accurate than {second} by {amount}"
+    elif difference.metric == "lift":
+        looks = f"{first} looks {_more_or_less(difference)} at the object than {second}"
+        claim = f"{looks}: the {phrase} is {difference.verdict} by {amount}"
+    else:
+        claim = f"the {phrase} of {first} is {difference.verdict} than that of {second} by {amount}"
+    return f"{where}{claim}.{_note(difference)}"
+
+
+def _where(difference: TargetDifference) -> str:
+    setting = setting_words(difference.protocol, difference.labels)
+    return f"On {difference.domain} ({group_words(difference.group)}), {setting}"
+
+
+def _runs(difference: TargetDifference) -> str:
+    """How many trained models are averaged, where there are several."""
+    if difference.num_seeds == 1:
+        return ""
+    if difference.num_pretraining_seeds == 1:
+        return f", mean of {difference.num_seeds} fine-tuning seeds"
+    return f", mean of {difference.num_seeds} runs from {difference.num_pretraining_seeds} pretraining seeds"
+
+
+def _images_treated(difference: TargetDifference) -> str:
+    """The stage and transforms of an invariance, since it has no meaning without them."""
+    if not difference.transform:
+        return ""
+    if difference.stage == SOURCE_STAGE:
+        stage = "pretrained stage, before any training on the domain"
+    else:
+        stage = f"{difference.stage} stage"
+    return f" ({transform_words(difference.transform, difference.severity)}; {stage})"
+
+
+def _more_or_less(difference: TargetDifference) -> str:
+    return "more" if difference.verdict == "higher" else "less"
+
+
+def decimals_of(estimate: Bounded, metric: str) -> int:
+    """Digits at which a bound that differs from zero is not written as zero, so that no verdict looks wrong."""
+    scale, decimals = words(metric).scale, words(metric).decimals
+    bounds = [abs(bound * scale) for bound in (estimate.low, estimate.high) if bound and bound == bound]
+    while decimals < MAX_DECIMALS and any(float(f"{bound:.{decimals}f}") == 0 for bound in bounds):
+        decimals += 1
+    return decimals
+
+
+def spoken_amount(estimate: Bounded, metric: str, signed: bool = False) -> str:
+    """The size of a difference with its unit, such as `8.1 points`."""
+    value, unit = estimate.value * words(metric).scale, words(metric).difference_unit
+    text = format_decimals(value if signed else abs(value), decimals_of(estimate, metric))
+    return f"{text}{' point' if unit == ' points' and text.lstrip(MINUS) == '1.0' else unit}"
+
+
+def spoken_interval(estimate: Bounded, metric: str, signed: bool = False) -> str:
+    """The interval as spoken: signed, or else of the difference's size where a direction is claimed."""
+    scale, decimals = words(metric).scale, decimals_of(estimate, metric)
+    low, high = estimate.low * scale, estimate.high * scale
+    if estimate.verdict == "lower" and not signed:
+        low, high = -high, -low
+    return f"{format_decimals(low, decimals)} to {format_decimals(high, decimals)}"
+
+
+def _because(difference: TargetDifference) -> str:
+    return f"can't be had ({difference.reason or 'no reason was stored'})"
+
+
+def _note(difference: TargetDifference) -> str:
+    return f" Note: {difference.reason}." if difference.reason else ""

@@ -1,0 +1,128 @@
+"""Every number of a study as rows of CSV files.
+
+`results.csv` holds everything, told apart by `kind`; the other two files hold parts of it with the columns that matter
+there.
+
+| kind | a row is |
+|---|---|
+| cell | a number of one backbone on one domain under one protocol with one seed |
+| difference | `first` minus `second` on one domain with one seed |
+| target | the same, averaged over seeds |
+| group | the mean of targets over the domains of a group |
+| interaction | the mean over different domains minus that over similar ones |
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hf_sslgen.reporting.csv_files import write_csv
+from hf_sslgen.study.cells.cell_folder import Cell
+from hf_sslgen.study.inference.target_groups import StudyResults
+
+_SETTING = ["domain", "group", "protocol", "labels", "stage", "seed", "pretraining_seed", "transform", "severity"]
+_VALUE = ["metric", "value", "low", "high", "n"]
+_SEEDS = ["num_seeds", "seed_spread", "num_pretraining_seeds", "pretraining_seed_spread"]
+_GROUP = [
+    "n_similar",
+    "n_different",
+    "standard_deviation",
+    "effect_size",
+    "probability_of_improvement",
+    "p_value",
+    "adjusted_p_value",
+    "p_value_reason",
+]
+_BACKBONE = ["backbone", "objective", "parameters", "licence", "seconds"]
+_PAIR = ["first", "second", "first_objective", "second_objective"]
+_SCOPE = ["protocol", "labels", "stage", "transform"]
+
+RESULT_COLUMNS = [
+    *("kind", *_BACKBONE, *_PAIR, "source", *_SETTING, *_VALUE, "unit", "n_undefined", "verdict", "reason"),
+    *(*_SEEDS, *_GROUP),
+]
+WHOLE_NUMBERS = (
+    *("parameters", "seed", "pretraining_seed", "n", "n_undefined", "num_seeds", "num_pretraining_seeds"),
+    *("n_similar", "n_different"),
+)
+"""Columns of whole numbers, which stay so where a row has none."""
+
+COMPARISON_COLUMNS = ["kind", *_PAIR, "source", *_SETTING, *_VALUE, "unit", "verdict", "reason", *_SEEDS]
+GROUP_COLUMNS = [
+    *("kind", "first", "second", "source", "group", *_SCOPE, "domains"),
+    *(*_VALUE, "verdict", "reason", *_GROUP),
+]
+
+
+def results_frame(results: StudyResults) -> pd.DataFrame:
+    """Every number there is, with columns `RESULT_COLUMNS`; what can't be had is NaN."""
+    rows = [*_cell_rows(results.cells), *_comparison_rows(results), *_group_rows(results)]
+    return _frame(rows, RESULT_COLUMNS)
+
+
+def comparisons_frame(results: StudyResults) -> pd.DataFrame:
+    """A row per paired difference and one per average over seeds, with columns `COMPARISON_COLUMNS`."""
+    return _frame(_comparison_rows(results), COMPARISON_COLUMNS)
+
+
+def groups_frame(results: StudyResults) -> pd.DataFrame:
+    """A row per estimate over targets, with columns `GROUP_COLUMNS`."""
+    return _frame(_group_rows(results), GROUP_COLUMNS)
+
+
+def write_csv_files(results: StudyResults, folder: Path) -> None:
+    """Write `results.csv`, `comparisons.csv` and `groups.csv` at full precision; NaN is an empty field."""
+    files = {
+        "results.csv": results_frame(results),
+        "comparisons.csv": comparisons_frame(results),
+        "groups.csv": groups_frame(results),
+    }
+    for name, frame in files.items():
+        write_csv(frame, folder / name)
+
+
+def _cell_rows(cells: Iterable[Cell]) -> list[dict[str, Any]]:
+    return [{"kind": "cell"} | describe_cell(cell) | vars(number) for cell in cells for number in cell.numbers]
+
+
+def describe_cell(cell: Cell) -> dict[str, Any]:
+    """What tables say of a cell beside its numbers."""
+    return {
+        "backbone": cell.backbone,
+        "objective": cell.objective,
+        "parameters": cell.provenance.get("parameters"),
+        "licence": cell.provenance.get("licence"),
+        "seconds": cell.provenance.get("seconds"),
+        "source": cell.source,
+        "domain": cell.domain,
+        "group": cell.group,
+        "protocol": cell.protocol,
+        "labels": cell.labels,
+        "seed": cell.seed,
+        "pretraining_seed": cell.pretraining_seed,
+    }
+
+
+def _comparison_rows(results: StudyResults) -> list[dict[str, Any]]:
+    differences = [vars(d) | {"kind": "difference", "verdict": d.verdict} for d in results.differences]
+    targets = [vars(d) | {"kind": "target", "verdict": d.verdict} for d in results.targets]
+    return differences + targets
+
+
+def _group_rows(results: StudyResults) -> list[dict[str, Any]]:
+    groups = [
+        vars(g) | vars(g.scope) | {"kind": "group", "verdict": g.verdict, "domains": " ".join(g.domains)}
+        for g in results.groups
+    ]
+    interactions = [
+        vars(i) | vars(i.scope) | {"kind": "interaction", "verdict": i.verdict, "n": i.n_similar + i.n_different}
+        for i in results.interactions
+    ]
+    return groups + interactions
+
+
+def _frame(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.astype({column: "Int64" for column in WHOLE_NUMBERS if column in columns})

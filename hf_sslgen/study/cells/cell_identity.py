@@ -1,0 +1,144 @@
+"""What a cell says of itself: its identity, which decides its numbers, and its provenance, which does not."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hf_sslgen.analysis.network import default_device
+from hf_sslgen.domains.domain_loading import Domain
+from hf_sslgen.preprocessing import Preprocessing
+from hf_sslgen.study.cells.cell_folder import METRIC_DEFINITIONS
+from hf_sslgen.study.plan import PRETRAINED, CellSpec
+from hf_sslgen.study.protocols.presets import protocol_settings
+from hf_sslgen.zoo.backbone_loading import registered
+
+LIBRARIES = (
+    "hf-sslgen",
+    "torch",
+    "torchvision",
+    "timm",
+    "transformers",
+    "datasets",
+    "captum",
+    "scikit-learn",
+    "numpy",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class BackboneFacts:
+    """What identifies a backbone beside its name: its weights, and the pixels it is given.
+
+    `pinned` loads those weights again, as in `LoadedBackbone`.
+    """
+
+    weights: str
+    preprocessing: Preprocessing
+    num_parameters: int
+    pinned: str
+
+
+@functools.cache
+def _library_versions() -> tuple[tuple[str, str], ...]:
+    """Looked up once a process: reading them takes longer than writing a cell."""
+    return tuple((name, version(name)) for name in LIBRARIES)
+
+
+def cell_identity(
+    spec: CellSpec, facts: BackboneFacts, domain: Domain, fingerprints: dict[str, str]
+) -> dict[str, Any]:
+    """Everything the numbers depend on; equal identities are one cell.
+
+    | what decides | where it is |
+    |---|---|
+    | every file of the checkpoint that is read: configuration, processor, weights | `weights` |
+    | pixels: size, crop, interpolation, normalisation | `preprocessing`, `protocol_settings.resize` |
+    | pictures, their order and sample ids, labels, boxes, masks, pairs and how they are read | `splits` |
+    | names and order of the classes | `classes` |
+    | transforms that the domain's labels do not survive | `not_label_preserving` |
+    | protocol with every setting, label budget, seed | `protocol`, `protocol_settings`, `labels`, `seed` |
+    | transforms, subset and its seed, attribution, precision | `analysis` |
+    | what each number means | `metric_definitions` |
+
+    The number of workers, threads and images a batch, the machine and the folder change numbers by rounding at most,
+    and are not in it.
+
+    The pretrained stage looks at test images only, so it does not depend on how the rest is split. A checkpoint that
+    somebody else trained (no protocol, but another name than the pretrained stage's) has a temperature fitted on
+    validation images.
+
+    Args:
+        fingerprints: of the domain's splits, by their role.
+    """
+    named = {}
+    if spec.protocol is None:
+        roles = ("test",) if spec.protocol_name == PRETRAINED else ("validation", "test")
+        fingerprints = {role: fingerprints[role] for role in roles}
+        if spec.protocol_name != PRETRAINED:  # a finished classifier's outputs are found by the classes' names
+            named["class_names"] = list(domain.class_names)
+    return {
+        **named,
+        "backbone": spec.backbone.name,
+        "weights": facts.weights,
+        "domain": domain.name,
+        "splits": fingerprints,
+        "classes": _fingerprint_of_names(domain.class_names),
+        "protocol": spec.protocol_name,
+        "protocol_settings": protocol_settings(spec.protocol),
+        "labels": spec.labels,
+        "seed": spec.seed,
+        "preprocessing": dataclasses.asdict(facts.preprocessing),
+        "not_label_preserving": list(domain.not_label_preserving),
+        "analysis": {key: value for key, value in dataclasses.asdict(spec.analysis).items() if key != "batch_size"},
+        "metric_definitions": METRIC_DEFINITIONS,
+    }
+
+
+def _fingerprint_of_names(names: Sequence[str]) -> str:
+    """Sixteen hexadecimal digits of names in their order."""
+    return hashlib.sha256(json.dumps(list(names)).encode()).hexdigest()[:16]
+
+
+def cell_provenance(
+    spec: CellSpec, facts: BackboneFacts, domain: Domain, seconds: float, selection: dict[str, Any]
+) -> dict[str, Any]:
+    """Where the numbers come from, and what reports say about backbone and domain.
+
+    Args:
+        seconds: time it took.
+        selection: hyper-parameters selected on validation, with the score of each candidate.
+    """
+    row = registered(spec.backbone.location)
+    device = default_device()
+    return {
+        "objective": spec.backbone.objective,
+        "family": row.family if row is not None else "unknown",
+        "source": spec.backbone.source,
+        "pretraining_seed": spec.backbone.pretraining_seed,
+        "licence": row.licence if row is not None else None,
+        "parameters": facts.num_parameters,
+        "group": domain.group,
+        "domain_metric": domain.metric,
+        "dataset_commit": None if domain.found is None else domain.found.commit,
+        "class_names": list(domain.class_names),
+        "not_label_preserving": list(domain.not_label_preserving),
+        "notes": list(domain.notes),
+        "taken": domain.taken.as_json(),
+        "selection": selection,
+        "seconds": round(seconds, 2),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else f"{device.type} ({platform.machine()})",
+        "threads": torch.get_num_threads(),
+        "libraries": dict(_library_versions()),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+    }

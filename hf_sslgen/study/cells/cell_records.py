@@ -1,0 +1,181 @@
+"""Whether a cell's records bear out its numbers, where these follow from them."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_sslgen.analysis.families import FAMILIES, families_of
+from hf_sslgen.analysis.numbers import Number
+from hf_sslgen.metrics import Statistic, invariance_statistic, mean_per_class_statistic, mean_statistic
+from hf_sslgen.study.cells.cell_folder import Cell
+from hf_sslgen.study.cells.cell_form import RECORDS, RESULTS, NoCellError
+from hf_sslgen.study.inference.differences import COMPARED, INVARIANCE_COLUMNS
+from hf_sslgen.study.inference.replicates import Values
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KEYS = ("sample_id", "stage", "transform", "severity")
+"""Columns of all records; the last three are texts."""
+
+RANGES = {
+    **dict.fromkeys(("correct", "confidence", "confidence_after_temperature", "recall_at_1", "zero_map"), (0.0, 1.0)),
+    **dict.fromkeys(("cosine", "chance_cosine", "candidate_chance_cosine"), (-1.0, 1.0)),
+    "brier_score": (0.0, 2.0),
+    "negative_log_likelihood": (0.0, math.inf),
+}
+ROUNDING = 1e-6
+OF_LOGARITHM = 1e-3
+"""How far a likelihood may be from that of the confidence, which may be close to 1."""
+
+MEANS = {"cosine": "cosine", "recall_at_1": "recall_at_1", "rank_auc": "rank_auc"}
+"""Numbers of a variant that are the mean of a column."""
+
+
+def require_consistent(cell: Cell) -> None:
+    """Check a cell's records, and every number that is a statistic of them.
+
+    Raises:
+        NoCellError: a column is missing, of another type or out of its range; two rows are of one image and variant;
+            or a number is not that of the records.
+    """
+    records = _read(cell)
+    _check_columns(records, len(cell.provenance["class_names"]))
+    clean = records[records["transform"] == ""]
+    _check_predictions(clean)
+    for number in cell.numbers:
+        if number.transform in ("", *FAMILIES):
+            continue
+        rows = records[(records["transform"] == number.transform) & (records["severity"] == number.severity)]
+        _check_variant(number, rows)
+    _check_families(cell)
+    for number in cell.numbers:
+        if not number.transform and number.metric in COMPARED:
+            columns, values = COMPARED[number.metric]
+            per_class = number.metric == "mean_per_class_accuracy" and "reference" in clean.columns
+            _check(number, clean, columns, _accuracy_per_class if per_class else _mean_of(values))
+
+
+def _mean_of(values: Values) -> Callable[["pd.DataFrame"], Statistic]:
+    return lambda rows: mean_statistic(values(rows))
+
+
+def _accuracy_per_class(rows: "pd.DataFrame") -> Statistic:
+    return mean_per_class_statistic(rows["correct"].astype(bool), rows["reference"].astype(int))
+
+
+def _read(cell: Cell) -> "pd.DataFrame":
+    try:
+        return cell.records()
+    # pyarrow's own errors are of these kinds; what stands in a file's metadata can raise any of them.
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError) as error:
+        raise NoCellError(f"its {RECORDS} can't be read") from error
+
+
+def _check_columns(records: "pd.DataFrame", num_classes: int) -> None:
+    from pandas.api.types import is_bool_dtype, is_float_dtype, is_integer_dtype, is_numeric_dtype, is_string_dtype
+
+    if records.empty:
+        raise NoCellError("it has no records")
+    for key in KEYS:
+        if key not in records.columns:
+            raise NoCellError(f"its records have no column {key!r}")
+        if not is_string_dtype(records[key]) and not (key == "sample_id" and is_integer_dtype(records[key])):
+            raise NoCellError(f"its records have a column {key!r} of another type")
+    if records[list(KEYS)].isna().any(axis=None):
+        raise NoCellError("some of its records do not say what they are of")
+    for name in records.columns.difference(KEYS):
+        column = records[name]
+        # With rows that lack it a column of truth values is one of objects.
+        if not is_numeric_dtype(column) and not is_bool_dtype(column.dropna().infer_objects()):
+            raise NoCellError(f"its records have a column {name!r} of another type")
+        values = column.astype(float)
+        if is_float_dtype(column) and np.isinf(values).any():
+            raise NoCellError(f"its records have infinite values of {name!r}")
+        low, high = RANGES.get(name, (-math.inf, math.inf))
+        if name in ("reference", "prediction"):
+            low, high = 0, num_classes - 1
+        if (values < low - ROUNDING).any() or (values > high + ROUNDING).any():
+            raise NoCellError(f"its records have values of {name!r} out of its range")
+    if records.duplicated(["sample_id", "transform", "severity"]).any():
+        raise NoCellError("two of its records are of one image and variant")
+
+
+def _check_predictions(clean: "pd.DataFrame") -> None:
+    """Within a row: right where the prediction is the class, and as likely then as it is confident."""
+    if not {"reference", "prediction", "correct"} <= set(clean.columns):
+        return
+    reference, prediction, correct = (clean[name].astype(float) for name in ("reference", "prediction", "correct"))
+    if ((prediction == reference) != (correct == 1)).any():
+        raise NoCellError("some of its records have a `correct` that contradicts class and prediction")
+    if {"confidence", "negative_log_likelihood"} <= set(clean.columns):
+        right = clean[(correct == 1) & clean["confidence"].notna()]
+        likelihood = np.exp(-right["negative_log_likelihood"].astype(float))
+        if (np.abs(likelihood - right["confidence"].astype(float)) > OF_LOGARITHM).any():
+            raise NoCellError("its records have likelihoods that are not those of their confidences")
+
+
+def _check_variant(number: Number, rows: "pd.DataFrame") -> None:
+    if number.n and rows.empty:
+        raise NoCellError(f"it has {_name(number)}, but no records of it")
+    if number.metric in MEANS:
+        column = MEANS[number.metric]
+        _check(number, rows, (column,), lambda side: mean_statistic(side[column].astype(float)))
+    elif number.metric == "invariance":
+        _check(number, rows, INVARIANCE_COLUMNS[:3], _invariance)
+
+
+def _invariance(rows: "pd.DataFrame") -> Statistic:
+    is_tuned = "reference" in rows.columns and (rows["stage"] == "fine-tuned").all()
+    cosine, chance, candidate_chance = (rows[name] for name in INVARIANCE_COLUMNS[:3])
+    return invariance_statistic(cosine, chance, candidate_chance, rows["reference"] if is_tuned else None)
+
+
+def _check_families(cell: Cell) -> None:
+    """A family's number is the mean over its variants."""
+    preserving = tuple(cell.provenance["not_label_preserving"])
+    for family in (number for number in cell.numbers if number.transform in FAMILIES):
+        members = [
+            number.value
+            for number in cell.numbers
+            if (number.metric, number.stage) == (family.metric, family.stage)
+            and number.transform not in ("", *FAMILIES)
+            and family.transform in families_of(number.transform, number.n, preserving)
+        ]
+        _compare(family, float(np.mean(members)) if members else math.nan)
+
+
+def _check(
+    number: Number,
+    rows: "pd.DataFrame",
+    columns: Sequence[str],
+    statistic: Callable[["pd.DataFrame"], Statistic],
+) -> None:
+    """Compare a number with the statistic of its columns, and how many images it is of with how many have them."""
+    if math.isnan(number.value):
+        return
+    missing = [name for name in columns if name not in rows.columns]
+    if missing:
+        raise NoCellError(f"it has {_name(number)}, but its records have no column {missing[0]!r}")
+    defined: NDArray[np.bool_] = rows[list(columns)].notna().all(axis=1).to_numpy()
+    if number.n != defined.sum():
+        raise NoCellError(f"its {_name(number)} is of {number.n} images, but its records have {defined.sum()}")
+    try:
+        found = float(statistic(rows)(np.ones((1, len(rows))))[0])
+    except (ValueError, TypeError) as error:
+        raise NoCellError(f"its records give no {_name(number)}") from error
+    _compare(number, found)
+
+
+def _compare(number: Number, found: float) -> None:
+    if math.isnan(number.value):
+        return
+    if not math.isclose(number.value, found, rel_tol=ROUNDING, abs_tol=ROUNDING):
+        raise NoCellError(f"its {_name(number)} is {number.value:.6g} in {RESULTS}, but {found:.6g} by its records")
+
+
+def _name(number: Number) -> str:
+    return " ".join(word for word in (number.metric, number.transform, number.severity) if word)[:100]

@@ -1,0 +1,124 @@
+"""Running a study's workers: as several processes (one per GPU where there are several), or on a Ray cluster.
+
+All of them share nothing but the store, so each may die without harm and any number may be added elsewhere.
+"""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from hf_sslgen.errors import InputError
+from hf_sslgen.interruption import deferred_interrupts, raise_on_sigterm
+from hf_sslgen.study.config import read_study
+from hf_sslgen.study.execution.worker_process import work
+
+logger = logging.getLogger(__name__)
+
+GRACE_SECONDS = 20.0
+
+
+def default_workers() -> int:
+    """One per GPU where there are several, else one."""
+    return max(1, torch.cuda.device_count())
+
+
+def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """End processes: politely, so that they give up their claims, and after a while, or asked once more, at once."""
+    try:
+        for process in processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + GRACE_SECONDS
+        while time.monotonic() < deadline and any(process.poll() is None for process in processes):
+            time.sleep(0.05)
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+
+def worker_environment(index: int, num_gpus: int, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a worker: with one GPU of its own, where this process sees several."""
+    if num_gpus < 2:
+        return dict(environment)
+    said = environment.get("CUDA_VISIBLE_DEVICES")
+    visible = said.split(",") if said else [str(number) for number in range(num_gpus)]
+    return {**environment, "CUDA_VISIBLE_DEVICES": visible[index % num_gpus].strip()}
+
+
+def run_processes(study: Path, output_dir: Path, workers: int) -> None:
+    """Run worker processes until all have ended; they are ended with this one.
+
+    Raises:
+        InputError: a worker ended with an error; the others were left to finish first.
+    """
+    command = [sys.executable, "-m", "hf_sslgen.study.execution.worker_process", str(study), str(output_dir)]
+    num_gpus = torch.cuda.device_count()
+    processes: list[subprocess.Popen[bytes]] = []
+    try:
+        with deferred_interrupts() as request:  # none may come between a process and its place in the list
+            for index in range(workers):
+                environment = worker_environment(index, num_gpus, os.environ)
+                processes.append(subprocess.Popen(command, env=environment))
+        request.obey()
+        codes = [process.wait() for process in processes]
+    finally:
+        _stop(processes)
+    failed = [code for code in codes if code != 0]
+    if failed:
+        raise InputError(
+            f"{len(failed)} of {workers} workers ended with an error (exit codes {', '.join(map(str, failed))}; their "
+            "messages are above); what they had is kept, run the same command again to go on"
+        )
+
+
+def _ray_worker(study: str, output_dir: str, folder: str) -> dict[str, int]:
+    """What a Ray task runs: the work of any process, from the folder the study was started in, where there is one."""
+    if Path(folder).is_dir():
+        os.chdir(folder)
+    return {str(outcome): count for outcome, count in work(Path(study), Path(output_dir)).items()}
+
+
+def run_on_ray(study: Path, output_dir: Path, workers: int, address: str | None) -> None:
+    """Run workers as Ray tasks, on a cluster whose machines see `output_dir`, or on a Ray of this machine alone.
+
+    A task whose machine is lost is started again by Ray; the claims of the lost one are overtaken.
+
+    Raises:
+        InputError: Ray is not installed, the cluster can't be reached, or a worker met what no cell can be blamed for.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise InputError("executor `ray` needs Ray: pip install 'hf-sslgen[ray]'") from error
+    threads = read_study(study).num_threads or 1
+    try:
+        if address is None:
+            ray.init("local", num_cpus=workers * threads, include_dashboard=False, logging_level=logging.WARNING)
+        else:
+            ray.init(address=address, logging_level=logging.WARNING)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        what = "a local Ray can't be started" if address is None else f"ray_address {address!r} can't be reached"
+        raise InputError(f"{what}: {error}") from error
+    raise_on_sigterm()  # Ray has put a handler of its own in place
+    try:
+        gpus = 1 if ray.cluster_resources().get("GPU") else 0
+        task = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=3)(_ray_worker)
+        arguments = (str(study.resolve()), str(output_dir.resolve()), str(Path.cwd()))
+        for counts in ray.get([task.remote(*arguments) for _ in range(workers)]):
+            logger.info("a Ray worker ended: %s", ", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
+    except ray.exceptions.RayTaskError as error:
+        cause = error.cause
+        raise InputError(f"a Ray worker ended with {type(cause).__name__}: {cause}") from error
+    except ray.exceptions.RayError as error:
+        raise InputError(f"Ray gave up ({error}); what was computed is kept, run the same command again") from error
+    finally:
+        ray.shutdown()

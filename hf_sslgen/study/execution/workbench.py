@@ -1,0 +1,110 @@
+"""What a worker keeps at hand between cells: the last domain, and what identifies each backbone."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hf_sslgen.domains.domain_arguments import DomainArguments
+from hf_sslgen.domains.domain_loading import Domain, load_domain
+from hf_sslgen.errors import InputError, UnavailableError
+from hf_sslgen.preprocessing import Geometry
+from hf_sslgen.study.cells.cell_identity import BackboneFacts, cell_identity
+from hf_sslgen.study.execution.job import Job
+from hf_sslgen.study.plan import CellSpec
+from hf_sslgen.zoo.backbone_loading import UNTRAINED, load_backbone
+
+KEPT_DOMAINS = 4
+
+Result = TypeVar("Result")
+
+
+@functools.lru_cache(maxsize=KEPT_DOMAINS)
+def domain_at_hand(arguments: DomainArguments) -> Domain:
+    """A domain, loaded once for the cells that follow one another."""
+    return load_domain(arguments)
+
+
+@functools.lru_cache(maxsize=KEPT_DOMAINS)
+def split_fingerprints(arguments: DomainArguments) -> dict[str, str]:
+    """Fingerprints of a domain's splits, taken once."""
+    return domain_at_hand(arguments).fingerprints()
+
+
+def backbone_facts(location: str, seed: int, geometry: Geometry | None) -> BackboneFacts:
+    """What identifies a backbone, found out by loading it once; once a seed where the seed makes its weights."""
+    return _facts(location, seed if location.startswith(UNTRAINED) else 0, geometry)
+
+
+@functools.cache
+def _facts(location: str, seed: int, geometry: Geometry | None) -> BackboneFacts:
+    backbone = load_backbone(location, ("first", "second"), seed=seed, geometry=geometry, match="none")
+    return BackboneFacts(backbone.weights, backbone.preprocessing, backbone.num_parameters, backbone.pinned)
+
+
+@dataclass(frozen=True)
+class PreparedCell:
+    """A cell whose identity is known and whose domain is loaded."""
+
+    spec: CellSpec
+    facts: BackboneFacts
+    domain: Domain
+    identity: dict[str, Any] = field(repr=False)
+
+    def job(self, scratch: Path, shards: Path | None = None) -> Job:
+        """The work that computes the cell, with folders as in `Job`."""
+        spec = self.spec
+        return Job(
+            name=self.facts.pinned,  # a branch may move while a study runs
+            domain=self.domain,
+            protocol=spec.protocol,
+            analysis=spec.analysis,
+            geometry=spec.geometry,
+            seed=spec.seed,
+            scratch=scratch,
+            shards=shards,
+            weights=self.facts.weights,
+        )
+
+
+Unavailable = dict[tuple[str, ...], InputError]
+"""The errors of this run's requests that the Hub did not answer, by what was asked for."""
+
+
+def _asked_once(asked: tuple[str, ...], unavailable: Unavailable, load: Callable[[], Result]) -> Result:
+    """What `load` returns; raises the earlier error where the Hub did not give it before."""
+    if asked in unavailable:
+        raise unavailable[asked]
+    try:
+        return load()
+    except InputError as error:
+        if isinstance(error, UnavailableError) or isinstance(error.__cause__, UnavailableError):
+            unavailable[asked] = error
+        raise
+
+
+def domain_asked_once(arguments: DomainArguments, unavailable: Unavailable) -> Domain:
+    """A domain; the Hub is asked only once for a data set that it does not give."""
+    stated = (arguments.dataset_name, arguments.dataset_config_name or "", arguments.dataset_revision or "")
+    return _asked_once(("domain", *stated), unavailable, lambda: domain_at_hand(arguments))
+
+
+def prepare_cell(spec: CellSpec, unavailable: Unavailable | None = None) -> PreparedCell:
+    """Load what a cell's identity depends on.
+
+    Args:
+        unavailable: what is not asked for again; new failures are added.
+
+    Raises:
+        InputError: the domain or the backbone can't be loaded.
+    """
+    unavailable = {} if unavailable is None else unavailable
+    domain = domain_asked_once(spec.domain, unavailable)
+    location = spec.backbone.location
+    facts = _asked_once(
+        ("backbone", location.removeprefix(UNTRAINED)),
+        unavailable,
+        lambda: backbone_facts(location, spec.seed, spec.geometry),
+    )
+    return PreparedCell(spec, facts, domain, cell_identity(spec, facts, domain, split_fingerprints(spec.domain)))

@@ -1,0 +1,183 @@
+"""A worker: goes through a study's cells and computes those that nobody else has or is computing."""
+
+import contextlib
+import logging
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from pathlib import Path
+
+import torch
+from threadpoolctl import threadpool_limits
+from tqdm.auto import tqdm
+
+from hf_sslgen.claims import Claim, find_claim, is_alive, kept_alive, still_held, try_claim
+from hf_sslgen.errors import InputError
+from hf_sslgen.files import is_disk_full
+from hf_sslgen.study.cells.cell_folder import cell_folder, write_cell
+from hf_sslgen.study.cells.cell_identity import cell_provenance
+from hf_sslgen.study.cells.store import Store
+from hf_sslgen.study.execution.workbench import PreparedCell, Unavailable, prepare_cell
+from hf_sslgen.study.plan import CellSpec
+from hf_sslgen.study.protocols.dispatch import measure
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+FULL_BELOW_BYTES = 1_000_000
+FULL_WORDS = "GB left; free some"
+"""How our own check before fine-tuning says that the disk is full."""
+
+
+class Outcome(StrEnum):
+    """What became of a cell when a worker came to it."""
+
+    COMPUTED = "computed"
+    FOUND = "found"
+    FAILED = "failed"
+    BUSY = "busy"
+
+
+class DiskFullError(InputError):
+    """No room is left for results; the store is intact."""
+
+
+def _require_room(error: BaseException, folder: Path) -> None:
+    """Raise DiskFullError where an error comes from a full disk, which would fail every other cell as well."""
+    says_so = is_disk_full(error) or FULL_WORDS in str(error)
+    if says_so or shutil.disk_usage(folder).free < FULL_BELOW_BYTES:
+        raise DiskFullError(
+            f"no disk space left in {folder}; finished cells are intact: free some and run the same command again"
+        ) from error
+
+
+def _fail(spec: CellSpec, store: Store, error: Exception) -> Outcome:
+    """Keep what a cell met; on a full disk, which all would meet, end instead."""
+    _require_room(error, store.folder)
+    try:
+        store.record_failure(spec, error)
+    except OSError as no_room:
+        _require_room(no_room, store.folder)
+        raise
+    logger.error("failed: %s: %s: %s", spec.title, type(error).__name__, error)
+    return Outcome.FAILED
+
+
+def _measure(prepared: PreparedCell, store: Store, claim: Claim) -> Outcome:
+    """Measure and write a cell whose claim is held."""
+    spec = prepared.spec
+    try:
+        started = time.perf_counter()
+        analysis, selection = measure(prepared.job(store.scratch(claim), store.unfinished(claim)))
+        seconds = time.perf_counter() - started
+        if not still_held(claim):
+            logger.warning("%s: another process took over; this result is dropped", spec.title)
+            return Outcome.BUSY
+        provenance = cell_provenance(spec, prepared.facts, prepared.domain, seconds, selection)
+        write_cell(store.cells / claim.name, prepared.identity, provenance, analysis, replace=False)
+    except Exception as error:  # whatever one cell meets must not stop the others; it is kept with its traceback
+        if still_held(claim):
+            store.clear_unfinished(claim)
+            return _fail(spec, store, error)
+        logger.warning("%s: another process took over; dropped: %s", spec.title, error)
+        return Outcome.BUSY
+    finally:
+        store.clear_scratch(claim)
+    store.clear_unfinished(claim)
+    store.forget_failures([spec])
+    logger.info("%s: %.1f s", spec.title, seconds)
+    return Outcome.COMPUTED
+
+
+def _compute(prepared: PreparedCell, store: Store) -> Outcome:
+    """Compute a cell under a claim, unless another process has it."""
+    folder = cell_folder(store.cells, prepared.identity)
+    store.index(prepared.spec, folder.name)
+    if folder.exists():
+        return Outcome.FOUND
+    claim = try_claim(store.claims, folder.name)
+    if claim is None:
+        return Outcome.BUSY
+    with kept_alive(claim):
+        # Another process may have ended with it between the looks above and the claim.
+        if folder.exists():
+            return Outcome.FOUND
+        return Outcome.FAILED if store.has_failed(prepared.spec) else _measure(prepared, store, claim)
+
+
+def work_on(spec: CellSpec, store: Store, unavailable: Unavailable | None = None) -> Outcome:
+    """Compute one cell, if it is there to be computed; a failure is recorded and not raised.
+
+    Args:
+        unavailable: as in `prepare_cell`.
+
+    Raises:
+        DiskFullError: no room is left.
+    """
+    if store.has_failed(spec):
+        return Outcome.FAILED
+    try:
+        return _compute(prepare_cell(spec, unavailable), store)
+    except DiskFullError:
+        raise
+    except Exception as error:  # a domain or backbone that can't be loaded must not stop the others either
+        return _fail(spec, store, error)
+
+
+def _still_busy(spec: CellSpec, store: Store) -> bool:
+    """Whether the process that has a cell is still computing it, told without loading anything."""
+    cell = store.indexed(spec)
+    if cell is None or (store.cells / cell).exists():
+        return False
+    claim = find_claim(store.claims, cell)
+    return claim is not None and is_alive(claim)
+
+
+@contextlib.contextmanager
+def limited_threads(num_threads: int | None) -> Iterator[None]:
+    """Compute with so many threads; sums are the same to the last bit only under equal numbers of threads."""
+    if num_threads is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(num_threads)
+    try:
+        with threadpool_limits(num_threads):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def run_worker(
+    specs: Sequence[CellSpec], store: Store, num_threads: int | None = None, unavailable: Unavailable | None = None
+) -> Counter[Outcome]:
+    """Work until every cell is finished or failed, waiting for those that other processes are computing.
+
+    Args:
+        unavailable: as in `prepare_cell`.
+
+    Returns:
+        How many cells were computed here, found finished, or failed.
+    """
+    counts: Counter[Outcome] = Counter()
+    unavailable = {} if unavailable is None else unavailable
+    waiting, is_first_round = list(specs), True
+    with limited_threads(num_threads), tqdm(total=len(specs), desc="cells", unit="cell", disable=None) as progress:
+        while waiting:
+            busy = []
+            for spec in waiting:
+                known_busy = not is_first_round and _still_busy(spec, store)
+                outcome = Outcome.BUSY if known_busy else work_on(spec, store, unavailable)
+                if outcome is Outcome.BUSY:
+                    busy.append(spec)
+                else:
+                    counts[outcome] += 1
+                    progress.update()
+            if len(busy) == len(waiting):
+                time.sleep(POLL_SECONDS)
+            elif is_first_round and busy:
+                logger.info("waiting for %d cells that other processes are computing", len(busy))
+            waiting, is_first_round = busy, False
+    return counts

@@ -1,0 +1,46 @@
+"""What each process of a study runs: `python -m hf_sslgen.study.execution.worker_process STUDY.yaml OUTPUT_DIR`.
+
+It works on the cells and says nothing of failures; who started it reports them once.
+"""
+
+import logging
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from hf_sslgen.command_line import run_command
+from hf_sslgen.study.cells.store import Store
+from hf_sslgen.study.config import read_study
+from hf_sslgen.study.execution.workbench import Unavailable
+from hf_sslgen.study.execution.worker import Outcome, run_worker
+from hf_sslgen.study.plan import expand
+
+logger = logging.getLogger(__name__)
+
+
+def work(study: Path, output_dir: Path, unavailable: Unavailable | None = None) -> Counter[Outcome]:
+    """Work on a study until all its cells have ended; returns what became of them here.
+
+    Args:
+        unavailable: as in `prepare_cell`.
+    """
+    config = read_study(study)
+    counts = run_worker(expand(config), Store(output_dir), config.num_threads, unavailable)
+    logger.info("%s", outcome_words(counts))
+    return counts
+
+
+def outcome_words(counts: Counter[Outcome]) -> str:
+    """Such as "3 cells computed, 1 cells found"."""
+    return ", ".join(f"{count} cells {outcome}" for outcome, count in counts.items())
+
+
+def main(command_line: Sequence[str] | None = None) -> None:
+    """The two words of the command line are the study's file and folder."""
+    study, output_dir = command_line or sys.argv[1:]
+    work(Path(study), Path(output_dir))
+
+
+if __name__ == "__main__":
+    run_command("hf_sslgen.study.execution.worker_process")

@@ -1,0 +1,74 @@
+"""Which cells are compared with which."""
+
+from collections.abc import Collection, Sequence
+
+from hf_sslgen.errors import InputError
+from hf_sslgen.study.cells.cell_folder import Cell
+from hf_sslgen.study.inference.differences import Difference, compare_cells
+
+PairNames = Collection[tuple[str, str]]
+CellKey = tuple[str, str, str, str, int]
+
+
+def cell_key(cell: Cell) -> CellKey:
+    """Backbone, domain, protocol, labels and seed: what names a cell within one study."""
+    return cell.backbone, cell.domain, cell.protocol, cell.labels, cell.seed
+
+
+def compare_all(cells: Sequence[Cell], pairs: PairNames | None = None) -> list[Difference]:
+    """Every self-supervised backbone against its supervised twins, and each of both against the untrained control.
+
+    Only cells of one domain, protocol, label budget and seed are compared.
+
+    Args:
+        cells: cells of one study.
+        pairs: (self-supervised, supervised) names of the backbones to compare. Where None, every self-supervised
+            backbone is paired with every supervised one of the same source and pretraining seed; a source or seed
+            that one of both does not state is no obstacle. A backbone whose objective is unknown is then in no pair.
+
+    Raises:
+        InputError: two cells have the same backbone, domain, protocol, labels and seed.
+    """
+    _require_unique(cells)
+    paired = None if pairs is None else frozenset(pairs)
+    named = frozenset(name for pair in paired or () for name in pair)
+    settings: dict[tuple[str, str, str, int], list[Cell]] = {}
+    for cell in cells:
+        settings.setdefault(cell_key(cell)[1:], []).append(cell)
+    differences = []
+    for first in cells:
+        for second in settings[cell_key(first)[1:]]:
+            if second.objective == "untrained":
+                wanted = first.backbone in named if paired is not None else _role(first) in ("ssl", "supervised")
+            elif paired is not None:
+                wanted = (first.backbone, second.backbone) in paired
+            else:
+                wanted = _are_twins(first, second)
+            if wanted and first.objective != "untrained":
+                differences += compare_cells(first, second)
+    return differences
+
+
+def _are_twins(first: Cell, second: Cell) -> bool:
+    if (_role(first), _role(second)) != ("ssl", "supervised"):
+        return False
+    if first.source and second.source and first.source != second.source:
+        return False
+    seeds = {first.pretraining_seed, second.pretraining_seed} - {None}
+    return len(seeds) < 2
+
+
+def _role(cell: Cell) -> str:
+    return cell.objective if cell.objective in ("supervised", "untrained", "unknown") else "ssl"
+
+
+def _require_unique(cells: Sequence[Cell]) -> None:
+    found: dict[CellKey, Cell] = {}
+    for cell in cells:
+        other = found.setdefault(cell_key(cell), cell)
+        if other is not cell:
+            raise InputError(
+                f"two cells are of {cell.backbone} on {cell.domain} ({cell.protocol}, {cell.labels} of the labels, "
+                f"seed {cell.seed}): {other.folder.name} and {cell.folder.name}; compare cells of one study, and name "
+                "variants of a protocol apart"
+            )

@@ -1,0 +1,156 @@
+"""Protocols by name, as presets with their published settings.
+
+Deviations common to all presets, so that cells of one study can be compared:
+
+- Hyper-parameters are selected by the negative log-likelihood of the validation split. The publications select by
+  validation accuracy, which on small splits ties often and ignores confidence.
+- Pixels follow the study's geometry (its image size and interpolation), the same for all backbones of a twin set;
+  only how a picture is cropped to it (`resize`) is the protocol's. The publications use 224 px.
+- Normalisation is the backbone's own.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal, get_type_hints
+
+import numpy as np
+
+from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.settings import read_setting, shown
+from hf_sslgen.study.protocols.kinds import (
+    FewShotProtocol,
+    FineTuningProtocol,
+    KNNProtocol,
+    LinearProtocol,
+    Protocol,
+)
+
+__all__ = [
+    "PRESETS",
+    "FewShotProtocol",
+    "FineTuningProtocol",
+    "KNNProtocol",
+    "LinearProtocol",
+    "PresetName",
+    "Protocol",
+    "departures",
+    "get_protocol",
+    "protocol_settings",
+]
+
+
+def _decades(first: float, last: float, count: int) -> tuple[float, ...]:
+    """Powers of ten at `count` equally spaced exponents."""
+    return tuple(float(f"{value:.12g}") for value in np.logspace(first, last, count))
+
+
+PRESETS: dict[str, Protocol] = {
+    "linear": LinearProtocol(),
+    "finetune": FineTuningProtocol(),
+    # Ericsson, Gouk and Hospedales 2021, "How Well Do Self-Supervised Models Transfer?", and its code. The grid is
+    # walked from high to low learning rates, as there. Its training has no seed; ours has.
+    "ssl-transfer": FineTuningProtocol(
+        optimiser="sgd",
+        learning_rates=_decades(-1, -4, 4),
+        weight_decays=(0.0, *_decades(-6, -3, 4)),
+        weight_decay_over_learning_rate=True,
+        decay_all_parameters=True,
+        nesterov=True,
+        max_steps=5000,
+        max_grad_norm=0.0,
+        minimum_crop_area=0.08,
+        retrain_on_validation=True,
+        resize="shorter_side",
+    ),
+    # The same paper; its fits stop after 100 iterations (warnings suppressed), ours converge or are counted.
+    "ssl-transfer-linear": LinearProtocol(
+        inverse_regularisations=_decades(6, -5, 45),
+        standardise=False,
+        retrain_on_validation=True,
+        resize="shorter_side",
+    ),
+    # Zhai et al. 2019, "A Large-scale Study of Representation Learning with the Visual Task Adaptation Benchmark":
+    # the one setting of its default sweep. Its 1000 images are the first of the training split, ours are stratified.
+    "vtab-1k": FineTuningProtocol(
+        optimiser="sgd",
+        learning_rates=(0.01,),
+        weight_decays=(0.0,),
+        max_steps=1000,
+        schedule="steps",
+        step_milestones=(300, 600, 900),
+        warmup_steps=80.0,
+        max_grad_norm=0.0,
+        minimum_crop_area=1.0,
+        horizontal_flip=False,
+        zero_initialised_classifier=True,
+        train_images=800,
+        validation_images=200,
+        retrain_on_validation=True,
+        resize="squash",
+    ),
+    "dino-knn": KNNProtocol(),
+    # 5 ways, 5 shots, 15 queries and 600 episodes: Ericsson et al. 2021, after Guo et al. 2020.
+    "few-shot": FewShotProtocol(),
+    # Our default for practitioners. Label smoothing stays off: it would bias calibration.
+    "full": FineTuningProtocol(
+        optimiser="by_architecture",
+        learning_rates=(1e-4, 3e-4, 1e-3),
+        weight_decays=(0.05,),
+        sgd_learning_rates=(3e-3, 1e-2, 3e-2),
+        sgd_weight_decays=(1e-4,),
+        nesterov=True,
+        layer_decay=0.75,
+        num_train_epochs=30.0,
+        warmup_steps=0.1,
+        early_stopping_patience=5,
+    ),
+}
+"""Presets by name."""
+
+PresetName = Literal[
+    "linear", "finetune", "ssl-transfer", "ssl-transfer-linear", "vtab-1k", "dino-knn", "few-shot", "full"
+]
+"""The names of `PRESETS`, as options have them."""
+
+
+def get_protocol(name: str, overrides: Mapping[str, Any] | None = None) -> Protocol:
+    """A preset, with some of its fields replaced (lists serve as tuples).
+
+    Raises:
+        InputError: an unknown preset or field (names the nearest known one), or a value of the wrong kind or range.
+    """
+    if name not in PRESETS:
+        raise InputError(
+            f"protocol {shown(name)} is unknown. {nearest_names(name, PRESETS)} Known: {', '.join(PRESETS)}".replace(
+                "  ", " "
+            )
+        )
+    preset = PRESETS[name]
+    hints, known = get_type_hints(type(preset)), {each.name: each for each in dataclasses.fields(preset)}
+    for key in overrides or {}:
+        if key not in known:
+            hint = nearest_names(key, known) or f"it has {', '.join(sorted(known))}"
+            raise InputError(f"protocol {name!r} has no field {shown(key)}; {hint}")
+    try:
+        values = {
+            key: read_setting(key, hints[key], value, known[key].metadata.get("range"))
+            for key, value in (overrides or {}).items()
+        }
+        return dataclasses.replace(preset, **values)
+    except InputError as error:
+        raise InputError(f"protocol {name!r}: {error}") from error
+
+
+def departures(name: str, protocol: Protocol) -> dict[str, Any]:
+    """The fields, as JSON values, in which a protocol differs from the preset of that name."""
+    published, actual = protocol_settings(PRESETS[name]), protocol_settings(protocol)
+    return {key: value for key, value in actual.items() if key not in published or published[key] != value}
+
+
+def protocol_settings(protocol: Protocol | None) -> dict[str, Any]:
+    """Everything of a protocol that decides its outcome, as JSON values; {} for the pretrained stage."""
+    if protocol is None:
+        return {}
+    return {
+        key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(protocol).items()
+    }

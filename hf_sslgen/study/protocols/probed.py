@@ -1,0 +1,139 @@
+"""Measuring a backbone on frozen features: linear probe, nearest neighbours, few-shot episodes."""
+
+import numpy as np
+import pandas as pd
+import torch
+
+from hf_sslgen.analysis.backbone_analysis import adapted_analysis
+from hf_sslgen.analysis.forward import SplitOutputs, run_split
+from hf_sslgen.analysis.numbers import Analysis, mean_number
+from hf_sslgen.analysis.predictions import ValidationLogits, prediction_numbers, prediction_records
+from hf_sslgen.domains.domain_loading import Domain
+from hf_sslgen.domains.images import ImageSplit
+from hf_sslgen.errors import InputError
+from hf_sslgen.study.execution.job import Job, Measured, positional
+from hf_sslgen.study.protocols.presets import FewShotProtocol, KNNProtocol, LinearProtocol
+from hf_sslgen.study.protocols.selection import (
+    TRAIN,
+    TRAIN_AND_VALIDATION,
+    Candidate,
+    best_candidate,
+    nothing_selected,
+    selection_record,
+)
+from hf_sslgen.training.evaluation import Predictions
+from hf_sslgen.training.few_shot import prototypical_accuracies
+from hf_sslgen.training.probes import fit_linear_probe, knn_probabilities
+from hf_sslgen.zoo.backbone_loading import LoadedBackbone, set_linear_classifier
+
+
+def _outputs(job: Job, backbone: LoadedBackbone, split: ImageSplit) -> SplitOutputs:
+    return run_split(backbone, split, job.analysis.batch_size, job.analysis.compute)
+
+
+def measure_linear(job: Job, protocol: LinearProtocol) -> Measured:
+    """A linear classifier on frozen features, its regularisation selected by validation likelihood."""
+    labelled, validation_split = positional(job.domain), job.domain.validation
+    backbone = job.load()
+    train, validation = (_outputs(job, backbone, split) for split in (labelled, validation_split))
+    probe = fit_linear_probe(
+        train.features,
+        labelled.labels,
+        validation.features,
+        validation_split.labels,
+        len(job.domain.class_names),
+        grid=protocol.inverse_regularisations,
+        max_iterations=protocol.max_iterations,
+        tolerance=protocol.tolerance,
+        standardise=protocol.standardise,
+        retrain_on_validation=protocol.retrain_on_validation,
+    )
+    set_linear_classifier(backbone.model, torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
+    candidates = [Candidate({"inverse_regularisation": value}, score) for value, score in probe.candidates.items()]
+    best = next(c for c in candidates if c.point["inverse_regularisation"] == probe.inverse_regularisation)
+    fitted_on = TRAIN_AND_VALIDATION if protocol.retrain_on_validation else TRAIN
+    selection = selection_record(candidates, best, job.seed, fitted_on) | {"not_converged": probe.not_converged}
+    unseen = None
+    if not protocol.retrain_on_validation:
+        unseen = ValidationLogits(validation.features @ probe.weight.T + probe.bias, validation_split.labels)
+    return adapted_analysis(backbone, job.domain, "pretrained", job.analysis, unseen, job.run), selection
+
+
+def possible_neighbours(domain: Domain, protocol: KNNProtocol) -> list[int]:
+    """The numbers of neighbours that there are training images for; raises InputError where it is none."""
+    num_images = len(positional(domain))
+    possible = [k for k in protocol.neighbours if k <= num_images]
+    if not possible:
+        raise InputError(
+            f"neighbours {list(protocol.neighbours)} all exceed the {num_images} training images of "
+            f"{domain.name!r}; give smaller ones"
+        )
+    return possible
+
+
+def measure_knn(job: Job, protocol: KNNProtocol) -> Measured:
+    """Nearest neighbours among the training images, k selected by validation likelihood.
+
+    There is no classifier whose attribution could be measured.
+    """
+    labelled, backbone = positional(job.domain), job.load()
+    bank, validation, test = (
+        _outputs(job, backbone, split) for split in (labelled, job.domain.validation, job.domain.test)
+    )
+    possible = possible_neighbours(job.domain, protocol)
+
+    def predictions(outputs: SplitOutputs, neighbours: list[int]) -> dict[int, Predictions]:
+        probabilities = knn_probabilities(
+            bank.features,
+            labelled.labels,
+            outputs.features,
+            len(job.domain.class_names),
+            neighbours,
+            protocol.temperature,
+            protocol.pseudo_neighbours,
+        )
+        of = outputs.predictions
+        return {
+            k: Predictions.from_probabilities(of.sample_ids, of.references, values)
+            for k, values in probabilities.items()
+        }
+
+    scores = {
+        k: float(np.mean(of_k.negative_log_likelihoods)) for k, of_k in predictions(validation, possible).items()
+    }
+    candidates = [Candidate({"neighbours": k}, scores.get(k)) for k in protocol.neighbours]
+    best = best_candidate(candidates)
+    assert best is not None
+    chosen = int(best.point["neighbours"])
+    measured = predictions(test, [chosen])[chosen]
+    numbers = prediction_numbers(measured, len(job.domain.class_names), "pretrained")
+    analysis = Analysis(tuple(numbers), prediction_records(measured, "pretrained"))
+    return analysis, selection_record(candidates, best, job.seed, TRAIN)
+
+
+def measure_few_shot(job: Job, protocol: FewShotProtocol) -> Measured:
+    """Accuracy over episodes: a record per episode, whose `sample_id` is the episode's index and `correct` the share
+    of its queries that were right. Every class has equally many queries, so accuracy per class is the same number."""
+    test = _outputs(job, job.load(), job.domain.test)
+    accuracies = prototypical_accuracies(
+        test.features,
+        job.domain.test.labels,
+        protocol.ways,
+        protocol.shots,
+        protocol.queries,
+        protocol.episodes,
+        job.seed,
+    )
+    numbers = tuple(
+        mean_number(metric, accuracies, "pretrained") for metric in ("accuracy", "mean_per_class_accuracy")
+    )
+    records = pd.DataFrame(
+        {
+            "sample_id": np.arange(len(accuracies)),
+            "stage": "pretrained",
+            "transform": "",
+            "severity": "",
+            "correct": accuracies,
+        }
+    )
+    return Analysis(numbers, records), nothing_selected(job.seed, "support images of each episode")

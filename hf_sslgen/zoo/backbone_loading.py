@@ -1,0 +1,234 @@
+"""Loading a backbone as a classifier: by Hub id, from a folder, shipped with the package, or untrained."""
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch import nn
+from transformers import AutoModelForImageClassification, PreTrainedModel
+from transformers.models.timm_wrapper.configuration_timm_wrapper import TimmWrapperConfig
+
+from hf_sslgen.errors import InputError
+from hf_sslgen.names import listed_names
+from hf_sslgen.preprocessing import Geometry, Preprocessing
+from hf_sslgen.randomness import derive_seed
+from hf_sslgen.zoo.anatomy import find_classifier
+from hf_sslgen.zoo.backbone_registry import Backbone, find_backbone
+from hf_sslgen.zoo.checkpoint_preprocessing import read_preprocessing, timm_pretrained_cfg
+from hf_sslgen.zoo.checkpoints import check_channels, load_config, load_weights, open_checkpoint
+from hf_sslgen.zoo.class_names import (
+    ClassMatch,
+    are_related,
+    differing_classes,
+    keep_outputs,
+    name_outputs,
+    new_classifier,
+    wanted_outputs,
+)
+from hf_sslgen.zoo.locations import split_revision
+from hf_sslgen.zoo.timm_folder import write_timm_folder
+from hf_sslgen.zoo.weight_files import content_identity
+
+logger = logging.getLogger(__name__)
+
+UNTRAINED = "untrained:"
+"""Prefix of a backbone's name that asks for the same architecture with freshly initialised weights."""
+
+
+RESIZABLE_TIMM_MODULES = ("deit", "eva", "vision_transformer")
+"""Modules of timm whose networks interpolate their position embedding when told that the input size may vary."""
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedBackbone:
+    """A backbone with a classifier for the classes at hand.
+
+    Attributes:
+        name: as the user gave it.
+        model: float32, in evaluation mode.
+        weights: what identifies the weights: a Hub commit, a hash of all files in a folder that decide numbers, or the
+            seed of an untrained network and a hash of its configuration.
+        pinned: a name that loads the same weights again: that of a commit, where `name` is of a branch or tag.
+        has_trained_head: whether the checkpoint brought a classifier of this size.
+    """
+
+    name: str
+    model: PreTrainedModel
+    preprocessing: Preprocessing
+    weights: str
+    pinned: str
+    has_trained_head: bool
+
+    @property
+    def num_parameters(self) -> int:
+        """Parameters of the trunk, without the classifier."""
+        _, classifier = find_classifier(self.model)
+        return sum(p.numel() for p in self.model.parameters()) - sum(p.numel() for p in classifier.parameters())
+
+
+def _describe_input(config: Any, geometry: Geometry, resized: bool) -> None:
+    """Put the preprocessing actually used into the configuration that a saved timm model keeps.
+
+    Args:
+        resized: the input's size is not the checkpoint's own.
+    """
+    if isinstance(config, TimmWrapperConfig):
+        config.pretrained_cfg = timm_pretrained_cfg(config.pretrained_cfg or {}, geometry)
+        model_args = {key: value for key, value in (config.model_args or {}).items() if key != "num_classes"}
+        if resized and timm.models.is_model_in_modules(config.architecture, RESIZABLE_TIMM_MODULES):
+            model_args["dynamic_img_size"] = True
+        config.model_args = model_args
+
+
+def _write_untrained_timm_folder(config: Any, folder: Path, seed: int) -> None:
+    """transformers would initialise a timm network otherwise than timm does, so timm writes one to load from."""
+    torch.manual_seed(derive_seed(seed, "untrained"))
+    network: Any = timm.create_model(config.architecture, pretrained=False, num_classes=0, **config.model_args)
+    write_timm_folder(
+        folder,
+        network.state_dict(),
+        config.architecture,
+        network.num_features,
+        config.model_args,
+        config.pretrained_cfg,
+    )
+
+
+def untrained_model(name: str, config: Any, seed: int) -> tuple[Any, set[str]]:
+    """A freshly initialised model, as its own library initialises it, and the names of its classifier's parameters.
+
+    The classifier is drawn from torch's global generator.
+    """
+    if isinstance(config, TimmWrapperConfig):
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) / "untrained"
+            _write_untrained_timm_folder(config, folder, seed)
+            return load_weights(name, folder, config)
+    model = AutoModelForImageClassification.from_config(config, dtype=torch.float32)
+    classifier_name, classifier = find_classifier(model)
+    return model, {f"{classifier_name}.{key}" for key, _ in classifier.named_parameters()}
+
+
+def _check_image_size(name: str, model: PreTrainedModel, image_size: int) -> None:
+    """Feed one black image: many networks take no other input size than their own."""
+    try:
+        with torch.no_grad():
+            model(torch.zeros(1, 3, image_size, image_size))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise InputError(f"model_name_or_path {name!r} takes no images of {image_size} px: {error}") from error
+
+
+@contextmanager
+def seeded_initialisation(seed: int) -> Iterator[None]:
+    """Whatever a loaded network lacks is drawn from this seed inside the block; torch's generator is left alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "classifier"))
+        yield
+
+
+def load_backbone(
+    name: str,
+    class_names: tuple[str, ...],
+    revision: str | None = None,
+    seed: int = 0,
+    geometry: Geometry | None = None,
+    image_size: int | None = None,
+    match: ClassMatch | None = None,
+) -> LoadedBackbone:
+    """Load a backbone with a classifier of one output per class, in float32.
+
+    A classifier that the checkpoint does not bring, or brings for other classes, is initialised from `seed`. One for
+    the same classes in another order is put in the order of `class_names`.
+
+    Args:
+        name: a registered name, a Hub id (with a revision: `owner/name@revision`), a folder, or one of these behind
+            `untrained:`.
+        revision: branch, tag or commit on the Hub, where the name doesn't say it.
+        geometry: image size, crop and interpolation to use instead of the checkpoint's own (normalisation stays).
+        image_size: only the image size to use instead.
+        match: how the checkpoint's classes and `class_names` are put together; None is by name, with a new classifier
+            where they differ.
+
+    Raises:
+        InputError: the checkpoint's classes are not those that `match` asks for; nothing of that name or no access to
+            it, no safetensors weights, remote code needed, trunk weights missing, left over or not finite, pixels that
+            can't be made, or a network that takes no images of the size asked for.
+    """
+    untrained = name.startswith(UNTRAINED)
+    checkpoint = open_checkpoint(name.removeprefix(UNTRAINED), revision, with_weights=not untrained)
+    config = load_config(name, checkpoint.folder)
+    check_channels(name, config)
+    preprocessing = read_preprocessing(checkpoint.folder, config, name)
+    own_size = preprocessing.geometry.image_size
+    if geometry is not None:
+        preprocessing = replace(preprocessing, geometry=geometry)
+    if image_size is not None:
+        preprocessing = replace(preprocessing, geometry=replace(preprocessing.geometry, image_size=image_size))
+    resized = preprocessing.geometry.image_size != own_size
+    _describe_input(config, preprocessing.geometry, resized)
+    with seeded_initialisation(seed):
+        if untrained:
+            name_outputs(config, class_names)
+            model, missing = untrained_model(name, config, seed)
+            configuration = content_identity(checkpoint.folder, with_weights=False)
+            weights, pinned = f"untrained, seed {seed}, of {configuration}", f"{UNTRAINED}{checkpoint.pinned}"
+        else:
+            model, missing = _with_classes(name, checkpoint.folder, config, class_names, match)
+            weights, pinned = checkpoint.weights_identity, checkpoint.pinned
+    model.eval()
+    if resized:
+        _check_image_size(name, model, preprocessing.geometry.image_size)
+    return LoadedBackbone(name, model, preprocessing, weights, pinned, has_trained_head=not missing)
+
+
+def _with_classes(
+    name: str, folder: Path, config: Any, class_names: tuple[str, ...], match: ClassMatch | None
+) -> tuple[Any, set[str]]:
+    """The model with an output for each class, and the names of parameters that the checkpoint did not bring."""
+    outputs = wanted_outputs(name, config, class_names, match)
+    keeps_order = outputs is not None and outputs.rows == tuple(range(config.num_labels))
+    may_differ = outputs is None and match == "name" and are_related(config, class_names)
+    if may_differ or (outputs is not None and not keeps_order):
+        model, missing = load_weights(name, folder, config)
+        if not missing and outputs is None:
+            raise differing_classes(name, config, class_names)
+        if not missing and outputs is not None:
+            keep_outputs(model, outputs.rows, class_names)
+            return model, missing
+    name_outputs(config, class_names)
+    model, missing = load_weights(name, folder, config)
+    if outputs is None and not missing:  # a classifier with as many outputs, which mean other classes
+        return model, new_classifier(model)
+    if outputs is not None and outputs.by_position and not missing:
+        logger.warning(
+            "%s: its %d outputs have no names; they are taken for the classes in their order (%s)",
+            name,
+            len(class_names),
+            listed_names(class_names),
+        )
+    return model, missing
+
+
+def registered(name: str) -> Backbone | None:
+    """The registry's row of a backbone, also of an untrained one (whose objective is then `untrained`)."""
+    base, _ = split_revision(name.removeprefix(UNTRAINED))
+    row = find_backbone(base)
+    if row is not None and name.startswith(UNTRAINED):
+        return replace(row, id=name, objective="untrained", family="untrained")
+    return row
+
+
+def set_linear_classifier(model: PreTrainedModel, weight: torch.Tensor, bias: torch.Tensor) -> None:
+    """Put a (C, D) weight and (C,) bias into the model's classifier, in place."""
+    _, classifier = find_classifier(model)
+    with torch.no_grad():
+        classifier.weight.copy_(weight)
+        if classifier.bias is None:
+            classifier.bias = nn.Parameter(torch.zeros_like(weight[:, 0]))
+        classifier.bias.copy_(bias)

@@ -1,0 +1,193 @@
+"""Publishing metrics on bad days of the Hub: one sentence and exit code 2, no half commit, a next run that goes on."""
+
+import os
+import re
+import runpy
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import HfApi
+
+from hf_sslgen.reporting.metric_spaces import space_files
+from tests.loopback_hub import ROLES, WRONG_TOKEN, Hub
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "publish_metrics.py"
+SPACE = "org/brier_score"
+COMMAND = [sys.executable, str(SCRIPT), "--organization", "org", "--modules", "brier_score"]
+FILES = {".gitattributes", *space_files("brier_score", SPACE)}
+TOKENS = [WRONG_TOKEN, *(role.token for role in ROLES.values())]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    def __post_init__(self) -> None:
+        assert "Traceback" not in self.err
+        assert not any(token in self.out + self.err for token in TOKENS)
+
+    @property
+    def refusal(self) -> str:
+        """The sentence of a run that failed: its only line but for those that say that it tries again."""
+        assert (self.code, self.out) == (2, ""), self.err
+        lines = [line for line in self.err.splitlines() if not line.startswith(("WARNING ", "INFO "))]
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("error: ")
+        return lines[0].removeprefix("error: ")
+
+
+Publish = Callable[..., Ended]
+
+
+@pytest.fixture
+def publish(hub_in_process: Hub, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Publish:
+    """The script, run in this process as with a command line, and with no time to lose."""
+    monkeypatch.setattr("hf_sslgen.hub_access.WAITS", (0.01, 0.02))
+    monkeypatch.setattr(sys, "argv", COMMAND[1:])
+
+    def run(token: str = ROLES["owner"].token) -> Ended:
+        monkeypatch.setenv("HF_TOKEN", token)
+        capfd.readouterr()
+        code = 0
+        try:
+            runpy.run_path(str(SCRIPT), run_name="__main__")
+        except SystemExit as stopped:
+            code = int(str(stopped.code))
+        said = capfd.readouterr()
+        return Ended(code, said.out, said.err)
+
+    return run
+
+
+def publish_by_process(hub: Hub) -> Ended:
+    ended = subprocess.run(
+        COMMAND, env=hub.environment("owner"), capture_output=True, text=True, timeout=200, check=False
+    )
+    return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+
+def make_older(api: HfApi) -> None:
+    """The Space as an earlier release may have published it."""
+    api.create_repo(SPACE, repo_type="space", space_sdk="gradio")
+    api.upload_file(path_or_fileobj=b"older", path_in_repo="app.py", repo_id=SPACE, repo_type="space")
+
+
+def assert_whole(api: HfApi, commits: int = 2) -> None:
+    """Every file is there, and all of them came with one commit."""
+    assert set(api.list_repo_files(SPACE, repo_type="space")) == FILES
+    assert len(api.list_repo_commits(SPACE, repo_type="space")) == commits
+
+
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        ("", "there is no token: run `hf auth login`, or set HF_TOKEN"),
+        (WRONG_TOKEN, "the Hub does not know the token; make one at "),
+        (ROLES["reader"].token, f"the token has no right to write to spaces/{SPACE}: it needs the role 'write'"),
+        (ROLES["nobody"].token, f"the token has no right to write to spaces/{SPACE}: it needs the role 'write'"),
+        ("hf_secret\N{EURO SIGN}secretsecret", "HF_TOKEN holds characters that no token has; correct it"),
+    ],
+)
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_token_that_may_not_write(token: str, said: str, exists: bool, publish: Publish, api: HfApi) -> None:
+    if exists:
+        make_older(api)
+    sentence = publish(token).refusal
+    assert sentence.startswith(said)
+    assert "secret" not in sentence
+    assert api.repo_exists(SPACE, repo_type="space") == exists
+    assert not exists or len(api.list_repo_commits(SPACE, repo_type="space")) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "fields"),
+    [
+        ("status", "/api/spaces/org/brier_score$", {"status": 503}),
+        ("status", "/api/repos/create", {"status": 503}),
+        ("status", "/preupload/", {"status": 503}),
+        ("status", "/commit/", {"status": 503}),
+        ("status", "/commit/", {"status": 429, "headers": {"Retry-After": "0"}}),
+        ("status", "/tree/", {"status": 429, "headers": {"Retry-After": "0"}}),
+        ("truncate", "/tree/", {}),
+        ("drop", "/commit/", {"after": 1000}),
+        ("lose_reply", "/commit/", {}),
+    ],
+)
+def test_what_passes_is_waited_for(
+    kind: Any, path: str, fields: dict[str, Any], publish: Publish, hub: Hub, api: HfApi
+) -> None:
+    hub.fail(kind, path, **fields)
+    assert publish() == Ended(0, f"{SPACE}: made, {len(FILES) - 1} files\n", "")
+    assert_whole(api)
+
+
+def test_a_hub_that_is_down(publish: Publish, hub: Hub, api: HfApi) -> None:
+    hub.stop()
+    pattern = f"the Hub can't be reached at {hub.endpoint}, or .*; run the same command again"
+    assert re.fullmatch(pattern, publish().refusal)
+    hub.start()
+    assert publish().code == 0
+    assert_whole(api)
+
+
+def test_a_hub_that_goes_down_before_the_commit(publish: Publish, hub: Hub, api: HfApi) -> None:
+    hub.fail("stop", "/commit/")
+    assert publish().refusal.endswith("; run the same command again")
+    hub.heal()
+    assert api.list_repo_files(SPACE, repo_type="space") == [".gitattributes"]
+    assert publish().code == 0
+    assert_whole(api)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (503, "the Hub answers 503 "),
+        (429, "the Hub asks for patience (429, too many requests)"),
+        (400, "the Hub refuses what was to be pushed to spaces/org/brier_score: "),
+    ],
+)
+def test_what_does_not_pass(status: int, said: str, publish: Publish, hub: Hub, api: HfApi) -> None:
+    hub.fail("status", "/commit/", status=status, headers={"Retry-After": "0"}, times=1000)
+    assert publish().refusal.startswith(said)
+    hub.heal()
+    assert api.list_repo_files(SPACE, repo_type="space") == [".gitattributes"]
+    assert publish().code == 0
+    assert_whole(api)
+
+
+def test_an_offline_client(publish: Publish, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert publish().refusal.startswith("HF_HUB_OFFLINE is set")
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_at_the_commit(publish: Publish, hub: Hub, api: HfApi) -> None:
+    make_older(api)
+    with subprocess.Popen(COMMAND, env=hub.environment("owner")) as process:
+        hub.fail("before", "/commit/", action=lambda: os.kill(process.pid, signal.SIGKILL))
+        assert process.wait(timeout=60) == -signal.SIGKILL
+    assert publish().code == 0
+    assert set(api.list_repo_files(SPACE, repo_type="space")) == FILES
+
+
+def test_two_processes_at_once(publish: Publish, hub: Hub, api: HfApi) -> None:
+    """The later one looks again, and ends well on top of the other's commit."""
+    make_older(api)
+    others: list[Ended] = []
+    hub.fail("before", "/commit/", action=lambda: others.append(publish()))
+    ended = publish_by_process(hub)
+    assert [other.code for other in others] == [0]
+    assert ended.code == 0, ended.err
+    assert "somebody else committed to spaces/org/brier_score in the meantime; trying again" in ended.err
+    assert_whole(api, commits=3)

@@ -1,0 +1,192 @@
+"""The registry of backbones: its rows, its look-ups, and what it says about a wrong row."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hf_sslgen.errors import InputError
+from hf_sslgen.zoo import backbone_registry
+
+ROW = """
+      - id: some/backbone
+        library: timm
+        architecture: resnet50
+        objective: supervised
+        family: supervised
+        verified: true
+"""
+
+
+def _write(folder: Path, row: str = ROW, unmatched: str = "[]", excluded: str = "[]") -> Path:
+    path = folder / "registry.yaml"
+    path.write_text(
+        f"""
+twin_sets:
+  - name: small
+    description: one
+    source_data: ImageNet-1k
+    image_size: 224
+    crop_pct: 0.875
+    interpolation: bilinear
+    backbones: {row}
+unmatched: {unmatched}
+excluded: {excluded}
+""",
+        encoding="utf-8",
+    )
+    return path
+
+
+def test_each_twin_set_pairs_a_supervised_backbone_or_says_what_is_missing():
+    for name, twin_set in backbone_registry.twin_sets().items():
+        assert twin_set.name == name
+        assert twin_set.supervised, name
+        assert twin_set.self_supervised or "no self-supervised twin" in twin_set.description, name
+        assert {backbone.twin_set for backbone in twin_set.backbones} == {name}
+
+
+def test_exact_twins_share_architecture_parameters_and_source():
+    for twin_set in backbone_registry.twin_sets().values():
+        exact = [backbone for backbone in twin_set.backbones if backbone.exact_twin]
+        assert len({(each.architecture, each.parameters, each.source_data) for each in exact}) == 1, twin_set.name
+
+
+def test_near_and_unmatched_backbones_say_why():
+    near = [backbone.id for backbone in backbone_registry.all_backbones() if not backbone.exact_twin]
+    assert "timm/deit3_base_patch16_224.fb_in1k" in near
+    assert "timm/vit_base_patch14_dinov2.lvd142m" in near
+    for backbone in backbone_registry.all_backbones():
+        assert backbone.exact_twin or backbone.reason, backbone.id
+    for backbone in backbone_registry.unmatched_backbones():
+        assert backbone.twin_set is None and not backbone.exact_twin
+
+
+def test_unverified_rows_are_marked():
+    unverified = {backbone.id for backbone in backbone_registry.all_backbones() if not backbone.verified}
+    assert unverified == {"SauravMaheshkar/barlowtwins-resnet50-in1k"}
+
+
+def test_known_facts():
+    dino = backbone_registry.find_backbone("timm/vit_small_patch16_224.dino")
+    assert dino is not None
+    assert (dino.twin_set, dino.family, dino.parameters) == ("vit_small_patch16-in1k", "self-distillation", 21665664)
+    simclr = backbone_registry.find_backbone("lightly-ai/simclrv1-imagenet1k-resnet50-1x")
+    assert simclr is not None and simclr.normalization == "unit_range"
+    resnet = backbone_registry.get_twin_set("resnet50-in1k")
+    assert (resnet.image_size, resnet.crop_pct, resnet.interpolation) == (224, 0.875, "bilinear")
+    objectives = {backbone.objective for backbone in resnet.backbones}
+    assert {"swav", "byol", "simclr", "barlow-twins", "vicreg", "dino"} <= objectives
+
+
+def test_the_shipped_twins_differ_in_the_objective_alone():
+    twins = backbone_registry.get_twin_set("resnet18-tiny-imagenet-100")
+    assert twins.image_size == 64
+    (supervised,) = twins.supervised
+    assert {twin.objective for twin in twins.self_supervised} == {"simclr", "barlow-twins"}
+    for twin in twins.backbones:
+        assert twin.package_folder == f"resnet18-{twin.objective}"
+        assert twin.architecture == supervised.architecture
+        assert twin.licence == "research use (Tiny-ImageNet)"
+
+
+def test_the_timm_rows_match_timm():
+    timm = pytest.importorskip("timm")
+    tags = set(timm.list_models(pretrained=True))
+    for backbone in backbone_registry.all_backbones():
+        if backbone.id.startswith("timm/"):
+            tag = backbone.id.removeprefix("timm/")
+            assert tag in tags, tag
+            published = timm.get_pretrained_cfg(tag)
+            assert backbone.licence == published.license, tag
+            assert (published.mean == (0.5, 0.5, 0.5)) == (backbone.normalization == "half"), tag
+            # DeiT without distillation is timm's plain ViT under another name.
+            assert backbone.architecture == tag.split(".")[0].replace("deit_", "vit_"), tag
+
+
+def test_an_unknown_backbone_has_no_row():
+    assert backbone_registry.find_backbone("somebody/anything") is None
+    assert len(backbone_registry.known_backbone_ids()) == len(set(backbone_registry.known_backbone_ids()))
+
+
+def test_an_unknown_twin_set_names_the_nearest():
+    with pytest.raises(InputError, match="did you mean 'resnet50-in1k'"):
+        backbone_registry.get_twin_set("resnet50_in1k")
+    with pytest.raises(InputError, match="known: resnet50-in1k"):
+        backbone_registry.get_twin_set("zzz")
+
+
+@pytest.mark.parametrize(
+    "backbone_id",
+    [
+        "timm/resnet50.fb_swsl_ig1b_ft_in1k",
+        "timm/convnextv2_tiny.fcmae_ft_in22k_in1k",
+        "timm/hgnet_base.ssld_in1k",
+        "1aurent/resnet50.lunit_dino",
+        "timm/eva02_tiny_patch14_224.mim_in22k",
+    ],
+)
+def test_checkpoints_that_are_not_purely_self_supervised_are_excluded(backbone_id):
+    assert backbone_registry.excluded_reason(backbone_id)
+
+
+def test_no_listed_backbone_matches_an_exclusion():
+    assert [each for each in backbone_registry.known_backbone_ids() if backbone_registry.excluded_reason(each)] == []
+    assert backbone_registry.excluded_reason("somebody/anything") is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("library: timm", "libary: timm"), "unknown field 'libary'; did you mean 'library'"),
+        (("library: timm", "library: tim"), "library is 'tim'; did you mean 'timm'"),
+        (("family: supervised", "family: guessing"), "family is 'guessing'; known: supervised, contrastive"),
+        (("family: supervised", "family: contrastive"), "contradict each other"),
+        (("verified: true", "verified: perhaps"), "verified is 'perhaps'; it has to be true or false"),
+        (
+            ("verified: true", "verified: true\n        paper: 2104.14294"),
+            "paper is 2104.14294; it has to be none or text",
+        ),
+        (
+            ("verified: true", "verified: true\n        parameters: true"),
+            "parameters is True; it has to be a whole number",
+        ),
+        (("verified: true", "verified: true\n        exact_twin: false"), "'reason' has to say why"),
+        (("library: timm", "library: conversion"), "'url' has to say of which file"),
+        (("        verified: true\n", ""), "the field 'verified' is missing"),
+        (("verified: true", "verified: true\n        verified: false"), "'verified' is written twice"),
+        (("verified: true", "verified: true\n        source_data: JFT"), "exact_twin, but its source_data"),
+    ],
+)
+def test_a_wrong_row_is_named(tmp_path, change, message):
+    with pytest.raises(InputError, match=message):
+        backbone_registry.read_registry(_write(tmp_path, ROW.replace(*change)))
+
+
+def test_a_backbone_in_two_places_is_an_error(tmp_path):
+    with pytest.raises(InputError, match="'some/backbone' is in the registry twice"):
+        backbone_registry.read_registry(_write(tmp_path, ROW + ROW))
+
+
+def test_a_registry_of_another_shape_is_an_error(tmp_path):
+    path = tmp_path / "registry.yaml"
+    path.write_text("twin_sets: []\nextra: []\n", encoding="utf-8")
+    with pytest.raises(InputError, match="needs the sections twin_sets, unmatched, excluded"):
+        backbone_registry.read_registry(path)
+    with pytest.raises(InputError, match="section 'unmatched' should be a list of rows"):
+        backbone_registry.read_registry(_write(tmp_path, unmatched="{a: 1}"))
+    path.write_text("twin_sets: [", encoding="utf-8")
+    with pytest.raises(InputError, match=r"registry .* can't be read"):
+        backbone_registry.read_registry(path)
+
+
+def test_importing_the_registries_loads_no_heavy_library():
+    code = (
+        "import sys; import hf_sslgen.zoo.backbone_registry as z, hf_sslgen.domains.domain_registry as d;"
+        "z.twin_sets();"
+        "d.domain_entries(); heavy = ('torch', 'timm', 'transformers', 'datasets', 'numpy');"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
