@@ -120,32 +120,45 @@ def widened_interval(value: float, over_rows: Interval, variance: RunVariance, l
     return Interval(value - down, value + up)
 
 
-def interval_p_value(value: float, interval: Interval, variance: RunVariance | None = None) -> float:
+def widened_error(over_rows: float, variance: RunVariance) -> float:
+    """The standard error of a mean, from that over rows alone and what training again adds."""
+    if not variance.runs_differ:
+        return over_rows
+    return float(np.sqrt(variance.column + _share_of_rows_alone(variance) * over_rows**2))
+
+
+def interval_p_value(
+    value: float,
+    over_rows: Interval,
+    variance: RunVariance | None = None,
+    row_degrees_of_freedom: float = np.inf,
+) -> float:
     """Two-sided p-value of a difference of zero that agrees with a 95% interval: below 0.05 where it excludes zero.
 
-    The interval's half width on the side of zero is read as 1.96 standard errors.
+    The interval's half width on the side of zero is read as that many standard errors as Student's quantile says.
 
     Args:
         value: the difference.
-        interval: its 95% interval over rows alone.
+        over_rows: its 95% interval over rows alone.
         variance: what training again adds; the p-value then agrees with `widened_interval`.
+        row_degrees_of_freedom: of the interval over rows, one less than there are domains; infinite for images.
 
     Returns:
         NaN where there is no interval.
     """
-    if np.isnan(interval.low) or (variance is not None and not variance.is_testable):
+    if np.isnan(over_rows.low) or (variance is not None and not variance.is_testable):
         return float("nan")
-    toward_zero = value - interval.low if value > 0.0 else interval.high - value
     if value == 0.0:
         return 1.0
-    error = toward_zero / float(special.ndtri(0.975))
+    toward_zero = value - over_rows.low if value > 0.0 else over_rows.high - value
+    error = toward_zero / float(special.stdtrit(row_degrees_of_freedom, 0.975))
 
     def excess(p: float) -> float:  # positive where the interval of level 1 - p excludes zero
-        over_rows = (float(special.ndtri(1.0 - p / 2.0)) * error) ** 2
+        of_rows = (float(special.stdtrit(row_degrees_of_freedom, 1.0 - p / 2.0)) * error) ** 2
         if variance is None or not variance.runs_differ:
-            return value**2 - over_rows
+            return value**2 - of_rows
         added = float(special.stdtrit(variance.degrees_of_freedom, 1.0 - p / 2.0)) ** 2 * variance.column
-        return value**2 - added - _share_of_rows_alone(variance) * over_rows
+        return value**2 - added - _share_of_rows_alone(variance) * of_rows
 
     if excess(SMALLEST_P_VALUE) > 0.0:
         return SMALLEST_P_VALUE
