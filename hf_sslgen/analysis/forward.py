@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
+from hf_sslgen.analysis.analysis_settings import Compute
 from hf_sslgen.analysis.batches import Batches
-from hf_sslgen.analysis.network import Compute, Network, PassOutputs, measuring
+from hf_sslgen.analysis.network import Network, PassOutputs, measuring
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.training.evaluation import Predictions, reduce_logits
 from hf_sslgen.training.samples import EvaluationSamples

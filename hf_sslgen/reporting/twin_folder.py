@@ -22,7 +22,8 @@ from hf_sslgen.training.pretraining.pretraining_checkpoint import LOG_FILE
 from hf_sslgen.training.pretraining.pretraining_state import Monitor, PretrainingSettings, build_trunk
 from hf_sslgen.training.pretraining.source_knn import BANK_SIZE
 from hf_sslgen.training.probes import knn_predictions
-from hf_sslgen.zoo.backbone_loading import UNTRAINED, load_backbone
+from hf_sslgen.zoo.backbone_loading import load_backbone
+from hf_sslgen.zoo.locations import UNTRAINED
 from hf_sslgen.zoo.timm_folder import write_timm_folder
 
 TWIN_FOLDER = "twin"

@@ -10,8 +10,8 @@ import torch
 from timm.optim import param_groups_layer_decay
 from transformers import AutoModelForImageClassification, TrainerCallback
 
-from hf_sslgen.analysis.subset import AnalysisSettings
-from hf_sslgen.preprocessing import Geometry
+from hf_sslgen.analysis.analysis_settings import AnalysisSettings
+from hf_sslgen.geometry import Geometry
 from hf_sslgen.study.execution.job import Job
 from hf_sslgen.study.protocols.finetuned import grid_points, resolved, training_arguments
 from hf_sslgen.study.protocols.presets import FineTuningProtocol, get_protocol

@@ -20,7 +20,7 @@ from hf_sslgen.preprocessing import Preprocessing
 from hf_sslgen.study.cells.cell_folder import METRIC_DEFINITIONS
 from hf_sslgen.study.plan import PRETRAINED, CellSpec
 from hf_sslgen.study.protocols.presets import protocol_settings
-from hf_sslgen.zoo.backbone_loading import registered
+from hf_sslgen.zoo.locations import registered
 
 LIBRARIES = (
     "hf-sslgen",

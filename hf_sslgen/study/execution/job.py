@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hf_sslgen.analysis.analysis_settings import AnalysisSettings
 from hf_sslgen.analysis.backbone_analysis import Run
 from hf_sslgen.analysis.network import place
 from hf_sslgen.analysis.numbers import Analysis
-from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import Geometry
+from hf_sslgen.geometry import Geometry
 from hf_sslgen.study.protocols.presets import FineTuningProtocol, Protocol
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone, load_backbone
 

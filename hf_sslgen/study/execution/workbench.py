@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import Domain, load_domain
 from hf_sslgen.errors import InputError, UnavailableError
-from hf_sslgen.preprocessing import Geometry
+from hf_sslgen.geometry import Geometry
 from hf_sslgen.study.cells.cell_identity import BackboneFacts, cell_identity
 from hf_sslgen.study.execution.job import Job
 from hf_sslgen.study.plan import CellSpec
-from hf_sslgen.zoo.backbone_loading import UNTRAINED, load_backbone
+from hf_sslgen.zoo.backbone_loading import load_backbone
+from hf_sslgen.zoo.locations import UNTRAINED
 
 KEPT_DOMAINS = 4
 

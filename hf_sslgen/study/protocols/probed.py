@@ -5,8 +5,9 @@ import pandas as pd
 import torch
 
 from hf_sslgen.analysis.backbone_analysis import adapted_analysis
+from hf_sslgen.analysis.estimated_numbers import mean_number
 from hf_sslgen.analysis.forward import SplitOutputs, run_split
-from hf_sslgen.analysis.numbers import Analysis, mean_number
+from hf_sslgen.analysis.numbers import Analysis
 from hf_sslgen.analysis.predictions import ValidationLogits, prediction_numbers, prediction_records
 from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit

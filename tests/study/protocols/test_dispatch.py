@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from hf_sslgen.analysis.analysis_settings import AnalysisSettings
 from hf_sslgen.analysis.forward import run_split
-from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.domains.images import joined
 from hf_sslgen.errors import DivergedError, InputError
-from hf_sslgen.preprocessing import Geometry
+from hf_sslgen.geometry import Geometry
 from hf_sslgen.study.cells.cell_folder import Cell, read_cell, write_cell
 from hf_sslgen.study.cells.cell_records import require_consistent
 from hf_sslgen.study.execution.job import Job
