@@ -5,9 +5,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_sslgen.analysis.numbers import Number, Stage
+from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.metrics import Estimate, Interval
 from hf_sslgen.metrics.defined import interval_of_defined
+from hf_sslgen.metrics.stages import Stage
 
 UNDEFINED = "the number is undefined for all images"
 

@@ -24,7 +24,7 @@ from hf_sslgen.zoo.checkpoint_preprocessing import read_preprocessing, timm_pret
 from hf_sslgen.zoo.checkpoints import check_channels, load_config, load_weights, open_checkpoint
 from hf_sslgen.zoo.class_names import ClassMatch, are_related, differing_classes, wanted_outputs
 from hf_sslgen.zoo.classifier_outputs import keep_outputs, name_outputs, new_classifier
-from hf_sslgen.zoo.locations import UNTRAINED
+from hf_sslgen.zoo.locations import UNTRAINED_PREFIX
 from hf_sslgen.zoo.timm_folder import write_timm_folder
 from hf_sslgen.zoo.weight_files import content_identity
 
@@ -149,8 +149,8 @@ def load_backbone(
             it, no safetensors weights, remote code needed, trunk weights missing, left over or not finite, pixels that
             can't be made, or a network that takes no images of the size asked for.
     """
-    untrained = name.startswith(UNTRAINED)
-    checkpoint = open_checkpoint(name.removeprefix(UNTRAINED), revision, with_weights=not untrained)
+    untrained = name.startswith(UNTRAINED_PREFIX)
+    checkpoint = open_checkpoint(name.removeprefix(UNTRAINED_PREFIX), revision, with_weights=not untrained)
     config = load_config(name, checkpoint.folder)
     check_channels(name, config)
     preprocessing = read_preprocessing(checkpoint.folder, config, name)
@@ -166,7 +166,7 @@ def load_backbone(
             name_outputs(config, class_names)
             model, missing = untrained_model(name, config, seed)
             configuration = content_identity(checkpoint.folder, with_weights=False)
-            weights, pinned = f"untrained, seed {seed}, of {configuration}", f"{UNTRAINED}{checkpoint.pinned}"
+            weights, pinned = f"untrained, seed {seed}, of {configuration}", f"{UNTRAINED_PREFIX}{checkpoint.pinned}"
         else:
             model, missing = _with_classes(name, checkpoint.folder, config, class_names, match)
             weights, pinned = checkpoint.weights_identity, checkpoint.pinned

@@ -27,7 +27,7 @@ from hf_sslgen.study.execution.workbench import PreparedCell, prepare_cell, spli
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.protocols.presets import PRESETS
 from hf_sslgen.zoo.backbone_loading import load_backbone
-from hf_sslgen.zoo.locations import UNTRAINED
+from hf_sslgen.zoo.locations import UNTRAINED_PREFIX
 
 SIDE = 32
 
@@ -302,7 +302,7 @@ FILES: list[tuple[str, str, Callable[[Path], None]]] = [
 ]
 
 
-@pytest.mark.parametrize("prefix", ["", UNTRAINED])
+@pytest.mark.parametrize("prefix", ["", UNTRAINED_PREFIX])
 @pytest.mark.parametrize(("name", "file", "change"), FILES)
 def test_each_file_of_a_checkpoint_decides(
     name: str,
