@@ -14,7 +14,7 @@ from hf_sslgen.analysis.families import MIN_IMAGES
 from hf_sslgen.analysis.invariance_numbers import invariance_numbers, is_gray, pair_numbers
 from hf_sslgen.analysis.localization_numbers import first_boxes
 from hf_sslgen.analysis.map_numbers import control_numbers, map_numbers
-from hf_sslgen.analysis.numbers import Analysis, Number, Stage
+from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.analysis.one_pass import one_pass, split_logits
 from hf_sslgen.analysis.pass_shards import ALONE, Run
 from hf_sslgen.analysis.picture_pairs import pair_partners
@@ -32,6 +32,7 @@ from hf_sslgen.analysis.transforms import preset_variants
 from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.errors import InputError
+from hf_sslgen.metrics.stages import FINE_TUNED_STAGE, PRETRAINED_STAGE, Stage
 from hf_sslgen.zoo.anatomy import find_attribution_layer
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone
 from hf_sslgen.zoo.reinitialised import reinitialised
@@ -119,7 +120,7 @@ def pretrained_analysis(
     backbone: LoadedBackbone, domain: Domain, settings: AnalysisSettings, run: Run = ALONE
 ) -> Analysis:
     """An encoder without a classifier: the invariance of its features, and by label-free methods where it looks."""
-    stage: Stage = "pretrained"
+    stage: Stage = PRETRAINED_STAGE
     wanted = _wanted(backbone, domain, settings)
     subset = wanted.subset
     if settings.attribution_method in LABEL_FREE_METHODS:
@@ -166,7 +167,7 @@ def adapted_analysis(
     wanted = replace(
         wanted,
         others=others,
-        variants=wanted.variants if stage == "fine-tuned" else (),
+        variants=wanted.variants if stage == FINE_TUNED_STAGE else (),
         layer=find_attribution_layer(backbone.model, settings.attribution_layer),
         classes=subset.labels if settings.attributed_class == "true" else None,
     )

@@ -15,8 +15,7 @@ from typing import Any
 import torch
 
 from hf_sslgen.analysis.network import default_device
-from hf_sslgen.study.cells.cell_folder import METRIC_DEFINITIONS
-from hf_sslgen.study.plan import PRETRAINED
+from hf_sslgen.study.cells.cell_folder import METRIC_DEFINITIONS, PRETRAINED_PROTOCOL
 from hf_sslgen.study.prepared_cell import PreparedCell
 from hf_sslgen.study.protocols.presets import protocol_settings
 from hf_sslgen.zoo.backbone_loading import registered
@@ -67,9 +66,10 @@ def cell_identity(cell: PreparedCell, fingerprints: dict[str, str]) -> dict[str,
     spec, facts, domain = cell.spec, cell.facts, cell.domain
     named = {}
     if spec.protocol is None:
-        roles = ("test",) if spec.protocol_name == PRETRAINED else ("validation", "test")
+        roles = ("test",) if spec.protocol_name == PRETRAINED_PROTOCOL else ("validation", "test")
         fingerprints = {role: fingerprints[role] for role in roles}
-        if spec.protocol_name != PRETRAINED:  # a finished classifier's outputs are found by the classes' names
+        if spec.protocol_name != PRETRAINED_PROTOCOL:
+            # A finished classifier's outputs are found by the classes' names.
             named["class_names"] = list(domain.class_names)
     return {
         **named,

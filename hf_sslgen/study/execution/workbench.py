@@ -10,7 +10,7 @@ from hf_sslgen.errors import InputError, UnavailableError
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.prepared_cell import BackboneFacts, PreparedCell
-from hf_sslgen.zoo.backbone_loading import UNTRAINED, load_backbone
+from hf_sslgen.zoo.backbone_loading import UNTRAINED_PREFIX, load_backbone
 
 KEPT_DOMAINS = 4
 
@@ -31,7 +31,7 @@ def split_fingerprints(arguments: DomainArguments) -> dict[str, str]:
 
 def backbone_facts(location: str, seed: int, geometry: Geometry | None) -> BackboneFacts:
     """What identifies a backbone, found out by loading it once; once a seed where the seed makes its weights."""
-    return _facts(location, seed if location.startswith(UNTRAINED) else 0, geometry)
+    return _facts(location, seed if location.startswith(UNTRAINED_PREFIX) else 0, geometry)
 
 
 @functools.cache
@@ -75,7 +75,7 @@ def prepare_cell(spec: CellSpec, unavailable: Unavailable | None = None) -> Prep
     domain = domain_asked_once(spec.domain, unavailable)
     location = spec.backbone.location
     facts = _asked_once(
-        ("backbone", location.removeprefix(UNTRAINED)),
+        ("backbone", location.removeprefix(UNTRAINED_PREFIX)),
         unavailable,
         lambda: backbone_facts(location, spec.seed, spec.geometry),
     )

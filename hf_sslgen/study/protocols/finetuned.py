@@ -16,6 +16,7 @@ from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit, joined
 from hf_sslgen.domains.splits import stratified_subset
 from hf_sslgen.errors import DivergedError
+from hf_sslgen.metrics.stages import FINE_TUNED_STAGE
 from hf_sslgen.randomness import derive_seed
 from hf_sslgen.study.prepared_cell import Measured, PreparedCell, positional
 from hf_sslgen.study.protocols.presets import FineTuningProtocol
@@ -188,4 +189,4 @@ def measure_finetuned(cell: PreparedCell, protocol: FineTuningProtocol, scratch:
         "train_images": len(domain.train) if isinstance(domain.train, ImageSplit) else None,
         "validation_images": len(domain.validation),
     }
-    return adapted_analysis(tuned, cell.domain, "fine-tuned", settings, validation, run), selection
+    return adapted_analysis(tuned, cell.domain, FINE_TUNED_STAGE, settings, validation, run), selection

@@ -13,6 +13,7 @@ from hf_sslgen.analysis.predictions import ValidationLogits, prediction_numbers,
 from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.errors import InputError
+from hf_sslgen.metrics.stages import PRETRAINED_STAGE
 from hf_sslgen.study.prepared_cell import Measured, PreparedCell, positional
 from hf_sslgen.study.protocols.presets import FewShotProtocol, KNNProtocol, LinearProtocol
 from hf_sslgen.study.protocols.selection import (
@@ -54,7 +55,7 @@ def measure_linear(cell: PreparedCell, protocol: LinearProtocol, run: Run) -> Me
     unseen = None
     if not protocol.retrain_on_validation:
         unseen = ValidationLogits(validation @ probe.weight.T + probe.bias, domain.validation.labels)
-    return adapted_analysis(backbone, domain, "pretrained", settings, unseen, run), selection
+    return adapted_analysis(backbone, domain, PRETRAINED_STAGE, settings, unseen, run), selection
 
 
 def possible_neighbours(domain: Domain, protocol: KNNProtocol) -> list[int]:
@@ -103,8 +104,8 @@ def measure_knn(cell: PreparedCell, protocol: KNNProtocol, run: Run) -> Measured
     assert best is not None
     chosen = int(best.point["neighbours"])
     measured = predictions(domain.test, test, [chosen])[chosen]
-    numbers = prediction_numbers(measured, len(domain.class_names), "pretrained")
-    analysis = Analysis(tuple(numbers), prediction_records(measured, "pretrained"))
+    numbers = prediction_numbers(measured, len(domain.class_names), PRETRAINED_STAGE)
+    analysis = Analysis(tuple(numbers), prediction_records(measured, PRETRAINED_STAGE))
     return analysis, selection_record(candidates, best, cell.spec.seed, TRAIN)
 
 
@@ -121,12 +122,12 @@ def measure_few_shot(cell: PreparedCell, protocol: FewShotProtocol, run: Run) ->
         cell.spec.seed,
     )
     numbers = tuple(
-        mean_number(metric, accuracies, "pretrained") for metric in ("accuracy", "mean_per_class_accuracy")
+        mean_number(metric, accuracies, PRETRAINED_STAGE) for metric in ("accuracy", "mean_per_class_accuracy")
     )
     records = pd.DataFrame(
         {
             "sample_id": np.arange(len(accuracies)),
-            "stage": "pretrained",
+            "stage": PRETRAINED_STAGE,
             "transform": "",
             "severity": "",
             "correct": accuracies,
