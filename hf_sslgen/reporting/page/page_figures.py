@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from hf_sslgen.metrics.catalogue.metric import OVERALL_FAMILY
 from hf_sslgen.reporting.figures.charts import accuracy_bars, invariance_by_transform
 from hf_sslgen.reporting.figures.figure_card import FigureCard, image_card, svg_card
 from hf_sslgen.reporting.figures.figure_style import Styles
@@ -17,7 +18,6 @@ from hf_sslgen.reporting.figures.severity_curves import invariance_by_severity_o
 from hf_sslgen.reporting.page.page_attribution import attribution_cards
 from hf_sslgen.reporting.rows import Row, headline_metric, shown_in_figures
 from hf_sslgen.reporting.vocabulary import (
-    OVERALL_FAMILY,
     SOURCE_STAGE,
     TUNED_STAGE,
     format_value,
