@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_sslgen.metrics import Estimate, Interval
+from hf_sslgen.metrics.catalogue.measurement import Measurements
 from hf_sslgen.metrics.defined import interval_of_defined
 
 if TYPE_CHECKING:
@@ -79,6 +80,14 @@ def number_of(
         num_undefined,
         estimate.reason,
     )
+
+
+def numbers_of(measurements: Measurements, stage: Stage) -> list[Number]:
+    """The numbers of what was measured on images as they are."""
+    return [
+        number_of(metric, estimate, stage, num_undefined=measurements.num_undefined[metric])
+        for metric, estimate in measurements.estimates.items()
+    ]
 
 
 def mean_number(

@@ -18,8 +18,9 @@ from hf_sslgen.domains.streaming.training_stream import ImageStream
 from hf_sslgen.errors import InputError
 from hf_sslgen.launches import claimed_by_main, decided_by_main
 from hf_sslgen.memory import naming_batch_size
+from hf_sslgen.metrics.catalogue.prediction_metrics import TOP_K
 from hf_sslgen.output_folder import require_held, require_output_folder
-from hf_sslgen.training.evaluation import TOP_K, Predictions, compute_metrics_for, preprocess_logits_for_metrics
+from hf_sslgen.training.evaluation import Predictions, compute_metrics_for, preprocess_logits_for_metrics
 from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.optimisation import Optimisation
 from hf_sslgen.training.run_folder import (

@@ -131,6 +131,11 @@ def compared_on(subjects: Collection[Subject]) -> list[tuple[Metric, Compared]]:
     ]
 
 
+def names_compared_by(column: str) -> tuple[str, ...]:
+    """Names of the numbers for whose comparison one column of the records is enough."""
+    return tuple(metric.name for metric, _ in compared_on(CLEAN) if metric.compared_columns == (column,))
+
+
 def undefined_columns() -> tuple[str, ...]:
     """Columns of compared numbers of maps: an image may lack them, and is then left out of both sides."""
     return tuple(metric.compared_columns[0] for metric, _ in compared_on(OF_MAPS))

@@ -7,10 +7,11 @@ import torch
 from hf_sslgen.analysis.backbone_analysis import adapted_analysis
 from hf_sslgen.analysis.forward import SplitOutputs, run_split
 from hf_sslgen.analysis.numbers import Analysis, mean_number
-from hf_sslgen.analysis.predictions import ValidationLogits, prediction_numbers, prediction_records
+from hf_sslgen.analysis.predictions import ValidationLogits, prediction_analysis
 from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.errors import InputError
+from hf_sslgen.metrics.catalogue.rows import names_compared_by
 from hf_sslgen.study.execution.job import Job, Measured, positional
 from hf_sslgen.study.protocols.presets import FewShotProtocol, KNNProtocol, LinearProtocol
 from hf_sslgen.study.protocols.selection import (
@@ -106,8 +107,8 @@ def measure_knn(job: Job, protocol: KNNProtocol) -> Measured:
     assert best is not None
     chosen = int(best.point["neighbours"])
     measured = predictions(test, [chosen])[chosen]
-    numbers = prediction_numbers(measured, len(job.domain.class_names), "pretrained")
-    analysis = Analysis(tuple(numbers), prediction_records(measured, "pretrained"))
+    numbers, records = prediction_analysis(measured, len(job.domain.class_names), "pretrained")
+    analysis = Analysis(tuple(numbers), records)
     return analysis, selection_record(candidates, best, job.seed, TRAIN)
 
 
@@ -124,9 +125,7 @@ def measure_few_shot(job: Job, protocol: FewShotProtocol) -> Measured:
         protocol.episodes,
         job.seed,
     )
-    numbers = tuple(
-        mean_number(metric, accuracies, "pretrained") for metric in ("accuracy", "mean_per_class_accuracy")
-    )
+    numbers = tuple(mean_number(metric, accuracies, "pretrained") for metric in names_compared_by("correct"))
     records = pd.DataFrame(
         {
             "sample_id": np.arange(len(accuracies)),
