@@ -1,5 +1,6 @@
 """Invariance of a backbone's features to transforms of the images: each variant, family means, and the guards."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hf_sslgen.analysis.families import FAMILIES, PAIR, families_of
-from hf_sslgen.analysis.numbers import NAN, Analysis, Number, Stage, mean_number, number_of, numbers_of
+from hf_sslgen.analysis.numbers import Analysis, Number, mean_number, number_of, numbers_of
 from hf_sslgen.analysis.one_pass import Moved, PassResults
 from hf_sslgen.analysis.transforms import Variant
 from hf_sslgen.domains.domain_loading import Domain
@@ -22,6 +23,7 @@ from hf_sslgen.metrics.catalogue.metric import Paired, Subject
 from hf_sslgen.metrics.catalogue.rows import compared_on, measured_on
 from hf_sslgen.metrics.defined import spread_to_all
 from hf_sslgen.metrics.shares import credit_interval
+from hf_sslgen.metrics.stages import FINE_TUNED_STAGE, Stage
 
 
 def is_gray(pixels: Tensor) -> bool:
@@ -69,7 +71,7 @@ def _add_changed(found: Measured, subject: Subject, before: NDArray[Any], after:
     """Add what is measured on the images for which invariance is defined; without any it is undefined too."""
     n, defined = len(found.defined), found.defined
     measured = measure(subject, before[defined], after[defined]) if defined.any() else None
-    undefined = Estimate(NAN, NAN, NAN, n, found.estimates["invariance"].reason)
+    undefined = Estimate(math.nan, math.nan, math.nan, n, found.estimates["invariance"].reason)
     for metric, _ in measured_on(subject):
         found.estimates[metric.name] = undefined if measured is None else replace(measured.estimates[metric.name], n=n)
         for column in metric.columns:
@@ -130,7 +132,7 @@ def invariance_numbers(
     After fine-tuning chance pairs are drawn within the class, because features then cluster by class.
     """
     clean = outputs.features, outputs.logits.argmax(axis=1)
-    classes = subset.labels if stage == "fine-tuned" else None
+    classes = subset.labels if stage == FINE_TUNED_STAGE else None
     results = {
         (variant.transform, variant.severity): measure_variant(clean, outputs.moved(variant), classes)
         for variant in variants
@@ -156,7 +158,7 @@ def pair_numbers(outputs: PassResults, pairs: ImageSplit, num_alone: int, stage:
     half = len(pairs) // 2
     anchors = pairs.select(np.arange(half))
     moved = Moved(features[half:], predictions[half:], np.zeros(half, dtype=np.bool_))
-    classes = anchors.labels if stage == "fine-tuned" else None
+    classes = anchors.labels if stage == FINE_TUNED_STAGE else None
     measured = measure_variant((features[:half], predictions[:half]), moved, classes)
     numbers = [
         replace(number, n_undefined=number.n_undefined + num_alone)

@@ -5,9 +5,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_sslgen.analysis.numbers import Number, Stage, numbers_of
+from hf_sslgen.analysis.numbers import Number, numbers_of
 from hf_sslgen.metrics.catalogue.measurement import measure
 from hf_sslgen.metrics.catalogue.metric import Subject
+from hf_sslgen.metrics.stages import Stage
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone
 from hf_sslgen.zoo.reinitialised import cascade
 

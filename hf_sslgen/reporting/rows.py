@@ -8,14 +8,10 @@ from typing import Any
 from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.metrics.catalogue.metric import Part, Role
 from hf_sslgen.metrics.catalogue.rows import measurement_metrics
+from hf_sslgen.metrics.stages import FINE_TUNED_STAGE, PRETRAINED_STAGE
 from hf_sslgen.reporting.attribution_words import shows_the_published_encoder
-from hf_sslgen.reporting.vocabulary import (
-    PRETRAINED_PROTOCOL,
-    SOURCE_STAGE,
-    TUNED_STAGE,
-    UNTRAINED,
-)
-from hf_sslgen.study.cells.cell_folder import ALL_LABELS, Cell
+from hf_sslgen.study.cells.cell_folder import ALL_LABELS, PRETRAINED_PROTOCOL, Cell
+from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 PUBLISHED_MAPS_GROUP = "Where the published encoder looks"
 PUBLISHED_GROUP = "Published encoder (invariance: mean over transforms)"
@@ -52,7 +48,7 @@ class Row:
 
     def number(self, metric: str, transform: str = "", stage: str = "") -> Number | None:
         """The row's number; a `stage` of `pretrained` is looked up in the published encoder's cell first."""
-        sources = [self.pretrained, self.cell] if stage == SOURCE_STAGE else [self.cell]
+        sources = [self.pretrained, self.cell] if stage == PRETRAINED_STAGE else [self.cell]
         for cell in sources:
             for number in cell.numbers if cell else ():
                 if (number.metric, number.transform, number.severity) == (metric, transform, "") and (
@@ -176,8 +172,8 @@ def columns_for(rows: Sequence[Row]) -> list[Column]:
         Column(accuracy, Part.ACCURACY.value),
         *(Column(metric.name, metric.part.value) for metric in of_cells),
         *(Column(metric.name, PUBLISHED_MAPS_GROUP) for metric in of_maps if metric.role is Role.TESTED),
-        *(Column(metric.name, PUBLISHED_GROUP, metric.transform, SOURCE_STAGE) for metric in of_encoders),
-        *(Column(m.name, TUNED_GROUP, m.transform, TUNED_STAGE) for m in of_encoders if m.transform),
+        *(Column(metric.name, PUBLISHED_GROUP, metric.transform, PRETRAINED_STAGE) for metric in of_encoders),
+        *(Column(m.name, TUNED_GROUP, m.transform, FINE_TUNED_STAGE) for m in of_encoders if m.transform),
     ]
     # A measurement that no row has gets no column; one that could not be had (NaN) keeps its column of dashes.
     return [column for column in columns if any(column.of(row) is not None for row in rows)]
@@ -187,8 +183,8 @@ def collapsed_rows(rows: Iterable[Row]) -> list[tuple[Row, Number]]:
     """Rows whose published encoder has collapsed, with the effective rank of the covariance that says so."""
     found = []
     for row in rows:
-        collapsed = row.number("collapsed", stage=SOURCE_STAGE)
-        rank = row.number("covariance_effective_rank", stage=SOURCE_STAGE)
+        collapsed = row.number("collapsed", stage=PRETRAINED_STAGE)
+        rank = row.number("covariance_effective_rank", stage=PRETRAINED_STAGE)
         if rank is not None and collapsed is not None and collapsed.value == 1:
             found.append((row, rank))
     return found

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.metrics.catalogue.metric import Metric, Part
 from hf_sslgen.metrics.catalogue.rows import numbers_shown_first, terminal_metrics
+from hf_sslgen.metrics.stages import PRETRAINED_STAGE
 from hf_sslgen.reporting.rows import (
     Row,
     domains_of,
@@ -14,8 +15,6 @@ from hf_sslgen.reporting.rows import (
 )
 from hf_sslgen.reporting.vocabulary import (
     MISSING,
-    SOURCE_STAGE,
-    UNTRAINED,
     format_difference,
     format_difference_interval,
     format_interval,
@@ -29,6 +28,7 @@ from hf_sslgen.reporting.vocabulary import (
 )
 from hf_sslgen.study.inference.seed_averages import TargetDifference
 from hf_sslgen.study.inference.target_groups import StudyResults, headline_accuracies, headline_metrics_of
+from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 NAME_WIDTH = 28
 SETTING_WIDTH = 30
@@ -99,7 +99,7 @@ def _terminal_row(row: Row) -> list[str]:
 
 def _terminal_number(row: Row, metric: Metric) -> str:
     """A number, with the one that stands beside it in brackets."""
-    stage = SOURCE_STAGE if metric.part is Part.INVARIANCE else ""
+    stage = PRETRAINED_STAGE if metric.part is Part.INVARIANCE else ""
     text = _shown(row.number(metric.name, metric.transform, stage))
     if not metric.beside or text == MISSING:
         return text

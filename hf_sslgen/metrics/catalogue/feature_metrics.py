@@ -1,5 +1,7 @@
 """The numbers of features: invariance to transforms, and the guards against collapse."""
 
+import math
+
 import numpy as np
 
 from hf_sslgen.metrics.catalogue import explanations
@@ -23,20 +25,21 @@ from hf_sslgen.metrics.guards import GuardsResult, representation_guards
 from hf_sslgen.metrics.inputs import FloatArray
 from hf_sslgen.metrics.invariance import invariance
 from hf_sslgen.metrics.similarity import debiased_linear_cka
+from hf_sslgen.metrics.stages import FINE_TUNED_STAGE
 
 SIMILARITY_COLUMNS = ("cosine", "chance_cosine", "candidate_chance_cosine")
 
 
 def _invariance_values(rows: Rows) -> FloatArray:
     """Chance pairs are drawn within a class after fine-tuning."""
-    is_tuned = bool(np.all(np.asarray(rows["stage"]) == "fine-tuned"))
+    is_tuned = bool(np.all(np.asarray(rows["stage"]) == FINE_TUNED_STAGE))
     cosine, chance, candidate_chance = (rows[name] for name in SIMILARITY_COLUMNS)
     return invariance_values(cosine, chance, candidate_chance, rows.get("reference") if is_tuned else None)
 
 
 def _collapsed(result: GuardsResult) -> float:
     """1 where it has collapsed and 0 where not; NaN where there are too few images to tell."""
-    return float("nan") if result.reason else float(result.collapsed)
+    return math.nan if result.reason else float(result.collapsed)
 
 
 IN_PARTS = "invariance, which is made of it, stands for it"

@@ -18,6 +18,7 @@ from hf_sslgen.metrics.catalogue.rows import CLEAN, compared_on, undefined_colum
 from hf_sslgen.study.cells.cell_folder import ALL_LABELS, Cell
 from hf_sslgen.study.inference import paired
 from hf_sslgen.study.inference.replicates import Replicates
+from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def compare_averaged(runs: Sequence[Sequence[tuple[Cell, Cell]]]) -> list[Differ
 def _differences(pair: tuple[Cell, Cell], compared: Sequence[_Compared]) -> list[Difference]:
     first, second = pair
     seeds_known = first.pretraining_seed is not None and (
-        second.pretraining_seed is not None or second.objective == "untrained"
+        second.pretraining_seed is not None or second.objective == UNTRAINED
     )
     return [
         Difference(

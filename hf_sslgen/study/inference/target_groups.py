@@ -11,8 +11,7 @@ from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.contrasts import PairNames, compare_all
 from hf_sslgen.study.inference.differences import Difference, verdict_of
 from hf_sslgen.study.inference.seed_averages import TargetDifference, grouped, target_differences
-
-NAN = float("nan")
+from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,8 @@ class GroupDifference:
     effect_size: float
     probability_of_improvement: float
     reason: str = ""
-    p_value: float = NAN
-    adjusted_p_value: float = NAN
+    p_value: float = math.nan
+    adjusted_p_value: float = math.nan
     p_value_reason: str = ""
 
     @property
@@ -187,7 +186,7 @@ def _over_targets(targets: Sequence[TargetDifference], headline_metrics: Mapping
     return [
         d
         for d in (*headlines, *targets)
-        if d.second_objective != "untrained"
+        if d.second_objective != UNTRAINED
         and not d.severity
         and d.transform in ("", *FAMILIES)
         and not math.isnan(d.value)

@@ -12,6 +12,7 @@ from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.errors import InputError
 from hf_sslgen.metrics.catalogue.rows import names_compared_by
+from hf_sslgen.metrics.stages import PRETRAINED_STAGE
 from hf_sslgen.study.execution.job import Job, Measured, positional
 from hf_sslgen.study.protocols.presets import FewShotProtocol, KNNProtocol, LinearProtocol
 from hf_sslgen.study.protocols.selection import (
@@ -57,7 +58,7 @@ def measure_linear(job: Job, protocol: LinearProtocol) -> Measured:
     unseen = None
     if not protocol.retrain_on_validation:
         unseen = ValidationLogits(validation.features @ probe.weight.T + probe.bias, validation_split.labels)
-    return adapted_analysis(backbone, job.domain, "pretrained", job.analysis, unseen, job.run), selection
+    return adapted_analysis(backbone, job.domain, PRETRAINED_STAGE, job.analysis, unseen, job.run), selection
 
 
 def possible_neighbours(domain: Domain, protocol: KNNProtocol) -> list[int]:
@@ -107,7 +108,7 @@ def measure_knn(job: Job, protocol: KNNProtocol) -> Measured:
     assert best is not None
     chosen = int(best.point["neighbours"])
     measured = predictions(test, [chosen])[chosen]
-    numbers, records = prediction_analysis(measured, len(job.domain.class_names), "pretrained")
+    numbers, records = prediction_analysis(measured, len(job.domain.class_names), PRETRAINED_STAGE)
     analysis = Analysis(tuple(numbers), records)
     return analysis, selection_record(candidates, best, job.seed, TRAIN)
 
@@ -125,11 +126,11 @@ def measure_few_shot(job: Job, protocol: FewShotProtocol) -> Measured:
         protocol.episodes,
         job.seed,
     )
-    numbers = tuple(mean_number(metric, accuracies, "pretrained") for metric in names_compared_by("correct"))
+    numbers = tuple(mean_number(metric, accuracies, PRETRAINED_STAGE) for metric in names_compared_by("correct"))
     records = pd.DataFrame(
         {
             "sample_id": np.arange(len(accuracies)),
-            "stage": "pretrained",
+            "stage": PRETRAINED_STAGE,
             "transform": "",
             "severity": "",
             "correct": accuracies,
