@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_sslgen.analysis.numbers import Number, numbers_of
+from hf_sslgen.analysis.estimated_numbers import numbers_of
+from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.domains.images import ImageSplit
+from hf_sslgen.geometry import Geometry, evaluation_boxes, evaluation_points
 from hf_sslgen.metrics.catalogue.measurement import measure
 from hf_sslgen.metrics.catalogue.metric import Subject
 from hf_sslgen.metrics.localization import axis_overlap
 from hf_sslgen.metrics.stages import Stage
-from hf_sslgen.preprocessing import Geometry, evaluation_boxes, evaluation_points
 
 
 def region_coverage(

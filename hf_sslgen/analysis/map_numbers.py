@@ -6,15 +6,16 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_sslgen.analysis.estimated_numbers import numbers_of
 from hf_sslgen.analysis.localization_numbers import localization_analysis
-from hf_sslgen.analysis.numbers import Number, numbers_of
+from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.domains.images import ImageSplit
+from hf_sslgen.geometry import Geometry
 from hf_sslgen.metrics.catalogue.measurement import measure
 from hf_sslgen.metrics.catalogue.metric import Subject
 from hf_sslgen.metrics.catalogue.rows import CONTROL, controlled_names
 from hf_sslgen.metrics.defined import interval_of_defined
 from hf_sslgen.metrics.stages import Stage
-from hf_sslgen.preprocessing import Geometry
 
 Columns = dict[str, NDArray[np.float64]]
 

@@ -8,7 +8,8 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from hf_sslgen.analysis.numbers import Number, numbers_of
+from hf_sslgen.analysis.estimated_numbers import numbers_of
+from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.metrics import apply_temperature, fit_temperature
 from hf_sslgen.metrics.catalogue.measurement import measure
 from hf_sslgen.metrics.catalogue.metric import Subject

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_sslgen.analysis.numbers import Number, numbers_of
+from hf_sslgen.analysis.estimated_numbers import numbers_of
+from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.metrics.catalogue.measurement import measure
 from hf_sslgen.metrics.catalogue.metric import Subject
 from hf_sslgen.metrics.stages import Stage

@@ -14,7 +14,7 @@ from hf_sslgen.metrics import Estimate
 from hf_sslgen.metrics.catalogue.rows import card_names
 from hf_sslgen.reporting.cards import card_yaml, render_card
 from hf_sslgen.reporting.vocabulary import format_interval, format_value, words
-from hf_sslgen.zoo.backbone_loading import UNTRAINED_PREFIX, registered
+from hf_sslgen.zoo.locations import UNTRAINED_PREFIX, registered
 
 SHOWN_CLASSES = 30
 TASK = "image-classification"
