@@ -4,6 +4,7 @@ Each interval holds what its scope lets vary: images; images and training seeds 
 training seeds and pretraining runs. A scope with too few runs has no interval and so no verdict.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,10 +28,6 @@ WEIGHTS = "weights"
 TRAINING = "training"
 PRETRAINING = "pretraining"
 
-NAN = float("nan")
-ONE_RUN = RunVariance(NAN, 0, NAN, NAN)
-"""The variance between runs where there is one run, or none is known."""
-
 Runs = Sequence[Sequence[NDArray[np.float64]]]
 
 
@@ -38,8 +35,13 @@ Runs = Sequence[Sequence[NDArray[np.float64]]]
 class RunVariances:
     """How a difference varies when backbones are trained again, and when they are pretrained again."""
 
-    training: RunVariance = ONE_RUN
-    pretraining: RunVariance = ONE_RUN
+    training: RunVariance
+    pretraining: RunVariance
+
+
+_UNKNOWN = RunVariance(math.nan, 0, math.nan, math.nan)
+ONE_RUN = RunVariances(_UNKNOWN, _UNKNOWN)
+"""Of a difference of one pair of cells."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,12 @@ def run_variances(runs: Runs) -> RunVariances:
         runs: by pretraining run and training seed what each image adds to the difference, (N,): the mean of an array
             is the difference of that pair of cells.
     """
-    if len(runs[0][0]) < 2:
-        return RunVariances()
+    first = runs[0][0]
+    if len(runs) == len(runs[0]) == 1 or len(first) < 2 or any(np.isnan(pair).any() for run in runs for pair in run):
+        return ONE_RUN
     of_seeds = [np.stack(run, axis=1) for run in runs]
     of_runs = np.stack([seeds.mean(axis=1) for seeds in of_seeds], axis=1)
-    return RunVariances(nested_variance(of_seeds), crossed_variance(of_runs) if len(runs) > 1 else ONE_RUN)
+    return RunVariances(nested_variance(of_seeds), crossed_variance(of_runs) if len(runs) > 1 else _UNKNOWN)
 
 
 def scoped_intervals(
@@ -104,10 +107,10 @@ def _scoped(
     scope: str, value: float, over_rows: Interval, variance: RunVariance | None, row_degrees_of_freedom: float
 ) -> ScopedInterval:
     if variance is not None and not variance.is_testable:
-        return ScopedInterval(scope, NAN, NAN, NAN, NAN, _too_few(variance.degrees_of_freedom))
+        return ScopedInterval(scope, math.nan, math.nan, math.nan, math.nan, _too_few(variance.degrees_of_freedom))
     interval = over_rows if variance is None else widened_interval(value, over_rows, variance)
     if np.isnan(interval.low):
-        return ScopedInterval(scope, NAN, NAN, NAN, NAN, "no interval over images")
+        return ScopedInterval(scope, math.nan, math.nan, math.nan, math.nan, "no interval over images")
     error = (over_rows.high - over_rows.low) / 2.0 / float(special.stdtrit(row_degrees_of_freedom, 0.975))
     if variance is not None:
         error = widened_error(error, variance)
