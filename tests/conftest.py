@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import settings
+import warm_python
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from tests.loopback_hub import Hub
@@ -26,7 +27,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 for name in ("HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_MODULES_CACHE"):
     os.environ.pop(name, None)
 
-settings.register_profile("any machine", deadline=None)  # a slow one is no reason to fail
+# A slow one is no reason to fail.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
 SMALL_SIDE = 32
@@ -43,6 +45,7 @@ HALF = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
 
 
 def pytest_unconfigure() -> None:
+    warm_python.end()
     shutil.rmtree(HF_HOME, ignore_errors=True)
 
 
@@ -274,7 +277,11 @@ def hub_in_process(hub: "Hub", monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     """
     from huggingface_hub import close_session, constants
 
+    from tests.loopback_hub import HUB_PATIENCE
+
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    for name in ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"):
+        monkeypatch.setattr(constants, name, HUB_PATIENCE)
     for name in ("HF_HUB_DISABLE_XET", "HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_PROGRESS_BARS"):
         monkeypatch.setattr(constants, name, True)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
