@@ -255,11 +255,14 @@ def test_pickled_weights_are_converted_by_the_commands_that_the_refusal_gives(lo
     assert refusal.startswith("org/pickled has no model.safetensors; only safetensors are loaded")
     assert not [visit for visit in stocked.visited("org/pickled/resolve") if "bin" in visit.path]
     download, convert = re.findall("`(.*?)`", refusal)
-    programs = {"hf": [str(Path(sys.executable).with_name("hf"))], "hf-sslgen": [sys.executable, "-m", "hf_sslgen"]}
-    for command in (download, convert):
-        program, *options = shlex.split(command)
-        environment = stocked.environment(None) | {"PYTHONPATH": str(HERE.parents[1])}
-        subprocess.run(programs[program] + options, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    environment = stocked.environment(None) | {"PYTHONPATH": str(HERE.parents[1])}
+    program, *options = shlex.split(download)
+    assert program == "hf"
+    hf = [str(Path(sys.executable).with_name(program)), *options]
+    subprocess.run(hf, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    program, *options = shlex.split(convert)
+    assert program == "hf-sslgen"
+    warm_python.run(["-m", "hf_sslgen", *options], environment, tmp_path, check=True)
     assert loader(tmp_path / "pickled")["trunk"] == loader(folders["vit"])["trunk"]
 
 
