@@ -16,7 +16,7 @@ from hf_sslgen.analysis.families import MIN_IMAGES
 from hf_sslgen.analysis.invariance_numbers import invariance_numbers, is_gray, pair_numbers
 from hf_sslgen.analysis.localization_numbers import first_boxes
 from hf_sslgen.analysis.map_numbers import Columns, control_numbers, map_numbers
-from hf_sslgen.analysis.numbers import Analysis, Number, Stage
+from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.analysis.one_pass import PassResults, one_pass
 from hf_sslgen.analysis.pass_shards import Processes
 from hf_sslgen.analysis.picture_pairs import pair_partners
@@ -34,6 +34,7 @@ from hf_sslgen.analysis.transforms import Variant, preset_variants
 from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.errors import InputError
+from hf_sslgen.metrics.stages import FINE_TUNED_STAGE, PRETRAINED_STAGE, Stage
 from hf_sslgen.zoo.anatomy import AttributionLayer, find_attribution_layer
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone
 from hf_sslgen.zoo.reinitialised import reinitialised
@@ -172,7 +173,7 @@ def pretrained_analysis(
     backbone: LoadedBackbone, domain: Domain, settings: AnalysisSettings, run: Run = ALONE
 ) -> Analysis:
     """An encoder without a classifier: the invariance of its features, and by label-free methods where it looks."""
-    subject = _Subject.of(backbone, domain, "pretrained", settings, run)
+    subject = _Subject.of(backbone, domain, PRETRAINED_STAGE, settings, run)
     subset, variants = subject.subset, subject.variants
     is_attributed = settings.attribution_method in LABEL_FREE_METHODS
     wanted = Wanted(subset, subject.pixels, variants=variants, layer=subject.layer if is_attributed else None)
@@ -216,7 +217,7 @@ def adapted_analysis(
     subject = _Subject.of(backbone, domain, stage, settings, run)
     subset, test = subject.subset, domain.test
     others = others_of(test, subset)
-    variants = subject.variants if stage == "fine-tuned" else ()
+    variants = subject.variants if stage == FINE_TUNED_STAGE else ()
     classes = subset.labels if settings.attributed_class == "true" else None
     wanted = Wanted(subset, subject.pixels, others, variants, subject.layer, classes)
     with subject.one_pass(wanted) as outputs:
