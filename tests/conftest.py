@@ -6,6 +6,7 @@ folder of the session. Both must be said before any of those libraries is import
 
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import warm_python
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
+    from hf_sslgen.study.inference.target_groups import StudyResults
     from tests.loopback_hub import Hub
 
 HF_HOME = Path(tempfile.mkdtemp(prefix="hf-sslgen-tests-"))
@@ -257,6 +259,27 @@ def study_file(study_content: Callable[..., dict[str, Any]], tmp_path: Path) -> 
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def large_results(tmp_path_factory: pytest.TempPathFactory) -> "StudyResults":
+    """Two objectives under five settings on three domains of each group: synthetic cells, and what follows from them.
+
+    Made once for all of xdist's workers, because it takes long.
+    """
+    from fake_study import build_large_study
+    from filelock import FileLock
+
+    from hf_sslgen.study.inference.target_groups import infer
+
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    made = shared / "large_results.pickle"
+    with FileLock(shared / "large_results.lock"):
+        if not made.exists():
+            results = infer(build_large_study(Path(tempfile.mkdtemp(dir=shared)), domains_per_group=3))
+            made.write_bytes(pickle.dumps(results))
+        return pickle.loads(made.read_bytes())
 
 
 @pytest.fixture
