@@ -36,7 +36,7 @@ LARGE = {
     ],
 }
 LARGE_COUNT = 2 * (2 + 4 * 2 * 2)
-COMPUTED = re.compile(r"^INFO hf_sslgen\.study\.worker: (.*): [0-9.]+ s$", re.MULTILINE)
+COMPUTED = re.compile(r"^INFO hf_sslgen\.study\.execution\.worker: (.*): [0-9.]+ s$", re.MULTILINE)
 KILLS = 30
 PRELOADED = [
     "hf_sslgen.commands.study",
