@@ -16,9 +16,10 @@ import torch
 import warm_python
 
 from hf_sslgen.analysis import pass_shards
+from hf_sslgen.analysis.analysis_settings import AnalysisSettings
 from hf_sslgen.analysis.batch_pass import Wanted
 from hf_sslgen.analysis.one_pass import PassResults, one_pass
-from hf_sslgen.analysis.subset import AnalysisSettings, analysis_subset, others_of, subset_pixels
+from hf_sslgen.analysis.subset import analysis_subset, others_of, subset_pixels
 from hf_sslgen.analysis.transforms import VARIANTS, Variant
 from hf_sslgen.zoo.anatomy import find_attribution_layer
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone, load_backbone
@@ -65,7 +66,7 @@ def columns(outputs: PassResults, variants: tuple[Variant, ...] = MOVES) -> dict
 
 
 def run(backbone: LoadedBackbone, asked: Wanted, settings: AnalysisSettings = SETTINGS, **where: Any) -> dict:
-    with one_pass(backbone, asked, settings, **where) as outputs:
+    with one_pass(backbone, asked, settings, pass_shards.Run(**where)) as outputs:
         return columns(outputs)
 
 
@@ -191,7 +192,7 @@ def test_processes_share_the_shards_out(backbone: LoadedBackbone, digits_domain:
     def wait_for_second() -> None:
         with (
             counted(backbone) as sizes,
-            one_pass(backbone, asked, SETTINGS, tmp_path, pass_shards.Processes(1, 2)) as out,
+            one_pass(backbone, asked, SETTINGS, pass_shards.Run(tmp_path, pass_shards.Processes(1, 2))) as out,
         ):
             outcomes.append(columns(out))
         done.append(sum(sizes))

@@ -2,15 +2,16 @@
 
 import numpy as np
 import pytest
+from whole_splits import features_of
 
-from hf_sslgen.analysis.forward import run_split
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.pretraining_source import load_pretraining_source
 from hf_sslgen.domains.splits import stratified_subset
 from hf_sslgen.metrics import bootstrap_interval, difference_statistic, mean_statistic
 from hf_sslgen.training.probes import knn_predictions
-from hf_sslgen.zoo.backbone_loading import UNTRAINED_PREFIX, load_backbone
+from hf_sslgen.zoo.backbone_loading import load_backbone
 from hf_sslgen.zoo.backbone_registry import all_backbones
+from hf_sslgen.zoo.locations import UNTRAINED_PREFIX
 
 BANK_SIZE = 2000
 """Training images to look for neighbours among: enough to tell a trained network, and quick."""
@@ -36,7 +37,7 @@ def correct(source):
     def measure(name: str, identity: tuple):
         if identity not in found:
             backbone = load_backbone(name, source.class_names)
-            features, queries = (run_split(backbone, split, 256).features for split in (bank, source.held_out))
+            features, queries = (features_of(backbone, split, 256) for split in (bank, source.held_out))
             predictions = knn_predictions(features, bank.labels, queries, len(source.class_names))
             found[identity] = predictions == source.held_out.labels
         return found[identity]
