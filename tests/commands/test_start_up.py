@@ -14,8 +14,8 @@ from hf_sslgen.study.config import read_study
 from hf_sslgen.study.plan import expand
 
 SLOW_LIBRARIES = (
-    *("torch", "torchvision", "transformers", "datasets", "accelerate", "evaluate", "timm", "captum", "lightly", "ray"),
-    *("pandas", "matplotlib", "sklearn", "scipy.stats"),
+    *("torch", "torchvision", "transformers", "datasets", "accelerate", "evaluate", "timm", "captum", "lightly"),
+    *("ray", "pandas", "matplotlib", "sklearn", "scipy.stats"),
 )
 
 MEASURED = """
@@ -40,7 +40,7 @@ for command, *options in calls:
     outcomes.append([code, shown.getvalue(), sorted(set(slow) & (set(sys.modules) - before))])
 print(json.dumps(outcomes))
 """
-"""Runs the calls one after the other: exit code, what each shows, and which slow libraries it was the first to load."""
+"""Runs the calls one after the other: exit code, what each shows, and the slow libraries it was the first to load."""
 
 
 @pytest.fixture(scope="module")
