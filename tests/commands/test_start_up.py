@@ -47,7 +47,7 @@ print(json.dumps(outcomes))
 def study_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of which one cell is finished and one has failed."""
     folder = tmp_path_factory.mktemp("study")
-    cell = build_study(folder / "cells", BACKBONES[:1], DOMAINS[:1]).cells[0]
+    cell = build_study(folder / "cells", BACKBONES[:1], domains=DOMAINS[:1]).cells[0]
     (folder / STUDY_FILE).write_text(
         json.dumps({"backbones": [{"twin_set": "resnet18-tiny-imagenet-100"}], "domains": ["digits"]})
     )
