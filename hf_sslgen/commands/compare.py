@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hf_sslgen.analysis.analysis_settings import TransformPreset
+from hf_sslgen.domains.domain_arguments import SharedDomainArguments
 from hf_sslgen.errors import InputError
-from hf_sslgen.settings import AT_LEAST_ONE, POSITIVE, SEED, SHARE, check_fields, setting
+from hf_sslgen.settings import AT_LEAST_ONE, POSITIVE, SEED, check_fields, setting
 from hf_sslgen.study.protocols.presets import PRESETS, FineTuningProtocol, PresetName
 from hf_sslgen.training.configuration import parse_arguments
 
@@ -34,23 +35,6 @@ class CompareArguments:
             "help": "For each dataset_name, `similar` or `different` (to the source data), or `-` where registered."
         },
     )
-    image_column_name: str | None = field(default=None, metadata={"help": "Column of the images, in all domains."})
-    label_column_name: str | None = field(default=None, metadata={"help": "Column of the labels, in all domains."})
-    label_fraction: float | None = setting(
-        None, range=SHARE, help="Use this share of the labels, for training and selection together."
-    )
-    samples_per_class: int | None = setting(None, range=AT_LEAST_ONE, help="Train on this many images per class.")
-    max_train_samples: int | None = setting(None, range=AT_LEAST_ONE, help="Train on at most this many images.")
-    max_eval_samples: int | None = setting(None, range=AT_LEAST_ONE, help="Select on at most this many images.")
-    max_test_samples: int | None = setting(None, range=AT_LEAST_ONE, help="Measure on at most this many images.")
-    intensity_range: str | None = field(
-        default=None,
-        metadata={
-            "help": "Stored values to read as black and white, in all domains: LOW,HIGH; `dataset` for the smallest "
-            "and largest of the training images; `image` for those of each picture."
-        },
-    )
-    skip_corrupt: bool = field(default=False, metadata={"help": "Leave images out that can't be decoded."})
     transforms: TransformPreset = field(
         default="quick", metadata={"help": "How many transforms and severities invariance is measured against."}
     )
@@ -90,9 +74,9 @@ class CompareArguments:
 
 def main(command_line: Sequence[str] | None = None) -> None:
     """Parse and compare."""
-    (arguments,) = parse_arguments(
-        (CompareArguments,), "Compare the backbones of a twin set on your images.", command_line
+    arguments, shared = parse_arguments(
+        (CompareArguments, SharedDomainArguments), "Compare the backbones of a twin set on your images.", command_line
     )
     from hf_sslgen.commands.run_compare import compare
 
-    compare(arguments)
+    compare(arguments, shared)
