@@ -54,7 +54,7 @@ def test_unknown_twin_set(refused, folder):
 def test_unknown_column(refused, folder, small_backbones):
     options = ["--dataset_name", str(folder), "--label_column_name", "labels"]
     message = refused(FINETUNE, "--model_name_or_path", small_backbones["timm_vit"], *options)
-    assert "label_column_name 'labels' is no column" in message
+    assert "label_column_name 'labels' is not a column" in message
     assert "image (Image), label (ClassLabel)" in message
 
 
@@ -166,8 +166,8 @@ def test_rows_that_name_no_picture_of_the_data_set(refused, tmp_path, small_back
     options = ["--model_name_or_path", small_backbones["timm_resnet"], "--dataset_name", str(tmp_path / "data")]
     for path, reason in (
         ("absent.png", "(absent.png) can't be decoded: there is no such file"),
-        ("http://127.0.0.1:9/0.png", "it is an address"),
-        ("/etc/hostname", "it lies outside the data set's folder"),
+        ("http://127.0.0.1:9/0.png", "it is a web address"),
+        ("/etc/hostname", "it lies outside the dataset's folder"),
     ):
         for split in ("train", "test"):
             rows = Dataset.from_dict({"picture": [path] * 12, "label": ["a", "b"] * 6})

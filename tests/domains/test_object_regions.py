@@ -92,11 +92,11 @@ def test_boxes_of_every_form(value, box_format, expected):
 @pytest.mark.parametrize(
     ("value", "box_format", "reason"),
     [
-        ([1, 2, 3], "xyxy", r"column 'b', image 7: \[1, 2, 3\] is no box of four numbers"),
-        ([[1, 2, 3, 4], [1, 2, 3]], "xyxy", "is no box of four numbers"),
-        ([1, 2, None, 4], "xyxy", "is no box of four numbers"),
-        ([1, 2, float("inf"), 4], "xyxy", "is no box of four numbers"),
-        ([[[1, 2, 3, 4]]], "xyxy", "is no box of four numbers"),
+        ([1, 2, 3], "xyxy", r"column 'b', image 7: \[1, 2, 3\] is neither a box of four numbers"),
+        ([[1, 2, 3, 4], [1, 2, 3]], "xyxy", "is neither a box of four numbers"),
+        ([1, 2, None, 4], "xyxy", "is neither a box of four numbers"),
+        ([1, 2, float("inf"), 4], "xyxy", "is neither a box of four numbers"),
+        ([[[1, 2, 3, 4]]], "xyxy", "is neither a box of four numbers"),
         ([30, 20, 10, 10], "xyxy", r"the box \[30.0, 20.0, 10.0, 10.0\] ends before it begins; .*--box_format xywh"),
         ([30, 20, -5, 10], "xywh", r"the box \[30.0, 20.0, -5.0, 10.0\] ends before it begins; .*box_format at xyxy"),
         ([0, 0, 66, 48], "xyxy", r"leaves the picture of 64 x 48 pixels; .*--box_format xywh"),
@@ -151,9 +151,9 @@ def test_masks_of_every_form():
     [
         (encode(Image.new("L", (48, 64))), r"image 7: the mask has 48 x 64 pixels and its picture 64 x 48, as stored"),
         ([[0, 1]], "the mask has 2 x 1 pixels"),
-        ([[0, 1], [0]], "is no 2-D array of numbers"),
-        ([[0, None]], "is no 2-D array of numbers"),
-        ([], "is no 2-D array of numbers"),
+        ([[0, 1], [0]], "is not a 2-D array of numbers"),
+        ([[0, None]], "is not a 2-D array of numbers"),
+        ([], "is not a 2-D array of numbers"),
         (encode(Image.new("RGBA", (64, 48))), r"has an alpha channel \(mode RGBA\)"),
         (
             {"bytes": b"nothing", "path": "mask.png"},

@@ -172,7 +172,7 @@ def test_labels_may_be_a_field_of_a_webdatasets_json(streamer):
     on_disk = streamer(WEBDATASET, streaming=False, label_column_name="json.class")
     assert _ids(on_disk) == IDS["train"] and on_disk["test"] == answer["test"]
     refused = streamer(WEBDATASET, label_column_name="json.species")["error"]
-    assert "label_column_name 'json.species' is no column" in refused
+    assert "label_column_name 'json.species' is not a column" in refused
 
 
 # ---- workers and processes ------------------------------------------------------------------------------------------
@@ -247,10 +247,10 @@ def test_split_sizes_are_those_that_the_registry_expects(streamer, stocked):
     right = ROW.format(name=PARQUET, sizes="{train: 22, validation: 5, test: 22}")
     assert sorted(_ids(streamer("patches", registry=right))) == sorted(IDS["train"])
     counted = streamer("patches", registry=ROW.format(name=PARQUET, sizes="{test: 23}"))
-    assert "split 'test' of patches has 22 images instead of 23: the data set changed" in counted["error"]
+    assert "split 'test' of patches has 22 images instead of 23: the dataset has changed" in counted["error"]
     wrong = ROW.format(name=PARQUET, sizes="{train: 21}")
     counted = streamer("patches", registry=wrong, shuffle_buffer_size=0)
-    assert "split 'train' of patches has 22 images instead of 21: the data set changed" in counted["error"]
+    assert "split 'train' of patches has 22 images instead of 21: the dataset has changed" in counted["error"]
     assert len(counted["passes"][0]) == 22  # counted while it was trained on
     before = len(stocked.visits)
     stated = streamer("patches", registry=ROW.format(name="org/stated", sizes="{train: 21}"))

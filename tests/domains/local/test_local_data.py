@@ -97,7 +97,7 @@ def test_what_save_to_disk_wrote_is_loaded(hub_folder, tmp_path):
         ("upside_down", "'cat/test' is named after a split but lies on the second level"),
         ("case", "the class 'cat' of 'train' is called 'Cat' in 'test'"),
         ("disjoint", "split 'test' has no class in common with 'train'"),
-        ("two_names", "has 2 splits whose names say train"),
+        ("two_names", "has 2 splits whose names mean train"),
     ],
 )
 def test_what_is_no_data_set_is_refused_with_the_remedy(tmp_path, name, reason):
@@ -249,7 +249,7 @@ def test_dots_in_the_names_of_a_webdataset_are_refused(tmp_path):
 def test_folder_of_a_registered_name_is_ambiguous(tmp_path, monkeypatch):
     _folders(tmp_path / "digits")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=r"write ./digits for what lies here, or registered:digits for the domain"):
+    with pytest.raises(InputError, match=r"write ./digits for the local one, or registered:digits for the domain"):
         _load("digits")
     assert _load("./digits").class_names == ("cat", "dog")
     registered = _load("registered:digits", max_test_samples=10)
