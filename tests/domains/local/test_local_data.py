@@ -86,14 +86,14 @@ def test_what_save_to_disk_wrote_is_loaded(hub_folder, tmp_path):
     ("name", "reason"),
     [
         ("pets.zip", "it is an archive; unpack it"),
-        ("pets.csv", "it is a table; put it beside the pictures as metadata.csv"),
+        ("pets.csv", "it is a table; put it next to the pictures as metadata.csv"),
         ("pets.png", "it is a single picture"),
-        ("pets.bin", "it is not a data set file"),
+        ("pets.bin", "it is not a dataset file"),
         ("archives", r"it holds \.zip archives \(1\); unpack the archives first"),
         ("nothing", "it is empty"),
         ("flat", r"the folder 'test' has pictures but no class folders; put them into"),
         ("loose", "needs one folder per class and at least two of them"),
-        ("beside", r"the folder 'train' holds pictures but no class folders, and lies beside others"),
+        ("beside", r"the folder 'train' holds pictures but no class folders, and lies next to others"),
         ("upside_down", "'cat/test' is named after a split but lies on the second level"),
         ("case", "the class 'cat' of 'train' is called 'Cat' in 'test'"),
         ("disjoint", "split 'test' has no class in common with 'train'"),
@@ -242,7 +242,7 @@ def test_dots_in_the_names_of_a_webdataset_are_refused(tmp_path):
         return path
 
     assert sum(_sizes(_load(write(tmp_path / "good.tar", "a")))) == 12
-    with pytest.raises(InputError, match="because it cuts names at their first dot"):
+    with pytest.raises(InputError, match="because it splits names at the first dot"):
         _load(write(tmp_path / "bad.tar", "v1.0-"))
 
 
