@@ -152,5 +152,5 @@ def test_a_wrong_row_is_named(tmp_path, change, message):
 
 
 def test_a_domain_in_two_places_is_an_error(tmp_path):
-    with pytest.raises(InputError, match="is in the registry twice"):
+    with pytest.raises(InputError, match="occurs twice in the registry"):
         domain_registry.read_registry(_write(tmp_path, ROW + ROW.replace("name: pictures", "name: others")))

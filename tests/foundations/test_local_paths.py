@@ -74,6 +74,6 @@ def test_what_is_there_instead_is_named(here: Path) -> None:
     )
     assert path_refusal("~/data") == f"~ is not replaced here; give it as {str(here / 'data')!r}"
     with pytest.raises(
-        InputError, match=r"'net/vit' is not a checkpoint's folder: .*; write hf-hub:net/vit for the Hub's"
+        InputError, match=r"'net/vit' is not a checkpoint folder: .*; write hf-hub:net/vit for the Hub's"
     ):
         load_backbone("net/vit", ("a", "b"))

@@ -281,7 +281,7 @@ def test_split_sizes_are_those_that_the_registry_expects(streamer, stocked):
             "no configuration 'x'; .*--dataset_config_name, one of: default",
         ),
         ({"name": "org/configs"}, "needs a configuration; give --dataset_config_name, one of: first, second"),
-        ({"name": "org/coded"}, "datasets/org/coded needs code from its repository, which is never run here"),
+        ({"name": "org/coded"}, "datasets/org/coded needs code from its repository, which is never run"),
         ({"name": "/no/where"}, "there is no such folder or file"),
     ],
     ids=lambda value: value["name"] if isinstance(value, dict) else "",
@@ -419,5 +419,5 @@ def test_without_the_hub_the_cache_serves_what_is_not_streamed(streamer, stocked
     kept = streamer("org/stated", streaming=False)
     assert kept["passes"] == expected["passes"] and kept["found"] == expected["found"]
     commit = expected["found"].partition("@")[2]
-    assert f"going on with what the cache has of it, commit {commit}" in kept["log"]
+    assert f"continuing with the cached commit {commit}" in kept["log"]
     assert "can't be reached" in streamer("org/stated")["error"]
