@@ -29,8 +29,8 @@ def test_float16_on_a_cpu(tmp_path, monkeypatch):
     ("architecture", "arguments", "message"),
     [
         ("resnet81", {}, "unknown to timm. did you mean 'resnet"),
-        ("resnet18", {"chanels": [8]}, "does not take architecture_arguments"),
-        ("resnet18", {"channels": 5}, "does not take architecture_arguments"),
+        ("resnet18", {"chanels": [8]}, "does not accept architecture_arguments"),
+        ("resnet18", {"channels": 5}, "does not accept architecture_arguments"),
     ],
 )
 def test_an_architecture_that_timm_does_not_make(architecture, arguments, message):
