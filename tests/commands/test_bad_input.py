@@ -146,7 +146,7 @@ def test_a_full_disk_is_one_message(capsys, folder, small_backbones, tmp_path):
         with pytest.raises(SystemExit) as stopped:
             run_command(FINETUNE, ["--model_name_or_path", location, *options, "--output_dir", str(disk / "run")])
         assert stopped.value.code == 2
-        assert "the disk has 0.00 GB left" in capsys.readouterr().err
+        assert "the disk has only 0.00 GB free" in capsys.readouterr().err
         assert list(disk.iterdir()) == []
     finally:
         subprocess.run(["umount", str(disk)], check=True)

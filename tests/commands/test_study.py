@@ -106,7 +106,7 @@ def test_an_interrupt_leaves_no_process_and_a_store_to_go_on_with(
     process.send_signal(number)
     said = process.communicate(timeout=120)[1]
     assert process.returncode == 128 + number, said
-    assert "interrupted; run the same command again to go on" in said
+    assert "interrupted; run the same command again to resume" in said
     assert "Traceback" not in said
     assert processes_of(folder) == []
     store = Store(folder)

@@ -157,7 +157,7 @@ def test_masks_of_every_form():
         (encode(Image.new("RGBA", (64, 48))), r"has an alpha channel \(mode RGBA\)"),
         (
             {"bytes": b"nothing", "path": "mask.png"},
-            "image 7: the mask can't be decoded: its format is not one of those",
+            "image 7: the mask can't be decoded: its format is not supported",
         ),
         (unreadable("mask.png", "there is no such file"), "the mask can't be decoded: there is no such file"),
     ],

@@ -94,7 +94,7 @@ def test_blocks_too_many_of_transformers_are_refused_by_name(small_backbones, tm
     folder = Path(shutil.copytree(small_backbones["transformers_vit"], tmp_path / "shallow"))
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 1}))
-    with pytest.raises(InputError, match=r"holds 16 tensors that ViTForImageClassification .*vit\.layers\.1"):
+    with pytest.raises(InputError, match=r"holds 16 tensors that the ViTForImageClassification .*vit\.layers\.1"):
         load_backbone(str(folder), CLASSES)
 
 

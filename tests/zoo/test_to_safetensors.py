@@ -78,5 +78,5 @@ def test_tensors_below_a_key_and_tensors_held_twice_are_named(tmp_path):
         convert_folder(tmp_path)
     torch.save({"a": torch.ones(1)}, tmp_path / "pytorch_model.bin")
     torch.save({"a": torch.zeros(1)}, tmp_path / "pytorch_model-2.bin")
-    with pytest.raises(InputError, match="holds 'a', which another"):
+    with pytest.raises(InputError, match="holds 'a', as does another"):
         convert_folder(tmp_path)

@@ -68,7 +68,7 @@ def test_missing_shard_and_unnamed_table_are_refused(hub_folder):
         _load(folder)
     (folder / "data" / "more.parquet").unlink()
     (folder / "data" / "train-00001-of-00003.parquet").unlink()
-    with pytest.raises(InputError, match="split 'train' should have 3 files, but number 00001 is not there"):
+    with pytest.raises(InputError, match="split 'train' should have 3 files, but number 00001 is missing"):
         _load(folder)
 
 
@@ -180,7 +180,7 @@ def test_metadata_labels_are_read_as_they_stand(tmp_path):
     assert domain.class_names == ("NA", "None") and _left_out(domain) == {"pictures of 'test' without metadata": 1}
     assert all(name == ("NA", "None")[kind.label] for kind, name in kinds_by_role(domain)["test"])
     (root / "train" / "3.png").unlink()
-    with pytest.raises(InputError, match=r"the picture '3.png' of train/metadata.csv is not there"):
+    with pytest.raises(InputError, match=r"the picture '3.png' of train/metadata.csv does not exist"):
         _load(root)
     assert sum(_sizes(_load(root, skip_corrupt=True))) == 15
     _write_metadata(root / "train" / "metadata.csv", [{"file_name": "../../secret.png", "label": "NA"}])

@@ -235,7 +235,7 @@ def test_asked_to_end_in_the_middle(study_hub: Hub, push: Command, store: Path) 
     study_hub.fail("before", "/_large/", "PUT", action=lambda: process.send_signal(signal.SIGTERM))
     said = process.communicate(timeout=120)[1]
     assert process.returncode == 128 + signal.SIGTERM, said
-    assert "interrupted; run the same command again to go on" in said
+    assert "interrupted; run the same command again to resume" in said
     assert "Traceback" not in said
     push(store)
     assert set(cell_names(store)) <= {path.split("/")[1] for path in remote_files(study_hub) if "/" in path}
