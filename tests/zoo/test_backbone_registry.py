@@ -155,7 +155,7 @@ def test_no_listed_backbone_matches_an_exclusion():
         (("verified: true", "verified: true\n        exact_twin: false"), "state why in the field 'reason'"),
         (("library: timm", "library: conversion"), "state the file's address in the field 'url'"),
         (("        verified: true\n", ""), "the field 'verified' is missing"),
-        (("verified: true", "verified: true\n        verified: false"), "'verified' is written twice"),
+        (("verified: true", "verified: true\n        verified: false"), "'verified' occurs twice"),
         (("verified: true", "verified: true\n        source_data: JFT"), "exact_twin, but its source_data"),
     ],
 )

@@ -184,7 +184,7 @@ def test_metadata_labels_are_read_as_they_stand(tmp_path):
         _load(root)
     assert sum(_sizes(_load(root, skip_corrupt=True))) == 15
     _write_metadata(root / "train" / "metadata.csv", [{"file_name": "../../secret.png", "label": "NA"}])
-    with pytest.raises(InputError, match="lies outside the data set"):
+    with pytest.raises(InputError, match="lies outside the dataset"):
         _load(root)
 
 
