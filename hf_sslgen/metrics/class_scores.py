@@ -117,9 +117,7 @@ class ClassScores:
 
     def _require_row_sums(self, scores: npt.NDArray[np.floating], start: int) -> None:
         doubtful = np.flatnonzero(np.abs(scores.sum(axis=1) - 1.0) > ROW_SUM_TOLERANCE / 2)
-        if (
-            len(doubtful) == 0
-        ):  # a float32 sum of numbers in [0, 1] that total 1 is off by less than half the tolerance
+        if len(doubtful) == 0:  # float32 sums of numbers in [0, 1] that total 1 err by less than half the tolerance
             return
         sums = scores[doubtful].sum(axis=1, dtype=np.float64)
         offending = np.abs(sums - 1.0) > ROW_SUM_TOLERANCE
