@@ -1,4 +1,4 @@
-"""Measuring a backbone on a domain, in one pass over its test images."""
+"""Measure a backbone on a domain in one pass over its test images."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from hf_sslgen.analysis.families import MIN_IMAGES
 from hf_sslgen.analysis.invariance_numbers import invariance_numbers, is_gray, pair_numbers
 from hf_sslgen.analysis.localization_numbers import first_boxes
 from hf_sslgen.analysis.map_numbers import Columns, control_numbers, map_numbers
-from hf_sslgen.analysis.numbers import Analysis, Number, Stage
+from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.analysis.one_pass import PassResults, one_pass
 from hf_sslgen.analysis.pass_shards import Processes
 from hf_sslgen.analysis.picture_pairs import pair_partners
@@ -34,6 +34,7 @@ from hf_sslgen.analysis.transforms import Variant, preset_variants
 from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.errors import InputError
+from hf_sslgen.metrics.stages import FINE_TUNED_STAGE, PRETRAINED_STAGE, Stage
 from hf_sslgen.zoo.anatomy import AttributionLayer, find_attribution_layer
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone
 from hf_sslgen.zoo.reinitialised import reinitialised
@@ -41,11 +42,11 @@ from hf_sslgen.zoo.reinitialised import reinitialised
 
 @dataclass(frozen=True)
 class Run:
-    """Where and by whom a pass is run.
+    """Where a pass runs, and in which processes.
 
     Attributes:
-        shards: folder that keeps the finished parts of a pass; None for a temporary one.
-        processes: those that run it together.
+        shards: folder for the finished parts of a pass; None for a temporary one.
+        processes: the processes that share the pass.
     """
 
     shards: Path | None = None
@@ -58,7 +59,7 @@ ALONE = Run()
 def validation_logits(
     backbone: LoadedBackbone, domain: Domain, settings: AnalysisSettings, run: Run = ALONE
 ) -> ValidationLogits:
-    """What a classifier makes of the domain's validation images."""
+    """Compute a classifier's logits for the domain's validation images."""
     split = domain.validation
     nothing = split.select(np.empty(0, dtype=np.int64))
     wanted = Wanted(nothing, subset_pixels(backbone, nothing), others=split)
@@ -95,7 +96,7 @@ class _Subject:
         return find_attribution_layer(self.backbone.model, self.settings.attribution_layer)
 
     def one_pass(self, wanted: Wanted, backbone: LoadedBackbone | None = None) -> AbstractContextManager[PassResults]:
-        """The pass over the images asked for, of the backbone or of another one in its place."""
+        """Run the pass over the requested images, with this backbone or another one in its place."""
         return one_pass(backbone or self.backbone, wanted, self.settings, self.run.shards, self.run.processes)
 
 
@@ -107,7 +108,7 @@ class _Attribution:
 
 
 def _attribution(subject: _Subject, maps: NDArray[np.float32], classes: NDArray[np.int64]) -> _Attribution:
-    """What the maps of the subset say, for the classes that were attributed; records by sample id."""
+    """Measure the maps of the subset, for the attributed classes; records are indexed by sample id."""
     subset, settings, geometry = subject.subset, subject.settings, subject.backbone.preprocessing.geometry
     numbers, columns = map_numbers(maps, subset, geometry, subject.stage)
     if settings.reinitialised_control:
@@ -127,7 +128,7 @@ def _attribution(subject: _Subject, maps: NDArray[np.float32], classes: NDArray[
 def _control(
     subject: _Subject, maps: NDArray[np.float32], classes: NDArray[np.int64], columns: Columns
 ) -> tuple[list[Number], Columns]:
-    """What the maps of the network with fresh weights say, and how alike they are to its own."""
+    """Measure the maps of the network with fresh weights, and their similarity to the network's own."""
     subset, settings, stage = subject.subset, subject.settings, subject.stage
     wanted = Wanted(subset, subject.pixels, layer=subject.layer, classes=classes)
 
@@ -148,14 +149,14 @@ def _control(
 
 
 def _pair_analysis(subject: _Subject) -> Analysis:
-    """Invariance between pictures of one thing; nothing where the domain does not say which those are."""
+    """Measure invariance between pictures of the same thing; empty if the domain does not identify them."""
     test = subject.domain.test
     if not test.has("pair"):
         return Analysis((), pd.DataFrame())
     anchors, partners, num_alone = pair_partners(test.pair_keys(), subject.settings.seed, subject.settings.max_subset)
     if len(anchors) < MIN_IMAGES:
         raise InputError(
-            f"pair_column_name names {len(anchors)} things of which split {test.name!r} has two pictures; at least "
+            f"split {test.name!r} has two pictures for only {len(anchors)} values of pair_column_name; at least "
             f"{MIN_IMAGES} are needed to tell invariance from chance"
         )
     pairs = test.select(np.concatenate([anchors, partners]))
@@ -171,8 +172,8 @@ def _joined(*analyses: Analysis) -> tuple[list[Number], pd.DataFrame]:
 def pretrained_analysis(
     backbone: LoadedBackbone, domain: Domain, settings: AnalysisSettings, run: Run = ALONE
 ) -> Analysis:
-    """An encoder without a classifier: the invariance of its features, and by label-free methods where it looks."""
-    subject = _Subject.of(backbone, domain, "pretrained", settings, run)
+    """Measure an encoder without a classifier: the invariance of its features, and label-free attribution."""
+    subject = _Subject.of(backbone, domain, PRETRAINED_STAGE, settings, run)
     subset, variants = subject.subset, subject.variants
     is_attributed = settings.attribution_method in LABEL_FREE_METHODS
     wanted = Wanted(subset, subject.pixels, variants=variants, layer=subject.layer if is_attributed else None)
@@ -191,7 +192,7 @@ def pretrained_analysis(
 def _in_order(
     split: ImageSplit, subset: ImageSplit, of_subset: NDArray[np.float32], of_others: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Rows of the subset and of the other images in the order of the split."""
+    """Merge the rows of the subset and of the other images in the order of the split."""
     ordered: NDArray[np.float32] = np.empty((len(split), of_subset.shape[1]), dtype=np.float32)
     is_subset = np.isin(split.sample_ids, subset.sample_ids)
     place = dict(zip(subset.sample_ids.tolist(), range(len(subset)), strict=True))
@@ -208,15 +209,15 @@ def adapted_analysis(
     validation: ValidationLogits | None,
     run: Run = ALONE,
 ) -> Analysis:
-    """A backbone with a classifier for the domain: accuracy, confidence, attribution; invariance where fine-tuned.
+    """Measure a backbone with a classifier: accuracy, confidence, attribution and, if fine-tuned, invariance.
 
     Args:
-        validation: logits of images that the classifier has not learned from, for temperature scaling.
+        validation: logits of images that the classifier was not trained on, for temperature scaling.
     """
     subject = _Subject.of(backbone, domain, stage, settings, run)
     subset, test = subject.subset, domain.test
     others = others_of(test, subset)
-    variants = subject.variants if stage == "fine-tuned" else ()
+    variants = subject.variants if stage == FINE_TUNED_STAGE else ()
     classes = subset.labels if settings.attributed_class == "true" else None
     wanted = Wanted(subset, subject.pixels, others, variants, subject.layer, classes)
     with subject.one_pass(wanted) as outputs:

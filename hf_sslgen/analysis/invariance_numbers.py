@@ -1,5 +1,6 @@
-"""Invariance of a backbone's features to transforms of the images: each variant, family means, and the guards."""
+"""Invariance of a backbone's features to image transforms: single variants, family means, and the guards."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hf_sslgen.analysis.families import FAMILIES, PAIR, families_of
-from hf_sslgen.analysis.numbers import NAN, Analysis, Number, Stage, mean_number, number_of
+from hf_sslgen.analysis.numbers import Analysis, Number, mean_number, number_of
 from hf_sslgen.analysis.one_pass import Moved, PassResults
 from hf_sslgen.analysis.transforms import Variant
 from hf_sslgen.domains.domain_loading import Domain
@@ -28,6 +29,7 @@ from hf_sslgen.metrics import (
 )
 from hf_sslgen.metrics.defined import spread_to_all
 from hf_sslgen.metrics.shares import credit_interval
+from hf_sslgen.metrics.stages import FINE_TUNED_STAGE, Stage
 from hf_sslgen.training.evaluation import estimate_of
 
 OF_PAIRS = ("invariance", "cosine", "chance_cosine", "distance_invariance", "recall_at_1", "rank_auc")
@@ -35,15 +37,15 @@ OF_PREDICTIONS = ("prediction_consistency", "kappa")
 
 
 def is_gray(pixels: Tensor) -> bool:
-    """Whether images, (N, 3, S, S) bytes, have no colour."""
+    """Whether images, (N, 3, S, S) bytes, are grayscale."""
     return bool((pixels.amax(1) - pixels.amin(1)).max() <= 1)
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Invariance to one variant, and what is measured on the images for which it is defined; None without any.
+    """Invariance to one variant and related numbers on the images for which it is defined; None without any.
 
-    `consistency` is None in the pretrained stage too, where nothing is predicted.
+    `consistency` is also None in the pretrained stage, which has no predictions.
     """
 
     invariance: InvarianceResult
@@ -56,7 +58,7 @@ class Measured:
 
 
 Results = dict[tuple[str, str], Measured]
-"""By transform and severity."""
+"""Results by transform and severity."""
 
 
 def measure_variant(
@@ -65,8 +67,9 @@ def measure_variant(
     """Compare transformed images with the clean ones.
 
     Args:
-        clean: features (N, D) and predictions (N,) of the images as they are.
-        classes: (N,), given after fine-tuning: chance pairs are drawn within a class, and predictions mean something.
+        clean: features (N, D) and predictions (N,) of the untransformed images.
+        classes: (N,), given only after fine-tuning, when chance pairs are drawn within a class and predictions are
+            meaningful.
     """
     features, predictions = clean
     result = invariance(features, moved.features, groups=classes, unchanged=moved.unchanged)
@@ -83,11 +86,11 @@ def _variant_numbers(results: Results, stage: Stage) -> list[Number]:
     numbers = []
     for (transform, severity), measured in results.items():
         moved, similarity, consistency = measured.invariance, measured.similarity, measured.consistency
-        undefined = Estimate(NAN, NAN, NAN, moved.n, moved.reason)
+        undefined = Estimate(math.nan, math.nan, math.nan, moved.n, moved.reason)
         estimates = {metric: estimate_of(moved, metric) for metric in OF_PAIRS}
-        # These have no samples that are undefined: they are measured on the others alone.
+        # These numbers are measured only on the defined samples.
         estimates["linear_cka"] = undefined if similarity is None else _of_all(similarity, "linear_cka", moved.n)
-        if stage == "fine-tuned":
+        if stage == FINE_TUNED_STAGE:
             for metric in OF_PREDICTIONS:
                 estimates[metric] = undefined if consistency is None else _of_all(consistency, metric, moved.n)
         numbers += [
@@ -104,7 +107,7 @@ def _of_all(result: MetricResult, field: str, num_images: int) -> Estimate:
 def _family_numbers(
     results: Results, classes: NDArray[np.int64] | None, not_label_preserving: tuple[str, ...], stage: Stage
 ) -> list[Number]:
-    """Means over the variants of each family, averaged image by image."""
+    """Compute the mean over each family's variants, averaged image by image."""
     numbers = []
     for family in FAMILIES:
         members = [
@@ -137,7 +140,7 @@ def _guard_numbers(features: NDArray[np.float32], stage: Stage) -> list[Number]:
         "covariance_effective_rank": guards.covariance_effective_rank,
         "rankme": guards.rankme,
         "dead_dimension_share": guards.dead_dimension_share,
-        "collapsed": NAN if guards.reason else float(guards.collapsed),
+        "collapsed": math.nan if guards.reason else float(guards.collapsed),
     }
     return [
         Number(metric, value, n=guards.n, stage=stage, reason=guards.reason if np.isnan(value) else "")
@@ -162,7 +165,7 @@ def _variant_records(variant: tuple[str, str], measured: Measured, subset: Image
             "rank_auc": result.per_sample_rank_auc,
         }
     )
-    if stage == "fine-tuned":
+    if stage == FINE_TUNED_STAGE:
         records["consistent"] = np.nan
         if measured.consistency is not None:
             records.loc[measured.defined, "consistent"] = measured.consistency.per_sample_consistent.astype(float)
@@ -172,12 +175,12 @@ def _variant_records(variant: tuple[str, str], measured: Measured, subset: Image
 def invariance_numbers(
     outputs: PassResults, variants: Sequence[Variant], domain: Domain, subset: ImageSplit, stage: Stage
 ) -> Analysis:
-    """Invariance of the classifier's input to every variant, with the guards against collapse.
+    """Measure the invariance of the classifier's input to every variant, with the guards against collapse.
 
-    After fine-tuning chance pairs are drawn within the class, because features then cluster by class.
+    After fine-tuning, chance pairs are drawn within a class, because features then cluster by class.
     """
     clean = outputs.features, outputs.logits.argmax(axis=1)
-    classes = subset.labels if stage == "fine-tuned" else None
+    classes = subset.labels if stage == FINE_TUNED_STAGE else None
     results = {
         (variant.transform, variant.severity): measure_variant(clean, outputs.moved(variant), classes)
         for variant in variants
@@ -192,18 +195,18 @@ def invariance_numbers(
 
 
 def pair_numbers(outputs: PassResults, pairs: ImageSplit, num_alone: int, stage: Stage) -> Analysis:
-    """Invariance between two pictures of one thing, in place of a picture and its transformed version.
+    """Measure invariance between two pictures of the same thing, in place of a picture and its transformed version.
 
     Args:
-        outputs: of the pass over `pairs`.
-        pairs: the first pictures and then the second ones, in the same order.
-        num_alone: images of which there is no second picture; they are counted as undefined.
+        outputs: results of the pass over `pairs`.
+        pairs: all first pictures, followed by all second ones in the same order.
+        num_alone: number of images without a second picture, which count as undefined.
     """
     features, predictions = outputs.features, outputs.logits.argmax(axis=1)
     half = len(pairs) // 2
     anchors = pairs.select(np.arange(half))
     moved = Moved(features[half:], predictions[half:], np.zeros(half, dtype=np.bool_))
-    classes = anchors.labels if stage == "fine-tuned" else None
+    classes = anchors.labels if stage == FINE_TUNED_STAGE else None
     measured = measure_variant((features[:half], predictions[:half]), moved, classes)
     numbers = [
         replace(number, n_undefined=number.n_undefined + num_alone)

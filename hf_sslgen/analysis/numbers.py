@@ -1,20 +1,19 @@
-"""What measuring yields: numbers with all that is needed to read them, per-sample records, and example maps."""
+"""Results of measuring: numbers with their context, per-sample records, and example maps."""
 
 import math
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_sslgen.metrics import Estimate, Interval
 from hf_sslgen.metrics.defined import interval_of_defined
+from hf_sslgen.metrics.stages import PRETRAINED_STAGE, Stage
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Stage = Literal["pretrained", "fine-tuned"]
-NAN = float("nan")
 UNDEFINED = "the number is undefined for all images"
 
 
@@ -24,28 +23,28 @@ class Number:
 
     Attributes:
         metric: name as in `hf_sslgen.metrics`.
-        value: NaN where it can't be had; `reason` then says why.
-        low, high: 95% interval over test images; NaN for numbers that have none.
-        n: images (for few-shot protocols, episodes) it was computed from.
-        stage: `pretrained` where the encoder is as published, `fine-tuned` where it was trained on the domain.
-        transform, severity: for invariance, what was done to the images; empty otherwise. A family mean has the
+        value: NaN if undefined; `reason` then says why.
+        low, high: 95% interval over test images; NaN for numbers without one.
+        n: number of images (for few-shot protocols, episodes) it was computed from.
+        stage: `pretrained` for the encoder as published, `fine-tuned` for one trained on the domain.
+        transform, severity: for invariance, the transform of the images; empty otherwise. A family mean has the
             family's name (`mean`, `mean_geometric`, `mean_appearance`) as transform and an empty severity.
-        n_undefined: images for which the number is undefined; they are not in `n`.
+        n_undefined: number of images for which the number is undefined; they are not included in `n`.
     """
 
     metric: str
     value: float
-    low: float = NAN
-    high: float = NAN
+    low: float = math.nan
+    high: float = math.nan
     n: int = 0
-    stage: str = "pretrained"
+    stage: str = PRETRAINED_STAGE
     transform: str = ""
     severity: str = ""
     n_undefined: int = 0
     reason: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """A dictionary for JSON, in which NaN is null."""
+        """Convert to a dictionary for JSON, with null for NaN."""
         return {
             key: None if isinstance(value, float) and math.isnan(value) else value
             for key, value in asdict(self).items()
@@ -53,8 +52,8 @@ class Number:
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> "Number":
-        """The inverse of `to_json`."""
-        values: dict[str, Any] = {key: NAN if value is None else value for key, value in row.items()}
+        """Restore a number from `to_json`."""
+        values: dict[str, Any] = {key: math.nan if value is None else value for key, value in row.items()}
         return cls(**values)
 
 
@@ -66,7 +65,7 @@ def number_of(
     severity: str = "",
     num_undefined: int = 0,
 ) -> Number:
-    """A number from its estimate, of whose images `num_undefined` are left out."""
+    """Build a number from its estimate, with `num_undefined` of its images left out."""
     return Number(
         metric,
         estimate.value,
@@ -84,10 +83,10 @@ def number_of(
 def mean_number(
     metric: str, values: NDArray[np.float64], stage: Stage, transform: str = "", interval: Interval | None = None
 ) -> Number:
-    """A mean over images with its interval: that of a mean, unless another is given.
+    """Build a mean over images with its interval, by default that of a mean.
 
     Args:
-        values: what each image adds, (N,).
+        values: each image's value, (N,).
     """
     value = float(values.mean())
     low, high = interval_of_defined(values) if interval is None else interval
@@ -97,10 +96,10 @@ def mean_number(
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """What measuring one backbone on one domain yields.
+    """The results of measuring one backbone on one domain.
 
     Attributes:
-        records: a row per image, and for invariance a row per image and variant.
+        records: one row per image and, for invariance, one row per image and variant.
         examples: `images` (E, S, S, 3) bytes, their `maps` (E, h, w) and `sample_ids` (E,); None without attribution.
     """
 

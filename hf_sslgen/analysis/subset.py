@@ -1,4 +1,4 @@
-"""How a backbone is measured, and the images that serve attribution and invariance."""
+"""Settings for measuring a backbone, and the images used for attribution and invariance."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from hf_sslgen.settings import check_fields, ranged
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone
 
 AttributionMethod = Literal["grad_cam", "integrated_gradients", "gradient_x_activation", "occlusion"]
-"""Names of `attribution.ATTRIBUTION_METHODS`, as options and study files have them."""
+"""Names of `attribution.ATTRIBUTION_METHODS`, for options and study files."""
 
 TransformPreset = Literal["quick", "standard", "full"]
 """Names of `transforms.PRESETS`."""
@@ -26,20 +26,20 @@ TransformPreset = Literal["quick", "standard", "full"]
 
 @dataclass(frozen=True)
 class AnalysisSettings:
-    """How a backbone is measured.
+    """Settings for measuring a backbone.
 
     Attributes:
         transforms: preset of transforms.
-        max_subset: images (a fixed, stratified part of the test split) for attribution and invariance.
-        attribution_method: how attribution is computed; by `occlusion`, which asks no classifier, in the pretrained
-            stage too.
-        reinitialised_control: whether the same network with fresh weights is attributed beside it.
-        randomisation_cascade: whether maps are also compared with those of networks of which only a part, from the
-            head on, has fresh weights; with `reinitialised_control` only.
-        target: which score of a class is attributed.
-        attributed_class: the class that the network predicts, or the true one.
-        attribution_layer: module to attribute instead of the one the rule finds.
-        num_examples: images whose maps are kept to be shown.
+        max_subset: number of images (a fixed, stratified part of the test split) for attribution and invariance.
+        attribution_method: attribution method; `occlusion`, which needs no classifier, also applies to the pretrained
+            stage.
+        reinitialised_control: whether to attribute the same network with fresh weights too.
+        randomisation_cascade: whether to compare maps also with those of networks in which only a part, starting at
+            the head, has fresh weights; needs `reinitialised_control`.
+        target: the score of a class to attribute.
+        attributed_class: the predicted class or the true one.
+        attribution_layer: module to attribute instead of the one found by rule.
+        num_examples: number of images whose maps are stored for display.
         precision, channels_last, compile: as in `network.Compute`.
     """
 
@@ -63,17 +63,17 @@ class AnalysisSettings:
 
     @property
     def compute(self) -> Compute:
-        """How its forward passes are computed."""
+        """How forward passes are computed."""
         return Compute(self.precision, self.channels_last, self.compile)
 
 
 def analysis_subset(split: ImageSplit, settings: AnalysisSettings) -> ImageSplit:
-    """The images that serve attribution and invariance; the same for every backbone of a domain."""
+    """Return the images for attribution and invariance, identical for every backbone on a domain."""
     return split.select(stratified_subset(split.labels, settings.max_subset, settings.seed))
 
 
 def evaluation_batch(split: ImageSplit, positions: range, geometry: Geometry) -> Tensor:
-    """(B, 3, S, S) bytes of the images at these positions, decoded by as many threads as torch computes with."""
+    """Decode the images at these positions to (B, 3, S, S) bytes, with as many threads as torch uses."""
 
     def decoded(position: int) -> Tensor:
         return evaluation_pixels(split.image(position), geometry)
@@ -92,10 +92,10 @@ def subset_pixels(backbone: LoadedBackbone, subset: ImageSplit) -> Tensor:
 
 
 def others_of(split: ImageSplit, subset: ImageSplit) -> ImageSplit:
-    """The images of a split that are not in its subset."""
+    """Return the images of a split that are not in its subset."""
     return split.select(np.flatnonzero(~np.isin(split.sample_ids, subset.sample_ids)))
 
 
 def example_positions(subset: ImageSplit, settings: AnalysisSettings) -> NDArray[np.int64]:
-    """Positions of the images to show, spread over the classes."""
+    """Choose positions of example images, spread over the classes."""
     return stratified_subset(subset.labels, min(settings.num_examples, len(subset)), settings.seed)

@@ -22,7 +22,7 @@ from hf_sslgen.training.pretraining.pretraining_checkpoint import LOG_FILE
 from hf_sslgen.training.pretraining.pretraining_state import Monitor, PretrainingSettings, build_trunk
 from hf_sslgen.training.pretraining.source_knn import BANK_SIZE
 from hf_sslgen.training.probes import knn_predictions
-from hf_sslgen.zoo.backbone_loading import UNTRAINED, load_backbone
+from hf_sslgen.zoo.backbone_loading import UNTRAINED_PREFIX, load_backbone
 from hf_sslgen.zoo.timm_folder import write_timm_folder
 
 TWIN_FOLDER = "twin"
@@ -101,7 +101,7 @@ def _write_twin(
 ) -> None:
     _write_weights(folder, trunk, settings)
     knn = source_knn(str(folder), source, settings.seed)
-    untrained = source_knn(f"{UNTRAINED}{folder}", source, settings.seed)
+    untrained = source_knn(f"{UNTRAINED_PREFIX}{folder}", source, settings.seed)
     log = json.loads(log_file.read_text(encoding="utf-8"))
     initial = monitor(build_trunk(settings).to(default_device()).eval()) if monitor is not None else None
     curves = pretraining_curves(log, settings.objective, initial)

@@ -17,8 +17,8 @@ import torch
 from hf_sslgen.analysis.network import default_device
 from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.preprocessing import Preprocessing
-from hf_sslgen.study.cells.cell_folder import METRIC_DEFINITIONS
-from hf_sslgen.study.plan import PRETRAINED, CellSpec
+from hf_sslgen.study.cells.cell_folder import METRIC_DEFINITIONS, PRETRAINED_PROTOCOL
+from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.protocols.presets import protocol_settings
 from hf_sslgen.zoo.backbone_loading import registered
 
@@ -82,9 +82,10 @@ def cell_identity(
     """
     named = {}
     if spec.protocol is None:
-        roles = ("test",) if spec.protocol_name == PRETRAINED else ("validation", "test")
+        roles = ("test",) if spec.protocol_name == PRETRAINED_PROTOCOL else ("validation", "test")
         fingerprints = {role: fingerprints[role] for role in roles}
-        if spec.protocol_name != PRETRAINED:  # a finished classifier's outputs are found by the classes' names
+        if spec.protocol_name != PRETRAINED_PROTOCOL:
+            # A finished classifier's outputs are found by the classes' names.
             named["class_names"] = list(domain.class_names)
     return {
         **named,

@@ -13,7 +13,7 @@ from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.study.cells.cell_identity import BackboneFacts, cell_identity
 from hf_sslgen.study.execution.job import Job
 from hf_sslgen.study.plan import CellSpec
-from hf_sslgen.zoo.backbone_loading import UNTRAINED, load_backbone
+from hf_sslgen.zoo.backbone_loading import UNTRAINED_PREFIX, load_backbone
 
 KEPT_DOMAINS = 4
 
@@ -34,7 +34,7 @@ def split_fingerprints(arguments: DomainArguments) -> dict[str, str]:
 
 def backbone_facts(location: str, seed: int, geometry: Geometry | None) -> BackboneFacts:
     """What identifies a backbone, found out by loading it once; once a seed where the seed makes its weights."""
-    return _facts(location, seed if location.startswith(UNTRAINED) else 0, geometry)
+    return _facts(location, seed if location.startswith(UNTRAINED_PREFIX) else 0, geometry)
 
 
 @functools.cache
@@ -103,7 +103,7 @@ def prepare_cell(spec: CellSpec, unavailable: Unavailable | None = None) -> Prep
     domain = domain_asked_once(spec.domain, unavailable)
     location = spec.backbone.location
     facts = _asked_once(
-        ("backbone", location.removeprefix(UNTRAINED)),
+        ("backbone", location.removeprefix(UNTRAINED_PREFIX)),
         unavailable,
         lambda: backbone_facts(location, spec.seed, spec.geometry),
     )

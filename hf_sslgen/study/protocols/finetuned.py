@@ -15,6 +15,7 @@ from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit, joined
 from hf_sslgen.domains.splits import stratified_subset
 from hf_sslgen.errors import DivergedError
+from hf_sslgen.metrics.stages import FINE_TUNED_STAGE
 from hf_sslgen.randomness import derive_seed
 from hf_sslgen.study.execution.job import Job, Measured, positional
 from hf_sslgen.study.protocols.presets import FineTuningProtocol
@@ -186,4 +187,4 @@ def measure_finetuned(job: Job, protocol: FineTuningProtocol) -> Measured:
         "train_images": len(domain.train) if isinstance(domain.train, ImageSplit) else None,
         "validation_images": len(domain.validation),
     }
-    return adapted_analysis(tuned, job.domain, "fine-tuned", job.analysis, validation, job.run), selection
+    return adapted_analysis(tuned, job.domain, FINE_TUNED_STAGE, job.analysis, validation, job.run), selection

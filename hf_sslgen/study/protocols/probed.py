@@ -11,6 +11,7 @@ from hf_sslgen.analysis.predictions import ValidationLogits, prediction_numbers,
 from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.errors import InputError
+from hf_sslgen.metrics.stages import PRETRAINED_STAGE
 from hf_sslgen.study.execution.job import Job, Measured, positional
 from hf_sslgen.study.protocols.presets import FewShotProtocol, KNNProtocol, LinearProtocol
 from hf_sslgen.study.protocols.selection import (
@@ -56,7 +57,7 @@ def measure_linear(job: Job, protocol: LinearProtocol) -> Measured:
     unseen = None
     if not protocol.retrain_on_validation:
         unseen = ValidationLogits(validation.features @ probe.weight.T + probe.bias, validation_split.labels)
-    return adapted_analysis(backbone, job.domain, "pretrained", job.analysis, unseen, job.run), selection
+    return adapted_analysis(backbone, job.domain, PRETRAINED_STAGE, job.analysis, unseen, job.run), selection
 
 
 def possible_neighbours(domain: Domain, protocol: KNNProtocol) -> list[int]:
@@ -106,8 +107,8 @@ def measure_knn(job: Job, protocol: KNNProtocol) -> Measured:
     assert best is not None
     chosen = int(best.point["neighbours"])
     measured = predictions(test, [chosen])[chosen]
-    numbers = prediction_numbers(measured, len(job.domain.class_names), "pretrained")
-    analysis = Analysis(tuple(numbers), prediction_records(measured, "pretrained"))
+    numbers = prediction_numbers(measured, len(job.domain.class_names), PRETRAINED_STAGE)
+    analysis = Analysis(tuple(numbers), prediction_records(measured, PRETRAINED_STAGE))
     return analysis, selection_record(candidates, best, job.seed, TRAIN)
 
 
@@ -125,12 +126,12 @@ def measure_few_shot(job: Job, protocol: FewShotProtocol) -> Measured:
         job.seed,
     )
     numbers = tuple(
-        mean_number(metric, accuracies, "pretrained") for metric in ("accuracy", "mean_per_class_accuracy")
+        mean_number(metric, accuracies, PRETRAINED_STAGE) for metric in ("accuracy", "mean_per_class_accuracy")
     )
     records = pd.DataFrame(
         {
             "sample_id": np.arange(len(accuracies)),
-            "stage": "pretrained",
+            "stage": PRETRAINED_STAGE,
             "transform": "",
             "severity": "",
             "correct": accuracies,

@@ -26,7 +26,7 @@ from hf_sslgen.study.cells.cell_identity import BackboneFacts, cell_identity
 from hf_sslgen.study.execution.workbench import PreparedCell, prepare_cell, split_fingerprints
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.protocols.presets import PRESETS
-from hf_sslgen.zoo.backbone_loading import UNTRAINED, load_backbone
+from hf_sslgen.zoo.backbone_loading import UNTRAINED_PREFIX, load_backbone
 
 SIDE = 32
 
@@ -301,7 +301,7 @@ FILES: list[tuple[str, str, Callable[[Path], None]]] = [
 ]
 
 
-@pytest.mark.parametrize("prefix", ["", UNTRAINED])
+@pytest.mark.parametrize("prefix", ["", UNTRAINED_PREFIX])
 @pytest.mark.parametrize(("name", "file", "change"), FILES)
 def test_each_file_of_a_checkpoint_decides(
     name: str,
