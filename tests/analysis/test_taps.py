@@ -201,7 +201,7 @@ def test_tokens_that_fill_no_grid_are_refused() -> None:
         AttributionLayer("timm_model.blocks.1.norm1", "output", 8, 2, channels_last=True),
         AttributionLayer("timm_model.blocks.1.norm1", "output", 8, 0, channels_last=True),
     ):
-        with pytest.raises(InputError, match=r"17 tokens at .*fill no grid of patches .*--attribution_layer"):
+        with pytest.raises(InputError, match=r"17 tokens at .*do not fill a grid of patches .*--attribution_layer"):
             attribution_maps(model, pictures(32, 32), CLASSES, layer)
 
 
