@@ -176,7 +176,7 @@ def test_a_cube_is_read_as_the_network_reads_it() -> None:
     [
         ("timm-resnet", "timm_model.global_pool", r"timm_model.global_pool holds a tensor of shape \(2, 24\)"),
         ("timm-resnet", "timm_model.layer4.0.drop_path", "not a module of"),
-        ("resnet", "resnet.encoder", "puts out a BaseModelOutputWithNoAttention, no tensor"),
+        ("resnet", "resnet.encoder", "outputs a BaseModelOutputWithNoAttention instead of a tensor"),
         ("timm-vit", "timm_model.head", r"shape \(2, 3\)"),
         ("vit", "vit.layers", "vit.layers does not run in a forward pass"),
         ("timm-vit", "timm_model.blocks.1.attn.q_norm", r"shape \(2, 2, 17, 16\), which is no"),
