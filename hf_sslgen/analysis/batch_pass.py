@@ -6,6 +6,7 @@ network behind the activations; the transformed versions are computed on the dev
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -30,6 +31,10 @@ GRAD_CAM = "grad_cam"
 """The method that needs only the one pass."""
 
 
+PlainColumn = Literal["logits", "features"]
+"""Columns that a pass can compute for images outside the subset."""
+
+
 @dataclass(frozen=True, eq=False)
 class Wanted:
     """The outputs requested from a pass, and the images they are requested for.
@@ -37,9 +42,11 @@ class Wanted:
     Attributes:
         subset: images for which features, and possibly maps and transformed versions, are computed.
         pixels: (n, 3, S, S) bytes of the subset.
-        others: images for which only logits are computed.
+        others: images for which only one column is computed.
+        variants: transforms applied to the subset.
         layer: layer to attribute by the method in the settings; None for no maps.
         classes: (n,) class to attribute for each image of the subset; None for the predicted one.
+        column: the column computed for the other images.
     """
 
     subset: ImageSplit
@@ -48,6 +55,13 @@ class Wanted:
     variants: Sequence[Variant] = ()
     layer: AttributionLayer | None = None
     classes: NDArray[np.int64] | None = None
+    column: PlainColumn = "logits"
+
+    @classmethod
+    def one_column(cls, split: ImageSplit, column: PlainColumn) -> "Wanted":
+        """Make the smallest request: one column of a whole split, without a subset."""
+        nothing = split.select(np.empty(0, dtype=np.int64))
+        return cls(nothing, torch.empty(0, dtype=torch.uint8), others=split, column=column)
 
 
 def column_name(variant: Variant, column: str) -> str:

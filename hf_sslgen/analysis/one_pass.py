@@ -1,4 +1,4 @@
-"""The single pass over a domain's images, shard by shard: what is finished stays when it is interrupted."""
+"""Run the single pass over a domain's images, shard by shard, so that an interruption loses little."""
 
 import dataclasses
 import hashlib
@@ -15,26 +15,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hf_sslgen.analysis.batch_pass import GRAD_CAM, Wanted, column_name, measure_batch
+from hf_sslgen.analysis.batch_pass import GRAD_CAM, PlainColumn, Wanted, column_name, measure_batch
 from hf_sslgen.analysis.batches import Batches
 from hf_sslgen.analysis.network import Network, measuring
-from hf_sslgen.analysis.pass_shards import Processes, compute_shards, parts, read_shards, shard_folder
+from hf_sslgen.analysis.pass_shards import ALONE, Run, compute_shards, parts, read_shards, shard_folder
 from hf_sslgen.analysis.subset import AnalysisSettings, evaluation_batch
 from hf_sslgen.analysis.transforms import Variant
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone
 
-DEFAULT_PROCESSES = Processes()
-
 
 @dataclass(frozen=True, eq=False)
 class Moved:
-    """What a backbone makes of transformed images.
+    """A backbone's outputs for transformed images.
 
     Attributes:
         features: (n, D).
         predictions: (n,) classes.
-        unchanged: (n,), True where the transform left the image as it was.
+        unchanged: (n,), True where the transform did not change the image.
     """
 
     features: NDArray[np.float32]
@@ -44,33 +42,38 @@ class Moved:
 
 @dataclass(frozen=True, eq=False)
 class PassResults:
-    """What a pass yielded, read from its shards when asked for."""
+    """The results of a pass, read from its shards on demand."""
 
     subset: Sequence[Path]
     others: Sequence[Path]
 
     @property
     def logits(self) -> NDArray[np.float32]:
-        """(n, C) of the subset."""
+        """Logits (n, C) of the subset."""
         return read_shards(self.subset, "logits")
 
     @property
     def other_logits(self) -> NDArray[np.float32]:
-        """(N, C) of the other images."""
+        """Logits (N, C) of the other images."""
         return read_shards(self.others, "logits")
 
     @property
+    def other_features(self) -> NDArray[np.float32]:
+        """Features (N, D) of the other images, if that column was requested."""
+        return read_shards(self.others, "features")
+
+    @property
     def features(self) -> NDArray[np.float32]:
-        """(n, D), what enters the classifier."""
+        """Features (n, D) of the subset, the classifier's input."""
         return read_shards(self.subset, "features")
 
     @property
     def maps(self) -> NDArray[np.float32]:
-        """(n, h, w) with their sign."""
+        """Signed maps (n, h, w) of the subset."""
         return read_shards(self.subset, "maps")
 
     def moved(self, variant: Variant) -> Moved:
-        """Of the subset's images after a transform."""
+        """Return the outputs for the subset's images after a transform."""
         columns = ("features", "predictions", "unchanged")
         return Moved(*(read_shards(self.subset, column_name(variant, column)) for column in columns))
 
@@ -86,13 +89,20 @@ def _measure_shard(
 
 
 @torch.inference_mode()
-def _logits_shard(network: Network, batches: Batches, split: ImageSplit, part: slice) -> dict[str, Tensor]:
+def _plain_shard(
+    network: Network, batches: Batches, split: ImageSplit, column: PlainColumn, part: slice
+) -> dict[str, Tensor]:
     pixels = evaluation_batch(split, range(part.start, part.stop), network.preprocessing.geometry)
-    return {"logits": torch.cat(batches.map(len(pixels), lambda batch: network(pixels[batch]).logits.cpu()))}
+
+    def run(batch: slice) -> Tensor:
+        outputs = network(pixels[batch])
+        return (outputs.logits if column == "logits" else outputs.features).cpu()
+
+    return {column: torch.cat(batches.map(len(pixels), run))}
 
 
 def _digest(backbone: LoadedBackbone, wanted: Wanted, settings: AnalysisSettings) -> str:
-    """Thirty-two hexadecimal digits of everything that a pass's results depend on."""
+    """Hash everything that a pass's results depend on to thirty-two hexadecimal digits."""
     digest = hashlib.blake2b(digest_size=16)
     facts: dict[str, Any] = {
         "settings": dataclasses.asdict(settings),
@@ -104,7 +114,9 @@ def _digest(backbone: LoadedBackbone, wanted: Wanted, settings: AnalysisSettings
         "preprocessing": dataclasses.asdict(backbone.preprocessing),
         "config": json.loads(backbone.model.config.to_json_string(use_diff=False)),
     }
-    del facts["config"]["_name_or_path"]  # a folder of this run
+    del facts["config"]["_name_or_path"]  # a local folder
+    if wanted.column != "logits":
+        facts["column"] = wanted.column
     digest.update(json.dumps(facts, sort_keys=True).encode())
     digest.update(wanted.pixels.numpy().data)
     for name, tensor in backbone.model.state_dict().items():
@@ -115,38 +127,50 @@ def _digest(backbone: LoadedBackbone, wanted: Wanted, settings: AnalysisSettings
 
 @contextmanager
 def one_pass(
-    backbone: LoadedBackbone,
-    wanted: Wanted,
-    settings: AnalysisSettings,
-    shards: Path | None = None,
-    processes: Processes = DEFAULT_PROCESSES,
+    backbone: LoadedBackbone, wanted: Wanted, settings: AnalysisSettings, run: Run = ALONE
 ) -> Iterator[PassResults]:
     """Run a backbone over images, shard by shard.
 
     Args:
-        shards: folder that keeps what is finished, for a pass that is interrupted and run again: shards of the same
-            weights, images and settings found there are not computed again. None: a temporary folder.
-        processes: those that run this same pass over one folder of shards.
+        run: if it names a folder, finished shards are kept there, and shards of the same weights, images and settings
+            found there are not recomputed.
 
     Raises:
-        InputError: an image can't be decoded, the layer holds no map, or one image does not fit into memory.
+        InputError: an image can't be decoded, the layer does not hold a map, or a single image does not fit into
+            memory.
     """
     batches = Batches(settings.batch_size)
     taps = settings.attribution_method == GRAD_CAM
-    with shard_folder(shards) as parent, measuring(backbone, settings.compute, wanted.layer, taps) as network:
-        folder = parent / _digest(backbone, wanted, settings)
+    with shard_folder(run.shards) as parent, measuring(backbone, settings.compute, wanted.layer, taps) as network:
+        folder = parent if run.shards is None else parent / _digest(backbone, wanted, settings)
         work: dict[Path, tuple[int, Callable[[], dict[str, Tensor]]]] = {}
         of_subset, of_others = [], []
-        for part in parts(len(wanted.subset), settings.batch_size, processes):
+        for part in parts(len(wanted.subset), settings.batch_size, run.processes):
             path = folder / f"subset-{part.start:06}-{part.stop:06}.safetensors"
             of_subset.append(path)
             num_passes = (part.stop - part.start) * (1 + len(wanted.variants))
             work[path] = num_passes, partial(_measure_shard, network, batches, wanted, settings, part)
         if wanted.others is not None:
-            for part in parts(len(wanted.others), settings.batch_size, processes):
+            for part in parts(len(wanted.others), settings.batch_size, run.processes, wanted.column == "features"):
                 path = folder / f"others-{part.start:06}-{part.stop:06}.safetensors"
                 of_others.append(path)
-                logits = partial(_logits_shard, network, batches, wanted.others, part)
-                work[path] = part.stop - part.start, logits
-        compute_shards(work, processes, f"{backbone.name}: {wanted.subset.name}")
+                compute = partial(_plain_shard, network, batches, wanted.others, wanted.column, part)
+                work[path] = part.stop - part.start, compute
+        compute_shards(work, run.processes, f"{backbone.name}: {wanted.subset.name}")
         yield PassResults(of_subset, of_others)
+
+
+def split_logits(
+    backbone: LoadedBackbone, split: ImageSplit, settings: AnalysisSettings, run: Run = ALONE
+) -> NDArray[np.float32]:
+    """Compute the logits (N, C) of a split's images, in its order."""
+    with one_pass(backbone, Wanted.one_column(split, "logits"), settings, run) as outputs:
+        return outputs.other_logits
+
+
+def split_features(
+    backbone: LoadedBackbone, split: ImageSplit, settings: AnalysisSettings, run: Run = ALONE
+) -> NDArray[np.float32]:
+    """Compute the features (N, D) of a split's images, the classifier's input, in its order."""
+    with one_pass(backbone, Wanted.one_column(split, "features"), settings, run) as outputs:
+        return outputs.other_features

@@ -9,7 +9,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +49,32 @@ class Processes:
     wait: Callable[[], None] = _no_wait
 
 
-def parts(num_images: int, batch_size: int, processes: Processes) -> list[slice]:
-    """Divide [0, num_images) into one non-empty range per shard, with enough for every process if possible."""
+@dataclass(frozen=True)
+class Run:
+    """Where a pass runs, and in which processes.
+
+    Attributes:
+        shards: folder for the finished parts of a pass; None for a temporary one.
+        processes: the processes that share the pass.
+    """
+
+    shards: Path | None = None
+    processes: Processes = field(default_factory=Processes)
+
+
+ALONE = Run()
+
+
+def parts(num_images: int, batch_size: int, processes: Processes, whole_batches: bool = False) -> list[slice]:
+    """Divide [0, num_images) into one non-empty range per shard, with enough for every process if possible.
+
+    Args:
+        whole_batches: whether every range but the last consists of full batches, so that dividing the pass does not
+            change rounding.
+    """
     size = max(1, min(max(SHARD_IMAGES, batch_size), -(-num_images // processes.count)))
+    if whole_batches:
+        size = -(-size // batch_size) * batch_size
     return [slice(start, min(start + size, num_images)) for start in range(0, num_images, size)]
 
 

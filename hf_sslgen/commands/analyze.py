@@ -11,10 +11,10 @@ from typing import Literal
 from accelerate import Accelerator
 
 from hf_sslgen.analysis.attribution import LABEL_FREE_METHODS
-from hf_sslgen.analysis.backbone_analysis import Run, adapted_analysis, pretrained_analysis, validation_logits
+from hf_sslgen.analysis.backbone_analysis import adapted_analysis, pretrained_analysis, validation_logits
 from hf_sslgen.analysis.families import FAMILIES, PAIR
 from hf_sslgen.analysis.numbers import Analysis, Number
-from hf_sslgen.analysis.pass_shards import Processes
+from hf_sslgen.analysis.pass_shards import Processes, Run
 from hf_sslgen.analysis.subset import AnalysisSettings, AttributionMethod, TransformPreset
 from hf_sslgen.domains.class_restriction import with_classes
 from hf_sslgen.domains.domain_arguments import DomainArguments
@@ -29,8 +29,9 @@ from hf_sslgen.reporting.figures.checkpoint_figures import write_checkpoint_figu
 from hf_sslgen.settings import AT_LEAST_ONE, SEED, SIDE, check_fields, setting
 from hf_sslgen.study.backbones import backbone_entry
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL, read_cell, write_cell
-from hf_sslgen.study.cells.cell_identity import BackboneFacts, cell_identity, cell_provenance
+from hf_sslgen.study.cells.cell_identity import cell_identity, cell_provenance
 from hf_sslgen.study.plan import CellSpec
+from hf_sslgen.study.prepared_cell import BackboneFacts, PreparedCell
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.zoo.anatomy import find_attribution_layer
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone, load_backbone
@@ -215,9 +216,9 @@ def analyze(
     entry = backbone_entry(arguments.model_name_or_path)
     # How it was trained is part of the weights; these and the test and validation images decide the numbers.
     spec = CellSpec(entry, domain_arguments, protocol, None, arguments.seed, settings, None)
-    facts = BackboneFacts(backbone.weights, backbone.preprocessing, backbone.num_parameters, backbone.pinned)
-    identity = cell_identity(spec, facts, domain, domain.fingerprints())
-    provenance = cell_provenance(spec, facts, domain, time.perf_counter() - started, {})
+    cell = PreparedCell(spec, BackboneFacts.of(backbone), domain)
+    identity = cell_identity(cell, domain.fingerprints())
+    provenance = cell_provenance(cell, time.perf_counter() - started, {})
     with replace_files(output_dir, obsolete=["examples.npz", "figures/*.png"]) as unfinished:
         write_cell(unfinished, identity, provenance, analysis)
         if arguments.figures:

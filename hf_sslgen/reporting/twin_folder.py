@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-from hf_sslgen.analysis.forward import run_split
 from hf_sslgen.analysis.network import default_device, place
+from hf_sslgen.analysis.one_pass import split_features
+from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.domains.pretraining_source import PretrainingSource
 from hf_sslgen.files import replace_files, write_json
 from hf_sslgen.metrics import Estimate, accuracy
@@ -44,7 +45,8 @@ def source_knn(name: str, source: PretrainingSource, seed: int) -> Estimate:
     """k-NN accuracy on the source's held-out split, with its exact interval over these images."""
     backbone = load_backbone(name, source.class_names, seed=seed, match="none")
     place(backbone)
-    train, held_out = (run_split(backbone, split, 256).features for split in (source.train, source.held_out))
+    settings = AnalysisSettings(batch_size=256)
+    train, held_out = (split_features(backbone, split, settings) for split in (source.train, source.held_out))
     predictions = knn_predictions(train, source.train.labels, held_out, len(source.class_names))
     return estimate_of(accuracy(predictions, source.held_out.labels), "accuracy")
 

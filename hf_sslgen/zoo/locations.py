@@ -67,7 +67,9 @@ def resolve_location(name: str) -> str:
     words = path_refusal(base) if row is None and hub_id == base else ""
     if words:
         for_the_hub = (
-            f"; write hf-hub:{base} for the Hub's" if base.count("/") == 1 and words.endswith(" is a local folder") else ""
+            f"; write hf-hub:{base} for the Hub's"
+            if base.count("/") == 1 and words.endswith(" is a local folder")
+            else ""
         )
         raise InputError(f"model_name_or_path {name!r} is not a checkpoint folder: {words}{for_the_hub}")
     if hub_id.count("/") != 1:

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from whole_splits import features_of
 
-from hf_sslgen.analysis.forward import run_split
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.pretraining_source import load_pretraining_source
 from hf_sslgen.domains.splits import stratified_subset
@@ -36,7 +36,7 @@ def correct(source):
     def measure(name: str, identity: tuple):
         if identity not in found:
             backbone = load_backbone(name, source.class_names)
-            features, queries = (run_split(backbone, split, 256).features for split in (bank, source.held_out))
+            features, queries = (features_of(backbone, split, 256) for split in (bank, source.held_out))
             predictions = knn_predictions(features, bank.labels, queries, len(source.class_names))
             found[identity] = predictions == source.held_out.labels
         return found[identity]
