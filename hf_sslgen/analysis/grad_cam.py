@@ -6,14 +6,10 @@ gradient is everywhere the layer's weight divided by the number of cells, and no
 gradient runs from the logits only to the activations, because the tap they come from is a leaf.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
-Target = Literal["centred", "logit"]
-"""`centred` is a class's logit minus the mean logit, because logits are defined only up to a common shift; `logit` is
-the raw logit, as in captum."""
+from hf_sslgen.analysis.analysis_settings import Target
 
 POOLING_TOLERANCE = 1e-4
 """Fraction of the largest feature by which features may differ from the mean of their channel, in float32."""

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from hf_sslgen.analysis.subset import AnalysisSettings, TransformPreset
+from hf_sslgen.analysis.analysis_settings import AnalysisSettings, TransformPreset
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_names import told_apart
 from hf_sslgen.errors import InputError
+from hf_sslgen.geometry import Geometry
 from hf_sslgen.output_folder import require_output_folder
-from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.reporting.study_report import write_results
 from hf_sslgen.reporting.terminal_tables import terminal_table
 from hf_sslgen.settings import AT_LEAST_ONE, POSITIVE, SEED, SHARE, check_fields, setting
@@ -20,10 +20,11 @@ from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
 from hf_sslgen.study.cells.store import Store, alone_in_reporting
 from hf_sslgen.study.execution.workbench import Unavailable, domain_at_hand
 from hf_sslgen.study.execution.worker import run_worker
-from hf_sslgen.study.finished_cells import finished_cells, missing_sentences
+from hf_sslgen.study.finished_cells import finished_cells
 from hf_sslgen.study.inference.target_groups import infer
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.preflight import prepare
+from hf_sslgen.study.progress import missing_sentences
 from hf_sslgen.study.protocols.presets import PRESETS, FineTuningProtocol, PresetName, Protocol, get_protocol
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.zoo.backbone_registry import TwinSet, get_twin_set

@@ -1,10 +1,9 @@
-"""Reading a study back: the finished cells of its plan, and sentences on those that are missing."""
+"""Reading a study back: the finished cells of its plan, checked against their records."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hf_sslgen.claims import find_claims, is_alive
 from hf_sslgen.errors import InputError
 from hf_sslgen.study.cells.cell_folder import Cell, read_stored_cell, stored_folders
 from hf_sslgen.study.cells.cell_form import NoCellError
@@ -12,9 +11,7 @@ from hf_sslgen.study.cells.cell_records import require_consistent
 from hf_sslgen.study.cells.store import STUDY_FILE, Store
 from hf_sslgen.study.config import StudyConfig, read_study
 from hf_sslgen.study.plan import CellSpec, expand
-
-SHOWN = 4
-"""Cells that met one error and are named."""
+from hf_sslgen.study.progress import missing_sentences
 
 
 def as_configured(cell: Cell, config: StudyConfig) -> Cell:
@@ -68,45 +65,6 @@ def finished_cells(specs: Sequence[CellSpec], store: Store) -> tuple[list[Cell],
     return shown, damaged
 
 
-def damaged_sentences(specs: Sequence[CellSpec], store: Store) -> dict[CellSpec, str]:
-    """The specifications whose finished cell is not as it was written, with a sentence on each; records are not
-    looked into."""
-    damaged = {}
-    for spec in specs:
-        name = store.indexed(spec)
-        if name is not None and (store.cells / name).exists():
-            try:
-                read_stored_cell(store.cells / name)
-            except InputError as error:
-                damaged[spec] = str(error)
-    return damaged
-
-
-def failure_sentences(specs: Sequence[CellSpec], store: Store) -> list[str]:
-    """What failed, a sentence for each error, which names the first cells that met it."""
-    titles: dict[str, list[str]] = {}
-    for spec in specs:
-        failure = store.failure(spec)
-        if failure is not None and not store.is_finished(spec):
-            titles.setdefault(failure.error, []).append(spec.title)
-    return [f"Failed: {named_cells(met)}: {error}" for error, met in titles.items()]
-
-
-def named_cells(titles: Sequence[str]) -> str:
-    """The first cells' titles, and how many others there are."""
-    more = len(titles) - SHOWN
-    return "; ".join(titles[:SHOWN]) + (f" and {more} other cells" if more > 0 else "")
-
-
-def missing_sentences(specs: Sequence[CellSpec], store: Store) -> list[str]:
-    """What a report says of cells that it lacks."""
-    sentences = failure_sentences(specs, store)
-    unfinished = sum(not store.is_finished(spec) and not store.has_failed(spec) for spec in specs)
-    if unfinished:
-        sentences.append(f"{unfinished} of {len(specs)} cells are not computed yet.")
-    return sentences
-
-
 @dataclass(frozen=True)
 class StudyRead:
     """What a store holds.
@@ -138,22 +96,3 @@ def read_study_results(store: Store) -> StudyRead:
     if others > 0:
         missing.append(f"{others} cells of the store belong to no cell of {STUDY_FILE} and are not shown.")
     return StudyRead(config, [as_configured(cell, config) for cell in cells], missing, damaged)
-
-
-def state_of(spec: CellSpec, store: Store, claimed: dict[str, str]) -> str:
-    """`finished`, `running`, `failed` or `waiting`."""
-    if store.is_finished(spec):
-        return "finished"
-    if store.indexed(spec) in claimed:
-        return "running"
-    return "failed" if store.has_failed(spec) else "waiting"
-
-
-def living_claims(store: Store) -> dict[str, str]:
-    """Cells that somebody is computing, and who."""
-    claims = [claim for claim in find_claims(store.claims) if is_alive(claim)] if store.claims.is_dir() else []
-    return {
-        claim.name: f"process {claim.owner.process} on {claim.owner.host} since {claim.owner.since}"
-        for claim in claims
-        if claim.owner is not None
-    }

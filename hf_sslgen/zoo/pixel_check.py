@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from hf_sslgen.preprocessing import Geometry, Preprocessing, evaluation_pixels, normalise
+from hf_sslgen.geometry import Geometry
+from hf_sslgen.preprocessing import Preprocessing, evaluation_pixels, normalise
 
 Processor = Callable[[Image.Image], Tensor]
 """Turns an RGB picture into a (3, S, S) input."""

@@ -17,9 +17,10 @@ import pytest
 import torch
 
 from hf_sslgen.analysis import pass_shards
+from hf_sslgen.analysis.analysis_settings import AnalysisSettings
 from hf_sslgen.analysis.batch_pass import Wanted
 from hf_sslgen.analysis.one_pass import PassResults, one_pass
-from hf_sslgen.analysis.subset import AnalysisSettings, analysis_subset, others_of, subset_pixels
+from hf_sslgen.analysis.subset import analysis_subset, others_of, subset_pixels
 from hf_sslgen.analysis.transforms import VARIANTS, Variant
 from hf_sslgen.zoo.anatomy import find_attribution_layer
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone, load_backbone
