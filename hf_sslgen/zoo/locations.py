@@ -12,7 +12,7 @@ from hf_sslgen.zoo.backbone_registry import UNTRAINED, Backbone, excluded_reason
 logger = logging.getLogger(__name__)
 
 UNTRAINED_PREFIX: Final = f"{UNTRAINED}:"
-"""Prefix of a backbone's name that asks for the same architecture with freshly initialised weights."""
+"""Prefix of a backbone's name that requests the same architecture with freshly initialised weights."""
 
 TWINS = Path(__file__).parent / "twins"
 
@@ -87,7 +87,7 @@ def resolve_location(name: str) -> str:
 
 
 def registered(name: str) -> Backbone | None:
-    """The registry's row of a backbone, also of an untrained one (whose objective is then `untrained`)."""
+    """Return a backbone's registry row; for an untrained one, with the objective `untrained`."""
     base, _ = split_revision(name.removeprefix(UNTRAINED_PREFIX))
     row = find_backbone(base)
     if row is not None and name.startswith(UNTRAINED_PREFIX):
