@@ -1,4 +1,4 @@
-"""`hf-sslgen analyze`: one checkpoint on one domain."""
+"""`hf-sslgen analyze`: measure one checkpoint on one domain."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from typing import Literal
 
 from hf_sslgen.analysis.analysis_settings import AnalysisSettings, AttributionMethod, TransformPreset
 from hf_sslgen.domains.domain_arguments import DomainArguments
-from hf_sslgen.settings import AT_LEAST_ONE, SEED, SIDE, check_fields, setting
+from hf_sslgen.settings import AT_LEAST_ONE, SEED, SIDE, check_fields, fields_from, setting
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.zoo.class_names import ClassMatch
 
@@ -17,66 +17,67 @@ class AnalyzeArguments:
 
     model_name_or_path: str = field(
         metadata={
-            "help": "A fine-tuned checkpoint, or any backbone: a name from `hf-sslgen zoo`, a Hub id (of a "
-            "branch, tag or commit: `owner/name@revision`) or a folder. "
-            "Without a classifier for the domain's classes only the invariance of its features is measured."
+            "help": "A fine-tuned checkpoint or any backbone: a name from `hf-sslgen zoo`, a Hub id "
+            "(`owner/name@revision` for a branch, tag or commit) or a folder. "
+            "Without a classifier for the domain's classes, only the invariance of its features is measured."
         }
     )
-    output_dir: str = field(metadata={"help": "Receives results.json, records.parquet, cell.json and figures/."})
+    output_dir: str = field(metadata={"help": "Folder for results.json, records.parquet, cell.json and figures/."})
     model_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit on the Hub."})
     match_classes: ClassMatch = field(
         default="name",
         metadata={
-            "help": "How the checkpoint's classes are matched to the data set's: by `name`, which refuses different "
-            "names; `shared` measures on the classes that both have; `position` matches them in order, whatever their "
-            "names; `none` leaves the classifier unused."
+            "help": "How to match the checkpoint's classes to the dataset's: `name` matches by name and refuses "
+            "differing names; `shared` measures only the classes that both have; `position` matches in order and "
+            "ignores the names; `none` leaves the classifier unused."
         },
     )
-    image_size: int | None = setting(None, range=SIDE, help="Side of the input instead of the backbone's own.")
+    image_size: int | None = setting(None, range=SIDE, help="Input side in pixels (default: the backbone's own).")
     transforms: TransformPreset = field(
-        default="quick", metadata={"help": "How many transforms and severities invariance is measured against."}
+        default="quick", metadata={"help": "Which set of transforms and severities to measure invariance on."}
     )
-    max_subset: int = setting(1000, range=AT_LEAST_ONE, help="Test images for attribution and invariance, stratified.")
+    max_subset: int = setting(
+        1000, range=AT_LEAST_ONE, help="Test images for attribution and invariance (stratified)."
+    )
     target: Literal["centred", "logit"] = field(
         default="centred",
-        metadata={"help": "Attribute the predicted class's logit minus the mean logit, or the raw logit."},
+        metadata={"help": "Scalar to attribute: the class's logit minus the mean logit, or the raw logit."},
     )
     attribution_layer: str | None = field(
-        default=None, metadata={"help": "Module whose output is attributed, instead of the one found by rule."}
+        default=None, metadata={"help": "Module whose output is attributed (default: found by rule)."}
     )
     attribution_method: AttributionMethod = field(
         default="grad_cam",
         metadata={
-            "help": "How attribution is computed; occlusion asks no classifier, so it also shows where an encoder "
-            "without one looks."
+            "help": "Attribution method; occlusion needs no classifier, so it also shows where a bare encoder looks."
         },
     )
     reinitialised_control: bool = field(
         default=True,
-        metadata={"help": "Also attribute the same network with fresh weights, which takes one more pass."},
+        metadata={"help": "Also attribute the same network with fresh weights, at the cost of one more pass."},
     )
     randomisation_cascade: bool = field(
         default=False,
         metadata={
-            "help": "With the control, also compare maps with those of networks of which only the head, or the last "
-            "quarter, half or three quarters of the blocks, have fresh weights: one more pass each."
+            "help": "In addition to the control, compare with networks in which only the head, or the last quarter, "
+            "half or three quarters of the blocks, have fresh weights; each costs one more pass."
         },
     )
     attributed_class: Literal["predicted", "true"] = field(
-        default="predicted", metadata={"help": "Attribute the class that the network predicts, or the true one."}
+        default="predicted", metadata={"help": "Class to attribute: the predicted one or the true one."}
     )
     batch_size: int = setting(
-        64, range=AT_LEAST_ONE, help="Images per forward pass; halved, with a warning, where memory is short."
+        64, range=AT_LEAST_ONE, help="Images per forward pass; halved, with a warning, if memory runs out."
     )
     precision: Literal["fp32", "bf16", "fp16"] = field(
-        default="fp32", metadata={"help": "Of the network in front of its classifier; fp16 on a GPU only."}
+        default="fp32", metadata={"help": "Precision of the network up to its classifier; fp16 needs a GPU."}
     )
     channels_last: bool = field(
-        default=False, metadata={"help": "Lay images out channels last, which many CNNs compute faster."}
+        default=False, metadata={"help": "Use the channels-last memory layout, which speeds up many CNNs."}
     )
-    compile: bool = field(default=False, metadata={"help": "Let torch.compile make faster code of the network first."})
-    seed: int = setting(0, range=SEED, help="Seed of the subset and of random transforms.")
-    figures: bool = field(default=True, metadata={"help": "Also draw figures/."})
+    compile: bool = field(default=False, metadata={"help": "Compile the network with torch.compile first."})
+    seed: int = setting(0, range=SEED, help="Seed for the subset and the random transforms.")
+    figures: bool = field(default=True, metadata={"help": "Also draw the figures."})
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -84,25 +85,11 @@ class AnalyzeArguments:
     @property
     def settings(self) -> AnalysisSettings:
         """How the backbone is measured."""
-        return AnalysisSettings(
-            transforms=self.transforms,
-            max_subset=self.max_subset,
-            seed=self.seed,
-            attribution_method=self.attribution_method,
-            reinitialised_control=self.reinitialised_control,
-            randomisation_cascade=self.randomisation_cascade,
-            target=self.target,
-            attributed_class=self.attributed_class,
-            attribution_layer=self.attribution_layer,
-            batch_size=self.batch_size,
-            precision=self.precision,
-            channels_last=self.channels_last,
-            compile=self.compile,
-        )
+        return fields_from(AnalysisSettings, self)
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
-    """Parse, check where to write, analyze."""
+    """Parse the arguments, check the output folder and run the analysis."""
     arguments, domain_arguments = parse_arguments(
         (AnalyzeArguments, DomainArguments), "Measure one checkpoint on one domain.", command_line
     )

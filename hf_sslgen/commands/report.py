@@ -1,4 +1,4 @@
-"""`hf-sslgen report`: tables and page of a study from its folder alone."""
+"""`hf-sslgen report`: write a study's tables and page from its folder alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,13 +10,13 @@ from hf_sslgen.training.configuration import parse_arguments
 
 @dataclass(frozen=True)
 class ReportArguments:
-    """Of which study."""
+    """The study to report."""
 
-    study_dir: str = field(metadata={"help": "A folder that `hf-sslgen study` or `hf-sslgen compare` wrote."})
+    study_dir: str = field(metadata={"help": "Folder written by `hf-sslgen study` or `hf-sslgen compare`."})
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
-    """Parse and report."""
+    """Parse the arguments and write the report."""
     (arguments,) = parse_arguments(
         (ReportArguments,), "Write a study's tables and page from its folder alone.", command_line, "study_dir"
     )
@@ -24,4 +24,4 @@ def main(command_line: Sequence[str] | None = None) -> None:
 
     damaged = report_study(Path(arguments.study_dir))
     if damaged:
-        raise InputError(f"the report leaves out cells that can't be read: {'; '.join(damaged)}")
+        raise InputError(f"the report leaves out unreadable cells: {'; '.join(damaged)}")

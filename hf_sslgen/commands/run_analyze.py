@@ -41,11 +41,11 @@ logger = logging.getLogger(__name__)
 FINETUNED = "finetune"
 
 UNFINISHED = "unfinished"
-"""Folder in the output folder for what is finished of an analysis that is not; a later run goes on from there."""
+"""Subfolder of the output folder with the finished shards of an unfinished analysis, for a later run to resume."""
 
 
 def _print_numbers(numbers: Sequence[Number]) -> None:
-    """Those of the whole: without the single transforms."""
+    """Print the overall numbers, leaving out those of single transforms."""
     for number in numbers:
         if number.transform in ("", PAIR, *FAMILIES):
             name = f"{number.metric} ({number.transform})" if number.transform else number.metric
@@ -54,7 +54,7 @@ def _print_numbers(numbers: Sequence[Number]) -> None:
 
 
 def _with_shared_classes(arguments: AnalyzeArguments, domain: Domain) -> Domain:
-    """The domain with the classes that the checkpoint knows too; the last two notes say what was left out."""
+    """Reduce the domain to the classes the checkpoint also knows; the last two notes list what was left out."""
     name = arguments.model_name_or_path
     config = load_config(name, open_checkpoint(name, arguments.model_revision, with_weights=False).folder)
     reduced = with_classes(domain, shared_classes(name, config, domain.class_names))
@@ -65,7 +65,7 @@ def _with_shared_classes(arguments: AnalyzeArguments, domain: Domain) -> Domain:
 
 
 def _measure(backbone: LoadedBackbone, domain: Domain, settings: AnalysisSettings, run: Run) -> tuple[Analysis, str]:
-    """The analysis, and the protocol it is kept under."""
+    """Return the analysis and the protocol it is stored under."""
     if backbone.has_trained_head:
         layer = find_attribution_layer(backbone.model, settings.attribution_layer)
         if run.processes.index == 0:
@@ -74,10 +74,10 @@ def _measure(backbone: LoadedBackbone, domain: Domain, settings: AnalysisSetting
         return adapted_analysis(backbone, domain, FINE_TUNED_STAGE, settings, validation, run), FINETUNED
     if run.processes.index == 0:
         logger.warning(
-            "%s has no classifier for these %d classes; measuring the invariance of its features only%s",
+            "%s has no classifier for these %d classes; measuring only the invariance of its features%s",
             backbone.name,
             len(domain.class_names),
-            ", and where it looks" if settings.attribution_method in LABEL_FREE_METHODS else "",
+            " and where it looks" if settings.attribution_method in LABEL_FREE_METHODS else "",
         )
     return pretrained_analysis(backbone, domain, settings, run), PRETRAINED_PROTOCOL
 
@@ -85,7 +85,7 @@ def _measure(backbone: LoadedBackbone, domain: Domain, settings: AnalysisSetting
 def analyze(
     arguments: AnalyzeArguments, domain_arguments: DomainArguments, output_dir: Path, accelerator: Accelerator
 ) -> None:
-    """Load, measure, write, draw."""
+    """Load the backbone and the domain, measure, write the cell and draw the figures."""
     processes = Processes(accelerator.process_index, accelerator.num_processes, accelerator.wait_for_everyone)
     started = time.perf_counter()
     domain = load_domain(domain_arguments)
@@ -105,11 +105,11 @@ def analyze(
         print_taken([domain.taken])
     settings = arguments.settings
     analysis, protocol = _measure(backbone, domain, settings, Run(output_dir / UNFINISHED, processes))
-    processes.wait()  # until everyone has read what is removed below
+    processes.wait()  # until every process has read the files that are removed below
     if not accelerator.is_main_process:
         return
     entry = backbone_entry(arguments.model_name_or_path)
-    # What was trained, and how, is in the checkpoint: its weights, test and validation images decide the numbers.
+    # How it was trained is part of the weights; these and the test and validation images decide the numbers.
     spec = CellSpec(entry, domain_arguments, protocol, None, arguments.seed, settings, None)
     cell = PreparedCell(spec, BackboneFacts.of(backbone), domain)
     identity = cell_identity(cell, domain.fingerprints())
@@ -123,7 +123,7 @@ def analyze(
 
 
 def run_analyze(arguments: AnalyzeArguments, domain_arguments: DomainArguments) -> None:
-    """Check where to write, then analyze."""
+    """Check the output folder and run the analysis."""
     accelerator = Accelerator()
     output_dir = require_output_folder(arguments.output_dir, own=["cell.json"], leftovers=[UNFINISHED])
     with claimed_by_main(output_dir):

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 def backbones_of(twin_set: TwinSet, untrained_control: bool) -> list[BackboneEntry]:
-    """The set's backbones that can be loaded, and the untrained control; says which are left out."""
+    """Return the set's loadable backbones and the untrained control, and log which ones are left out."""
     loadable = [backbone for backbone in twin_set.backbones if backbone.library != "conversion"]
     left_out = [backbone.id for backbone in twin_set.backbones if backbone.library == "conversion"]
     if left_out:
@@ -55,7 +55,7 @@ def domains_of(arguments: CompareArguments, shared: Any) -> list[DomainArguments
         for name, original, group in zip(arguments.dataset_name, *stated, strict=True)
     ]
     domains = told_apart(domains)
-    names = [domain_at_hand(domain).name for domain in domains]  # finds what is wrong before hours are spent
+    names = [domain_at_hand(domain).name for domain in domains]  # finds errors before hours are spent
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"dataset_name: {twice[0]!r} is given twice")
@@ -63,7 +63,7 @@ def domains_of(arguments: CompareArguments, shared: Any) -> list[DomainArguments
 
 
 def chosen_protocol(name: str, arguments: CompareArguments) -> Protocol:
-    """A preset, fine-tuning with what the arguments say instead."""
+    """Return a preset, with the arguments' fine-tuning settings in place of its own."""
     preset = get_protocol(name)
     if not isinstance(preset, FineTuningProtocol):
         return preset
@@ -102,7 +102,7 @@ def compare(arguments: CompareArguments, shared: Any) -> Path:
         shared: `SharedDomainArguments`, what holds for every domain.
 
     Raises:
-        InputError: cells failed or can't be read, each named; the tables and the page of the others are written.
+        InputError: names the cells that failed or are unreadable; tables and page are written for the others.
     """
     store = Store(require_output_folder(arguments.output_dir, own=["cells"]))
     specs = planned_cells(arguments, shared)
@@ -124,6 +124,6 @@ def compare(arguments: CompareArguments, shared: Any) -> Path:
     print(f"\nReport: {report}")
     if missing:
         raise InputError(
-            f"the comparison lacks cells (tracebacks in {store.folder / 'failures'}). {' '.join(missing)}"
+            f"the comparison is missing cells (tracebacks in {store.folder / 'failures'}). {' '.join(missing)}"
         )
     return report

@@ -9,7 +9,7 @@ from hf_sslgen.zoo.to_safetensors import convert_folder
 
 
 def run_convert(arguments: ConvertArguments) -> None:
-    """Convert, write the card, print where both are."""
+    """Convert, write the card and print the paths of both."""
     folder = Path(arguments.folder)
     is_timm = is_timm_checkpoint(folder)
     require_output_folder(folder, argument="folder")

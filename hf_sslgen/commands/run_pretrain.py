@@ -19,6 +19,9 @@ from hf_sslgen.memory import naming_batch_size
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.preprocessing import Preprocessing
 from hf_sslgen.reporting.twin_folder import TWIN_FOLDER, Launch, export_twin
+from hf_sslgen.settings import (
+    fields_from,
+)
 from hf_sslgen.training.augmentation import IMAGENET_MEAN, IMAGENET_STD
 from hf_sslgen.training.pretraining.objectives import require_objective
 from hf_sslgen.training.pretraining.pretraining_budget import PLAN_FILE, planned_epochs
@@ -37,7 +40,7 @@ def _pretrain(
     accelerator: Accelerator,
     launch: Launch,
 ) -> None:
-    """Load, plan, train, export."""
+    """Load the data, plan the budget, train and export the twin."""
     source = load_pretraining_source(domain_arguments)
     if accelerator.is_main_process:
         print_taken([source.taken])
@@ -65,7 +68,7 @@ def _pretrain(
 
 
 def _command_to_repeat(options: Sequence[str], num_processes: int, device_type: str) -> str:
-    """The command line that trains the same way, without anything of somebody's disk but names."""
+    """Return a command line that repeats this training, with local paths cut to their last names."""
     launcher = "python" if num_processes == 1 else f"torchrun --nproc_per_node {num_processes}"
     if num_processes > 1 and device_type == "cpu":
         launcher = f"ACCELERATE_USE_CPU=1 {launcher}"
@@ -73,9 +76,9 @@ def _command_to_repeat(options: Sequence[str], num_processes: int, device_type: 
 
 
 def _without_folders(option: str) -> str:
-    """An option, `--option=value` or value; of a folder or an absolute path the last name only."""
+    """Return an option or value, cutting a folder or absolute path to its last name."""
     prefix, equals, value = option.partition("=") if option.startswith("--") else ("", "", option)
-    if value and not value.startswith("{"):  # JSON is no path, and may be longer than one can be
+    if value and not value.startswith("{"):  # JSON is not a path, and may exceed the longest possible one
         path = Path(value)
         if path.is_absolute() or path.is_dir():
             return f"{prefix}{equals}{path.resolve().name}"
@@ -83,10 +86,8 @@ def _without_folders(option: str) -> str:
 
 
 def run_pretrain(arguments: PretrainArguments, domain_arguments: DomainArguments, options: Sequence[str]) -> None:
-    """Check the settings and where to write, pretrain; `options` as on the command line, for the twin's card."""
-    names = {item.name for item in dataclasses.fields(PretrainingSettings)}
-    given = {name: value for name, value in vars(arguments).items() if name in names}
-    settings = PretrainingSettings(**given)
+    """Check the settings and the output folder and pretrain; the twin's card repeats `options` as a command."""
+    settings = fields_from(PretrainingSettings, arguments)
     require_objective(settings.objective)
     if settings.mixed_precision == "fp16" and not torch.accelerator.is_available():
         raise InputError("mixed_precision is 'fp16', which needs a GPU; on a CPU give bf16 or no")

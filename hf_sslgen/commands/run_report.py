@@ -10,20 +10,20 @@ from hf_sslgen.study.finished_cells import read_study_results
 
 
 def report_study(folder: Path) -> list[str]:
-    """Write a study's tables and page into its folder, when no other process does; see `write_report`."""
+    """Write a study's tables and page into its folder unless another process is doing so; see `write_report`."""
     store = Store(folder)
     if not store.cells.is_dir():
-        raise InputError(f"study_dir {str(folder)!r} holds no study: it has no folder `cells`")
+        raise InputError(f"study_dir {str(folder)!r} does not hold a study: it has no folder `cells`")
     require_output_folder(folder, own=["cells"], argument="study_dir")
     with alone_in_reporting(store):
         return write_report(store)
 
 
 def write_report(store: Store) -> list[str]:
-    """Write a study's tables and page for a process that holds the claim on its report.
+    """Write a study's tables and page, in the process that holds the claim on its report.
 
     Returns:
-        A sentence on each cell that can't be read.
+        A sentence on each unreadable cell.
     """
     folder = store.folder
     study = read_study_results(store)

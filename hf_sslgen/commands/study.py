@@ -1,4 +1,4 @@
-"""`hf-sslgen study`: a whole matrix of cells from a YAML file, by any number of processes that share its folder."""
+"""`hf-sslgen study`: run a matrix of cells from a YAML file, in any number of processes that share its folder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,42 +11,46 @@ from hf_sslgen.training.configuration import parse_arguments
 
 @dataclass(frozen=True)
 class StudyArguments:
-    """Which study, where, and by how many processes."""
+    """Which study to run, where, and in how many processes."""
 
-    study: str = field(metadata={"help": "YAML file of the study (docs/how-to.md has its keys)."})
-    output_dir: str = field(metadata={"help": "The study's folder; may be shared by any number of processes."})
-    dry_run: bool = field(default=False, metadata={"help": "Only say which cells, how long and how much disk."})
+    study: str = field(metadata={"help": "The study's YAML file (docs/how-to.md lists its keys)."})
+    output_dir: str = field(metadata={"help": "The study's folder; any number of processes may share it."})
+    dry_run: bool = field(
+        default=False, metadata={"help": "Only print the cells and the time and disk space they need."}
+    )
     workers: int | None = setting(
         None,
         range=Range(at_least=1, at_most=1024),
-        help="Processes to work with (default: one per GPU, or one in this process).",
+        help="Number of worker processes (default: one per GPU, or this process alone).",
     )
     executor: Literal["process", "ray"] = field(
-        default="process", metadata={"help": "Processes of this machine, or tasks of a Ray cluster (extra `ray`)."}
+        default="process",
+        metadata={"help": "Where workers run: processes on this machine, or tasks on a Ray cluster (extra `ray`)."},
     )
     ray_address: str | None = field(
-        default=None, metadata={"help": "Address of a Ray cluster, such as `auto`; without one Ray is started here."}
+        default=None,
+        metadata={"help": "Address of a Ray cluster, such as `auto` (default: start Ray on this machine)."},
     )
-    retry_failed: bool = field(default=False, metadata={"help": "Try cells again that failed before."})
-    write_report: bool = field(default=True, metadata={"help": "Write tables and report when all cells have ended."})
+    retry_failed: bool = field(default=False, metadata={"help": "Retry cells that failed before."})
+    write_report: bool = field(default=True, metadata={"help": "Write tables and report when all cells are done."})
     pull: str | None = field(
-        default=None, metadata={"help": "Dataset on the Hub (owner/name) whose cells are taken over first."}
+        default=None, metadata={"help": "Dataset on the Hub (owner/name) to pull finished cells from first."}
     )
 
     def __post_init__(self) -> None:
         check_fields(self)
         if self.ray_address is not None and self.executor != "ray":
-            raise InputError("ray_address goes with --executor ray")
+            raise InputError("ray_address only works with --executor ray; add that, or drop it")
         if self.pull is not None and self.dry_run:
-            raise InputError("--pull writes into the study's folder and --dry_run does not; give one of them")
+            raise InputError("--pull writes into the study's folder, which --dry_run must not; give only one of them")
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
-    """Parse and run."""
+    """Parse the arguments and run the study."""
     (arguments,) = parse_arguments(
         (StudyArguments,),
-        "Run a study: backbones x domains x protocols x label budgets x seeds. What its folder holds is not computed "
-        "again, and any number of processes may work on one folder.",
+        "Run a study: backbones x domains x protocols x label budgets x seeds. Finished cells in its folder are not "
+        "computed again, and any number of processes may share the folder.",
         command_line,
         positional="study",
     )
