@@ -31,7 +31,6 @@ from hf_sslgen.metrics import (
 from hf_sslgen.metrics.defined import spread_to_all
 from hf_sslgen.metrics.shares import credit_interval
 from hf_sslgen.metrics.stages import FINE_TUNED_STAGE, Stage
-from hf_sslgen.training.evaluation import estimate_of
 
 OF_PAIRS = ("invariance", "cosine", "chance_cosine", "distance_invariance", "recall_at_1", "rank_auc")
 OF_PREDICTIONS = ("prediction_consistency", "kappa")
@@ -87,7 +86,7 @@ def _variant_numbers(results: Results, stage: Stage) -> list[Number]:
     for (transform, severity), measured in results.items():
         moved, similarity, consistency = measured.invariance, measured.similarity, measured.consistency
         undefined = Estimate(math.nan, math.nan, math.nan, moved.n, moved.reason)
-        estimates = {metric: estimate_of(moved, metric) for metric in OF_PAIRS}
+        estimates = {metric: moved.estimate(metric) for metric in OF_PAIRS}
         # These have no samples that are undefined: they are measured on the others alone.
         estimates["linear_cka"] = undefined if similarity is None else _of_all(similarity, "linear_cka", moved.n)
         if stage == FINE_TUNED_STAGE:
@@ -101,7 +100,7 @@ def _variant_numbers(results: Results, stage: Stage) -> list[Number]:
 
 
 def _of_all(result: MetricResult, field: str, num_images: int) -> Estimate:
-    return replace(estimate_of(result, field), n=num_images)
+    return replace(result.estimate(field), n=num_images)
 
 
 def _family_numbers(

@@ -13,7 +13,6 @@ from hf_sslgen.metrics import attribution_localization
 from hf_sslgen.metrics.localization import axis_overlap
 from hf_sslgen.metrics.maps import Sign
 from hf_sslgen.metrics.stages import Stage
-from hf_sslgen.training.evaluation import estimate_of
 
 LOCALIZATION = ("lift", "mass_accuracy", "pointing_game", "area_share")
 """Numbers of a `LocalizationResult`, and columns in the records."""
@@ -99,8 +98,7 @@ def localization_analysis(
     """
     result = attribution_localization(maps, object_coverage(subset, geometry, maps.shape[1:]), sign=sign)
     numbers = tuple(
-        number_of(metric, estimate_of(result, metric), stage, num_undefined=result.n_undefined)
-        for metric in LOCALIZATION
+        number_of(metric, result.estimate(metric), stage, num_undefined=result.n_undefined) for metric in LOCALIZATION
     )
     return numbers, {metric: vars(result)[f"per_sample_{metric}"] for metric in LOCALIZATION}
 

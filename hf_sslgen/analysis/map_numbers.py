@@ -14,7 +14,6 @@ from hf_sslgen.geometry import Geometry
 from hf_sslgen.metrics import attribution_concentration
 from hf_sslgen.metrics.defined import interval_of_defined
 from hf_sslgen.metrics.stages import Stage
-from hf_sslgen.training.evaluation import estimate_of
 
 CONCENTRATION = {
     "gini": "gini",
@@ -41,10 +40,10 @@ def _concentration(maps: NDArray[np.float32], stage: Stage) -> tuple[list[Number
     result = attribution_concentration(maps)
     columns = {metric: vars(result)[f"per_sample_{field}"] for field, metric in CONCENTRATION.items()}
     numbers = [
-        number_of(metric, estimate_of(result, field), stage, num_undefined=int(np.isnan(columns[metric]).sum()))
+        number_of(metric, result.estimate(field), stage, num_undefined=int(np.isnan(columns[metric]).sum()))
         for field, metric in CONCENTRATION.items()
     ]
-    numbers.append(number_of("zero_map_rate", estimate_of(result, "zero_map_rate"), stage))
+    numbers.append(number_of("zero_map_rate", result.estimate("zero_map_rate"), stage))
     return numbers, columns | {"zero_map": np.isnan(result.per_sample_gini).astype(float)}
 
 

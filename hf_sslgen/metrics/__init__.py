@@ -7,8 +7,10 @@ values where it has them, so that two models can be compared image by image.
 from hf_sslgen.metrics.accuracy import AccuracyResult, TopKAccuracyResult, accuracy, top_k_accuracy
 from hf_sslgen.metrics.calibration import (
     CalibrationResult,
+    ReliabilityBins,
     ReliabilityNullBand,
     expected_calibration_error,
+    reliability_bins,
     reliability_null_band,
 )
 from hf_sslgen.metrics.calibration_by_class import ClasswiseCalibrationResult, classwise_calibration_error
@@ -19,7 +21,6 @@ from hf_sslgen.metrics.calibration_by_rank import (
     ks_calibration_error,
 )
 from hf_sslgen.metrics.comparison import (
-    Estimate,
     Statistic,
     average_statistic,
     bootstrap_interval,
@@ -38,7 +39,7 @@ from hf_sslgen.metrics.guards import GuardsResult, representation_guards
 from hf_sslgen.metrics.invariance import InvarianceResult, invariance
 from hf_sslgen.metrics.localization import LocalizationResult, attribution_localization
 from hf_sslgen.metrics.map_similarity import MapSimilarityResult, map_similarity
-from hf_sslgen.metrics.results import Interval, MetricResult
+from hf_sslgen.metrics.results import Estimate, Interval, MetricResult
 from hf_sslgen.metrics.risk_coverage import RiskCoverageResult, risk_coverage
 from hf_sslgen.metrics.scores import ProperScoreResult, brier_score, negative_log_likelihood, top_label_brier
 from hf_sslgen.metrics.similarity import CKAResult, debiased_linear_cka
@@ -80,6 +81,7 @@ __all__ = [
     "MapSimilarityResult",
     "MetricResult",
     "ProperScoreResult",
+    "ReliabilityBins",
     "ReliabilityNullBand",
     "RiskCoverageResult",
     "SignedRankResult",
@@ -122,6 +124,7 @@ __all__ = [
     "prediction_confidence",
     "prediction_consistency",
     "probability_of_improvement",
+    "reliability_bins",
     "reliability_null_band",
     "representation_guards",
     "risk_coverage",

@@ -9,7 +9,6 @@ these backbones on images like these, not of other backbones, seeds or targets.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -27,28 +26,12 @@ from hf_sslgen.metrics.inputs import (
 )
 from hf_sslgen.metrics.invariance import chance_corrected
 from hf_sslgen.metrics.ratio import ratio_values
-from hf_sslgen.metrics.results import MetricResult
+from hf_sslgen.metrics.results import Estimate
 
 Statistic = Callable[[FloatArray], FloatArray]
 
 CHUNK_ENTRIES = 500_000  # weights resampled at a time: 4 MB per array, of which a few are alive at once
 MAX_UNDEFINED_SHARE = 0.01
-
-
-@dataclass(frozen=True)
-class Estimate(MetricResult):
-    """A value with its interval over `n` images. NaN bounds come with a `reason`."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-    reason: str = ""
-
-    @property
-    def decided(self) -> bool:
-        """True where the interval excludes zero; an interval that could not be had decides nothing."""
-        return self.low > 0.0 or self.high < 0.0
 
 
 def mean_statistic(values: npt.ArrayLike) -> Statistic:

@@ -47,6 +47,17 @@ class MetricResult:
                 values[f"{field.name}_interval"] = list(intervals[field.name])
         return values
 
+    def estimate(self, field: str) -> "Estimate":
+        """A number of this result with its interval over samples, NaN where it has no valid one; why, if it is NaN.
+
+        Args:
+            field: the number's name; the result has `n`, and where numbers can be undefined a `reason`.
+        """
+        values = vars(self)
+        value = float(values[field])
+        reason = values.get("reason", "") if math.isnan(value) else ""
+        return Estimate(value, *self._intervals().get(field, NO_INTERVAL), values["n"], reason)
+
     def _intervals(self) -> Mapping[str, Interval]:
         intervals: Mapping[str, Interval] = vars(self).get(INTERVALS, {})
         return intervals
@@ -65,3 +76,19 @@ class MetricResult:
                 part += f" [{low:.4g}, {high:.4g}]"
             parts.append(part)
         return f"{type(self).__name__}: {', '.join(parts)}"
+
+
+@dataclass(frozen=True)
+class Estimate(MetricResult):
+    """A value with its interval over `n` images. NaN bounds come with a `reason`."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    reason: str = ""
+
+    @property
+    def decided(self) -> bool:
+        """True where the interval excludes zero; an interval that could not be had decides nothing."""
+        return self.low > 0.0 or self.high < 0.0

@@ -18,7 +18,6 @@ from hf_sslgen.reporting.cards import write_card
 from hf_sslgen.reporting.figures.figure_style import figure_png
 from hf_sslgen.reporting.figures.pretraining_curves import pretraining_curves
 from hf_sslgen.training.augmentation import IMAGENET_MEAN, IMAGENET_STD
-from hf_sslgen.training.evaluation import estimate_of
 from hf_sslgen.training.pretraining.pretraining_checkpoint import LOG_FILE
 from hf_sslgen.training.pretraining.pretraining_state import Monitor, PretrainingSettings, build_trunk
 from hf_sslgen.training.pretraining.source_knn import BANK_SIZE
@@ -49,7 +48,7 @@ def source_knn(name: str, source: PretrainingSource, seed: int) -> Estimate:
     settings = AnalysisSettings(batch_size=256)
     train, held_out = (split_features(backbone, split, settings) for split in (source.train, source.held_out))
     predictions = knn_predictions(train, source.train.labels, held_out, len(source.class_names))
-    return estimate_of(accuracy(predictions, source.held_out.labels), "accuracy")
+    return accuracy(predictions, source.held_out.labels).estimate("accuracy")
 
 
 def _write_weights(folder: Path, trunk: Any, settings: PretrainingSettings) -> None:

@@ -27,7 +27,7 @@ from hf_sslgen.metrics import (
     top_label,
     top_label_brier,
 )
-from hf_sslgen.metrics.results import NO_INTERVAL, Interval
+from hf_sslgen.metrics.results import Interval
 from hf_sslgen.metrics.shares import credit_interval
 from hf_sslgen.metrics.two_groups import outcome_interval
 
@@ -156,7 +156,7 @@ class Predictions:
         found = {
             **_named(accuracy(self.predictions, self.references, num_classes), "accuracy", "mean_per_class_accuracy"),
             **_named(confidence, "mean_confidence", "mean_confidence_correct", "mean_confidence_incorrect", "auroc"),
-            "confidence_gap": estimate_of(confidence, "gap"),
+            "confidence_gap": confidence.estimate("gap"),
             **_named(binned, "expected_calibration_error", "ece_if_calibrated"),
             **_named(binned, "l2_calibration_error", "maximum_calibration_error"),
             **_named(adaptive_calibration_error(p, y), "adaptive_calibration_error"),
@@ -164,7 +164,7 @@ class Predictions:
             **_named(ks_calibration_error(p, y), "ks_calibration_error"),
             "negative_log_likelihood": _mean(likelihoods, outcome_interval(likelihoods, y)),
             "brier_score": _mean(self.brier_scores, outcome_interval(self.brier_scores, y)),
-            "top_label_brier": estimate_of(top_label_brier(p, y), "mean"),
+            "top_label_brier": top_label_brier(p, y).estimate("mean"),
             **_named(risk_coverage(p, y), "aurc", "excess_aurc"),
         }
         if num_classes > TOP_K:
@@ -176,16 +176,8 @@ class Predictions:
         return {name: estimate.value for name, estimate in self.estimates(num_classes).items()}
 
 
-def estimate_of(result: MetricResult, field: str) -> Estimate:
-    """A number of a result with its interval over samples, NaN where it has no valid one; and its reason if NaN."""
-    values = result.to_dict()
-    value = float(values[field])
-    low, high = values.get(f"{field}_interval", NO_INTERVAL)
-    return Estimate(value, low, high, values["n"], values.get("reason", "") if np.isnan(value) else "")
-
-
 def _named(result: MetricResult, *fields: str) -> dict[str, Estimate]:
-    return {field: estimate_of(result, field) for field in fields}
+    return {field: result.estimate(field) for field in fields}
 
 
 def _mean(per_sample: NDArray[np.float64], interval: Interval) -> Estimate:
