@@ -1,4 +1,4 @@
-"""`hf-sslgen compare`: every backbone of a twin set on your images, side by side."""
+"""`hf-sslgen compare`: compare every backbone of a twin set on your images."""
 
 import logging
 from collections.abc import Sequence
@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hf_sslgen.analysis.analysis_settings import AnalysisSettings, TransformPreset
-from hf_sslgen.domains.domain_arguments import DomainArguments
+from hf_sslgen.domains.domain_arguments import DomainArguments, SharedDomainArguments
 from hf_sslgen.domains.domain_names import told_apart
 from hf_sslgen.errors import InputError
 from hf_sslgen.geometry import Geometry
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.reporting.study_report import write_results
 from hf_sslgen.reporting.terminal_tables import terminal_table
-from hf_sslgen.settings import AT_LEAST_ONE, POSITIVE, SEED, SHARE, check_fields, setting
+from hf_sslgen.settings import AT_LEAST_ONE, POSITIVE, SEED, check_fields, setting
 from hf_sslgen.study.backbones import BackboneEntry, backbone_entry, untrained_controls
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
 from hf_sslgen.study.cells.store import Store, alone_in_reporting
@@ -34,13 +34,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CompareArguments:
-    """Which backbones on which images, and how they are adapted."""
+    """Which backbones to compare, on which images, and how to adapt them."""
 
     dataset_name: list[str] = field(
         metadata={"help": "One or more domains: names from `hf-sslgen domains`, Hub ids, folders or parquet files."}
     )
     twin_set: str = field(metadata={"help": "A set from `hf-sslgen zoo`: one architecture, one source of images."})
-    output_dir: str = field(metadata={"help": "Receives cells/, results, comparisons and groups as CSV, and report/."})
+    output_dir: str = field(
+        metadata={"help": "Folder for cells/, report/, and results, comparisons and groups as CSV."}
+    )
     protocol: list[PresetName] = field(
         default_factory=lambda: ["linear"],
         metadata={"help": "One or more presets, such as linear (a probe on frozen features, quick) and finetune."},
@@ -55,45 +57,28 @@ class CompareArguments:
             "help": "For each dataset_name, `similar` or `different` (to the source data), or `-` where registered."
         },
     )
-    image_column_name: str | None = field(default=None, metadata={"help": "Column of the images, in all domains."})
-    label_column_name: str | None = field(default=None, metadata={"help": "Column of the labels, in all domains."})
-    label_fraction: float | None = setting(
-        None, range=SHARE, help="Use this share of the labels, for training and selection together."
-    )
-    samples_per_class: int | None = setting(None, range=AT_LEAST_ONE, help="Train on this many images per class.")
-    max_train_samples: int | None = setting(None, range=AT_LEAST_ONE, help="Train on at most this many images.")
-    max_eval_samples: int | None = setting(None, range=AT_LEAST_ONE, help="Select on at most this many images.")
-    max_test_samples: int | None = setting(None, range=AT_LEAST_ONE, help="Measure on at most this many images.")
-    intensity_range: str | None = field(
-        default=None,
-        metadata={
-            "help": "Stored values to read as black and white, in all domains: LOW,HIGH; `dataset` for the smallest "
-            "and largest of the training images; `image` for those of each picture."
-        },
-    )
-    skip_corrupt: bool = field(default=False, metadata={"help": "Leave images out that can't be decoded."})
     transforms: TransformPreset = field(
-        default="quick", metadata={"help": "How many transforms and severities invariance is measured against."}
+        default="quick", metadata={"help": "Which set of transforms and severities to measure invariance on."}
     )
     learning_rates: list[float] | None = field(
         default=None,
         metadata={
-            "help": "Fine-tuning: the grid, the same for every backbone, selected by validation likelihood, instead "
-            "of the preset's.",
+            "help": "Fine-tuning: the learning-rate grid, the same for every backbone, selected by validation "
+            "likelihood (default: the preset's).",
             "range": POSITIVE,
         },
     )
     num_train_epochs: float | None = setting(
-        None, range=POSITIVE, help="Fine-tuning: epochs, instead of the preset's epochs or steps."
+        None, range=POSITIVE, help="Fine-tuning: number of epochs, instead of the preset's epochs or steps."
     )
     max_steps: int | None = setting(
-        None, range=AT_LEAST_ONE, help="Fine-tuning: steps, instead of the preset's epochs or steps."
+        None, range=AT_LEAST_ONE, help="Fine-tuning: number of steps, instead of the preset's epochs or steps."
     )
-    batch_size: int = setting(64, range=AT_LEAST_ONE, help="Images per batch, in training and measuring.")
+    batch_size: int = setting(64, range=AT_LEAST_ONE, help="Images per batch, for training and measuring.")
     untrained_control: bool = field(
-        default=True, metadata={"help": "Also measure the same architecture with freshly initialised weights."}
+        default=True, metadata={"help": "Also measure the same architecture with fresh weights."}
     )
-    seed: int = setting(0, range=SEED, help="Seed of splits, classifier, training, subset and transforms.")
+    seed: int = setting(0, range=SEED, help="Seed for splits, classifier, training, subset and transforms.")
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -102,7 +87,7 @@ class CompareArguments:
             if twice := sorted({value for value in given if given.count(value) > 1}):
                 raise InputError(f"{name}: {twice[0]!r} is given twice")
         if self.num_train_epochs is not None and self.max_steps is not None:
-            raise InputError("num_train_epochs and max_steps both say how long to train; give one of them")
+            raise InputError("num_train_epochs and max_steps both set the training length; give only one of them")
         if not any(isinstance(PRESETS[name], FineTuningProtocol) for name in self.protocol):
             for name in ("learning_rates", "num_train_epochs", "max_steps"):
                 if vars(self)[name] is not None:
@@ -110,7 +95,7 @@ class CompareArguments:
 
 
 def backbones_of(twin_set: TwinSet, untrained_control: bool) -> list[BackboneEntry]:
-    """The set's backbones that can be loaded, and the untrained control; says which are left out."""
+    """Return the set's loadable backbones and the untrained control, and log which ones are left out."""
     loadable = [backbone for backbone in twin_set.backbones if backbone.library != "conversion"]
     left_out = [backbone.id for backbone in twin_set.backbones if backbone.library == "conversion"]
     if left_out:
@@ -121,36 +106,20 @@ def backbones_of(twin_set: TwinSet, untrained_control: bool) -> list[BackboneEnt
     return entries + (untrained_controls(entries) if untrained_control else [])
 
 
-def domains_of(arguments: CompareArguments) -> list[DomainArguments]:
-    """What was said of each domain."""
+def domains_of(arguments: CompareArguments, shared: Any) -> list[DomainArguments]:
+    """What was said of each domain, and of all of them."""
     count = len(arguments.dataset_name)
-    for name in ("registered_as", "group"):
-        given = {"registered_as": arguments.registered_as, "group": arguments.group}[name]
+    stated: list[Sequence[str | None]] = []
+    for name, given in (("registered_as", arguments.registered_as), ("group", arguments.group)):
         if given is not None and len(given) != count:
             raise InputError(f"{name} has {len(given)} values for {count} dataset_name; give one each, `-` for none")
-    domains = []
-    for index, dataset_name in enumerate(arguments.dataset_name):
-        registered_as = arguments.registered_as[index] if arguments.registered_as else "-"
-        group = arguments.group[index] if arguments.group else "-"
-        domains.append(
-            DomainArguments(
-                dataset_name,
-                registered_as=None if registered_as == "-" else registered_as,
-                group=None if group == "-" else group,
-                image_column_name=arguments.image_column_name,
-                label_column_name=arguments.label_column_name,
-                label_fraction=arguments.label_fraction,
-                samples_per_class=arguments.samples_per_class,
-                max_train_samples=arguments.max_train_samples,
-                max_eval_samples=arguments.max_eval_samples,
-                max_test_samples=arguments.max_test_samples,
-                intensity_range=arguments.intensity_range,
-                skip_corrupt=arguments.skip_corrupt,
-                split_seed=arguments.seed,
-            )
-        )
+        stated.append([None if each == "-" else each for each in given or ["-"] * count])
+    domains = [
+        DomainArguments(name, registered_as=original, group=group, split_seed=arguments.seed, **vars(shared))
+        for name, original, group in zip(arguments.dataset_name, *stated, strict=True)
+    ]
     domains = told_apart(domains)
-    names = [domain_at_hand(domain).name for domain in domains]  # finds what is wrong before hours are spent
+    names = [domain_at_hand(domain).name for domain in domains]  # finds errors before hours are spent
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"dataset_name: {twice[0]!r} is given twice")
@@ -158,7 +127,7 @@ def domains_of(arguments: CompareArguments) -> list[DomainArguments]:
 
 
 def chosen_protocol(name: str, arguments: CompareArguments) -> Protocol:
-    """A preset, fine-tuning with what the arguments say instead."""
+    """Return a preset, with the arguments' fine-tuning settings in place of its own."""
     preset = get_protocol(name)
     if not isinstance(preset, FineTuningProtocol):
         return preset
@@ -174,7 +143,7 @@ def chosen_protocol(name: str, arguments: CompareArguments) -> Protocol:
     return get_protocol(name, overrides)
 
 
-def planned_cells(arguments: CompareArguments) -> list[CellSpec]:
+def planned_cells(arguments: CompareArguments, shared: Any) -> list[CellSpec]:
     """The cells of the comparison: the pretrained stage and each protocol, by domain and backbone."""
     twin_set = get_twin_set(arguments.twin_set)
     backbones = backbones_of(twin_set, arguments.untrained_control)
@@ -184,20 +153,23 @@ def planned_cells(arguments: CompareArguments) -> list[CellSpec]:
     geometry = Geometry(twin_set.image_size, twin_set.crop_pct, twin_set.interpolation)
     return [
         CellSpec(backbone, domain, name, protocol, arguments.seed, analysis, geometry)
-        for domain in domains_of(arguments)
+        for domain in domains_of(arguments, shared)
         for backbone in backbones
         for name, protocol in protocols.items()
     ]
 
 
-def compare(arguments: CompareArguments) -> Path:
+def compare(arguments: CompareArguments, shared: Any) -> Path:
     """Compute what is missing, compare what is finished, write; returns the report's path.
 
+    Args:
+        shared: `SharedDomainArguments`, what holds for every domain.
+
     Raises:
-        InputError: cells failed or can't be read, each named; the tables and the page of the others are written.
+        InputError: names the cells that failed or are unreadable; tables and page are written for the others.
     """
     store = Store(require_output_folder(arguments.output_dir, own=["cells"]))
-    specs = planned_cells(arguments)
+    specs = planned_cells(arguments, shared)
     store.prepare()
     store.forget_failures(specs)
     unavailable: Unavailable = {}
@@ -216,14 +188,14 @@ def compare(arguments: CompareArguments) -> Path:
     print(f"\nReport: {report}")
     if missing:
         raise InputError(
-            f"the comparison lacks cells (tracebacks in {store.folder / 'failures'}). {' '.join(missing)}"
+            f"the comparison is missing cells (tracebacks in {store.folder / 'failures'}). {' '.join(missing)}"
         )
     return report
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
     """Parse and compare."""
-    (arguments,) = parse_arguments(
-        (CompareArguments,), "Compare the backbones of a twin set on your images.", command_line
+    arguments, shared = parse_arguments(
+        (CompareArguments, SharedDomainArguments), "Compare the backbones of a twin set on your images.", command_line
     )
-    compare(arguments)
+    compare(arguments, shared)

@@ -1,7 +1,7 @@
-"""Pure functions from arrays to numbers: one definition per number, on NumPy and SciPy alone.
+"""Pure functions from arrays to numbers, with one definition per number and only NumPy and SciPy as dependencies.
 
-Every function takes arrays, lists or torch tensors, works in float64, and returns a frozen result with per-sample
-values where it has them, so that two models can be compared image by image.
+Every function takes arrays, lists or torch tensors, computes in float64, and returns a frozen result, with per-sample
+values where they exist, so that two models can be compared image by image.
 """
 
 from hf_sslgen.metrics.accuracy import AccuracyResult, TopKAccuracyResult, accuracy, top_k_accuracy
@@ -21,6 +21,7 @@ from hf_sslgen.metrics.calibration_by_rank import (
     ks_calibration_error,
 )
 from hf_sslgen.metrics.comparison import (
+    Estimate,
     Statistic,
     average_statistic,
     bootstrap_interval,
@@ -39,7 +40,7 @@ from hf_sslgen.metrics.guards import GuardsResult, representation_guards
 from hf_sslgen.metrics.invariance import InvarianceResult, invariance
 from hf_sslgen.metrics.localization import LocalizationResult, attribution_localization
 from hf_sslgen.metrics.map_similarity import MapSimilarityResult, map_similarity
-from hf_sslgen.metrics.results import Estimate, Interval, MetricResult
+from hf_sslgen.metrics.results import Interval, MetricResult
 from hf_sslgen.metrics.risk_coverage import RiskCoverageResult, risk_coverage
 from hf_sslgen.metrics.scores import ProperScoreResult, brier_score, negative_log_likelihood, top_label_brier
 from hf_sslgen.metrics.similarity import CKAResult, debiased_linear_cka

@@ -14,6 +14,7 @@ from hf_sslgen.analysis.one_pass import split_features
 from hf_sslgen.domains.pretraining_source import PretrainingSource
 from hf_sslgen.files import replace_files, write_json
 from hf_sslgen.metrics import Estimate, accuracy
+from hf_sslgen.metrics.comparison import estimate_of
 from hf_sslgen.reporting.cards import write_card
 from hf_sslgen.reporting.figures.figure_style import figure_png
 from hf_sslgen.reporting.figures.pretraining_curves import pretraining_curves
@@ -48,7 +49,7 @@ def source_knn(name: str, source: PretrainingSource, seed: int) -> Estimate:
     settings = AnalysisSettings(batch_size=256)
     train, held_out = (split_features(backbone, split, settings) for split in (source.train, source.held_out))
     predictions = knn_predictions(train, source.train.labels, held_out, len(source.class_names))
-    return accuracy(predictions, source.held_out.labels).estimate("accuracy")
+    return estimate_of(accuracy(predictions, source.held_out.labels), "accuracy")
 
 
 def _write_weights(folder: Path, trunk: Any, settings: PretrainingSettings) -> None:

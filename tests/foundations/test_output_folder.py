@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -56,13 +57,13 @@ def bad_folders(tmp_path: Path) -> dict[str, tuple[str, str]]:
         "file": ("file", "is a file; give a folder"),
         "below a file": ("file/below", "lies below"),
         "foreign": ("foreign", "holds other files (thesis.txt)"),
-        "link to nowhere": ("dangling", "a link to nowhere"),
-        "below a link to nowhere": ("dangling/below", "a link to nowhere"),
-        "loop": ("loop", "can't be a folder"),
+        "broken link": ("dangling", "a broken link"),
+        "below a broken link": ("dangling/below", "a broken link"),
+        "loop": ("loop", "is not a valid folder"),
         "long name": ("n" * 256, "too long"),
         "long name in bytes": ("é" * 128, "too long"),
         "long path": ("/".join(["n" * 200] * 20), "too long"),
-        "no name": ("a\0b", "can't be a folder"),
+        "no name": ("a\0b", "is not a valid folder"),
     }
     return {kind: (str(tmp_path / name), said) for kind, (name, said) in kinds.items()}
 
@@ -95,7 +96,7 @@ def test_read_only_and_full_disks_are_refused(disk) -> None:
 def test_of_two_processes_the_second_is_refused(tmp_path, subprocess_that_holds: Callable) -> None:
     folder = tmp_path / "new"
     holder = subprocess_that_holds(folder)
-    with pytest.raises(InputError, match=rf"in use by process {holder.pid} on .*; wait until it has ended"):
+    with pytest.raises(InputError, match=rf"in use by process {holder.pid} on .*; wait until that has ended"):
         claim_folder(folder)
     holder.kill()
     holder.wait()
@@ -128,11 +129,21 @@ def test_a_claim_of_another_machine_that_shows_life_is_refused(elsewhere, tmp_pa
 
 
 def test_a_claim_of_another_machine_that_shows_none_is_overtaken(elsewhere, tmp_path, monkeypatch, caplog) -> None:
-    long_ago = time.time() - LEASE_SECONDS + 0.2
+    long_ago = time.time() - LEASE_SECONDS / 2
     os.utime(elsewhere, (long_ago, long_ago))
+    slept = []
+
+    def run_out_later(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
+            monkeypatch.setattr(claims, "LEASE_SECONDS", 0.0)
+
+    monkeypatch.setattr(output_folder.time, "sleep", run_out_later)
     with caplog.at_level(logging.WARNING):
         assert claim_folder(tmp_path).generation == 2
-    assert "waiting up to 0 s to see whether it is still at work" in caplog.text
+    assert len(slept) == 3
+    (rest,) = re.findall(r"waiting up to (\d+) s to see whether it is still at work", caplog.text)
+    assert LEASE_SECONDS / 4 < int(rest) <= LEASE_SECONDS / 2
 
 
 def test_without_hard_links_a_claim_is_held_all_the_same(tmp_path, monkeypatch) -> None:

@@ -21,6 +21,7 @@ from hf_sslgen.metrics import (
     reliability_bins,
     reliability_null_band,
 )
+from hf_sslgen.metrics.catalogue.rows import AFTER_TEMPERATURE
 from hf_sslgen.reporting.figures.figure_style import (
     FONT_SIZE,
     INK,
@@ -37,7 +38,6 @@ from hf_sslgen.reporting.figures.figure_style import (
     style_axes,
     styles_for,
 )
-from hf_sslgen.reporting.vocabulary import AFTER_TEMPERATURE
 from hf_sslgen.study.cells.cell_folder import Cell
 
 PANELS_PER_LINE = 3

@@ -3,13 +3,12 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import warm_python
 from study_on_hub import (
     REPOSITORY,
     Command,
@@ -23,10 +22,13 @@ from study_on_hub import (
 
 from hf_sslgen.command_line import run_command
 from hf_sslgen.errors import InputError
-from hf_sslgen.hub import remote_study
+from hf_sslgen.hub import remote_study, study_push
 from hf_sslgen.hub.exchange import in_one_sentence
 from hf_sslgen.hub.study_pull import Pulled, pull_cells
+from hf_sslgen.reporting.page.html_page import render_page
+from hf_sslgen.study.cells.cell_folder import read_cells
 from hf_sslgen.study.cells.store import Store
+from hf_sslgen.study.inference.target_groups import infer
 from tests.loopback_hub import ROLES, WRONG_TOKEN, Hub
 from tests.loopback_hub.faults import Kind
 
@@ -46,6 +48,18 @@ def failed_push(push: Command, store: Path) -> Callable[..., str]:
         return error
 
     return run
+
+
+@pytest.fixture(scope="module")
+def page(_built: Path) -> str:
+    return render_page(infer(list(read_cells(_built / "cells"))), "A study", [])
+
+
+@pytest.fixture
+def rendered_once(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every page is the same one, since what it says does not matter here and takes seconds to find."""
+    monkeypatch.setattr(study_push, "infer", lambda *_: None)
+    monkeypatch.setattr(study_push, "render_page", lambda *_: page)
 
 
 def assert_published(hub: Hub, store: Path, size: int | None = None) -> None:
@@ -73,7 +87,7 @@ def test_a_token_that_is_none(study_hub: Hub, failed_push: Any, monkeypatch: pyt
 
 def test_no_token(study_hub: Hub, failed_push: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_TOKEN")
-    assert "there is no token: run `hf auth login`" in failed_push()
+    assert "no token found: run `hf auth login`" in failed_push()
     assert study_hub.visits == []
 
 
@@ -158,6 +172,7 @@ def test_a_hub_that_goes_down_before_the_commit(study_hub: Hub, failed_push: Any
     assert_published(study_hub, store)
 
 
+@pytest.mark.usefixtures("rendered_once")
 @pytest.mark.parametrize(
     ("kind", "path", "fields"),
     [
@@ -176,6 +191,7 @@ def test_a_moment_of_weakness_while_the_page_is_published(
     assert commits(study_hub, kind="space") == 2
 
 
+@pytest.mark.usefixtures("rendered_once")
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
@@ -195,7 +211,7 @@ def test_a_page_that_can_not_be_published(
     study_hub.heal()
     assert commits(study_hub, kind="space") == 1
     words = push(store, "--report_space", "true")
-    assert "0 cells added, 4 were there already" in words
+    assert "0 cells added, 4 already there" in words
     assert "the page is new" in words
     assert_published(study_hub, store)
 
@@ -212,18 +228,18 @@ def test_somebody_else_publishes_the_page_first(study_hub: Hub, push: Command, s
 
 
 def push_by_process(hub: Hub, store: Path, *options: str) -> None:
-    subprocess.run([*command(store), *options], env=hub.environment("owner"), check=True, timeout=120)
+    warm_python.run([*command(store), *options], env=hub.environment("owner"), check=True)
 
 
 def command(store: Path) -> list[str]:
-    return [sys.executable, "-m", "hf_sslgen.cli", "push-study", str(store), REPOSITORY]
+    return ["-m", "hf_sslgen.cli", "push-study", str(store), REPOSITORY]
 
 
 def test_killed_in_the_middle(study_hub: Hub, push: Command, store: Path) -> None:
     """At the third large file, when others are stored already or on their way."""
-    with subprocess.Popen(command(store), env=study_hub.environment("owner")) as process:
+    with warm_python.start(command(store), env=study_hub.environment("owner")) as process:
         study_hub.fail("before", "/_large/", "PUT", skip=3, action=lambda: os.kill(process.pid, signal.SIGKILL))
-        assert process.wait(timeout=120) == -signal.SIGKILL
+        assert process.wait() == -signal.SIGKILL
     assert commits(study_hub) == 1
     push(store)
     assert_published(study_hub, store)
@@ -231,11 +247,11 @@ def test_killed_in_the_middle(study_hub: Hub, push: Command, store: Path) -> Non
 
 @pytest.mark.slow
 def test_asked_to_end_in_the_middle(study_hub: Hub, push: Command, store: Path) -> None:
-    process = subprocess.Popen(command(store), env=study_hub.environment("owner"), stderr=subprocess.PIPE, text=True)
+    process = warm_python.start(command(store), env=study_hub.environment("owner"))
     study_hub.fail("before", "/_large/", "PUT", action=lambda: process.send_signal(signal.SIGTERM))
-    said = process.communicate(timeout=120)[1]
+    said = process.communicate()[1]
     assert process.returncode == 128 + signal.SIGTERM, said
-    assert "interrupted; run the same command again to go on" in said
+    assert "interrupted; run the same command again to resume" in said
     assert "Traceback" not in said
     push(store)
     assert set(cell_names(store)) <= {path.split("/")[1] for path in remote_files(study_hub) if "/" in path}
@@ -247,11 +263,9 @@ def test_two_pushes_at_once(study_hub: Hub, push: Command, store: Path, tmp_path
     add_cells(other, "linear")
     add_cells(other, "few-shot")
     study_hub.fail("before", "/commit/", action=lambda: push(other))
-    ended = subprocess.run(
-        command(store), env=study_hub.environment("owner"), capture_output=True, text=True, timeout=120
-    )
+    ended = warm_python.run(command(store), env=study_hub.environment("owner"))
     assert ended.returncode == 0, ended.stderr
-    assert "2 cells added, 2 were there already" in ended.stdout
+    assert "2 cells added, 2 already there" in ended.stdout
     files = remote_files(study_hub)
     names = set(cell_names(store)) | set(cell_names(other))
     assert len(names) == 6
@@ -277,8 +291,8 @@ def test_somebody_else_commits_first(study_hub: Hub, push: Command, store: Path,
     assert "somebody else committed to datasets/org/study in the meantime" in said
     # In any order: a visit is noted when its answer has been sent, and theirs ends while ours goes on.
     assert sorted(visit.status for visit in study_hub.visited("/commit/", "POST")) == [200, 200, 412]
-    assert "2 cells added, 1 were there already" in said
-    assert f"other numbers and were left as they are:\n  {name}" in said
+    assert "2 cells added, 1 already there" in said
+    assert f"different numbers and were left unchanged:\n  {name}" in said
     assert "value is 1.3 here, 0.123 there" in said
     theirs = (other / "cells" / name / "results.json").read_bytes()
     assert remote_files(study_hub)[f"cells/{name}/results.json"] == theirs
@@ -430,5 +444,5 @@ def test_large_studies_come_in_several_commits(
     assert len(remote.cells()) == 3  # whole, with their tables and a card
     assert all(len(files) >= 3 for files in remote.cells().values())
     assert "3 cells" in remote_files(study_hub)["README.md"].decode()
-    assert "1 cells added, 3 were there already" in push(store)
+    assert "1 cells added, 3 already there" in push(store)
     assert commits(study_hub) == 3

@@ -6,8 +6,6 @@ import os
 import pickle
 import re
 import signal
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import warm_python
 from damage import reseal
 from study_on_hub import REPOSITORY, Command, add_cells, cell_names, change_numbers, contents, rewrite_identity
 
@@ -30,7 +29,7 @@ from hf_sslgen.study.execution.worker import run_worker
 from hf_sslgen.study.plan import expand
 from tests.loopback_hub import Hub
 
-COMPUTED = re.compile(r"^INFO hf_sslgen\.study\.worker: (.*): [0-9.]+ s$", re.MULTILINE)
+COMPUTED = re.compile(r"^INFO hf_sslgen\.study\.execution\.worker: (.*): [0-9.]+ s$", re.MULTILINE)
 
 Pull = Callable[[Path], Pulled]
 
@@ -55,12 +54,10 @@ def test_a_study_goes_on_from_what_others_ran(
     assert run_worker(specs, store, num_threads=1) == {"computed": 6}
     assert "6 cells added" in push(store.folder)
     larger, folder = study_file("larger.yaml", seeds=[0, 1, 2]), tmp_path / "second"
-    command = [sys.executable, "-m", "hf_sslgen.cli", "study", str(larger), "--output_dir", str(folder)]
-    ended = subprocess.run(
-        [*command, "--pull", REPOSITORY], env=study_hub.environment(None), capture_output=True, text=True, timeout=300
-    )
+    command = ["-m", "hf_sslgen.cli", "study", str(larger), "--output_dir", str(folder), "--pull", REPOSITORY]
+    ended = warm_python.run(command, env=study_hub.environment(None))
     assert ended.returncode == 0, ended.stderr
-    assert "6 cells taken over, 0 were here already" in ended.stderr
+    assert "6 cells pulled, 0 already here" in ended.stderr
     computed = COMPUTED.findall(ended.stderr)
     assert sorted(computed) == sorted(
         f"{name} on digits, linear, 100%, at most 30 images of the labels, seed 2" for name in ("resnet", "vit")
@@ -69,7 +66,7 @@ def test_a_study_goes_on_from_what_others_ran(
     same = {path: content for path, content in ours.items() if not path.endswith("cell.json")}
     assert same.items() <= theirs.items()
     assert (folder / "report" / "index.html").exists()
-    assert f"{len(computed)} cells added, 6 were there already" in push(folder)
+    assert f"{len(computed)} cells added, 6 already there" in push(folder)
 
 
 def test_cells_are_taken_over_once(push: Command, pull: Pull, store: Path, tmp_path: Path) -> None:
@@ -298,20 +295,10 @@ def test_killed_in_the_middle_of_a_pull(
 ) -> None:
     push(store)
     folder, study = tmp_path / "here", str(study_file())
-    command = [
-        sys.executable,
-        "-m",
-        "hf_sslgen.cli",
-        "study",
-        study,
-        "--output_dir",
-        str(folder),
-        "--pull",
-        REPOSITORY,
-    ]
-    with subprocess.Popen(command, env=study_hub.environment(None)) as process:
+    command = ["-m", "hf_sslgen.cli", "study", study, "--output_dir", str(folder), "--pull", REPOSITORY]
+    with warm_python.start(command, env=study_hub.environment(None)) as process:
         study_hub.fail("before", "records.parquet", "GET", action=lambda: os.kill(process.pid, signal.SIGKILL))
-        assert process.wait(timeout=120) == -signal.SIGKILL
+        assert process.wait() == -signal.SIGKILL
     whole = {path.name for path in (folder / "cells").glob("[!.]*")}
     assert sorted(whole | set(pull(folder).taken)) == cell_names(store)
     assert contents(folder / "cells") == contents(store / "cells")

@@ -6,13 +6,13 @@ import pytest
 
 from hf_sslgen.metrics import (
     Estimate,
-    MetricResult,
     accuracy,
     debiased_calibration_error,
     expected_calibration_error,
     prediction_confidence,
     top_k_accuracy,
 )
+from hf_sslgen.metrics.comparison import estimate_of
 
 P, Y = [0.9, 0.8, 0.7, 0.6] * 30, [1, 1, 0, 1] * 30
 
@@ -31,7 +31,7 @@ def test_an_estimate_says_of_a_number_what_the_dictionary_says(name: str) -> Non
     result = RESULTS[name]
     values = result.to_dict()
     for field in (field for field, value in values.items() if isinstance(value, float)):
-        estimate = result.estimate(field)
+        estimate = estimate_of(result, field)
         low, high = values.get(f"{field}_interval", (math.nan, math.nan))
         reason = values.get("reason", "") if math.isnan(values[field]) else ""
         expected = Estimate(values[field], low, high, values["n"], reason)
@@ -41,11 +41,6 @@ def test_an_estimate_says_of_a_number_what_the_dictionary_says(name: str) -> Non
 
 def test_why_a_number_is_undefined_goes_with_it_alone() -> None:
     result = RESULTS["all right"]
-    assert result.estimate("auroc").reason.startswith("every prediction is correct")
-    assert result.estimate("mean_confidence").reason == ""
-    assert not math.isnan(result.estimate("mean_confidence").low)
-
-
-def test_an_estimate_is_of_a_number_that_the_result_has() -> None:
-    with pytest.raises(KeyError):
-        MetricResult.estimate(RESULTS["binned"], "ece")
+    assert estimate_of(result, "auroc").reason.startswith("every prediction is correct")
+    assert estimate_of(result, "mean_confidence").reason == ""
+    assert not math.isnan(estimate_of(result, "mean_confidence").low)
