@@ -89,7 +89,7 @@ class AnalyzeArguments:
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
-    """Parse the arguments, check the output folder and run the analysis."""
+    """Parse the arguments and run the analysis."""
     arguments, domain_arguments = parse_arguments(
         (AnalyzeArguments, DomainArguments), "Measure one checkpoint on one domain.", command_line
     )

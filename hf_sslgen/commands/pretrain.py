@@ -66,7 +66,7 @@ class PretrainArguments:
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
-    """Parse the arguments, check the output folder and pretrain."""
+    """Parse the arguments and pretrain."""
     arguments, domain_arguments = parse_arguments(
         (PretrainArguments, DomainArguments), "Pretrain one twin on a dataset of source images.", command_line
     )

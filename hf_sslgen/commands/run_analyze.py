@@ -1,4 +1,4 @@
-"""What `hf-sslgen analyze` does once its options are read."""
+"""What `hf-sslgen analyze` does once its options have been parsed."""
 
 import logging
 import shutil

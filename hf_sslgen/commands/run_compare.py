@@ -1,4 +1,4 @@
-"""What `hf-sslgen compare` does once its options are read."""
+"""What `hf-sslgen compare` does once its options have been parsed."""
 
 import logging
 from collections.abc import Sequence

