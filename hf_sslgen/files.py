@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hf_sslgen.errors import DiskFullError
 from hf_sslgen.processes import is_abandoned, unfinished_name
 
 COMMITTED = ".committed"
@@ -40,7 +41,8 @@ def is_disk_full(error: BaseException) -> bool:
         chain.append(cause)
         cause = cause.__cause__ or cause.__context__
     return any(
-        (isinstance(each, OSError) and each.errno in FULL_DISK_ERRORS)
+        isinstance(each, DiskFullError)
+        or (isinstance(each, OSError) and each.errno in FULL_DISK_ERRORS)
         or any(words in str(each) for words in FULL_DISK_WORDS)
         for each in chain
     )

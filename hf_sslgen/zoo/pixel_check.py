@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry, Preprocessing, evaluation_pixels, normalise
 
 Processor = Callable[[Image.Image], Tensor]
@@ -28,7 +29,7 @@ SIZES = ((97, 131), (160, 120), (64, 64), (301, 203))
 """Widths and heights of the pictures: upright, lying and square, odd and even, enlarged and reduced."""
 
 
-class PixelError(ValueError):
+class PixelError(InputError):
     """What of a processor can't be reproduced, in words."""
 
 

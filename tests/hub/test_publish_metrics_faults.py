@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from huggingface_hub import HfApi
 
+from hf_sslgen.hub_access.retries import RetryPolicy
 from hf_sslgen.reporting.metric_spaces import space_files
 from tests.loopback_hub import ROLES, WRONG_TOKEN, Hub
 
@@ -52,7 +53,7 @@ Publish = Callable[..., Ended]
 @pytest.fixture
 def publish(hub_in_process: Hub, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Publish:
     """The script, run in this process as with a command line, and with no time to lose."""
-    monkeypatch.setattr("hf_sslgen.hub_access.WAITS", (0.01, 0.02))
+    monkeypatch.setattr("hf_sslgen.hub_access.retries.POLICY", RetryPolicy(waits=(0.01, 0.02)))
     monkeypatch.setattr(sys, "argv", COMMAND[1:])
 
     def run(token: str = ROLES["owner"].token) -> Ended:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from hf_sslgen.command_line import run_command
-from hf_sslgen.errors import UnavailableError
+from hf_sslgen.errors import HubError
 from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.config import parse_study
 from hf_sslgen.study.execution.worker import run_worker
@@ -72,7 +72,7 @@ def test_the_hub_is_asked_once_for_each_name(
 
     def away(name: str, *_: Any, **__: Any) -> None:
         asked.append(name)
-        raise UnavailableError("the Hub can't be reached")
+        raise HubError("the Hub can't be reached")
 
     target = (
         "hf_sslgen.domains.sources.resolve_dataset"
