@@ -5,27 +5,13 @@ says by its annotation what it takes, and by its metadata (`setting`, `ranged`) 
 """
 
 import dataclasses
-import re
-import sys
-import types
-import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
-from hf_sslgen.errors import InputError, nearest_names
-from hf_sslgen.yaml_files import is_storable, parse_yaml
-
-NONE_WORDS = ("None", "null")
-"""Words for an optional number or choice that is not given, on a command line."""
-
-_INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
-_NUMBER = re.compile(r"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
-_BOOLEANS = {
-    **dict.fromkeys(("true", "yes", "on", "t", "y", "1"), True),
-    **dict.fromkeys(("false", "no", "off", "f", "n", "0"), False),
-}
+from hf_sslgen.errors import InputError
+from hf_sslgen.typed_values import UnfitError, kind_of, typed
 
 
 @dataclass(frozen=True)
@@ -69,10 +55,6 @@ def ranged(default: Any, **limits: float) -> Any:
     return dataclasses.field(default=default, metadata={"range": Range(**limits)})
 
 
-class _UnfitError(Exception):
-    """A value is of another kind; the message says which it has to be."""
-
-
 def shown(value: Any) -> str:
     """A value in an error: as Python writes it, cut where it is long."""
     text = repr(value.value if isinstance(value, Enum) else value)
@@ -85,143 +67,6 @@ def some_of(names: Sequence[str], limit: int = 20) -> str:
     return ", ".join(listed) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
-def choices_of(hint: Any) -> tuple[str, ...]:
-    """The words that a field takes, where it takes only some; () otherwise."""
-    if get_origin(hint) is Literal:
-        return tuple(map(str, get_args(hint)))
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return tuple(str(each.value) for each in hint)
-    if get_origin(hint) in (types.UnionType, typing.Union, list, tuple):
-        return next(filter(None, map(choices_of, get_args(hint))), ())
-    return ()
-
-
-def kind_of(hint: Any) -> str:
-    """What a type hint takes, in words."""
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin in (list, tuple):
-        kind = kind_of(inner[0])
-        return f"a list of {kind.removeprefix('a ')}s" if kind.startswith("a ") else f"a list of {kind}"
-    if origin in (types.UnionType, typing.Union):
-        return " or ".join(kind_of(each) for each in _members(inner))
-    if words := choices_of(hint):
-        return f"one of {', '.join(words)}"
-    if hint is dict or origin in (dict, Mapping):
-        return "a mapping of names to values"
-    return {
-        str: "text",
-        float: "a number",
-        int: "a whole number",
-        bool: "true or false",
-        types.NoneType: "none",
-    }.get(hint, "text")
-
-
-def _members(inner: tuple[Any, ...]) -> list[Any]:
-    """The types of a union in the order in which they are tried; text last, and only where it is no choice."""
-    has_choices = any(map(choices_of, inner))
-    return sorted((each for each in inner if not (each is str and has_choices)), key=lambda each: each is str)
-
-
-def typed(hint: Any, value: Any, from_text: bool = True) -> Any:
-    """A value as a field with this type hint holds it.
-
-    Args:
-        from_text: whether text stands for numbers, truth values and mappings too, as on a command line.
-
-    Raises:
-        _UnfitError: it is of another kind.
-    """
-    origin, inner = get_origin(hint), get_args(hint)
-    is_text = isinstance(value, str)
-    if hint is Any:
-        return value
-    if origin in (types.UnionType, typing.Union):
-        return _first_fitting(hint, value, from_text)
-    if origin in (list, tuple):
-        items = value if isinstance(value, list | tuple) else [value] if origin is list else None
-        if items is not None:
-            return origin(_items(hint, inner[0], items, from_text))
-    elif hint is dict or origin in (dict, Mapping):
-        content = _mapping(value) if is_text and from_text and value.startswith("{") else value
-        if isinstance(content, dict):
-            keys, values = inner or (str, Any)
-            return dict(
-                zip(
-                    _items(hint, keys, content.keys(), False),
-                    _items(hint, values, content.values(), from_text),
-                    strict=True,
-                )
-            )
-    elif choices_of(hint):
-        return _choice(hint, value)
-    elif hint is types.NoneType:
-        if value is None or (from_text and is_text and value in NONE_WORDS):
-            return None
-    elif hint is bool:
-        if is_text and from_text:
-            value = _BOOLEANS.get(value.lower())
-        if isinstance(value, bool):
-            return value
-    elif hint is int:
-        if is_text and from_text and _INTEGER.fullmatch(value):
-            return int(value)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return value
-    elif hint is float:
-        if is_text and from_text and _NUMBER.fullmatch(value):
-            value = float(value)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if is_number and abs(value) <= sys.float_info.max:
-            return float(value)
-    elif is_text and is_storable(value):
-        return value
-    raise _UnfitError(kind_of(hint))
-
-
-def _items(hint: Any, of_each: Any, items: Iterable[Any], from_text: bool) -> list[Any]:
-    """The items of a list or mapping; where one is of another kind, the error is about the whole."""
-    try:
-        return [typed(of_each, item, from_text) for item in items]
-    except _UnfitError as error:
-        raise _UnfitError(str(error) if choices_of(of_each) else kind_of(hint)) from None
-
-
-def _first_fitting(hint: Any, value: Any, from_text: bool) -> Any:
-    members = _members(get_args(hint))
-    if types.NoneType in members and str in members and from_text and isinstance(value, str) and value in NONE_WORDS:
-        raise _UnfitError("left out, or null in a YAML file, to mean none")
-    reason = kind_of(hint)
-    for member in members:
-        try:
-            return typed(member, value, from_text)
-        except _UnfitError as error:
-            if choices_of(member):
-                reason = str(error)
-    raise _UnfitError(reason)
-
-
-def _choice(hint: Any, value: Any) -> Any:
-    """A choice in the form that the annotation has: a word, or a member of an enumeration."""
-    if isinstance(value, str):
-        known = get_args(hint) if get_origin(hint) is Literal else tuple(hint)
-        for each in known:
-            word = each.value if isinstance(each, Enum) else each
-            if str(word) == value:
-                return each
-        hint_words = nearest_names(value, choices_of(hint))
-        if hint_words:
-            raise _UnfitError(f"{kind_of(hint)}; {hint_words.removesuffix('?')}")
-    raise _UnfitError(kind_of(hint))
-
-
-def _mapping(text: str) -> Any:
-    try:
-        return parse_yaml(text)
-    except InputError:
-        return None
-
-
 def read_setting(name: str, hint: Any, value: Any, limits: Range | None, from_text: bool = True) -> Any:
     """A setting's value, of its kind and in its range.
 
@@ -230,7 +75,7 @@ def read_setting(name: str, hint: Any, value: Any, limits: Range | None, from_te
     """
     try:
         read = typed(hint, value, from_text)
-    except _UnfitError as error:
+    except UnfitError as error:
         raise InputError(f"{name} is {shown(value)}; it has to be {error}") from None
     for number in read if isinstance(read, list | tuple) else (read,):
         if limits is not None and number is not None and number not in limits:

@@ -17,7 +17,8 @@ from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.settings import some_of
 from hf_sslgen.study.backbones import BackboneEntry
 from hf_sslgen.study.cells.cell_folder import METRIC_DEFINITIONS
-from hf_sslgen.study.config import AXES, StudyConfig
+from hf_sslgen.study.config import StudyConfig
+from hf_sslgen.study.config_entries import AXES
 from hf_sslgen.study.protocols.presets import FewShotProtocol, Protocol, protocol_settings
 
 PRETRAINED = "pretrained"

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
 from hf_sslgen.errors import InputError, nearest_names
-from hf_sslgen.settings import choices_of, read_setting, require_nameable, shown
+from hf_sslgen.settings import read_setting, require_nameable, shown
+from hf_sslgen.typed_values import choices_of
 from hf_sslgen.yaml_files import read_yaml
 
 

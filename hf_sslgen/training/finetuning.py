@@ -8,18 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from transformers import EarlyStoppingCallback
-
 from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit
-from hf_sslgen.domains.streaming.training_stream import ImageStream
 from hf_sslgen.errors import InputError
 from hf_sslgen.launches import claimed_by_main, decided_by_main
 from hf_sslgen.memory import naming_batch_size
 from hf_sslgen.output_folder import require_held, require_output_folder
-from hf_sslgen.training.evaluation import TOP_K, Predictions, compute_metrics_for, preprocess_logits_for_metrics
+from hf_sslgen.training.evaluation import Predictions
 from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.optimisation import Optimisation
 from hf_sslgen.training.run_folder import (
@@ -33,16 +28,10 @@ from hf_sslgen.training.run_folder import (
     training_identity,
     write_results,
 )
-from hf_sslgen.training.samples import (
-    Augmentation,
-    EvaluationSamples,
-    StreamedTrainingSamples,
-    TrainingSamples,
-    collate_with,
-)
+from hf_sslgen.training.samples import EvaluationSamples
 from hf_sslgen.training.saved_model import save_model
 from hf_sslgen.training.trainer import FineTuningTrainer, KnowBest
-from hf_sslgen.zoo.anatomy import freeze_all_but
+from hf_sslgen.training.trainer_setup import build_trainer
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone
 
 logger = logging.getLogger(__name__)
@@ -58,78 +47,6 @@ class FineTuningResult:
     validation: dict[str, float]
     test: dict[str, float]
     predictions: Predictions | None
-
-
-def class_weights(labels: np.ndarray, num_classes: int) -> torch.Tensor:
-    """(C,) weights N / (C' N_c) of the C' classes that occur; classes without an image get 0."""
-    counts = np.bincount(labels, minlength=num_classes)
-    present = counts > 0
-    weights = np.zeros(num_classes)
-    weights[present] = counts.sum() / (present.sum() * counts[present])
-    return torch.tensor(weights, dtype=torch.float32)
-
-
-def build_trainer(
-    backbone: LoadedBackbone,
-    domain: Domain,
-    model_arguments: ModelArguments,
-    arguments: FineTuningArguments,
-    optimisation: Optimisation | None = None,
-) -> FineTuningTrainer:
-    """A Trainer wired to the domain's splits; `arguments` are completed in place."""
-    augmentation = Augmentation(
-        minimum_area=model_arguments.minimum_crop_area,
-        horizontal_flip=model_arguments.horizontal_flip and "horizontal_flip" not in domain.not_label_preserving,
-    )
-    geometry = backbone.preprocessing.geometry
-    train: TrainingSamples | StreamedTrainingSamples
-    if isinstance(domain.train, ImageStream):
-        if arguments.max_steps <= 0:
-            raise InputError("a stream has no length; say with --max_steps how long to train")
-        if model_arguments.class_weighting == "balanced":
-            raise InputError(
-                "class_weighting 'balanced' needs the class counts, which a stream does not tell; drop it"
-            )
-        train = StreamedTrainingSamples(domain.train, geometry, augmentation, arguments.seed)
-    else:
-        train = TrainingSamples(domain.train, geometry, augmentation, arguments.seed)
-    arguments.label_names = ["labels", "sample_ids"]
-    _check_network_options(backbone, domain, arguments)
-    callbacks = []
-    if model_arguments.early_stopping_patience is not None:
-        if not arguments.load_best_model_at_end:
-            raise InputError(
-                "early_stopping_patience needs the best checkpoint to be kept; leave load_best_model_at_end true, "
-                "and eval_strategy epoch or steps"
-            )
-        callbacks.append(EarlyStoppingCallback(model_arguments.early_stopping_patience))
-    weights = None
-    if model_arguments.class_weighting == "balanced" and isinstance(domain.train, ImageSplit):
-        weights = class_weights(domain.train.labels, len(domain.class_names))
-    return FineTuningTrainer(
-        model=backbone.model,
-        args=arguments,
-        data_collator=collate_with(backbone.preprocessing),
-        train_dataset=train,
-        eval_dataset=EvaluationSamples(domain.validation, geometry),
-        compute_metrics=compute_metrics_for(len(domain.class_names)),
-        preprocess_logits_for_metrics=preprocess_logits_for_metrics,
-        callbacks=callbacks,
-        class_weights=weights,
-        frozen_modules=freeze_all_but(backbone.model, model_arguments.trainable),
-        optimisation=optimisation,
-    )
-
-
-def _check_network_options(backbone: LoadedBackbone, domain: Domain, arguments: FineTuningArguments) -> None:
-    """Raise InputError for options that this network, or this number of classes, does not support."""
-    if arguments.activation_checkpointing and not backbone.model.supports_gradient_checkpointing:
-        raise InputError(f"activation_checkpointing: {backbone.name} does not support it; drop it")
-    if arguments.metric_for_best_model == "top_5_accuracy" and len(domain.class_names) <= TOP_K:
-        raise InputError(
-            f"metric_for_best_model is top_5_accuracy, which {len(domain.class_names)} classes are too few for; "
-            "give accuracy"
-        )
 
 
 def run_identity(

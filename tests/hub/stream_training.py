@@ -15,8 +15,8 @@ from hf_sslgen.domains.domain_loading import Domain, load_domain
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.splits import content_id
 from hf_sslgen.training.evaluation import Predictions
-from hf_sslgen.training.finetuning import build_trainer
 from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
+from hf_sslgen.training.trainer_setup import build_trainer
 from hf_sslgen.zoo.backbone_loading import load_backbone
 
 STEPS = 22

@@ -19,9 +19,10 @@ from hf_sslgen.domains.domain_loading import load_domain
 from hf_sslgen.domains.streaming.training_stream import ImageStream
 from hf_sslgen.errors import InputError
 from hf_sslgen.training import finetuning
-from hf_sslgen.training.finetuning import build_trainer, class_weights, finetune
+from hf_sslgen.training.finetuning import finetune
 from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.run_folder import last_good_checkpoint, require_disk_space
+from hf_sslgen.training.trainer_setup import build_trainer, class_weights
 from hf_sslgen.zoo.backbone_loading import load_backbone
 
 NAMES = ("timm_resnet", "timm_vit", "transformers_resnet", "transformers_vit")

@@ -15,9 +15,9 @@ from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.study.execution.job import Job
 from hf_sslgen.study.protocols.finetuned import grid_points, resolved, training_arguments
 from hf_sslgen.study.protocols.presets import FineTuningProtocol, get_protocol
-from hf_sslgen.training.finetuning import build_trainer
 from hf_sslgen.training.optimisation import layer_scales, optimiser_of_architecture
 from hf_sslgen.training.trainer import FineTuningTrainer
+from hf_sslgen.training.trainer_setup import build_trainer
 
 KINDS = ("timm_resnet", "timm_vit", "transformers_resnet", "transformers_vit")
 

@@ -20,9 +20,10 @@ from hf_sslgen.errors import InputError, OutOfMemoryError, WorkerError
 from hf_sslgen.files import is_disk_full
 from hf_sslgen.output_folder import claim_folder
 from hf_sslgen.training import finetuning
-from hf_sslgen.training.finetuning import FineTuningResult, build_trainer, finetune
+from hf_sslgen.training.finetuning import FineTuningResult, finetune
 from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.trainer import FineTuningTrainer
+from hf_sslgen.training.trainer_setup import build_trainer
 from hf_sslgen.zoo.backbone_loading import load_backbone
 
 BEFORE, LAST = "checkpoint-3", "checkpoint-6"

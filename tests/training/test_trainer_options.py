@@ -11,9 +11,10 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.training import option_combinations
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.training.evaluation import GREATER_IS_BETTER, WITHOUT_DIRECTION, Predictions
-from hf_sslgen.training.finetuning import build_trainer, finetune
+from hf_sslgen.training.finetuning import finetune
 from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.trainer_options import HONOURED, REFUSED
+from hf_sslgen.training.trainer_setup import build_trainer
 from hf_sslgen.zoo.backbone_loading import load_backbone
 
 

@@ -13,8 +13,8 @@ import torch
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import load_domain
 from hf_sslgen.training.evaluation import Predictions
-from hf_sslgen.training.finetuning import build_trainer
 from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
+from hf_sslgen.training.trainer_setup import build_trainer
 from hf_sslgen.zoo.backbone_loading import load_backbone
 
 
