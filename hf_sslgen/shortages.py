@@ -17,9 +17,8 @@ def shortage_of(error: BaseException) -> ResourceError | None:
         from hf_sslgen.memory import is_out_of_memory  # which imports torch, as whatever failed here did before
 
         if is_out_of_memory(error):
-            return OutOfMemoryError(
-                f"not enough memory ({str(error) or type(error).__name__}); give a smaller --batch_size, or fewer images"
-            )
+            said = str(error) or type(error).__name__
+            return OutOfMemoryError(f"not enough memory ({said}); give a smaller --batch_size, or fewer images")
     return None
 
 
