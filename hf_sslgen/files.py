@@ -24,13 +24,14 @@ FILE_LIST = ".files.json"
 FULL_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FULL_DISK_WORDS = (
     "No space left",
+    "Not enough disk space",
     "File too large",
     "quota exceeded",
     "PytorchStreamWriter failed writing",
     ". unexpected pos ",
     "iostream error",
 )
-"""How safetensors says it, and torch (the last three), in errors other than OSError."""
+"""How safetensors, datasets and torch (the last three) say it, in errors without a number."""
 
 
 def is_disk_full(error: BaseException) -> bool:
