@@ -1,24 +1,22 @@
 """Measuring a backbone on a domain, in one pass over its test images."""
 
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from torch import Tensor
 
 from hf_sslgen.analysis.attribution import LABEL_FREE_METHODS
 from hf_sslgen.analysis.batch_pass import Wanted
 from hf_sslgen.analysis.families import MIN_IMAGES
 from hf_sslgen.analysis.invariance_numbers import invariance_numbers, is_gray, pair_numbers
 from hf_sslgen.analysis.localization_numbers import first_boxes
-from hf_sslgen.analysis.map_numbers import Columns, control_numbers, map_numbers
-from hf_sslgen.analysis.numbers import Analysis, Number, Stage
-from hf_sslgen.analysis.one_pass import PassResults, one_pass
-from hf_sslgen.analysis.pass_shards import Processes
+from hf_sslgen.analysis.map_numbers import control_numbers, map_numbers
+from hf_sslgen.analysis.numbers import Analysis, Number
+from hf_sslgen.analysis.one_pass import one_pass, split_logits
+from hf_sslgen.analysis.pass_shards import ALONE, Run
 from hf_sslgen.analysis.picture_pairs import pair_partners
 from hf_sslgen.analysis.predictions import (
     AFTER,
@@ -28,75 +26,36 @@ from hf_sslgen.analysis.predictions import (
     predictions_of,
     scaled_numbers,
 )
-from hf_sslgen.analysis.randomisation import ALL, cascade_numbers, similarity_numbers
+from hf_sslgen.analysis.randomisation import ALL, Maps, cascade_numbers, similarity_numbers
 from hf_sslgen.analysis.subset import AnalysisSettings, analysis_subset, example_positions, others_of, subset_pixels
-from hf_sslgen.analysis.transforms import Variant, preset_variants
+from hf_sslgen.analysis.transforms import preset_variants
 from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.errors import InputError
-from hf_sslgen.zoo.anatomy import AttributionLayer, find_attribution_layer
+from hf_sslgen.metrics.stages import FINE_TUNED_STAGE, PRETRAINED_STAGE, Stage
+from hf_sslgen.zoo.anatomy import find_attribution_layer
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone
 from hf_sslgen.zoo.reinitialised import reinitialised
-
-
-@dataclass(frozen=True)
-class Run:
-    """Where and by whom a pass is run.
-
-    Attributes:
-        shards: folder that keeps the finished parts of a pass; None for a temporary one.
-        processes: those that run it together.
-    """
-
-    shards: Path | None = None
-    processes: Processes = field(default_factory=Processes)
-
-
-ALONE = Run()
 
 
 def validation_logits(
     backbone: LoadedBackbone, domain: Domain, settings: AnalysisSettings, run: Run = ALONE
 ) -> ValidationLogits:
     """What a classifier makes of the domain's validation images."""
-    split = domain.validation
-    nothing = split.select(np.empty(0, dtype=np.int64))
-    wanted = Wanted(nothing, subset_pixels(backbone, nothing), others=split)
-    with one_pass(backbone, wanted, settings, run.shards, run.processes) as outputs:
-        return ValidationLogits(outputs.other_logits, split.labels)
+    return ValidationLogits(split_logits(backbone, domain.validation, settings, run), domain.validation.labels)
 
 
-@dataclass(frozen=True, eq=False)
-class _Subject:
-    """A backbone on a domain, with the images for attribution and invariance; `pixels` are (n, 3, S, S) bytes."""
+def _wanted(backbone: LoadedBackbone, domain: Domain, settings: AnalysisSettings) -> Wanted:
+    """The images for attribution and invariance, with every transform of the preset that suits the domain."""
+    subset = analysis_subset(domain.test, settings)
+    pixels = subset_pixels(backbone, subset)
+    variants = preset_variants(settings.transforms, is_gray(pixels), domain.not_label_preserving)
+    return Wanted(subset, pixels, variants=variants)
 
-    backbone: LoadedBackbone
-    domain: Domain
-    stage: Stage
-    settings: AnalysisSettings
-    run: Run
-    subset: ImageSplit
-    pixels: Tensor
 
-    @classmethod
-    def of(
-        cls, backbone: LoadedBackbone, domain: Domain, stage: Stage, settings: AnalysisSettings, run: Run
-    ) -> "_Subject":
-        subset = analysis_subset(domain.test, settings)
-        return cls(backbone, domain, stage, settings, run, subset, subset_pixels(backbone, subset))
-
-    @property
-    def variants(self) -> tuple[Variant, ...]:
-        preserved = self.domain.not_label_preserving
-        return preset_variants(self.settings.transforms, is_gray(self.pixels), preserved)
-
-    @property
-    def layer(self) -> AttributionLayer:
-        return find_attribution_layer(self.backbone.model, self.settings.attribution_layer)
-
-    def one_pass(self, wanted: Wanted, backbone: LoadedBackbone | None = None) -> AbstractContextManager[PassResults]:
-        """The pass over the images asked for, of the backbone or of another one in its place."""
-        return one_pass(backbone or self.backbone, wanted, self.settings, self.run.shards, self.run.processes)
+def _maps_of(wanted: Wanted, settings: AnalysisSettings, run: Run, network: LoadedBackbone) -> Maps:
+    with one_pass(network, wanted, settings, run) as outputs:
+        return outputs.maps
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,16 +65,27 @@ class _Attribution:
     examples: dict[str, NDArray[Any]]
 
 
-def _attribution(subject: _Subject, maps: NDArray[np.float32], classes: NDArray[np.int64]) -> _Attribution:
-    """What the maps of the subset say, for the classes that were attributed; records by sample id."""
-    subset, settings, geometry = subject.subset, subject.settings, subject.backbone.preprocessing.geometry
-    numbers, columns = map_numbers(maps, subset, geometry, subject.stage)
+def _attribution(
+    backbone: LoadedBackbone, wanted: Wanted, maps: Maps, settings: AnalysisSettings, run: Run, stage: Stage
+) -> _Attribution:
+    """What the maps of the subset say, for the classes in `wanted`; records by sample id."""
+    subset, geometry = wanted.subset, backbone.preprocessing.geometry
+    numbers, columns = map_numbers(maps, subset, geometry, stage)
     if settings.reinitialised_control:
-        of_control, more = _control(subject, maps, classes, columns)
-        numbers, columns = numbers + of_control, columns | more
+        maps_alone = replace(wanted, others=None, variants=())
+        maps_of = partial(_maps_of, maps_alone, settings, run)
+        control = reinitialised(backbone, settings.seed)
+        control_maps = maps_of(control)
+        of_control, found = control_numbers(columns, control_maps, subset, geometry, stage)
+        alike, more = similarity_numbers(maps, control_maps, ALL, stage)
+        if settings.randomisation_cascade:
+            asks_a_classifier = settings.attribution_method not in LABEL_FREE_METHODS
+            steps, of_steps = cascade_numbers(backbone, control, maps, maps_of, asks_a_classifier, stage)
+            alike, more = alike + steps, more | of_steps
+        numbers, columns = numbers + of_control + alike, columns | found | more
     shown = example_positions(subset, settings)
     examples = {
-        "images": subject.pixels[shown].permute(0, 2, 3, 1).numpy(),
+        "images": wanted.pixels[shown].permute(0, 2, 3, 1).numpy(),
         "maps": maps[shown],
         "sample_ids": subset.sample_ids[shown],
     }
@@ -124,43 +94,21 @@ def _attribution(subject: _Subject, maps: NDArray[np.float32], classes: NDArray[
     return _Attribution(numbers, pd.DataFrame({"sample_id": subset.sample_ids, **columns}), examples)
 
 
-def _control(
-    subject: _Subject, maps: NDArray[np.float32], classes: NDArray[np.int64], columns: Columns
-) -> tuple[list[Number], Columns]:
-    """What the maps of the network with fresh weights say, and how alike they are to its own."""
-    subset, settings, stage = subject.subset, subject.settings, subject.stage
-    wanted = Wanted(subset, subject.pixels, layer=subject.layer, classes=classes)
-
-    def maps_of(network: LoadedBackbone) -> NDArray[np.float32]:
-        with subject.one_pass(wanted, network) as outputs:
-            return outputs.maps
-
-    control = reinitialised(subject.backbone, settings.seed)
-    control_maps = maps_of(control)
-    geometry = subject.backbone.preprocessing.geometry
-    numbers, found = control_numbers(columns, control_maps, subset, geometry, stage)
-    alike, more = similarity_numbers(maps, control_maps, ALL, stage)
-    if settings.randomisation_cascade:
-        asks_a_classifier = settings.attribution_method not in LABEL_FREE_METHODS
-        steps, of_steps = cascade_numbers(subject.backbone, control, maps, maps_of, asks_a_classifier, stage)
-        alike, more = alike + steps, more | of_steps
-    return numbers + alike, found | more
-
-
-def _pair_analysis(subject: _Subject) -> Analysis:
+def _pair_analysis(
+    backbone: LoadedBackbone, test: ImageSplit, settings: AnalysisSettings, run: Run, stage: Stage
+) -> Analysis:
     """Invariance between pictures of one thing; nothing where the domain does not say which those are."""
-    test = subject.domain.test
     if not test.has("pair"):
         return Analysis((), pd.DataFrame())
-    anchors, partners, num_alone = pair_partners(test.pair_keys(), subject.settings.seed, subject.settings.max_subset)
+    anchors, partners, num_alone = pair_partners(test.pair_keys(), settings.seed, settings.max_subset)
     if len(anchors) < MIN_IMAGES:
         raise InputError(
             f"pair_column_name names {len(anchors)} things of which split {test.name!r} has two pictures; at least "
             f"{MIN_IMAGES} are needed to tell invariance from chance"
         )
     pairs = test.select(np.concatenate([anchors, partners]))
-    with subject.one_pass(Wanted(pairs, subset_pixels(subject.backbone, pairs))) as outputs:
-        return pair_numbers(outputs, pairs, num_alone, subject.stage)
+    with one_pass(backbone, Wanted(pairs, subset_pixels(backbone, pairs)), settings, run) as outputs:
+        return pair_numbers(outputs, pairs, num_alone, stage)
 
 
 def _joined(*analyses: Analysis) -> tuple[list[Number], pd.DataFrame]:
@@ -172,18 +120,19 @@ def pretrained_analysis(
     backbone: LoadedBackbone, domain: Domain, settings: AnalysisSettings, run: Run = ALONE
 ) -> Analysis:
     """An encoder without a classifier: the invariance of its features, and by label-free methods where it looks."""
-    subject = _Subject.of(backbone, domain, "pretrained", settings, run)
-    subset, variants = subject.subset, subject.variants
-    is_attributed = settings.attribution_method in LABEL_FREE_METHODS
-    wanted = Wanted(subset, subject.pixels, variants=variants, layer=subject.layer if is_attributed else None)
-    with subject.one_pass(wanted) as outputs:
-        moved = invariance_numbers(outputs, variants, domain, subset, subject.stage)
-        maps = outputs.maps if is_attributed else None
-    numbers, records = _joined(moved, _pair_analysis(subject))
+    stage: Stage = PRETRAINED_STAGE
+    wanted = _wanted(backbone, domain, settings)
+    subset = wanted.subset
+    if settings.attribution_method in LABEL_FREE_METHODS:
+        wanted = replace(wanted, layer=find_attribution_layer(backbone.model, settings.attribution_layer))
+    with one_pass(backbone, wanted, settings, run) as outputs:
+        moved = invariance_numbers(outputs, wanted.variants, domain, subset, stage)
+        maps = outputs.maps if wanted.layer is not None else None
+    numbers, records = _joined(moved, _pair_analysis(backbone, domain.test, settings, run, stage))
     if maps is None:
         return Analysis(tuple(numbers), records)
-    attribution = _attribution(subject, maps, subset.labels)
-    clean = attribution.records.assign(stage=subject.stage, transform="", severity="", reference=subset.labels)
+    attribution = _attribution(backbone, replace(wanted, classes=subset.labels), maps, settings, run, stage)
+    clean = attribution.records.assign(stage=stage, transform="", severity="", reference=subset.labels)
     records = pd.concat([clean, records], ignore_index=True)
     return Analysis((*attribution.numbers, *numbers), records, attribution.examples)
 
@@ -213,25 +162,31 @@ def adapted_analysis(
     Args:
         validation: logits of images that the classifier has not learned from, for temperature scaling.
     """
-    subject = _Subject.of(backbone, domain, stage, settings, run)
-    subset, test = subject.subset, domain.test
-    others = others_of(test, subset)
-    variants = subject.variants if stage == "fine-tuned" else ()
-    classes = subset.labels if settings.attributed_class == "true" else None
-    wanted = Wanted(subset, subject.pixels, others, variants, subject.layer, classes)
-    with subject.one_pass(wanted) as outputs:
+    test, wanted = domain.test, _wanted(backbone, domain, settings)
+    subset, others = wanted.subset, others_of(test, wanted.subset)
+    wanted = replace(
+        wanted,
+        others=others,
+        variants=wanted.variants if stage == FINE_TUNED_STAGE else (),
+        layer=find_attribution_layer(backbone.model, settings.attribution_layer),
+        classes=subset.labels if settings.attributed_class == "true" else None,
+    )
+    with one_pass(backbone, wanted, settings, run) as outputs:
         maps, logits = outputs.maps, outputs.logits
-        attributed = logits.argmax(axis=1) if classes is None else classes
+        attributed = logits.argmax(axis=1) if wanted.classes is None else wanted.classes
         if len(others):
             logits = _in_order(test, subset, logits, outputs.other_logits)
-        moved = invariance_numbers(outputs, variants, domain, subset, stage) if variants else None
+        moved = invariance_numbers(outputs, wanted.variants, domain, subset, stage) if wanted.variants else None
     predictions = predictions_of(test.sample_ids, test.labels, logits)
     scaled, scaled_confidences = scaled_numbers(logits, predictions, validation, stage)
-    attribution = _attribution(subject, maps, attributed)
+    attribution = _attribution(backbone, replace(wanted, classes=attributed), maps, settings, run, stage)
     clean = prediction_records(predictions, stage).assign(**{f"confidence{AFTER}": scaled_confidences})
     of_images = Analysis(
         (*prediction_numbers(predictions, len(domain.class_names), stage), *scaled, *attribution.numbers),
         clean.merge(attribution.records, on="sample_id", how="left"),
     )
-    numbers, records = _joined(of_images, *([moved, _pair_analysis(subject)] if moved is not None else []))
+    if moved is None:
+        numbers, records = _joined(of_images)
+    else:
+        numbers, records = _joined(of_images, moved, _pair_analysis(backbone, test, settings, run, stage))
     return Analysis(tuple(numbers), records, attribution.examples)

@@ -6,6 +6,7 @@ behind the activations alone, and the transformed versions are made on the devic
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -30,6 +31,10 @@ GRAD_CAM = "grad_cam"
 """The method that needs no more than the one pass."""
 
 
+PlainColumn = Literal["logits", "features"]
+"""What a pass can yield of images that are not in the subset."""
+
+
 @dataclass(frozen=True, eq=False)
 class Wanted:
     """What a pass is to yield, and of which images.
@@ -37,9 +42,11 @@ class Wanted:
     Attributes:
         subset: images whose features are wanted, with maps and transformed versions as the rest says.
         pixels: (n, 3, S, S) bytes of the subset.
-        others: images of which the logits alone are wanted.
+        others: images of which one column alone is wanted.
+        variants: transforms of the subset.
         layer: where to attribute, by the method of the settings; None for no maps.
         classes: (n,) class to attribute for each image of the subset; None for the predicted one.
+        column: what is wanted of the others.
     """
 
     subset: ImageSplit
@@ -48,6 +55,13 @@ class Wanted:
     variants: Sequence[Variant] = ()
     layer: AttributionLayer | None = None
     classes: NDArray[np.int64] | None = None
+    column: PlainColumn = "logits"
+
+    @classmethod
+    def one_column(cls, split: ImageSplit, column: PlainColumn) -> "Wanted":
+        """The smallest request: one column of a whole split, and no subset."""
+        nothing = split.select(np.empty(0, dtype=np.int64))
+        return cls(nothing, torch.empty(0, dtype=torch.uint8), others=split, column=column)
 
 
 def column_name(variant: Variant, column: str) -> str:

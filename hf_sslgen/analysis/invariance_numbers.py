@@ -1,5 +1,6 @@
 """Invariance of a backbone's features to transforms of the images: each variant, family means, and the guards."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hf_sslgen.analysis.families import FAMILIES, PAIR, families_of
-from hf_sslgen.analysis.numbers import NAN, Analysis, Number, Stage, mean_number, number_of
+from hf_sslgen.analysis.numbers import Analysis, Number, mean_number, number_of
 from hf_sslgen.analysis.one_pass import Moved, PassResults
 from hf_sslgen.analysis.transforms import Variant
 from hf_sslgen.domains.domain_loading import Domain
@@ -28,6 +29,7 @@ from hf_sslgen.metrics import (
 )
 from hf_sslgen.metrics.defined import spread_to_all
 from hf_sslgen.metrics.shares import credit_interval
+from hf_sslgen.metrics.stages import FINE_TUNED_STAGE, Stage
 from hf_sslgen.training.evaluation import estimate_of
 
 OF_PAIRS = ("invariance", "cosine", "chance_cosine", "distance_invariance", "recall_at_1", "rank_auc")
@@ -83,11 +85,11 @@ def _variant_numbers(results: Results, stage: Stage) -> list[Number]:
     numbers = []
     for (transform, severity), measured in results.items():
         moved, similarity, consistency = measured.invariance, measured.similarity, measured.consistency
-        undefined = Estimate(NAN, NAN, NAN, moved.n, moved.reason)
+        undefined = Estimate(math.nan, math.nan, math.nan, moved.n, moved.reason)
         estimates = {metric: estimate_of(moved, metric) for metric in OF_PAIRS}
         # These have no samples that are undefined: they are measured on the others alone.
         estimates["linear_cka"] = undefined if similarity is None else _of_all(similarity, "linear_cka", moved.n)
-        if stage == "fine-tuned":
+        if stage == FINE_TUNED_STAGE:
             for metric in OF_PREDICTIONS:
                 estimates[metric] = undefined if consistency is None else _of_all(consistency, metric, moved.n)
         numbers += [
@@ -137,7 +139,7 @@ def _guard_numbers(features: NDArray[np.float32], stage: Stage) -> list[Number]:
         "covariance_effective_rank": guards.covariance_effective_rank,
         "rankme": guards.rankme,
         "dead_dimension_share": guards.dead_dimension_share,
-        "collapsed": NAN if guards.reason else float(guards.collapsed),
+        "collapsed": math.nan if guards.reason else float(guards.collapsed),
     }
     return [
         Number(metric, value, n=guards.n, stage=stage, reason=guards.reason if np.isnan(value) else "")
@@ -162,7 +164,7 @@ def _variant_records(variant: tuple[str, str], measured: Measured, subset: Image
             "rank_auc": result.per_sample_rank_auc,
         }
     )
-    if stage == "fine-tuned":
+    if stage == FINE_TUNED_STAGE:
         records["consistent"] = np.nan
         if measured.consistency is not None:
             records.loc[measured.defined, "consistent"] = measured.consistency.per_sample_consistent.astype(float)
@@ -177,7 +179,7 @@ def invariance_numbers(
     After fine-tuning chance pairs are drawn within the class, because features then cluster by class.
     """
     clean = outputs.features, outputs.logits.argmax(axis=1)
-    classes = subset.labels if stage == "fine-tuned" else None
+    classes = subset.labels if stage == FINE_TUNED_STAGE else None
     results = {
         (variant.transform, variant.severity): measure_variant(clean, outputs.moved(variant), classes)
         for variant in variants
@@ -203,7 +205,7 @@ def pair_numbers(outputs: PassResults, pairs: ImageSplit, num_alone: int, stage:
     half = len(pairs) // 2
     anchors = pairs.select(np.arange(half))
     moved = Moved(features[half:], predictions[half:], np.zeros(half, dtype=np.bool_))
-    classes = anchors.labels if stage == "fine-tuned" else None
+    classes = anchors.labels if stage == FINE_TUNED_STAGE else None
     measured = measure_variant((features[:half], predictions[:half]), moved, classes)
     numbers = [
         replace(number, n_undefined=number.n_undefined + num_alone)

@@ -1,15 +1,17 @@
 """What attribution maps say: concentration, localisation where objects are marked, and the same of a control."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_sslgen.analysis.localization_numbers import localization_analysis
-from hf_sslgen.analysis.numbers import NAN, Number, Stage, number_of
+from hf_sslgen.analysis.numbers import Number, number_of
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.metrics import attribution_concentration
 from hf_sslgen.metrics.defined import interval_of_defined
+from hf_sslgen.metrics.stages import Stage
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.training.evaluation import estimate_of
 
@@ -81,7 +83,7 @@ def control_numbers(
         over = columns["lift"] - of_control["lift"]
         is_defined = ~np.isnan(over)
         n = int(is_defined.sum())
-        value = float(over[is_defined].mean()) if n else NAN
+        value = float(over[is_defined].mean()) if n else math.nan
         low, high = interval_of_defined(over)
         reason = "" if n else "no image has a map of both networks and an object"
         kept.append(Number("lift_over_control", value, low, high, n, stage, n_undefined=len(over) - n, reason=reason))

@@ -2,19 +2,18 @@
 
 import math
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_sslgen.metrics import Estimate, Interval
 from hf_sslgen.metrics.defined import interval_of_defined
+from hf_sslgen.metrics.stages import PRETRAINED_STAGE, Stage
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Stage = Literal["pretrained", "fine-tuned"]
-NAN = float("nan")
 UNDEFINED = "the number is undefined for all images"
 
 
@@ -35,10 +34,10 @@ class Number:
 
     metric: str
     value: float
-    low: float = NAN
-    high: float = NAN
+    low: float = math.nan
+    high: float = math.nan
     n: int = 0
-    stage: str = "pretrained"
+    stage: str = PRETRAINED_STAGE
     transform: str = ""
     severity: str = ""
     n_undefined: int = 0
@@ -54,7 +53,7 @@ class Number:
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> "Number":
         """The inverse of `to_json`."""
-        values: dict[str, Any] = {key: NAN if value is None else value for key, value in row.items()}
+        values: dict[str, Any] = {key: math.nan if value is None else value for key, value in row.items()}
         return cls(**values)
 
 

@@ -15,16 +15,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hf_sslgen.analysis.batch_pass import GRAD_CAM, Wanted, column_name, measure_batch
+from hf_sslgen.analysis.batch_pass import GRAD_CAM, PlainColumn, Wanted, column_name, measure_batch
 from hf_sslgen.analysis.batches import Batches
 from hf_sslgen.analysis.network import Network, measuring
-from hf_sslgen.analysis.pass_shards import Processes, compute_shards, parts, read_shards, shard_folder
+from hf_sslgen.analysis.pass_shards import ALONE, Run, compute_shards, parts, read_shards, shard_folder
 from hf_sslgen.analysis.subset import AnalysisSettings, evaluation_batch
 from hf_sslgen.analysis.transforms import Variant
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone
-
-DEFAULT_PROCESSES = Processes()
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +58,11 @@ class PassResults:
         return read_shards(self.others, "logits")
 
     @property
+    def other_features(self) -> NDArray[np.float32]:
+        """(N, D) of the other images, where that column of theirs was wanted."""
+        return read_shards(self.others, "features")
+
+    @property
     def features(self) -> NDArray[np.float32]:
         """(n, D), what enters the classifier."""
         return read_shards(self.subset, "features")
@@ -86,9 +89,16 @@ def _measure_shard(
 
 
 @torch.inference_mode()
-def _logits_shard(network: Network, batches: Batches, split: ImageSplit, part: slice) -> dict[str, Tensor]:
+def _plain_shard(
+    network: Network, batches: Batches, split: ImageSplit, column: PlainColumn, part: slice
+) -> dict[str, Tensor]:
     pixels = evaluation_batch(split, range(part.start, part.stop), network.preprocessing.geometry)
-    return {"logits": torch.cat(batches.map(len(pixels), lambda batch: network(pixels[batch]).logits.cpu()))}
+
+    def run(batch: slice) -> Tensor:
+        outputs = network(pixels[batch])
+        return (outputs.logits if column == "logits" else outputs.features).cpu()
+
+    return {column: torch.cat(batches.map(len(pixels), run))}
 
 
 def _digest(backbone: LoadedBackbone, wanted: Wanted, settings: AnalysisSettings) -> str:
@@ -105,6 +115,8 @@ def _digest(backbone: LoadedBackbone, wanted: Wanted, settings: AnalysisSettings
         "config": json.loads(backbone.model.config.to_json_string(use_diff=False)),
     }
     del facts["config"]["_name_or_path"]  # a folder of this run
+    if wanted.column != "logits":
+        facts["column"] = wanted.column
     digest.update(json.dumps(facts, sort_keys=True).encode())
     digest.update(wanted.pixels.numpy().data)
     for name, tensor in backbone.model.state_dict().items():
@@ -115,38 +127,49 @@ def _digest(backbone: LoadedBackbone, wanted: Wanted, settings: AnalysisSettings
 
 @contextmanager
 def one_pass(
-    backbone: LoadedBackbone,
-    wanted: Wanted,
-    settings: AnalysisSettings,
-    shards: Path | None = None,
-    processes: Processes = DEFAULT_PROCESSES,
+    backbone: LoadedBackbone, wanted: Wanted, settings: AnalysisSettings, run: Run = ALONE
 ) -> Iterator[PassResults]:
     """Run a backbone over images, shard by shard.
 
     Args:
-        shards: folder that keeps what is finished, for a pass that is interrupted and run again: shards of the same
-            weights, images and settings found there are not computed again. None: a temporary folder.
-        processes: those that run this same pass over one folder of shards.
+        run: keeps what is finished, where it names a folder, for a pass that is interrupted and run again: shards of
+            the same weights, images and settings found there are not computed again.
 
     Raises:
         InputError: an image can't be decoded, the layer holds no map, or one image does not fit into memory.
     """
     batches = Batches(settings.batch_size)
     taps = settings.attribution_method == GRAD_CAM
-    with shard_folder(shards) as parent, measuring(backbone, settings.compute, wanted.layer, taps) as network:
-        folder = parent / _digest(backbone, wanted, settings)
+    with shard_folder(run.shards) as parent, measuring(backbone, settings.compute, wanted.layer, taps) as network:
+        folder = parent if run.shards is None else parent / _digest(backbone, wanted, settings)
         work: dict[Path, tuple[int, Callable[[], dict[str, Tensor]]]] = {}
         of_subset, of_others = [], []
-        for part in parts(len(wanted.subset), settings.batch_size, processes):
+        for part in parts(len(wanted.subset), settings.batch_size, run.processes):
             path = folder / f"subset-{part.start:06}-{part.stop:06}.safetensors"
             of_subset.append(path)
             num_passes = (part.stop - part.start) * (1 + len(wanted.variants))
             work[path] = num_passes, partial(_measure_shard, network, batches, wanted, settings, part)
         if wanted.others is not None:
-            for part in parts(len(wanted.others), settings.batch_size, processes):
+            for part in parts(len(wanted.others), settings.batch_size, run.processes, wanted.column == "features"):
                 path = folder / f"others-{part.start:06}-{part.stop:06}.safetensors"
                 of_others.append(path)
-                logits = partial(_logits_shard, network, batches, wanted.others, part)
-                work[path] = part.stop - part.start, logits
-        compute_shards(work, processes, f"{backbone.name}: {wanted.subset.name}")
+                compute = partial(_plain_shard, network, batches, wanted.others, wanted.column, part)
+                work[path] = part.stop - part.start, compute
+        compute_shards(work, run.processes, f"{backbone.name}: {wanted.subset.name}")
         yield PassResults(of_subset, of_others)
+
+
+def split_logits(
+    backbone: LoadedBackbone, split: ImageSplit, settings: AnalysisSettings, run: Run = ALONE
+) -> NDArray[np.float32]:
+    """(N, C) of a split's images, in its order."""
+    with one_pass(backbone, Wanted.one_column(split, "logits"), settings, run) as outputs:
+        return outputs.other_logits
+
+
+def split_features(
+    backbone: LoadedBackbone, split: ImageSplit, settings: AnalysisSettings, run: Run = ALONE
+) -> NDArray[np.float32]:
+    """(N, D) of a split's images, in its order: what enters the classifier."""
+    with one_pass(backbone, Wanted.one_column(split, "features"), settings, run) as outputs:
+        return outputs.other_features

@@ -9,7 +9,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +49,32 @@ class Processes:
     wait: Callable[[], None] = _no_wait
 
 
-def parts(num_images: int, batch_size: int, processes: Processes) -> list[slice]:
-    """Consecutive parts of [0, num_images), one a shard: none empty, and enough for every process where possible."""
+@dataclass(frozen=True)
+class Run:
+    """Where and by whom a pass is run.
+
+    Attributes:
+        shards: folder that keeps the finished parts of a pass; None for a temporary one.
+        processes: those that run it together.
+    """
+
+    shards: Path | None = None
+    processes: Processes = field(default_factory=Processes)
+
+
+ALONE = Run()
+
+
+def parts(num_images: int, batch_size: int, processes: Processes, whole_batches: bool = False) -> list[slice]:
+    """Consecutive parts of [0, num_images), one a shard: none empty, and enough for every process where possible.
+
+    Args:
+        whole_batches: whether every part but the last has only batches of the full size, so that a pass in parts
+            rounds as a pass without them.
+    """
     size = max(1, min(max(SHARD_IMAGES, batch_size), -(-num_images // processes.count)))
+    if whole_batches:
+        size = -(-size // batch_size) * batch_size
     return [slice(start, min(start + size, num_images)) for start in range(0, num_images, size)]
 
 

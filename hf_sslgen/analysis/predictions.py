@@ -1,5 +1,6 @@
 """Accuracy, confidence and calibration of a classifier: numbers and records, also after temperature scaling."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -8,8 +9,9 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from hf_sslgen.analysis.numbers import NAN, Number, Stage, number_of
+from hf_sslgen.analysis.numbers import Number, number_of
 from hf_sslgen.metrics import Estimate, apply_temperature, fit_temperature
+from hf_sslgen.metrics.stages import Stage
 from hf_sslgen.training.evaluation import Predictions, reduce_logits
 
 AFTER = "_after_temperature"
@@ -71,9 +73,9 @@ def scaled_numbers(
     unscaled = np.full(len(logits), np.nan)
     if validation is None:
         reason = "validation images were trained on, so none is left to fit a temperature on"
-        return [Number("temperature", NAN, stage=stage, reason=reason)], unscaled
+        return [Number("temperature", math.nan, stage=stage, reason=reason)], unscaled
     if not (np.isfinite(logits).all() and np.isfinite(validation.logits).all()):
-        return [Number("temperature", NAN, stage=stage, reason="some logits are not finite")], unscaled
+        return [Number("temperature", math.nan, stage=stage, reason="some logits are not finite")], unscaled
     fit = fit_temperature(validation.logits, validation.references)
     temperature = Number("temperature", fit.temperature, n=fit.n, stage=stage, reason=fit.reason)
     if fit.reason:

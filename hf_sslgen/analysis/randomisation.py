@@ -5,8 +5,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_sslgen.analysis.numbers import Number, Stage
+from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.metrics import map_similarity
+from hf_sslgen.metrics.stages import Stage
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone
 from hf_sslgen.zoo.reinitialised import cascade
 

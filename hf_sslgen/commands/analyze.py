@@ -11,10 +11,10 @@ from typing import Literal
 from accelerate import Accelerator
 
 from hf_sslgen.analysis.attribution import LABEL_FREE_METHODS
-from hf_sslgen.analysis.backbone_analysis import Run, adapted_analysis, pretrained_analysis, validation_logits
+from hf_sslgen.analysis.backbone_analysis import adapted_analysis, pretrained_analysis, validation_logits
 from hf_sslgen.analysis.families import FAMILIES, PAIR
 from hf_sslgen.analysis.numbers import Analysis, Number
-from hf_sslgen.analysis.pass_shards import Processes
+from hf_sslgen.analysis.pass_shards import Processes, Run
 from hf_sslgen.analysis.subset import AnalysisSettings, AttributionMethod, TransformPreset
 from hf_sslgen.domains.class_restriction import with_classes
 from hf_sslgen.domains.domain_arguments import DomainArguments
@@ -22,14 +22,16 @@ from hf_sslgen.domains.domain_loading import Domain, load_domain
 from hf_sslgen.domains.taken import print_taken
 from hf_sslgen.files import replace_files
 from hf_sslgen.launches import claimed_by_main
+from hf_sslgen.metrics.stages import FINE_TUNED_STAGE
 from hf_sslgen.names import canonical, listed_names
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.reporting.figures.checkpoint_figures import write_checkpoint_figures
 from hf_sslgen.settings import AT_LEAST_ONE, SEED, SIDE, check_fields, setting
 from hf_sslgen.study.backbones import backbone_entry
-from hf_sslgen.study.cells.cell_folder import read_cell, write_cell
-from hf_sslgen.study.cells.cell_identity import BackboneFacts, cell_identity, cell_provenance
-from hf_sslgen.study.plan import PRETRAINED, CellSpec
+from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL, read_cell, write_cell
+from hf_sslgen.study.cells.cell_identity import cell_identity, cell_provenance
+from hf_sslgen.study.plan import CellSpec
+from hf_sslgen.study.prepared_cell import BackboneFacts, PreparedCell
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.zoo.anatomy import find_attribution_layer
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone, load_backbone
@@ -162,7 +164,7 @@ def _measure(backbone: LoadedBackbone, domain: Domain, settings: AnalysisSetting
         if run.processes.index == 0:
             logger.info("attribution layer: %s", layer)
         validation = validation_logits(backbone, domain, settings, run)
-        return adapted_analysis(backbone, domain, "fine-tuned", settings, validation, run), FINETUNED
+        return adapted_analysis(backbone, domain, FINE_TUNED_STAGE, settings, validation, run), FINETUNED
     if run.processes.index == 0:
         logger.warning(
             "%s has no classifier for these %d classes; measuring the invariance of its features only%s",
@@ -170,7 +172,7 @@ def _measure(backbone: LoadedBackbone, domain: Domain, settings: AnalysisSetting
             len(domain.class_names),
             ", and where it looks" if settings.attribution_method in LABEL_FREE_METHODS else "",
         )
-    return pretrained_analysis(backbone, domain, settings, run), PRETRAINED
+    return pretrained_analysis(backbone, domain, settings, run), PRETRAINED_PROTOCOL
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
@@ -213,9 +215,9 @@ def analyze(
     entry = backbone_entry(arguments.model_name_or_path)
     # What was trained, and how, is in the checkpoint: its weights, test and validation images decide the numbers.
     spec = CellSpec(entry, domain_arguments, protocol, None, arguments.seed, settings, None)
-    facts = BackboneFacts(backbone.weights, backbone.preprocessing, backbone.num_parameters, backbone.pinned)
-    identity = cell_identity(spec, facts, domain, domain.fingerprints())
-    provenance = cell_provenance(spec, facts, domain, time.perf_counter() - started, {})
+    cell = PreparedCell(spec, BackboneFacts.of(backbone), domain)
+    identity = cell_identity(cell, domain.fingerprints())
+    provenance = cell_provenance(cell, time.perf_counter() - started, {})
     with replace_files(output_dir, obsolete=["examples.npz", "figures/*.png"]) as unfinished:
         write_cell(unfinished, identity, provenance, analysis)
         if arguments.figures:

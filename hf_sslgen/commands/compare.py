@@ -16,12 +16,13 @@ from hf_sslgen.reporting.study_report import write_results
 from hf_sslgen.reporting.terminal_tables import terminal_table
 from hf_sslgen.settings import AT_LEAST_ONE, POSITIVE, SEED, SHARE, check_fields, setting
 from hf_sslgen.study.backbones import BackboneEntry, backbone_entry, untrained_controls
+from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
 from hf_sslgen.study.cells.store import Store, alone_in_reporting
 from hf_sslgen.study.execution.workbench import Unavailable, domain_at_hand
 from hf_sslgen.study.execution.worker import run_worker
 from hf_sslgen.study.finished_cells import finished_cells, missing_sentences
 from hf_sslgen.study.inference.target_groups import infer
-from hf_sslgen.study.plan import PRETRAINED, CellSpec
+from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.preflight import prepare
 from hf_sslgen.study.protocols.presets import PRESETS, FineTuningProtocol, PresetName, Protocol, get_protocol
 from hf_sslgen.training.configuration import parse_arguments
@@ -176,7 +177,7 @@ def planned_cells(arguments: CompareArguments) -> list[CellSpec]:
     """The cells of the comparison: the pretrained stage and each protocol, by domain and backbone."""
     twin_set = get_twin_set(arguments.twin_set)
     backbones = backbones_of(twin_set, arguments.untrained_control)
-    protocols: dict[str, Protocol | None] = {PRETRAINED: None}
+    protocols: dict[str, Protocol | None] = {PRETRAINED_PROTOCOL: None}
     protocols |= {name: chosen_protocol(name, arguments) for name in arguments.protocol}
     analysis = AnalysisSettings(transforms=arguments.transforms, seed=arguments.seed, batch_size=arguments.batch_size)
     geometry = Geometry(twin_set.image_size, twin_set.crop_pct, twin_set.interpolation)

@@ -31,7 +31,7 @@ from hf_sslgen.study.finished_cells import damaged_sentences, failure_sentences
 from hf_sslgen.study.plan import CellSpec, expand
 from hf_sslgen.study.preflight import impossible_sentences, look_ahead, prepare
 from hf_sslgen.training.configuration import parse_arguments
-from hf_sslgen.zoo.backbone_loading import UNTRAINED
+from hf_sslgen.zoo.backbone_loading import UNTRAINED_PREFIX
 from hf_sslgen.zoo.locations import resolve_location, wanted_revision
 
 logger = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ def _keep_configuration(path: Path, store: Store) -> None:
 def _require_names(config: StudyConfig) -> None:
     """Raise InputError for what is no backbone, or a misspelt domain, before the first of its cells would."""
     for backbone in config.backbones:
-        location = backbone.location.removeprefix(UNTRAINED)
+        location = backbone.location.removeprefix(UNTRAINED_PREFIX)
         resolve_location(location)
         wanted_revision(location, None)
     for domain in config.domains:

@@ -13,7 +13,7 @@ from hf_sslgen.hub.licences import Licence, licence_words
 from hf_sslgen.metrics import Estimate
 from hf_sslgen.reporting.cards import card_yaml, render_card
 from hf_sslgen.reporting.vocabulary import format_interval, format_value, words
-from hf_sslgen.zoo.backbone_loading import UNTRAINED, registered
+from hf_sslgen.zoo.backbone_loading import UNTRAINED_PREFIX, registered
 
 SHOWN_NUMBERS = (
     "accuracy",
@@ -148,8 +148,8 @@ def finetuned_card(
         "metadata": _metadata(run, repository, licence),
         "repository": repository,
         "revision": revision,
-        "untrained": base.startswith(UNTRAINED),
-        "base": shown(base).removeprefix(UNTRAINED),
+        "untrained": base.startswith(UNTRAINED_PREFIX),
+        "base": shown(base).removeprefix(UNTRAINED_PREFIX),
         "objective": row.objective if row is not None else "",
         "source_data": row.source_data if row is not None else "",
         "twin_set": row.twin_set if row is not None else None,

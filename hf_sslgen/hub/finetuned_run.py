@@ -19,7 +19,7 @@ from hf_sslgen.preprocessing import Preprocessing
 from hf_sslgen.training.evaluation import Predictions
 from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.run_folder import IDENTITY_FILE, PREDICTIONS_FILE, TAKEN
-from hf_sslgen.zoo.backbone_loading import UNTRAINED, LoadedBackbone
+from hf_sslgen.zoo.backbone_loading import UNTRAINED_PREFIX, LoadedBackbone
 from hf_sslgen.zoo.locations import resolve_location, split_revision
 
 SOME_FOLDER = "path/to"
@@ -80,7 +80,7 @@ def read_run(
 
 def base_model_id(name: str) -> str | None:
     """The Hub id of a backbone's weights, or None where they are not from the Hub."""
-    if name.startswith(UNTRAINED):
+    if name.startswith(UNTRAINED_PREFIX):
         return None
     location = resolve_location(name)
     return None if Path(location).is_dir() else location
@@ -97,7 +97,7 @@ def dataset_id(arguments: DomainArguments) -> str | None:
 
 def shown(name: str) -> str:
     """A name, with the folders of this machine left out where it is a path."""
-    start = UNTRAINED if name.startswith(UNTRAINED) else ""
+    start = UNTRAINED_PREFIX if name.startswith(UNTRAINED_PREFIX) else ""
     path = Path(name.removeprefix(start))
     return f"{start}{SOME_FOLDER}/{path.resolve().name}" if path.exists() else name
 

@@ -8,7 +8,7 @@ from huggingface_hub import HfApi, ModelCard, metadata_load
 from huggingface_hub.errors import HfHubHTTPError
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.zoo.backbone_loading import UNTRAINED, registered
+from hf_sslgen.zoo.backbone_loading import UNTRAINED_PREFIX, registered
 from hf_sslgen.zoo.locations import resolve_location, wanted_revision
 
 Licence = dict[str, Any]
@@ -29,7 +29,7 @@ def base_licence(api: HfApi, base: str, revision: str | None) -> Licence | None:
     Args:
         base: a backbone's name, as `load_backbone` takes it; one without weights has no licence to hand on.
     """
-    if base.startswith(UNTRAINED):
+    if base.startswith(UNTRAINED_PREFIX):
         return None
     location = resolve_location(base)
     if Path(location).is_dir():

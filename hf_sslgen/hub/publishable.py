@@ -12,7 +12,7 @@ from hf_sslgen.files import write_json
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.cells.cell_form import CELL, EXAMPLES, RECORDS, RESULTS, cell_content
 from hf_sslgen.tokens import without_tokens
-from hf_sslgen.zoo.backbone_loading import UNTRAINED
+from hf_sslgen.zoo.backbone_loading import UNTRAINED_PREFIX
 
 PUBLISHED_PROVENANCE = (
     *("objective", "family", "source", "pretraining_seed", "licence", "parameters", "group", "domain_metric"),
@@ -76,7 +76,7 @@ def private_texts(cells: Sequence[Cell]) -> list[str]:
 
 def _is_called_by_its_folder(identity: dict[str, Any]) -> bool:
     """Whether what looks like `owner/name` is a folder's relative path."""
-    name = str(identity["backbone"]).removeprefix(UNTRAINED)
+    name = str(identity["backbone"]).removeprefix(UNTRAINED_PREFIX)
     is_from_folder = FOLDER_HASH.fullmatch(str(identity.get("weights"))) is not None
     return "/" in name and (is_from_folder or Path(name).exists())
 

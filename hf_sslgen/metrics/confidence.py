@@ -3,6 +3,7 @@
 The confidence p of a sample is its largest softmax probability; y is 1 where the prediction is correct, else 0.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -16,7 +17,6 @@ from hf_sslgen.metrics.intervals import LEVEL
 from hf_sslgen.metrics.results import NO_INTERVAL, Interval, MetricResult
 from hf_sslgen.metrics.two_groups import MIN_OUTCOMES, confidence_interval, outcome_interval
 
-_NAN = float("nan")
 BESIDE = 1e-9
 
 
@@ -58,7 +58,7 @@ def prediction_confidence(confidences: npt.ArrayLike, correct: npt.ArrayLike) ->
         "auroc": NO_INTERVAL,
     }
     reason = ""
-    auroc = _NAN
+    auroc = math.nan
     if y.all():
         reason = "every prediction is correct: no AUROC and no confidence on incorrect predictions"
     elif not y.any():
@@ -67,8 +67,8 @@ def prediction_confidence(confidences: npt.ArrayLike, correct: npt.ArrayLike) ->
         auroc, intervals["auroc"] = _auroc(p[y], p[~y])
     return ConfidenceResult(
         mean_confidence=float(p.mean()),
-        mean_confidence_correct=float(p[y].mean()) if y.any() else _NAN,
-        mean_confidence_incorrect=float(p[~y].mean()) if not y.all() else _NAN,
+        mean_confidence_correct=float(p[y].mean()) if y.any() else math.nan,
+        mean_confidence_incorrect=float(p[~y].mean()) if not y.all() else math.nan,
         gap=float((p - y).mean()),
         auroc=auroc,
         n=len(p),

@@ -1,13 +1,14 @@
 """Whether there is a representation at all: a collapsed one can pass for an invariant one."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from hf_sslgen.metrics.inputs import FloatArray, float_array
 from hf_sslgen.metrics.results import MetricResult
+from hf_sslgen.metrics.stages import PRETRAINED_STAGE, Stage
 
 DEAD_TOLERANCE = 1e-6  # relative to the dimension's size; float32 features carry rounding of about 1e-7
 COLLAPSED_BELOW = 2.0
@@ -33,9 +34,7 @@ class GuardsResult(MetricResult):
     reason: str = ""
 
 
-def representation_guards(
-    features: npt.ArrayLike, stage: Literal["pretrained", "fine-tuned"] = "pretrained"
-) -> GuardsResult:
+def representation_guards(features: npt.ArrayLike, stage: Stage = PRETRAINED_STAGE) -> GuardsResult:
     """Whether features use more than one direction, by two ranks and the dimensions that never vary.
 
         covariance_effective_rank = exp(H(q)),   q_k = l_k / sum l,         l the eigenvalues of the covariance
@@ -74,7 +73,7 @@ def representation_guards(
         than 1e-6 of its own size. With fewer than 3 samples every number is NaN, and with fewer than 10 `collapsed` is
         not judged; `reason` says so.
     """
-    if stage not in ("pretrained", "fine-tuned"):
+    if stage not in get_args(Stage):
         raise ValueError(f"stage must be 'pretrained' or 'fine-tuned', got {stage!r}")
     z = float_array(features, "features", ("N", "D"))
     if len(z) < MIN_SAMPLES:
@@ -100,7 +99,7 @@ def representation_guards(
         covariance_effective_rank=rank,
         rankme=rankme,
         dead_dimension_share=float(dead.mean()),
-        collapsed=stage == "pretrained" and judged and rank < COLLAPSED_BELOW,
+        collapsed=stage == PRETRAINED_STAGE and judged and rank < COLLAPSED_BELOW,
         n=len(z),
         reason="" if judged else f"collapse is judged from {MIN_JUDGED} samples on, and there are {len(z)}",
     )

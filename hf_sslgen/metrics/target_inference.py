@@ -5,6 +5,7 @@ percentile bootstrap over four targets covers 79% instead of 95%. Where differen
 90%, which a few targets can't show. All functions take plain arrays of differences.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,6 @@ from hf_sslgen.metrics.results import MetricResult
 
 SIGNIFICANCE = 0.05
 MAX_EXACT_TARGETS = 1000  # beyond this the exact distribution holds numbers that float64 can't
-_NAN = float("nan")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,9 @@ def target_mean(differences: npt.ArrayLike, level: float = 0.95) -> TargetMean:
     n, mean = len(x), float(np.mean(x))
     improvement = probability_of_improvement(x)
     if n < 2:
-        return TargetMean(mean, _NAN, _NAN, n, _NAN, _NAN, improvement, "one target says nothing about others")
+        return TargetMean(
+            mean, math.nan, math.nan, n, math.nan, math.nan, improvement, "one target says nothing about others"
+        )
     deviation = _deviation(x)
     half = float(stats.t.ppf((1.0 + level) / 2.0, n - 1) * deviation / np.sqrt(n))
     effect, reason = hedges_g(x), ""
@@ -107,7 +109,7 @@ def hedges_g(differences: npt.ArrayLike) -> float:
     freedom = len(x) - 1
     deviation = _deviation(x) if freedom >= 2 else 0.0
     if deviation == 0.0:
-        return _NAN
+        return math.nan
     factor = np.exp(special.gammaln(freedom / 2) - special.gammaln((freedom - 1) / 2)) / np.sqrt(freedom / 2)
     return float(np.mean(x) / deviation * factor)
 
@@ -178,7 +180,8 @@ def signed_rank_family(family: Sequence[npt.ArrayLike]) -> list[SignedRankResult
             f"{min(1.0, best):.3g}: 0.05 is out of reach"
         )
         return [
-            SignedRankResult(p, _NAN, floor, n, reason) for p, floor, n in zip(p_values, floors, counts, strict=True)
+            SignedRankResult(p, math.nan, floor, n, reason)
+            for p, floor, n in zip(p_values, floors, counts, strict=True)
         ]
     adjusted = holm(p_values)
     return [
@@ -199,11 +202,11 @@ def interaction(a: npt.ArrayLike, b: npt.ArrayLike, level: float = 0.95) -> Inte
     value = float(np.mean(x) - np.mean(y))
     if min(len(x), len(y)) < 2:
         reason = f"each kind needs two targets, and there are {len(x)} and {len(y)}"
-        return InteractionResult(value, _NAN, _NAN, _NAN, len(x), len(y), reason)
+        return InteractionResult(value, math.nan, math.nan, math.nan, len(x), len(y), reason)
     parts = np.array([_deviation(x) ** 2 / len(x), _deviation(y) ** 2 / len(y)])
     if parts.sum() == 0.0:
         reason = "the differences do not vary within either kind"
-        return InteractionResult(value, _NAN, _NAN, _NAN, len(x), len(y), reason)
+        return InteractionResult(value, math.nan, math.nan, math.nan, len(x), len(y), reason)
     shares = parts / parts.sum()  # shares first: squares of tiny variances would vanish
     freedom = float(1.0 / (shares[0] ** 2 / (len(x) - 1) + shares[1] ** 2 / (len(y) - 1)))
     half = float(stats.t.ppf((1.0 + level) / 2.0, freedom) * np.sqrt(parts.sum()))

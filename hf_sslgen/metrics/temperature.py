@@ -5,6 +5,7 @@ meant for samples that it has not seen.
 """
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +20,6 @@ from hf_sslgen.metrics.results import MetricResult
 
 LARGEST_DIFFERENCE = 1e150  # of two logits of a sample; sums and products of larger ones would leave float64's range
 NEGLIGIBLE = 1e-12  # slopes of NLL below this share of the logits' spread are rounding
-_NAN = float("nan")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ def fit_temperature(validation_logits: npt.ArrayLike, validation_references: npt
     elif slope_at_zero >= -NEGLIGIBLE * spread:
         reason = "true classes have no larger logits than others on average: the likelihood rises as T grows"
     if reason:
-        return TemperatureFit(_NAN, before, _NAN, n, reason, digest)
+        return TemperatureFit(math.nan, before, math.nan, n, reason, digest)
 
     def slope(log_inverse: float) -> float:
         return _likelihood_and_slope(table, true, np.exp(log_inverse))[1]

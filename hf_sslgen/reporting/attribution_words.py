@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from hf_sslgen.reporting.vocabulary import SOURCE_STAGE
+from hf_sslgen.metrics.stages import PRETRAINED_STAGE
 from hf_sslgen.study.cells.cell_folder import Cell
 
 GRAD_CAM = "grad_cam"
@@ -37,7 +37,7 @@ def shows_the_published_encoder(cell: Cell) -> bool:
     """Whether a cell's maps are those of the published encoder itself: no class is asked, and its features were left
     as they are."""
     maps = cell.number("zero_map_rate")
-    return attribution_method(cell) == OCCLUSION and maps is not None and maps.stage == SOURCE_STAGE
+    return attribution_method(cell) == OCCLUSION and maps is not None and maps.stage == PRETRAINED_STAGE
 
 
 def attribution_words(cell: Cell) -> str:

@@ -6,15 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_sslgen.analysis.numbers import Number
+from hf_sslgen.metrics.stages import FINE_TUNED_STAGE, PRETRAINED_STAGE
 from hf_sslgen.reporting.attribution_words import shows_the_published_encoder
-from hf_sslgen.reporting.vocabulary import (
-    OVERALL_FAMILY,
-    PRETRAINED_PROTOCOL,
-    SOURCE_STAGE,
-    TUNED_STAGE,
-    UNTRAINED,
-)
-from hf_sslgen.study.cells.cell_folder import ALL_LABELS, Cell
+from hf_sslgen.reporting.vocabulary import OVERALL_FAMILY
+from hf_sslgen.study.cells.cell_folder import ALL_LABELS, PRETRAINED_PROTOCOL, Cell
+from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 CONCENTRATION_GROUP = "Attribution concentration"
 LOCALIZATION_GROUP = "Attribution on the object"
@@ -53,7 +49,7 @@ class Row:
 
     def number(self, metric: str, transform: str = "", stage: str = "") -> Number | None:
         """The row's number; a `stage` of `pretrained` is looked up in the published encoder's cell first."""
-        sources = [self.pretrained, self.cell] if stage == SOURCE_STAGE else [self.cell]
+        sources = [self.pretrained, self.cell] if stage == PRETRAINED_STAGE else [self.cell]
         for cell in sources:
             for number in cell.numbers if cell else ():
                 if (number.metric, number.transform, number.severity) == (metric, transform, "") and (
@@ -183,12 +179,12 @@ def columns_for(rows: Sequence[Row]) -> list[Column]:
         Column("gini", PUBLISHED_MAPS_GROUP),
         Column("spatial_spread", PUBLISHED_MAPS_GROUP),
         Column("lift", PUBLISHED_MAPS_GROUP),
-        Column("invariance", PUBLISHED_GROUP, OVERALL_FAMILY, SOURCE_STAGE),
-        Column("recall_at_1", PUBLISHED_GROUP, OVERALL_FAMILY, SOURCE_STAGE),
-        Column("covariance_effective_rank", PUBLISHED_GROUP, "", SOURCE_STAGE),
-        Column("rankme", PUBLISHED_GROUP, "", SOURCE_STAGE),
-        Column("invariance", TUNED_GROUP, OVERALL_FAMILY, TUNED_STAGE),
-        Column("recall_at_1", TUNED_GROUP, OVERALL_FAMILY, TUNED_STAGE),
+        Column("invariance", PUBLISHED_GROUP, OVERALL_FAMILY, PRETRAINED_STAGE),
+        Column("recall_at_1", PUBLISHED_GROUP, OVERALL_FAMILY, PRETRAINED_STAGE),
+        Column("covariance_effective_rank", PUBLISHED_GROUP, "", PRETRAINED_STAGE),
+        Column("rankme", PUBLISHED_GROUP, "", PRETRAINED_STAGE),
+        Column("invariance", TUNED_GROUP, OVERALL_FAMILY, FINE_TUNED_STAGE),
+        Column("recall_at_1", TUNED_GROUP, OVERALL_FAMILY, FINE_TUNED_STAGE),
     ]
     # A measurement that no row has gets no column; one that could not be had (NaN) keeps its column of dashes.
     return [column for column in columns if any(column.of(row) is not None for row in rows)]
@@ -198,8 +194,8 @@ def collapsed_rows(rows: Iterable[Row]) -> list[tuple[Row, Number]]:
     """Rows whose published encoder has collapsed, with the effective rank of the covariance that says so."""
     found = []
     for row in rows:
-        collapsed = row.number("collapsed", stage=SOURCE_STAGE)
-        rank = row.number("covariance_effective_rank", stage=SOURCE_STAGE)
+        collapsed = row.number("collapsed", stage=PRETRAINED_STAGE)
+        rank = row.number("covariance_effective_rank", stage=PRETRAINED_STAGE)
         if rank is not None and collapsed is not None and collapsed.value == 1:
             found.append((row, rank))
     return found

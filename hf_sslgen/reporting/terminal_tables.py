@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from hf_sslgen.analysis.numbers import Number
+from hf_sslgen.metrics.stages import PRETRAINED_STAGE
 from hf_sslgen.reporting.rows import (
     Row,
     domains_of,
@@ -13,8 +14,6 @@ from hf_sslgen.reporting.rows import (
 from hf_sslgen.reporting.vocabulary import (
     MISSING,
     OVERALL_FAMILY,
-    SOURCE_STAGE,
-    UNTRAINED,
     format_difference,
     format_difference_interval,
     format_interval,
@@ -28,6 +27,7 @@ from hf_sslgen.reporting.vocabulary import (
 )
 from hf_sslgen.study.inference.seed_averages import TargetDifference
 from hf_sslgen.study.inference.target_groups import StudyResults, headline_accuracies, headline_metrics_of
+from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 HEADLINE_COMPARISONS = {
     "confidence_gap": "",
@@ -117,8 +117,8 @@ def _terminal_row(row: Row) -> list[str]:
         _shown(row.number("gini")),
         _shown(row.number("spatial_spread")),
         _shown(row.number("zero_map_rate")),
-        _shown(row.number("invariance", OVERALL_FAMILY, SOURCE_STAGE)),
-        _shown(row.number("recall_at_1", OVERALL_FAMILY, SOURCE_STAGE)),
+        _shown(row.number("invariance", OVERALL_FAMILY, PRETRAINED_STAGE)),
+        _shown(row.number("recall_at_1", OVERALL_FAMILY, PRETRAINED_STAGE)),
         format_parameters(row.provenance.get("parameters")),
         _shorten(row.provenance.get("licence") or MISSING, 12),
         format_seconds(row.provenance.get("seconds")),

@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-from hf_sslgen.analysis.forward import run_split
 from hf_sslgen.analysis.network import default_device, place
+from hf_sslgen.analysis.one_pass import split_features
+from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.domains.pretraining_source import PretrainingSource
 from hf_sslgen.files import replace_files, write_json
 from hf_sslgen.metrics import Estimate, accuracy
@@ -22,7 +23,7 @@ from hf_sslgen.training.pretraining.pretraining_checkpoint import LOG_FILE
 from hf_sslgen.training.pretraining.pretraining_state import Monitor, PretrainingSettings, build_trunk
 from hf_sslgen.training.pretraining.source_knn import BANK_SIZE
 from hf_sslgen.training.probes import knn_predictions
-from hf_sslgen.zoo.backbone_loading import UNTRAINED, load_backbone
+from hf_sslgen.zoo.backbone_loading import UNTRAINED_PREFIX, load_backbone
 from hf_sslgen.zoo.timm_folder import write_timm_folder
 
 TWIN_FOLDER = "twin"
@@ -44,7 +45,8 @@ def source_knn(name: str, source: PretrainingSource, seed: int) -> Estimate:
     """k-NN accuracy on the source's held-out split, with its exact interval over these images."""
     backbone = load_backbone(name, source.class_names, seed=seed, match="none")
     place(backbone)
-    train, held_out = (run_split(backbone, split, 256).features for split in (source.train, source.held_out))
+    settings = AnalysisSettings(batch_size=256)
+    train, held_out = (split_features(backbone, split, settings) for split in (source.train, source.held_out))
     predictions = knn_predictions(train, source.train.labels, held_out, len(source.class_names))
     return estimate_of(accuracy(predictions, source.held_out.labels), "accuracy")
 
@@ -101,7 +103,7 @@ def _write_twin(
 ) -> None:
     _write_weights(folder, trunk, settings)
     knn = source_knn(str(folder), source, settings.seed)
-    untrained = source_knn(f"{UNTRAINED}{folder}", source, settings.seed)
+    untrained = source_knn(f"{UNTRAINED_PREFIX}{folder}", source, settings.seed)
     log = json.loads(log_file.read_text(encoding="utf-8"))
     initial = monitor(build_trunk(settings).to(default_device()).eval()) if monitor is not None else None
     curves = pretraining_curves(log, settings.objective, initial)

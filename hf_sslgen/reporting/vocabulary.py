@@ -4,14 +4,10 @@ import math
 from dataclasses import dataclass, replace
 
 from hf_sslgen.analysis.families import PAIR
-from hf_sslgen.study.cells.cell_folder import ALL_LABELS
+from hf_sslgen.study.cells.cell_folder import ALL_LABELS, PRETRAINED_PROTOCOL
 
 MISSING = "–"
 MINUS = "\u2212"
-SOURCE_STAGE = "pretrained"
-TUNED_STAGE = "fine-tuned"
-PRETRAINED_PROTOCOL = "pretrained"
-UNTRAINED = "untrained"
 REAL_PAIRS_WORDS = "real pairs (another picture)"
 
 AFTER_TEMPERATURE = "_after_temperature"
@@ -141,7 +137,7 @@ GROUPS = {
 }
 
 PROTOCOLS = {
-    "pretrained": "encoder as published",
+    PRETRAINED_PROTOCOL: "encoder as published",
     "linear": "linear probe",
     "finetune": "fine-tuning",
     "ssl-transfer": "fine-tuning (SSL-Transfer)",

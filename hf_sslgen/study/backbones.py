@@ -7,8 +7,8 @@ from typing import Any
 from hf_sslgen.errors import InputError
 from hf_sslgen.registry_rows import build_row
 from hf_sslgen.settings import SEED, check_fields, shown
-from hf_sslgen.zoo.backbone_loading import UNTRAINED, registered
-from hf_sslgen.zoo.backbone_registry import TwinSet, get_twin_set
+from hf_sslgen.zoo.backbone_loading import UNTRAINED_PREFIX, registered
+from hf_sslgen.zoo.backbone_registry import UNTRAINED, TwinSet, get_twin_set
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def backbone_entry(
 ) -> BackboneEntry:
     """An entry; what the registry knows of a backbone stands where nothing else is said."""
     known = registered(location)
-    unregistered = "untrained" if location.startswith(UNTRAINED) else "unknown"
+    unregistered = UNTRAINED if location.startswith(UNTRAINED_PREFIX) else "unknown"
     return BackboneEntry(
         name=name or location,
         location=location,
@@ -90,8 +90,10 @@ def untrained_controls(backbones: Sequence[BackboneEntry]) -> list[BackboneEntry
     controls = []
     for source in dict.fromkeys(each.source for each in backbones):
         of_source = [each for each in backbones if each.source == source]
-        if any(each.objective == "untrained" for each in of_source):
+        if any(each.objective == UNTRAINED for each in of_source):
             continue
         model = next((each for each in of_source if each.objective == "supervised"), of_source[0])
-        controls.append(BackboneEntry(f"{UNTRAINED}{model.name}", f"{UNTRAINED}{model.location}", "untrained", source))
+        controls.append(
+            BackboneEntry(f"{UNTRAINED_PREFIX}{model.name}", f"{UNTRAINED_PREFIX}{model.location}", UNTRAINED, source)
+        )
     return controls

@@ -13,6 +13,7 @@ from hf_sslgen.preprocessing import INTERPOLATIONS, Geometry
 from hf_sslgen.registry_rows import build_row
 from hf_sslgen.settings import SIDE, Range, shown, some_of
 from hf_sslgen.study.backbones import BackboneEntry
+from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
 from hf_sslgen.study.protocols.presets import Protocol, get_protocol
 from hf_sslgen.zoo.backbone_registry import TwinSet
 
@@ -104,7 +105,7 @@ def named_protocols(rows: Sequence[Any], where: str) -> tuple[NamedProtocol, ...
             except InputError as error:
                 raise InputError(f"{where}: {error}") from None
             protocols.append(NamedProtocol(name + suffix, preset, protocol))
-    if any(protocol.name == "pretrained" for protocol in protocols):
+    if any(protocol.name == PRETRAINED_PROTOCOL for protocol in protocols):
         raise InputError(f"{where}: `pretrained` is the name of the stage before any adaptation; choose another")
     return tuple(protocols)
 

@@ -16,12 +16,10 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.settings import some_of
 from hf_sslgen.study.backbones import BackboneEntry
-from hf_sslgen.study.cells.cell_folder import METRIC_DEFINITIONS
+from hf_sslgen.study.cells.cell_folder import METRIC_DEFINITIONS, PRETRAINED_PROTOCOL
 from hf_sslgen.study.config import StudyConfig
 from hf_sslgen.study.config_entries import AXES
 from hf_sslgen.study.protocols.presets import FewShotProtocol, Protocol, protocol_settings
-
-PRETRAINED = "pretrained"
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ def _all_specs(config: StudyConfig) -> Iterator[CellSpec]:
         first = replace(domain, split_seed=config.seeds[0])
         shared: dict[str, Any] = {"analysis": config.analysis, "geometry": config.geometry}
         for backbone in config.backbones:
-            yield CellSpec(backbone, first, PRETRAINED, None, config.seeds[0], **shared)
+            yield CellSpec(backbone, first, PRETRAINED_PROTOCOL, None, config.seeds[0], **shared)
         for seed in config.seeds:
             for index, budget in enumerate(_budgets(config)):
                 limited = replace(domain, split_seed=seed, **budget)

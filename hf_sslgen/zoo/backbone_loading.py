@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import timm
 import torch
@@ -19,7 +19,7 @@ from hf_sslgen.names import listed_names
 from hf_sslgen.preprocessing import Geometry, Preprocessing
 from hf_sslgen.randomness import derive_seed
 from hf_sslgen.zoo.anatomy import find_classifier
-from hf_sslgen.zoo.backbone_registry import Backbone, find_backbone
+from hf_sslgen.zoo.backbone_registry import UNTRAINED, Backbone, find_backbone
 from hf_sslgen.zoo.checkpoint_preprocessing import read_preprocessing, timm_pretrained_cfg
 from hf_sslgen.zoo.checkpoints import check_channels, load_config, load_weights, open_checkpoint
 from hf_sslgen.zoo.class_names import (
@@ -37,7 +37,7 @@ from hf_sslgen.zoo.weight_files import content_identity
 
 logger = logging.getLogger(__name__)
 
-UNTRAINED = "untrained:"
+UNTRAINED_PREFIX: Final = f"{UNTRAINED}:"
 """Prefix of a backbone's name that asks for the same architecture with freshly initialised weights."""
 
 
@@ -160,8 +160,8 @@ def load_backbone(
             it, no safetensors weights, remote code needed, trunk weights missing, left over or not finite, pixels that
             can't be made, or a network that takes no images of the size asked for.
     """
-    untrained = name.startswith(UNTRAINED)
-    checkpoint = open_checkpoint(name.removeprefix(UNTRAINED), revision, with_weights=not untrained)
+    untrained = name.startswith(UNTRAINED_PREFIX)
+    checkpoint = open_checkpoint(name.removeprefix(UNTRAINED_PREFIX), revision, with_weights=not untrained)
     config = load_config(name, checkpoint.folder)
     check_channels(name, config)
     preprocessing = read_preprocessing(checkpoint.folder, config, name)
@@ -177,7 +177,7 @@ def load_backbone(
             name_outputs(config, class_names)
             model, missing = untrained_model(name, config, seed)
             configuration = content_identity(checkpoint.folder, with_weights=False)
-            weights, pinned = f"untrained, seed {seed}, of {configuration}", f"{UNTRAINED}{checkpoint.pinned}"
+            weights, pinned = f"untrained, seed {seed}, of {configuration}", f"{UNTRAINED_PREFIX}{checkpoint.pinned}"
         else:
             model, missing = _with_classes(name, checkpoint.folder, config, class_names, match)
             weights, pinned = checkpoint.weights_identity, checkpoint.pinned
@@ -217,10 +217,10 @@ def _with_classes(
 
 def registered(name: str) -> Backbone | None:
     """The registry's row of a backbone, also of an untrained one (whose objective is then `untrained`)."""
-    base, _ = split_revision(name.removeprefix(UNTRAINED))
+    base, _ = split_revision(name.removeprefix(UNTRAINED_PREFIX))
     row = find_backbone(base)
-    if row is not None and name.startswith(UNTRAINED):
-        return replace(row, id=name, objective="untrained", family="untrained")
+    if row is not None and name.startswith(UNTRAINED_PREFIX):
+        return replace(row, id=name, objective=UNTRAINED, family=UNTRAINED)
     return row
 
 

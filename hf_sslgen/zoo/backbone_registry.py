@@ -7,7 +7,7 @@ import fnmatch
 import functools
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hf_sslgen.errors import InputError, nearest_names
 from hf_sslgen.registry_rows import build_row, one_of, read_sections
@@ -23,6 +23,9 @@ FAMILIES = (
     "redundancy-reduction",
     "masked-image-modelling",
 )
+
+UNTRAINED: Final = "untrained"
+"""Objective, and family, of a network whose weights are as they were initialised: the control of the others."""
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ import torch
 from encoding import encode
 from numpy.typing import NDArray
 from scipy import stats
+from whole_splits import features_of
 
 from hf_sslgen.analysis.backbone_analysis import adapted_analysis, pretrained_analysis, validation_logits
 from hf_sslgen.analysis.batch_pass import transformed
 from hf_sslgen.analysis.families import GEOMETRIC
-from hf_sslgen.analysis.forward import run_split
 from hf_sslgen.analysis.network import measuring
 from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.analysis.predictions import prediction_numbers
@@ -53,10 +53,8 @@ class Measured:
 
 def with_probe(folder: str, domain: Any, side: int) -> LoadedBackbone:
     backbone = load_backbone(folder, domain.class_names, geometry=Geometry(side, None, "bilinear"))
-    train = run_split(backbone, domain.train, 64)
-    probe = fit_linear_probe(
-        train.features, domain.train.labels, train.features, domain.train.labels, 10, grid=(0.01,)
-    )
+    train = features_of(backbone, domain.train, 64)
+    probe = fit_linear_probe(train, domain.train.labels, train, domain.train.labels, 10, grid=(0.01,))
     set_linear_classifier(backbone.model, torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
     return backbone
 

@@ -66,7 +66,7 @@ def columns(outputs: PassResults, variants: tuple[Variant, ...] = MOVES) -> dict
 
 
 def run(backbone: LoadedBackbone, asked: Wanted, settings: AnalysisSettings = SETTINGS, **where: Any) -> dict:
-    with one_pass(backbone, asked, settings, **where) as outputs:
+    with one_pass(backbone, asked, settings, pass_shards.Run(**where)) as outputs:
         return columns(outputs)
 
 
@@ -192,7 +192,7 @@ def test_processes_share_the_shards_out(backbone: LoadedBackbone, digits_domain:
     def wait_for_second() -> None:
         with (
             counted(backbone) as sizes,
-            one_pass(backbone, asked, SETTINGS, tmp_path, pass_shards.Processes(1, 2)) as out,
+            one_pass(backbone, asked, SETTINGS, pass_shards.Run(tmp_path, pass_shards.Processes(1, 2))) as out,
         ):
             outcomes.append(columns(out))
         done.append(sum(sizes))

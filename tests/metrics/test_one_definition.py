@@ -15,10 +15,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from whole_splits import classified, features_of
 
 from hf_sslgen import metric_path, metrics
 from hf_sslgen.analysis.backbone_analysis import adapted_analysis, validation_logits
-from hf_sslgen.analysis.forward import run_split
 from hf_sslgen.analysis.invariance_numbers import is_gray
 from hf_sslgen.analysis.network import measuring
 from hf_sslgen.analysis.numbers import Analysis, Number
@@ -164,7 +164,7 @@ def subject(small_backbones: dict[str, str], digits_domain: Any) -> Subject:
     )
     classifier = find_classifier(backbone.model)[1]
     with torch.no_grad():  # class means as weights: right often enough, and neither always nor never
-        train = run_split(backbone, digits_domain.train, 64).features
+        train = features_of(backbone, digits_domain.train, 64)
         means = np.stack([train[digits_domain.train.labels == label].mean(0) for label in range(NUM_CLASSES)])
         centred = (means - means.mean(0)) / means.std(0).clip(min=1e-3)
         classifier.weight.copy_(torch.from_numpy(centred))
@@ -177,7 +177,7 @@ def subject(small_backbones: dict[str, str], digits_domain: Any) -> Subject:
 
     handle = classifier.register_forward_hook(keep)
     for split in (digits_domain.test, digits_domain.validation):
-        run_split(backbone, split, 16)
+        classified(backbone, split, 16)
     handle.remove()
     logits, unseen = torch.cat(seen).split([len(digits_domain.test), len(digits_domain.validation)])
     logits = logits.numpy()
@@ -256,7 +256,7 @@ def test_an_interval_of_predictions_is_the_one_of_the_metrics(metric: str, subje
 
 
 def test_no_number_of_predictions_is_left_out(subject: Subject, trained: dict[str, float]) -> None:
-    predictions = run_split(subject.backbone, subject.domain.test, 16).predictions
+    predictions = classified(subject.backbone, subject.domain.test, 16)
     assert set(predictions.measures(NUM_CLASSES)) == set(OF_PREDICTIONS)
     assert {n.metric for n in prediction_numbers(predictions, NUM_CLASSES, "fine-tuned")} == set(OF_PREDICTIONS)
     of_the_trainer_itself = {

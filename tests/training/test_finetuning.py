@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 import torch
 from transformers import BitImageProcessor, ConvNextImageProcessor, TrainerCallback
+from whole_splits import classified
 
-from hf_sslgen.analysis.forward import run_split
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import load_domain
 from hf_sslgen.domains.streaming.training_stream import ImageStream
@@ -67,7 +67,7 @@ def test_every_kind_of_backbone_trains_is_saved_and_measured(name, small_backbon
     saved = load_backbone(str(tmp_path), digits_domain.class_names)
     assert saved.has_trained_head
     assert saved.preprocessing == backbone.preprocessing
-    outputs = run_split(saved, digits_domain.test, batch_size=16).predictions
+    outputs = classified(saved, digits_domain.test, batch_size=16)
     np.testing.assert_array_equal(outputs.predictions, frame["predictions"])
     np.testing.assert_allclose(outputs.confidences, frame["confidences"], atol=1e-5)
 

@@ -7,12 +7,11 @@ from typing import Any, ClassVar
 import pytest
 import timm
 import torch
+from prepared_cells import prepared_cell
 from timm.optim import param_groups_layer_decay
 from transformers import AutoModelForImageClassification, TrainerCallback
 
-from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.preprocessing import Geometry
-from hf_sslgen.study.execution.job import Job
 from hf_sslgen.study.protocols.finetuned import grid_points, resolved, training_arguments
 from hf_sslgen.study.protocols.presets import FineTuningProtocol, get_protocol
 from hf_sslgen.training.optimisation import layer_scales, optimiser_of_architecture
@@ -28,10 +27,10 @@ def trainer_of(
     """The Trainer of one point of a protocol's grid."""
     protocol = get_protocol(preset, overrides)
     assert isinstance(protocol, FineTuningProtocol)
-    job = Job(name, domain, protocol, AnalysisSettings(), Geometry(32, 1.0, "bilinear"), 0, folder)
-    protocol = resolved(job, protocol)
+    cell = prepared_cell(name, domain, protocol, geometry=Geometry(32, 1.0, "bilinear"))
+    protocol = resolved(cell, protocol)
     _, rate, decay = list(grid_points(protocol))[point]
-    return build_trainer(job.load(), domain, *training_arguments(job, protocol, rate, decay, folder))
+    return build_trainer(cell.load(), domain, *training_arguments(cell, protocol, rate, decay, folder))
 
 
 def largest_rate(optimiser: torch.optim.Optimizer) -> float:

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
+from whole_splits import features_of
 
-from hf_sslgen.analysis.forward import run_split
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.pretraining_source import load_pretraining_source
 from hf_sslgen.domains.splits import stratified_subset
 from hf_sslgen.metrics import bootstrap_interval, difference_statistic, mean_statistic
 from hf_sslgen.training.probes import knn_predictions
-from hf_sslgen.zoo.backbone_loading import UNTRAINED, load_backbone
+from hf_sslgen.zoo.backbone_loading import UNTRAINED_PREFIX, load_backbone
 from hf_sslgen.zoo.backbone_registry import all_backbones
 
 BANK_SIZE = 2000
@@ -36,7 +36,7 @@ def correct(source):
     def measure(name: str, identity: tuple):
         if identity not in found:
             backbone = load_backbone(name, source.class_names)
-            features, queries = (run_split(backbone, split, 256).features for split in (bank, source.held_out))
+            features, queries = (features_of(backbone, split, 256) for split in (bank, source.held_out))
             predictions = knn_predictions(features, bank.labels, queries, len(source.class_names))
             found[identity] = predictions == source.held_out.labels
         return found[identity]
@@ -57,7 +57,7 @@ def test_twins_are_shipped_in_pairs():
 def test_a_shipped_twin_beats_its_architecture_untrained(backbone, correct, source):
     """By a margin whose paired bootstrap interval over the validation images excludes zero."""
     trained = correct(backbone.id, (backbone.id,))
-    untrained = correct(f"{UNTRAINED}{backbone.id}", (UNTRAINED, backbone.architecture))
+    untrained = correct(f"{UNTRAINED_PREFIX}{backbone.id}", (UNTRAINED_PREFIX, backbone.architecture))
     margin = bootstrap_interval(
         difference_statistic(mean_statistic(trained.astype(float)), mean_statistic(untrained.astype(float))),
         len(source.held_out),
@@ -69,8 +69,8 @@ def test_a_shipped_twin_beats_its_architecture_untrained(backbone, correct, sour
 
 def test_an_untrained_network_does_not_pass(correct, source):
     """The same comparison tells two untrained networks apart from a trained one: chance is 1 in 100."""
-    name = f"{UNTRAINED}{SHIPPED[0].id}"
-    untrained = correct(name, (UNTRAINED, SHIPPED[0].architecture))
+    name = f"{UNTRAINED_PREFIX}{SHIPPED[0].id}"
+    untrained = correct(name, (UNTRAINED_PREFIX, SHIPPED[0].architecture))
     assert 0.02 < untrained.mean() < 0.12
     shuffled = np.random.default_rng(0).permutation(untrained).astype(float)
     margin = bootstrap_interval(

@@ -1,6 +1,6 @@
 """Invariance of a representation for `evaluate.load`; its numbers are those of `hf_sslgen.metrics`."""
 
-from typing import Any, Literal
+from typing import Any
 
 import evaluate
 
@@ -8,6 +8,7 @@ from hf_sslgen.evaluate_modules.keyword_metric import KeywordMetric, keyword_inf
 from hf_sslgen.evaluate_modules.module_result import module_result
 from hf_sslgen.metrics.guards import representation_guards
 from hf_sslgen.metrics.invariance import invariance
+from hf_sslgen.metrics.stages import PRETRAINED_STAGE, Stage
 
 DESCRIPTION = """
 How little a representation moves when its images are transformed. With c+ the mean cosine of an image's features and
@@ -102,7 +103,7 @@ class Invariance(KeywordMetric):
         groups: Any = None,
         unchanged: Any = None,
         gallery_size: int = 256,
-        stage: Literal["pretrained", "fine-tuned"] = "pretrained",
+        stage: Stage = PRETRAINED_STAGE,
         return_per_sample: bool = False,
     ) -> dict[str, Any]:
         result = invariance(features, transformed_features, groups, unchanged, gallery_size)

@@ -9,6 +9,7 @@ from matplotlib.patheffects import withStroke
 
 from hf_sslgen.analysis.families import PAIR
 from hf_sslgen.analysis.numbers import Number
+from hf_sslgen.metrics.stages import PRETRAINED_STAGE
 from hf_sslgen.reporting.figures.figure_style import (
     FONT_SIZE,
     INK,
@@ -30,17 +31,8 @@ from hf_sslgen.reporting.rows import (
     rows_of,
     settings_of,
 )
-from hf_sslgen.reporting.vocabulary import (
-    FAMILIES,
-    MISSING,
-    PRETRAINED_PROTOCOL,
-    SOURCE_STAGE,
-    format_value,
-    setting_words,
-    transform_words,
-    words,
-)
-from hf_sslgen.study.cells.cell_folder import Cell
+from hf_sslgen.reporting.vocabulary import FAMILIES, MISSING, format_value, setting_words, transform_words, words
+from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL, Cell
 
 OUTLINE = [withStroke(linewidth=3.2, foreground="white")]
 """Keeps an interval visible over a dark or hatched bar."""
@@ -109,7 +101,9 @@ def accuracy_bars(cells: Sequence[Cell], styles: Styles | None = None) -> Figure
     return figure
 
 
-def invariance_by_transform(cells: Sequence[Cell], stage: str = SOURCE_STAGE, styles: Styles | None = None) -> Figure:
+def invariance_by_transform(
+    cells: Sequence[Cell], stage: str = PRETRAINED_STAGE, styles: Styles | None = None
+) -> Figure:
     """Chance-corrected invariance per transform with 95% intervals, backbones side by side; a panel per domain.
 
     The line at 0 is chance: a transformed image is then no nearer to its original than to any other image's.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from hf_sslgen.metrics.stages import FINE_TUNED_STAGE, PRETRAINED_STAGE
 from hf_sslgen.reporting.attribution_words import quantity_words
 from hf_sslgen.reporting.figures.charts import accuracy_bars, invariance_by_transform
 from hf_sslgen.reporting.figures.concentration_distributions import concentration_of_records
@@ -14,7 +15,6 @@ from hf_sslgen.reporting.figures.reliability_diagrams import clean_records, reli
 from hf_sslgen.reporting.figures.risk_coverage_curves import risk_coverage_of_records
 from hf_sslgen.reporting.figures.severity_curves import invariance_by_severity_of_numbers
 from hf_sslgen.reporting.rows import headline_metric
-from hf_sslgen.reporting.vocabulary import SOURCE_STAGE, TUNED_STAGE
 from hf_sslgen.study.cells.cell_folder import Cell
 
 
@@ -38,7 +38,7 @@ def checkpoint_figures(cell: Cell) -> dict[str, Figure]:
         )
         grids = {cell.backbone: examples["maps"].shape[1:]}
         figures["concentration"] = concentration_of_records({cell.backbone: records}, grids)
-    for stage in (SOURCE_STAGE, TUNED_STAGE):
+    for stage in (PRETRAINED_STAGE, FINE_TUNED_STAGE):
         if any(number.metric == "invariance" and number.stage == stage for number in cell.numbers):
             name = f"invariance_{stage.replace('-', '_')}"
             figures[name] = invariance_by_transform([cell], stage)

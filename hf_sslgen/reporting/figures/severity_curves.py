@@ -36,7 +36,6 @@ MIN_SEVERITIES = 2
 MANY = 8
 """Severities beyond which their labels are set smaller."""
 
-NAN = float("nan")
 Variants = Mapping[tuple[str, str], InvarianceResult | Estimate]
 """Results by transform and severity, the latter written like `+20`, `0.5` or `right 0.1`."""
 
@@ -143,7 +142,7 @@ def _estimate(result: InvarianceResult | Estimate | None) -> Estimate:
     if isinstance(result, Estimate):
         return result
     if result is None:
-        return Estimate(NAN, NAN, NAN, 0)
+        return Estimate(math.nan, math.nan, math.nan, 0)
     return Estimate(result.invariance, *result.intervals.get("invariance", NO_INTERVAL), result.n)
 
 

@@ -8,15 +8,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hf_sslgen.metrics.stages import PRETRAINED_STAGE
 from hf_sslgen.reporting.page.sentences import Bounded, spoken_amount, spoken_interval
-from hf_sslgen.reporting.vocabulary import (
-    OVERALL_FAMILY,
-    PRETRAINED_PROTOCOL,
-    SOURCE_STAGE,
-    group_words,
-    setting_words,
-    words,
-)
+from hf_sslgen.reporting.vocabulary import OVERALL_FAMILY, group_words, setting_words, words
+from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
 from hf_sslgen.study.inference.target_groups import (
     HEADLINE_ACCURACY,
     Scope,
@@ -117,7 +112,7 @@ def _items(results: StudyResults, group: str, metric: str, transform: str) -> li
 
 def _is_number(scope: Scope, metric: str, transform: str) -> bool:
     return (scope.metric, scope.transform) == (metric, transform) and (
-        not transform or (scope.stage == SOURCE_STAGE and scope.protocol == PRETRAINED_PROTOCOL)
+        not transform or (scope.stage == PRETRAINED_STAGE and scope.protocol == PRETRAINED_PROTOCOL)
     )
 
 

@@ -11,8 +11,8 @@ from hf_sslgen.reporting.figures.figure_card import FigureCard, image_card, svg_
 from hf_sslgen.reporting.figures.figure_style import Styles
 from hf_sslgen.reporting.figures.overlays import attribution_overlays
 from hf_sslgen.reporting.rows import shown_in_figures
-from hf_sslgen.reporting.vocabulary import CONTROL, PRETRAINED_PROTOCOL, setting_words
-from hf_sslgen.study.cells.cell_folder import Cell
+from hf_sslgen.reporting.vocabulary import CONTROL, setting_words
+from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL, Cell
 
 if TYPE_CHECKING:
     import pandas as pd

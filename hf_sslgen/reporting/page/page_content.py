@@ -24,16 +24,11 @@ from hf_sslgen.reporting.page.page_tables import (
 from hf_sslgen.reporting.page.sentences import sentence
 from hf_sslgen.reporting.rows import Row, Setting, collapsed_rows, rows_of, settings_of
 from hf_sslgen.reporting.terminal_tables import headline_differences
-from hf_sslgen.reporting.vocabulary import (
-    PRETRAINED_PROTOCOL,
-    UNTRAINED,
-    format_value,
-    group_words,
-    setting_words,
-)
-from hf_sslgen.study.cells.cell_folder import ALL_LABELS
+from hf_sslgen.reporting.vocabulary import format_value, group_words, setting_words
+from hf_sslgen.study.cells.cell_folder import ALL_LABELS, PRETRAINED_PROTOCOL
 from hf_sslgen.study.inference.seed_averages import TargetDifference
 from hf_sslgen.study.inference.target_groups import StudyResults, headline_metrics_of
+from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 
 @dataclass(frozen=True)
@@ -149,7 +144,7 @@ _OPENINGS = ("the ", "undecided: ", "not measured: ")
 
 
 def _collapse_warning(row: Row, rank: Number) -> str:
-    kind = "is an untrained control" if row.objective == "untrained" else "may have failed to train or to load"
+    kind = "is an untrained control" if row.objective == UNTRAINED else "may have failed to train or to load"
     return (
         f"The covariance of {row.cell.backbone}’s features has an effective rank of "
         f"{format_value(rank.value, rank.metric)}, below 2: images differ along one direction and hardly along any "

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from hf_sslgen.metrics.stages import FINE_TUNED_STAGE, PRETRAINED_STAGE
 from hf_sslgen.reporting.figures.charts import accuracy_bars, invariance_by_transform
 from hf_sslgen.reporting.figures.figure_card import FigureCard, image_card, svg_card
 from hf_sslgen.reporting.figures.figure_style import Styles
@@ -16,14 +17,7 @@ from hf_sslgen.reporting.figures.risk_coverage_curves import risk_coverage_of_re
 from hf_sslgen.reporting.figures.severity_curves import invariance_by_severity_of_numbers
 from hf_sslgen.reporting.page.page_attribution import attribution_cards
 from hf_sslgen.reporting.rows import Row, headline_metric, shown_in_figures
-from hf_sslgen.reporting.vocabulary import (
-    OVERALL_FAMILY,
-    SOURCE_STAGE,
-    TUNED_STAGE,
-    format_value,
-    setting_words,
-    words,
-)
+from hf_sslgen.reporting.vocabulary import OVERALL_FAMILY, format_value, setting_words, words
 from hf_sslgen.study.cells.cell_folder import Cell
 
 if TYPE_CHECKING:
@@ -110,7 +104,7 @@ def _confidence_cards(
 def invariance_cards(cells: Sequence[Cell], identifier: str, styles: Styles) -> list[FigureCard]:
     """Invariance by transform on one domain, a figure per stage that was measured."""
     cards = []
-    for stage in (SOURCE_STAGE, TUNED_STAGE):
+    for stage in (PRETRAINED_STAGE, FINE_TUNED_STAGE):
         measured = [c for c in cells if any(n.metric == "invariance" and n.stage == stage for n in c.numbers)]
         drawn, left_out = shown_in_figures(measured)
         numbers = [(c.backbone, n) for c in drawn for n in c.numbers if n.metric == "invariance" and n.stage == stage]
@@ -123,8 +117,8 @@ def invariance_cards(cells: Sequence[Cell], identifier: str, styles: Styles) -> 
             if number.transform == OVERALL_FAMILY
         )
         meaning = {
-            SOURCE_STAGE: "The published encoder, before any training on this domain.",
-            TUNED_STAGE: "After fine-tuning, this also measures how tightly classes cluster.",
+            PRETRAINED_STAGE: "The published encoder, before any training on this domain.",
+            FINE_TUNED_STAGE: "After fine-tuning, this also measures how tightly classes cluster.",
         }[stage]
         cards.append(
             svg_card(

@@ -20,6 +20,7 @@ from hf_sslgen.reporting.vocabulary import (
     transform_words,
     words,
 )
+from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
 from hf_sslgen.study.inference.seed_averages import TargetDifference
 from hf_sslgen.study.inference.target_groups import (
     TESTED,
@@ -29,6 +30,7 @@ from hf_sslgen.study.inference.target_groups import (
     StudyResults,
     headline_metrics_of,
 )
+from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 TOO_FEW = "too few domains"
 """Stands in the place of a verdict, as it does in the answer."""
@@ -53,7 +55,7 @@ def summary(results: StudyResults) -> Summary | None:
     tested = sorted((g for g in results.groups if _is_tested(g.scope)), key=_place)
     if not tested:
         return None
-    targets = [d for d in results.targets if d.second_objective != "untrained"]
+    targets = [d for d in results.targets if d.second_objective != UNTRAINED]
     shown = [
         d
         for d in headline_differences(targets, headline_metrics_of(results.cells))
@@ -147,7 +149,7 @@ def _forests(results: StudyResults) -> list[FigureCard]:
             g
             for g in results.groups
             if (g.scope.metric, g.scope.transform) == (metric, transform)
-            and (not transform or g.scope.protocol == "pretrained")
+            and (not transform or g.scope.protocol == PRETRAINED_PROTOCOL)
         ]
         if not groups:
             continue

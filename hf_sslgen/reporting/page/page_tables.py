@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_sslgen.analysis.numbers import Number
+from hf_sslgen.metrics.stages import FINE_TUNED_STAGE
 from hf_sslgen.reporting.figures.figure_style import Styles
 from hf_sslgen.reporting.page.sentences import Bounded
 from hf_sslgen.reporting.rows import Row, columns_for
@@ -16,9 +17,7 @@ from hf_sslgen.reporting.vocabulary import (
     AFTER_TEMPERATURE,
     CONTROL,
     MISSING,
-    PRETRAINED_PROTOCOL,
     RANDOMISED_PARTS,
-    TUNED_STAGE,
     format_decimals,
     format_difference,
     format_difference_interval,
@@ -30,7 +29,7 @@ from hf_sslgen.reporting.vocabulary import (
     transform_words,
     words,
 )
-from hf_sslgen.study.cells.cell_folder import Cell
+from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL, Cell
 from hf_sslgen.study.inference.differences import Difference
 
 TRANSFORM_METRICS = (
@@ -162,7 +161,7 @@ def transform_rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
                 _entry(next((n for n in cell.numbers if (n.metric, n.stage, n.transform, n.severity) == key), None))
                 for key in ((metric, stage, transform, severity) for metric in metrics)
             ]
-            label = f"{cell.backbone} (seed {cell.seed})" if stage == TUNED_STAGE else cell.backbone
+            label = f"{cell.backbone} (seed {cell.seed})" if stage == FINE_TUNED_STAGE else cell.backbone
             rows.append(
                 {"label": label, "stage": stage, "transform": transform_words(transform, severity), "entries": entries}
             )

@@ -8,15 +8,8 @@ on the object is held against the truth, so a sentence says who looks more at it
 import math
 from typing import Protocol
 
-from hf_sslgen.reporting.vocabulary import (
-    MINUS,
-    SOURCE_STAGE,
-    format_decimals,
-    group_words,
-    setting_words,
-    transform_words,
-    words,
-)
+from hf_sslgen.metrics.stages import PRETRAINED_STAGE
+from hf_sslgen.reporting.vocabulary import MINUS, format_decimals, group_words, setting_words, transform_words, words
 from hf_sslgen.study.inference.seed_averages import TargetDifference
 
 MAX_DECIMALS = 5
@@ -89,7 +82,7 @@ def _images_treated(difference: TargetDifference) -> str:
     """The stage and transforms of an invariance, since it has no meaning without them."""
     if not difference.transform:
         return ""
-    if difference.stage == SOURCE_STAGE:
+    if difference.stage == PRETRAINED_STAGE:
         stage = "pretrained stage, before any training on the domain"
     else:
         stage = f"{difference.stage} stage"

@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ALL_LABELS = "100%"
+
+PRETRAINED_PROTOCOL: Final = "pretrained"
+"""The protocol of cells of encoders as they were published."""
 
 METRIC_DEFINITIONS = 4
 """Version of the definitions in `hf_sslgen.metrics`; raised when a number's meaning changes."""

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from hf_sslgen.analysis.numbers import Number, Stage
+from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.errors import InputError
+from hf_sslgen.metrics.stages import Stage
 
 CELL, RESULTS, RECORDS, EXAMPLES = "cell.json", "results.json", "records.parquet", "examples.npz"
 CHECKSUMMED = (RESULTS, RECORDS, EXAMPLES)

@@ -15,10 +15,8 @@ from typing import Any
 import torch
 
 from hf_sslgen.analysis.network import default_device
-from hf_sslgen.domains.domain_loading import Domain
-from hf_sslgen.preprocessing import Preprocessing
-from hf_sslgen.study.cells.cell_folder import METRIC_DEFINITIONS
-from hf_sslgen.study.plan import PRETRAINED, CellSpec
+from hf_sslgen.study.cells.cell_folder import METRIC_DEFINITIONS, PRETRAINED_PROTOCOL
+from hf_sslgen.study.prepared_cell import PreparedCell
 from hf_sslgen.study.protocols.presets import protocol_settings
 from hf_sslgen.zoo.backbone_loading import registered
 
@@ -35,28 +33,13 @@ LIBRARIES = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class BackboneFacts:
-    """What identifies a backbone beside its name: its weights, and the pixels it is given.
-
-    `pinned` loads those weights again, as in `LoadedBackbone`.
-    """
-
-    weights: str
-    preprocessing: Preprocessing
-    num_parameters: int
-    pinned: str
-
-
 @functools.cache
 def _library_versions() -> tuple[tuple[str, str], ...]:
     """Looked up once a process: reading them takes longer than writing a cell."""
     return tuple((name, version(name)) for name in LIBRARIES)
 
 
-def cell_identity(
-    spec: CellSpec, facts: BackboneFacts, domain: Domain, fingerprints: dict[str, str]
-) -> dict[str, Any]:
+def cell_identity(cell: PreparedCell, fingerprints: dict[str, str]) -> dict[str, Any]:
     """Everything the numbers depend on; equal identities are one cell.
 
     | what decides | where it is |
@@ -80,11 +63,13 @@ def cell_identity(
     Args:
         fingerprints: of the domain's splits, by their role.
     """
+    spec, facts, domain = cell.spec, cell.facts, cell.domain
     named = {}
     if spec.protocol is None:
-        roles = ("test",) if spec.protocol_name == PRETRAINED else ("validation", "test")
+        roles = ("test",) if spec.protocol_name == PRETRAINED_PROTOCOL else ("validation", "test")
         fingerprints = {role: fingerprints[role] for role in roles}
-        if spec.protocol_name != PRETRAINED:  # a finished classifier's outputs are found by the classes' names
+        if spec.protocol_name != PRETRAINED_PROTOCOL:
+            # A finished classifier's outputs are found by the classes' names.
             named["class_names"] = list(domain.class_names)
     return {
         **named,
@@ -109,24 +94,23 @@ def _fingerprint_of_names(names: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps(list(names)).encode()).hexdigest()[:16]
 
 
-def cell_provenance(
-    spec: CellSpec, facts: BackboneFacts, domain: Domain, seconds: float, selection: dict[str, Any]
-) -> dict[str, Any]:
+def cell_provenance(cell: PreparedCell, seconds: float, selection: dict[str, Any]) -> dict[str, Any]:
     """Where the numbers come from, and what reports say about backbone and domain.
 
     Args:
         seconds: time it took.
         selection: hyper-parameters selected on validation, with the score of each candidate.
     """
-    row = registered(spec.backbone.location)
+    backbone, domain = cell.spec.backbone, cell.domain
+    row = registered(backbone.location)
     device = default_device()
     return {
-        "objective": spec.backbone.objective,
+        "objective": backbone.objective,
         "family": row.family if row is not None else "unknown",
-        "source": spec.backbone.source,
-        "pretraining_seed": spec.backbone.pretraining_seed,
+        "source": backbone.source,
+        "pretraining_seed": backbone.pretraining_seed,
         "licence": row.licence if row is not None else None,
-        "parameters": facts.num_parameters,
+        "parameters": cell.facts.num_parameters,
         "group": domain.group,
         "domain_metric": domain.metric,
         "dataset_commit": None if domain.found is None else domain.found.commit,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hf_sslgen.analysis.families import FAMILIES, families_of
 from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.metrics import Statistic, invariance_statistic, mean_per_class_statistic, mean_statistic
+from hf_sslgen.metrics.stages import FINE_TUNED_STAGE
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.cells.cell_form import RECORDS, RESULTS, NoCellError
 from hf_sslgen.study.inference.differences import COMPARED, INVARIANCE_COLUMNS
@@ -129,7 +130,7 @@ def _check_variant(number: Number, rows: "pd.DataFrame") -> None:
 
 
 def _invariance(rows: "pd.DataFrame") -> Statistic:
-    is_tuned = "reference" in rows.columns and (rows["stage"] == "fine-tuned").all()
+    is_tuned = "reference" in rows.columns and (rows["stage"] == FINE_TUNED_STAGE).all()
     cosine, chance, candidate_chance = (rows[name] for name in INVARIANCE_COLUMNS[:3])
     return invariance_statistic(cosine, chance, candidate_chance, rows["reference"] if is_tuned else None)
 

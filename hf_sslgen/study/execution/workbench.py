@@ -2,18 +2,15 @@
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import Domain, load_domain
 from hf_sslgen.errors import HubError
 from hf_sslgen.preprocessing import Geometry
-from hf_sslgen.study.cells.cell_identity import BackboneFacts, cell_identity
-from hf_sslgen.study.execution.job import Job
 from hf_sslgen.study.plan import CellSpec
-from hf_sslgen.zoo.backbone_loading import UNTRAINED, load_backbone
+from hf_sslgen.study.prepared_cell import BackboneFacts, PreparedCell
+from hf_sslgen.zoo.backbone_loading import UNTRAINED_PREFIX, load_backbone
 
 KEPT_DOMAINS = 4
 
@@ -34,38 +31,13 @@ def split_fingerprints(arguments: DomainArguments) -> dict[str, str]:
 
 def backbone_facts(location: str, seed: int, geometry: Geometry | None) -> BackboneFacts:
     """What identifies a backbone, found out by loading it once; once a seed where the seed makes its weights."""
-    return _facts(location, seed if location.startswith(UNTRAINED) else 0, geometry)
+    return _facts(location, seed if location.startswith(UNTRAINED_PREFIX) else 0, geometry)
 
 
 @functools.cache
 def _facts(location: str, seed: int, geometry: Geometry | None) -> BackboneFacts:
     backbone = load_backbone(location, ("first", "second"), seed=seed, geometry=geometry, match="none")
-    return BackboneFacts(backbone.weights, backbone.preprocessing, backbone.num_parameters, backbone.pinned)
-
-
-@dataclass(frozen=True)
-class PreparedCell:
-    """A cell whose identity is known and whose domain is loaded."""
-
-    spec: CellSpec
-    facts: BackboneFacts
-    domain: Domain
-    identity: dict[str, Any] = field(repr=False)
-
-    def job(self, scratch: Path, shards: Path | None = None) -> Job:
-        """The work that computes the cell, with folders as in `Job`."""
-        spec = self.spec
-        return Job(
-            name=self.facts.pinned,  # a branch may move while a study runs
-            domain=self.domain,
-            protocol=spec.protocol,
-            analysis=spec.analysis,
-            geometry=spec.geometry,
-            seed=spec.seed,
-            scratch=scratch,
-            shards=shards,
-            weights=self.facts.weights,
-        )
+    return BackboneFacts.of(backbone)
 
 
 Unavailable = dict[tuple[str, ...], HubError]
@@ -103,8 +75,8 @@ def prepare_cell(spec: CellSpec, unavailable: Unavailable | None = None) -> Prep
     domain = domain_asked_once(spec.domain, unavailable)
     location = spec.backbone.location
     facts = _asked_once(
-        ("backbone", location.removeprefix(UNTRAINED)),
+        ("backbone", location.removeprefix(UNTRAINED_PREFIX)),
         unavailable,
         lambda: backbone_facts(location, spec.seed, spec.geometry),
     )
-    return PreparedCell(spec, facts, domain, cell_identity(spec, facts, domain, split_fingerprints(spec.domain)))
+    return PreparedCell(spec, facts, domain)

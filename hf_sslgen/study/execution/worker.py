@@ -8,19 +8,22 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import torch
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
+from hf_sslgen.analysis.pass_shards import Run
 from hf_sslgen.claims import Claim, find_claim, is_alive, kept_alive, still_held, try_claim
 from hf_sslgen.errors import DiskFullError
 from hf_sslgen.files import is_disk_full
 from hf_sslgen.study.cells.cell_folder import cell_folder, write_cell
-from hf_sslgen.study.cells.cell_identity import cell_provenance
+from hf_sslgen.study.cells.cell_identity import cell_identity, cell_provenance
 from hf_sslgen.study.cells.store import Store
-from hf_sslgen.study.execution.workbench import PreparedCell, Unavailable, prepare_cell
+from hf_sslgen.study.execution.workbench import Unavailable, prepare_cell, split_fingerprints
 from hf_sslgen.study.plan import CellSpec
+from hf_sslgen.study.prepared_cell import PreparedCell
 from hf_sslgen.study.protocols.dispatch import measure
 
 logger = logging.getLogger(__name__)
@@ -58,18 +61,18 @@ def _fail(spec: CellSpec, store: Store, error: Exception) -> Outcome:
     return Outcome.FAILED
 
 
-def _measure(prepared: PreparedCell, store: Store, claim: Claim) -> Outcome:
+def _measure(prepared: PreparedCell, identity: dict[str, Any], store: Store, claim: Claim) -> Outcome:
     """Measure and write a cell whose claim is held."""
     spec = prepared.spec
     try:
         started = time.perf_counter()
-        analysis, selection = measure(prepared.job(store.scratch(claim), store.unfinished(claim)))
+        analysis, selection = measure(prepared, store.scratch(claim), Run(store.unfinished(claim)))
         seconds = time.perf_counter() - started
         if not still_held(claim):
             logger.warning("%s: another process took over; this result is dropped", spec.title)
             return Outcome.BUSY
-        provenance = cell_provenance(spec, prepared.facts, prepared.domain, seconds, selection)
-        write_cell(store.cells / claim.name, prepared.identity, provenance, analysis, replace=False)
+        provenance = cell_provenance(prepared, seconds, selection)
+        write_cell(store.cells / claim.name, identity, provenance, analysis, replace=False)
     except Exception as error:  # whatever one cell meets must not stop the others; it is kept with its traceback
         if still_held(claim):
             store.clear_unfinished(claim)
@@ -86,7 +89,8 @@ def _measure(prepared: PreparedCell, store: Store, claim: Claim) -> Outcome:
 
 def _compute(prepared: PreparedCell, store: Store) -> Outcome:
     """Compute a cell under a claim, unless another process has it."""
-    folder = cell_folder(store.cells, prepared.identity)
+    identity = cell_identity(prepared, split_fingerprints(prepared.spec.domain))
+    folder = cell_folder(store.cells, identity)
     store.index(prepared.spec, folder.name)
     if folder.exists():
         return Outcome.FOUND
@@ -97,7 +101,7 @@ def _compute(prepared: PreparedCell, store: Store) -> Outcome:
         # Another process may have ended with it between the looks above and the claim.
         if folder.exists():
             return Outcome.FOUND
-        return Outcome.FAILED if store.has_failed(prepared.spec) else _measure(prepared, store, claim)
+        return Outcome.FAILED if store.has_failed(prepared.spec) else _measure(prepared, identity, store, claim)
 
 
 def work_on(spec: CellSpec, store: Store, unavailable: Unavailable | None = None) -> Outcome:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from hf_sslgen.errors import InputError
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.differences import Difference, compare_cells
+from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 PairNames = Collection[tuple[str, str]]
 CellKey = tuple[str, str, str, str, int]
@@ -38,13 +39,13 @@ def compare_all(cells: Sequence[Cell], pairs: PairNames | None = None) -> list[D
     differences = []
     for first in cells:
         for second in settings[cell_key(first)[1:]]:
-            if second.objective == "untrained":
+            if second.objective == UNTRAINED:
                 wanted = first.backbone in named if paired is not None else _role(first) in ("ssl", "supervised")
             elif paired is not None:
                 wanted = (first.backbone, second.backbone) in paired
             else:
                 wanted = _are_twins(first, second)
-            if wanted and first.objective != "untrained":
+            if wanted and first.objective != UNTRAINED:
                 differences += compare_cells(first, second)
     return differences
 
@@ -59,7 +60,7 @@ def _are_twins(first: Cell, second: Cell) -> bool:
 
 
 def _role(cell: Cell) -> str:
-    return cell.objective if cell.objective in ("supervised", "untrained", "unknown") else "ssl"
+    return cell.objective if cell.objective in ("supervised", UNTRAINED, "unknown") else "ssl"
 
 
 def _require_unique(cells: Sequence[Cell]) -> None:

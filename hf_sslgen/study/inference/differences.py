@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from hf_sslgen.analysis.families import FAMILIES, families_of
 from hf_sslgen.metrics import Estimate, invariance_values
+from hf_sslgen.metrics.stages import FINE_TUNED_STAGE
 from hf_sslgen.study.cells.cell_folder import ALL_LABELS, Cell
 from hf_sslgen.study.inference import paired
 from hf_sslgen.study.inference.replicates import Replicates, Values
+from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,7 +144,7 @@ def compare_averaged(runs: Sequence[Sequence[tuple[Cell, Cell]]]) -> list[Differ
 def _differences(pair: tuple[Cell, Cell], compared: Sequence[_Compared]) -> list[Difference]:
     first, second = pair
     seeds_known = first.pretraining_seed is not None and (
-        second.pretraining_seed is not None or second.objective == "untrained"
+        second.pretraining_seed is not None or second.objective == UNTRAINED
     )
     return [
         Difference(
@@ -214,7 +216,7 @@ def _invariance(side: "pd.DataFrame") -> NDArray[np.float64]:
         side["cosine"],
         side["chance_cosine"],
         side["candidate_chance_cosine"],
-        side["reference"] if side["stage"].iloc[0] == "fine-tuned" else None,
+        side["reference"] if side["stage"].iloc[0] == FINE_TUNED_STAGE else None,
     )
 
 

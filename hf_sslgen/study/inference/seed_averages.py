@@ -4,6 +4,7 @@ Fine-tuning seeds are averaged first, then pretraining seeds, on the same resamp
 of the two is kept apart.
 """
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TypeVar
@@ -14,7 +15,6 @@ from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.contrasts import CellKey, cell_key
 from hf_sslgen.study.inference.differences import Difference, compare_averaged
 
-NAN = float("nan")
 Item = TypeVar("Item")
 Key = TypeVar("Key", bound=Hashable)
 Pair = tuple[str, str, int | None]
@@ -36,9 +36,9 @@ class TargetDifference(Difference):
     """
 
     num_seeds: int = 1
-    seed_spread: float = NAN
+    seed_spread: float = math.nan
     num_pretraining_seeds: int = 1
-    pretraining_seed_spread: float = NAN
+    pretraining_seed_spread: float = math.nan
 
 
 def target_differences(cells: Sequence[Cell], differences: Sequence[Difference]) -> list[TargetDifference]:
@@ -120,7 +120,7 @@ def _target(difference: Difference, contrast: Contrast, replicates: Sequence[Dif
     return TargetDifference(
         **named,
         num_seeds=len(replicates),
-        seed_spread=float(np.sqrt(np.mean(variances))) if variances else NAN,
+        seed_spread=float(np.sqrt(np.mean(variances))) if variances else math.nan,
         num_pretraining_seeds=len(means),
-        pretraining_seed_spread=float(np.std(means, ddof=1)) if len(means) > 1 else NAN,
+        pretraining_seed_spread=float(np.std(means, ddof=1)) if len(means) > 1 else math.nan,
     )

@@ -10,6 +10,7 @@ from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.contrasts import PairNames, compare_all
 from hf_sslgen.study.inference.differences import Difference, verdict_of
 from hf_sslgen.study.inference.seed_averages import TargetDifference, grouped, target_differences
+from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 HEADLINE_ACCURACY = "headline_accuracy"
 """The accuracy each domain is judged by, under one name, so that domains can be averaged."""
@@ -25,8 +26,6 @@ TESTED = (
 )
 """Metric and transform of the numbers that answer the question. Those of one contrast, protocol, label budget and
 group are one family of tests; other numbers have an interval and no test."""
-
-NAN = float("nan")
 
 
 @dataclass(frozen=True)
@@ -62,8 +61,8 @@ class GroupDifference:
     effect_size: float
     probability_of_improvement: float
     reason: str = ""
-    p_value: float = NAN
-    adjusted_p_value: float = NAN
+    p_value: float = math.nan
+    adjusted_p_value: float = math.nan
     p_value_reason: str = ""
 
     @property
@@ -201,7 +200,7 @@ def _over_targets(targets: Sequence[TargetDifference], headline_metrics: Mapping
     return [
         d
         for d in (*headlines, *targets)
-        if d.second_objective != "untrained"
+        if d.second_objective != UNTRAINED
         and not d.severity
         and d.transform in ("", *FAMILIES)
         and not math.isnan(d.value)

@@ -1,8 +1,11 @@
 """How a cell is measured: the pretrained stage, or a protocol of one of the kinds."""
 
+from pathlib import Path
+
 from hf_sslgen.analysis.backbone_analysis import pretrained_analysis
+from hf_sslgen.analysis.pass_shards import ALONE, Run
 from hf_sslgen.domains.domain_loading import Domain
-from hf_sslgen.study.execution.job import Job, Measured, positional
+from hf_sslgen.study.prepared_cell import Measured, PreparedCell, positional
 from hf_sslgen.study.protocols.finetuned import measure_finetuned
 from hf_sslgen.study.protocols.presets import (
     FewShotProtocol,
@@ -13,13 +16,6 @@ from hf_sslgen.study.protocols.presets import (
 )
 from hf_sslgen.study.protocols.probed import measure_few_shot, measure_knn, measure_linear, possible_neighbours
 from hf_sslgen.training.few_shot import eligible_classes
-
-__all__ = ["Job", "Measured", "measure", "require_possible"]
-
-
-def measure_pretrained(job: Job) -> Measured:
-    """Invariance of the encoder as published."""
-    return pretrained_analysis(job.load(), job.domain, job.analysis, job.run), {}
 
 
 def require_possible(protocol: Protocol | None, domain: Domain) -> None:
@@ -32,8 +28,12 @@ def require_possible(protocol: Protocol | None, domain: Domain) -> None:
         positional(domain)
 
 
-def measure(job: Job) -> Measured:
-    """Measure a backbone on a domain under the job's protocol; without one, its pretrained stage.
+def measure(cell: PreparedCell, scratch: Path, run: Run = ALONE) -> Measured:
+    """Measure a backbone on a domain under the cell's protocol; without one, its pretrained stage.
+
+    Args:
+        scratch: folder for training runs, which are not kept.
+        run: how passes over images are run.
 
     Returns:
         The analysis, and what was selected (`selection.selection_record`; {} for the pretrained stage).
@@ -42,13 +42,13 @@ def measure(job: Job) -> Measured:
         InputError: a domain that the protocol can't be run on.
         DivergedError: training diverged with every candidate.
     """
-    protocol = job.protocol
+    protocol = cell.spec.protocol
     if protocol is None:
-        return measure_pretrained(job)
+        return pretrained_analysis(cell.load(), cell.domain, cell.spec.analysis, run), {}
     if isinstance(protocol, LinearProtocol):
-        return measure_linear(job, protocol)
+        return measure_linear(cell, protocol, run)
     if isinstance(protocol, KNNProtocol):
-        return measure_knn(job, protocol)
+        return measure_knn(cell, protocol, run)
     if isinstance(protocol, FineTuningProtocol):
-        return measure_finetuned(job, protocol)
-    return measure_few_shot(job, protocol)
+        return measure_finetuned(cell, protocol, scratch, run)
+    return measure_few_shot(cell, protocol, run)

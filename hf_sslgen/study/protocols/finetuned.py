@@ -10,13 +10,15 @@ from pathlib import Path
 import torch
 
 from hf_sslgen.analysis.backbone_analysis import adapted_analysis, validation_logits
+from hf_sslgen.analysis.pass_shards import Run
 from hf_sslgen.checksums import files_below, write_checksums
 from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit, joined
 from hf_sslgen.domains.splits import stratified_subset
 from hf_sslgen.errors import DivergedError
+from hf_sslgen.metrics.stages import FINE_TUNED_STAGE
 from hf_sslgen.randomness import derive_seed
-from hf_sslgen.study.execution.job import Job, Measured, positional
+from hf_sslgen.study.prepared_cell import Measured, PreparedCell, positional
 from hf_sslgen.study.protocols.presets import FineTuningProtocol
 from hf_sslgen.study.protocols.selection import (
     TRAIN,
@@ -35,11 +37,11 @@ from hf_sslgen.zoo.backbone_loading import set_linear_classifier
 logger = logging.getLogger(__name__)
 
 
-def resolved(job: Job, protocol: FineTuningProtocol) -> FineTuningProtocol:
+def resolved(cell: PreparedCell, protocol: FineTuningProtocol) -> FineTuningProtocol:
     """The protocol with the optimiser that it takes for the backbone's architecture, and that optimiser's grid."""
     if protocol.optimiser != "by_architecture":
         return protocol
-    optimiser = optimiser_of_architecture(job.load().model)
+    optimiser = optimiser_of_architecture(cell.load().model)
     uses_sgd = optimiser == "sgd"
     return replace(
         protocol,
@@ -60,27 +62,27 @@ def grid_points(protocol: FineTuningProtocol) -> Iterator[tuple[dict[str, float]
             yield {"learning_rate": rate, "weight_decay": decay}, rate, decay
 
 
-def reduced_domain(job: Job, protocol: FineTuningProtocol) -> Domain:
+def reduced_domain(cell: PreparedCell, protocol: FineTuningProtocol) -> Domain:
     """The domain with as many training and validation images as the protocol takes."""
-    domain = job.domain
+    domain = cell.domain
     if protocol.train_images is not None:
         train = positional(domain)
-        seed = derive_seed(job.seed, "train images")
+        seed = derive_seed(cell.spec.seed, "train images")
         domain = replace(domain, train=train.select(stratified_subset(train.labels, protocol.train_images, seed)))
     if protocol.validation_images is not None:
-        labels, seed = domain.validation.labels, derive_seed(job.seed, "validation images")
+        labels, seed = domain.validation.labels, derive_seed(cell.spec.seed, "validation images")
         positions = stratified_subset(labels, protocol.validation_images, seed)
         domain = replace(domain, validation=domain.validation.select(positions))
     return domain
 
 
 def training_arguments(
-    job: Job, protocol: FineTuningProtocol, rate: float, decay: float, folder: Path
+    cell: PreparedCell, protocol: FineTuningProtocol, rate: float, decay: float, folder: Path
 ) -> tuple[ModelArguments, FineTuningArguments, Optimisation]:
     """What `finetune` is told, for a protocol whose optimiser is resolved."""
     stops_early = protocol.early_stopping_patience is not None
     model_arguments = ModelArguments(
-        job.name,
+        cell.facts.pinned,
         minimum_crop_area=protocol.minimum_crop_area,
         horizontal_flip=protocol.horizontal_flip,
         early_stopping_patience=protocol.early_stopping_patience,
@@ -92,11 +94,11 @@ def training_arguments(
         num_train_epochs=protocol.num_train_epochs,
         max_steps=-1 if protocol.max_steps is None else protocol.max_steps,
         per_device_train_batch_size=protocol.batch_size,
-        per_device_eval_batch_size=job.analysis.batch_size,
+        per_device_eval_batch_size=cell.spec.analysis.batch_size,
         lr_scheduler_type="cosine",
         warmup_steps=protocol.warmup_steps,
         max_grad_norm=protocol.max_grad_norm,
-        seed=job.seed,
+        seed=cell.spec.seed,
         eval_strategy="epoch" if stops_early else "no",
         save_strategy="epoch" if stops_early else "no",
         load_best_model_at_end=stops_early,
@@ -115,14 +117,14 @@ def training_arguments(
 
 
 def _train(
-    job: Job, domain: Domain, protocol: FineTuningProtocol, rate: float, decay: float, folder: Path
+    cell: PreparedCell, domain: Domain, protocol: FineTuningProtocol, rate: float, decay: float, folder: Path
 ) -> dict[str, float]:
     """Train one model into `folder`; returns its numbers on the validation split."""
-    backbone = job.load()
+    backbone = cell.load()
     if protocol.zero_initialised_classifier:
         weight = torch.zeros_like(find_classifier(backbone.model)[1].weight)
         set_linear_classifier(backbone.model, weight, weight[:, 0])
-    arguments = training_arguments(job, protocol, rate, decay, folder)
+    arguments = training_arguments(cell, protocol, rate, decay, folder)
     return finetune(backbone, domain, *arguments, measure_test=False).validation
 
 
@@ -137,7 +139,7 @@ def _drop_weights(folder: Path) -> None:
         write_checksums(folder, files_below(folder))
 
 
-def measure_finetuned(job: Job, protocol: FineTuningProtocol) -> Measured:
+def measure_finetuned(cell: PreparedCell, protocol: FineTuningProtocol, scratch: Path, run: Run) -> Measured:
     """Fine-tune once per candidate and measure the one with the best validation likelihood, retrained on training
     and validation images where the protocol says so.
 
@@ -147,17 +149,18 @@ def measure_finetuned(job: Job, protocol: FineTuningProtocol) -> Measured:
     Raises:
         DivergedError: training diverged with every candidate.
     """
-    protocol = resolved(job, protocol)
-    domain = reduced_domain(job, protocol)
+    name, settings, seed = cell.facts.pinned, cell.spec.analysis, cell.spec.seed
+    protocol = resolved(cell, protocol)
+    domain = reduced_domain(cell, protocol)
     both = joined(positional(domain), domain.validation) if protocol.retrain_on_validation else None
     candidates: list[Candidate] = []
     folders: list[Path] = []
     for point, rate, decay in grid_points(protocol):
-        folder = job.scratch / "_".join(f"{name}_{value:g}" for name, value in point.items())
+        folder = scratch / "_".join(f"{name}_{value:g}" for name, value in point.items())
         try:
-            score: float | None = _train(job, domain, protocol, rate, decay, folder)["negative_log_likelihood"]
+            score: float | None = _train(cell, domain, protocol, rate, decay, folder)["negative_log_likelihood"]
         except DivergedError as error:
-            logger.warning("%s on %s: %s", job.name, domain.name, error)
+            logger.warning("%s on %s: %s", name, domain.name, error)
             score = None
         follows = {"weight_decay": decay} if "weight_decay" not in point else {}
         candidates.append(Candidate(point, score, follows))
@@ -169,21 +172,21 @@ def measure_finetuned(job: Job, protocol: FineTuningProtocol) -> Measured:
     best = best_candidate(candidates)
     if best is None:
         raise DivergedError(
-            f"{job.name} diverged on {domain.name} at every one of the learning_rates "
+            f"{name} diverged on {domain.name} at every one of the learning_rates "
             f"{', '.join(f'{rate:g}' for rate in protocol.learning_rates)}; add lower ones"
         )
     folder = folders[candidates.index(best)]
     if both is not None:
         _drop_weights(folder)
-        folder = job.scratch / "retrained"
+        folder = scratch / "retrained"
         decay = best.settings.get("weight_decay", best.point.get("weight_decay", 0.0))
-        _train(job, replace(domain, train=both), protocol, best.point["learning_rate"], decay, folder)
-    tuned = job.load(str(folder))
-    validation = validation_logits(tuned, domain, job.analysis, job.run) if both is None else None
-    selection = selection_record(candidates, best, job.seed, TRAIN if both is None else TRAIN_AND_VALIDATION)
+        _train(cell, replace(domain, train=both), protocol, best.point["learning_rate"], decay, folder)
+    tuned = cell.load(str(folder))
+    validation = validation_logits(tuned, domain, settings, run) if both is None else None
+    selection = selection_record(candidates, best, seed, TRAIN if both is None else TRAIN_AND_VALIDATION)
     selection |= {
         "optimiser": protocol.optimiser,
         "train_images": len(domain.train) if isinstance(domain.train, ImageSplit) else None,
         "validation_images": len(domain.validation),
     }
-    return adapted_analysis(tuned, job.domain, "fine-tuned", job.analysis, validation, job.run), selection
+    return adapted_analysis(tuned, cell.domain, FINE_TUNED_STAGE, settings, validation, run), selection

@@ -3,15 +3,18 @@
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from hf_sslgen.analysis.backbone_analysis import adapted_analysis
-from hf_sslgen.analysis.forward import SplitOutputs, run_split
 from hf_sslgen.analysis.numbers import Analysis, mean_number
+from hf_sslgen.analysis.one_pass import split_features
+from hf_sslgen.analysis.pass_shards import Run
 from hf_sslgen.analysis.predictions import ValidationLogits, prediction_numbers, prediction_records
 from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.errors import InputError
-from hf_sslgen.study.execution.job import Job, Measured, positional
+from hf_sslgen.metrics.stages import PRETRAINED_STAGE
+from hf_sslgen.study.prepared_cell import Measured, PreparedCell, positional
 from hf_sslgen.study.protocols.presets import FewShotProtocol, KNNProtocol, LinearProtocol
 from hf_sslgen.study.protocols.selection import (
     TRAIN,
@@ -24,24 +27,20 @@ from hf_sslgen.study.protocols.selection import (
 from hf_sslgen.training.evaluation import Predictions
 from hf_sslgen.training.few_shot import prototypical_accuracies
 from hf_sslgen.training.probes import fit_linear_probe, knn_probabilities
-from hf_sslgen.zoo.backbone_loading import LoadedBackbone, set_linear_classifier
+from hf_sslgen.zoo.backbone_loading import set_linear_classifier
 
 
-def _outputs(job: Job, backbone: LoadedBackbone, split: ImageSplit) -> SplitOutputs:
-    return run_split(backbone, split, job.analysis.batch_size, job.analysis.compute)
-
-
-def measure_linear(job: Job, protocol: LinearProtocol) -> Measured:
+def measure_linear(cell: PreparedCell, protocol: LinearProtocol, run: Run) -> Measured:
     """A linear classifier on frozen features, its regularisation selected by validation likelihood."""
-    labelled, validation_split = positional(job.domain), job.domain.validation
-    backbone = job.load()
-    train, validation = (_outputs(job, backbone, split) for split in (labelled, validation_split))
+    domain, settings = cell.domain, cell.spec.analysis
+    labelled, backbone = positional(domain), cell.load()
+    train, validation = (split_features(backbone, split, settings, run) for split in (labelled, domain.validation))
     probe = fit_linear_probe(
-        train.features,
+        train,
         labelled.labels,
-        validation.features,
-        validation_split.labels,
-        len(job.domain.class_names),
+        validation,
+        domain.validation.labels,
+        len(domain.class_names),
         grid=protocol.inverse_regularisations,
         max_iterations=protocol.max_iterations,
         tolerance=protocol.tolerance,
@@ -52,11 +51,11 @@ def measure_linear(job: Job, protocol: LinearProtocol) -> Measured:
     candidates = [Candidate({"inverse_regularisation": value}, score) for value, score in probe.candidates.items()]
     best = next(c for c in candidates if c.point["inverse_regularisation"] == probe.inverse_regularisation)
     fitted_on = TRAIN_AND_VALIDATION if protocol.retrain_on_validation else TRAIN
-    selection = selection_record(candidates, best, job.seed, fitted_on) | {"not_converged": probe.not_converged}
+    selection = selection_record(candidates, best, cell.spec.seed, fitted_on) | {"not_converged": probe.not_converged}
     unseen = None
     if not protocol.retrain_on_validation:
-        unseen = ValidationLogits(validation.features @ probe.weight.T + probe.bias, validation_split.labels)
-    return adapted_analysis(backbone, job.domain, "pretrained", job.analysis, unseen, job.run), selection
+        unseen = ValidationLogits(validation @ probe.weight.T + probe.bias, domain.validation.labels)
+    return adapted_analysis(backbone, domain, PRETRAINED_STAGE, settings, unseen, run), selection
 
 
 def possible_neighbours(domain: Domain, protocol: KNNProtocol) -> list[int]:
@@ -71,69 +70,67 @@ def possible_neighbours(domain: Domain, protocol: KNNProtocol) -> list[int]:
     return possible
 
 
-def measure_knn(job: Job, protocol: KNNProtocol) -> Measured:
+def measure_knn(cell: PreparedCell, protocol: KNNProtocol, run: Run) -> Measured:
     """Nearest neighbours among the training images, k selected by validation likelihood.
 
     There is no classifier whose attribution could be measured.
     """
-    labelled, backbone = positional(job.domain), job.load()
+    domain, settings = cell.domain, cell.spec.analysis
+    labelled, backbone = positional(domain), cell.load()
     bank, validation, test = (
-        _outputs(job, backbone, split) for split in (labelled, job.domain.validation, job.domain.test)
+        split_features(backbone, split, settings, run) for split in (labelled, domain.validation, domain.test)
     )
-    possible = possible_neighbours(job.domain, protocol)
+    possible = possible_neighbours(domain, protocol)
 
-    def predictions(outputs: SplitOutputs, neighbours: list[int]) -> dict[int, Predictions]:
+    def predictions(split: ImageSplit, features: NDArray[np.float32], neighbours: list[int]) -> dict[int, Predictions]:
         probabilities = knn_probabilities(
-            bank.features,
+            bank,
             labelled.labels,
-            outputs.features,
-            len(job.domain.class_names),
+            features,
+            len(domain.class_names),
             neighbours,
             protocol.temperature,
             protocol.pseudo_neighbours,
         )
-        of = outputs.predictions
         return {
-            k: Predictions.from_probabilities(of.sample_ids, of.references, values)
+            k: Predictions.from_probabilities(split.sample_ids, split.labels, values)
             for k, values in probabilities.items()
         }
 
-    scores = {
-        k: float(np.mean(of_k.negative_log_likelihoods)) for k, of_k in predictions(validation, possible).items()
-    }
+    of_validation = predictions(domain.validation, validation, possible)
+    scores = {k: float(np.mean(of_k.negative_log_likelihoods)) for k, of_k in of_validation.items()}
     candidates = [Candidate({"neighbours": k}, scores.get(k)) for k in protocol.neighbours]
     best = best_candidate(candidates)
     assert best is not None
     chosen = int(best.point["neighbours"])
-    measured = predictions(test, [chosen])[chosen]
-    numbers = prediction_numbers(measured, len(job.domain.class_names), "pretrained")
-    analysis = Analysis(tuple(numbers), prediction_records(measured, "pretrained"))
-    return analysis, selection_record(candidates, best, job.seed, TRAIN)
+    measured = predictions(domain.test, test, [chosen])[chosen]
+    numbers = prediction_numbers(measured, len(domain.class_names), PRETRAINED_STAGE)
+    analysis = Analysis(tuple(numbers), prediction_records(measured, PRETRAINED_STAGE))
+    return analysis, selection_record(candidates, best, cell.spec.seed, TRAIN)
 
 
-def measure_few_shot(job: Job, protocol: FewShotProtocol) -> Measured:
+def measure_few_shot(cell: PreparedCell, protocol: FewShotProtocol, run: Run) -> Measured:
     """Accuracy over episodes: a record per episode, whose `sample_id` is the episode's index and `correct` the share
     of its queries that were right. Every class has equally many queries, so accuracy per class is the same number."""
-    test = _outputs(job, job.load(), job.domain.test)
     accuracies = prototypical_accuracies(
-        test.features,
-        job.domain.test.labels,
+        split_features(cell.load(), cell.domain.test, cell.spec.analysis, run),
+        cell.domain.test.labels,
         protocol.ways,
         protocol.shots,
         protocol.queries,
         protocol.episodes,
-        job.seed,
+        cell.spec.seed,
     )
     numbers = tuple(
-        mean_number(metric, accuracies, "pretrained") for metric in ("accuracy", "mean_per_class_accuracy")
+        mean_number(metric, accuracies, PRETRAINED_STAGE) for metric in ("accuracy", "mean_per_class_accuracy")
     )
     records = pd.DataFrame(
         {
             "sample_id": np.arange(len(accuracies)),
-            "stage": "pretrained",
+            "stage": PRETRAINED_STAGE,
             "transform": "",
             "severity": "",
             "correct": accuracies,
         }
     )
-    return Analysis(numbers, records), nothing_selected(job.seed, "support images of each episode")
+    return Analysis(numbers, records), nothing_selected(cell.spec.seed, "support images of each episode")

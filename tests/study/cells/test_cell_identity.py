@@ -22,11 +22,12 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.study.backbones import backbone_entry
 from hf_sslgen.study.cells.cell_folder import cell_folder, identity_hash
-from hf_sslgen.study.cells.cell_identity import BackboneFacts, cell_identity
-from hf_sslgen.study.execution.workbench import PreparedCell, prepare_cell, split_fingerprints
+from hf_sslgen.study.cells.cell_identity import cell_identity
+from hf_sslgen.study.execution.workbench import prepare_cell, split_fingerprints
 from hf_sslgen.study.plan import CellSpec
+from hf_sslgen.study.prepared_cell import BackboneFacts, PreparedCell
 from hf_sslgen.study.protocols.presets import PRESETS
-from hf_sslgen.zoo.backbone_loading import UNTRAINED, load_backbone
+from hf_sslgen.zoo.backbone_loading import UNTRAINED_PREFIX, load_backbone
 
 SIDE = 32
 
@@ -100,7 +101,8 @@ def identity(content: Content, small_backbones: dict[str, str], tmp_path: Path) 
             AnalysisSettings(),
             Geometry(SIDE, 1.0, "bilinear"),
         )
-        return prepare_cell(replace(spec, **changes)).identity
+        cell = prepare_cell(replace(spec, **changes))
+        return cell_identity(cell, split_fingerprints(cell.spec.domain))
 
     return of
 
@@ -194,14 +196,8 @@ def prepared(small_backbones: dict[str, str]) -> PreparedCell:
 
 def hash_of(prepared: PreparedCell, **changes: Any) -> str:
     """Of the identity with another specification of the same pictures and weights."""
-    return identity_hash(
-        cell_identity(
-            replace(prepared.spec, **changes),
-            prepared.facts,
-            prepared.domain,
-            split_fingerprints(prepared.spec.domain),
-        )
-    )
+    changed = replace(prepared, spec=replace(prepared.spec, **changes))
+    return identity_hash(cell_identity(changed, split_fingerprints(prepared.spec.domain)))
 
 
 def other_value(value: Any) -> Any:
@@ -301,7 +297,7 @@ FILES: list[tuple[str, str, Callable[[Path], None]]] = [
 ]
 
 
-@pytest.mark.parametrize("prefix", ["", UNTRAINED])
+@pytest.mark.parametrize("prefix", ["", UNTRAINED_PREFIX])
 @pytest.mark.parametrize(("name", "file", "change"), FILES)
 def test_each_file_of_a_checkpoint_decides(
     name: str,
@@ -318,7 +314,7 @@ def test_each_file_of_a_checkpoint_decides(
 
     def found() -> str:
         backbone = load_backbone(f"{prefix}{folder}", ("a", "b"), geometry=prepared.spec.geometry)
-        facts = BackboneFacts(backbone.weights, backbone.preprocessing, backbone.num_parameters, backbone.pinned)
+        facts = BackboneFacts.of(backbone)
         return hash_of(replace(prepared, facts=facts))
 
     before = found()
@@ -334,7 +330,7 @@ def test_a_checkpoint_that_changes_while_a_study_runs_is_not_measured_under_its_
     folder = tmp_path / "net"
     shutil.copytree(small_backbones["timm_vit"], folder)
     cell = prepare_cell(replace(prepared.spec, backbone=backbone_entry(str(folder))))
-    assert cell.job(tmp_path / "scratch").load().weights == cell.facts.weights
+    assert cell.load().weights == cell.facts.weights
     change_weights(folder / "model.safetensors")
     with pytest.raises(InputError, match="was changed while the study ran; run the same command again"):
-        cell.job(tmp_path / "scratch").load()
+        cell.load()

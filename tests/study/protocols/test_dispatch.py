@@ -2,23 +2,24 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from prepared_cells import prepared_cell
+from whole_splits import classified, features_of
 
-from hf_sslgen.analysis.forward import run_split
 from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.domains.images import joined
 from hf_sslgen.errors import DivergedError, InputError
 from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.study.cells.cell_folder import Cell, read_cell, write_cell
 from hf_sslgen.study.cells.cell_records import require_consistent
-from hf_sslgen.study.execution.job import Job
 from hf_sslgen.study.inference.differences import compare_cells
+from hf_sslgen.study.prepared_cell import Measured, PreparedCell
 from hf_sslgen.study.protocols import finetuned
 from hf_sslgen.study.protocols.dispatch import measure
 from hf_sslgen.study.protocols.finetuned import grid_points, training_arguments
@@ -38,6 +39,23 @@ SMALL: dict[str, dict[str, Any]] = {
     "full": {"num_train_epochs": 3, "batch_size": 15, "learning_rates": [1e-3], "early_stopping_patience": 1},
 }
 NETWORKS = ("timm_vit", "timm_resnet")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A cell to be measured, and the folder for its training runs."""
+
+    cell: PreparedCell
+    scratch: Path
+
+    def measure(self) -> Measured:
+        return measure(self.cell, self.scratch)
+
+    def under(self, **changes: Any) -> "Job":
+        """The same with another specification."""
+        return replace(self, cell=replace(self.cell, spec=replace(self.cell.spec, **changes)))
+
+
 JobOf = Callable[..., Job]
 
 
@@ -50,7 +68,8 @@ def job_of(small_backbones: dict[str, str], digits_domain: Any, tmp_path: Path) 
         analysis = AnalysisSettings(max_subset=20, num_examples=2, batch_size=20)
         scratch = tmp_path / f"{preset}-{name}-{seed}"
         geometry = Geometry(32, 0.9, "bilinear")
-        return Job(small_backbones.get(name, name), digits_domain, protocol, analysis, geometry, seed, scratch)
+        location = small_backbones.get(name, name)
+        return Job(prepared_cell(location, digits_domain, protocol, seed, analysis, geometry), scratch)
 
     return build
 
@@ -58,7 +77,7 @@ def job_of(small_backbones: dict[str, str], digits_domain: Any, tmp_path: Path) 
 @pytest.mark.parametrize("preset", sorted(SMALL))
 def test_every_preset_runs(preset: str, job_of: JobOf) -> None:
     job = job_of(preset)
-    analysis, selection = measure(job)
+    analysis, selection = job.measure()
     numbers = {(number.metric, number.transform): number for number in analysis.numbers}
     accuracy = numbers["accuracy", ""]
     if preset == "few-shot":  # a mean over fewer than 100 episodes
@@ -72,7 +91,7 @@ def test_every_preset_runs(preset: str, job_of: JobOf) -> None:
         assert (accuracy.n, len(clean)) == (30, 30)
         assert selection["criterion"] == "nothing is selected"
         return
-    assert clean["sample_id"].tolist() == job.domain.test.sample_ids.tolist()
+    assert clean["sample_id"].tolist() == job.cell.domain.test.sample_ids.tolist()
     scores = [row["validation_negative_log_likelihood"] for row in selection["candidates"]]
     chosen = [row for row in selection["candidates"] if selection["chosen"].items() <= row.items()]
     assert [row["validation_negative_log_likelihood"] for row in chosen] == [min(s for s in scores if s is not None)]
@@ -81,34 +100,35 @@ def test_every_preset_runs(preset: str, job_of: JobOf) -> None:
     if preset != "dino-knn":
         temperature = numbers["temperature", ""]
         assert temperature.reason.startswith("validation images were trained on") == retrained
-        assert temperature.n == (0 if retrained else len(job.domain.validation))
+        assert temperature.n == (0 if retrained else len(job.cell.domain.validation))
     assert ("gini" in clean) == (preset != "dino-knn")
 
 
 def test_the_pretrained_stage_selects_nothing(job_of: JobOf) -> None:
-    analysis, selection = measure(replace(job_of("linear"), protocol=None))
+    analysis, selection = job_of("linear").under(protocol=None).measure()
     assert selection == {}
     assert {number.stage for number in analysis.numbers} == {"pretrained"}
 
 
 def test_retraining_sees_training_and_validation_images(job_of: JobOf, tmp_path: Path) -> None:
     job = job_of("ssl-transfer", learning_rates=[0.01], weight_decays=[1e-3])
-    analysis, selection = measure(job)
+    analysis, selection = job.measure()
     assert selection["chosen"] == {
         "learning_rate": 0.01,
         "weight_decay_times_learning_rate": 1e-3,
         "weight_decay": pytest.approx(0.1),
     }
-    assert isinstance(job.protocol, FineTuningProtocol)
-    domain, folder = job.domain, tmp_path / "by hand"
-    ((_, rate, decay),) = grid_points(job.protocol)
-    arguments = training_arguments(job, job.protocol, rate, decay, folder)
+    protocol = job.cell.spec.protocol
+    assert isinstance(protocol, FineTuningProtocol)
+    domain, folder = job.cell.domain, tmp_path / "by hand"
+    ((_, rate, decay),) = grid_points(protocol)
+    arguments = training_arguments(job.cell, protocol, rate, decay, folder)
     both = replace(domain, train=joined(domain.train, domain.validation))
     scores = []
     for number, seen in enumerate((both, domain)):
         arguments[1].output_dir = str(folder / str(number))
-        finetune(job.load(), seen, *arguments)
-        predictions = run_split(job.load(arguments[1].output_dir), domain.test, 20).predictions
+        finetune(job.cell.load(), seen, *arguments)
+        predictions = classified(job.cell.load(arguments[1].output_dir), domain.test, 20)
         scores.append(predictions.negative_log_likelihoods)
     measured = analysis.records.query("transform == ''")["negative_log_likelihood"].to_numpy()
     np.testing.assert_allclose(measured, scores[0], rtol=1e-5)
@@ -127,24 +147,24 @@ def test_candidates_do_not_see_the_test_split_and_leave_no_weights(
         return result
 
     monkeypatch.setattr(finetuned, "finetune", recorded)
-    first, _ = measure(job)
+    first, _ = job.measure()
     assert seen == [False] * 3
     assert len(list(job.scratch.glob("*/*.safetensors"))) == 1
     assert len({path.parent for path in job.scratch.rglob("checkpoint-*")}) == 1
     written = {path: path.stat().st_mtime_ns for path in job.scratch.rglob("*.safetensors")}
-    again, _ = measure(job)  # an interrupted cell goes on from what its folder holds
+    again, _ = job.measure()  # an interrupted cell goes on from what its folder holds
     assert {path: path.stat().st_mtime_ns for path in job.scratch.rglob("*.safetensors")} == written
     assert str(again.numbers) == str(first.numbers)
 
 
 def test_a_candidate_that_diverges_at_its_last_step_is_missing(job_of: JobOf) -> None:
     job = job_of("ssl-transfer", "timm_resnet", learning_rates=[1e30, 1e-3], weight_decays=[0], max_steps=1)
-    _, selection = measure(job)
+    _, selection = job.measure()
     assert [row["validation_negative_log_likelihood"] is None for row in selection["candidates"]] == [True, False]
     assert selection["chosen"]["learning_rate"] == 1e-3
     assert selection["at_grid_end"] == ["learning_rate"]
     with pytest.raises(DivergedError, match="every one of the learning_rates"):
-        measure(job_of("ssl-transfer", "timm_resnet", 1, learning_rates=[1e30], weight_decays=[0], max_steps=1))
+        job_of("ssl-transfer", "timm_resnet", 1, learning_rates=[1e30], weight_decays=[0], max_steps=1).measure()
 
 
 def test_vtab_starts_from_a_zero_classifier_and_takes_so_many_images(
@@ -162,29 +182,28 @@ def test_vtab_starts_from_a_zero_classifier_and_takes_so_many_images(
         return finetune(backbone, domain, *arguments, **options)
 
     monkeypatch.setattr(finetuned, "finetune", recorded)
-    _, selection = measure(job)
+    _, selection = job.measure()
     assert seen == [(20, 10, 0.0, set(range(10))), (30, 10, 0.0, set(range(10)))]
     assert (selection["train_images"], selection["validation_images"]) == (20, 10)
-    assert job.load().preprocessing.geometry == Geometry(32, None, "bilinear")
+    assert job.cell.load().preprocessing.geometry == Geometry(32, None, "bilinear")
 
 
 def test_the_crop_is_the_protocols(job_of: JobOf) -> None:
-    crops = {
-        preset: job_of(preset).load().preprocessing.geometry.crop_pct for preset in ("linear", "ssl-transfer-linear")
-    }
+    presets = ("linear", "ssl-transfer-linear")
+    crops = {preset: job_of(preset).cell.load().preprocessing.geometry.crop_pct for preset in presets}
     assert crops == {"linear": 0.9, "ssl-transfer-linear": 1.0}
-    own = replace(job_of("vtab-1k"), geometry=None)
-    assert own.load().preprocessing.geometry == Geometry(32, None, "bicubic")
+    own = job_of("vtab-1k").under(geometry=None)
+    assert own.cell.load().preprocessing.geometry == Geometry(32, None, "bicubic")
 
 
 def test_neighbours_by_hand(job_of: JobOf) -> None:
     job = job_of("dino-knn")
-    analysis, selection = measure(job)
-    domain, backbone = job.domain, job.load()
-    train, validation, test = (run_split(backbone, s, 20) for s in (domain.train, domain.validation, domain.test))
+    analysis, selection = job.measure()
+    domain, backbone = job.cell.domain, job.cell.load()
+    train, validation, test = (features_of(backbone, s, 20) for s in (domain.train, domain.validation, domain.test))
     scores = {}
     for k in (10, 20):
-        of_validation = knn_probabilities(train.features, domain.train.labels, validation.features, 10, (k,))[k]
+        of_validation = knn_probabilities(train, domain.train.labels, validation, 10, (k,))[k]
         scores[k] = -np.log(of_validation[np.arange(len(of_validation)), domain.validation.labels]).mean()
     rows = selection["candidates"]
     assert [row["neighbours"] for row in rows] == [10, 20, 100, 200]
@@ -195,20 +214,21 @@ def test_neighbours_by_hand(job_of: JobOf) -> None:
         None,
     ]
     k = min(scores, key=lambda k: scores[k])
-    expected = knn_probabilities(train.features, domain.train.labels, test.features, 10, (k,))[k]
+    expected = knn_probabilities(train, domain.train.labels, test, 10, (k,))[k]
     np.testing.assert_allclose(analysis.records["confidence"], expected.max(1))
     np.testing.assert_array_equal(analysis.records["prediction"], expected.argmax(1))
     one_hot = np.eye(10)[domain.test.labels]
     np.testing.assert_allclose(analysis.records["brier_score"], np.square(expected - one_hot).sum(1))
     with pytest.raises(InputError, match=r"neighbours \[31\] all exceed the 30 training images"):
-        measure(job_of("dino-knn", neighbours=[31]))
+        job_of("dino-knn", neighbours=[31]).measure()
 
 
 def test_episodes_are_of_the_test_split(job_of: JobOf) -> None:
     job = job_of("few-shot", seed=3)
-    analysis, _ = measure(job)
-    features = run_split(job.load(), job.domain.test, 20).features
-    expected = prototypical_accuracies(features, job.domain.test.labels, 5, 1, 2, 30, seed=3)
+    analysis, _ = job.measure()
+    domain = job.cell.domain
+    features = features_of(job.cell.load(), domain.test, 20)
+    expected = prototypical_accuracies(features, domain.test.labels, 5, 1, 2, 30, seed=3)
     np.testing.assert_allclose(analysis.records["correct"], expected)
     accuracy = analysis.numbers[0]
     assert accuracy.value == pytest.approx(expected.mean())
@@ -217,10 +237,11 @@ def test_episodes_are_of_the_test_split(job_of: JobOf) -> None:
 
 def cell_of(job: Job, preset: str, folder: Path) -> Cell:
     """A job's cell, through the disk."""
-    analysis, _ = measure(job)
-    names = {"backbone": job.name, "domain": job.domain.name, "protocol": preset, "labels": "100%"}
+    analysis, _ = job.measure()
+    spec, domain = job.cell.spec, job.cell.domain
+    names = {"backbone": spec.backbone.name, "domain": domain.name, "protocol": preset, "labels": "100%"}
     said = {"objective": "unknown", "group": "different", "not_label_preserving": [], "seconds": 1.0}
-    write_cell(folder, names | {"seed": job.seed}, said | {"class_names": list(job.domain.class_names)}, analysis)
+    write_cell(folder, names | {"seed": spec.seed}, said | {"class_names": list(domain.class_names)}, analysis)
     cell = read_cell(folder)
     require_consistent(cell)
     return cell
