@@ -30,7 +30,7 @@ from hf_sslgen.study.execution.worker import run_worker
 from hf_sslgen.study.plan import expand
 from tests.loopback_hub import Hub
 
-COMPUTED = re.compile(r"^INFO hf_sslgen\.study\.worker: (.*): [0-9.]+ s$", re.MULTILINE)
+COMPUTED = re.compile(r"^INFO hf_sslgen\.study\.execution\.worker: (.*): [0-9.]+ s$", re.MULTILINE)
 
 Pull = Callable[[Path], Pulled]
 
