@@ -33,7 +33,8 @@ from measured.whole_analysis import PRESET, VARIANTS, OnePass, Setting
 from measured.workloads import DTYPES, WORKLOADS
 from tqdm import tqdm
 
-from hf_sslgen.analysis.network import Precision, default_device
+from hf_sslgen.analysis.analysis_settings import Precision
+from hf_sslgen.analysis.network import default_device
 
 METRICS = "metrics of the one pass"
 TIME, MEMORY = Bar(1.10), Bar(1.3)

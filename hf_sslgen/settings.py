@@ -55,6 +55,23 @@ def ranged(default: Any, **limits: float) -> Any:
     return dataclasses.field(default=default, metadata={"range": Range(**limits)})
 
 
+def part_of(kind: type, name: str, names: Sequence[str], **defaults: Any) -> Any:
+    """A frozen dataclass of some fields of another, with their annotations and help, and their defaults or others.
+
+    For a command that says only a part, or says it once for many: `kind(**vars(part))`, which also checks it.
+    """
+    known = {each.name: each for each in dataclasses.fields(kind)}
+    members = [
+        (
+            each,
+            known[each].type,
+            dataclasses.field(default=defaults.get(each, known[each].default), metadata=known[each].metadata),
+        )
+        for each in names
+    ]
+    return dataclasses.make_dataclass(name, members, frozen=True)
+
+
 def shown(value: Any) -> str:
     """A value in an error: as Python writes it, cut where it is long."""
     text = repr(value.value if isinstance(value, Enum) else value)

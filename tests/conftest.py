@@ -6,6 +6,7 @@ folder of the session. Both must be said before any of those libraries is import
 
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -15,9 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import settings
+import warm_python
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
+    from hf_sslgen.study.inference.target_groups import StudyResults
     from tests.loopback_hub import Hub
 
 HF_HOME = Path(tempfile.mkdtemp(prefix="hf-sslgen-tests-"))
@@ -26,7 +29,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 for name in ("HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_MODULES_CACHE"):
     os.environ.pop(name, None)
 
-settings.register_profile("any machine", deadline=None)  # a slow one is no reason to fail
+# A slow one is no reason to fail.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
 SMALL_SIDE = 32
@@ -43,6 +47,7 @@ HALF = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
 
 
 def pytest_unconfigure() -> None:
+    warm_python.end()
     shutil.rmtree(HF_HOME, ignore_errors=True)
 
 
@@ -256,6 +261,27 @@ def study_file(study_content: Callable[..., dict[str, Any]], tmp_path: Path) -> 
     return write
 
 
+@pytest.fixture(scope="session")
+def large_results(tmp_path_factory: pytest.TempPathFactory) -> "StudyResults":
+    """Two objectives under five settings on three domains of each group: synthetic cells, and what follows from them.
+
+    Made once for all of xdist's workers, because it takes long.
+    """
+    from fake_study import build_large_study
+    from filelock import FileLock
+
+    from hf_sslgen.study.inference.target_groups import infer
+
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    made = shared / "large_results.pickle"
+    with FileLock(shared / "large_results.lock"):
+        if not made.exists():
+            results = infer(build_large_study(Path(tempfile.mkdtemp(dir=shared)), domains_per_group=3))
+            made.write_bytes(pickle.dumps(results))
+        return pickle.loads(made.read_bytes())
+
+
 @pytest.fixture
 def hub(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Hub]":
     """An empty Hub on loopback, started; for subprocesses that run in `hub.environment(role)`."""
@@ -274,7 +300,11 @@ def hub_in_process(hub: "Hub", monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     """
     from huggingface_hub import close_session, constants
 
+    from tests.loopback_hub import HUB_PATIENCE
+
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    for name in ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"):
+        monkeypatch.setattr(constants, name, HUB_PATIENCE)
     for name in ("HF_HUB_DISABLE_XET", "HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_PROGRESS_BARS"):
         monkeypatch.setattr(constants, name, True)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)

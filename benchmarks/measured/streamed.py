@@ -100,7 +100,8 @@ def _batches(location: str, streaming: bool, workers: int) -> Generator[int, Non
     from hf_sslgen.domains.domain_arguments import DomainArguments
     from hf_sslgen.domains.domain_loading import load_domain
     from hf_sslgen.domains.images import ImageSplit
-    from hf_sslgen.preprocessing import Geometry, Preprocessing
+    from hf_sslgen.geometry import Geometry
+    from hf_sslgen.preprocessing import Preprocessing
     from hf_sslgen.training import samples
 
     domain = load_domain(DomainArguments(location, streaming=streaming, shuffle_buffer_size=SHUFFLE_BUFFER))
@@ -156,7 +157,7 @@ def peak_of_evaluation(location: str, images: int) -> float:
 
     from hf_sslgen.domains.domain_arguments import DomainArguments
     from hf_sslgen.domains.domain_loading import load_domain
-    from hf_sslgen.preprocessing import Geometry
+    from hf_sslgen.geometry import Geometry
     from hf_sslgen.training.samples import EvaluationSamples
 
     domain = load_domain(DomainArguments(location, streaming=True))

@@ -11,9 +11,9 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hf_sslgen.analysis.analysis_settings import AnalysisSettings, Precision
 from hf_sslgen.analysis.batch_pass import Wanted, measure_batch
-from hf_sslgen.analysis.network import Precision, measuring
-from hf_sslgen.analysis.subset import AnalysisSettings
+from hf_sslgen.analysis.network import measuring
 from hf_sslgen.analysis.transforms import preset_variants
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.metrics import (

@@ -17,7 +17,8 @@ from captum.attr import LayerGradCam, LayerGradientXActivation, LayerIntegratedG
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from hf_sslgen.analysis.grad_cam import Target, are_spatial_means
+from hf_sslgen.analysis.analysis_settings import Target
+from hf_sslgen.analysis.grad_cam import are_spatial_means
 from hf_sslgen.analysis.occlusion import occlusion_grid, occlusion_maps
 from hf_sslgen.analysis.taps import captured_features, frozen, layer_map, tapped, tapped_whole
 from hf_sslgen.errors import InputError, nearest_names

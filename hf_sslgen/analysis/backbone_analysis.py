@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hf_sslgen.analysis.analysis_settings import AnalysisSettings
 from hf_sslgen.analysis.attribution import LABEL_FREE_METHODS
 from hf_sslgen.analysis.batch_pass import Wanted
 from hf_sslgen.analysis.families import MIN_IMAGES
@@ -27,7 +28,7 @@ from hf_sslgen.analysis.predictions import (
     scaled_numbers,
 )
 from hf_sslgen.analysis.randomisation import ALL, Maps, cascade_numbers, similarity_numbers
-from hf_sslgen.analysis.subset import AnalysisSettings, analysis_subset, example_positions, others_of, subset_pixels
+from hf_sslgen.analysis.subset import analysis_subset, example_positions, others_of, subset_pixels
 from hf_sslgen.analysis.transforms import preset_variants
 from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit

@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hf_sslgen.analysis.analysis_settings import AnalysisSettings
 from hf_sslgen.analysis.attribution import attribution_maps
 from hf_sslgen.analysis.grad_cam import grad_cam
 from hf_sslgen.analysis.network import Network, PassOutputs
-from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.analysis.transforms import Variant
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.zoo.anatomy import AttributionLayer

@@ -6,14 +6,10 @@ gradient is the layer's weight over the number of cells, everywhere: no backward
 runs from the logits to the activations and no further, because the tap they come from is a leaf.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
-Target = Literal["centred", "logit"]
-"""`centred` is a class's logit minus the mean logit, because logits are defined only up to a common shift; `logit` is
-the raw one, as captum has it."""
+from hf_sslgen.analysis.analysis_settings import Target
 
 POOLING_TOLERANCE = 1e-4
 """Share of the largest feature by which features may differ from the mean of their channel, in float32."""

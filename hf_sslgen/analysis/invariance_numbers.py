@@ -9,8 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hf_sslgen.analysis.estimated_numbers import mean_number, number_of
 from hf_sslgen.analysis.families import FAMILIES, PAIR, families_of
-from hf_sslgen.analysis.numbers import Analysis, Number, mean_number, number_of
+from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.analysis.one_pass import Moved, PassResults
 from hf_sslgen.analysis.transforms import Variant
 from hf_sslgen.domains.domain_loading import Domain

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_sslgen.analysis.numbers import Number, number_of
+from hf_sslgen.analysis.estimated_numbers import number_of
+from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.domains.images import ImageSplit
+from hf_sslgen.geometry import Geometry, evaluation_boxes, evaluation_points
 from hf_sslgen.metrics import attribution_localization
 from hf_sslgen.metrics.localization import axis_overlap
 from hf_sslgen.metrics.maps import Sign
 from hf_sslgen.metrics.stages import Stage
-from hf_sslgen.preprocessing import Geometry, evaluation_boxes, evaluation_points
 from hf_sslgen.training.evaluation import estimate_of
 
 LOCALIZATION = ("lift", "mass_accuracy", "pointing_game", "area_share")

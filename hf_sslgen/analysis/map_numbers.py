@@ -6,13 +6,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_sslgen.analysis.estimated_numbers import number_of
 from hf_sslgen.analysis.localization_numbers import localization_analysis
-from hf_sslgen.analysis.numbers import Number, number_of
+from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.domains.images import ImageSplit
+from hf_sslgen.geometry import Geometry
 from hf_sslgen.metrics import attribution_concentration
 from hf_sslgen.metrics.defined import interval_of_defined
 from hf_sslgen.metrics.stages import Stage
-from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.training.evaluation import estimate_of
 
 CONCENTRATION = {

@@ -4,12 +4,13 @@ import copy
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from hf_sslgen.analysis.analysis_settings import Compute
 from hf_sslgen.analysis.class_token import class_token_alone
 from hf_sslgen.analysis.folding import fold_batch_norm
 from hf_sslgen.analysis.taps import frozen, runs_as, tapped
@@ -18,23 +19,7 @@ from hf_sslgen.preprocessing import Preprocessing, normalise
 from hf_sslgen.zoo.anatomy import AttributionLayer, find_classifier
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone
 
-Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-@dataclass(frozen=True)
-class Compute:
-    """How forward passes are computed: what is measured stays the same up to rounding.
-
-    Attributes:
-        precision: of the weights and activations in front of the classifier; features and logits are float32.
-        channels_last: memory layout of images and maps, which suits many CNNs.
-        compile: let torch.compile make faster code first, which takes minutes.
-    """
-
-    precision: Precision = "fp32"
-    channels_last: bool = False
-    compile: bool = False
 
 
 @dataclass(frozen=True, eq=False)

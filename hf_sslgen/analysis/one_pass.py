@@ -15,11 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hf_sslgen.analysis.analysis_settings import AnalysisSettings
 from hf_sslgen.analysis.batch_pass import GRAD_CAM, PlainColumn, Wanted, column_name, measure_batch
 from hf_sslgen.analysis.batches import Batches
 from hf_sslgen.analysis.network import Network, measuring
 from hf_sslgen.analysis.pass_shards import ALONE, Run, compute_shards, parts, read_shards, shard_folder
-from hf_sslgen.analysis.subset import AnalysisSettings, evaluation_batch
+from hf_sslgen.analysis.subset import evaluation_batch
 from hf_sslgen.analysis.transforms import Variant
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone

@@ -9,7 +9,8 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from hf_sslgen.analysis.numbers import Number, number_of
+from hf_sslgen.analysis.estimated_numbers import number_of
+from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.metrics import Estimate, apply_temperature, fit_temperature
 from hf_sslgen.metrics.stages import Stage
 from hf_sslgen.training.evaluation import Predictions, reduce_logits

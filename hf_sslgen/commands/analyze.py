@@ -10,12 +10,12 @@ from typing import Literal
 
 from accelerate import Accelerator
 
+from hf_sslgen.analysis.analysis_settings import AnalysisSettings, AttributionMethod, TransformPreset
 from hf_sslgen.analysis.attribution import LABEL_FREE_METHODS
 from hf_sslgen.analysis.backbone_analysis import adapted_analysis, pretrained_analysis, validation_logits
 from hf_sslgen.analysis.families import FAMILIES, PAIR
 from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.analysis.pass_shards import Processes, Run
-from hf_sslgen.analysis.subset import AnalysisSettings, AttributionMethod, TransformPreset
 from hf_sslgen.domains.class_restriction import with_classes
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import Domain, load_domain

@@ -6,24 +6,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from hf_sslgen.analysis.subset import AnalysisSettings, TransformPreset
-from hf_sslgen.domains.domain_arguments import DomainArguments
+from hf_sslgen.analysis.analysis_settings import AnalysisSettings, TransformPreset
+from hf_sslgen.domains.domain_arguments import DomainArguments, SharedDomainArguments
 from hf_sslgen.domains.domain_names import told_apart
 from hf_sslgen.errors import InputError
+from hf_sslgen.geometry import Geometry
 from hf_sslgen.output_folder import require_output_folder
-from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.reporting.study_report import write_results
 from hf_sslgen.reporting.terminal_tables import terminal_table
-from hf_sslgen.settings import AT_LEAST_ONE, POSITIVE, SEED, SHARE, check_fields, setting
+from hf_sslgen.settings import AT_LEAST_ONE, POSITIVE, SEED, check_fields, setting
 from hf_sslgen.study.backbones import BackboneEntry, backbone_entry, untrained_controls
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
 from hf_sslgen.study.cells.store import Store, alone_in_reporting
 from hf_sslgen.study.execution.workbench import Unavailable, domain_at_hand
 from hf_sslgen.study.execution.worker import run_worker
-from hf_sslgen.study.finished_cells import finished_cells, missing_sentences
+from hf_sslgen.study.finished_cells import finished_cells
 from hf_sslgen.study.inference.target_groups import infer
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.preflight import prepare
+from hf_sslgen.study.progress import missing_sentences
 from hf_sslgen.study.protocols.presets import PRESETS, FineTuningProtocol, PresetName, Protocol, get_protocol
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.zoo.backbone_registry import TwinSet, get_twin_set
@@ -54,23 +55,6 @@ class CompareArguments:
             "help": "For each dataset_name, `similar` or `different` (to the source data), or `-` where registered."
         },
     )
-    image_column_name: str | None = field(default=None, metadata={"help": "Column of the images, in all domains."})
-    label_column_name: str | None = field(default=None, metadata={"help": "Column of the labels, in all domains."})
-    label_fraction: float | None = setting(
-        None, range=SHARE, help="Use this share of the labels, for training and selection together."
-    )
-    samples_per_class: int | None = setting(None, range=AT_LEAST_ONE, help="Train on this many images per class.")
-    max_train_samples: int | None = setting(None, range=AT_LEAST_ONE, help="Train on at most this many images.")
-    max_eval_samples: int | None = setting(None, range=AT_LEAST_ONE, help="Select on at most this many images.")
-    max_test_samples: int | None = setting(None, range=AT_LEAST_ONE, help="Measure on at most this many images.")
-    intensity_range: str | None = field(
-        default=None,
-        metadata={
-            "help": "Stored values to read as black and white, in all domains: LOW,HIGH; `dataset` for the smallest "
-            "and largest of the training images; `image` for those of each picture."
-        },
-    )
-    skip_corrupt: bool = field(default=False, metadata={"help": "Leave images out that can't be decoded."})
     transforms: TransformPreset = field(
         default="quick", metadata={"help": "How many transforms and severities invariance is measured against."}
     )
@@ -120,34 +104,18 @@ def backbones_of(twin_set: TwinSet, untrained_control: bool) -> list[BackboneEnt
     return entries + (untrained_controls(entries) if untrained_control else [])
 
 
-def domains_of(arguments: CompareArguments) -> list[DomainArguments]:
-    """What was said of each domain."""
+def domains_of(arguments: CompareArguments, shared: Any) -> list[DomainArguments]:
+    """What was said of each domain, and of all of them."""
     count = len(arguments.dataset_name)
-    for name in ("registered_as", "group"):
-        given = {"registered_as": arguments.registered_as, "group": arguments.group}[name]
+    stated: list[Sequence[str | None]] = []
+    for name, given in (("registered_as", arguments.registered_as), ("group", arguments.group)):
         if given is not None and len(given) != count:
             raise InputError(f"{name} has {len(given)} values for {count} dataset_name; give one each, `-` for none")
-    domains = []
-    for index, dataset_name in enumerate(arguments.dataset_name):
-        registered_as = arguments.registered_as[index] if arguments.registered_as else "-"
-        group = arguments.group[index] if arguments.group else "-"
-        domains.append(
-            DomainArguments(
-                dataset_name,
-                registered_as=None if registered_as == "-" else registered_as,
-                group=None if group == "-" else group,
-                image_column_name=arguments.image_column_name,
-                label_column_name=arguments.label_column_name,
-                label_fraction=arguments.label_fraction,
-                samples_per_class=arguments.samples_per_class,
-                max_train_samples=arguments.max_train_samples,
-                max_eval_samples=arguments.max_eval_samples,
-                max_test_samples=arguments.max_test_samples,
-                intensity_range=arguments.intensity_range,
-                skip_corrupt=arguments.skip_corrupt,
-                split_seed=arguments.seed,
-            )
-        )
+        stated.append([None if each == "-" else each for each in given or ["-"] * count])
+    domains = [
+        DomainArguments(name, registered_as=original, group=group, split_seed=arguments.seed, **vars(shared))
+        for name, original, group in zip(arguments.dataset_name, *stated, strict=True)
+    ]
     domains = told_apart(domains)
     names = [domain_at_hand(domain).name for domain in domains]  # finds what is wrong before hours are spent
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -173,7 +141,7 @@ def chosen_protocol(name: str, arguments: CompareArguments) -> Protocol:
     return get_protocol(name, overrides)
 
 
-def planned_cells(arguments: CompareArguments) -> list[CellSpec]:
+def planned_cells(arguments: CompareArguments, shared: Any) -> list[CellSpec]:
     """The cells of the comparison: the pretrained stage and each protocol, by domain and backbone."""
     twin_set = get_twin_set(arguments.twin_set)
     backbones = backbones_of(twin_set, arguments.untrained_control)
@@ -183,20 +151,23 @@ def planned_cells(arguments: CompareArguments) -> list[CellSpec]:
     geometry = Geometry(twin_set.image_size, twin_set.crop_pct, twin_set.interpolation)
     return [
         CellSpec(backbone, domain, name, protocol, arguments.seed, analysis, geometry)
-        for domain in domains_of(arguments)
+        for domain in domains_of(arguments, shared)
         for backbone in backbones
         for name, protocol in protocols.items()
     ]
 
 
-def compare(arguments: CompareArguments) -> Path:
+def compare(arguments: CompareArguments, shared: Any) -> Path:
     """Compute what is missing, compare what is finished, write; returns the report's path.
+
+    Args:
+        shared: `SharedDomainArguments`, what holds for every domain.
 
     Raises:
         InputError: cells failed or can't be read, each named; the tables and the page of the others are written.
     """
     store = Store(require_output_folder(arguments.output_dir, own=["cells"]))
-    specs = planned_cells(arguments)
+    specs = planned_cells(arguments, shared)
     store.prepare()
     store.forget_failures(specs)
     unavailable: Unavailable = {}
@@ -222,7 +193,7 @@ def compare(arguments: CompareArguments) -> Path:
 
 def main(command_line: Sequence[str] | None = None) -> None:
     """Parse and compare."""
-    (arguments,) = parse_arguments(
-        (CompareArguments,), "Compare the backbones of a twin set on your images.", command_line
+    arguments, shared = parse_arguments(
+        (CompareArguments, SharedDomainArguments), "Compare the backbones of a twin set on your images.", command_line
     )
-    compare(arguments)
+    compare(arguments, shared)

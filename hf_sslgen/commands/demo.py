@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hf_sslgen.commands.compare import CompareArguments, compare
+from hf_sslgen.domains.domain_arguments import SharedDomainArguments
 from hf_sslgen.settings import SEED, setting
 from hf_sslgen.training.configuration import parse_arguments
 
@@ -32,12 +33,10 @@ def main(command_line: Sequence[str] | None = None) -> None:
             twin_set=TWIN_SET,
             output_dir=arguments.output_dir,
             protocol=["linear", "finetune"],
-            samples_per_class=8,
-            max_eval_samples=100,
-            max_test_samples=150,
             learning_rates=[1e-3, 3e-3],
             max_steps=12,
             batch_size=32,
             seed=arguments.seed,
-        )
+        ),
+        SharedDomainArguments(samples_per_class=8, max_eval_samples=100, max_test_samples=150),
     )

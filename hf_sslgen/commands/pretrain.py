@@ -15,10 +15,11 @@ from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.pretraining_source import load_pretraining_source
 from hf_sslgen.domains.taken import print_taken
 from hf_sslgen.errors import InputError
+from hf_sslgen.geometry import Geometry
 from hf_sslgen.launches import claimed_by_main
 from hf_sslgen.memory import naming_batch_size
 from hf_sslgen.output_folder import require_output_folder
-from hf_sslgen.preprocessing import Geometry, Preprocessing
+from hf_sslgen.preprocessing import Preprocessing
 from hf_sslgen.reporting.twin_folder import TWIN_FOLDER, Launch, export_twin
 from hf_sslgen.settings import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, SEED, SIDE, Range, check_fields, setting
 from hf_sslgen.training.augmentation import IMAGENET_MEAN, IMAGENET_STD

@@ -8,8 +8,8 @@ from pathlib import Path
 from hf_sslgen.errors import InputError
 from hf_sslgen.study.cells.store import STUDY_FILE, Store
 from hf_sslgen.study.config import read_study
-from hf_sslgen.study.finished_cells import damaged_sentences, failure_sentences, living_claims, state_of
 from hf_sslgen.study.plan import expand
+from hf_sslgen.study.progress import damaged_sentences, failure_sentences, living_claims, state_of
 from hf_sslgen.training.configuration import parse_arguments
 
 STATES = ("finished", "running", "waiting", "failed")

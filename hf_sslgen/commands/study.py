@@ -27,12 +27,11 @@ from hf_sslgen.study.execution.executors import default_workers, run_on_ray, run
 from hf_sslgen.study.execution.workbench import Unavailable
 from hf_sslgen.study.execution.worker import limited_threads
 from hf_sslgen.study.execution.worker_process import work
-from hf_sslgen.study.finished_cells import damaged_sentences, failure_sentences
 from hf_sslgen.study.plan import CellSpec, expand
 from hf_sslgen.study.preflight import impossible_sentences, look_ahead, prepare
+from hf_sslgen.study.progress import damaged_sentences, failure_sentences
 from hf_sslgen.training.configuration import parse_arguments
-from hf_sslgen.zoo.backbone_loading import UNTRAINED_PREFIX
-from hf_sslgen.zoo.locations import resolve_location, wanted_revision
+from hf_sslgen.zoo.locations import UNTRAINED_PREFIX, resolve_location, wanted_revision
 
 logger = logging.getLogger(__name__)
 

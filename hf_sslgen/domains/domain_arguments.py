@@ -1,11 +1,12 @@
 """What a user says about a target domain."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from hf_sslgen.domains.words import BoxFormat, Group
 from hf_sslgen.errors import InputError
 from hf_sslgen.intensity import DATASET_RANGE, read_intensity
-from hf_sslgen.settings import AT_LEAST_ONE, NOT_NEGATIVE, SEED, SHARE, Range, check_fields, setting
+from hf_sslgen.settings import AT_LEAST_ONE, NOT_NEGATIVE, SEED, SHARE, Range, check_fields, part_of, setting
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,21 @@ class DomainArguments:
             raise InputError("label_fraction and samples_per_class are two budgets of labels; give one of them")
         if self.intensity_range not in (None, DATASET_RANGE):
             read_intensity(self.intensity_range)
+
+
+SHARED = (
+    "image_column_name",
+    "label_column_name",
+    "label_fraction",
+    "samples_per_class",
+    "max_train_samples",
+    "max_eval_samples",
+    "max_test_samples",
+    "intensity_range",
+    "skip_corrupt",
+)
+SharedDomainArguments: Any = part_of(DomainArguments, "SharedDomainArguments", SHARED)
+"""What can be said once for several domains."""
 
 
 def label_budget_words(arguments: DomainArguments) -> str:

@@ -13,7 +13,7 @@ from hf_sslgen.hub.licences import Licence, licence_words
 from hf_sslgen.metrics import Estimate
 from hf_sslgen.reporting.cards import card_yaml, render_card
 from hf_sslgen.reporting.vocabulary import format_interval, format_value, words
-from hf_sslgen.zoo.backbone_loading import UNTRAINED_PREFIX, registered
+from hf_sslgen.zoo.locations import UNTRAINED_PREFIX, registered
 
 SHOWN_NUMBERS = (
     "accuracy",

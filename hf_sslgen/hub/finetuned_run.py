@@ -19,8 +19,8 @@ from hf_sslgen.preprocessing import Preprocessing
 from hf_sslgen.training.evaluation import Predictions
 from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.run_folder import IDENTITY_FILE, PREDICTIONS_FILE, TAKEN
-from hf_sslgen.zoo.backbone_loading import UNTRAINED_PREFIX, LoadedBackbone
-from hf_sslgen.zoo.locations import resolve_location, split_revision
+from hf_sslgen.zoo.backbone_loading import LoadedBackbone
+from hf_sslgen.zoo.locations import UNTRAINED_PREFIX, resolve_location, split_revision
 
 SOME_FOLDER = "path/to"
 """Stands for the folders of this machine, which are nobody else's business."""

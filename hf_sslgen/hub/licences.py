@@ -8,8 +8,7 @@ from huggingface_hub import HfApi, ModelCard, metadata_load
 from huggingface_hub.errors import HfHubHTTPError
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.zoo.backbone_loading import UNTRAINED_PREFIX, registered
-from hf_sslgen.zoo.locations import resolve_location, wanted_revision
+from hf_sslgen.zoo.locations import UNTRAINED_PREFIX, registered, resolve_location, wanted_revision
 
 Licence = dict[str, Any]
 """A card's fields: `license` as the Hub spells it; where that is `other`, perhaps `license_name`, `license_link`."""

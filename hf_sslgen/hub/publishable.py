@@ -12,7 +12,7 @@ from hf_sslgen.files import write_json
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.cells.cell_form import CELL, EXAMPLES, RECORDS, RESULTS, cell_content
 from hf_sslgen.tokens import without_tokens
-from hf_sslgen.zoo.backbone_loading import UNTRAINED_PREFIX
+from hf_sslgen.zoo.locations import UNTRAINED_PREFIX
 
 PUBLISHED_PROVENANCE = (
     *("objective", "family", "source", "pretraining_seed", "licence", "parameters", "group", "domain_metric"),

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
+from hf_sslgen.analysis.analysis_settings import AnalysisSettings
 from hf_sslgen.analysis.network import default_device, place
 from hf_sslgen.analysis.one_pass import split_features
-from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.domains.pretraining_source import PretrainingSource
 from hf_sslgen.files import replace_files, write_json
 from hf_sslgen.metrics import Estimate, accuracy
@@ -23,7 +23,8 @@ from hf_sslgen.training.pretraining.pretraining_checkpoint import LOG_FILE
 from hf_sslgen.training.pretraining.pretraining_state import Monitor, PretrainingSettings, build_trunk
 from hf_sslgen.training.pretraining.source_knn import BANK_SIZE
 from hf_sslgen.training.probes import knn_predictions
-from hf_sslgen.zoo.backbone_loading import UNTRAINED_PREFIX, load_backbone
+from hf_sslgen.zoo.backbone_loading import load_backbone
+from hf_sslgen.zoo.locations import UNTRAINED_PREFIX
 from hf_sslgen.zoo.timm_folder import write_timm_folder
 
 TWIN_FOLDER = "twin"

@@ -7,8 +7,8 @@ from typing import Any
 from hf_sslgen.errors import InputError
 from hf_sslgen.registry_rows import build_row
 from hf_sslgen.settings import SEED, check_fields, shown
-from hf_sslgen.zoo.backbone_loading import UNTRAINED_PREFIX, registered
 from hf_sslgen.zoo.backbone_registry import UNTRAINED, TwinSet, get_twin_set
+from hf_sslgen.zoo.locations import UNTRAINED_PREFIX, registered
 
 
 @dataclass(frozen=True)

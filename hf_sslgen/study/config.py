@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hf_sslgen.analysis.subset import AnalysisSettings
+from hf_sslgen.analysis.analysis_settings import AnalysisSettings
 from hf_sslgen.domains.domain_arguments import DomainArguments, label_budget_words
 from hf_sslgen.domains.domain_names import domain_name
 from hf_sslgen.errors import InputError, nearest_names
-from hf_sslgen.preprocessing import Geometry
+from hf_sslgen.geometry import Geometry
 from hf_sslgen.registry_rows import build_row
 from hf_sslgen.settings import AT_LEAST_ONE, SEED, SHARE, shown
 from hf_sslgen.study.backbones import BackboneEntry, read_backbones, untrained_controls

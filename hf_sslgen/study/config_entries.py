@@ -9,7 +9,7 @@ from typing import Any
 
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.errors import InputError, nearest_names
-from hf_sslgen.preprocessing import INTERPOLATIONS, Geometry
+from hf_sslgen.geometry import INTERPOLATIONS, Geometry
 from hf_sslgen.registry_rows import build_row
 from hf_sslgen.settings import SIDE, Range, shown, some_of
 from hf_sslgen.study.backbones import BackboneEntry

@@ -14,7 +14,7 @@ from hf_sslgen.analysis.transforms import preset_variants
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.sources import registered_entry
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import Geometry
+from hf_sslgen.geometry import Geometry
 from hf_sslgen.study.cells.cell_folder import Cell, stored_folders
 from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.execution.workbench import backbone_facts, domain_at_hand

@@ -1,20 +1,22 @@
-"""Reading a study back: the finished cells of its plan, and sentences on those that are missing."""
+"""Reading a study back: the finished cells of its plan, checked against their records."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hf_sslgen.claims import find_claims, is_alive
 from hf_sslgen.errors import InputError
 from hf_sslgen.study.cells.cell_folder import Cell, read_stored_cell, stored_folders
 from hf_sslgen.study.cells.cell_form import NoCellError
 from hf_sslgen.study.cells.cell_records import require_consistent
+from hf_sslgen.study.cells.held_records import HeldRecords, read_records
 from hf_sslgen.study.cells.store import STUDY_FILE, Store
 from hf_sslgen.study.config import StudyConfig, read_study
 from hf_sslgen.study.plan import CellSpec, expand
+from hf_sslgen.study.progress import missing_sentences
 
-SHOWN = 4
-"""Cells that met one error and are named."""
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def as_configured(cell: Cell, config: StudyConfig) -> Cell:
@@ -30,12 +32,18 @@ def as_configured(cell: Cell, config: StudyConfig) -> Cell:
     return replace(cell, provenance={**cell.provenance, **said})
 
 
-def readable_cells(folders: Iterable[Path]) -> tuple[list[Cell], list[str]]:
-    """The cells of a store that lie in these folders, checked against their records, and a sentence on each other."""
+def readable_cells(
+    folders: Iterable[Path], reader: "Callable[[Path], pd.DataFrame]" = read_records
+) -> tuple[list[Cell], list[str]]:
+    """The cells of a store that lie in these folders, checked against their records, and a sentence on each other.
+
+    Args:
+        reader: how they read their records, now and later.
+    """
     cells, damaged = [], []
     for folder in folders:
         try:
-            cell = read_stored_cell(folder)
+            cell = replace(read_stored_cell(folder), reader=reader)
             require_consistent(cell)
         except NoCellError as error:
             damaged.append(f"{folder} holds no readable cell ({error}); remove it to have it computed again")
@@ -49,12 +57,15 @@ def readable_cells(folders: Iterable[Path]) -> tuple[list[Cell], list[str]]:
 def finished_cells(specs: Sequence[CellSpec], store: Store) -> tuple[list[Cell], list[str]]:
     """The cells of these specifications that are finished, each once, with the group its domain has now.
 
+    Their records are checked here, and held for those who ask for them next.
+
     Returns:
         The cells, and a sentence on each that can't be read.
     """
     by_name = {name: spec for spec in reversed(specs) if (name := store.indexed(spec)) is not None}
     names = dict.fromkeys(name for spec in specs if (name := store.indexed(spec)) is not None)
-    cells, damaged = readable_cells(store.cells / name for name in names if (store.cells / name).exists())
+    folders = (store.cells / name for name in names if (store.cells / name).exists())
+    cells, damaged = readable_cells(folders, HeldRecords().read)
     shown = []
     for cell in cells:
         spec = by_name[cell.folder.name]
@@ -66,45 +77,6 @@ def finished_cells(specs: Sequence[CellSpec], store: Store) -> tuple[list[Cell],
                 f"{store.index_path(spec)} leads from {spec.title} to another cell; remove it to look again"
             )
     return shown, damaged
-
-
-def damaged_sentences(specs: Sequence[CellSpec], store: Store) -> dict[CellSpec, str]:
-    """The specifications whose finished cell is not as it was written, with a sentence on each; records are not
-    looked into."""
-    damaged = {}
-    for spec in specs:
-        name = store.indexed(spec)
-        if name is not None and (store.cells / name).exists():
-            try:
-                read_stored_cell(store.cells / name)
-            except InputError as error:
-                damaged[spec] = str(error)
-    return damaged
-
-
-def failure_sentences(specs: Sequence[CellSpec], store: Store) -> list[str]:
-    """What failed, a sentence for each error, which names the first cells that met it."""
-    titles: dict[str, list[str]] = {}
-    for spec in specs:
-        failure = store.failure(spec)
-        if failure is not None and not store.is_finished(spec):
-            titles.setdefault(failure.error, []).append(spec.title)
-    return [f"Failed: {named_cells(met)}: {error}" for error, met in titles.items()]
-
-
-def named_cells(titles: Sequence[str]) -> str:
-    """The first cells' titles, and how many others there are."""
-    more = len(titles) - SHOWN
-    return "; ".join(titles[:SHOWN]) + (f" and {more} other cells" if more > 0 else "")
-
-
-def missing_sentences(specs: Sequence[CellSpec], store: Store) -> list[str]:
-    """What a report says of cells that it lacks."""
-    sentences = failure_sentences(specs, store)
-    unfinished = sum(not store.is_finished(spec) and not store.has_failed(spec) for spec in specs)
-    if unfinished:
-        sentences.append(f"{unfinished} of {len(specs)} cells are not computed yet.")
-    return sentences
 
 
 @dataclass(frozen=True)
@@ -128,7 +100,7 @@ def read_study_results(store: Store) -> StudyRead:
     """A store's configuration, its finished cells, and what is missing; without a configuration all its cells."""
     path, folders = store.folder / STUDY_FILE, stored_folders(store.cells)
     if not path.exists():
-        cells, damaged = readable_cells(folders)
+        cells, damaged = readable_cells(folders, HeldRecords().read)
         return StudyRead(None, cells, damaged, damaged)
     config = read_study(path)
     specs = expand(config)
@@ -138,22 +110,3 @@ def read_study_results(store: Store) -> StudyRead:
     if others > 0:
         missing.append(f"{others} cells of the store belong to no cell of {STUDY_FILE} and are not shown.")
     return StudyRead(config, [as_configured(cell, config) for cell in cells], missing, damaged)
-
-
-def state_of(spec: CellSpec, store: Store, claimed: dict[str, str]) -> str:
-    """`finished`, `running`, `failed` or `waiting`."""
-    if store.is_finished(spec):
-        return "finished"
-    if store.indexed(spec) in claimed:
-        return "running"
-    return "failed" if store.has_failed(spec) else "waiting"
-
-
-def living_claims(store: Store) -> dict[str, str]:
-    """Cells that somebody is computing, and who."""
-    claims = [claim for claim in find_claims(store.claims) if is_alive(claim)] if store.claims.is_dir() else []
-    return {
-        claim.name: f"process {claim.owner.process} on {claim.owner.host} since {claim.owner.since}"
-        for claim in claims
-        if claim.owner is not None
-    }

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hf_sslgen.analysis.subset import AnalysisSettings
+from hf_sslgen.analysis.analysis_settings import AnalysisSettings
 from hf_sslgen.domains.domain_arguments import DomainArguments, label_budget_words
 from hf_sslgen.domains.domain_names import domain_name
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import Geometry
+from hf_sslgen.geometry import Geometry
 from hf_sslgen.settings import some_of
 from hf_sslgen.study.backbones import BackboneEntry
 from hf_sslgen.study.cells.cell_folder import METRIC_DEFINITIONS, PRETRAINED_PROTOCOL

@@ -9,8 +9,8 @@ from hf_sslgen.domains.taken import Taken, print_taken
 from hf_sslgen.errors import HubError, InputError
 from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.execution.workbench import Unavailable, domain_asked_once
-from hf_sslgen.study.finished_cells import named_cells
 from hf_sslgen.study.plan import CellSpec
+from hf_sslgen.study.progress import named_cells
 from hf_sslgen.study.protocols.dispatch import require_possible
 
 logger = logging.getLogger(__name__)

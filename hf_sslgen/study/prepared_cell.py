@@ -8,7 +8,8 @@ from hf_sslgen.analysis.numbers import Analysis
 from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import Geometry, Preprocessing
+from hf_sslgen.geometry import Geometry
+from hf_sslgen.preprocessing import Preprocessing
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.protocols.presets import FineTuningProtocol
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone, load_backbone

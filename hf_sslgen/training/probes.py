@@ -13,15 +13,9 @@ from threadpoolctl import threadpool_limits
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.metrics import negative_log_likelihood
+from hf_sslgen.training.probe_defaults import INVERSE_REGULARISATION_GRID, TOLERANCE
 
 logger = logging.getLogger(__name__)
-
-INVERSE_REGULARISATION_GRID = tuple(float(value) for value in np.logspace(-5, 2, 15))
-"""Candidates of C, the same for every backbone; selected by validation likelihood."""
-
-TOLERANCE = 1e-6
-"""Largest gradient at which a fit is done. With scikit-learn's 1e-4 weakly regularised fits stop early, near where
-they started, and another C is selected."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,8 @@ from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.streaming.stream_shards import read_ahead
 from hf_sslgen.domains.streaming.training_stream import ImageStream, StreamedImage
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import Geometry, Preprocessing, evaluation_pixels, normalise, to_pixels
+from hf_sslgen.geometry import Geometry
+from hf_sslgen.preprocessing import Preprocessing, evaluation_pixels, normalise, to_pixels
 from hf_sslgen.randomness import derive_seed
 
 Sample = dict[str, Any]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import timm
 import torch
@@ -15,31 +15,20 @@ from transformers import AutoModelForImageClassification, PreTrainedModel
 from transformers.models.timm_wrapper.configuration_timm_wrapper import TimmWrapperConfig
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.geometry import Geometry
 from hf_sslgen.names import listed_names
-from hf_sslgen.preprocessing import Geometry, Preprocessing
+from hf_sslgen.preprocessing import Preprocessing
 from hf_sslgen.randomness import derive_seed
 from hf_sslgen.zoo.anatomy import find_classifier
-from hf_sslgen.zoo.backbone_registry import UNTRAINED, Backbone, find_backbone
 from hf_sslgen.zoo.checkpoint_preprocessing import read_preprocessing, timm_pretrained_cfg
 from hf_sslgen.zoo.checkpoints import check_channels, load_config, load_weights, open_checkpoint
-from hf_sslgen.zoo.class_names import (
-    ClassMatch,
-    are_related,
-    differing_classes,
-    keep_outputs,
-    name_outputs,
-    new_classifier,
-    wanted_outputs,
-)
-from hf_sslgen.zoo.locations import split_revision
+from hf_sslgen.zoo.class_names import ClassMatch, are_related, differing_classes, wanted_outputs
+from hf_sslgen.zoo.classifier_outputs import keep_outputs, name_outputs, new_classifier
+from hf_sslgen.zoo.locations import UNTRAINED_PREFIX
 from hf_sslgen.zoo.timm_folder import write_timm_folder
 from hf_sslgen.zoo.weight_files import content_identity
 
 logger = logging.getLogger(__name__)
-
-UNTRAINED_PREFIX: Final = f"{UNTRAINED}:"
-"""Prefix of a backbone's name that asks for the same architecture with freshly initialised weights."""
-
 
 RESIZABLE_TIMM_MODULES = ("deit", "eva", "vision_transformer")
 """Modules of timm whose networks interpolate their position embedding when told that the input size may vary."""
@@ -213,15 +202,6 @@ def _with_classes(
             listed_names(class_names),
         )
     return model, missing
-
-
-def registered(name: str) -> Backbone | None:
-    """The registry's row of a backbone, also of an untrained one (whose objective is then `untrained`)."""
-    base, _ = split_revision(name.removeprefix(UNTRAINED_PREFIX))
-    row = find_backbone(base)
-    if row is not None and name.startswith(UNTRAINED_PREFIX):
-        return replace(row, id=name, objective=UNTRAINED, family=UNTRAINED)
-    return row
 
 
 def set_linear_classifier(model: PreTrainedModel, weight: torch.Tensor, bias: torch.Tensor) -> None:

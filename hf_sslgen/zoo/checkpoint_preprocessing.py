@@ -16,7 +16,8 @@ from transformers import AutoImageProcessor
 from transformers.models.timm_wrapper.configuration_timm_wrapper import TimmWrapperConfig
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import INTERPOLATIONS, Geometry, Preprocessing, Resize
+from hf_sslgen.geometry import INTERPOLATIONS, Geometry, Resize
+from hf_sslgen.preprocessing import Preprocessing
 from hf_sslgen.zoo.pixel_check import PixelError, verified
 from hf_sslgen.zoo.processor_settings import processor_geometry, stated_colours, unfollowed
 

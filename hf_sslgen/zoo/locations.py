@@ -1,13 +1,18 @@
 """Where a backbone's files are: shipped with the package, in a folder, or on the Hub at some revision."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from hf_sslgen.errors import InputError, nearest_names
 from hf_sslgen.local_paths import path_refusal
-from hf_sslgen.zoo.backbone_registry import excluded_reason, find_backbone, known_backbone_ids
+from hf_sslgen.zoo.backbone_registry import UNTRAINED, Backbone, excluded_reason, find_backbone, known_backbone_ids
 
 logger = logging.getLogger(__name__)
+
+UNTRAINED_PREFIX: Final = f"{UNTRAINED}:"
+"""Prefix of a backbone's name that asks for the same architecture with freshly initialised weights."""
 
 TWINS = Path(__file__).parent / "twins"
 
@@ -78,3 +83,12 @@ def resolve_location(name: str) -> str:
             f"model_name_or_path {name!r} is no folder, no known backbone and no Hub id (owner/name). {hint}".rstrip()
         )
     return hub_id
+
+
+def registered(name: str) -> Backbone | None:
+    """The registry's row of a backbone, also of an untrained one (whose objective is then `untrained`)."""
+    base, _ = split_revision(name.removeprefix(UNTRAINED_PREFIX))
+    row = find_backbone(base)
+    if row is not None and name.startswith(UNTRAINED_PREFIX):
+        return replace(row, id=name, objective=UNTRAINED, family=UNTRAINED)
+    return row

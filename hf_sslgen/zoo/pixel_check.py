@@ -12,7 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import Geometry, Preprocessing, evaluation_pixels, normalise
+from hf_sslgen.geometry import Geometry
+from hf_sslgen.preprocessing import Preprocessing, evaluation_pixels, normalise
 
 Processor = Callable[[Image.Image], Tensor]
 """Makes a (3, S, S) input of an RGB picture."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from hf_sslgen.preprocessing import NEAREST_EXACT, Geometry
+from hf_sslgen.geometry import NEAREST_EXACT, Geometry
 from hf_sslgen.zoo.pixel_check import PixelError
 
 INTERPOLATION_NAMES = {0: NEAREST_EXACT, 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}

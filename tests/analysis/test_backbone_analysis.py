@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 from scipy import stats
 from whole_splits import features_of
 
+from hf_sslgen.analysis.analysis_settings import AnalysisSettings
 from hf_sslgen.analysis.backbone_analysis import adapted_analysis, pretrained_analysis, validation_logits
 from hf_sslgen.analysis.batch_pass import transformed
 from hf_sslgen.analysis.families import GEOMETRIC
 from hf_sslgen.analysis.network import measuring
 from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.analysis.predictions import prediction_numbers
-from hf_sslgen.analysis.subset import AnalysisSettings, analysis_subset, subset_pixels
+from hf_sslgen.analysis.subset import analysis_subset, subset_pixels
 from hf_sslgen.analysis.transforms import VARIANTS, Variant
-from hf_sslgen.preprocessing import Geometry, normalise
+from hf_sslgen.geometry import Geometry
+from hf_sslgen.preprocessing import normalise
 from hf_sslgen.training.evaluation import Predictions
 from hf_sslgen.training.probes import fit_linear_probe
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone, load_backbone, set_linear_classifier

@@ -7,8 +7,9 @@ from timm.models.vision_transformer import LayerScale
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from hf_sslgen.analysis.analysis_settings import Compute, Precision
 from hf_sslgen.analysis.class_token import class_token_alone
-from hf_sslgen.analysis.network import Compute, Precision, measuring
+from hf_sslgen.analysis.network import measuring
 from hf_sslgen.analysis.taps import captured_features
 from hf_sslgen.zoo.anatomy import find_attribution_layer, find_classifier, transformer_blocks
 from hf_sslgen.zoo.backbone_loading import load_backbone

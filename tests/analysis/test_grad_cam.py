@@ -8,15 +8,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from hf_sslgen.analysis.analysis_settings import Target
 from hf_sslgen.analysis.attribution import attribution_maps, frozen
-from hf_sslgen.analysis.grad_cam import (
-    Target,
-    are_spatial_means,
-    class_scores,
-    grad_cam,
-    head_grad_cam,
-    linear_head_grad_cam,
-)
+from hf_sslgen.analysis.grad_cam import are_spatial_means, class_scores, grad_cam, head_grad_cam, linear_head_grad_cam
 from hf_sslgen.analysis.taps import captured_features, tapped
 from hf_sslgen.zoo.anatomy import find_attribution_layer, find_classifier
 

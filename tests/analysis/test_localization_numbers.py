@@ -24,7 +24,8 @@ from hf_sslgen.decoding import decode_image
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import load_domain
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import Geometry, evaluation_pixels
+from hf_sslgen.geometry import Geometry
+from hf_sslgen.preprocessing import evaluation_pixels
 
 GEOMETRIES = {
     "squash": Geometry(96, None, "bilinear"),

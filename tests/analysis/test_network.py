@@ -7,8 +7,9 @@ import torch
 from captum.attr import LayerGradCam
 from families import pictures
 
+from hf_sslgen.analysis.analysis_settings import Compute
 from hf_sslgen.analysis.grad_cam import grad_cam
-from hf_sslgen.analysis.network import Compute, PassOutputs, measuring
+from hf_sslgen.analysis.network import PassOutputs, measuring
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import normalise
 from hf_sslgen.zoo.anatomy import find_attribution_layer, find_classifier

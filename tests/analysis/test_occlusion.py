@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from hf_sslgen.analysis import occlusion
 from hf_sslgen.analysis.occlusion import MAX_SIDE, cell_of_pixels, occlusion_grid, occlusion_maps
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import Geometry, Preprocessing, normalise
+from hf_sslgen.geometry import Geometry
+from hf_sslgen.preprocessing import Preprocessing, normalise
 
 
 def pictures(height: int, width: int, count: int = 3) -> Tensor:

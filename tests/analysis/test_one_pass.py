@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,11 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import warm_python
 
 from hf_sslgen.analysis import pass_shards
+from hf_sslgen.analysis.analysis_settings import AnalysisSettings
 from hf_sslgen.analysis.batch_pass import Wanted
 from hf_sslgen.analysis.one_pass import PassResults, one_pass
-from hf_sslgen.analysis.subset import AnalysisSettings, analysis_subset, others_of, subset_pixels
+from hf_sslgen.analysis.subset import analysis_subset, others_of, subset_pixels
 from hf_sslgen.analysis.transforms import VARIANTS, Variant
 from hf_sslgen.zoo.anatomy import find_attribution_layer
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone, load_backbone
@@ -205,11 +205,10 @@ def test_processes_share_the_shards_out(backbone: LoadedBackbone, digits_domain:
         assert_same(expected, outcome, tolerance=1e-5)
 
 
-def command(location: str, output: Path, *more: str, processes: int = 1) -> list[str]:
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+def command(location: str, output: Path) -> list[str]:
     recipe = str(Path(__file__).parents[2] / "recipes" / "analyze.py")
-    arguments = ["--model_name_or_path", location, "--dataset_name", "digits", "--output_dir", str(output), *more]
-    return [sys.executable, *(launcher if processes > 1 else []), recipe, *arguments]
+    arguments = ["--model_name_or_path", location, "--dataset_name", "digits", "--output_dir", str(output)]
+    return [recipe, *arguments, "--transforms", "standard"]
 
 
 ENVIRONMENT = {**os.environ, "ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"}
@@ -218,12 +217,6 @@ ENVIRONMENT = {**os.environ, "ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"}
 def numbers(output: Path) -> dict[tuple[str, str, str], float]:
     rows = json.loads((output / "results.json").read_text())["numbers"]
     return {(row["metric"], row["transform"], row["severity"]): row["value"] for row in rows}
-
-
-def finish(*arguments: str) -> str:
-    done = subprocess.run(arguments, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +230,7 @@ def tuned(small_backbones: dict[str, str], digits_domain: Any, tmp_path_factory:
     return str(folder)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -246,22 +239,15 @@ def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
 
 def test_two_processes_and_a_killed_one_end_with_the_same_numbers(tuned: str, tmp_path: Path) -> None:
     alone, together, killed = (tmp_path / name for name in ("alone", "together", "killed"))
-    printed = finish(*command(tuned, alone, "--transforms", "standard"))
-    printed_by_two = finish(*command(tuned, together, "--transforms", "standard", processes=2))
+    printed = warm_python.run(command(tuned, alone), ENVIRONMENT, check=True).stdout
+    printed_by_two, _ = warm_python.run_together(command(tuned, together), ENVIRONMENT, 2)
     assert printed.count("accuracy ") == printed_by_two.count("accuracy ") > 0
 
-    process = subprocess.Popen(
-        command(tuned, killed, "--transforms", "standard"),
-        env=ENVIRONMENT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    process = warm_python.start(command(tuned, killed), ENVIRONMENT)
     wait_until(lambda: process.poll() is not None or any(killed.rglob("*.safetensors")))
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert process.returncode == -signal.SIGKILL
-    finish(*command(tuned, killed, "--transforms", "standard"))
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    warm_python.run(command(tuned, killed), ENVIRONMENT, check=True)
 
     expected = numbers(alone)
     for output in (together, killed):

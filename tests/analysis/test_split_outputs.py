@@ -10,8 +10,8 @@ from encoding import encode
 from whole_splits import classified, features_of
 
 from hf_sslgen.analysis import pass_shards
+from hf_sslgen.analysis.analysis_settings import AnalysisSettings
 from hf_sslgen.analysis.one_pass import split_features, split_logits
-from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.preprocessing import evaluation_pixels, normalise
 from hf_sslgen.zoo.anatomy import find_classifier
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone, load_backbone

@@ -12,6 +12,7 @@ import torch
 from encoding import encode
 from PIL import Image
 
+from hf_sslgen.analysis.analysis_settings import AnalysisSettings, AttributionMethod
 from hf_sslgen.analysis.attribution import ATTRIBUTION_METHODS
 from hf_sslgen.analysis.backbone_analysis import adapted_analysis, pretrained_analysis, validation_logits
 from hf_sslgen.analysis.grad_cam import grad_cam
@@ -19,12 +20,12 @@ from hf_sslgen.analysis.localization_numbers import localization_analysis
 from hf_sslgen.analysis.network import measuring
 from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.analysis.picture_pairs import pair_partners
-from hf_sslgen.analysis.subset import AnalysisSettings, AttributionMethod, analysis_subset, subset_pixels
+from hf_sslgen.analysis.subset import analysis_subset, subset_pixels
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import Domain, load_domain
 from hf_sslgen.errors import InputError
+from hf_sslgen.geometry import Geometry
 from hf_sslgen.metrics import attribution_concentration, invariance, map_similarity
-from hf_sslgen.preprocessing import Geometry
 from hf_sslgen.zoo.anatomy import find_attribution_layer
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone, load_backbone
 from hf_sslgen.zoo.reinitialised import cascade, reinitialised

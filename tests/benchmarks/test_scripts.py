@@ -87,16 +87,21 @@ def test_contenders_are_timed(case: str) -> None:
 
 def test_time_on_a_share_of_the_inputs_is_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[int] = []
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+
+    def work() -> None:
+        now[0] += 0.05
 
     def build(inputs: Inputs) -> Call:
         given.append(len(inputs["maps"]))
-        return lambda: time.sleep(0.05)
+        return work
 
     contenders = {"all": Contender(build), "a tenth": Contender(build, share=0.1)}
     monkeypatch.setitem(CASES, "shares", replace(CASES["maps"], contenders=contenders))
     seconds = median_seconds("shares", True, 3)
     assert given == [1000, 100]
-    assert seconds["a tenth"] / seconds["all"] == pytest.approx(10.0, rel=0.5)
+    assert seconds["a tenth"] / seconds["all"] == pytest.approx(10.0)
 
 
 HUNGRY = """

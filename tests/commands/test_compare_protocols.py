@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from hf_sslgen.commands.compare import CompareArguments, chosen_protocol
+from hf_sslgen.domains.domain_arguments import SharedDomainArguments
 from hf_sslgen.errors import InputError
 from hf_sslgen.study.protocols.presets import PRESETS, departures
 from hf_sslgen.training.configuration import parse_arguments
@@ -13,7 +14,7 @@ REQUIRED = ["--dataset_name", "digits", "--twin_set", "some-set", "--output_dir"
 
 
 def parsed(*options: str) -> CompareArguments:
-    (arguments,) = parse_arguments((CompareArguments,), "", [*REQUIRED, *options])
+    arguments, _ = parse_arguments((CompareArguments, SharedDomainArguments), "", [*REQUIRED, *options])
     assert isinstance(arguments, CompareArguments)
     return arguments
 

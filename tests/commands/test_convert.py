@@ -2,12 +2,11 @@
 
 import hashlib
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+import warm_python
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 from safetensors.torch import load_file
@@ -82,7 +81,6 @@ def test_what_is_no_checkpoint_is_left_as_it_is(published: Path) -> None:
 
 
 def test_the_command_says_what_is_missing(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "hf_sslgen", "convert", str(tmp_path)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    ended = warm_python.run(["-m", "hf_sslgen", "convert", tmp_path])
     assert ended.returncode == 2
     assert ended.stderr.startswith(f"error: {tmp_path} has no ")

@@ -8,8 +8,6 @@ import multiprocessing
 import random
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import warm_python
 
 from hf_sslgen.command_line import run_command
 from hf_sslgen.study.cells.cell_folder import read_cell, read_cells
@@ -37,7 +36,7 @@ LARGE = {
     ],
 }
 LARGE_COUNT = 2 * (2 + 4 * 2 * 2)
-COMPUTED = re.compile(r"^INFO hf_sslgen\.study\.worker: (.*): [0-9.]+ s$", re.MULTILINE)
+COMPUTED = re.compile(r"^INFO hf_sslgen\.study\.execution\.worker: (.*): [0-9.]+ s$", re.MULTILINE)
 KILLS = 30
 PRELOADED = [
     "hf_sslgen.commands.study",
@@ -47,14 +46,13 @@ PRELOADED = [
 ]
 
 
-def start(study: Path, output_dir: Path, *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "hf_sslgen.cli", "study", str(study), "--output_dir", str(output_dir), *options]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def start(study: Path, output_dir: Path, *options: str) -> warm_python.WarmProcess:
+    return warm_python.start(["-m", "hf_sslgen.cli", "study", str(study), "--output_dir", str(output_dir), *options])
 
 
-def outputs(processes: list[subprocess.Popen[str]]) -> list[str]:
+def outputs(processes: list[warm_python.WarmProcess]) -> list[str]:
     """What processes say until they end; all of them have to end well."""
-    said = [process.communicate(timeout=1200)[0] for process in processes]
+    said = ["".join(process.communicate()) for process in processes]
     assert [process.returncode for process in processes] == [0] * len(processes), "\n".join(said)
     return said
 

@@ -71,9 +71,7 @@ def run_alone(tmp_path: Path) -> Callable[..., Any]:
         variables = environment or os.environ | {"HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"}
         variables = {name: value for name, value in variables.items() if name != "PYTHONPATH"}
         command = [sys.executable, "-P", "-c", ALONE + source]
-        done = subprocess.run(
-            command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=300, check=False
-        )
+        done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-3000:]
         return json.loads(done.stdout)
 

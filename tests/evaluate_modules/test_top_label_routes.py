@@ -89,7 +89,7 @@ def test_two_processes_of_evaluates_own(load, digits, tmp_path):
         subprocess.Popen([*command, str(i), *arguments], stdout=subprocess.PIPE, env=os.environ, text=True)
         for i in range(2)
     ]
-    first, second = (json.loads(worker.communicate(timeout=200)[0]) for worker in workers)
+    first, second = (json.loads(worker.communicate()[0]) for worker in workers)
     assert second is None
     assert_same(first, load("risk_coverage").compute(**digits.columns(), return_curve=True))
 

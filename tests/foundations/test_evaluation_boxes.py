@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
-from hf_sslgen.preprocessing import Geometry, evaluation_boxes, evaluation_pixels, evaluation_points
+from hf_sslgen.geometry import Geometry, evaluation_boxes, evaluation_points
+from hf_sslgen.preprocessing import evaluation_pixels
 
 CHINA = Image.fromarray(load_sample_image("china.jpg"))
 PICTURES = {

@@ -9,8 +9,9 @@ from PIL import Image
 
 from hf_sslgen.decoding import CorruptImageError, decode_image, picture_formats, value_range
 from hf_sslgen.errors import InputError
+from hf_sslgen.geometry import Geometry
 from hf_sslgen.intensity import PER_IMAGE, STATED, Intensity, UnknownRangeError, read_intensity
-from hf_sslgen.preprocessing import Geometry, evaluation_pixels
+from hf_sslgen.preprocessing import evaluation_pixels
 
 RAMP = np.tile(np.linspace(0, 1, 64), (16, 1))
 SHADES = np.rint(255 * RAMP)

@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -128,11 +129,21 @@ def test_a_claim_of_another_machine_that_shows_life_is_refused(elsewhere, tmp_pa
 
 
 def test_a_claim_of_another_machine_that_shows_none_is_overtaken(elsewhere, tmp_path, monkeypatch, caplog) -> None:
-    long_ago = time.time() - LEASE_SECONDS + 0.2
+    long_ago = time.time() - LEASE_SECONDS / 2
     os.utime(elsewhere, (long_ago, long_ago))
+    slept = []
+
+    def run_out_later(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
+            monkeypatch.setattr(claims, "LEASE_SECONDS", 0.0)
+
+    monkeypatch.setattr(output_folder.time, "sleep", run_out_later)
     with caplog.at_level(logging.WARNING):
         assert claim_folder(tmp_path).generation == 2
-    assert "waiting up to 0 s to see whether it is still at work" in caplog.text
+    assert len(slept) == 3
+    (rest,) = re.findall(r"waiting up to (\d+) s to see whether it is still at work", caplog.text)
+    assert LEASE_SECONDS / 4 < int(rest) <= LEASE_SECONDS / 2
 
 
 def test_without_hard_links_a_claim_is_held_all_the_same(tmp_path, monkeypatch) -> None:

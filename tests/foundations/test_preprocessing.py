@@ -8,7 +8,8 @@ from sklearn.datasets import load_sample_image
 from timm.data import create_transform
 from torchvision.transforms import v2
 
-from hf_sslgen.preprocessing import Geometry, Preprocessing, evaluation_pixels, normalise
+from hf_sslgen.geometry import Geometry
+from hf_sslgen.preprocessing import Preprocessing, evaluation_pixels, normalise
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

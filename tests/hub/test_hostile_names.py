@@ -2,12 +2,11 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import warm_python
 import yaml
 from hostile import HOSTILE_NAMES, Markdown, one_line, split_card
 
@@ -33,15 +32,7 @@ def fine_tune(hub: Hub, folder: Path, pictures: Path, base: str) -> None:
     options = ["--model_name_or_path", str(backbone), "--dataset_name", str(folder / DATA), "--use_cpu"]
     options += ["--output_dir", str(folder / "out"), "--num_train_epochs", "1", "--push_to_hub"]
     options += ["--hub_model_id", "org/model", "--hub_license", "mit"]
-    ended = subprocess.run(
-        [sys.executable, str(ROOT / "recipes" / "finetune.py"), *options],
-        env=hub.environment("owner"),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr[-3000:]
+    warm_python.run([ROOT / "recipes" / "finetune.py", *options], env=hub.environment("owner"), check=True)
 
 
 def test_the_names_of_a_model_are_text(

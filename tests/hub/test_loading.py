@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import warm_python
 
 from tests.loopback_hub import ROLES, WRONG_TOKEN, Hub
 
@@ -92,15 +93,8 @@ class Loader:
     def __init__(self, hub: Hub, root: Path) -> None:
         self.hub, self.root = hub, root
         self.said: list[str] = []
-        self.errors = (root / "loader.log").open("w+")
-        self.process = subprocess.Popen(
-            [sys.executable, "-u", HERE / "loader.py"],
-            env=hub.environment(None) | {"MARKER": str(root / "code-ran")},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            text=True,
-        )
+        environment = hub.environment(None) | {"MARKER": str(root / "code-ran")}
+        self.process = warm_python.start([HERE / "loader.py"], environment, piped=True)
 
     def __call__(
         self, name: str, revision: str | None = None, role: str | None = None, cache: str = "", token: str = ""
@@ -112,16 +106,13 @@ class Loader:
         assert self.process.stdin is not None and self.process.stdout is not None
         print(json.dumps(order), file=self.process.stdin, flush=True)
         self.said.append(self.process.stdout.readline())
-        assert self.said[-1], (self.root / "loader.log").read_text()
+        assert self.said[-1], self.process.errors
         answer = json.loads(self.said[-1])
         assert not answer["code ran"]
         return answer
 
     def end(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait(timeout=60)
-        self.errors.close()
+        self.process.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -145,8 +136,7 @@ def stocked(tmp_path_factory: pytest.TempPathFactory, folders: dict[str, Path]) 
     root = tmp_path_factory.mktemp("stocked")
     (root / "plan.json").write_text(json.dumps(plan, default=str))
     with Hub(root) as hub:
-        command = [sys.executable, HERE / "published.py", root / "plan.json"]
-        subprocess.run(command, env=hub.environment("owner"), check=True, timeout=120)
+        warm_python.run([HERE / "published.py", root / "plan.json"], env=hub.environment("owner"), check=True)
         yield hub
         assert [str(visit) for visit in hub.visits if visit.status == 501] == []
 
@@ -156,7 +146,7 @@ def loader(stocked: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[L
     started = Loader(stocked, tmp_path_factory.mktemp("loader"))
     yield started
     started.end()
-    said = "".join(started.said) + (started.root / "loader.log").read_text()
+    said = "".join(started.said) + started.process.errors
     assert "org/" in said and not [token for token in TOKENS if token in said]
 
 
@@ -265,11 +255,14 @@ def test_pickled_weights_are_converted_by_the_commands_that_the_refusal_gives(lo
     assert refusal.startswith("org/pickled has no model.safetensors; only safetensors are loaded")
     assert not [visit for visit in stocked.visited("org/pickled/resolve") if "bin" in visit.path]
     download, convert = re.findall("`(.*?)`", refusal)
-    programs = {"hf": [str(Path(sys.executable).with_name("hf"))], "hf-sslgen": [sys.executable, "-m", "hf_sslgen"]}
-    for command in (download, convert):
-        program, *options = shlex.split(command)
-        environment = stocked.environment(None) | {"PYTHONPATH": str(HERE.parents[1])}
-        subprocess.run(programs[program] + options, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    environment = stocked.environment(None) | {"PYTHONPATH": str(HERE.parents[1])}
+    program, *options = shlex.split(download)
+    assert program == "hf"
+    hf = [str(Path(sys.executable).with_name(program)), *options]
+    subprocess.run(hf, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    program, *options = shlex.split(convert)
+    assert program == "hf-sslgen"
+    warm_python.run(["-m", "hf_sslgen", *options], environment, tmp_path, check=True)
     assert loader(tmp_path / "pickled")["trunk"] == loader(folders["vit"])["trunk"]
 
 
@@ -344,13 +337,9 @@ def test_without_the_hub_the_cache_serves_with_a_warning(loader, stocked):
 def _analyze(hub: Hub, home: Path, output: Path, name: str, role: str | None, **environment: str) -> Any:
     sizes = ["--max_train_samples", "30", "--max_eval_samples", "20", "--max_test_samples", "20"]
     options = ["--dataset_name", "digits", "--output_dir", str(output), "--max_subset", "10", *sizes]
-    return subprocess.run(
-        [sys.executable, "-m", "hf_sslgen.cli", "analyze", "--model_name_or_path", name, *options],
+    return warm_python.run(
+        ["-m", "hf_sslgen.cli", "analyze", "--model_name_or_path", name, *options],
         env=hub.environment(role, home) | {"OMP_NUM_THREADS": "1", **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
     )
 
 
@@ -382,10 +371,10 @@ def test_a_study_pins_revisions_and_measures_what_it_recorded(stocked, folders, 
         for revision, objective in (("v1", "supervised"), ("main", "simclr"))
     ]
     path = study_file(backbones=backbones, seeds=[0])
-    command = [sys.executable, "-m", "hf_sslgen.cli", "study", str(path), "--output_dir", str(tmp_path / "store")]
+    command = ["-m", "hf_sslgen.cli", "study", str(path), "--output_dir", str(tmp_path / "store")]
     environment = stocked.environment("reader") | {"OMP_NUM_THREADS": "1"}
     before = len(stocked.visits)
-    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=300)
+    warm_python.run(command, env=environment, check=True)
     cells = [json.loads(file.read_text())["identity"] for file in tmp_path.glob("store/cells/*/cell.json")]
     weights = {cell["backbone"]: cell["weights"] for cell in cells}
     assert len(cells) == 4 and len(set(weights.values())) == 2

@@ -5,13 +5,12 @@ import os
 import random
 import re
 import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
 import timm
+import warm_python
 from huggingface_hub import HfApi
 from safetensors.torch import load_file
 
@@ -77,16 +76,16 @@ def test_a_process_that_is_killed_in_the_middle_of_a_download(hub: Hub, api: HfA
     cached, size = contents(home), (folder / "model.safetensors").stat().st_size
     weights = "org/large/resolve/.*model.safetensors"
     hub.fail("drop", weights, "GET", after=size // 2)  # the client asks for the rest, and dies then
-    command = [sys.executable, "-c", LOAD, "org/large", str(output)]
-    with subprocess.Popen(command, env=hub.environment(None, home)) as process:
+    command = ["-c", LOAD, "org/large", str(output)]
+    with warm_python.start(command, env=hub.environment(None, home)) as process:
         hub.fail("before", weights, "GET", action=lambda: os.kill(process.pid, signal.SIGKILL))
-        assert process.wait(timeout=120) == -signal.SIGKILL
+        assert process.wait() == -signal.SIGKILL
     (part,) = home.rglob("*.incomplete")
     assert 0 < part.stat().st_size < size
     assert not list(home.rglob("models--org--large/snapshots/*/model.safetensors"))
     assert {path: content for path, content in contents(home).items() if path in cached} == cached
 
-    again = subprocess.run(command, env=hub.environment(None, home), capture_output=True, text=True, timeout=120)
+    again = warm_python.run(command, env=hub.environment(None, home))
     assert (again.returncode, again.stdout.strip()) == (0, api.model_info("org/large").sha), again.stderr
     published, loaded = load_file(folder / "model.safetensors"), load_file(output)
     trunk = {name.removeprefix("timm_model."): tensor for name, tensor in loaded.items()}
@@ -97,7 +96,7 @@ def test_a_process_that_is_killed_in_the_middle_of_a_download(hub: Hub, api: HfA
 
 def meet_at_the_commit(hub: Hub) -> None:
     """The next two processes that commit wait for each other, so that both name the same parent."""
-    together = threading.Barrier(2, timeout=180)
+    together = threading.Barrier(2, timeout=600)
     hub.fail("before", "/commit/", "POST", times=2, action=together.wait)
 
 
@@ -110,10 +109,9 @@ def test_two_processes_push_at_once(hub: Hub, api: HfApi, tmp_path: Path) -> Non
         (folder / "config.json").write_text(json.dumps({"of": folder.name}))
     before = contents(tmp_path)
     meet_at_the_commit(hub)
-    commands = [[sys.executable, "-c", PUSH, str(folder), REPOSITORY] for folder in folders]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    processes = [subprocess.Popen(each, env=hub.environment("owner"), **pipes) for each in commands]
-    said = [process.communicate(timeout=120) for process in processes]
+    commands = [["-c", PUSH, str(folder), REPOSITORY] for folder in folders]
+    processes = [warm_python.start(each, env=hub.environment("owner")) for each in commands]
+    said = [process.communicate() for process in processes]
     codes = [process.returncode for process in processes]
     assert sorted(codes) == [0, 2], said
     winner, loser = codes.index(0), codes.index(2)
@@ -125,7 +123,7 @@ def test_two_processes_push_at_once(hub: Hub, api: HfApi, tmp_path: Path) -> Non
     assert contents(tmp_path) == before
     assert pushed(hub, REPOSITORY) == contents(folders[winner])
     sent = hub.uploaded_bytes()
-    subprocess.run(commands[loser], env=hub.environment("owner"), check=True, timeout=120)
+    warm_python.run(commands[loser], env=hub.environment("owner"), check=True)
     assert pushed(hub, REPOSITORY) == contents(folders[loser])
     assert hub.uploaded_bytes() == sent == 600_000  # its weights had arrived the first time
     assert contents(tmp_path) == before
@@ -148,12 +146,11 @@ def test_two_fine_tunings_push_at_once(hub: Hub, api: HfApi, small_backbones: di
         options += ["--max_train_samples", "40", "--max_eval_samples", "20", "--max_test_samples", "20"]
         options += ["--num_train_epochs", "1", "--seed", str(seed), "--output_dir", str(tmp_path / str(seed))]
         options += ["--push_to_hub", "--hub_model_id", REPOSITORY, "--hub_license", "mit"]
-        return [sys.executable, str(ROOT / "recipes" / "finetune.py"), *options]
+        return [str(ROOT / "recipes" / "finetune.py"), *options]
 
     meet_at_the_commit(hub)
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    processes = [subprocess.Popen(command(seed), env=hub.environment("owner"), **pipes) for seed in (0, 1)]
-    said = [process.communicate(timeout=400) for process in processes]
+    processes = [warm_python.start(command(seed), env=hub.environment("owner")) for seed in (0, 1)]
+    said = [process.communicate() for process in processes]
     codes = [process.returncode for process in processes]
     assert sorted(codes) == [0, 2], said
     winner, loser = codes.index(0), codes.index(2)
@@ -172,6 +169,6 @@ def test_two_fine_tunings_push_at_once(hub: Hub, api: HfApi, small_backbones: di
 
     assert_is_that_of(winner)
     before = contents(tmp_path / str(loser))
-    subprocess.run(command(loser), env=hub.environment("owner"), check=True, timeout=400)
+    warm_python.run(command(loser), env=hub.environment("owner"), check=True)
     assert contents(tmp_path / str(loser)) == before
     assert_is_that_of(loser)

@@ -4,7 +4,6 @@ import os
 import re
 import runpy
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import warm_python
 from huggingface_hub import HfApi
 
 from hf_sslgen.hub_access.retries import RetryPolicy
@@ -20,7 +20,7 @@ from tests.loopback_hub import ROLES, WRONG_TOKEN, Hub
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "publish_metrics.py"
 SPACE = "org/brier_score"
-COMMAND = [sys.executable, str(SCRIPT), "--organization", "org", "--modules", "brier_score"]
+COMMAND = [str(SCRIPT), "--organization", "org", "--modules", "brier_score"]
 FILES = {".gitattributes", *space_files("brier_score", SPACE)}
 TOKENS = [WRONG_TOKEN, *(role.token for role in ROLES.values())]
 
@@ -54,7 +54,7 @@ Publish = Callable[..., Ended]
 def publish(hub_in_process: Hub, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Publish:
     """The script, run in this process as with a command line, and with no time to lose."""
     monkeypatch.setattr("hf_sslgen.hub_access.retries.POLICY", RetryPolicy(waits=(0.01, 0.02)))
-    monkeypatch.setattr(sys, "argv", COMMAND[1:])
+    monkeypatch.setattr(sys, "argv", COMMAND)
 
     def run(token: str = ROLES["owner"].token) -> Ended:
         monkeypatch.setenv("HF_TOKEN", token)
@@ -71,9 +71,7 @@ def publish(hub_in_process: Hub, monkeypatch: pytest.MonkeyPatch, capfd: pytest.
 
 
 def publish_by_process(hub: Hub) -> Ended:
-    ended = subprocess.run(
-        COMMAND, env=hub.environment("owner"), capture_output=True, text=True, timeout=200, check=False
-    )
+    ended = warm_python.run(COMMAND, env=hub.environment("owner"))
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 
@@ -175,9 +173,9 @@ def test_an_offline_client(publish: Publish, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.slow
 def test_a_process_that_is_killed_at_the_commit(publish: Publish, hub: Hub, api: HfApi) -> None:
     make_older(api)
-    with subprocess.Popen(COMMAND, env=hub.environment("owner")) as process:
+    with warm_python.start(COMMAND, env=hub.environment("owner")) as process:
         hub.fail("before", "/commit/", action=lambda: os.kill(process.pid, signal.SIGKILL))
-        assert process.wait(timeout=60) == -signal.SIGKILL
+        assert process.wait() == -signal.SIGKILL
     assert publish().code == 0
     assert set(api.list_repo_files(SPACE, repo_type="space")) == FILES
 

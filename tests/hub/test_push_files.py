@@ -3,13 +3,12 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import warm_python
 from huggingface_hub import CommitOperationAdd, HfApi, constants
 
 from hf_sslgen.errors import HubError, InputError
@@ -229,12 +228,12 @@ def test_of_two_pushes_at_once_the_later_is_refused_whole(
 def test_a_push_that_was_killed_goes_on(where: str, sent_again: bool, hub: Hub, api: HfApi, tmp_path: Path) -> None:
     content = random.Random(1).randbytes(12_000_000)  # more than the buffers of a connection hold
     (tmp_path / "weights").write_bytes(content)
-    command, environment = [sys.executable, "-c", PUSH, str(tmp_path / "weights")], hub.environment("owner")
-    with subprocess.Popen(command, env=environment) as process:
+    command, environment = ["-c", PUSH, str(tmp_path / "weights")], hub.environment("owner")
+    with warm_python.start(command, env=environment) as process:
         hub.fail("before", where, action=lambda: os.kill(process.pid, signal.SIGKILL))
-        assert process.wait(timeout=60) == -signal.SIGKILL
+        assert process.wait() == -signal.SIGKILL
     sent = hub.uploaded_bytes()
-    subprocess.run(command, env=environment, check=True, timeout=60)
+    warm_python.run(command, env=environment, check=True)
     assert hub.uploaded_bytes() - sent == (len(content) if sent_again else 0)
     assert len(api.list_repo_commits("org/model")) == 2
     assert (tmp_path / "weights").read_bytes() == content

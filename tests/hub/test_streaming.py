@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 import image_datasets
 import pytest
+import warm_python
 
 from tests.loopback_hub import ROLES, WRONG_TOKEN, Hub
 
@@ -45,17 +44,9 @@ ROW = (
 class Streamer:
     """A process that streams what it is told; what it says is kept."""
 
-    def __init__(self, hub: Hub, root: Path) -> None:
+    def __init__(self, hub: Hub) -> None:
         self.said: list[str] = []
-        self.errors = root / "streamer.log"
-        self.process = subprocess.Popen(
-            [sys.executable, "-u", HERE / "streamer.py"],
-            env=hub.environment(None),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors.open("w"),
-            text=True,
-        )
+        self.process = warm_python.start([HERE / "streamer.py"], hub.environment(None), piped=True)
 
     def order(
         self, name: str, role: str | None, token: str, passes: int, wait: bool, registry: str = "", **arguments: Any
@@ -72,7 +63,7 @@ class Streamer:
     def hear(self) -> str:
         assert self.process.stdout is not None
         self.said.append(self.process.stdout.readline())
-        assert self.said[-1], self.errors.read_text()
+        assert self.said[-1], self.process.errors
         return self.said[-1]
 
     def __call__(
@@ -82,15 +73,12 @@ class Streamer:
         return json.loads(self.hear())
 
     def end(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait(timeout=60)
+        self.process.communicate()
 
 
 def _publish(hub: Hub, root: Path, plan: list[dict[str, Any]]) -> None:
     (root / "plan.json").write_text(json.dumps([{"type": "dataset", **each} for each in plan], default=str))
-    command = [sys.executable, HERE / "published.py", root / "plan.json"]
-    subprocess.run(command, env=hub.environment("owner"), check=True, timeout=120, capture_output=True)
+    warm_python.run([HERE / "published.py", root / "plan.json"], env=hub.environment("owner"), check=True)
 
 
 @pytest.fixture(scope="module")
@@ -127,11 +115,11 @@ def stocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
 
 
 @pytest.fixture(scope="module")
-def streamer(stocked: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Streamer]:
-    started = Streamer(stocked, tmp_path_factory.mktemp("streamer"))
+def streamer(stocked: Hub) -> Iterator[Streamer]:
+    started = Streamer(stocked)
     yield started
     started.end()
-    said = "".join(started.said) + started.errors.read_text()
+    said = "".join(started.said) + started.process.errors
     assert not [token for token in TOKENS if token in said]
 
 
@@ -183,18 +171,14 @@ def _trained(
 ) -> list[list[dict[str, list[int]]]]:
     """What each process saw, for each number of workers."""
     folder.mkdir()
-    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"] if processes > 1 else []
-    finished = subprocess.run(
-        [sys.executable, *launch, HERE / "stream_training.py", dataset, location, folder, str(4 // processes)]
-        + [str(each) for each in workers],
-        env=hub.environment(None) | {"ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr[-3000:]
-    assert not [token for token in TOKENS if token in finished.stdout + finished.stderr]
+    command = [HERE / "stream_training.py", dataset, location, folder, str(4 // processes), *map(str, workers)]
+    environment = hub.environment(None) | {"ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"}
+    if processes > 1:
+        said = "".join(warm_python.run_together(command, environment, processes))
+    else:
+        finished = warm_python.run(command, environment, check=True)
+        said = finished.stdout + finished.stderr
+    assert not [token for token in TOKENS if token in said]
     return [json.loads((folder / f"rank{rank}.json").read_text()) for rank in range(processes)]
 
 
@@ -384,14 +368,8 @@ for name, revision, streaming in json.loads(sys.argv[1]):
 """
 
     def load(*wanted: tuple[str, str | None, bool], **environment: str) -> list[list[Any]]:
-        finished = subprocess.run(
-            [sys.executable, "-c", code, json.dumps(wanted)],
-            env=stocked.environment(None, home) | environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=True,
-        )
+        command = ["-c", code, json.dumps(wanted)]
+        finished = warm_python.run(command, env=stocked.environment(None, home) | environment, check=True)
         return [json.loads(line) for line in finished.stdout.splitlines()]
 
     (_, first, test), tagged = load(("org/stated", None, False), ("org/moving", "v1", False))

@@ -1,8 +1,6 @@
 """No token is left anywhere: every command that talks to the Hub, as talkative as it can be, well and badly ended."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import warm_python
 from damage import reseal
 from huggingface_hub import HfApi
 from study_on_hub import add_cells
@@ -60,15 +59,8 @@ class Workplace:
         temporary = self.folder / "tmp"
         temporary.mkdir(exist_ok=True)
         environment = self.hub.environment(None) | TALKATIVE | {"TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"}
-        ended = subprocess.run(
-            [sys.executable, "-c", RUN, *command],
-            env=environment | ({"HF_TOKEN": token} if token else {}),
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        environment |= {"HF_TOKEN": token} if token else {}
+        ended = warm_python.run(["-c", RUN, *command], env=environment, cwd=self.folder)
         self.said.append(ended.stdout + ended.stderr)
         assert ended.returncode == code, self.said[-1][-3000:]
         assert "authorization: <TOKEN>" in self.said[-1]  # talkative it was

@@ -1,11 +1,10 @@
 """A shipped twin and real images on the Hub: streamed, fine-tuned, pushed, loaded by somebody who has only the Hub."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
+import warm_python
 
 from tests.loopback_hub import Hub
 
@@ -38,11 +37,7 @@ print(json.dumps({
 def run(hub: Hub, role: str | None, *command: str | Path) -> str:
     """What a command prints, with caches of its own."""
     environment = hub.environment(role) | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, *command], env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+    return warm_python.run(command, env=environment, check=True).stdout
 
 
 def test_what_is_measured_here_is_what_others_load(hub: Hub, shared_data: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ on demand. `python -m tests.loopback_hub` starts it by hand, the fixtures `hub` 
 
 from tests.loopback_hub.access import ROLES, WRONG_TOKEN, Role
 from tests.loopback_hub.faults import Fault
-from tests.loopback_hub.loopback import Hub
+from tests.loopback_hub.loopback import HUB_PATIENCE, Hub
 from tests.loopback_hub.server import Visit
 
-__all__ = ["ROLES", "WRONG_TOKEN", "Fault", "Hub", "Role", "Visit"]
+__all__ = ["HUB_PATIENCE", "ROLES", "WRONG_TOKEN", "Fault", "Hub", "Role", "Visit"]

@@ -16,6 +16,9 @@ from tests.loopback_hub.server import HubServer, Visit
 
 ORGANIZATIONS = ("org",)
 
+HUB_PATIENCE = 600
+"""Seconds for which clients wait for an answer; with their own 10, a busy machine is one that answers late."""
+
 
 class Hub:
     """A Hub on 127.0.0.1 whose repositories live in the folder `root`; a context manager that starts and stops it.
@@ -91,6 +94,8 @@ class Hub:
             "HF_HOME": str(home),
             "HF_HUB_DISABLE_XET": "1",  # with it, large files would go to another server that we don't have
             "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_HUB_ETAG_TIMEOUT": str(HUB_PATIENCE),
+            "HF_HUB_DOWNLOAD_TIMEOUT": str(HUB_PATIENCE),
             "HF_UPDATE_DOWNLOAD_COUNTS": "0",
             "NO_PROXY": "127.0.0.1",
             "no_proxy": "127.0.0.1",

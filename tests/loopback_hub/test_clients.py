@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import warm_python
+
 from tests.loopback_hub import Hub
 
 PACKAGE = Path(__file__).parents[2] / "hf_sslgen"
@@ -24,11 +26,8 @@ api.upload_folder(repo_id=name, folder_path=folder, repo_type=kind)
 
 def run(hub: Hub, script: str, *arguments: object, role: str | None = None) -> str:
     """What the script prints last, run as `role` with fresh caches."""
-    command = [sys.executable, "-c", script, *map(str, arguments)]
-    finished = subprocess.run(
-        command, env=hub.environment(role), capture_output=True, text=True, timeout=300, check=False
-    )
-    assert finished.returncode == 0, finished.stderr
+    command = ["-c", script, *map(str, arguments)]
+    finished = warm_python.run(command, env=hub.environment(role), check=True)
     return finished.stdout.splitlines()[-1] if finished.stdout else ""
 
 

@@ -5,8 +5,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import warm_python
 from huggingface_hub import CommitOperationAdd, HfApi, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from huggingface_hub.utils import httpx
@@ -205,14 +204,14 @@ def test_a_push_that_was_killed_goes_on(hub: Hub, tmp_path: Path) -> None:
     """Killed when the second of two large files begins: run again, the first is not sent again."""
     (tmp_path / "a.bin").write_bytes(SMALL)
     (tmp_path / "b.bin").write_bytes(BIG)  # more than the buffers of a connection hold
-    command = [sys.executable, "-c", PUSH_IN_ORDER, str(tmp_path / "a.bin"), str(tmp_path / "b.bin")]
+    command = ["-c", PUSH_IN_ORDER, str(tmp_path / "a.bin"), str(tmp_path / "b.bin")]
     environment = hub.environment("owner")
-    with subprocess.Popen(command, env=environment) as process:
+    with warm_python.start(command, env=environment) as process:
         hub.fail("before", "/_large/", "PUT", skip=1, action=lambda: os.kill(process.pid, signal.SIGKILL))
-        assert process.wait(timeout=60) == -signal.SIGKILL
+        assert process.wait() == -signal.SIGKILL
     assert hub.visited("/commit/") == []
     sent = len(hub.visited("/_large/", "PUT"))
-    subprocess.run(command, env=environment, check=True, timeout=60)
+    warm_python.run(command, env=environment, check=True)
     assert [visit.status for visit in hub.visited("/_large/", "PUT")[:sent]] == [200, 0]
     assert [(visit.status, visit.received) for visit in hub.visited("/_large/", "PUT")[sent:]] == [(200, len(BIG))]
 

@@ -26,7 +26,7 @@ def ask(
     hub: Hub, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
 ) -> tuple[int, bytes, http.client.HTTPMessage]:
     """Status, content and headers of the answer to a request of the owner."""
-    connection = http.client.HTTPConnection(hub.endpoint.removeprefix("http://"), timeout=10)
+    connection = http.client.HTTPConnection(hub.endpoint.removeprefix("http://"), timeout=600)
     token = {"Authorization": f"Bearer {ROLES['owner'].token}"}
     connection.request(method, path, body, token | (headers or {}), encode_chunked=headers is not None)
     response = connection.getresponse()
@@ -136,7 +136,7 @@ def test_a_large_file_is_taken_at_an_address_that_the_hub_made_for_it(hub: Hub, 
 
 def test_a_connection_serves_many_requests_whatever_they_bring(hub: Hub, api: HfApi) -> None:
     """A refused request's body is read to its end, so that the next one is understood."""
-    connection = http.client.HTTPConnection(hub.endpoint.removeprefix("http://"), timeout=10)
+    connection = http.client.HTTPConnection(hub.endpoint.removeprefix("http://"), timeout=600)
     for path, status in (("/api/models/org/none/commit/main", 401), ("/org/thing/resolve/main/a.bin", 200)) * 2:
         connection.request("POST" if status == 401 else "GET", path, b"x" * 100_000 if status == 401 else None)
         response = connection.getresponse()

@@ -18,14 +18,15 @@ from torch import nn
 from whole_splits import classified, features_of
 
 from hf_sslgen import metric_path, metrics
+from hf_sslgen.analysis.analysis_settings import AnalysisSettings
 from hf_sslgen.analysis.backbone_analysis import adapted_analysis, validation_logits
 from hf_sslgen.analysis.invariance_numbers import is_gray
 from hf_sslgen.analysis.network import measuring
 from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.analysis.predictions import AFTER, UNSCALED, prediction_numbers
-from hf_sslgen.analysis.subset import AnalysisSettings, analysis_subset, subset_pixels
+from hf_sslgen.analysis.subset import analysis_subset, subset_pixels
 from hf_sslgen.analysis.transforms import Variant, preset_variants
-from hf_sslgen.preprocessing import Geometry
+from hf_sslgen.geometry import Geometry
 from hf_sslgen.training.evaluation import Predictions, compute_metrics_for, preprocess_logits_for_metrics
 from hf_sslgen.training.finetuning_arguments import FineTuningArguments
 from hf_sslgen.zoo.anatomy import find_classifier

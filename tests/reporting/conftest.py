@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from fake_study import Study, build_large_study, build_study
+from fake_study import Study, build_study
 
 from hf_sslgen.study.inference.target_groups import StudyResults, infer
 
@@ -11,12 +11,6 @@ from hf_sslgen.study.inference.target_groups import StudyResults, infer
 @pytest.fixture(scope="session")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     return build_study(tmp_path_factory.mktemp("store"))
-
-
-@pytest.fixture(scope="session")
-def large_results(tmp_path_factory: pytest.TempPathFactory) -> StudyResults:
-    """Two objectives under five settings on three domains of each group."""
-    return infer(build_large_study(tmp_path_factory.mktemp("large"), domains_per_group=3))
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from hf_sslgen.analysis.subset import AnalysisSettings
+from hf_sslgen.analysis.analysis_settings import AnalysisSettings
 from hf_sslgen.domains.domain_arguments import DomainArguments
-from hf_sslgen.preprocessing import Geometry
+from hf_sslgen.geometry import Geometry
 from hf_sslgen.study.backbones import backbone_entry
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.cells.store import STUDY_FILE, Store

@@ -12,16 +12,9 @@ import pytest
 from hf_sslgen.claims import kept_alive, try_claim
 from hf_sslgen.study.cells.store import STUDY_FILE, Store
 from hf_sslgen.study.config import parse_study
-from hf_sslgen.study.finished_cells import (
-    damaged_sentences,
-    failure_sentences,
-    finished_cells,
-    living_claims,
-    missing_sentences,
-    read_study_results,
-    state_of,
-)
+from hf_sslgen.study.finished_cells import finished_cells, read_study_results
 from hf_sslgen.study.plan import expand
+from hf_sslgen.study.progress import damaged_sentences, failure_sentences, living_claims, missing_sentences, state_of
 
 
 @pytest.fixture

@@ -122,7 +122,8 @@ def test_the_hub_is_asked_once_for_each_name(
 def test_a_cell_that_fails_does_not_hide_the_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "out"
     options = ["--dataset_name", "digits", "--twin_set", "resnet18-tiny-imagenet-100", "--output_dir", str(folder)]
-    options += ["--protocol", "dino-knn", "few-shot", "--max_train_samples", "30", "--max_test_samples", "40"]
+    options += ["--protocol", "dino-knn", "few-shot", "--max_train_samples", "30"]
+    options += ["--max_eval_samples", "10", "--max_test_samples", "10"]
     with pytest.raises(SystemExit) as ended:
         run_command("hf_sslgen.commands.compare", options)
     assert ended.value.code == 2

@@ -9,7 +9,7 @@ from hf_sslgen.commands.demo import DemoArguments
 from hf_sslgen.commands.pretrain import PretrainArguments
 from hf_sslgen.commands.push_study import PushStudyArguments
 from hf_sslgen.commands.study import StudyArguments
-from hf_sslgen.domains.domain_arguments import DomainArguments
+from hf_sslgen.domains.domain_arguments import DomainArguments, SharedDomainArguments
 from hf_sslgen.hub.push_arguments import HubArguments
 from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
 
@@ -26,7 +26,10 @@ COMMANDS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
         (PretrainArguments, DomainArguments),
         {"objective": "simclr", "dataset_name": "y", "output_dir": "z"},
     ),
-    "compare": ((CompareArguments,), {"dataset_name": ["y"], "twin_set": "x", "output_dir": "z"}),
+    "compare": (
+        (CompareArguments, SharedDomainArguments),
+        {"dataset_name": ["y"], "twin_set": "x", "output_dir": "z"},
+    ),
     "study": ((StudyArguments,), {"study": "x", "output_dir": "z"}),
     "push-study": ((PushStudyArguments,), {"study_dir": "x", "repository": "a/b"}),
     "convert": ((ConvertArguments,), {"folder": "x"}),

@@ -1,10 +1,10 @@
 """Finished fine-tunings that are pushed, and processes that load what was pushed."""
 
 import subprocess
-import sys
 from dataclasses import dataclass
 
 import torch
+import warm_python
 
 from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.hub.finetuned_model import ModelPush
@@ -52,11 +52,4 @@ def push_of(tuned: Tuned, repository: str, role: str = "owner", licence: str | N
 
 def python(hub: Hub, *arguments: str, role: str | None = None) -> subprocess.CompletedProcess[str]:
     """A process as `role` (None is anonymous), with fresh caches."""
-    return subprocess.run(
-        [sys.executable, *arguments],
-        env=hub.environment(role),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    return warm_python.run(arguments, env=hub.environment(role))

@@ -1,9 +1,9 @@
 """Cells that are ready to be measured, of a small network and a domain that is loaded already."""
 
-from hf_sslgen.analysis.subset import AnalysisSettings
+from hf_sslgen.analysis.analysis_settings import AnalysisSettings
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import Domain
-from hf_sslgen.preprocessing import Geometry
+from hf_sslgen.geometry import Geometry
 from hf_sslgen.study.backbones import backbone_entry
 from hf_sslgen.study.execution.workbench import backbone_facts
 from hf_sslgen.study.plan import CellSpec

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_sslgen.analysis.analysis_settings import AnalysisSettings
 from hf_sslgen.analysis.one_pass import split_features, split_logits
 from hf_sslgen.analysis.predictions import predictions_of
-from hf_sslgen.analysis.subset import AnalysisSettings
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.training.evaluation import Predictions
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone

@@ -8,7 +8,8 @@ from torchvision.transforms.v2 import functional as F
 
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import load_domain
-from hf_sslgen.preprocessing import Geometry, evaluation_pixels
+from hf_sslgen.geometry import Geometry
+from hf_sslgen.preprocessing import evaluation_pixels
 from hf_sslgen.training.augmentation import AugmentationPolicy, crop_and_flip, jitter_colours, random_view
 
 STILL = AugmentationPolicy(

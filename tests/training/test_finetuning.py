@@ -335,14 +335,14 @@ def test_a_disk_that_is_too_small_is_said_before_training(tmp_path):
 
 
 def test_fine_tuning_learns_more_than_the_untrained_network(shared_data, tmp_path):
-    """CIFAR-10, 40 images a class: margins over chance (0.1) and over the same network untrained."""
+    """CIFAR-10, 20 images a class: margins over chance (0.1) and over the same network untrained."""
     domain = load_domain(
         DomainArguments(
             str(shared_data / "cifar10-small"),
             registered_as="cifar10",
-            samples_per_class=40,
-            max_eval_samples=100,
-            max_test_samples=600,
+            samples_per_class=20,
+            max_eval_samples=20,
+            max_test_samples=200,
         )
     )
     accuracies = {}
@@ -350,7 +350,7 @@ def test_fine_tuning_learns_more_than_the_untrained_network(shared_data, tmp_pat
         backbone = load_backbone(name, domain.class_names)
         arguments = arguments_for(
             tmp_path / name.replace(":", "-"),
-            per_device_train_batch_size=40,
+            per_device_train_batch_size=20,
             num_train_epochs=3,
             learning_rate=1e-3,
             eval_strategy="no",

@@ -11,7 +11,7 @@ from prepared_cells import prepared_cell
 from timm.optim import param_groups_layer_decay
 from transformers import AutoModelForImageClassification, TrainerCallback
 
-from hf_sslgen.preprocessing import Geometry
+from hf_sslgen.geometry import Geometry
 from hf_sslgen.study.protocols.finetuned import grid_points, resolved, training_arguments
 from hf_sslgen.study.protocols.presets import FineTuningProtocol, get_protocol
 from hf_sslgen.training.optimisation import layer_scales, optimiser_of_architecture

@@ -11,13 +11,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.training.probes import (
-    INVERSE_REGULARISATION_GRID,
-    LinearProbe,
-    fit_linear_probe,
-    knn_predictions,
-    knn_probabilities,
-)
+from hf_sslgen.training.probe_defaults import INVERSE_REGULARISATION_GRID
+from hf_sslgen.training.probes import LinearProbe, fit_linear_probe, knn_predictions, knn_probabilities
 
 Split = tuple[NDArray[np.float64], NDArray[np.int64]]
 

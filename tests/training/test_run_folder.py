@@ -4,8 +4,6 @@ import json
 import logging
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+import warm_python
 from transformers import TrainerCallback
 
 from hf_sslgen.checksums import CHECKSUMS_FILE, damage
@@ -312,9 +311,7 @@ def test_every_file_of_a_checkpoint_is_listed(stopped):
 def test_killed_at_named_places_a_run_ends_as_an_undisturbed_one(small_backbones, tmp_path):
     """By SIGKILL, at places where a checkpoint, the model or the results are half there; nothing else is left over."""
     worker = Path(__file__).parent / "finetuning_kill_worker.py"
-    command = [sys.executable, str(worker), small_backbones["timm_vit"], str(tmp_path)]
-    finished = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert finished.returncode == 0, finished.stderr[-3000:]
+    finished = warm_python.run([worker, small_backbones["timm_vit"], tmp_path], check=True)
     rows = json.loads(finished.stdout.splitlines()[-1])
     whole = rows.pop("none")
     assert whole["codes"] == [0]

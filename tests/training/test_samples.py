@@ -7,7 +7,8 @@ from torch.utils.data import DataLoader
 
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import load_domain
-from hf_sslgen.preprocessing import Geometry, Preprocessing, evaluation_pixels
+from hf_sslgen.geometry import Geometry
+from hf_sslgen.preprocessing import Preprocessing, evaluation_pixels
 from hf_sslgen.training.samples import (
     Augmentation,
     EpochOrder,

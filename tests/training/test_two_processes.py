@@ -2,31 +2,22 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import warm_python
 
 WORKER = Path(__file__).parent / "two_process_worker.py"
 
 
 def run(location: str, folder: Path, processes: int) -> list[dict]:
     folder.mkdir()
-    command = [sys.executable, str(WORKER)]
-    if processes > 1:
-        command = [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            "--standalone",
-            f"--nproc_per_node={processes}",
-            *command[1:],
-        ]
     environment = {**os.environ, "ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"}
-    arguments = [location, str(folder), str(20 // processes)]
-    finished = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, timeout=300)
-    assert finished.returncode == 0, finished.stderr[-3000:]
+    command = [WORKER, location, folder, str(20 // processes)]
+    if processes > 1:
+        warm_python.run_together(command, environment, processes)
+    else:
+        warm_python.run(command, environment, check=True)
     return [json.loads((folder / f"rank{rank}.json").read_text()) for rank in range(processes)]
 
 

@@ -1,4 +1,4 @@
-"""Run by torchrun: fine-tune in this process's share of the work and write down which samples it saw.
+"""Fine-tune in this process's share of the work and write down which samples it saw.
 
 torchrun --nproc_per_node 2 two_process_worker.py BACKBONE OUTPUT_DIR
 """

@@ -12,11 +12,11 @@ from transformers import AutoModelForImageClassification
 from transformers.utils import logging as transformers_logging
 
 from hf_sslgen.errors import HubError, InputError
-from hf_sslgen.preprocessing import Geometry
+from hf_sslgen.geometry import Geometry
 from hf_sslgen.zoo.anatomy import find_classifier
-from hf_sslgen.zoo.backbone_loading import load_backbone, registered, set_linear_classifier
+from hf_sslgen.zoo.backbone_loading import load_backbone, set_linear_classifier
 from hf_sslgen.zoo.backbone_registry import all_backbones
-from hf_sslgen.zoo.locations import resolve_location
+from hf_sslgen.zoo.locations import registered, resolve_location
 from hf_sslgen.zoo.timm_folder import write_timm_folder
 
 NAMES = ("timm_resnet", "timm_vit", "transformers_resnet", "transformers_vit")

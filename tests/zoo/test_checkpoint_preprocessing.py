@@ -13,7 +13,8 @@ from transformers import AutoImageProcessor, ViTConfig
 from transformers.models.timm_wrapper.configuration_timm_wrapper import TimmWrapperConfig
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import Geometry, evaluation_pixels, evaluation_points, normalise
+from hf_sslgen.geometry import Geometry, evaluation_points
+from hf_sslgen.preprocessing import evaluation_pixels, normalise
 from hf_sslgen.zoo.checkpoint_preprocessing import IMAGENET_PREPROCESSING, read_preprocessing, resized_processor
 
 IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}

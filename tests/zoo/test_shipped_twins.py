@@ -9,8 +9,9 @@ from hf_sslgen.domains.pretraining_source import load_pretraining_source
 from hf_sslgen.domains.splits import stratified_subset
 from hf_sslgen.metrics import bootstrap_interval, difference_statistic, mean_statistic
 from hf_sslgen.training.probes import knn_predictions
-from hf_sslgen.zoo.backbone_loading import UNTRAINED_PREFIX, load_backbone
+from hf_sslgen.zoo.backbone_loading import load_backbone
 from hf_sslgen.zoo.backbone_registry import all_backbones
+from hf_sslgen.zoo.locations import UNTRAINED_PREFIX
 
 BANK_SIZE = 2000
 """Training images to look for neighbours among: enough to tell a trained network, and quick."""

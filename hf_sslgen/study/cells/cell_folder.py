@@ -17,8 +17,8 @@ wrote: its numbers have other definitions, so no study asks for it.
 import hashlib
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,6 +36,7 @@ from hf_sslgen.study.cells.cell_form import (
     cell_content,
     read_cell_files,
 )
+from hf_sslgen.study.cells.held_records import read_records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,13 +61,14 @@ class Cell:
     `identity` has at least `backbone`, `domain`, `protocol` (such as `pretrained`, `linear` or `finetune`) and `seed`,
     and `labels` where fewer labels than there are were trained on. `provenance` has `objective`, `group`,
     `parameters`, `licence`, `seconds`, `domain_metric` and `class_names`, and may have `source` and
-    `pretraining_seed`.
+    `pretraining_seed`. `reader` returns the records of a file.
     """
 
     folder: Path
     identity: dict[str, Any]
     provenance: dict[str, Any]
     numbers: tuple[Number, ...]
+    reader: "Callable[[Path], pd.DataFrame]" = field(default=read_records, repr=False, compare=False)
 
     @property
     def backbone(self) -> str:
@@ -124,9 +126,7 @@ class Cell:
 
     def records(self) -> "pd.DataFrame":
         """The per-sample records."""
-        import pandas as pd
-
-        return pd.read_parquet(self.folder / RECORDS)
+        return self.reader(self.folder / RECORDS)
 
     def examples(self) -> dict[str, np.ndarray] | None:
         """Example images with their maps, or None for a cell without attribution."""

@@ -18,7 +18,7 @@ from hf_sslgen.analysis.network import default_device
 from hf_sslgen.study.cells.cell_folder import METRIC_DEFINITIONS, PRETRAINED_PROTOCOL
 from hf_sslgen.study.prepared_cell import PreparedCell
 from hf_sslgen.study.protocols.presets import protocol_settings
-from hf_sslgen.zoo.backbone_loading import registered
+from hf_sslgen.zoo.locations import registered
 
 LIBRARIES = (
     "hf-sslgen",

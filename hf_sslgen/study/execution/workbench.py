@@ -7,10 +7,11 @@ from typing import TypeVar
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import Domain, load_domain
 from hf_sslgen.errors import HubError
-from hf_sslgen.preprocessing import Geometry
+from hf_sslgen.geometry import Geometry
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.prepared_cell import BackboneFacts, PreparedCell
-from hf_sslgen.zoo.backbone_loading import UNTRAINED_PREFIX, load_backbone
+from hf_sslgen.zoo.backbone_loading import load_backbone
+from hf_sslgen.zoo.locations import UNTRAINED_PREFIX
 
 KEPT_DOMAINS = 4
 

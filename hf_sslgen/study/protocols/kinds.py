@@ -5,7 +5,7 @@ from typing import Literal
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.settings import check_fields, ranged
-from hf_sslgen.training.probes import INVERSE_REGULARISATION_GRID, TOLERANCE
+from hf_sslgen.training.probe_defaults import INVERSE_REGULARISATION_GRID, TOLERANCE
 
 Resize = Literal["as_given", "shorter_side", "squash"]
 """From picture to input: as the study's geometry says; the shorter side resized to the input's side and the centre

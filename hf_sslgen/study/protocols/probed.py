@@ -6,7 +6,8 @@ import torch
 from numpy.typing import NDArray
 
 from hf_sslgen.analysis.backbone_analysis import adapted_analysis
-from hf_sslgen.analysis.numbers import Analysis, mean_number
+from hf_sslgen.analysis.estimated_numbers import mean_number
+from hf_sslgen.analysis.numbers import Analysis
 from hf_sslgen.analysis.one_pass import split_features
 from hf_sslgen.analysis.pass_shards import Run
 from hf_sslgen.analysis.predictions import ValidationLogits, prediction_numbers, prediction_records

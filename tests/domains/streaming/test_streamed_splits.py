@@ -2,12 +2,11 @@
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import warm_python
 from datasets import ClassLabel
 
 from hf_sslgen.domains.domain_arguments import DomainArguments
@@ -64,14 +63,8 @@ def test_the_same_images_are_measured_as_of_prepared_data(hub_folder, options):
 def test_each_process_has_a_folder_of_its_own_that_ends_with_it(tmp_path):
     environment = {**os.environ, "HF_HOME": str(tmp_path / "home"), "PYTHONPATH": str(Path(__file__).parents[3])}
 
-    def start() -> tuple[subprocess.Popen[str], Path]:
-        process = subprocess.Popen(
-            [sys.executable, "-c", KEEPS],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+    def start() -> tuple[warm_python.WarmProcess, Path]:
+        process = warm_python.start(["-c", KEEPS], env=environment, piped=True)
         assert process.stdout is not None
         file = Path(process.stdout.readline().strip())
         assert process.stdout.readline() == "picture\n"
@@ -81,12 +74,14 @@ def test_each_process_has_a_folder_of_its_own_that_ends_with_it(tmp_path):
     beside, kept = start()
     assert left.parent != kept.parent and left.is_file() and kept.is_file()
     killed.send_signal(signal.SIGKILL)
-    killed.wait(timeout=30)
+    killed.wait()
     assert left.is_file()
     later, new = start()  # clears away what the dead left, and nothing of those who live
     assert not left.parent.exists() and kept.is_file() and new.is_file()
     for process in (beside, later):
-        process.communicate("\n", timeout=30)
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.communicate()
         assert process.returncode == 0
     assert not kept.parent.exists() and not new.parent.exists()
 

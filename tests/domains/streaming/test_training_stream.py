@@ -15,7 +15,7 @@ from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import load_domain
 from hf_sslgen.domains.splits import content_id
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import Geometry
+from hf_sslgen.geometry import Geometry
 from hf_sslgen.training.samples import Augmentation, StreamedTrainingSamples, StreamOrder
 
 PETS = ClassLabel(names=["cat", "dog"])

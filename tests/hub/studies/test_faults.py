@@ -3,13 +3,12 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import warm_python
 from study_on_hub import (
     REPOSITORY,
     Command,
@@ -23,10 +22,13 @@ from study_on_hub import (
 
 from hf_sslgen.command_line import run_command
 from hf_sslgen.errors import HubError
-from hf_sslgen.hub import remote_study
+from hf_sslgen.hub import remote_study, study_push
 from hf_sslgen.hub.study_pull import Pulled, pull_cells
 from hf_sslgen.hub_access.exchange import in_one_sentence
+from hf_sslgen.reporting.page.html_page import render_page
+from hf_sslgen.study.cells.cell_folder import read_cells
 from hf_sslgen.study.cells.store import Store
+from hf_sslgen.study.inference.target_groups import infer
 from tests.loopback_hub import ROLES, WRONG_TOKEN, Hub
 from tests.loopback_hub.faults import Kind
 
@@ -46,6 +48,18 @@ def failed_push(push: Command, store: Path) -> Callable[..., str]:
         return error
 
     return run
+
+
+@pytest.fixture(scope="module")
+def page(_built: Path) -> str:
+    return render_page(infer(list(read_cells(_built / "cells"))), "A study", [])
+
+
+@pytest.fixture
+def rendered_once(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every page is the same one, since what it says does not matter here and takes seconds to find."""
+    monkeypatch.setattr(study_push, "infer", lambda *_: None)
+    monkeypatch.setattr(study_push, "render_page", lambda *_: page)
 
 
 def assert_published(hub: Hub, store: Path, size: int | None = None) -> None:
@@ -158,6 +172,7 @@ def test_a_hub_that_goes_down_before_the_commit(study_hub: Hub, failed_push: Any
     assert_published(study_hub, store)
 
 
+@pytest.mark.usefixtures("rendered_once")
 @pytest.mark.parametrize(
     ("kind", "path", "fields"),
     [
@@ -176,6 +191,7 @@ def test_a_moment_of_weakness_while_the_page_is_published(
     assert commits(study_hub, kind="space") == 2
 
 
+@pytest.mark.usefixtures("rendered_once")
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
@@ -212,18 +228,18 @@ def test_somebody_else_publishes_the_page_first(study_hub: Hub, push: Command, s
 
 
 def push_by_process(hub: Hub, store: Path, *options: str) -> None:
-    subprocess.run([*command(store), *options], env=hub.environment("owner"), check=True, timeout=120)
+    warm_python.run([*command(store), *options], env=hub.environment("owner"), check=True)
 
 
 def command(store: Path) -> list[str]:
-    return [sys.executable, "-m", "hf_sslgen.cli", "push-study", str(store), REPOSITORY]
+    return ["-m", "hf_sslgen.cli", "push-study", str(store), REPOSITORY]
 
 
 def test_killed_in_the_middle(study_hub: Hub, push: Command, store: Path) -> None:
     """At the third large file, when others are stored already or on their way."""
-    with subprocess.Popen(command(store), env=study_hub.environment("owner")) as process:
+    with warm_python.start(command(store), env=study_hub.environment("owner")) as process:
         study_hub.fail("before", "/_large/", "PUT", skip=3, action=lambda: os.kill(process.pid, signal.SIGKILL))
-        assert process.wait(timeout=120) == -signal.SIGKILL
+        assert process.wait() == -signal.SIGKILL
     assert commits(study_hub) == 1
     push(store)
     assert_published(study_hub, store)
@@ -231,9 +247,9 @@ def test_killed_in_the_middle(study_hub: Hub, push: Command, store: Path) -> Non
 
 @pytest.mark.slow
 def test_asked_to_end_in_the_middle(study_hub: Hub, push: Command, store: Path) -> None:
-    process = subprocess.Popen(command(store), env=study_hub.environment("owner"), stderr=subprocess.PIPE, text=True)
+    process = warm_python.start(command(store), env=study_hub.environment("owner"))
     study_hub.fail("before", "/_large/", "PUT", action=lambda: process.send_signal(signal.SIGTERM))
-    said = process.communicate(timeout=120)[1]
+    said = process.communicate()[1]
     assert process.returncode == 128 + signal.SIGTERM, said
     assert "interrupted; run the same command again to go on" in said
     assert "Traceback" not in said
@@ -247,9 +263,7 @@ def test_two_pushes_at_once(study_hub: Hub, push: Command, store: Path, tmp_path
     add_cells(other, "linear")
     add_cells(other, "few-shot")
     study_hub.fail("before", "/commit/", action=lambda: push(other))
-    ended = subprocess.run(
-        command(store), env=study_hub.environment("owner"), capture_output=True, text=True, timeout=120
-    )
+    ended = warm_python.run(command(store), env=study_hub.environment("owner"))
     assert ended.returncode == 0, ended.stderr
     assert "2 cells added, 2 were there already" in ended.stdout
     files = remote_files(study_hub)

@@ -6,8 +6,6 @@ import os
 import pickle
 import re
 import signal
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import warm_python
 from damage import reseal
 from study_on_hub import REPOSITORY, Command, add_cells, cell_names, change_numbers, contents, rewrite_identity
 
@@ -55,10 +54,8 @@ def test_a_study_goes_on_from_what_others_ran(
     assert run_worker(specs, store, num_threads=1) == {"computed": 6}
     assert "6 cells added" in push(store.folder)
     larger, folder = study_file("larger.yaml", seeds=[0, 1, 2]), tmp_path / "second"
-    command = [sys.executable, "-m", "hf_sslgen.cli", "study", str(larger), "--output_dir", str(folder)]
-    ended = subprocess.run(
-        [*command, "--pull", REPOSITORY], env=study_hub.environment(None), capture_output=True, text=True, timeout=300
-    )
+    command = ["-m", "hf_sslgen.cli", "study", str(larger), "--output_dir", str(folder), "--pull", REPOSITORY]
+    ended = warm_python.run(command, env=study_hub.environment(None))
     assert ended.returncode == 0, ended.stderr
     assert "6 cells taken over, 0 were here already" in ended.stderr
     computed = COMPUTED.findall(ended.stderr)
@@ -308,20 +305,10 @@ def test_killed_in_the_middle_of_a_pull(
 ) -> None:
     push(store)
     folder, study = tmp_path / "here", str(study_file())
-    command = [
-        sys.executable,
-        "-m",
-        "hf_sslgen.cli",
-        "study",
-        study,
-        "--output_dir",
-        str(folder),
-        "--pull",
-        REPOSITORY,
-    ]
-    with subprocess.Popen(command, env=study_hub.environment(None)) as process:
+    command = ["-m", "hf_sslgen.cli", "study", study, "--output_dir", str(folder), "--pull", REPOSITORY]
+    with warm_python.start(command, env=study_hub.environment(None)) as process:
         study_hub.fail("before", "records.parquet", "GET", action=lambda: os.kill(process.pid, signal.SIGKILL))
-        assert process.wait(timeout=120) == -signal.SIGKILL
+        assert process.wait() == -signal.SIGKILL
     whole = {path.name for path in (folder / "cells").glob("[!.]*")}
     assert sorted(whole | set(pull(folder).taken)) == cell_names(store)
     assert contents(folder / "cells") == contents(store / "cells")

@@ -2,13 +2,12 @@
 
 import json
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import warm_python
 import yaml
 from damage import reseal
 from fake_study import CLASS_NAMES, SELF_SUPERVISED, SUPERVISED, Setting, write_study
@@ -45,9 +44,7 @@ print(json.dumps(sorted(load_dataset(sys.argv[1], split="train").column_names)))
 
 def load(hub: Hub, folder: Path, repository: str = REPOSITORY) -> dict[str, pd.DataFrame]:
     """Both tables as an anonymous visitor's `load_dataset` reads them, with fresh caches."""
-    command = [sys.executable, "-c", LOAD, repository, str(folder)]
-    ended = subprocess.run(command, env=hub.environment(None), capture_output=True, text=True, timeout=300)
-    assert ended.returncode == 0, ended.stderr
+    ended = warm_python.run(["-c", LOAD, repository, folder], env=hub.environment(None), check=True)
     tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in ("results", "records")}
     assert json.loads(ended.stdout.splitlines()[-1]) == sorted(tables["results"].columns)  # the default one
     return tables

@@ -2,14 +2,13 @@
 
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import warm_python
 
 from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.errors import InputError
@@ -134,7 +133,7 @@ def test_an_error_while_writing_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_killed_process_leaves_no_cell_and_the_next_writes_it(tmp_path: Path) -> None:
     folder = cell_folder(tmp_path, IDENTITY)
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(folder)], capture_output=True, text=True)
+    killed = warm_python.run(["-c", KILLED, folder])
     assert killed.returncode == 9, killed.stderr
     assert len(list(tmp_path.iterdir())) == 1  # what the killed one left behind
     assert list(read_cells(tmp_path)) == []

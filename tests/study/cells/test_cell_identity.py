@@ -16,10 +16,10 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 import hf_sslgen
-from hf_sslgen.analysis.subset import AnalysisSettings
+from hf_sslgen.analysis.analysis_settings import AnalysisSettings
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.errors import InputError
-from hf_sslgen.preprocessing import Geometry
+from hf_sslgen.geometry import Geometry
 from hf_sslgen.study.backbones import backbone_entry
 from hf_sslgen.study.cells.cell_folder import cell_folder, identity_hash
 from hf_sslgen.study.cells.cell_identity import cell_identity
@@ -27,7 +27,8 @@ from hf_sslgen.study.execution.workbench import prepare_cell, split_fingerprints
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.prepared_cell import BackboneFacts, PreparedCell
 from hf_sslgen.study.protocols.presets import PRESETS
-from hf_sslgen.zoo.backbone_loading import UNTRAINED_PREFIX, load_backbone
+from hf_sslgen.zoo.backbone_loading import load_backbone
+from hf_sslgen.zoo.locations import UNTRAINED_PREFIX
 
 SIDE = 32
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from hf_sslgen.domains.domain_arguments import DomainArguments
-from hf_sslgen.preprocessing import Geometry
+from hf_sslgen.geometry import Geometry
 from hf_sslgen.study.cells.cell_folder import Cell, read_cells
 from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.execution.worker import run_worker
 from hf_sslgen.study.finished_cells import finished_cells
 from hf_sslgen.study.protocols.presets import FineTuningProtocol
-from hf_sslgen.training.probes import INVERSE_REGULARISATION_GRID
+from hf_sslgen.training.probe_defaults import INVERSE_REGULARISATION_GRID
 
 NAMES = ("twin-resnet18-supervised", "timm_resnet", "timm_vit", "transformers_resnet", "transformers_vit")
 ORDER = ("accuracy", "mean_per_class_accuracy", "top_5_accuracy")

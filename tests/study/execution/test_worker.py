@@ -5,13 +5,13 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import warm_python
 
 from hf_sslgen.analysis import pass_shards
 from hf_sslgen.claims import LEASE_SECONDS, find_claims, try_claim
@@ -114,8 +114,8 @@ def test_a_suspended_worker_drops_what_another_took_over(study_file: StudyFile, 
     finetune = {"preset": "finetune", "learning_rates": [1e-3], "max_steps": 2, "batch_size": 10}
     study = study_file(seeds=[0], protocols=[finetune], exclude=[{"protocol": "pretrained"}])
     store = prepared(tmp_path / "store")
-    command = [sys.executable, "-m", "hf_sslgen.study.execution.worker_process", str(study), str(store.folder)]
-    suspended = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    command = ["-m", "hf_sslgen.study.execution.worker_process", str(study), str(store.folder)]
+    suspended = warm_python.start(command)
     try:
         while not list(store.folder.glob("scratch/*/*/*")) and suspended.poll() is None:  # until it trains
             time.sleep(0.001)
@@ -127,7 +127,7 @@ def test_a_suspended_worker_drops_what_another_took_over(study_file: StudyFile, 
         times = {path: path.stat().st_mtime_ns for path in store.cells.rglob("*")}
     finally:
         suspended.send_signal(signal.SIGCONT)
-        said = suspended.communicate(timeout=300)[1]
+        said = suspended.communicate()[1]
     assert suspended.returncode == 0, said
     assert "another process took over" in said
     assert not re.search(r"worker: .*: [0-9.]+ s$", said, re.MULTILINE)
@@ -171,15 +171,15 @@ if len(sys.argv) > 2:
     input()
 os._exit(9)
 """
-    command = [sys.executable, "-c", dead, str(tmp_path)]
-    with subprocess.Popen([*command, "stays"], stdin=subprocess.PIPE) as living:
+    command = ["-c", dead, str(tmp_path)]
+    with warm_python.start([*command, "stays"], piped=True) as living:
         while not list(tmp_path.glob(".study.yaml.*.unfinished")):
             time.sleep(0.01)
         before = sorted(tmp_path.rglob("*"))
         prepared(tmp_path)
         assert sorted(path for path in tmp_path.rglob("*") if path.name != ".clock") == before
         living.kill()
-    subprocess.run(command, check=False)
+    assert warm_python.run(command).returncode == 9
     prepared(tmp_path)
     assert {path.name for path in tmp_path.rglob("*")} <= {"cells", "claims", ".clock"}
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fake_study import build_large_study
 from scipy import stats
 
 from hf_sslgen.errors import InputError
@@ -20,19 +19,18 @@ from hf_sslgen.study.inference.target_groups import (
     StudyResults,
     group_differences,
     headline_accuracies,
-    infer,
     interactions,
 )
 
 
-@pytest.fixture(scope="module")
-def cells(tmp_path_factory: pytest.TempPathFactory) -> list[Cell]:
-    return build_large_study(tmp_path_factory.mktemp("store"), domains_per_group=3)
+@pytest.fixture
+def cells(large_results: StudyResults) -> list[Cell]:
+    return list(large_results.cells)
 
 
-@pytest.fixture(scope="module")
-def results(cells: list[Cell]) -> StudyResults:
-    return infer(cells)
+@pytest.fixture
+def results(large_results: StudyResults) -> StudyResults:
+    return large_results
 
 
 def targets_of(results: StudyResults, metric: str, **keys: object) -> list[TargetDifference]:

@@ -12,10 +12,10 @@ import torch
 from prepared_cells import prepared_cell
 from whole_splits import classified, features_of
 
-from hf_sslgen.analysis.subset import AnalysisSettings
+from hf_sslgen.analysis.analysis_settings import AnalysisSettings
 from hf_sslgen.domains.images import joined
 from hf_sslgen.errors import DivergedError, InputError
-from hf_sslgen.preprocessing import Geometry
+from hf_sslgen.geometry import Geometry
 from hf_sslgen.study.cells.cell_folder import Cell, read_cell, write_cell
 from hf_sslgen.study.cells.cell_records import require_consistent
 from hf_sslgen.study.inference.differences import compare_cells

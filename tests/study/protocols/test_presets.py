@@ -17,7 +17,7 @@ from hf_sslgen.study.protocols.presets import (
     get_protocol,
     protocol_settings,
 )
-from hf_sslgen.training.probes import INVERSE_REGULARISATION_GRID, TOLERANCE
+from hf_sslgen.training.probe_defaults import INVERSE_REGULARISATION_GRID, TOLERANCE
 
 NAMES = {"linear", "finetune", "ssl-transfer", "ssl-transfer-linear", "vtab-1k", "dino-knn", "few-shot", "full"}
 

@@ -52,7 +52,7 @@ def finish(process: int) -> None:
 
 def await_checkpoint(folder: Path) -> None:
     """Wait for the first one, with which training has begun."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not (folder / "checkpoint.pt").exists() and time.monotonic() < deadline:
         time.sleep(0.002)
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import load_domain
-from hf_sslgen.preprocessing import Geometry
+from hf_sslgen.geometry import Geometry
 from hf_sslgen.training.pretraining.pretraining_state import PretrainingSettings
 from hf_sslgen.training.samples import SourceImages
 

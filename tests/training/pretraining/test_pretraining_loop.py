@@ -14,8 +14,9 @@ from torch.utils.data import Dataset
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import load_domain
 from hf_sslgen.errors import DivergedError, InputError
+from hf_sslgen.geometry import Geometry
 from hf_sslgen.interruption import InterruptedByRequestError
-from hf_sslgen.preprocessing import Geometry, Preprocessing
+from hf_sslgen.preprocessing import Preprocessing
 from hf_sslgen.training.augmentation import ViewMaker
 from hf_sslgen.training.pretraining.objectives import OBJECTIVES
 from hf_sslgen.training.pretraining.pretraining_loop import learning_rate_factor, pretrain

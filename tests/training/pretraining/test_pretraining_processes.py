@@ -4,14 +4,13 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import warm_python
 from safetensors.torch import load_file
 
 from hf_sslgen.training.samples import EpochOrder
@@ -28,11 +27,7 @@ def two_processes(tmp_path_factory) -> tuple[Path, list[dict]]:
     """What each of two processes saw, and the folder they wrote to."""
     folder = tmp_path_factory.mktemp("two")
     worker = str(HERE / "pretraining_two_process_worker.py")
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    finished = subprocess.run(
-        [*launcher, worker, str(folder)], env=ENVIRONMENT, capture_output=True, text=True, timeout=300
-    )
-    assert finished.returncode == 0, finished.stderr[-3000:]
+    warm_python.run_together([worker, folder], ENVIRONMENT, 2)
     return folder, [json.loads((folder / f"rank{rank}.json").read_text()) for rank in (0, 1)]
 
 
@@ -122,9 +117,8 @@ def test_both_processes_train_for_the_epochs_that_the_first_one_planned(two_proc
 def kill_and_resume(folder: Path, kills: int) -> list[dict]:
     seed = random.SystemRandom().randrange(10_000)
     print(f"seed {seed}")
-    command = [sys.executable, str(HERE / "pretraining_kill_worker.py"), str(folder), str(seed), str(kills)]
-    finished = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=500)
-    assert finished.returncode == 0, finished.stderr[-3000:]
+    command = [HERE / "pretraining_kill_worker.py", folder, str(seed), str(kills)]
+    finished = warm_python.run(command, ENVIRONMENT, check=True)
     rows = json.loads(finished.stdout.splitlines()[-1])
     print(*rows, sep="\n")
     return rows
@@ -145,7 +139,7 @@ def test_training_killed_thirty_times_ends_with_the_same_weights(tmp_path):
 
 def recipe(dataset: Path, output_dir: Path, epochs: int, *options: str) -> list[str]:
     return [
-        *(sys.executable, "recipes/pretrain.py", "--dataset_name", str(dataset), "--output_dir", str(output_dir)),
+        *("recipes/pretrain.py", "--dataset_name", str(dataset), "--output_dir", str(output_dir)),
         *("--objective", "byol", "--architecture_arguments", '{"channels": [8, 8, 8, 16]}', "--image_size", "32"),
         *("--per_device_train_batch_size", "4", "--knn_epochs", "2", "--num_train_epochs", str(epochs), *options),
     ]
@@ -159,29 +153,17 @@ def group_is_empty(leader: int) -> bool:
     return False
 
 
-def hear_ctrl_c() -> None:
-    """A shell's background jobs, and so these tests when run as one, ignore it; as would all that they start."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def interrupt(command: list[str], output_dir: Path, signal_number: int) -> tuple[int, list[str]]:
     """Start a command, signal it as soon as it has written a log of its own, and return its end and last words."""
     log = output_dir / "log.json"
     before = log.stat().st_mtime_ns if log.exists() else 0
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        start_new_session=True, preexec_fn=hear_ctrl_c,
-    )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while process.poll() is None and time.monotonic() < deadline:
-        if log.exists() and log.stat().st_mtime_ns > before:
-            break
+    process = warm_python.start(command, ENVIRONMENT, ROOT, own_group=True)
+    while process.poll() is None and not (log.exists() and log.stat().st_mtime_ns > before):
         time.sleep(0.05)
     process.send_signal(signal_number)
-    _, errors = process.communicate(timeout=60)
-    for _ in range(60):  # a worker needs a moment to notice that it is alone
-        if group_is_empty(process.pid):
-            break
+    _, errors = process.communicate()
+    deadline = time.monotonic() + 600  # a worker needs a moment to notice that it is alone
+    while not group_is_empty(process.pid) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert group_is_empty(process.pid), "a process was left behind"
     return process.returncode, errors.strip().splitlines()
@@ -204,22 +186,22 @@ def test_sigterm_and_ctrl_c_save_say_how_to_go_on_and_leave_no_process(image_fol
 
 @pytest.mark.slow
 def test_the_command_killed_ten_times_writes_the_same_twin(image_folder, tmp_path):
-    """From the start of the interpreter to the last file of the twin's folder; the seed of the moments is printed."""
+    """From the first import to the last file of the twin's folder; the seed of the moments is printed."""
     dataset = image_folder({"train": 24, "test": 4})
     save_always = ("--save_minutes", "0")
     started = time.monotonic()
-    subprocess.run(recipe(dataset, tmp_path / "whole", 6, *save_always), cwd=ROOT, env=ENVIRONMENT, check=True)
+    warm_python.run(recipe(dataset, tmp_path / "whole", 6, *save_always), ENVIRONMENT, ROOT, check=True)
     seconds = time.monotonic() - started
     seed = random.SystemRandom().randrange(10_000)
     print(f"seed {seed}, {seconds:.1f} seconds uninterrupted")
     moments = random.Random(seed)
     killed = recipe(dataset, tmp_path / "killed", 6, *save_always)
     for _ in range(10):
-        process = subprocess.Popen(killed, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
+        process = warm_python.start(killed, ENVIRONMENT, ROOT)
         time.sleep(moments.uniform(0.2, 0.9) * seconds)
         process.kill()
         process.wait()
-    subprocess.run(killed, cwd=ROOT, env=ENVIRONMENT, check=True)
+    warm_python.run(killed, ENVIRONMENT, ROOT, check=True)
     folders = [tmp_path / name / "twin" for name in ("whole", "killed")]
     weights = [load_file(folder / "model.safetensors") for folder in folders]
     assert weights[0].keys() == weights[1].keys()

@@ -1,0 +1,50 @@
+"""A cell's numbers from estimates and from what single images add."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_sslgen.analysis.numbers import Number
+from hf_sslgen.metrics import Estimate, Interval
+from hf_sslgen.metrics.defined import interval_of_defined
+from hf_sslgen.metrics.stages import Stage
+
+UNDEFINED = "the number is undefined for all images"
+
+
+def number_of(
+    metric: str,
+    estimate: Estimate,
+    stage: Stage,
+    transform: str = "",
+    severity: str = "",
+    num_undefined: int = 0,
+) -> Number:
+    """A number from its estimate, of whose images `num_undefined` are left out."""
+    return Number(
+        metric,
+        estimate.value,
+        estimate.low,
+        estimate.high,
+        estimate.n - num_undefined,
+        stage,
+        transform,
+        severity,
+        num_undefined,
+        estimate.reason,
+    )
+
+
+def mean_number(
+    metric: str, values: NDArray[np.float64], stage: Stage, transform: str = "", interval: Interval | None = None
+) -> Number:
+    """A mean over images with its interval: that of a mean, unless another is given.
+
+    Args:
+        values: what each image adds, (N,).
+    """
+    value = float(values.mean())
+    low, high = interval_of_defined(values) if interval is None else interval
+    reason = UNDEFINED if math.isnan(value) else ""
+    return Number(metric, value, low, high, len(values), stage, transform, reason=reason)

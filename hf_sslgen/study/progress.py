@@ -1,0 +1,70 @@
+"""How far a study is: which of its planned cells are finished, running, failed or damaged, from its folder alone."""
+
+from collections.abc import Sequence
+
+from hf_sslgen.claims import find_claims, is_alive
+from hf_sslgen.errors import InputError
+from hf_sslgen.study.cells.cell_folder import read_stored_cell
+from hf_sslgen.study.cells.store import Store
+from hf_sslgen.study.plan import CellSpec
+
+SHOWN = 4
+"""Cells that met one error and are named."""
+
+
+def damaged_sentences(specs: Sequence[CellSpec], store: Store) -> dict[CellSpec, str]:
+    """The specifications whose finished cell is not as it was written, with a sentence on each; records are not
+    looked into."""
+    damaged = {}
+    for spec in specs:
+        name = store.indexed(spec)
+        if name is not None and (store.cells / name).exists():
+            try:
+                read_stored_cell(store.cells / name)
+            except InputError as error:
+                damaged[spec] = str(error)
+    return damaged
+
+
+def failure_sentences(specs: Sequence[CellSpec], store: Store) -> list[str]:
+    """What failed, a sentence for each error, which names the first cells that met it."""
+    titles: dict[str, list[str]] = {}
+    for spec in specs:
+        failure = store.failure(spec)
+        if failure is not None and not store.is_finished(spec):
+            titles.setdefault(failure.error, []).append(spec.title)
+    return [f"Failed: {named_cells(met)}: {error}" for error, met in titles.items()]
+
+
+def named_cells(titles: Sequence[str]) -> str:
+    """The first cells' titles, and how many others there are."""
+    more = len(titles) - SHOWN
+    return "; ".join(titles[:SHOWN]) + (f" and {more} other cells" if more > 0 else "")
+
+
+def missing_sentences(specs: Sequence[CellSpec], store: Store) -> list[str]:
+    """What a report says of cells that it lacks."""
+    sentences = failure_sentences(specs, store)
+    unfinished = sum(not store.is_finished(spec) and not store.has_failed(spec) for spec in specs)
+    if unfinished:
+        sentences.append(f"{unfinished} of {len(specs)} cells are not computed yet.")
+    return sentences
+
+
+def state_of(spec: CellSpec, store: Store, claimed: dict[str, str]) -> str:
+    """`finished`, `running`, `failed` or `waiting`."""
+    if store.is_finished(spec):
+        return "finished"
+    if store.indexed(spec) in claimed:
+        return "running"
+    return "failed" if store.has_failed(spec) else "waiting"
+
+
+def living_claims(store: Store) -> dict[str, str]:
+    """Cells that somebody is computing, and who."""
+    claims = [claim for claim in find_claims(store.claims) if is_alive(claim)] if store.claims.is_dir() else []
+    return {
+        claim.name: f"process {claim.owner.process} on {claim.owner.host} since {claim.owner.since}"
+        for claim in claims
+        if claim.owner is not None
+    }

@@ -1,0 +1,10 @@
+"""What the linear probe is fitted with where nothing else is said."""
+
+import numpy as np
+
+INVERSE_REGULARISATION_GRID = tuple(float(value) for value in np.logspace(-5, 2, 15))
+"""Candidates of C, the same for every backbone; selected by validation likelihood."""
+
+TOLERANCE = 1e-6
+"""Largest gradient at which a fit is done. With scikit-learn's 1e-4 weakly regularised fits stop early, near where
+they started, and another C is selected."""
