@@ -11,7 +11,7 @@ def shortage_of(error: BaseException) -> ResourceError | None:
     if is_disk_full(error):
         name = error.filename if isinstance(error, OSError) else None
         return DiskFullError(
-            f"no disk space left while writing {name or 'a file'}; free some and run the command again"
+            f"no disk space left while writing {name or 'a file'}; free some space and run the command again"
         )
     if isinstance(error, (MemoryError, RuntimeError)):
         from hf_sslgen.memory import is_out_of_memory  # which imports torch, as whatever failed here did before

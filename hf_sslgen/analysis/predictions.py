@@ -1,4 +1,4 @@
-"""Accuracy, confidence and calibration of a classifier: numbers and records, also after temperature scaling."""
+"""Accuracy, confidence and calibration of a classifier: numbers and records, before and after temperature scaling."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -16,10 +16,10 @@ from hf_sslgen.metrics.stages import Stage
 from hf_sslgen.training.evaluation import Predictions, reduce_logits
 
 AFTER = "_after_temperature"
-"""Ends the names of numbers of probabilities that were scaled with a temperature."""
+"""Suffix of the names of numbers computed after temperature scaling."""
 
 UNSCALED = ("accuracy", "mean_per_class_accuracy", "top_5_accuracy")
-"""Numbers that no temperature changes, because it keeps the order of the classes."""
+"""Numbers that temperature scaling does not change, because it keeps the order of the classes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class ValidationLogits:
 def predictions_of(
     sample_ids: NDArray[np.int64], references: NDArray[np.int64], logits: NDArray[np.float32]
 ) -> Predictions:
-    """What (N, C) logits say of the images."""
+    """Reduce (N, C) logits to per-image predictions."""
     columns = reduce_logits(torch.from_numpy(logits), torch.from_numpy(references))
     return Predictions(sample_ids, references, *(column.numpy() for column in columns))
 
@@ -51,10 +51,10 @@ def _numbers(
 
 
 def prediction_numbers(predictions: Predictions, num_classes: int, stage: Stage) -> list[Number]:
-    """Accuracy, confidence and calibration.
+    """Compute accuracy, confidence and calibration.
 
-    Numbers have the intervals of `hf_sslgen.metrics`. Calibration errors are descriptive, and so are other numbers
-    without an interval that covers.
+    Numbers have the intervals of `hf_sslgen.metrics`. Calibration errors, and other numbers for which no interval
+    covers, are descriptive.
     """
     return [*_numbers(predictions.estimates(num_classes), predictions, stage)]
 
@@ -62,14 +62,14 @@ def prediction_numbers(predictions: Predictions, num_classes: int, stage: Stage)
 def scaled_numbers(
     logits: NDArray[np.float32], predictions: Predictions, validation: ValidationLogits | None, stage: Stage
 ) -> tuple[list[Number], NDArray[np.float64]]:
-    """The temperature that validation images ask for, and every number that it changes, after it.
+    """Fit the temperature on validation images, and recompute every number that it changes.
 
     Args:
-        logits: (N, C) that `predictions` were made of.
-        validation: None where no image is left that the classifier has not learned from.
+        logits: (N, C) logits that `predictions` were made from.
+        validation: None if the classifier was trained on all available images.
 
     Returns:
-        The numbers, and the (N,) confidences after scaling; without a temperature only its reason, and NaN.
+        The numbers, and the (N,) confidences after scaling; without a temperature, only its reason, and NaN.
     """
     unscaled = np.full(len(logits), np.nan)
     if validation is None:
@@ -90,7 +90,7 @@ def scaled_numbers(
 
 
 def prediction_records(predictions: Predictions, stage: Stage) -> pd.DataFrame:
-    """A row per test image."""
+    """Build the records, one row per test image."""
     return pd.DataFrame(
         {
             "sample_id": predictions.sample_ids,

@@ -1,4 +1,4 @@
-"""A data set on the Hub: the one commit that all of it is taken from, and what to do where it can't be had."""
+"""Datasets on the Hub: pin the whole dataset to one commit, and explain why one can't be loaded."""
 
 import logging
 import re
@@ -43,11 +43,11 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class HubDataset:
-    """One commit of a data set, in one of its configurations.
+    """One commit of a dataset, in one configuration.
 
     Attributes:
-        config: None where it has one.
-        commit: None where only the cache could be asked, and does not know it.
+        config: None if the dataset has only one.
+        commit: None if only the cache was available and does not know it.
     """
 
     id: str
@@ -56,7 +56,7 @@ class HubDataset:
 
     @property
     def repository(self) -> str:
-        """As `hub_sentence` calls it."""
+        """The repository's description, as used by `hub_sentence`."""
         return f"datasets/{self.id}"
 
     def __str__(self) -> str:
@@ -64,18 +64,18 @@ class HubDataset:
 
 
 def resolve_dataset(hub_id: str, config: str | None, revision: str | None, streaming: bool) -> HubDataset:
-    """The commit that a revision is now.
+    """Resolve a revision to its current commit.
 
-    Where HF_HUB_OFFLINE is set it is what the cache last knew it to be. So it is, with a warning, where the Hub can't
+    With HF_HUB_OFFLINE set, the cache's last known commit is used. The same happens, with a warning, if the Hub can't
     be reached, unless the data is to be streamed.
 
     Args:
         revision: branch, tag or commit; None is the default branch.
 
     Raises:
-        InputError: no data set can have that name.
-        HubError: a sentence on what can't be had and what to do.
-        DiskFullError: no room is left for it.
+        InputError: no dataset can have that name.
+        HubError: states what is unavailable and what to do.
+        DiskFullError: the disk has no room for it.
     """
     repository = f"datasets/{hub_id}"
     words = path_refusal(hub_id) if find_domain(hub_id) is None else ""
@@ -84,7 +84,7 @@ def resolve_dataset(hub_id: str, config: str | None, revision: str | None, strea
     try:
         validate_repo_id(hub_id)
     except HFValidationError:
-        raise InputError("it is no folder or file here, and no data set on the Hub can have this name") from None
+        raise InputError("it is neither a local folder or file nor a valid name of a dataset on the Hub") from None
     if constants.is_offline_mode():
         if streaming:
             raise HubError(refusal(Fault.OFFLINE, repository, situation=Situation.STREAMING))
@@ -96,8 +96,8 @@ def resolve_dataset(hub_id: str, config: str | None, revision: str | None, strea
         sentence = hub_sentence(error, repository, revision)
         cached = None if streaming or not is_unreachable(error) else _cached_commit(hub_id, revision)
         if cached is None:
-            raise HubError(sentence) from None  # what a client says of its request may hold the token
-        logger.warning("%s; going on with what the cache has of it, commit %s", sentence.partition("; ")[0], cached)
+            raise HubError(sentence) from None  # the client's own error may contain the token
+        logger.warning("%s; continuing with the cached commit %s", sentence.partition("; ")[0], cached)
         return HubDataset(hub_id, config, cached)
     return HubDataset(hub_id, config, commit)
 
@@ -107,7 +107,7 @@ def _ask(hub_id: str, revision: str | None) -> str:
     commit = information.sha
     assert commit is not None
     if commit != revision and any(each.rfilename in SMALL_FILES for each in information.siblings or []):
-        # The cache notes which commit a branch was only with a file that was asked for by the branch's name.
+        # The cache records a branch's commit only for files that were requested by the branch's name.
         snapshot_download(hub_id, repo_type="dataset", revision=revision, allow_patterns=SMALL_FILES, tqdm_class=NoBar)
     return commit
 
@@ -125,11 +125,10 @@ def _cached_commit(hub_id: str, revision: str | None) -> str | None:
 
 
 def load_from_hub(found: HubDataset, streaming: bool) -> Any:
-    """All splits of that commit, as `datasets` gives them.
+    """Load all splits of that commit with `datasets`.
 
     Raises:
-        InputError: the configuration is none of the data set's, or there is nothing in it that `datasets` reads
-            without running code.
+        InputError: the dataset lacks the configuration, or `datasets` can't read it without running code.
         HubError, DiskFullError: as `resolve_dataset`.
     """
     if constants.is_offline_mode() and found.commit is None:
@@ -143,7 +142,7 @@ def load_from_hub(found: HubDataset, streaming: bool) -> Any:
 
 
 def stream_column(found: HubDataset, split: str, column: str) -> datasets.IterableDataset:
-    """One column of a split that is in parquet files, of which nothing else is read."""
+    """Read a single column of a split from its parquet files."""
     options = {"revision": found.commit, "streaming": True, "split": split, "columns": [column]}
     stream = from_hub(lambda: datasets.load_dataset(found.id, found.config, **options), found)
     assert isinstance(stream, datasets.IterableDataset)
@@ -151,7 +150,7 @@ def stream_column(found: HubDataset, split: str, column: str) -> datasets.Iterab
 
 
 def _leave_retries_to_the_clients() -> None:
-    """A request is tried for about 20 s by huggingface_hub and as a whole by us; `datasets` would do it 20 times."""
+    """Limit the retries of `datasets`, which would be 20: huggingface_hub already retries each request for 20 s."""
     for kind in ("READ", "OPEN"):
         setattr(datasets.config, f"STREAMING_{kind}_MAX_RETRIES", 1)
     for kind in ("READ", "READ_SERVER_UNAVAILABLE", "READ_RATE_LIMIT", "OPEN"):
@@ -159,19 +158,19 @@ def _leave_retries_to_the_clients() -> None:
 
 
 def _check_commit(found: HubDataset, loaded: Any) -> None:
-    """Where the Hub can't be asked, `datasets` takes the last prepared commit, whichever was asked for."""
+    """Raise InputError if `datasets`, unable to reach the Hub, would load another commit than the requested one."""
     for split in loaded.values():
         for file in split.cache_files:
             commit = Path(file["filename"]).parent.name
             if COMMIT.fullmatch(commit) and commit != found.commit:
                 raise InputError(
                     f"{found.repository} at commit {found.commit} is not in the cache, which has {commit}; load it "
-                    f"once with the Hub in reach, or give --dataset_revision {commit}"
+                    f"once online, or give --dataset_revision {commit}"
                 )
 
 
 def from_hub(action: Callable[[], Result], found: HubDataset) -> Result:
-    """What `action` gets from the Hub, tried again where a fault may pass.
+    """Run `action`, which reads from the Hub, and retry after temporary faults.
 
     Raises:
         InputError, HubError, DiskFullError: as `load_from_hub`.
@@ -195,6 +194,6 @@ def _refused(error: Exception, found: HubDataset) -> SslgenError:
         return HubError(refusal(Fault.GATED, found.repository))
     if isinstance(error, RuntimeError) and "script" in text.lower():
         return InputError(
-            f"{found.repository} needs code from its repository, which is never run here; name a copy in parquet"
+            f"{found.repository} needs code from its repository, which is never run; use a copy in parquet format"
         )
     return HubError(hub_sentence(error, found.repository, found.commit))

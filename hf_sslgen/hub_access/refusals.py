@@ -46,17 +46,17 @@ OTHER = "{line} (while {repository} was asked for)"
 SENTENCES: Mapping[Fault, Mapping[Situation, str]] = {
     Fault.OFFLINE: {
         LOADING: (
-            "{repository}{at} is not in the cache, or not whole, and HF_HUB_OFFLINE is set; load it once without it"
+            "{repository}{at} is missing from the cache or incomplete, and HF_HUB_OFFLINE is set; load it once online"
         ),
         Situation.STREAMING: (
-            "{repository} can't be streamed, because HF_HUB_OFFLINE is set; unset it, or drop --streaming if the data "
-            "set is in the cache"
+            "{repository} can't be streamed, because HF_HUB_OFFLINE is set; unset it, or drop --streaming if the "
+            "dataset is in the cache"
         ),
         Situation.PULLING: f"HF_HUB_OFFLINE is set, so nothing can be pulled; unset it and {AGAIN}",
         PUSHING: f"HF_HUB_OFFLINE is set, so nothing can be pushed; unset it and {AGAIN}",
     },
     Fault.NO_TOKEN: {
-        PUSHING: "there is no token: run `hf auth login`, or set HF_TOKEN to one that may write",
+        PUSHING: "no token found: run `hf auth login`, or set HF_TOKEN to a token with write access",
         PUSHING_MODEL: (
             "there is no token to push with: run `hf auth login`, or set HF_TOKEN to one that may write; or drop "
             "--push_to_hub"
@@ -75,8 +75,8 @@ SENTENCES: Mapping[Fault, Mapping[Situation, str]] = {
     },
     Fault.GATED: {
         LOADING: (
-            "{repository} is gated and {identity} has not been let in; ask for access at {page}, then log in with "
-            "`hf auth login` as who has it"
+            "{repository} is gated, and {identity} does not have access; request it at {page}, then log in with "
+            "`hf auth login` as the user who was granted it"
         ),
         **NO_RIGHT,
     },

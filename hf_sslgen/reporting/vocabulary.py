@@ -11,7 +11,7 @@ MINUS = "\u2212"
 REAL_PAIRS_WORDS = "real pairs (another picture)"
 
 AFTER_TEMPERATURE = "_after_temperature"
-"""Ends the names of numbers of probabilities that were scaled with a temperature."""
+"""Suffix of the names of numbers computed after temperature scaling."""
 
 OVERALL_FAMILY = "mean"
 FAMILIES = {

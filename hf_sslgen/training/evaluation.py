@@ -1,4 +1,4 @@
-"""Evaluation in O(N) memory: each batch's class scores are reduced to a few numbers per image before they are kept."""
+"""Evaluation in O(N) memory: each batch's class scores are reduced to a few numbers per image before storage."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -51,7 +51,7 @@ GREATER_IS_BETTER = {
     "aurc": False,
     "excess_aurc": False,
 }
-"""The validation numbers by which a checkpoint can be selected, and whether more of them is better."""
+"""The validation metrics by which a checkpoint can be selected, and whether higher is better."""
 
 WITHOUT_DIRECTION = (
     "mean_confidence",
@@ -60,20 +60,20 @@ WITHOUT_DIRECTION = (
     "confidence_gap",
     "ece_if_calibrated",
 )
-"""The other numbers of `Predictions.estimates`."""
+"""The remaining metrics in `Predictions.estimates`."""
 
 Columns = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
 def reduce_scores(scores: npt.ArrayLike, references: npt.ArrayLike, from_logits: bool) -> Columns:
-    """Per image: prediction, confidence, negative log-likelihood, Brier score and top-5 credit, each of shape (N,).
+    """Compute prediction, confidence, negative log-likelihood, Brier score and top-5 credit per image, each (N,).
 
     Args:
-        scores: (N, C) probabilities, or logits where `from_logits` is True.
+        scores: (N, C) probabilities, or logits if `from_logits` is True.
         references: (N,) class indices.
 
     Returns:
-        All but the prediction in float64; the credit is NaN where there are no more than five classes.
+        The prediction, then the others in float64; the credit is NaN for five classes or fewer.
     """
     top = top_label(scores, references, from_logits)
     return (
@@ -86,10 +86,10 @@ def reduce_scores(scores: npt.ArrayLike, references: npt.ArrayLike, from_logits:
 
 
 def reduce_logits(logits: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
-    """`reduce_scores` of a batch of logits, on their device.
+    """Apply `reduce_scores` to a batch of logits, on their device.
 
-    An image whose logits are not all finite is class 0 with NaN in every other column: a batch can't raise, because
-    other processes may wait for it.
+    An image with non-finite logits gets class 0 and NaN in every other column; raising an error here would leave other
+    processes waiting for the batch.
 
     Args:
         logits: (B, C).
@@ -105,15 +105,15 @@ def reduce_logits(logits: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
 
 
 def preprocess_logits_for_metrics(logits: Tensor, labels: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
-    """`reduce_logits` as the Trainer calls it; `labels` are class indices and sample ids."""
+    """Adapt `reduce_logits` to the Trainer's interface; `labels` are class indices and sample ids."""
     return reduce_logits(logits, labels[0])
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What is known of every image after an evaluation; all arrays have shape (N,).
+    """Per-image results of an evaluation; all arrays have shape (N,).
 
-    `top_5_credits` is NaN where there are no more than five classes.
+    `top_5_credits` is NaN for five classes or fewer.
     """
 
     sample_ids: NDArray[np.int64]
@@ -126,7 +126,7 @@ class Predictions:
 
     @classmethod
     def from_evaluation(cls, predictions: Any, label_ids: Any) -> "Predictions":
-        """From the Trainer's tuples, ordered by sample id."""
+        """Build from the Trainer's tuples, ordered by sample id."""
         references, sample_ids = label_ids
         order = np.argsort(sample_ids, kind="stable")
         return cls(sample_ids[order], references[order], *(np.asarray(column)[order] for column in predictions))
@@ -135,7 +135,7 @@ class Predictions:
     def from_probabilities(
         cls, sample_ids: NDArray[np.int64], references: NDArray[np.int64], probabilities: NDArray[np.floating]
     ) -> "Predictions":
-        """From (N, C) probabilities of classifiers that have no logits."""
+        """Build from (N, C) probabilities of classifiers without logits."""
         return cls(sample_ids, references, *reduce_scores(probabilities, references, from_logits=False))
 
     @property
@@ -143,11 +143,11 @@ class Predictions:
         return self.predictions == self.references
 
     def estimates(self, num_classes: int) -> dict[str, Estimate]:
-        """Accuracy, confidence and calibration of the whole, by the definitions of `hf_sslgen.metrics`.
+        """Compute accuracy, confidence and calibration over all images, as defined in `hf_sslgen.metrics`.
 
         Returns:
-            Each number by its name, with its 95% interval over images where it has a valid one; a number that can't
-            be had is NaN with its reason. Top-5 accuracy is there for more than five classes only.
+            Each number by name, with its 95% interval over images if a valid one exists; an undefined number is NaN
+            with a reason. Top-5 accuracy is included only for more than five classes.
         """
         p, y = self.confidences, self.correct
         likelihoods = self.negative_log_likelihoods
@@ -177,7 +177,7 @@ class Predictions:
 
 
 def estimate_of(result: MetricResult, field: str) -> Estimate:
-    """A number of a result with its interval over samples, NaN where it has no valid one; and its reason if NaN."""
+    """Return a result's number, its interval over samples (NaN if none is valid), and the reason if it is NaN."""
     values = result.to_dict()
     value = float(values[field])
     low, high = values.get(f"{field}_interval", NO_INTERVAL)
@@ -189,12 +189,12 @@ def _named(result: MetricResult, *fields: str) -> dict[str, Estimate]:
 
 
 def _mean(per_sample: NDArray[np.float64], interval: Interval) -> Estimate:
-    """What a metric that is a mean over samples returns, from the values it returned for one batch after another."""
+    """Combine the per-batch results of a metric that is a mean over samples."""
     return Estimate(float(per_sample.mean()), *interval, len(per_sample))
 
 
 def compute_metrics_for(num_classes: int) -> Any:
-    """The Trainer's `compute_metrics`; it raises DivergedError where predictions are not finite."""
+    """The Trainer's `compute_metrics`; raises DivergedError if predictions are not finite."""
 
     def compute_metrics(evaluation: EvalPrediction) -> dict[str, float]:
         predictions = Predictions.from_evaluation(evaluation.predictions, evaluation.label_ids)

@@ -90,7 +90,7 @@ def assert_whole(api: HfApi, commits: int = 2) -> None:
 @pytest.mark.parametrize(
     ("token", "said"),
     [
-        ("", "there is no token: run `hf auth login`, or set HF_TOKEN"),
+        ("", "no token found: run `hf auth login`, or set HF_TOKEN"),
         (WRONG_TOKEN, "the Hub does not know the token; make one at "),
         (ROLES["reader"].token, f"the token has no right to write to spaces/{SPACE}: it needs the role 'write'"),
         (ROLES["nobody"].token, f"the token has no right to write to spaces/{SPACE}: it needs the role 'write'"),

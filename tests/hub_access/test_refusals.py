@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[2]
 CODE = ("hf_sslgen", "scripts", "recipes")
 
 OF_A_REFUSAL = re.compile(
-    r"\b(40[0139]|412|413|429|50[0234])\b|HF_HUB_OFFLINE is set|\bgated and\b|too many requests|there is no token"
-    r"|does not know the token|no right to|the Hub[^.;]* can't be reached|(is in|is not in) the cache, (and|or)"
+    r"\b(40[0139]|412|413|429|50[0234])\b|HF_HUB_OFFLINE is set|\bis gated\b|too many requests|there is no token|no token found"
+    r"|does not know the token|no right to|the Hub[^.;]* can't be reached|(missing from|is not in) the cache"
 )
 """What only the table's sentences say."""
 
@@ -97,7 +97,9 @@ def test_the_table_knows_every_fault() -> None:
 
 def test_a_sentence_for_each_situation() -> None:
     name = "datasets/owner/name"
-    assert refusal(Fault.OFFLINE, name, "v9").startswith(f"{name} at 'v9' is not in the cache, or not whole, and HF_")
+    assert refusal(Fault.OFFLINE, name, "v9").startswith(
+        f"{name} at 'v9' is missing from the cache or incomplete, and "
+    )
     assert refusal(Fault.OFFLINE, name, None, Situation.PULLING).startswith("HF_HUB_OFFLINE is set, so nothing can be")
     assert "drop --streaming" in refusal(Fault.OFFLINE, name, None, Situation.STREAMING)
     assert "give another --hub_model_id" in refusal(Fault.NO_RIGHT, name, None, Situation.PUSHING_MODEL)
