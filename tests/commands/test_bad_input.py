@@ -118,7 +118,7 @@ def test_memory_that_is_short(refused, folder, small_backbones, monkeypatch):
     monkeypatch.setattr(FineTuningTrainer, "training_step", lambda *arguments, **options: torch.empty(2**50))
     options = ["--dataset_name", str(folder), "--train_val_split", "0.3", *QUICK]
     message = refused(FINETUNE, "--model_name_or_path", small_backbones["timm_resnet"], *options)
-    assert re.search(r"not enough memory for --per_device_train_batch_size \d+; give a smaller one", message)
+    assert re.search(r"not enough memory for --per_device_train_batch_size \d+; give a smaller value", message)
 
 
 def test_a_folder_of_something_else(capsys, folder, tmp_path):

@@ -121,7 +121,10 @@ def lose_a_claim(folder: Path) -> None:
     [
         (raise_in_loader_worker, "the Hub can't be reached; run this again"),
         (run_out_of_memory, "not enough memory (MemoryError); give a smaller --batch_size, or fewer images"),
-        (run_out_of_memory_with_batches, "not enough memory for --per_device_train_batch_size 64; give a smaller one"),
+        (
+            run_out_of_memory_with_batches,
+            "not enough memory for --per_device_train_batch_size 64; give a smaller value",
+        ),
         (need_more_disk_than_there_is, "output_dir '"),
         (lose_a_claim, "output_dir '"),
     ],
