@@ -20,10 +20,8 @@ from hf_sslgen.analysis.one_pass import one_pass, split_logits
 from hf_sslgen.analysis.pass_shards import ALONE, Run
 from hf_sslgen.analysis.picture_pairs import pair_partners
 from hf_sslgen.analysis.predictions import (
-    AFTER,
     ValidationLogits,
-    prediction_numbers,
-    prediction_records,
+    prediction_analysis,
     predictions_of,
     scaled_numbers,
 )
@@ -33,6 +31,7 @@ from hf_sslgen.analysis.transforms import preset_variants
 from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.errors import InputError
+from hf_sslgen.metrics.catalogue.rows import AFTER_TEMPERATURE
 from hf_sslgen.metrics.stages import FINE_TUNED_STAGE, PRETRAINED_STAGE, Stage
 from hf_sslgen.zoo.anatomy import find_attribution_layer
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone
@@ -181,9 +180,10 @@ def adapted_analysis(
     predictions = predictions_of(test.sample_ids, test.labels, logits)
     scaled, scaled_confidences = scaled_numbers(logits, predictions, validation, stage)
     attribution = _attribution(backbone, replace(wanted, classes=attributed), maps, settings, run, stage)
-    clean = prediction_records(predictions, stage).assign(**{f"confidence{AFTER}": scaled_confidences})
+    found, clean = prediction_analysis(predictions, len(domain.class_names), stage)
+    clean = clean.assign(**{f"confidence{AFTER_TEMPERATURE}": scaled_confidences})
     of_images = Analysis(
-        (*prediction_numbers(predictions, len(domain.class_names), stage), *scaled, *attribution.numbers),
+        (*found, *scaled, *attribution.numbers),
         clean.merge(attribution.records, on="sample_id", how="left"),
     )
     if moved is None:

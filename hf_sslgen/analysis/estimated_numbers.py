@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.metrics import Estimate, Interval
+from hf_sslgen.metrics.catalogue.measurement import Measurements
 from hf_sslgen.metrics.defined import interval_of_defined
 from hf_sslgen.metrics.stages import Stage
 
@@ -34,6 +35,14 @@ def number_of(
         num_undefined,
         estimate.reason,
     )
+
+
+def numbers_of(measurements: Measurements, stage: Stage) -> list[Number]:
+    """The numbers of what was measured on images as they are."""
+    return [
+        number_of(metric, estimate, stage, num_undefined=measurements.num_undefined[metric])
+        for metric, estimate in measurements.estimates.items()
+    ]
 
 
 def mean_number(

@@ -5,18 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_sslgen.analysis.estimated_numbers import number_of
+from hf_sslgen.analysis.estimated_numbers import numbers_of
 from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.geometry import Geometry, evaluation_boxes, evaluation_points
-from hf_sslgen.metrics import attribution_localization
+from hf_sslgen.metrics.catalogue.measurement import measure
+from hf_sslgen.metrics.catalogue.metric import Subject
 from hf_sslgen.metrics.localization import axis_overlap
-from hf_sslgen.metrics.maps import Sign
 from hf_sslgen.metrics.stages import Stage
-from hf_sslgen.training.evaluation import estimate_of
-
-LOCALIZATION = ("lift", "mass_accuracy", "pointing_game", "area_share")
-"""Fields of a `LocalizationResult`, and columns in the records."""
 
 
 def region_coverage(
@@ -86,8 +82,8 @@ def object_coverage(subset: ImageSplit, geometry: Geometry, grid: Sequence[int])
 
 
 def localization_analysis(
-    maps: NDArray[np.float32], subset: ImageSplit, geometry: Geometry, stage: Stage, sign: Sign = "positive"
-) -> tuple[tuple[Number, ...], dict[str, NDArray[np.float64]]]:
+    maps: NDArray[np.float32], subset: ImageSplit, geometry: Geometry, stage: Stage
+) -> tuple[list[Number], dict[str, NDArray[np.float64]]]:
     """Measure the localisation of attribution maps on the annotated object.
 
     Args:
@@ -97,12 +93,8 @@ def localization_analysis(
         The numbers of `attribution_localization`, and (N,) columns of the same names. Images with an all-zero map or
         without an object are NaN and counted.
     """
-    result = attribution_localization(maps, object_coverage(subset, geometry, maps.shape[1:]), sign=sign)
-    numbers = tuple(
-        number_of(metric, estimate_of(result, metric), stage, num_undefined=result.n_undefined)
-        for metric in LOCALIZATION
-    )
-    return numbers, {metric: vars(result)[f"per_sample_{metric}"] for metric in LOCALIZATION}
+    measured = measure(Subject.OBJECTS, maps, object_coverage(subset, geometry, maps.shape[1:]))
+    return numbers_of(measured, stage), measured.columns
 
 
 def first_boxes(subset: ImageSplit, geometry: Geometry) -> NDArray[np.float64]:

@@ -5,17 +5,13 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_sslgen.analysis.estimated_numbers import numbers_of
 from hf_sslgen.analysis.numbers import Number
-from hf_sslgen.metrics import map_similarity
+from hf_sslgen.metrics.catalogue.measurement import measure
+from hf_sslgen.metrics.catalogue.metric import Subject
 from hf_sslgen.metrics.stages import Stage
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone
 from hf_sslgen.zoo.reinitialised import cascade
-
-SIMILARITY = {
-    "rank_correlation": "map_rank_correlation",
-    "structural_similarity": "map_structural_similarity",
-}
-"""Fields of a `MapSimilarityResult`, with the prefixes of their numbers and columns."""
 
 ALL = "all"
 """Stage of the cascade at which every weight is re-initialised."""
@@ -30,18 +26,8 @@ def similarity_numbers(maps: Maps, other_maps: Maps, part: str, stage: Stage) ->
     Returns:
         The numbers, and (N,) columns for the records.
     """
-    result = map_similarity(maps, other_maps)
-    values = vars(result)
-    columns = {f"{name}_{part}": values[f"per_sample_{field}"] for field, name in SIMILARITY.items()}
-    numbers = []
-    for field, name in SIMILARITY.items():
-        n_undefined = int(np.isnan(columns[f"{name}_{part}"]).sum())
-        reason = result.reason if n_undefined == result.n else ""
-        n = result.n - n_undefined
-        numbers.append(
-            Number(f"{name}_{part}", values[field], n=n, stage=stage, n_undefined=n_undefined, reason=reason)
-        )
-    return numbers, columns
+    measured = measure(Subject.RANDOMISED, maps, other_maps, part=part)
+    return numbers_of(measured, stage), measured.columns
 
 
 def cascade_numbers(

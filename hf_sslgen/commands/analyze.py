@@ -26,7 +26,7 @@ from hf_sslgen.metrics.stages import FINE_TUNED_STAGE
 from hf_sslgen.names import canonical, listed_names
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.reporting.figures.checkpoint_figures import write_checkpoint_figures
-from hf_sslgen.settings import AT_LEAST_ONE, SEED, SIDE, check_fields, setting
+from hf_sslgen.settings import AT_LEAST_ONE, SEED, SIDE, check_fields, fields_from, setting
 from hf_sslgen.study.backbones import backbone_entry
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL, read_cell, write_cell
 from hf_sslgen.study.cells.cell_identity import cell_identity, cell_provenance
@@ -115,21 +115,7 @@ class AnalyzeArguments:
     @property
     def settings(self) -> AnalysisSettings:
         """How the backbone is measured."""
-        return AnalysisSettings(
-            transforms=self.transforms,
-            max_subset=self.max_subset,
-            seed=self.seed,
-            attribution_method=self.attribution_method,
-            reinitialised_control=self.reinitialised_control,
-            randomisation_cascade=self.randomisation_cascade,
-            target=self.target,
-            attributed_class=self.attributed_class,
-            attribution_layer=self.attribution_layer,
-            batch_size=self.batch_size,
-            precision=self.precision,
-            channels_last=self.channels_last,
-            compile=self.compile,
-        )
+        return fields_from(AnalysisSettings, self)
 
 
 FINETUNED = "finetune"

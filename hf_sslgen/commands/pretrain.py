@@ -21,7 +21,17 @@ from hf_sslgen.memory import naming_batch_size
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.preprocessing import Preprocessing
 from hf_sslgen.reporting.twin_folder import TWIN_FOLDER, Launch, export_twin
-from hf_sslgen.settings import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, SEED, SIDE, Range, check_fields, setting
+from hf_sslgen.settings import (
+    AT_LEAST_ONE,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SEED,
+    SIDE,
+    Range,
+    check_fields,
+    fields_from,
+    setting,
+)
 from hf_sslgen.training.augmentation import IMAGENET_MEAN, IMAGENET_STD
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.training.pretraining.objectives import require_objective
@@ -84,9 +94,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
     arguments, domain_arguments = parse_arguments(
         (PretrainArguments, DomainArguments), "Pretrain one twin on a dataset of source images.", command_line
     )
-    names = {item.name for item in dataclasses.fields(PretrainingSettings)}
-    given = {name: value for name, value in vars(arguments).items() if name in names}
-    settings = PretrainingSettings(**given)
+    settings = fields_from(PretrainingSettings, arguments)
     require_objective(settings.objective)
     if settings.mixed_precision == "fp16" and not torch.accelerator.is_available():
         raise InputError("mixed_precision is 'fp16', which needs a GPU; on a CPU give bf16 or no")

@@ -96,16 +96,14 @@ def load_domain(arguments: DomainArguments) -> Domain:
         InputError: the dataset, a column or a split can't be found, a label is not a class, there is only one class,
             a split is empty, or its size differs from the registry's.
     """
-    entry = registered_entry(arguments)
-    published = (
-        entry if arguments.registered_as is None else None
-    )  # a copy may name its columns and splits differently
-    if published is not None and published.train_split is None and arguments.train_split_name is None:
-        raise InputError(f"{published.name} is for evaluation only and has no training split; name another domain")
-    loaded = load_splits(arguments, published)
-    train_name, validation_name, test_name = split_names(arguments, published, list(loaded.splits))
+    registered = registered_entry(arguments)
+    entry = registered if arguments.registered_as is None else None  # a copy may name columns and splits differently
+    if entry is not None and entry.train_split is None and arguments.train_split_name is None:
+        raise InputError(f"{entry.name} is for evaluation only and has no training split; name another domain")
+    loaded = load_splits(arguments, entry)
+    train_name, validation_name, test_name = split_names(arguments, entry, list(loaded.splits))
     raw_train = loaded.splits[train_name]
-    table = read_table(loaded, train_name, arguments, published)
+    table = read_table(loaded, train_name, arguments, entry)
     notes: list[str] = []
 
     def read(name: str) -> ImageSplit:
@@ -153,13 +151,13 @@ def load_domain(arguments: DomainArguments) -> Domain:
     _require_trained_classes(train, test)
     return Domain(
         name=domain_name(arguments),
-        group=arguments.group or (entry.group if entry else "unstated"),
-        metric=entry.metric if entry else "accuracy",
+        group=arguments.group or (registered.group if registered else "unstated"),
+        metric=registered.metric if registered else "accuracy",
         class_names=table.encoding.class_names,
         train=train,
         validation=validation,
         test=test,
-        not_label_preserving=entry.not_label_preserving if entry else DEFAULT_NOT_LABEL_PRESERVING,
+        not_label_preserving=registered.not_label_preserving if registered else DEFAULT_NOT_LABEL_PRESERVING,
         notes=tuple(notes),
         taken=taken(arguments, loaded, table.columns, table.encoding.class_names, splits, notes),
         found=loaded.found,

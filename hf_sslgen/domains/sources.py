@@ -77,13 +77,13 @@ class Published:
         return (row[column] for row in stored_order(narrow, None, self.found))
 
 
-def load_splits(arguments: DomainArguments, published: DomainEntry | None) -> Published:
+def load_splits(arguments: DomainArguments, entry: DomainEntry | None) -> Published:
     """Load all splits of a dataset, undecoded, keeping only the rows that belong to the domain.
 
     Pictures stay undecoded from the start, because a stream that filters or renames decoded pictures re-encodes them.
 
     Args:
-        published: the registry row, if its sizes and row filter apply to the loaded dataset.
+        entry: the registry row, if its sizes and row filter apply to the loaded dataset.
 
     Raises:
         InputError: the dataset can't be loaded, or its size differs from the registry's.
@@ -91,9 +91,9 @@ def load_splits(arguments: DomainArguments, published: DomainEntry | None) -> Pu
     """
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
-    data, found = _load(arguments, published)
+    data, found = _load(arguments, entry)
     splits = data.splits
-    label = arguments.label_column_name or (published.label_column if published is not None else None)
+    label = arguments.label_column_name or (entry.label_column if entry is not None else None)
     if isinstance(splits, DatasetDict):
         whole = splits
         splits = _undecoded(_with_field(whole, label))  # `flatten` would split undecoded pictures into columns
@@ -102,39 +102,39 @@ def load_splits(arguments: DomainArguments, published: DomainEntry | None) -> Pu
         splits = _with_field(whole, label)
     told = (data.files, data.left_out, data.labels_from, data.remarks)
     loaded = Published(splits, found, splits is whole, {}, *told)
-    if published is None:
+    if entry is None:
         return loaded
-    uncounted = _check_sizes(published, splits)
-    if published.row_filter:  # leaves fewer rows than the registry states
-        return replace(loaded, splits=_filtered(splits, published), is_whole=False)
+    uncounted = _check_sizes(entry, splits)
+    if entry.row_filter:  # leaves fewer rows than the registry states
+        return replace(loaded, splits=_filtered(splits, entry), is_whole=False)
     return replace(loaded, expected_sizes=uncounted)
 
 
-def _load(arguments: DomainArguments, published: DomainEntry | None) -> tuple[LoadedSplits, HubDataset | None]:
+def _load(arguments: DomainArguments, entry: DomainEntry | None) -> tuple[LoadedSplits, HubDataset | None]:
     name = arguments.dataset_name
-    entry = find_domain(name)
-    config = arguments.dataset_config_name or (entry.config if entry else None)
-    if entry is not None:
-        _refuse_two_meanings(name, entry)
-    location = entry.id if entry is not None and entry.id is not None else name
+    named = find_domain(name)
+    config = arguments.dataset_config_name or (named.config if named else None)
+    if named is not None:
+        _refuse_two_meanings(name, named)
+    location = named.id if named is not None and named.id is not None else name
     try:
-        if entry is not None and entry.format == "embedded":
-            files = {split: [str(path)] for split, path in embedded_files(entry).items()}
+        if named is not None and named.format == "embedded":
+            files = {split: [str(path)] for split, path in embedded_files(named).items()}
             return LoadedSplits(load_files("parquet", files, arguments.streaming)), None
         if Path(location).exists():
-            return load_local(Path(location), config, arguments, published), None
+            return load_local(Path(location), config, arguments, entry), None
     except InputError as error:
         raise _load_error(name, error, "") from error
     if location in known_bad_domains():
         logger.warning("%s is known to be flawed: %s", location, known_bad_domains()[location])
-    revision = arguments.dataset_revision or (entry.revision if entry else None)
+    revision = arguments.dataset_revision or (named.revision if named else None)
     try:
         found = resolve_dataset(location, config, revision, arguments.streaming)
         splits = load_from_hub(found, arguments.streaming)
         are_files = all(rows.info.builder_name == "imagefolder" for rows in splits.values())
         return LoadedSplits(splits, listed_on_hub(found.id) if are_files else BYTES_ONLY), found
     except (InputError, HubError) as error:
-        found_on_hub = entry is not None or (name.count("/") == 1 and name[0] not in "./~")
+        found_on_hub = named is not None or (name.count("/") == 1 and name[0] not in "./~")
         raise _load_error(name, error, "" if found_on_hub else KINDS_OF_NAMES) from error
 
 

@@ -111,6 +111,10 @@ def top_k_accuracy(scores: npt.ArrayLike, references: npt.ArrayLike, k: int = 5)
         no_interval = {"top_k_accuracy": NO_INTERVAL}
         reason = f"with {num_classes} classes, {k} guesses are always right"
         return TopKAccuracyResult(float("nan"), k, n, np.full(n, np.nan), reason, no_interval)
-    return TopKAccuracyResult(
-        float(credit.mean()), k, n, credit, intervals={"top_k_accuracy": credit_interval(credit)}
-    )
+    return top_k_of_credits(credit, k)
+
+
+def top_k_of_credits(credit: FloatArray, k: int) -> TopKAccuracyResult:
+    """Top-k accuracy from what each sample has to its credit, shape (N,), where there are more than k classes."""
+    intervals = {"top_k_accuracy": credit_interval(credit)}
+    return TopKAccuracyResult(float(credit.mean()), k, len(credit), credit, intervals=intervals)

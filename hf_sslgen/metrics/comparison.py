@@ -27,7 +27,7 @@ from hf_sslgen.metrics.inputs import (
 )
 from hf_sslgen.metrics.invariance import chance_corrected
 from hf_sslgen.metrics.ratio import ratio_values
-from hf_sslgen.metrics.results import MetricResult
+from hf_sslgen.metrics.results import INTERVALS, NO_INTERVAL, MetricResult
 
 Statistic = Callable[[FloatArray], FloatArray]
 
@@ -49,6 +49,14 @@ class Estimate(MetricResult):
     def decided(self) -> bool:
         """Whether the interval excludes zero; False without an interval."""
         return self.low > 0.0 or self.high < 0.0
+
+
+def estimate_of(result: MetricResult, field: str) -> Estimate:
+    """Return a result's number, its interval over samples (NaN if none is valid), and the reason if it is NaN."""
+    fields = vars(result)
+    value = float(fields[field])
+    low, high = fields.get(INTERVALS, {}).get(field, NO_INTERVAL)
+    return Estimate(value, low, high, fields["n"], fields.get("reason", "") if np.isnan(value) else "")
 
 
 def mean_statistic(values: npt.ArrayLike) -> Statistic:

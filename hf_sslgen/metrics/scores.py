@@ -46,7 +46,7 @@ def brier_score(
         p = block.probabilities()
         p[np.arange(len(p)), true[block.rows]] -= 1.0
         score[block.rows] = np.einsum("ij,ij->i", p, p)
-    return _mean_score(score, correct)
+    return mean_score(score, correct)
 
 
 def negative_log_likelihood(
@@ -70,7 +70,7 @@ def negative_log_likelihood(
         else:
             log_p = np.log(np.clip(block.scores[here].astype(np.float64), MIN_PROBABILITY, 1.0))
         score[block.rows] = np.minimum(np.abs(log_p), -np.log(MIN_PROBABILITY))  # log p <= 0, and abs makes -0.0 0.0
-    return _mean_score(score, correct)
+    return mean_score(score, correct)
 
 
 def top_label_brier(confidences: npt.ArrayLike, correct: npt.ArrayLike) -> ProperScoreResult:
@@ -86,8 +86,9 @@ def top_label_brier(confidences: npt.ArrayLike, correct: npt.ArrayLike) -> Prope
     [0.25, 0.0]
     """
     p, y = confidences_and_correct(confidences, correct)
-    return _mean_score(np.square(p - y), y)
+    return mean_score(np.square(p - y), y)
 
 
-def _mean_score(score: FloatArray, correct: BoolArray) -> ProperScoreResult:
+def mean_score(score: FloatArray, correct: BoolArray) -> ProperScoreResult:
+    """A score from its per-sample values, (N,), and whether each prediction is right, (N,)."""
     return ProperScoreResult(float(score.mean()), len(score), score, {"mean": outcome_interval(score, correct)})

@@ -3,26 +3,19 @@
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any, NoReturn, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn, get_args, get_origin
 
 from hf_sslgen.errors import InputError, nearest_names
-from hf_sslgen.settings import read_setting, require_nameable, shown
+from hf_sslgen.settings import Setting, require_nameable, settings_of, shown
 from hf_sslgen.typed_values import choices_of
 from hf_sslgen.yaml_files import read_yaml
 
 
 @dataclass(frozen=True)
-class _Option:
-    """A settable field and its annotation."""
-
-    field: Field[Any]
-    hint: Any
-
-    @property
-    def is_required(self) -> bool:
-        return self.field.default is MISSING and self.field.default_factory is MISSING
+class _Option(Setting):
+    """A field that is an option."""
 
     @property
     def takes_list(self) -> bool:
@@ -89,8 +82,7 @@ def parse_arguments(
     arguments = list(sys.argv[1:] if command_line is None else command_line)
     options: dict[str, _Option] = {}
     for kind in dataclass_types:
-        hints = get_type_hints(kind)
-        options |= {field.name: _Option(field, hints[field.name]) for field in fields(kind)}
+        options |= {name: _Option(each.field, each.hint) for name, each in settings_of(kind).items()}
     given = _given(
         _Parser(options, description), arguments, [positional] if isinstance(positional, str) else positional
     )
@@ -133,7 +125,7 @@ def _given(parser: _Parser, arguments: list[str], positional: Sequence[str]) -> 
 
 def _read(option: _Option, value: Any, source: str = "") -> Any:
     try:
-        read = read_setting(option.field.name, option.hint, value, option.field.metadata.get("range"))
+        read = option.read(value)
         require_nameable(option.field.name, read)
         return read
     except InputError as error:

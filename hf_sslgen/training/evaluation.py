@@ -11,56 +11,14 @@ from torch import Tensor
 from transformers import EvalPrediction
 
 from hf_sslgen.errors import DivergedError
-from hf_sslgen.metrics import (
-    Estimate,
-    MetricResult,
-    accuracy,
-    adaptive_calibration_error,
-    brier_score,
-    debiased_calibration_error,
-    expected_calibration_error,
-    ks_calibration_error,
-    negative_log_likelihood,
-    prediction_confidence,
-    risk_coverage,
-    top_k_accuracy,
-    top_label,
-    top_label_brier,
-)
-from hf_sslgen.metrics.results import NO_INTERVAL, Interval
-from hf_sslgen.metrics.shares import credit_interval
-from hf_sslgen.metrics.two_groups import outcome_interval
+from hf_sslgen.metrics import Estimate, brier_score, negative_log_likelihood, top_k_accuracy, top_label
+from hf_sslgen.metrics.catalogue.measurement import measure
+from hf_sslgen.metrics.catalogue.metric import Subject
+from hf_sslgen.metrics.catalogue.prediction_metrics import TOP_K
+from hf_sslgen.metrics.catalogue.rows import better_directions
 
-TOP_K = 5
-
-GREATER_IS_BETTER = {
-    "negative_log_likelihood": False,
-    "loss": False,
-    "accuracy": True,
-    "mean_per_class_accuracy": True,
-    "top_5_accuracy": True,
-    "brier_score": False,
-    "top_label_brier": False,
-    "auroc": True,
-    "expected_calibration_error": False,
-    "l2_calibration_error": False,
-    "maximum_calibration_error": False,
-    "adaptive_calibration_error": False,
-    "debiased_squared_calibration_error": False,
-    "ks_calibration_error": False,
-    "aurc": False,
-    "excess_aurc": False,
-}
-"""The validation metrics by which a checkpoint can be selected, and whether higher is better."""
-
-WITHOUT_DIRECTION = (
-    "mean_confidence",
-    "mean_confidence_correct",
-    "mean_confidence_incorrect",
-    "confidence_gap",
-    "ece_if_calibrated",
-)
-"""The remaining metrics in `Predictions.estimates`."""
+GREATER_IS_BETTER = {"loss": False, **better_directions()}
+"""The validation numbers by which a checkpoint can be selected, and whether more of them is better."""
 
 Columns = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
@@ -149,48 +107,11 @@ class Predictions:
             Each number by name, with its 95% interval over images if a valid one exists; an undefined number is NaN
             with a reason. Top-5 accuracy is included only for more than five classes.
         """
-        p, y = self.confidences, self.correct
-        likelihoods = self.negative_log_likelihoods
-        confidence = prediction_confidence(p, y)
-        binned = expected_calibration_error(p, y)
-        found = {
-            **_named(accuracy(self.predictions, self.references, num_classes), "accuracy", "mean_per_class_accuracy"),
-            **_named(confidence, "mean_confidence", "mean_confidence_correct", "mean_confidence_incorrect", "auroc"),
-            "confidence_gap": estimate_of(confidence, "gap"),
-            **_named(binned, "expected_calibration_error", "ece_if_calibrated"),
-            **_named(binned, "l2_calibration_error", "maximum_calibration_error"),
-            **_named(adaptive_calibration_error(p, y), "adaptive_calibration_error"),
-            **_named(debiased_calibration_error(p, y), "debiased_squared_calibration_error"),
-            **_named(ks_calibration_error(p, y), "ks_calibration_error"),
-            "negative_log_likelihood": _mean(likelihoods, outcome_interval(likelihoods, y)),
-            "brier_score": _mean(self.brier_scores, outcome_interval(self.brier_scores, y)),
-            "top_label_brier": estimate_of(top_label_brier(p, y), "mean"),
-            **_named(risk_coverage(p, y), "aurc", "excess_aurc"),
-        }
-        if num_classes > TOP_K:
-            found["top_5_accuracy"] = _mean(self.top_5_credits, credit_interval(self.top_5_credits))
-        return found
+        return measure(Subject.PREDICTIONS, self, num_classes).estimates
 
     def measures(self, num_classes: int) -> dict[str, float]:
         """The values of `estimates`."""
         return {name: estimate.value for name, estimate in self.estimates(num_classes).items()}
-
-
-def estimate_of(result: MetricResult, field: str) -> Estimate:
-    """Return a result's number, its interval over samples (NaN if none is valid), and the reason if it is NaN."""
-    values = result.to_dict()
-    value = float(values[field])
-    low, high = values.get(f"{field}_interval", NO_INTERVAL)
-    return Estimate(value, low, high, values["n"], values.get("reason", "") if np.isnan(value) else "")
-
-
-def _named(result: MetricResult, *fields: str) -> dict[str, Estimate]:
-    return {field: estimate_of(result, field) for field in fields}
-
-
-def _mean(per_sample: NDArray[np.float64], interval: Interval) -> Estimate:
-    """Combine the per-batch results of a metric that is a mean over samples."""
-    return Estimate(float(per_sample.mean()), *interval, len(per_sample))
 
 
 def compute_metrics_for(num_classes: int) -> Any:

@@ -11,8 +11,10 @@ from transformers import TrainingArguments
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
 from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.metrics.catalogue.metric import Subject
+from hf_sslgen.metrics.catalogue.rows import names_of
 from hf_sslgen.settings import NOT_NEGATIVE, read_setting, shown
-from hf_sslgen.training.evaluation import GREATER_IS_BETTER, WITHOUT_DIRECTION
+from hf_sslgen.training.evaluation import GREATER_IS_BETTER
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +84,8 @@ def _check_selection(arguments: TrainingArguments) -> None:
         )
     name = (arguments.metric_for_best_model or "loss").removeprefix(EVALUATION_PREFIX)
     if name not in GREATER_IS_BETTER:
-        why = "has no better direction" if name in WITHOUT_DIRECTION else "is not measured on the validation split"
+        is_measured = name in names_of((Subject.PREDICTIONS,))
+        why = "has no better direction" if is_measured else "is not measured on the validation split"
         hint = nearest_names(name, GREATER_IS_BETTER) or f"known: {', '.join(GREATER_IS_BETTER)}"
         raise InputError(f"metric_for_best_model is {shown(arguments.metric_for_best_model)}, which {why}; {hint}")
     better = GREATER_IS_BETTER[name]

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.metrics.catalogue.rows import METRICS
 from hf_sslgen.reporting.page.html_page import render_page
 from hf_sslgen.reporting.results_csv import results_frame
 from hf_sslgen.reporting.study_report import write_study_report
-from hf_sslgen.reporting.vocabulary import METRICS
 from hf_sslgen.study.inference.target_groups import StudyResults, infer
 
 NAN = float("nan")
@@ -81,8 +81,8 @@ def shown_as(value: float, text: str) -> bool:
     decimals = len(number.partition(".")[2])
     sign = -1 if text.startswith("−") else 1
     return any(
-        f"{abs(value * words.scale):.{decimals}f}" == number and (sign * value >= 0 or float(number) == 0)
-        for words in METRICS.values()
+        f"{abs(value * metric.words.scale):.{decimals}f}" == number and (sign * value >= 0 or float(number) == 0)
+        for metric in METRICS.values()
     )
 
 
