@@ -22,6 +22,7 @@ from hf_sslgen.errors import HubError
 from hf_sslgen.hub.cell_check import LARGEST
 from hf_sslgen.hub_access.faults import INCOMPLETE, DamagedFileError
 from hf_sslgen.hub_access.refusals import hub_sentence
+from hf_sslgen.metrics.catalogue.rows import METRICS
 from hf_sslgen.study.cells.cell_folder import CELL_NAME
 
 CELLS, TABLES, CARD = "cells", "tables", "README.md"
@@ -137,7 +138,8 @@ def _in_words(ours: dict[tuple[str, ...], dict[str, Any]], theirs: dict[tuple[st
     differing = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
     if not differing:
         return ""
-    key = next((key for key in differing if key[0] in ("accuracy", "invariance")), differing[0])
+    order = list(METRICS)
+    key = min(differing, key=lambda key: order.index(key[0]) if key[0] in METRICS else len(order))
     here, there = (numbers.get(key, {}) for numbers in (ours, theirs))
     field = next(field for field in ("value", *here, *there) if here.get(field) != there.get(field))
     said = f"{field} is {here.get(field, 'missing')!r} here, {there.get(field, 'missing')!r} there"
