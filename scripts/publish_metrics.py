@@ -14,14 +14,14 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import get_token
 
 from hf_sslgen import metric_names
 from hf_sslgen.command_line import run_main
 from hf_sslgen.errors import InputError
 from hf_sslgen.files import replace_files
-from hf_sslgen.hub.exchange import in_one_sentence, patiently
 from hf_sslgen.hub.pushing import PushRequest, push_once
+from hf_sslgen.hub_access.exchange import in_one_sentence, require_token
+from hf_sslgen.hub_access.retries import patiently
 from hf_sslgen.reporting.metric_spaces import GENERATED, space_files
 
 
@@ -37,7 +37,7 @@ def publish(api: HfApi, name: str, organization: str, private: bool) -> str:
     """Create or update one Space in one commit; returns a description of the changes.
 
     Raises:
-        InputError: the Hub refuses, or is not to be had.
+        HubError: the Hub refuses, or is not to be had.
     """
     space = f"{organization}/{name}"
     page = f"spaces/{space}"
@@ -73,8 +73,7 @@ def main(modules: list[str], output_dir: Path | None, organization: str | None, 
             write_space(name, f"{organization}/{name}" if organization else f"path/to/{name}", output_dir / name)
             print(f"{output_dir / name}: written")
     if organization is not None:
-        if get_token() is None:
-            raise InputError("there is no token: run `hf auth login`, or set HF_TOKEN to one that may write")
+        require_token(organization)
         for name in modules:
             print(publish(HfApi(), name, organization, private), flush=True)
 

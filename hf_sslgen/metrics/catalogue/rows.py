@@ -197,6 +197,20 @@ def detail_names() -> tuple[str, ...]:
     return tuple(metric.name for metric in found if metric.table is Table.DETAILS)
 
 
+def drawn_maps(tested: bool = False) -> list[tuple[str, Metric]]:
+    """The rows whose distribution over maps can be drawn, behind the field of the result that holds them.
+
+    Args:
+        tested: whether only the tested ones are wanted.
+    """
+    return [
+        (metric.measured.field, metric)
+        for metric in _in_parts(METRICS.values())
+        if metric.axis_title and metric.measured is not None and isinstance(metric.measured.field, str)
+        if metric.role is Role.TESTED or not tested
+    ]
+
+
 def transform_names() -> tuple[str, ...]:
     """Names of the numbers in the table by transform, in the order in which the glossary explains them."""
     rows = [METRICS[name] for name in names_of(OF_TRANSFORMS)]
