@@ -14,7 +14,7 @@ def shortage_of(error: BaseException) -> ResourceError | None:
             f"no disk space left while writing {name or 'a file'}; free some space and run the command again"
         )
     if isinstance(error, (MemoryError, RuntimeError)):
-        from hf_sslgen.memory import is_out_of_memory  # which imports torch, as whatever failed here did before
+        from hf_sslgen.memory import is_out_of_memory  # imports torch, as the failed code already did
 
         if is_out_of_memory(error):
             said = str(error) or type(error).__name__
