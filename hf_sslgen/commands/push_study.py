@@ -7,13 +7,13 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import get_token, validate_repo_id
+from huggingface_hub.utils import validate_repo_id
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.hub.exchange import in_one_sentence
 from hf_sslgen.hub.publishable import LEFT_OUT, private_texts
 from hf_sslgen.hub.remote_study import in_lines
 from hf_sslgen.hub.study_push import Publication, published_files, push_cells, push_report, require_whole
+from hf_sslgen.hub_access.exchange import in_one_sentence, require_token
 from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.finished_cells import read_study_results
 from hf_sslgen.training.configuration import parse_arguments
@@ -109,8 +109,7 @@ def push_study(arguments: PushStudyArguments) -> None:
 
 
 def _push(arguments: PushStudyArguments, publication: Publication) -> None:
-    if get_token() is None:
-        raise InputError("no token found: run `hf auth login`, or set HF_TOKEN to a token with write access")
+    require_token(arguments.repository)
     api, private = HfApi(), arguments.private or None
     with in_one_sentence(arguments.repository, "dataset", writing=True):
         pushed = push_cells(api, publication, private)

@@ -14,9 +14,9 @@ from hf_sslgen.commands.report import write_report
 from hf_sslgen.domains.domain_registry import domain_entries, find_domain
 from hf_sslgen.errors import InputError, nearest_names
 from hf_sslgen.files import replace_file
-from hf_sslgen.hub.exchange import in_one_sentence
 from hf_sslgen.hub.remote_study import in_lines
 from hf_sslgen.hub.study_pull import pull_cells
+from hf_sslgen.hub_access.exchange import in_one_sentence
 from hf_sslgen.local_paths import path_refusal
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.settings import Range, check_fields, setting

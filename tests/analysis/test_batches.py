@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hf_sslgen.analysis.batches import Batches
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import OutOfMemoryError
 
 
 def limited(most: int, seen: list[int]):
@@ -55,7 +55,7 @@ def test_a_cpu_that_is_full_is_known_by_its_message() -> None:
 
 
 def test_a_single_image_that_does_not_fit_is_an_error() -> None:
-    with pytest.raises(InputError, match=r"one image does not fit into memory.*--precision bf16"):
+    with pytest.raises(OutOfMemoryError, match=r"one image does not fit into memory.*--precision bf16"):
         Batches(8).map(slice(0, 3), limited(0, []))
 
 
