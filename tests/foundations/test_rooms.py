@@ -17,6 +17,9 @@ MODULES = {path.relative_to(PACKAGE).with_suffix("").parts: path for path in sor
 FLOW = {"zoo": 0, "domains": 0, "training": 1, "analysis": 2, "study": 3, "reporting": 4, "hub": 5, "commands": 6}
 """Rooms from left to right; the first two stand side by side."""
 
+AT_THE_ROOT = {"hub_access"}
+"""Folders that count as modules of the package's root."""
+
 BESIDE = {"recipes", "scripts", "tests", "benchmarks"}
 """What uses the package from outside."""
 
@@ -56,6 +59,8 @@ def own_imports(path: Path, at_once: bool = False) -> set[tuple[str, ...]]:
 
 def room_of(module: tuple[str, ...]) -> str:
     """The folder that a module is in, or "" at the package's root."""
+    if module and module[0] in AT_THE_ROOT:
+        return ""
     return module[0] if len(module) > 1 or (module and (*module, "__init__") in MODULES) else ""
 
 
