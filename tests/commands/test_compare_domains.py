@@ -26,7 +26,7 @@ def test_what_is_said_once_holds_for_every_domain() -> None:
 
 
 def test_two_budgets_and_a_value_too_few_are_refused() -> None:
-    with pytest.raises(InputError, match="label_fraction and samples_per_class are two budgets"):
+    with pytest.raises(InputError, match="label_fraction and samples_per_class are both label budgets"):
         domains("--samples_per_class", "3", "--label_fraction", "0.5")
     with pytest.raises(InputError, match="group has 1 values for 2 dataset_name"):
         domains("--group", "similar")
