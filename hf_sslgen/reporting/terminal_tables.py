@@ -6,7 +6,7 @@ from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.metrics.catalogue.metric import Metric, Part
 from hf_sslgen.metrics.catalogue.rows import numbers_shown_first, terminal_metrics
 from hf_sslgen.metrics.stages import PRETRAINED_STAGE
-from hf_sslgen.reporting.rows import (
+from hf_sslgen.reporting.table_rows import (
     Row,
     domains_of,
     rows_of,

@@ -24,7 +24,7 @@ from hf_sslgen.reporting.figures.figure_style import (
     new_figure,
     style_axes,
 )
-from hf_sslgen.reporting.rows import (
+from hf_sslgen.reporting.table_rows import (
     domains_of,
     order_backbones,
     rows_of,

@@ -13,7 +13,7 @@ from hf_sslgen.reporting.figures.overlays import attribution_overlays
 from hf_sslgen.reporting.figures.reliability_diagrams import confident_predictions, reliability_before_and_after
 from hf_sslgen.reporting.figures.risk_coverage_curves import risk_coverage_of_cells
 from hf_sslgen.reporting.figures.severity_curves import invariance_by_severity_of_numbers
-from hf_sslgen.reporting.rows import shown_accuracy
+from hf_sslgen.reporting.table_rows import shown_accuracy
 from hf_sslgen.study.cells.cell_folder import Cell
 
 

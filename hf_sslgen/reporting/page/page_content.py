@@ -22,7 +22,7 @@ from hf_sslgen.reporting.page.page_tables import (
     transform_titles,
 )
 from hf_sslgen.reporting.page.sentences import sentence
-from hf_sslgen.reporting.rows import Row, Setting, collapsed_rows, rows_of, settings_of
+from hf_sslgen.reporting.table_rows import Row, Setting, collapsed_rows, rows_of, settings_of
 from hf_sslgen.reporting.terminal_tables import differences_shown_first
 from hf_sslgen.reporting.vocabulary import format_value, group_words, setting_words
 from hf_sslgen.study.cells.cell_folder import ALL_LABELS, PRETRAINED_PROTOCOL

@@ -17,7 +17,7 @@ from hf_sslgen.reporting.figures.reliability_diagrams import (
 from hf_sslgen.reporting.figures.risk_coverage_curves import risk_coverage_of_cells
 from hf_sslgen.reporting.figures.severity_curves import invariance_by_severity_of_numbers
 from hf_sslgen.reporting.page.page_attribution import attribution_cards
-from hf_sslgen.reporting.rows import Row, shown_accuracy, shown_in_figures
+from hf_sslgen.reporting.table_rows import Row, shown_accuracy, shown_in_figures
 from hf_sslgen.reporting.vocabulary import format_value, setting_words, words
 from hf_sslgen.study.cells.cell_folder import Cell
 
