@@ -95,11 +95,11 @@ def read_setting(name: str, hint: Any, value: Any, limits: Range | None, from_te
     try:
         read = typed(hint, value, from_text)
     except UnfitError as error:
-        raise InputError(f"{name} is {shown(value)}; it has to be {error}") from None
+        raise InputError(f"{name} is {shown(value)}; it must be {error}") from None
     for number in read if isinstance(read, list | tuple) else (read,):
         if limits is not None and number is not None and number not in limits:
             every = "every value" if isinstance(read, list | tuple) else "it"
-            raise InputError(f"{name} is {shown(read)}; {every} has to be {limits}")
+            raise InputError(f"{name} is {shown(read)}; {every} must be {limits}")
     if read == "":
         raise InputError(f"{name} is empty; leave it out to mean none")
     return read
@@ -164,7 +164,7 @@ def check_fields(instance: Any) -> None:
         require_nameable(name, read)
         if isinstance(read, list | tuple):
             if type(read) is not type(value):
-                raise InputError(f"{name} is {shown(value)}; it has to be {kind_of(each.hint)}")
+                raise InputError(f"{name} is {shown(value)}; it must be {kind_of(each.hint)}")
             if not read and each.field.default != ():
                 raise InputError(f"{name} is empty; it needs at least one value")
             if isinstance(read, tuple) and len(set(read)) < len(read):

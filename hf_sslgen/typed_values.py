@@ -23,7 +23,7 @@ _BOOLEANS = {
 
 
 class UnfitError(InputError):
-    """A value is of another kind; the message says which it has to be."""
+    """A value is of another kind; the message says which it must be."""
 
 
 def choices_of(hint: Any) -> tuple[str, ...]:

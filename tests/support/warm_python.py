@@ -181,7 +181,7 @@ def start_together(arguments: Sequence[str | Path], env: Mapping[str, str], proc
 
 
 def run_together(arguments: Sequence[str | Path], env: Mapping[str, str], processes: int) -> tuple[str, str]:
-    """The same, to their end, which has to be a good one; returns what all of them wrote to stdout and to stderr."""
+    """The same, to their end, which must be a good one; returns what all of them wrote to stdout and to stderr."""
     started = start_together(arguments, env, processes)
     said = [process.communicate() for process in started]
     failed = [errors[-3000:] for process, (_, errors) in zip(started, said, strict=True) if process.returncode]

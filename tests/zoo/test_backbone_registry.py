@@ -143,14 +143,14 @@ def test_no_listed_backbone_matches_an_exclusion():
         (("library: timm", "library: tim"), "library is 'tim'; did you mean 'timm'"),
         (("family: supervised", "family: guessing"), "family is 'guessing'; known: supervised, contrastive"),
         (("family: supervised", "family: contrastive"), "contradict each other"),
-        (("verified: true", "verified: perhaps"), "verified is 'perhaps'; it has to be true or false"),
+        (("verified: true", "verified: perhaps"), "verified is 'perhaps'; it must be true or false"),
         (
             ("verified: true", "verified: true\n        paper: 2104.14294"),
-            "paper is 2104.14294; it has to be none or text",
+            "paper is 2104.14294; it must be none or text",
         ),
         (
             ("verified: true", "verified: true\n        parameters: true"),
-            "parameters is True; it has to be a whole number",
+            "parameters is True; it must be a whole number",
         ),
         (("verified: true", "verified: true\n        exact_twin: false"), "state why in the field 'reason'"),
         (("library: timm", "library: conversion"), "state the file's address in the field 'url'"),

@@ -148,7 +148,7 @@ def test_what_others_need_not_know_stays_here(study_hub: Hub, push: Command, sto
 
 
 def test_provenance_that_is_published_is_that_of_cells() -> None:
-    """A key that is added to provenance has to be decided on."""
+    """A key that is added to provenance must be decided on."""
     code = Path(cell_provenance.__code__.co_filename).read_text()
     keys = set(re.findall(r'^        "(\w+)":', code.split("def cell_provenance")[1], re.MULTILINE))
     assert keys - set(PUBLISHED_PROVENANCE) == {"command", "taken"}
