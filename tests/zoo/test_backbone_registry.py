@@ -174,7 +174,7 @@ def test_a_registry_of_another_shape_is_an_error(tmp_path):
     path.write_text("twin_sets: []\nextra: []\n", encoding="utf-8")
     with pytest.raises(InputError, match="needs the sections twin_sets, unmatched, excluded"):
         backbone_registry.read_registry(path)
-    with pytest.raises(InputError, match="section 'unmatched' should be a list of rows"):
+    with pytest.raises(InputError, match="section 'unmatched' must be a list of rows"):
         backbone_registry.read_registry(_write(tmp_path, unmatched="{a: 1}"))
     path.write_text("twin_sets: [", encoding="utf-8")
     with pytest.raises(InputError, match=r"registry .* can't be read"):

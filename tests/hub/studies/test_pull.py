@@ -116,7 +116,7 @@ def test_a_hub_that_goes_away_is_not_taken_for_other_numbers(
     push(store)
     change_numbers(store / "cells" / cell_names(store)[0])
     study_hub.fail("status", "/resolve/.*results.json", "GET", status=403, times=1000)
-    with pytest.raises(HubError, match="the token that was sent has no right to this"):
+    with pytest.raises(HubError, match="the token that was sent lacks permission for this"):
         pull(store)
 
 

@@ -218,7 +218,7 @@ def test_later_pushes_keep_licence_and_page_and_may_set_them(
     assert commits(study_hub) == 4
     push(other, "--license", "mit")
     assert commits(study_hub) == 4
-    assert "the Hub refuses the card of datasets/org/study" in push(other, "--license", "my own")
+    assert "the Hub rejects the card of datasets/org/study" in push(other, "--license", "my own")
 
 
 def test_a_page_as_a_space(study_hub: Hub, push: Command, store: Path) -> None:
