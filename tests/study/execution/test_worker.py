@@ -115,8 +115,8 @@ import os, signal
 from hf_sslgen.command_line import run_command
 from hf_sslgen.study.execution import worker
 measure = worker.measure
-def measure_and_stop(job):
-    found, worker.measure = measure(job), measure
+def measure_and_stop(*arguments):
+    found, worker.measure = measure(*arguments), measure
     os.kill(os.getpid(), signal.SIGSTOP)
     return found
 worker.measure = measure_and_stop
@@ -141,6 +141,7 @@ def test_a_suspended_worker_drops_what_another_took_over(when: str, study_file: 
             if when == "it trains" and list(store.folder.glob("scratch/*/*/*")):
                 suspended.send_signal(signal.SIGSTOP)
             time.sleep(0.001)
+        assert suspended.poll() is None, suspended.errors
         claims = find_claims(store.claims)
         long_ago = time.time() - LEASE_SECONDS - 1
         os.utime(claims[0].path, (long_ago, long_ago))
