@@ -8,10 +8,12 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import InputError, nearest_names
 from hf_sslgen.typed_values import UnfitError, kind_of, typed
+
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True)
@@ -55,21 +57,21 @@ def ranged(default: Any, **limits: float) -> Any:
     return dataclasses.field(default=default, metadata={"range": Range(**limits)})
 
 
-def part_of(kind: type, name: str, names: Sequence[str], **defaults: Any) -> Any:
-    """A frozen dataclass of some fields of another, with their annotations and help, and their defaults or others.
+def part_of(kind: type, name: str, names: Sequence[str]) -> Any:
+    """A frozen dataclass of some fields of another, with their annotations, defaults and help.
 
-    For a command that says only a part, or says it once for many: `kind(**vars(part))`, which also checks it.
+    For a command that takes only a part, or takes it once for many: `kind(..., **vars(part))`, which also checks it.
     """
     known = {each.name: each for each in dataclasses.fields(kind)}
-    members = [
-        (
-            each,
-            known[each].type,
-            dataclasses.field(default=defaults.get(each, known[each].default), metadata=known[each].metadata),
-        )
-        for each in names
-    ]
+    copies = ((each, dataclasses.field(default=known[each].default, metadata=known[each].metadata)) for each in names)
+    members = [(each, known[each].type, copy) for each, copy in copies]
     return dataclasses.make_dataclass(name, members, frozen=True)
+
+
+def fields_from(kind: type[Kind], source: Any) -> Kind:
+    """A dataclass with the values that another one holds in fields of the same names, and its own defaults."""
+    known, given = dataclasses.fields(kind), vars(source)  # type: ignore[arg-type]
+    return kind(**{each.name: given[each.name] for each in known if each.name in given})
 
 
 def shown(value: Any) -> str:
@@ -103,6 +105,44 @@ def read_setting(name: str, hint: Any, value: Any, limits: Range | None, from_te
     return read
 
 
+@dataclass(frozen=True)
+class Setting:
+    """A field of a dataclass as the command line and YAML files set it."""
+
+    field: dataclasses.Field[Any]
+    hint: Any
+
+    @property
+    def is_required(self) -> bool:
+        missing = dataclasses.MISSING
+        return self.field.default is missing and self.field.default_factory is missing
+
+    def read(self, value: Any, from_text: bool = True) -> Any:
+        """A value of the field's kind, in its range and among its words, where its metadata says which.
+
+        Raises:
+            InputError: names the field, what was found and what would work.
+        """
+        name, metadata = self.field.name, self.field.metadata
+        read = read_setting(name, self.hint, value, metadata.get("range"), from_text)
+        if "words" in metadata and read is not None:
+            _require_words(name, read if isinstance(read, tuple) else (read,), metadata["words"])
+        return read
+
+
+def _require_words(name: str, found: Sequence[Any], words: Sequence[str]) -> None:
+    for each in found:
+        if each not in words:
+            hint = nearest_names(each, words)
+            raise InputError(f"{name} is {shown(each)}; {hint + ' Known' if hint else 'known'}: {', '.join(words)}")
+
+
+def settings_of(kind: Any) -> dict[str, Setting]:
+    """Every field of a dataclass by its name."""
+    hints = get_type_hints(kind)
+    return {each.name: Setting(each, hints[each.name]) for each in dataclasses.fields(kind)}
+
+
 def require_nameable(name: str, value: Any) -> None:
     """Raise InputError for text that is too long to name any file, folder or repository."""
     for text in value if isinstance(value, list | tuple) else (value,):
@@ -118,15 +158,14 @@ def check_fields(instance: Any) -> None:
     Raises:
         InputError: names the field, what was found and what would work.
     """
-    hints = get_type_hints(type(instance))
-    for field in dataclasses.fields(instance):
-        value = vars(instance)[field.name]
-        read = read_setting(field.name, hints[field.name], value, field.metadata.get("range"), from_text=False)
-        require_nameable(field.name, read)
+    for name, each in settings_of(type(instance)).items():
+        value = vars(instance)[name]
+        read = each.read(value, from_text=False)
+        require_nameable(name, read)
         if isinstance(read, list | tuple):
             if type(read) is not type(value):
-                raise InputError(f"{field.name} is {shown(value)}; it has to be {kind_of(hints[field.name])}")
-            if not read and field.default != ():
-                raise InputError(f"{field.name} is empty; it needs at least one value")
+                raise InputError(f"{name} is {shown(value)}; it has to be {kind_of(each.hint)}")
+            if not read and each.field.default != ():
+                raise InputError(f"{name} is empty; it needs at least one value")
             if isinstance(read, tuple) and len(set(read)) < len(read):
-                raise InputError(f"{field.name} is {shown(list(read))}; each value may occur only once")
+                raise InputError(f"{name} is {shown(list(read))}; each value may occur only once")

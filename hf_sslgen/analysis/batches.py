@@ -1,4 +1,4 @@
-"""Batches that fit into memory."""
+"""Run work in batches that fit into memory."""
 
 import logging
 from collections.abc import Callable
@@ -15,17 +15,17 @@ Result = TypeVar("Result")
 
 
 class Batches:
-    """Runs work on images batch by batch, and on smaller batches from then on when one does not fit into memory.
+    """Runs work batch by batch, permanently lowering the batch size when a batch does not fit into memory.
 
     Attributes:
-        size: images in a batch, as far as is known to fit.
+        size: current number of images per batch.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
 
     def map(self, count: int, run: Callable[[slice], Result]) -> list[Result]:
-        """What `run` returns for slices that follow one another and cover [0, count).
+        """Return the results of `run` for consecutive slices that cover [0, count).
 
         Raises:
             InputError: a single image does not fit.
@@ -51,6 +51,6 @@ class Batches:
                 f"network ({error})"
             ) from error
         self.size = (tried + 1) // 2
-        logger.warning("batch_size %d does not fit into memory; going on with %d", tried, self.size)
+        logger.warning("batch_size %d does not fit into memory; continuing with %d", tried, self.size)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.metrics import Estimate, Interval
+from hf_sslgen.metrics.catalogue.measurement import Measurements
 from hf_sslgen.metrics.defined import interval_of_defined
 from hf_sslgen.metrics.stages import Stage
 
@@ -21,7 +22,7 @@ def number_of(
     severity: str = "",
     num_undefined: int = 0,
 ) -> Number:
-    """A number from its estimate, of whose images `num_undefined` are left out."""
+    """Build a number from its estimate, with `num_undefined` of its images left out."""
     return Number(
         metric,
         estimate.value,
@@ -36,13 +37,21 @@ def number_of(
     )
 
 
+def numbers_of(measurements: Measurements, stage: Stage) -> list[Number]:
+    """The numbers of what was measured on images as they are."""
+    return [
+        number_of(metric, estimate, stage, num_undefined=measurements.num_undefined[metric])
+        for metric, estimate in measurements.estimates.items()
+    ]
+
+
 def mean_number(
     metric: str, values: NDArray[np.float64], stage: Stage, transform: str = "", interval: Interval | None = None
 ) -> Number:
-    """A mean over images with its interval: that of a mean, unless another is given.
+    """Build a mean over images with its interval, by default that of a mean.
 
     Args:
-        values: what each image adds, (N,).
+        values: each image's value, (N,).
     """
     value = float(values.mean())
     low, high = interval_of_defined(values) if interval is None else interval

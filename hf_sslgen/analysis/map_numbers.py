@@ -1,4 +1,4 @@
-"""What attribution maps say: concentration, localisation where objects are marked, and the same of a control."""
+"""Numbers of attribution maps: concentration, localisation on marked objects, and both for a control."""
 
 import math
 from dataclasses import replace
@@ -6,62 +6,35 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_sslgen.analysis.estimated_numbers import number_of
+from hf_sslgen.analysis.estimated_numbers import numbers_of
 from hf_sslgen.analysis.localization_numbers import localization_analysis
 from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.geometry import Geometry
-from hf_sslgen.metrics import attribution_concentration
+from hf_sslgen.metrics.catalogue.measurement import measure
+from hf_sslgen.metrics.catalogue.metric import Subject
+from hf_sslgen.metrics.catalogue.rows import CONTROL, controlled_names
 from hf_sslgen.metrics.defined import interval_of_defined
 from hf_sslgen.metrics.stages import Stage
-from hf_sslgen.training.evaluation import estimate_of
-
-CONCENTRATION = {
-    "gini": "gini",
-    "spread": "spatial_spread",
-    "effective_area": "effective_area",
-    "participation_ratio": "participation_ratio",
-    "top_10_percent_mass": "top_10_percent_mass",
-    "area_at_80_percent_mass": "area_at_80_percent_mass",
-    "entropy": "entropy",
-}
-"""Fields of a `ConcentrationResult`, and the names of their numbers and of their columns in the records."""
 
 Columns = dict[str, NDArray[np.float64]]
 
 
-CONTROLLED = ("gini", "spatial_spread", "zero_map_rate", "lift", "mass_accuracy", "pointing_game")
-"""Numbers that are also kept of the control."""
-
-CONTROL = "control_"
-"""Begins the names of numbers and columns of the control."""
-
-
-def _concentration(maps: NDArray[np.float32], stage: Stage) -> tuple[list[Number], Columns]:
-    result = attribution_concentration(maps)
-    columns = {metric: vars(result)[f"per_sample_{field}"] for field, metric in CONCENTRATION.items()}
-    numbers = [
-        number_of(metric, estimate_of(result, field), stage, num_undefined=int(np.isnan(columns[metric]).sum()))
-        for field, metric in CONCENTRATION.items()
-    ]
-    numbers.append(number_of("zero_map_rate", estimate_of(result, "zero_map_rate"), stage))
-    return numbers, columns | {"zero_map": np.isnan(result.per_sample_gini).astype(float)}
-
-
 def has_objects(subset: ImageSplit) -> bool:
-    """Whether the domain says where the object of an image is."""
+    """Whether the domain marks objects in its images."""
     return subset.has("box") or subset.has("mask")
 
 
 def map_numbers(
     maps: NDArray[np.float32], subset: ImageSplit, geometry: Geometry, stage: Stage
 ) -> tuple[list[Number], Columns]:
-    """Concentration of (N, h, w) maps on their own grid, and localisation where the domain marks objects.
+    """Measure concentration of maps (N, h, w) on their own grid, and localisation if the domain marks objects.
 
     Returns:
         The numbers, and (N,) columns for the records.
     """
-    numbers, columns = _concentration(maps, stage)
+    measured = measure(Subject.MAPS, maps)
+    numbers, columns = numbers_of(measured, stage), measured.columns
     if has_objects(subset):
         located, of_samples = localization_analysis(maps, subset, geometry, stage)
         numbers, columns = [*numbers, *located], columns | of_samples
@@ -71,15 +44,16 @@ def map_numbers(
 def control_numbers(
     columns: Columns, control_maps: NDArray[np.float32], subset: ImageSplit, geometry: Geometry, stage: Stage
 ) -> tuple[list[Number], Columns]:
-    """The same of a network with fresh weights: attribution that tells what was learned differs from it.
+    """Measure the maps of a network with fresh weights, from which attribution of anything learned must differ.
 
     Args:
-        columns: of the network itself, from `map_numbers`.
-        control_maps: (N, h, w), of the control for the same images and classes.
+        columns: the network's own columns, from `map_numbers`.
+        control_maps: (N, h, w), the control's maps for the same images and classes.
     """
     numbers, of_control = map_numbers(control_maps, subset, geometry, stage)
-    kept = [replace(number, metric=f"{CONTROL}{number.metric}") for number in numbers if number.metric in CONTROLLED]
-    named = {f"{CONTROL}{metric}": of_control[metric] for metric in CONTROLLED if metric in of_control}
+    names = controlled_names()
+    kept = [replace(number, metric=f"{CONTROL}{number.metric}") for number in numbers if number.metric in names]
+    named = {f"{CONTROL}{metric}": of_control[metric] for metric in names if metric in of_control}
     if "lift" in columns:
         over = columns["lift"] - of_control["lift"]
         is_defined = ~np.isnan(over)

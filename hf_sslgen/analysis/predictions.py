@@ -1,25 +1,21 @@
-"""Accuracy, confidence and calibration of a classifier: numbers and records, also after temperature scaling."""
+"""Accuracy, confidence and calibration of a classifier: numbers and records, before and after temperature scaling."""
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from hf_sslgen.analysis.estimated_numbers import number_of
+from hf_sslgen.analysis.estimated_numbers import numbers_of
 from hf_sslgen.analysis.numbers import Number
-from hf_sslgen.metrics import Estimate, apply_temperature, fit_temperature
+from hf_sslgen.metrics import apply_temperature, fit_temperature
+from hf_sslgen.metrics.catalogue.measurement import measure
+from hf_sslgen.metrics.catalogue.metric import Subject
+from hf_sslgen.metrics.catalogue.rows import AFTER_TEMPERATURE, measured_on, scaled_names
 from hf_sslgen.metrics.stages import Stage
 from hf_sslgen.training.evaluation import Predictions, reduce_logits
-
-AFTER = "_after_temperature"
-"""Ends the names of numbers of probabilities that were scaled with a temperature."""
-
-UNSCALED = ("accuracy", "mean_per_class_accuracy", "top_5_accuracy")
-"""Numbers that no temperature changes, because it keeps the order of the classes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,43 +29,45 @@ class ValidationLogits:
 def predictions_of(
     sample_ids: NDArray[np.int64], references: NDArray[np.int64], logits: NDArray[np.float32]
 ) -> Predictions:
-    """What (N, C) logits say of the images."""
+    """Reduce (N, C) logits to per-image predictions."""
     columns = reduce_logits(torch.from_numpy(logits), torch.from_numpy(references))
     return Predictions(sample_ids, references, *(column.numpy() for column in columns))
 
 
-def _numbers(
-    estimates: Mapping[str, Estimate], predictions: Predictions, stage: Stage, ending: str = ""
-) -> Iterable[Number]:
-    n_correct = int(predictions.correct.sum())
-    n_undefined = {
-        "mean_confidence_correct": len(predictions.references) - n_correct,
-        "mean_confidence_incorrect": n_correct,
-    }
-    for metric, estimate in estimates.items():
-        yield number_of(f"{metric}{ending}", estimate, stage, num_undefined=n_undefined.get(metric, 0))
+def prediction_analysis(predictions: Predictions, num_classes: int, stage: Stage) -> tuple[list[Number], pd.DataFrame]:
+    """Accuracy, confidence and calibration, and a record per test image.
 
-
-def prediction_numbers(predictions: Predictions, num_classes: int, stage: Stage) -> list[Number]:
-    """Accuracy, confidence and calibration.
-
-    Numbers have the intervals of `hf_sslgen.metrics`. Calibration errors are descriptive, and so are other numbers
-    without an interval that covers.
+    Numbers have the intervals of `hf_sslgen.metrics`. Calibration errors, and other numbers for which no interval
+    covers, are descriptive.
     """
-    return [*_numbers(predictions.estimates(num_classes), predictions, stage)]
+    measured = measure(Subject.PREDICTIONS, predictions, num_classes)
+    # A column that these classes do not have, such as that of top-5 accuracy among five, is empty.
+    names = [column.name for metric, _ in measured_on(Subject.PREDICTIONS) for column in metric.columns]
+    records = pd.DataFrame(
+        {
+            "sample_id": predictions.sample_ids,
+            "stage": stage,
+            "transform": "",
+            "severity": "",
+            "reference": predictions.references,
+            "prediction": predictions.predictions,
+            **{name: measured.columns.get(name, np.nan) for name in names},
+        }
+    )
+    return numbers_of(measured, stage), records
 
 
 def scaled_numbers(
     logits: NDArray[np.float32], predictions: Predictions, validation: ValidationLogits | None, stage: Stage
 ) -> tuple[list[Number], NDArray[np.float64]]:
-    """The temperature that validation images ask for, and every number that it changes, after it.
+    """Fit the temperature on validation images, and recompute every number that it changes.
 
     Args:
-        logits: (N, C) that `predictions` were made of.
-        validation: None where no image is left that the classifier has not learned from.
+        logits: (N, C) logits that `predictions` were made from.
+        validation: None if the classifier was trained on all available images.
 
     Returns:
-        The numbers, and the (N,) confidences after scaling; without a temperature only its reason, and NaN.
+        The numbers, and the (N,) confidences after scaling; without a temperature, only its reason, and NaN.
     """
     unscaled = np.full(len(logits), np.nan)
     if validation is None:
@@ -83,26 +81,7 @@ def scaled_numbers(
         return [temperature], unscaled
     probabilities = apply_temperature(logits, fit)
     scaled = Predictions.from_probabilities(predictions.sample_ids, predictions.references, probabilities)
-    changed = {
-        metric: estimate for metric, estimate in scaled.estimates(logits.shape[1]).items() if metric not in UNSCALED
-    }
-    return [temperature, *_numbers(changed, scaled, stage, AFTER)], scaled.confidences
-
-
-def prediction_records(predictions: Predictions, stage: Stage) -> pd.DataFrame:
-    """A row per test image."""
-    return pd.DataFrame(
-        {
-            "sample_id": predictions.sample_ids,
-            "stage": stage,
-            "transform": "",
-            "severity": "",
-            "reference": predictions.references,
-            "prediction": predictions.predictions,
-            "correct": predictions.correct,
-            "confidence": predictions.confidences,
-            "negative_log_likelihood": predictions.negative_log_likelihoods,
-            "brier_score": predictions.brier_scores,
-            "top_5_credit": predictions.top_5_credits,
-        }
-    )
+    names = scaled_names()
+    numbers = numbers_of(measure(Subject.PREDICTIONS, scaled, logits.shape[1]), stage)
+    changed = [replace(n, metric=f"{n.metric}{AFTER_TEMPERATURE}") for n in numbers if n.metric in names]
+    return [temperature, *changed], scaled.confidences

@@ -1,4 +1,4 @@
-"""`hf-sslgen compare`: every backbone of a twin set on your images, side by side."""
+"""`hf-sslgen compare`: compare every backbone of a twin set on your images."""
 
 import logging
 from collections.abc import Sequence
@@ -34,13 +34,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CompareArguments:
-    """Which backbones on which images, and how they are adapted."""
+    """Which backbones to compare, on which images, and how to adapt them."""
 
     dataset_name: list[str] = field(
         metadata={"help": "One or more domains: names from `hf-sslgen domains`, Hub ids, folders or parquet files."}
     )
     twin_set: str = field(metadata={"help": "A set from `hf-sslgen zoo`: one architecture, one source of images."})
-    output_dir: str = field(metadata={"help": "Receives cells/, results, comparisons and groups as CSV, and report/."})
+    output_dir: str = field(
+        metadata={"help": "Folder for cells/, report/, and results, comparisons and groups as CSV."}
+    )
     protocol: list[PresetName] = field(
         default_factory=lambda: ["linear"],
         metadata={"help": "One or more presets, such as linear (a probe on frozen features, quick) and finetune."},
@@ -56,27 +58,27 @@ class CompareArguments:
         },
     )
     transforms: TransformPreset = field(
-        default="quick", metadata={"help": "How many transforms and severities invariance is measured against."}
+        default="quick", metadata={"help": "Which set of transforms and severities to measure invariance on."}
     )
     learning_rates: list[float] | None = field(
         default=None,
         metadata={
-            "help": "Fine-tuning: the grid, the same for every backbone, selected by validation likelihood, instead "
-            "of the preset's.",
+            "help": "Fine-tuning: the learning-rate grid, the same for every backbone, selected by validation "
+            "likelihood (default: the preset's).",
             "range": POSITIVE,
         },
     )
     num_train_epochs: float | None = setting(
-        None, range=POSITIVE, help="Fine-tuning: epochs, instead of the preset's epochs or steps."
+        None, range=POSITIVE, help="Fine-tuning: number of epochs, instead of the preset's epochs or steps."
     )
     max_steps: int | None = setting(
-        None, range=AT_LEAST_ONE, help="Fine-tuning: steps, instead of the preset's epochs or steps."
+        None, range=AT_LEAST_ONE, help="Fine-tuning: number of steps, instead of the preset's epochs or steps."
     )
-    batch_size: int = setting(64, range=AT_LEAST_ONE, help="Images per batch, in training and measuring.")
+    batch_size: int = setting(64, range=AT_LEAST_ONE, help="Images per batch, for training and measuring.")
     untrained_control: bool = field(
-        default=True, metadata={"help": "Also measure the same architecture with freshly initialised weights."}
+        default=True, metadata={"help": "Also measure the same architecture with fresh weights."}
     )
-    seed: int = setting(0, range=SEED, help="Seed of splits, classifier, training, subset and transforms.")
+    seed: int = setting(0, range=SEED, help="Seed for splits, classifier, training, subset and transforms.")
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -85,7 +87,7 @@ class CompareArguments:
             if twice := sorted({value for value in given if given.count(value) > 1}):
                 raise InputError(f"{name}: {twice[0]!r} is given twice")
         if self.num_train_epochs is not None and self.max_steps is not None:
-            raise InputError("num_train_epochs and max_steps both say how long to train; give one of them")
+            raise InputError("num_train_epochs and max_steps both set the training length; give only one of them")
         if not any(isinstance(PRESETS[name], FineTuningProtocol) for name in self.protocol):
             for name in ("learning_rates", "num_train_epochs", "max_steps"):
                 if vars(self)[name] is not None:
@@ -93,7 +95,7 @@ class CompareArguments:
 
 
 def backbones_of(twin_set: TwinSet, untrained_control: bool) -> list[BackboneEntry]:
-    """The set's backbones that can be loaded, and the untrained control; says which are left out."""
+    """Return the set's loadable backbones and the untrained control, and log which ones are left out."""
     loadable = [backbone for backbone in twin_set.backbones if backbone.library != "conversion"]
     left_out = [backbone.id for backbone in twin_set.backbones if backbone.library == "conversion"]
     if left_out:
@@ -117,7 +119,7 @@ def domains_of(arguments: CompareArguments, shared: Any) -> list[DomainArguments
         for name, original, group in zip(arguments.dataset_name, *stated, strict=True)
     ]
     domains = told_apart(domains)
-    names = [domain_at_hand(domain).name for domain in domains]  # finds what is wrong before hours are spent
+    names = [domain_at_hand(domain).name for domain in domains]  # finds errors before hours are spent
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"dataset_name: {twice[0]!r} is given twice")
@@ -125,7 +127,7 @@ def domains_of(arguments: CompareArguments, shared: Any) -> list[DomainArguments
 
 
 def chosen_protocol(name: str, arguments: CompareArguments) -> Protocol:
-    """A preset, fine-tuning with what the arguments say instead."""
+    """Return a preset, with the arguments' fine-tuning settings in place of its own."""
     preset = get_protocol(name)
     if not isinstance(preset, FineTuningProtocol):
         return preset
@@ -164,7 +166,7 @@ def compare(arguments: CompareArguments, shared: Any) -> Path:
         shared: `SharedDomainArguments`, what holds for every domain.
 
     Raises:
-        InputError: cells failed or can't be read, each named; the tables and the page of the others are written.
+        InputError: names the cells that failed or are unreadable; tables and page are written for the others.
     """
     store = Store(require_output_folder(arguments.output_dir, own=["cells"]))
     specs = planned_cells(arguments, shared)
@@ -186,7 +188,7 @@ def compare(arguments: CompareArguments, shared: Any) -> Path:
     print(f"\nReport: {report}")
     if missing:
         raise InputError(
-            f"the comparison lacks cells (tracebacks in {store.folder / 'failures'}). {' '.join(missing)}"
+            f"the comparison is missing cells (tracebacks in {store.folder / 'failures'}). {' '.join(missing)}"
         )
     return report
 

@@ -1,4 +1,4 @@
-"""`hf-sslgen demo`: the whole comparison on what comes with the package, without network or download."""
+"""`hf-sslgen demo`: run the whole comparison on data shipped with the package, without network access."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,15 +16,15 @@ DOMAINS = ["photo-patches", "specimen-patches", "digits"]
 class DemoArguments:
     """Where the demo writes."""
 
-    output_dir: str = field(default="runs/demo", metadata={"help": "Receives the cells, tables and the report."})
-    seed: int = setting(0, range=SEED, help="Seed of everything random.")
+    output_dir: str = field(default="runs/demo", metadata={"help": "Folder for the cells, tables and report."})
+    seed: int = setting(0, range=SEED, help="Seed for everything random.")
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
-    """Compare the shipped twins and their untrained control on the embedded domains, from 8 images a class."""
+    """Compare the shipped twins and their untrained control on the embedded domains, with 8 images per class."""
     (arguments,) = parse_arguments(
         (DemoArguments,),
-        "Compare the shipped twins on the embedded domains (no network, a few minutes).",
+        "Compare the shipped twins on the embedded domains; needs no network and takes a few minutes.",
         command_line,
     )
     compare(

@@ -1,4 +1,4 @@
-"""The pretraining command, as `recipes/pretrain.py` runs it in one process or several."""
+"""The pretraining command, which `recipes/pretrain.py` runs in one or several processes."""
 
 import dataclasses
 import shlex
@@ -21,7 +21,17 @@ from hf_sslgen.memory import naming_batch_size
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.preprocessing import Preprocessing
 from hf_sslgen.reporting.twin_folder import TWIN_FOLDER, Launch, export_twin
-from hf_sslgen.settings import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, SEED, SIDE, Range, check_fields, setting
+from hf_sslgen.settings import (
+    AT_LEAST_ONE,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SEED,
+    SIDE,
+    Range,
+    check_fields,
+    fields_from,
+    setting,
+)
 from hf_sslgen.training.augmentation import IMAGENET_MEAN, IMAGENET_STD
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.training.pretraining.objectives import require_objective
@@ -35,60 +45,56 @@ from hf_sslgen.training.samples import SourceImages
 
 @dataclass(frozen=True)
 class PretrainArguments:
-    """One twin; its siblings are trained with the same options but another objective."""
+    """Options for one twin; train its siblings with the same options and another objective."""
 
     objective: Literal["supervised", "simclr", "barlow-twins", "byol"] = field(
-        metadata={"help": "What the network is trained for."}
+        metadata={"help": "Pretraining objective."}
     )
-    output_dir: str = field(metadata={"help": "Receives checkpoint.pt, log.json and the finished twin/ folder."})
-    architecture: str = field(default="resnet18", metadata={"help": "A timm architecture."})
+    output_dir: str = field(metadata={"help": "Folder for checkpoint.pt, log.json and the finished twin/."})
+    architecture: str = field(default="resnet18", metadata={"help": "Name of a timm architecture."})
     architecture_arguments: dict[str, Any] = field(
         default_factory=dict,
-        metadata={"help": "Keyword arguments of timm.create_model, as JSON; in a config a mapping."},
+        metadata={"help": "Keyword arguments for timm.create_model, as JSON (in a config file, a mapping)."},
     )
-    image_size: int = setting(64, range=SIDE, help="Side of the input in pixels.")
+    image_size: int = setting(64, range=SIDE, help="Input side in pixels.")
     view_size: int | None = setting(
-        None, range=SIDE, help="Side of the random views it is trained on (default: image_size)."
+        None, range=SIDE, help="Side in pixels of the random training views (default: image_size)."
     )
     num_train_epochs: int = setting(10, range=AT_LEAST_ONE, help="Epochs.")
     target_minutes: float | None = setting(
         None,
         range=POSITIVE,
-        help="Instead of num_train_epochs: time a few steps and train for as many epochs as fit. The number is kept "
-        "in plan.json; give it to the twins as num_train_epochs.",
+        help="Instead of num_train_epochs: time a few steps and train for as many epochs as fit into this many "
+        "minutes. plan.json records the number of epochs; pass it to the other twins as num_train_epochs.",
     )
     per_device_train_batch_size: int = setting(256, range=AT_LEAST_ONE, help="Images per process and step.")
-    learning_rate: float = setting(0.2, range=POSITIVE, help="Largest learning rate of SGD.")
+    learning_rate: float = setting(0.2, range=POSITIVE, help="Peak learning rate for SGD.")
     weight_decay: float = setting(5e-4, range=NOT_NEGATIVE, help="Weight decay.")
     warmup_epochs: float = setting(1.0, range=NOT_NEGATIVE, help="Epochs of linear warm-up.")
-    temperature: float = setting(0.2, range=POSITIVE, help="Temperature of SimCLR's loss.")
+    temperature: float = setting(0.2, range=POSITIVE, help="Temperature of the SimCLR loss.")
     teacher_momentum: float = setting(
-        0.99, range=Range(at_least=0, at_most=1), help="Momentum of BYOL's teacher at the beginning."
+        0.99, range=Range(at_least=0, at_most=1), help="Initial momentum of the BYOL teacher."
     )
     mixed_precision: Literal["no", "bf16", "fp16"] = field(default="no", metadata={"help": "Autocast precision."})
-    seed: int = setting(0, range=SEED, help="Initial weights, order and views.")
-    dataloader_num_workers: int = setting(0, range=NOT_NEGATIVE, help="Processes that read images.")
+    seed: int = setting(0, range=SEED, help="Seed for initial weights, image order and views.")
+    dataloader_num_workers: int = setting(0, range=NOT_NEGATIVE, help="Worker processes that read images.")
     knn_epochs: int = setting(
         5,
         range=NOT_NEGATIVE,
-        help="Epochs between measurements of k-NN accuracy on held-out source images; 0 for never.",
+        help="Measure k-NN accuracy on held-out source images every this many epochs; 0 for never.",
     )
-    save_minutes: float = setting(
-        5.0, range=NOT_NEGATIVE, help="Minutes of training between checkpoints within an epoch."
-    )
+    save_minutes: float = setting(5.0, range=NOT_NEGATIVE, help="Minutes between checkpoints within an epoch.")
 
     def __post_init__(self) -> None:
         check_fields(self)
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
-    """Parse, check where to write, pretrain."""
+    """Parse the arguments, check the output folder and pretrain."""
     arguments, domain_arguments = parse_arguments(
-        (PretrainArguments, DomainArguments), "Pretrain one twin on a source of images.", command_line
+        (PretrainArguments, DomainArguments), "Pretrain one twin on a dataset of source images.", command_line
     )
-    names = {item.name for item in dataclasses.fields(PretrainingSettings)}
-    given = {name: value for name, value in vars(arguments).items() if name in names}
-    settings = PretrainingSettings(**given)
+    settings = fields_from(PretrainingSettings, arguments)
     require_objective(settings.objective)
     if settings.mixed_precision == "fp16" and not torch.accelerator.is_available():
         raise InputError("mixed_precision is 'fp16', which needs a GPU; on a CPU give bf16 or no")
@@ -110,7 +116,7 @@ def _pretrain(
     accelerator: Accelerator,
     launch: Launch,
 ) -> None:
-    """Load, plan, train, export."""
+    """Load the data, plan the budget, train and export the twin."""
     source = load_pretraining_source(domain_arguments)
     if accelerator.is_main_process:
         print_taken([source.taken])
@@ -138,7 +144,7 @@ def _pretrain(
 
 
 def _command_to_repeat(options: Sequence[str], num_processes: int, device_type: str) -> str:
-    """The command line that trains the same way, without anything of somebody's disk but names."""
+    """Return a command line that repeats this training, with local paths cut to their last names."""
     launcher = "python" if num_processes == 1 else f"torchrun --nproc_per_node {num_processes}"
     if num_processes > 1 and device_type == "cpu":
         launcher = f"ACCELERATE_USE_CPU=1 {launcher}"
@@ -146,9 +152,9 @@ def _command_to_repeat(options: Sequence[str], num_processes: int, device_type: 
 
 
 def _without_folders(option: str) -> str:
-    """An option, `--option=value` or value; of a folder or an absolute path the last name only."""
+    """Return an option or value, cutting a folder or absolute path to its last name."""
     prefix, equals, value = option.partition("=") if option.startswith("--") else ("", "", option)
-    if value and not value.startswith("{"):  # JSON is no path, and may be longer than one can be
+    if value and not value.startswith("{"):  # JSON is not a path, and may exceed the longest possible one
         path = Path(value)
         if path.is_absolute() or path.is_dir():
             return f"{prefix}{equals}{path.resolve().name}"

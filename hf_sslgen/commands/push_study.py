@@ -1,4 +1,4 @@
-"""`hf-sslgen push-study`: a study's cells as a dataset on the Hub, and its page as a Space."""
+"""`hf-sslgen push-study`: publish a study's cells as a dataset on the Hub, and its page as a Space."""
 
 import logging
 from collections.abc import Sequence
@@ -23,26 +23,32 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PushStudyArguments:
-    """Which study, where to, and what of it."""
+    """Which study to publish, where, and which parts of it."""
 
-    study_dir: str = field(metadata={"help": "A folder that `hf-sslgen study` or `hf-sslgen compare` wrote."})
-    repository: str = field(metadata={"help": "Dataset on the Hub, as owner/name; made where there is none."})
-    private: bool = field(default=False, metadata={"help": "Make it private; one that is there stays as it is."})
-    report_space: bool = field(default=False, metadata={"help": "Also publish the page, as a static Space."})
-    examples: bool = field(default=True, metadata={"help": "Publish the example pictures of the domains too."})
-    license: str | None = field(default=None, metadata={"help": "Licence of the dataset, as the Hub calls it."})
-    allow_local_paths: bool = field(
-        default=False, metadata={"help": "Publish cells whose identity holds local paths, as a backbone's folder."}
+    study_dir: str = field(metadata={"help": "Folder written by `hf-sslgen study` or `hf-sslgen compare`."})
+    repository: str = field(metadata={"help": "Dataset on the Hub, as owner/name; created if missing."})
+    private: bool = field(
+        default=False, metadata={"help": "Create new repositories as private; existing ones keep theirs."}
     )
-    dry_run: bool = field(default=False, metadata={"help": "Only say what would be published."})
+    report_space: bool = field(default=False, metadata={"help": "Also publish the page as a static Space."})
+    examples: bool = field(default=True, metadata={"help": "Also publish example pictures from the domains."})
+    license: str | None = field(default=None, metadata={"help": "Licence identifier of the dataset, as on the Hub."})
+    allow_local_paths: bool = field(
+        default=False,
+        metadata={"help": "Publish cells whose identity contains local paths, such as a backbone's folder."},
+    )
+    dry_run: bool = field(default=False, metadata={"help": "Only print what would be published."})
 
 
 def publication_of(arguments: PushStudyArguments) -> tuple[Publication, list[str]]:
-    """What is to be published, and a sentence on each cell that can't be read and is left out; raises InputError where
-    nothing can or should be published."""
+    """Collect the cells to publish and a sentence on each unreadable cell, which is left out.
+
+    Raises:
+        InputError: there is nothing to publish, or a cell's identity contains a local path.
+    """
     store = Store(Path(arguments.study_dir))
     if not store.cells.is_dir():
-        raise InputError(f"study_dir {arguments.study_dir!r} holds no study: it has no folder `cells`")
+        raise InputError(f"study_dir {arguments.study_dir!r} does not hold a study: it has no folder `cells`")
     study = read_study_results(store)
     config, cells = study.config, study.cells
     if not cells:
@@ -52,8 +58,8 @@ def publication_of(arguments: PushStudyArguments) -> tuple[Publication, list[str
     private = private_texts(cells)
     if private and not arguments.allow_local_paths:
         raise InputError(
-            f"a cell's identity holds a local path, {private[0]!r}, which all would see: give the backbone a `name` "
-            "in the study, or say --allow_local_paths true"
+            f"a cell's identity contains a local path, {private[0]!r}, which would be published: give the backbone a "
+            "`name` in the study, or pass --allow_local_paths true"
         )
     publication = Publication(
         repository=arguments.repository,
@@ -69,29 +75,29 @@ def publication_of(arguments: PushStudyArguments) -> tuple[Publication, list[str
 
 
 def _what_is_published(publication: Publication, private: bool) -> str:
-    """Plain sentences, before anything is sent."""
+    """Describe in plain sentences what would be published."""
     cells = publication.cells
     files = list(published_files(publication))
     size = sum(path.stat().st_size for path in files) / 1e6
     names = [f"{len({cell.identity[key] for cell in cells})} {key}s" for key in ("backbone", "domain", "protocol")]
     pictures = sorted({cell.domain for cell in cells if (cell.folder / "examples.npz").exists()})
     with_pictures = f"; example pictures of {', '.join(pictures)}" if publication.examples and pictures else ""
-    visible = "private" if private else "for all to see"
+    visible = "private" if private else "public"
     return (
         f"{publication.repository}: {len(cells)} cells ({', '.join(names)}), {len(files)} files, {size:.1f} MB, "
-        f"{visible} (a repository that is there already stays as it is)\n"
-        f"  with settings, numbers, records per image, class names, devices, times and library versions{with_pictures}"
+        f"{visible} (an existing repository keeps its visibility)\n"
+        f"  with settings, numbers, per-image records, class names, devices, times and library versions{with_pictures}"
         f"{'; the page' if publication.report else ''}\n"
         f"  without {LEFT_OUT}"
     )
 
 
 def push_study(arguments: PushStudyArguments) -> None:
-    """Say what is published, and publish what is not there yet."""
+    """Describe the publication, then publish the cells that are not there yet."""
     try:
         validate_repo_id(arguments.repository)
     except HFValidationError as error:
-        raise InputError(f"repository {arguments.repository!r} can't be one: {error}") from error
+        raise InputError(f"repository {arguments.repository!r} is not a valid name: {error}") from error
     if arguments.repository.count("/") != 1:
         raise InputError(f"repository is {arguments.repository!r}; give it as owner/name")
     publication, damaged = publication_of(arguments)
@@ -99,20 +105,20 @@ def push_study(arguments: PushStudyArguments) -> None:
     if not arguments.dry_run:
         _push(arguments, publication)
     if damaged:
-        raise InputError(f"cells that can't be read were left out: {'; '.join(damaged)}")
+        raise InputError(f"unreadable cells were left out: {'; '.join(damaged)}")
 
 
 def _push(arguments: PushStudyArguments, publication: Publication) -> None:
     if get_token() is None:
-        raise InputError("there is no token: run `hf auth login`, or set HF_TOKEN to one that may write")
+        raise InputError("no token found: run `hf auth login`, or set HF_TOKEN to a token with write access")
     api, private = HfApi(), arguments.private or None
     with in_one_sentence(arguments.repository, "dataset", writing=True):
         pushed = push_cells(api, publication, private)
     same = len(set(pushed.found) - set(pushed.conflicts) - set(pushed.sent))
-    print(f"{api.endpoint}/datasets/{arguments.repository}: {len(pushed.sent)} cells added, {same} were there already")
+    print(f"{api.endpoint}/datasets/{arguments.repository}: {len(pushed.sent)} cells added, {same} already there")
     if pushed.conflicts:
         logger.warning(
-            "%d cells are there with other numbers and were left as they are:%s",
+            "%d cells are already there with different numbers and were left unchanged:%s",
             len(pushed.conflicts),
             in_lines(pushed.conflicts),
         )
@@ -123,11 +129,11 @@ def _push(arguments: PushStudyArguments, publication: Publication) -> None:
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
-    """Parse and push."""
+    """Parse the arguments and push the study."""
     (arguments,) = parse_arguments(
         (PushStudyArguments,),
-        "Publish a study: its cells and two tables as a dataset, its page as a Space. What is there is not sent "
-        "again, and never overwritten.",
+        "Publish a study: its cells and two tables as a dataset, its page as a Space. Cells already there are "
+        "neither sent again nor overwritten.",
         command_line,
         positional=("study_dir", "repository"),
     )

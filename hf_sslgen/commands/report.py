@@ -1,4 +1,4 @@
-"""`hf-sslgen report`: tables and page of a study from its folder alone."""
+"""`hf-sslgen report`: write a study's tables and page from its folder alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,26 +14,26 @@ from hf_sslgen.training.configuration import parse_arguments
 
 @dataclass(frozen=True)
 class ReportArguments:
-    """Of which study."""
+    """The study to report."""
 
-    study_dir: str = field(metadata={"help": "A folder that `hf-sslgen study` or `hf-sslgen compare` wrote."})
+    study_dir: str = field(metadata={"help": "Folder written by `hf-sslgen study` or `hf-sslgen compare`."})
 
 
 def report_study(folder: Path) -> list[str]:
-    """Write a study's tables and page into its folder, when no other process does; see `write_report`."""
+    """Write a study's tables and page into its folder unless another process is doing so; see `write_report`."""
     store = Store(folder)
     if not store.cells.is_dir():
-        raise InputError(f"study_dir {str(folder)!r} holds no study: it has no folder `cells`")
+        raise InputError(f"study_dir {str(folder)!r} does not hold a study: it has no folder `cells`")
     require_output_folder(folder, own=["cells"], argument="study_dir")
     with alone_in_reporting(store):
         return write_report(store)
 
 
 def write_report(store: Store) -> list[str]:
-    """Write a study's tables and page for a process that holds the claim on its report.
+    """Write a study's tables and page, in the process that holds the claim on its report.
 
     Returns:
-        A sentence on each cell that can't be read.
+        A sentence on each unreadable cell.
     """
     folder = store.folder
     study = read_study_results(store)
@@ -52,10 +52,10 @@ def write_report(store: Store) -> list[str]:
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
-    """Parse and report."""
+    """Parse the arguments and write the report."""
     (arguments,) = parse_arguments(
         (ReportArguments,), "Write a study's tables and page from its folder alone.", command_line, "study_dir"
     )
     damaged = report_study(Path(arguments.study_dir))
     if damaged:
-        raise InputError(f"the report leaves out cells that can't be read: {'; '.join(damaged)}")
+        raise InputError(f"the report leaves out unreadable cells: {'; '.join(damaged)}")

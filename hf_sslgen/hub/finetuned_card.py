@@ -11,29 +11,18 @@ from hf_sslgen import __version__
 from hf_sslgen.hub.finetuned_run import SOME_FOLDER, FineTunedRun, command, num_training_images, shown
 from hf_sslgen.hub.licences import Licence, licence_words
 from hf_sslgen.metrics import Estimate
+from hf_sslgen.metrics.catalogue.rows import card_names
 from hf_sslgen.reporting.cards import card_yaml, render_card
 from hf_sslgen.reporting.vocabulary import format_interval, format_value, words
 from hf_sslgen.zoo.locations import UNTRAINED_PREFIX, registered
 
-SHOWN_NUMBERS = (
-    "accuracy",
-    "mean_per_class_accuracy",
-    "top_5_accuracy",
-    "negative_log_likelihood",
-    "brier_score",
-    "expected_calibration_error",
-    "mean_confidence",
-    "confidence_gap",
-    "auroc",
-    "aurc",
-)
 SHOWN_CLASSES = 30
 TASK = "image-classification"
 
 
 def shown_estimates(run: FineTunedRun) -> Iterator[tuple[str, Estimate]]:
     """The numbers a card has, those that can't be had left out."""
-    for name in SHOWN_NUMBERS:
+    for name in card_names():
         if name in run.estimates and math.isfinite(run.estimates[name].value):
             yield name, run.estimates[name]
 

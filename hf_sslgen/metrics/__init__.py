@@ -1,7 +1,7 @@
-"""Pure functions from arrays to numbers: one definition per number, on NumPy and SciPy alone.
+"""Pure functions from arrays to numbers, with one definition per number and only NumPy and SciPy as dependencies.
 
-Every function takes arrays, lists or torch tensors, works in float64, and returns a frozen result with per-sample
-values where it has them, so that two models can be compared image by image.
+Every function takes arrays, lists or torch tensors, computes in float64, and returns a frozen result, with per-sample
+values where they exist, so that two models can be compared image by image.
 """
 
 from hf_sslgen.metrics.accuracy import AccuracyResult, TopKAccuracyResult, accuracy, top_k_accuracy

@@ -16,7 +16,7 @@ MIN_PROBABILITY = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class ProperScoreResult(MetricResult):
-    """A score that is a mean over samples, lower being better, with its N per-sample values."""
+    """A score that is a mean over samples, lower is better, with its N per-sample values."""
 
     mean: float
     n: int
@@ -27,14 +27,14 @@ class ProperScoreResult(MetricResult):
 def brier_score(
     probabilities: npt.ArrayLike, references: npt.ArrayLike, from_logits: bool = False
 ) -> ProperScoreResult:
-    """Multi-class Brier score (Brier 1950), from 0 to 2; scikit-learn's binary form is half of it.
+    """Compute the multi-class Brier score (Brier 1950), from 0 to 2; scikit-learn's binary form is half of it.
 
         brier_i = sum_c (p_ic - [reference_i = c])^2
 
     Args:
-        probabilities: shape (N, C), rows summing to 1; or finite logits where `from_logits` is True.
+        probabilities: shape (N, C), rows summing to 1; or finite logits if `from_logits` is True.
         references: true labels, shape (N,), in [0, C).
-        from_logits: apply a float64 softmax first. Logits are never recognised by their values.
+        from_logits: apply a float64 softmax first. Logits are never recognised from their values.
 
     >>> brier_score([[0.25, 0.75]], [1]).mean
     0.125
@@ -46,17 +46,17 @@ def brier_score(
         p = block.probabilities()
         p[np.arange(len(p)), true[block.rows]] -= 1.0
         score[block.rows] = np.einsum("ij,ij->i", p, p)
-    return _mean_score(score, correct)
+    return mean_score(score, correct)
 
 
 def negative_log_likelihood(
     probabilities: npt.ArrayLike, references: npt.ArrayLike, from_logits: bool = False
 ) -> ProperScoreResult:
-    """Negative log-likelihood of the true class in nats, with its probability clipped from below at 1e-12.
+    """Compute the negative log-likelihood of the true class in nats, with its probability clipped to at least 1e-12.
 
         nll_i = -log max(p_i[reference_i], 1e-12)
 
-    Arguments are those of `brier_score`. Logits take the same clip, so both forms give one number.
+    The arguments are those of `brier_score`. Logits are clipped likewise, so both forms give the same number.
     """
     table, true = class_scores_and_references(probabilities, references, from_logits)
     score, correct = np.empty(len(true)), np.empty(len(true), dtype=np.bool_)
@@ -70,13 +70,13 @@ def negative_log_likelihood(
         else:
             log_p = np.log(np.clip(block.scores[here].astype(np.float64), MIN_PROBABILITY, 1.0))
         score[block.rows] = np.minimum(np.abs(log_p), -np.log(MIN_PROBABILITY))  # log p <= 0, and abs makes -0.0 0.0
-    return _mean_score(score, correct)
+    return mean_score(score, correct)
 
 
 def top_label_brier(confidences: npt.ArrayLike, correct: npt.ArrayLike) -> ProperScoreResult:
-    """Brier score of the event "the prediction is correct", where only the confidence is known: mean (p - y)^2.
+    """Compute the Brier score of the event "the prediction is correct", from the confidence alone: mean (p - y)^2.
 
-    It is at most 1, and no part of the multi-class score: the two are compared with their like only.
+    It is at most 1 and is not comparable with the multi-class score.
 
     Args:
         confidences: p, shape (N,), in [0, 1].
@@ -86,8 +86,9 @@ def top_label_brier(confidences: npt.ArrayLike, correct: npt.ArrayLike) -> Prope
     [0.25, 0.0]
     """
     p, y = confidences_and_correct(confidences, correct)
-    return _mean_score(np.square(p - y), y)
+    return mean_score(np.square(p - y), y)
 
 
-def _mean_score(score: FloatArray, correct: BoolArray) -> ProperScoreResult:
+def mean_score(score: FloatArray, correct: BoolArray) -> ProperScoreResult:
+    """A score from its per-sample values, (N,), and whether each prediction is right, (N,)."""
     return ProperScoreResult(float(score.mean()), len(score), score, {"mean": outcome_interval(score, correct)})

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_sslgen.analysis.numbers import Number
+from hf_sslgen.metrics.catalogue.metric import Part, Role
+from hf_sslgen.metrics.catalogue.rows import measurement_metrics
 from hf_sslgen.metrics.stages import FINE_TUNED_STAGE, PRETRAINED_STAGE
 from hf_sslgen.reporting.attribution_words import shows_the_published_encoder
-from hf_sslgen.reporting.vocabulary import OVERALL_FAMILY
 from hf_sslgen.study.cells.cell_folder import ALL_LABELS, PRETRAINED_PROTOCOL, Cell
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
-CONCENTRATION_GROUP = "Attribution concentration"
-LOCALIZATION_GROUP = "Attribution on the object"
 PUBLISHED_MAPS_GROUP = "Where the published encoder looks"
 PUBLISHED_GROUP = "Published encoder (invariance: mean over transforms)"
 TUNED_GROUP = "After fine-tuning (mean over transforms)"
@@ -165,26 +164,16 @@ def shown_in_figures(cells: Sequence[Cell]) -> tuple[list[Cell], str]:
 def columns_for(rows: Sequence[Row]) -> list[Column]:
     """Columns of a table of these rows: the four measurements, and the guards of the representation."""
     accuracy = headline_metric(rows[0].cell) if rows else "accuracy"
+    metrics = measurement_metrics()
+    of_cells = [metric for metric in metrics if metric.part is not Part.INVARIANCE]
+    of_encoders = [metric for metric in metrics if metric.part is Part.INVARIANCE]
+    of_maps = [metric for metric in of_cells if metric.part in (Part.CONCENTRATION, Part.LOCALIZATION)]
     columns = [
-        Column(accuracy, "Accuracy"),
-        Column("mean_confidence", "Prediction confidence"),
-        Column("confidence_gap", "Prediction confidence"),
-        Column("expected_calibration_error", "Prediction confidence"),
-        Column("ece_if_calibrated", "Prediction confidence"),
-        Column("brier_score", "Prediction confidence"),
-        Column("gini", CONCENTRATION_GROUP),
-        Column("spatial_spread", CONCENTRATION_GROUP),
-        Column("zero_map_rate", CONCENTRATION_GROUP),
-        Column("lift", LOCALIZATION_GROUP),
-        Column("gini", PUBLISHED_MAPS_GROUP),
-        Column("spatial_spread", PUBLISHED_MAPS_GROUP),
-        Column("lift", PUBLISHED_MAPS_GROUP),
-        Column("invariance", PUBLISHED_GROUP, OVERALL_FAMILY, PRETRAINED_STAGE),
-        Column("recall_at_1", PUBLISHED_GROUP, OVERALL_FAMILY, PRETRAINED_STAGE),
-        Column("covariance_effective_rank", PUBLISHED_GROUP, "", PRETRAINED_STAGE),
-        Column("rankme", PUBLISHED_GROUP, "", PRETRAINED_STAGE),
-        Column("invariance", TUNED_GROUP, OVERALL_FAMILY, FINE_TUNED_STAGE),
-        Column("recall_at_1", TUNED_GROUP, OVERALL_FAMILY, FINE_TUNED_STAGE),
+        Column(accuracy, Part.ACCURACY.value),
+        *(Column(metric.name, metric.part.value) for metric in of_cells),
+        *(Column(metric.name, PUBLISHED_MAPS_GROUP) for metric in of_maps if metric.role is Role.TESTED),
+        *(Column(metric.name, PUBLISHED_GROUP, metric.transform, PRETRAINED_STAGE) for metric in of_encoders),
+        *(Column(m.name, TUNED_GROUP, m.transform, FINE_TUNED_STAGE) for m in of_encoders if m.transform),
     ]
     # A measurement that no row has gets no column; one that could not be had (NaN) keeps its column of dashes.
     return [column for column in columns if any(column.of(row) is not None for row in rows)]

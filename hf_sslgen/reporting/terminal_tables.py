@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from hf_sslgen.analysis.numbers import Number
+from hf_sslgen.metrics.catalogue.metric import Metric, Part
+from hf_sslgen.metrics.catalogue.rows import numbers_shown_first, terminal_metrics
 from hf_sslgen.metrics.stages import PRETRAINED_STAGE
 from hf_sslgen.reporting.rows import (
     Row,
@@ -13,7 +15,6 @@ from hf_sslgen.reporting.rows import (
 )
 from hf_sslgen.reporting.vocabulary import (
     MISSING,
-    OVERALL_FAMILY,
     format_difference,
     format_difference_interval,
     format_interval,
@@ -29,18 +30,6 @@ from hf_sslgen.study.inference.seed_averages import TargetDifference
 from hf_sslgen.study.inference.target_groups import StudyResults, headline_accuracies, headline_metrics_of
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
-HEADLINE_COMPARISONS = {
-    "confidence_gap": "",
-    "brier_score": "",
-    "gini": "",
-    "spatial_spread": "",
-    "zero_map_rate": "",
-    "lift": "",
-    "invariance": OVERALL_FAMILY,
-    "recall_at_1": OVERALL_FAMILY,
-}
-"""Numbers, beside the headline accuracy, whose differences are shown first: metric to transform."""
-
 NAME_WIDTH = 28
 SETTING_WIDTH = 30
 
@@ -54,9 +43,10 @@ def headline_differences(
         targets: differences averaged over seeds.
         headline_metrics: the accuracy each domain is judged by.
     """
-    order = {metric: index for index, metric in enumerate(HEADLINE_COMPARISONS, start=1)}
+    shown = numbers_shown_first()
+    order = {metric: index for index, metric in enumerate(shown, start=1)}
     accuracies = headline_accuracies(targets, headline_metrics)
-    others = [d for d in targets if HEADLINE_COMPARISONS.get(d.metric) == d.transform and not d.severity]
+    others = [d for d in targets if shown.get(d.metric) == d.transform and not d.severity]
     return sorted(
         [*accuracies, *others],
         key=lambda d: (d.first, d.second, d.protocol, d.labels, d.stage, order.get(d.metric, 0)),
@@ -76,7 +66,7 @@ def terminal_table(results: StudyResults) -> str:
             rows = rows_of(cells, domain, setting)
             first = rows[0].cell
             title = f"{domain} ({group_words(first.group)}), {setting_words(*setting)}: {headline_metric(first)}"
-            lines = [title, "-" * len(title), *_align([_HEADER, *(_terminal_row(row) for row in rows)])]
+            lines = [title, "-" * len(title), *_numbers_aligned(rows)]
             blocks.append("\n".join(_printable(line) for line in lines))
         here = [d for d in results.targets if d.domain == domain and d.second_objective != UNTRAINED]
         shown = headline_differences(here, headline_metrics)
@@ -87,42 +77,33 @@ def terminal_table(results: StudyResults) -> str:
     return "\n\n".join(blocks) if blocks else "no cells"
 
 
-_HEADER = [
-    "backbone",
-    "objective",
-    "accuracy %",
-    "gap pt",
-    "ECE (null) pt",
-    "gini",
-    "spread",
-    "zero %",
-    "inv.",
-    "r@1 %",
-    "params",
-    "licence",
-    "time",
-]
+def _numbers_aligned(rows: Sequence[Row]) -> list[str]:
+    titles = [metric.terminal_title for metric in terminal_metrics()]
+    header = ["backbone", "objective", "accuracy %", *titles, "params", "licence", "time"]
+    return _align([header, *(_terminal_row(row) for row in rows)], 2, len(header) - 2)
 
 
 def _terminal_row(row: Row) -> list[str]:
     accuracy = row.number(headline_metric(row.cell))
     interval = f" {format_interval(accuracy.low, accuracy.high, accuracy.metric)}" if accuracy else ""
-    ece, null = _shown(row.number("expected_calibration_error")), _shown(row.number("ece_if_calibrated"))
     return [
         _shorten(row.label, NAME_WIDTH),
         _shorten(row.objective, 12),
         _shown(accuracy) + interval.rstrip(),
-        _shown(row.number("confidence_gap")),
-        ece if ece == MISSING else f"{ece} ({null})",
-        _shown(row.number("gini")),
-        _shown(row.number("spatial_spread")),
-        _shown(row.number("zero_map_rate")),
-        _shown(row.number("invariance", OVERALL_FAMILY, PRETRAINED_STAGE)),
-        _shown(row.number("recall_at_1", OVERALL_FAMILY, PRETRAINED_STAGE)),
+        *(_terminal_number(row, metric) for metric in terminal_metrics()),
         format_parameters(row.provenance.get("parameters")),
         _shorten(row.provenance.get("licence") or MISSING, 12),
         format_seconds(row.provenance.get("seconds")),
     ]
+
+
+def _terminal_number(row: Row, metric: Metric) -> str:
+    """A number, with the one that stands beside it in brackets."""
+    stage = PRETRAINED_STAGE if metric.part is Part.INVARIANCE else ""
+    text = _shown(row.number(metric.name, metric.transform, stage))
+    if not metric.beside or text == MISSING:
+        return text
+    return f"{text} ({_shown(row.number(metric.beside))})"
 
 
 def _difference_row(difference: TargetDifference) -> list[str]:
@@ -146,7 +127,7 @@ def _shown(number: Number | None) -> str:
     return MISSING if number is None else format_value(number.value, number.metric)
 
 
-def _align(table: Sequence[Sequence[str]], right_from: int = 2, right_to: int = 11) -> list[str]:
+def _align(table: Sequence[Sequence[str]], right_from: int, right_to: int) -> list[str]:
     """Lines of equal column widths; columns in [right_from, right_to) are aligned right, the others left."""
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     return [

@@ -14,11 +14,11 @@ from hf_sslgen.analysis.one_pass import split_features
 from hf_sslgen.domains.pretraining_source import PretrainingSource
 from hf_sslgen.files import replace_files, write_json
 from hf_sslgen.metrics import Estimate, accuracy
+from hf_sslgen.metrics.comparison import estimate_of
 from hf_sslgen.reporting.cards import write_card
 from hf_sslgen.reporting.figures.figure_style import figure_png
 from hf_sslgen.reporting.figures.pretraining_curves import pretraining_curves
 from hf_sslgen.training.augmentation import IMAGENET_MEAN, IMAGENET_STD
-from hf_sslgen.training.evaluation import estimate_of
 from hf_sslgen.training.pretraining.pretraining_checkpoint import LOG_FILE
 from hf_sslgen.training.pretraining.pretraining_state import Monitor, PretrainingSettings, build_trunk
 from hf_sslgen.training.pretraining.source_knn import BANK_SIZE

@@ -1,4 +1,4 @@
-"""Evaluation in O(N) memory: each batch's class scores are reduced to a few numbers per image before they are kept."""
+"""Evaluation in O(N) memory: each batch's class scores are reduced to a few numbers per image before storage."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,69 +11,27 @@ from torch import Tensor
 from transformers import EvalPrediction
 
 from hf_sslgen.errors import DivergedError
-from hf_sslgen.metrics import (
-    Estimate,
-    MetricResult,
-    accuracy,
-    adaptive_calibration_error,
-    brier_score,
-    debiased_calibration_error,
-    expected_calibration_error,
-    ks_calibration_error,
-    negative_log_likelihood,
-    prediction_confidence,
-    risk_coverage,
-    top_k_accuracy,
-    top_label,
-    top_label_brier,
-)
-from hf_sslgen.metrics.results import NO_INTERVAL, Interval
-from hf_sslgen.metrics.shares import credit_interval
-from hf_sslgen.metrics.two_groups import outcome_interval
+from hf_sslgen.metrics import Estimate, brier_score, negative_log_likelihood, top_k_accuracy, top_label
+from hf_sslgen.metrics.catalogue.measurement import measure
+from hf_sslgen.metrics.catalogue.metric import Subject
+from hf_sslgen.metrics.catalogue.prediction_metrics import TOP_K
+from hf_sslgen.metrics.catalogue.rows import better_directions
 
-TOP_K = 5
-
-GREATER_IS_BETTER = {
-    "negative_log_likelihood": False,
-    "loss": False,
-    "accuracy": True,
-    "mean_per_class_accuracy": True,
-    "top_5_accuracy": True,
-    "brier_score": False,
-    "top_label_brier": False,
-    "auroc": True,
-    "expected_calibration_error": False,
-    "l2_calibration_error": False,
-    "maximum_calibration_error": False,
-    "adaptive_calibration_error": False,
-    "debiased_squared_calibration_error": False,
-    "ks_calibration_error": False,
-    "aurc": False,
-    "excess_aurc": False,
-}
+GREATER_IS_BETTER = {"loss": False, **better_directions()}
 """The validation numbers by which a checkpoint can be selected, and whether more of them is better."""
-
-WITHOUT_DIRECTION = (
-    "mean_confidence",
-    "mean_confidence_correct",
-    "mean_confidence_incorrect",
-    "confidence_gap",
-    "ece_if_calibrated",
-)
-"""The other numbers of `Predictions.estimates`."""
 
 Columns = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
 def reduce_scores(scores: npt.ArrayLike, references: npt.ArrayLike, from_logits: bool) -> Columns:
-    """Per image: prediction, confidence, negative log-likelihood, Brier score and top-5 credit, each of shape (N,).
+    """Compute prediction, confidence, negative log-likelihood, Brier score and top-5 credit per image, each (N,).
 
     Args:
-        scores: (N, C) probabilities, or logits where `from_logits` is True.
+        scores: (N, C) probabilities, or logits if `from_logits` is True.
         references: (N,) class indices.
 
     Returns:
-        All but the prediction in float64; the credit is NaN where there are no more than five classes.
+        The prediction, then the others in float64; the credit is NaN for five classes or fewer.
     """
     top = top_label(scores, references, from_logits)
     return (
@@ -86,10 +44,10 @@ def reduce_scores(scores: npt.ArrayLike, references: npt.ArrayLike, from_logits:
 
 
 def reduce_logits(logits: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
-    """`reduce_scores` of a batch of logits, on their device.
+    """Apply `reduce_scores` to a batch of logits, on their device.
 
-    An image whose logits are not all finite is class 0 with NaN in every other column: a batch can't raise, because
-    other processes may wait for it.
+    An image with non-finite logits gets class 0 and NaN in every other column; raising an error here would leave other
+    processes waiting for the batch.
 
     Args:
         logits: (B, C).
@@ -105,15 +63,15 @@ def reduce_logits(logits: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
 
 
 def preprocess_logits_for_metrics(logits: Tensor, labels: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
-    """`reduce_logits` as the Trainer calls it; `labels` are class indices and sample ids."""
+    """Adapt `reduce_logits` to the Trainer's interface; `labels` are class indices and sample ids."""
     return reduce_logits(logits, labels[0])
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What is known of every image after an evaluation; all arrays have shape (N,).
+    """Per-image results of an evaluation; all arrays have shape (N,).
 
-    `top_5_credits` is NaN where there are no more than five classes.
+    `top_5_credits` is NaN for five classes or fewer.
     """
 
     sample_ids: NDArray[np.int64]
@@ -126,7 +84,7 @@ class Predictions:
 
     @classmethod
     def from_evaluation(cls, predictions: Any, label_ids: Any) -> "Predictions":
-        """From the Trainer's tuples, ordered by sample id."""
+        """Build from the Trainer's tuples, ordered by sample id."""
         references, sample_ids = label_ids
         order = np.argsort(sample_ids, kind="stable")
         return cls(sample_ids[order], references[order], *(np.asarray(column)[order] for column in predictions))
@@ -135,7 +93,7 @@ class Predictions:
     def from_probabilities(
         cls, sample_ids: NDArray[np.int64], references: NDArray[np.int64], probabilities: NDArray[np.floating]
     ) -> "Predictions":
-        """From (N, C) probabilities of classifiers that have no logits."""
+        """Build from (N, C) probabilities of classifiers without logits."""
         return cls(sample_ids, references, *reduce_scores(probabilities, references, from_logits=False))
 
     @property
@@ -143,58 +101,21 @@ class Predictions:
         return self.predictions == self.references
 
     def estimates(self, num_classes: int) -> dict[str, Estimate]:
-        """Accuracy, confidence and calibration of the whole, by the definitions of `hf_sslgen.metrics`.
+        """Compute accuracy, confidence and calibration over all images, as defined in `hf_sslgen.metrics`.
 
         Returns:
-            Each number by its name, with its 95% interval over images where it has a valid one; a number that can't
-            be had is NaN with its reason. Top-5 accuracy is there for more than five classes only.
+            Each number by name, with its 95% interval over images if a valid one exists; an undefined number is NaN
+            with a reason. Top-5 accuracy is included only for more than five classes.
         """
-        p, y = self.confidences, self.correct
-        likelihoods = self.negative_log_likelihoods
-        confidence = prediction_confidence(p, y)
-        binned = expected_calibration_error(p, y)
-        found = {
-            **_named(accuracy(self.predictions, self.references, num_classes), "accuracy", "mean_per_class_accuracy"),
-            **_named(confidence, "mean_confidence", "mean_confidence_correct", "mean_confidence_incorrect", "auroc"),
-            "confidence_gap": estimate_of(confidence, "gap"),
-            **_named(binned, "expected_calibration_error", "ece_if_calibrated"),
-            **_named(binned, "l2_calibration_error", "maximum_calibration_error"),
-            **_named(adaptive_calibration_error(p, y), "adaptive_calibration_error"),
-            **_named(debiased_calibration_error(p, y), "debiased_squared_calibration_error"),
-            **_named(ks_calibration_error(p, y), "ks_calibration_error"),
-            "negative_log_likelihood": _mean(likelihoods, outcome_interval(likelihoods, y)),
-            "brier_score": _mean(self.brier_scores, outcome_interval(self.brier_scores, y)),
-            "top_label_brier": estimate_of(top_label_brier(p, y), "mean"),
-            **_named(risk_coverage(p, y), "aurc", "excess_aurc"),
-        }
-        if num_classes > TOP_K:
-            found["top_5_accuracy"] = _mean(self.top_5_credits, credit_interval(self.top_5_credits))
-        return found
+        return measure(Subject.PREDICTIONS, self, num_classes).estimates
 
     def measures(self, num_classes: int) -> dict[str, float]:
         """The values of `estimates`."""
         return {name: estimate.value for name, estimate in self.estimates(num_classes).items()}
 
 
-def estimate_of(result: MetricResult, field: str) -> Estimate:
-    """A number of a result with its interval over samples, NaN where it has no valid one; and its reason if NaN."""
-    values = result.to_dict()
-    value = float(values[field])
-    low, high = values.get(f"{field}_interval", NO_INTERVAL)
-    return Estimate(value, low, high, values["n"], values.get("reason", "") if np.isnan(value) else "")
-
-
-def _named(result: MetricResult, *fields: str) -> dict[str, Estimate]:
-    return {field: estimate_of(result, field) for field in fields}
-
-
-def _mean(per_sample: NDArray[np.float64], interval: Interval) -> Estimate:
-    """What a metric that is a mean over samples returns, from the values it returned for one batch after another."""
-    return Estimate(float(per_sample.mean()), *interval, len(per_sample))
-
-
 def compute_metrics_for(num_classes: int) -> Any:
-    """The Trainer's `compute_metrics`; it raises DivergedError where predictions are not finite."""
+    """The Trainer's `compute_metrics`; raises DivergedError if predictions are not finite."""
 
     def compute_metrics(evaluation: EvalPrediction) -> dict[str, float]:
         predictions = Predictions.from_evaluation(evaluation.predictions, evaluation.label_ids)

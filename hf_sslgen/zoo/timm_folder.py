@@ -1,4 +1,4 @@
-"""Backbones on disk as timm-format folders: `config.json` and `model.safetensors`, the form every tool here loads."""
+"""Write backbones as timm folders with `config.json` and `model.safetensors`, which every tool here loads."""
 
 import json
 from pathlib import Path
@@ -22,12 +22,12 @@ def write_timm_folder(
     num_classes: int = 0,
     dtype: torch.dtype | None = None,
 ) -> None:
-    """Write a network's weights and how to rebuild it; the folder appears whole or not at all.
+    """Write a network's weights and the settings to rebuild it; the folder is written completely or not at all.
 
     Args:
-        state_dict: timm's native keys.
-        model_args: keyword arguments of `timm.create_model` besides `num_classes`, which is kept apart because
-            transformers' wrapper passes its own.
+        state_dict: weights under timm's native keys.
+        model_args: keyword arguments of `timm.create_model` except `num_classes`, which transformers' wrapper passes
+            itself.
         pretrained_cfg: preprocessing (`input_size`, `mean`, `std`, `interpolation`, `crop_pct`) and layer names.
         dtype: precision of floating-point tensors on disk; None keeps each as it is.
     """

@@ -34,8 +34,8 @@ def test_what_fits_is_remembered_and_said(caplog: pytest.LogCaptureFixture) -> N
         batches.map(32, limited(5, seen))
     assert seen == [16, 8] + [4] * 16
     assert [record.getMessage() for record in caplog.records] == [
-        "batch_size 16 does not fit into memory; going on with 8",
-        "batch_size 8 does not fit into memory; going on with 4",
+        "batch_size 16 does not fit into memory; continuing with 8",
+        "batch_size 8 does not fit into memory; continuing with 4",
     ]
 
 

@@ -54,7 +54,7 @@ def test_unknown_twin_set(refused, folder):
 def test_unknown_column(refused, folder, small_backbones):
     options = ["--dataset_name", str(folder), "--label_column_name", "labels"]
     message = refused(FINETUNE, "--model_name_or_path", small_backbones["timm_vit"], *options)
-    assert "label_column_name 'labels' is no column" in message
+    assert "label_column_name 'labels' is not a column" in message
     assert "image (Image), label (ClassLabel)" in message
 
 
@@ -146,7 +146,7 @@ def test_a_full_disk_is_one_message(capsys, folder, small_backbones, tmp_path):
         with pytest.raises(SystemExit) as stopped:
             run_command(FINETUNE, ["--model_name_or_path", location, *options, "--output_dir", str(disk / "run")])
         assert stopped.value.code == 2
-        assert "the disk has 0.00 GB left" in capsys.readouterr().err
+        assert "the disk has only 0.00 GB free" in capsys.readouterr().err
         assert list(disk.iterdir()) == []
     finally:
         subprocess.run(["umount", str(disk)], check=True)
@@ -166,8 +166,8 @@ def test_rows_that_name_no_picture_of_the_data_set(refused, tmp_path, small_back
     options = ["--model_name_or_path", small_backbones["timm_resnet"], "--dataset_name", str(tmp_path / "data")]
     for path, reason in (
         ("absent.png", "(absent.png) can't be decoded: there is no such file"),
-        ("http://127.0.0.1:9/0.png", "it is an address"),
-        ("/etc/hostname", "it lies outside the data set's folder"),
+        ("http://127.0.0.1:9/0.png", "it is a web address"),
+        ("/etc/hostname", "it lies outside the dataset's folder"),
     ):
         for split in ("train", "test"):
             rows = Dataset.from_dict({"picture": [path] * 12, "label": ["a", "b"] * 6})

@@ -29,8 +29,8 @@ def test_float16_on_a_cpu(tmp_path, monkeypatch):
     ("architecture", "arguments", "message"),
     [
         ("resnet81", {}, "unknown to timm. did you mean 'resnet"),
-        ("resnet18", {"chanels": [8]}, "does not take architecture_arguments"),
-        ("resnet18", {"channels": 5}, "does not take architecture_arguments"),
+        ("resnet18", {"chanels": [8]}, "does not accept architecture_arguments"),
+        ("resnet18", {"channels": 5}, "does not accept architecture_arguments"),
     ],
 )
 def test_an_architecture_that_timm_does_not_make(architecture, arguments, message):
@@ -42,5 +42,5 @@ def test_an_architecture_that_timm_does_not_make(architecture, arguments, messag
 def test_what_is_said_of_domains_alone(name):
     value = {"group": "different", "train_val_split": 0.5, "label_fraction": 0.5}.get(name, 7)
     value = "label" if name.endswith("_column_name") else value
-    with pytest.raises(InputError, match=f"{name} does nothing in pretraining"):
+    with pytest.raises(InputError, match=f"{name} has no effect in pretraining"):
         load_pretraining_source(DomainArguments("digits", **{name: value}))

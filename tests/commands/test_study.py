@@ -109,7 +109,7 @@ def test_an_interrupt_leaves_no_process_and_a_store_to_go_on_with(
     process.send_signal(number)
     said = process.communicate()[1]
     assert process.returncode == 128 + number, said
-    assert "interrupted; run the same command again to go on" in said
+    assert "interrupted; run the same command again to resume" in said
     assert "Traceback" not in said
     assert processes_of(folder) == []
     store = Store(folder)
@@ -134,7 +134,7 @@ def test_what_a_study_refuses(study_file: StudyFile, tmp_path: Path, capsys: Err
     assert "did you mean 'digits'" in refused(STUDY, [misspelt, *output_dir], capsys)
     assert not (tmp_path / "out").exists()
     for module in (STATUS, REPORT):
-        assert "holds no study" in refused(module, [str(tmp_path / "out")], capsys)
+        assert "does not hold a study" in refused(module, [str(tmp_path / "out")], capsys)
 
 
 def test_another_configuration_replaces_the_first_and_says_so(
@@ -144,7 +144,7 @@ def test_another_configuration_replaces_the_first_and_says_so(
     run_command(STUDY, [str(study_file(protocols=[KNN], seeds=[0])), "--output_dir", str(folder)])
     assert "another configuration" not in caplog.text
     run_command(STUDY, [str(study_file(protocols=[KNN], seeds=[0, 1])), "--output_dir", str(folder)])
-    assert "was another configuration and is replaced" in caplog.text
+    assert "held another configuration and is replaced" in caplog.text
     run_command(STATUS, [str(folder)])
     assert capsys.readouterr().out.splitlines()[-1].split() == ["all", "6", "0", "0", "0"]
     assert not list((folder / "claims").glob("*.json"))

@@ -108,7 +108,7 @@ def test_several_labels_to_a_picture_are_refused(hub_folder):
         ({"train": ["a", None, "b"], "test": ["a"]}, Value("string"), "holds NoneType, str"),
         ({"train": [0.5, 1.5], "test": [0.5]}, Value("float32"), "holds float"),
         ({"train": [1] * 8, "test": [1]}, PETS, r"holds a single class \('dog'\)"),
-        ({"train": [4] * 8, "test": [4]}, Value("int64"), r"knows a single class \(4\)"),
+        ({"train": [4] * 8, "test": [4]}, Value("int64"), r"has a single class \(4\)"),
         ({"train": [0, 1] * 4, "test": []}, PETS, 'could not be loaded: .*"test" corresponds to no data'),
         ({"train": [], "test": [0]}, PETS, 'could not be loaded: .*"train" corresponds to no data'),
         ({"train": [0, 1], "test": [0]}, PETS, "no validation images can be carved from split 'train'"),
@@ -127,8 +127,8 @@ def test_unusable_labels_and_splits_are_named(hub_folder, labels, feature, reaso
         ({"dataset_name": "/no/such/folder"}, "dataset_name '/no/such/folder' could not be loaded"),
         ({"test_split_name": "tset"}, "test_split_name 'tset' .* which has: train, test. did you mean 'test'"),
         ({"train_split_name": "trainset"}, "train_split_name 'trainset' is not a split"),
-        ({"validation_split_name": "test", "test_split_name": "test"}, "each need a split of their own"),
-        ({"registered_as": "minst"}, "registered_as 'minst' is no registered domain. did you mean .*'mnist'"),
+        ({"validation_split_name": "test", "test_split_name": "test"}, "each need their own split"),
+        ({"registered_as": "minst"}, "registered_as 'minst' is not a registered domain. did you mean .*'mnist'"),
     ],
 )
 def test_unknown_names_are_refused(options, reason):

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from hf_sslgen.command_line import run_command
+from hf_sslgen.metrics.catalogue.rows import undefined_columns
 from hf_sslgen.reporting.results_csv import RESULT_COLUMNS
 from hf_sslgen.study.cells.cell_folder import read_cells
-from hf_sslgen.study.inference.differences import OF_MAPS
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_differences_are_between_the_cells_values(compared):
     comparisons = comparisons.fillna({"transform": "", "severity": ""})
     checked = 0
     for row in comparisons.itertuples():
-        if row.metric in OF_MAPS:  # compared where both maps are non-zero only
+        if row.metric in undefined_columns():  # compared where both maps are non-zero only
             continue
         key = [row.domain, row.protocol, row.metric, row.transform, row.severity]
         first, second = (values.loc[(name, *key)] for name in (row.first, row.second))

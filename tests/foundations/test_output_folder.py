@@ -57,13 +57,13 @@ def bad_folders(tmp_path: Path) -> dict[str, tuple[str, str]]:
         "file": ("file", "is a file; give a folder"),
         "below a file": ("file/below", "lies below"),
         "foreign": ("foreign", "holds other files (thesis.txt)"),
-        "link to nowhere": ("dangling", "a link to nowhere"),
-        "below a link to nowhere": ("dangling/below", "a link to nowhere"),
-        "loop": ("loop", "can't be a folder"),
+        "broken link": ("dangling", "a broken link"),
+        "below a broken link": ("dangling/below", "a broken link"),
+        "loop": ("loop", "is not a valid folder"),
         "long name": ("n" * 256, "too long"),
         "long name in bytes": ("é" * 128, "too long"),
         "long path": ("/".join(["n" * 200] * 20), "too long"),
-        "no name": ("a\0b", "can't be a folder"),
+        "no name": ("a\0b", "is not a valid folder"),
     }
     return {kind: (str(tmp_path / name), said) for kind, (name, said) in kinds.items()}
 
@@ -96,7 +96,7 @@ def test_read_only_and_full_disks_are_refused(disk) -> None:
 def test_of_two_processes_the_second_is_refused(tmp_path, subprocess_that_holds: Callable) -> None:
     folder = tmp_path / "new"
     holder = subprocess_that_holds(folder)
-    with pytest.raises(InputError, match=rf"in use by process {holder.pid} on .*; wait until it has ended"):
+    with pytest.raises(InputError, match=rf"in use by process {holder.pid} on .*; wait until that has ended"):
         claim_folder(folder)
     holder.kill()
     holder.wait()

@@ -244,7 +244,7 @@ def test_arguments_are_taken_and_the_trainer_sees_none(tmp_path: Path, tuned: Ca
     asked = arguments(push_to_hub=True, hub_private_repo=True, hub_revision="trial")
     assert take_push_request(asked) == PushRequest("name", "trial", True, "hf_secret")
     assert (asked.push_to_hub, asked.hub_token) == (False, None)
-    with pytest.raises(InputError, match="hub_strategy is 'every_save', which is not offered"):
+    with pytest.raises(InputError, match="hub_strategy is 'every_save', which is not supported"):
         take_push_request(arguments(push_to_hub=True, hub_strategy="every_save"))
     run = tuned("timm_resnet").run
     backbone = load_backbone(str(run.folder), run.domain.class_names)

@@ -160,7 +160,7 @@ def test_labels_may_be_a_field_of_a_webdatasets_json(streamer):
     on_disk = streamer(WEBDATASET, streaming=False, label_column_name="json.class")
     assert _ids(on_disk) == IDS["train"] and on_disk["test"] == answer["test"]
     refused = streamer(WEBDATASET, label_column_name="json.species")["error"]
-    assert "label_column_name 'json.species' is no column" in refused
+    assert "label_column_name 'json.species' is not a column" in refused
 
 
 # ---- workers and processes ------------------------------------------------------------------------------------------
@@ -231,10 +231,10 @@ def test_split_sizes_are_those_that_the_registry_expects(streamer, stocked):
     right = ROW.format(name=PARQUET, sizes="{train: 22, validation: 5, test: 22}")
     assert sorted(_ids(streamer("patches", registry=right))) == sorted(IDS["train"])
     counted = streamer("patches", registry=ROW.format(name=PARQUET, sizes="{test: 23}"))
-    assert "split 'test' of patches has 22 images instead of 23: the data set changed" in counted["error"]
+    assert "split 'test' of patches has 22 images instead of 23: the dataset has changed" in counted["error"]
     wrong = ROW.format(name=PARQUET, sizes="{train: 21}")
     counted = streamer("patches", registry=wrong, shuffle_buffer_size=0)
-    assert "split 'train' of patches has 22 images instead of 21: the data set changed" in counted["error"]
+    assert "split 'train' of patches has 22 images instead of 21: the dataset has changed" in counted["error"]
     assert len(counted["passes"][0]) == 22  # counted while it was trained on
     before = len(stocked.visits)
     stated = streamer("patches", registry=ROW.format(name="org/stated", sizes="{train: 21}"))
@@ -265,7 +265,7 @@ def test_split_sizes_are_those_that_the_registry_expects(streamer, stocked):
             "no configuration 'x'; .*--dataset_config_name, one of: default",
         ),
         ({"name": "org/configs"}, "needs a configuration; give --dataset_config_name, one of: first, second"),
-        ({"name": "org/coded"}, "datasets/org/coded needs code from its repository, which is never run here"),
+        ({"name": "org/coded"}, "datasets/org/coded needs code from its repository, which is never run"),
         ({"name": "/no/where"}, "there is no such folder or file"),
     ],
     ids=lambda value: value["name"] if isinstance(value, dict) else "",
@@ -397,5 +397,5 @@ def test_without_the_hub_the_cache_serves_what_is_not_streamed(streamer, stocked
     kept = streamer("org/stated", streaming=False)
     assert kept["passes"] == expected["passes"] and kept["found"] == expected["found"]
     commit = expected["found"].partition("@")[2]
-    assert f"going on with what the cache has of it, commit {commit}" in kept["log"]
+    assert f"continuing with the cached commit {commit}" in kept["log"]
     assert "can't be reached" in streamer("org/stated")["error"]

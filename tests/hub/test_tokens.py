@@ -150,7 +150,7 @@ def test_a_study(hub: Hub, api: HfApi, workplace: Workplace, study_file: Callabl
     assert "the page is new" in workplace.run(*push, "--report_space", "true", token=OWNER)
     study = study_file(seeds=[0], backbones=[TWIN_ENTRY])
     pull = ["hf_sslgen.cli", "study", str(study), "--output_dir", "pulled", "--pull", "org/study"]
-    assert "2 cells taken over" in workplace.run(*pull, token=READER)
+    assert "2 cells pulled" in workplace.run(*pull, token=READER)
     workplace.run(*pull, token=NOBODY, code=2)
     workplace.run(*pull, token=WRONG_TOKEN, code=2)
 

@@ -23,10 +23,11 @@ from hf_sslgen.analysis.backbone_analysis import adapted_analysis, validation_lo
 from hf_sslgen.analysis.invariance_numbers import is_gray
 from hf_sslgen.analysis.network import measuring
 from hf_sslgen.analysis.numbers import Analysis, Number
-from hf_sslgen.analysis.predictions import AFTER, UNSCALED, prediction_numbers
+from hf_sslgen.analysis.predictions import prediction_analysis
 from hf_sslgen.analysis.subset import analysis_subset, subset_pixels
 from hf_sslgen.analysis.transforms import Variant, preset_variants
 from hf_sslgen.geometry import Geometry
+from hf_sslgen.metrics.catalogue.rows import AFTER_TEMPERATURE
 from hf_sslgen.training.evaluation import Predictions, compute_metrics_for, preprocess_logits_for_metrics
 from hf_sslgen.training.finetuning_arguments import FineTuningArguments
 from hf_sslgen.zoo.anatomy import find_classifier
@@ -119,7 +120,8 @@ IN_MODULES: dict[str, tuple[str, str]] = {
 }
 """The module and its key of each number of predictions that one has."""
 
-AFTER_TEMPERATURE = [metric for metric in OF_PREDICTIONS if metric not in UNSCALED]
+SCALED = [metric for metric in OF_PREDICTIONS if not metric.endswith("accuracy")]
+"""Numbers that a temperature changes: it keeps the order of the classes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,7 +261,7 @@ def test_an_interval_of_predictions_is_the_one_of_the_metrics(metric: str, subje
 def test_no_number_of_predictions_is_left_out(subject: Subject, trained: dict[str, float]) -> None:
     predictions = classified(subject.backbone, subject.domain.test, 16)
     assert set(predictions.measures(NUM_CLASSES)) == set(OF_PREDICTIONS)
-    assert {n.metric for n in prediction_numbers(predictions, NUM_CLASSES, "fine-tuned")} == set(OF_PREDICTIONS)
+    assert {n.metric for n in prediction_analysis(predictions, NUM_CLASSES, "fine-tuned")[0]} == set(OF_PREDICTIONS)
     of_the_trainer_itself = {
         "loss",
         "runtime",
@@ -392,14 +394,14 @@ def test_numbers_after_temperature_are_those_of_the_metrics(subject: Subject) ->
     assert subject.number("temperature").value == pytest.approx(fit.temperature, rel=1e-5)
     assert abs(fit.temperature - 1) > 0.05
     scaled = metrics.confidence_summary(metrics.apply_temperature(subject.logits, fit), subject.labels).to_dict()
-    for metric in AFTER_TEMPERATURE:
+    for metric in SCALED:
         expected = scaled[SUMMARY_NAMES.get(metric, metric)]
-        number = subject.number(f"{metric}{AFTER}")
+        number = subject.number(f"{metric}{AFTER_TEMPERATURE}")
         assert number.value == pytest.approx(expected, rel=1e-4, abs=1e-6), metric
 
 
 def test_no_number_of_the_analysis_is_left_out(subject: Subject) -> None:
-    of_temperature = {"temperature", *(f"{metric}{AFTER}" for metric in AFTER_TEMPERATURE)}
+    of_temperature = {"temperature", *(f"{metric}{AFTER_TEMPERATURE}" for metric in SCALED)}
     tested = {*of_temperature, *OF_PREDICTIONS, *OF_MAPS, *OF_FEATURES, *OF_OTHERS, *OF_REPRESENTATION}
     assert {number.metric for number in subject.analysis.numbers} == tested
     assert {n.metric for n in subject.analysis.numbers if n.transform} == {*OF_FEATURES, *OF_OTHERS}

@@ -104,7 +104,7 @@ def test_a_cell_that_fails_does_not_hide_the_comparison(tmp_path: Path, capsys: 
     assert ended.value.code == 2
     said = capsys.readouterr()
     (error,) = [line for line in said.err.splitlines() if line.startswith("error: ")]
-    assert error.startswith(f"error: the comparison lacks cells (tracebacks in {folder / 'failures'}). Failed: ")
+    assert error.startswith(f"error: the comparison is missing cells (tracebacks in {folder / 'failures'}). Failed: ")
     assert "on digits, few-shot" in error
     assert "an episode of 5 ways needs" in error
     assert f"Report: {folder / 'report' / 'index.html'}" in said.out

@@ -163,7 +163,7 @@ def test_a_damaged_checkpoint_is_not_resumed_from(name, harm, run, stopped, unin
         run(folder)
     assert same_end(folder, uninterrupted)
     said = [record.message for record in caplog.records if record.name.startswith("hf_sslgen")]
-    (line,) = [line for line in said if "removed and not used" in line]
+    (line,) = [line for line in said if "unusable and has been removed" in line]
     assert LAST in line
     assert name in line
     assert f"going on from {folder / BEFORE}" in said
@@ -176,7 +176,7 @@ def test_without_a_good_checkpoint_training_starts_anew(run, stopped, uninterrup
         flip_a_bit(checkpoint / "rng_state.pth")
     run(folder)
     assert same_end(folder, uninterrupted)
-    assert any("starts from the beginning" in record.message for record in caplog.records)
+    assert any("training starts over" in record.message for record in caplog.records)
 
 
 def test_a_run_whose_best_checkpoint_is_damaged_does_not_end_with_another(run, tmp_path, caplog):
@@ -188,9 +188,10 @@ def test_a_run_whose_best_checkpoint_is_damaged_does_not_end_with_another(run, t
     run(tmp_path, **FIRST_IS_BEST)
     said = [record.message for record in caplog.records]
     assert any(
-        f"{LAST} is removed and not used: the best checkpoint, {BEFORE}, can't be used" in line for line in said
+        f"{LAST} is unusable and has been removed: the best checkpoint, {BEFORE}, can't be used" in line
+        for line in said
     )
-    assert any("starts from the beginning" in line for line in said)
+    assert any("training starts over" in line for line in said)
 
 
 def test_the_best_checkpoint_is_found_after_the_folder_was_moved(run, tmp_path, monkeypatch):
@@ -211,7 +212,7 @@ def test_checkpoints_without_their_optimiser_are_not_resumed_from(run, tmp_path,
     run(tmp_path, **options)
     said = [record.message for record in caplog.records]
     assert any("it has no optimiser" in line for line in said)
-    assert any("starts from the beginning" in line for line in said)
+    assert any("training starts over" in line for line in said)
 
 
 @pytest.mark.parametrize("harm", [flip_a_bit, cut, remove])

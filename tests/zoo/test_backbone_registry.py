@@ -152,10 +152,10 @@ def test_no_listed_backbone_matches_an_exclusion():
             ("verified: true", "verified: true\n        parameters: true"),
             "parameters is True; it has to be a whole number",
         ),
-        (("verified: true", "verified: true\n        exact_twin: false"), "'reason' has to say why"),
-        (("library: timm", "library: conversion"), "'url' has to say of which file"),
+        (("verified: true", "verified: true\n        exact_twin: false"), "state why in the field 'reason'"),
+        (("library: timm", "library: conversion"), "state the file's address in the field 'url'"),
         (("        verified: true\n", ""), "the field 'verified' is missing"),
-        (("verified: true", "verified: true\n        verified: false"), "'verified' is written twice"),
+        (("verified: true", "verified: true\n        verified: false"), "'verified' occurs twice"),
         (("verified: true", "verified: true\n        source_data: JFT"), "exact_twin, but its source_data"),
     ],
 )
@@ -165,7 +165,7 @@ def test_a_wrong_row_is_named(tmp_path, change, message):
 
 
 def test_a_backbone_in_two_places_is_an_error(tmp_path):
-    with pytest.raises(InputError, match="'some/backbone' is in the registry twice"):
+    with pytest.raises(InputError, match="'some/backbone' occurs twice in the registry"):
         backbone_registry.read_registry(_write(tmp_path, ROW + ROW))
 
 

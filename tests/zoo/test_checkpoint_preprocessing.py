@@ -265,7 +265,7 @@ def test_what_cannot_be_followed_of_timm_is_refused_by_name(described, reason, t
 
 def test_silent_checkpoint_gets_imagenets_preprocessing_with_a_warning(tmp_path, caplog):
     assert read_preprocessing(tmp_path, ViTConfig()) == IMAGENET_PREPROCESSING
-    assert "says nothing about its preprocessing" in caplog.text
+    assert "does not state its preprocessing" in caplog.text
 
 
 @pytest.mark.parametrize("kind", [*PUBLISHED, *UNUSUAL])

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from hf_sslgen.metrics import ConcentrationResult, noise_null
+from hf_sslgen.metrics.catalogue.rows import CONTROL
 from hf_sslgen.metrics.inputs import FloatArray, float_array
 from hf_sslgen.reporting.figures.figure_style import (
     FONT_SIZE,
@@ -29,7 +30,6 @@ from hf_sslgen.reporting.figures.figure_style import (
     style_axes,
     styles_for,
 )
-from hf_sslgen.reporting.vocabulary import CONTROL
 
 NUM_BINS = 30
 DASHES = (0, (3, 1.5))

@@ -18,6 +18,7 @@ from hf_sslgen.metrics import (
     expected_calibration_error,
     reliability_null_band,
 )
+from hf_sslgen.metrics.catalogue.rows import AFTER_TEMPERATURE
 from hf_sslgen.reporting.figures.figure_style import (
     FONT_SIZE,
     INK,
@@ -34,7 +35,6 @@ from hf_sslgen.reporting.figures.figure_style import (
     style_axes,
     styles_for,
 )
-from hf_sslgen.reporting.vocabulary import AFTER_TEMPERATURE
 
 PANELS_PER_LINE = 3
 

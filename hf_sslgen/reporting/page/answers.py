@@ -8,30 +8,18 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY, tested_parts
 from hf_sslgen.metrics.stages import PRETRAINED_STAGE
 from hf_sslgen.reporting.page.sentences import Bounded, spoken_amount, spoken_interval
-from hf_sslgen.reporting.vocabulary import OVERALL_FAMILY, group_words, setting_words, words
+from hf_sslgen.reporting.vocabulary import group_words, setting_words, words
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
-from hf_sslgen.study.inference.target_groups import (
-    HEADLINE_ACCURACY,
-    Scope,
-    StudyResults,
-)
+from hf_sslgen.study.inference.target_groups import Scope, StudyResults
 
 MIN_DOMAINS = 3
 """Fewer targets say nothing about others: of two, the t interval reaches nine standard deviations to each side."""
 
 INLINE = 2
 """Up to so many comparisons are named in their sentence; of more, it counts and a list follows."""
-
-PARTS = (
-    ("Accuracy", ((HEADLINE_ACCURACY, ""),)),
-    ("Prediction confidence", (("confidence_gap", ""), ("brier_score", ""))),
-    ("Attribution concentration", (("gini", ""), ("spatial_spread", ""))),
-    ("Attribution on the object", (("lift", ""),)),
-    ("Invariance of the encoder as published", (("invariance", OVERALL_FAMILY),)),
-)
-"""The measurements, and the metrics (with transform) that speak for each."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +62,7 @@ def answer(results: StudyResults) -> Answer:
         nothing = "No accuracy of a self-supervised backbone is compared with that of a supervised twin here."
         return Answer(nothing, [], [])
     parts = []
-    for title, metrics in PARTS:
+    for title, metrics in tested_parts():
         statements = []
         for metric, transform in metrics:
             for group in _group_names(results):

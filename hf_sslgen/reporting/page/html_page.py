@@ -10,13 +10,12 @@ from hf_sslgen.files import replace_file
 from hf_sslgen.reporting.attribution_words import attribution_meaning
 from hf_sslgen.reporting.figures.figure_style import backbone_styles
 from hf_sslgen.reporting.page.answers import Answer, answer
-from hf_sslgen.reporting.page.glossary import LIMITS, OF_DOMAINS, OF_FEATURES, OF_MAPS, OF_PREDICTIONS
+from hf_sslgen.reporting.page.glossary import LIMITS, glossary
 from hf_sslgen.reporting.page.page_content import domain_section
 from hf_sslgen.reporting.page.page_summary import summary
 from hf_sslgen.reporting.page.page_tables import provenance_rows
 from hf_sslgen.reporting.rows import domains_of, order_backbones
 from hf_sslgen.reporting.unseen import without_unseen
-from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.target_groups import StudyResults
 
 QUESTION = (
@@ -66,7 +65,7 @@ def render_page(results: StudyResults, title: str, missing: Sequence[str] = ()) 
         "summary": summary(results),
         "groups": [{"title": name, "domains": sections} for name, sections in groups.items()],
         "unfolded": len(domains) <= OPEN_UP_TO,
-        "glossary": _glossary(cells),
+        "glossary": glossary(attribution_meaning(cells)),
         "limits": LIMITS,
         "notes": list(dict.fromkeys(str(n) for cell in cells for n in cell.provenance.get("notes") or ())),
         "provenance": provenance_rows(cells),
@@ -75,13 +74,6 @@ def render_page(results: StudyResults, title: str, missing: Sequence[str] = ()) 
         "script": Markup((TEMPLATES / "page.js").read_text(encoding="utf-8")),
     }
     return environment.get_template("report.html.jinja").render(page=page)
-
-
-def _glossary(cells: Sequence[Cell]) -> list[tuple[str, str]]:
-    """What the numbers mean; of attribution maps what they are here."""
-    maps = attribution_meaning(cells)
-    of_maps = [("Attribution maps of this report", maps), *OF_MAPS] if maps else []
-    return [*OF_PREDICTIONS, *of_maps, *OF_FEATURES, *OF_DOMAINS]
 
 
 def _answer(results: StudyResults, single: bool) -> Answer:

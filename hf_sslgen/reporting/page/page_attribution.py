@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hf_sslgen.metrics.catalogue.rows import CONTROL
 from hf_sslgen.reporting.attribution_words import attribution_words, quantity_words
 from hf_sslgen.reporting.figures.concentration_distributions import concentration_of_records
 from hf_sslgen.reporting.figures.figure_card import FigureCard, image_card, svg_card
 from hf_sslgen.reporting.figures.figure_style import Styles
 from hf_sslgen.reporting.figures.overlays import attribution_overlays
 from hf_sslgen.reporting.rows import shown_in_figures
-from hf_sslgen.reporting.vocabulary import CONTROL, setting_words
+from hf_sslgen.reporting.vocabulary import setting_words
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL, Cell
 
 if TYPE_CHECKING:

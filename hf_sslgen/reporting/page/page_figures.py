@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from hf_sslgen.metrics.catalogue.metric import OVERALL_FAMILY
 from hf_sslgen.metrics.stages import FINE_TUNED_STAGE, PRETRAINED_STAGE
 from hf_sslgen.reporting.figures.charts import accuracy_bars, invariance_by_transform
 from hf_sslgen.reporting.figures.figure_card import FigureCard, image_card, svg_card
@@ -17,7 +18,7 @@ from hf_sslgen.reporting.figures.risk_coverage_curves import risk_coverage_of_re
 from hf_sslgen.reporting.figures.severity_curves import invariance_by_severity_of_numbers
 from hf_sslgen.reporting.page.page_attribution import attribution_cards
 from hf_sslgen.reporting.rows import Row, headline_metric, shown_in_figures
-from hf_sslgen.reporting.vocabulary import OVERALL_FAMILY, format_value, setting_words, words
+from hf_sslgen.reporting.vocabulary import format_value, setting_words, words
 from hf_sslgen.study.cells.cell_folder import Cell
 
 if TYPE_CHECKING:

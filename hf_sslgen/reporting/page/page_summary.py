@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hf_sslgen.metrics.catalogue.metric import OVERALL_FAMILY
+from hf_sslgen.metrics.catalogue.rows import numbers_shown_first, tested_numbers, tested_parts
 from hf_sslgen.reporting.figures.figure_card import FigureCard, svg_card
 from hf_sslgen.reporting.figures.forest import group_forest
-from hf_sslgen.reporting.page.answers import MIN_DOMAINS, PARTS, scope_name
+from hf_sslgen.reporting.page.answers import MIN_DOMAINS, scope_name
 from hf_sslgen.reporting.page.page_tables import Entry, difference_entry, spread_entry
 from hf_sslgen.reporting.terminal_tables import headline_differences
 from hf_sslgen.reporting.vocabulary import (
     MISSING,
-    OVERALL_FAMILY,
     format_decimals,
     format_difference,
     group_words,
@@ -23,7 +24,6 @@ from hf_sslgen.reporting.vocabulary import (
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
 from hf_sslgen.study.inference.seed_averages import TargetDifference
 from hf_sslgen.study.inference.target_groups import (
-    TESTED,
     GroupDifference,
     Interaction,
     Scope,
@@ -34,9 +34,6 @@ from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 TOO_FEW = "too few domains"
 """Stands in the place of a verdict, as it does in the answer."""
-
-FORESTS = tuple(numbers[0] for _, numbers in PARTS)
-"""One number of each measurement that is drawn by group."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +53,8 @@ def summary(results: StudyResults) -> Summary | None:
     if not tested:
         return None
     targets = [d for d in results.targets if d.second_objective != UNTRAINED]
-    shown = [
-        d
-        for d in headline_differences(targets, headline_metrics_of(results.cells))
-        if d.metric not in ("zero_map_rate", "recall_at_1")
-    ]
+    further = numbers_shown_first().keys() - {metric for metric, _ in tested_numbers()}
+    shown = [d for d in headline_differences(targets, headline_metrics_of(results.cells)) if d.metric not in further]
     return Summary(
         groups=[_group_row(g) for g in tested],
         interactions=[_interaction_row(i) for i in results.interactions if _is_tested(i.scope)],
@@ -71,13 +65,13 @@ def summary(results: StudyResults) -> Summary | None:
 
 
 def _is_tested(scope: Scope) -> bool:
-    return (scope.metric, scope.transform) in TESTED
+    return (scope.metric, scope.transform) in tested_numbers()
 
 
 def _place(g: GroupDifference) -> tuple[int, int, str]:
     """Similar before different, then in the order of the four measurements."""
     group = {"similar": 0, "different": 1}.get(g.group, 2)
-    return group, TESTED.index((g.scope.metric, g.scope.transform)), g.group
+    return group, tested_numbers().index((g.scope.metric, g.scope.transform)), g.group
 
 
 def _number_name(metric: str, transform: str, stage: str) -> str:
@@ -143,8 +137,10 @@ def _decimal_entry(value: float, decimals: int, signed: bool = False, note: str 
 
 
 def _forests(results: StudyResults) -> list[FigureCard]:
+    """One number of each measurement, drawn by group."""
     cards = []
-    for index, (metric, transform) in enumerate(FORESTS):
+    for index, (_, numbers) in enumerate(tested_parts()):
+        metric, transform = numbers[0]
         groups = [
             g
             for g in results.groups

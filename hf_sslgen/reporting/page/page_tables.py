@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_sslgen.analysis.numbers import Number
+from hf_sslgen.metrics.catalogue.rows import detail_names, transform_names
 from hf_sslgen.metrics.stages import FINE_TUNED_STAGE
 from hf_sslgen.reporting.figures.figure_style import Styles
 from hf_sslgen.reporting.page.sentences import Bounded
 from hf_sslgen.reporting.rows import Row, columns_for
 from hf_sslgen.reporting.vocabulary import (
-    AFTER_TEMPERATURE,
-    CONTROL,
     MISSING,
-    RANDOMISED_PARTS,
     format_decimals,
     format_difference,
     format_difference_interval,
@@ -31,35 +29,6 @@ from hf_sslgen.reporting.vocabulary import (
 )
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL, Cell
 from hf_sslgen.study.inference.differences import Difference
-
-TRANSFORM_METRICS = (
-    *("invariance", "cosine", "chance_cosine", "recall_at_1"),
-    *("distance_invariance", "rank_auc", "linear_cka", "prediction_consistency", "kappa"),
-)
-
-
-DETAILS = (
-    *("mean_per_class_accuracy", "top_5_accuracy"),
-    *("mean_confidence_correct", "mean_confidence_incorrect", "auroc", "aurc", "excess_aurc"),
-    *("l2_calibration_error", "maximum_calibration_error", "adaptive_calibration_error", "ks_calibration_error"),
-    *("debiased_squared_calibration_error", "negative_log_likelihood", "top_label_brier", "temperature"),
-    *(
-        f"{metric}{AFTER_TEMPERATURE}"
-        for metric in ("confidence_gap", "expected_calibration_error", "negative_log_likelihood", "brier_score")
-    ),
-    *("effective_area", "participation_ratio", "top_10_percent_mass", "area_at_80_percent_mass", "entropy"),
-    *("mass_accuracy", "pointing_game", "area_share", "lift_over_control"),
-    *(
-        f"{CONTROL}{metric}"
-        for metric in ("gini", "spatial_spread", "zero_map_rate", "lift", "mass_accuracy", "pointing_game")
-    ),
-    *(
-        f"{metric}_{part}"
-        for metric in ("map_rank_correlation", "map_structural_similarity")
-        for part in RANDOMISED_PARTS
-    ),
-)
-"""Numbers that stand in a table of their own, folded away, so that the table of the four measurements stays one."""
 
 
 @dataclass(frozen=True)
@@ -105,14 +74,14 @@ def detail_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "help": words(metric).phrase,
             "entries": [_entry(row.number(metric)) for row in rows],
         }
-        for metric in DETAILS
+        for metric in detail_names()
         if any(row.number(metric) is not None for row in rows)
     ]
 
 
 def details_missing(rows: Sequence[Row]) -> list[str]:
     """What of the further numbers could not be had, with its reason."""
-    return _missing((row, row.number(metric)) for row in rows for metric in DETAILS)
+    return _missing((row, row.number(metric)) for row in rows for metric in detail_names())
 
 
 def _missing(numbers: Iterable[tuple[Row, Number | None]]) -> list[str]:
@@ -142,7 +111,7 @@ def _entry(number: Number | None) -> Entry:
 def _transform_metrics(cells: Sequence[Cell]) -> list[str]:
     """The metrics of transforms that some cell has."""
     found = {n.metric for cell in cells for n in cell.numbers if n.transform}
-    return [metric for metric in TRANSFORM_METRICS if metric in found]
+    return [metric for metric in transform_names() if metric in found]
 
 
 def transform_titles(cells: Sequence[Cell]) -> list[str]:

@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 
 from hf_sslgen.analysis.families import FAMILIES, families_of
 from hf_sslgen.analysis.numbers import Number
-from hf_sslgen.metrics import Statistic, invariance_statistic, mean_per_class_statistic, mean_statistic
-from hf_sslgen.metrics.stages import FINE_TUNED_STAGE
+from hf_sslgen.metrics import Statistic, mean_per_class_statistic, mean_statistic
+from hf_sslgen.metrics.catalogue.metric import Compared, Metric, Paired, Subject
+from hf_sslgen.metrics.catalogue.rows import CLEAN, METRICS, compared_on, record_columns
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.cells.cell_form import RECORDS, RESULTS, NoCellError
-from hf_sslgen.study.inference.differences import COMPARED, INVARIANCE_COLUMNS
-from hf_sslgen.study.inference.replicates import Values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,18 +21,9 @@ if TYPE_CHECKING:
 KEYS = ("sample_id", "stage", "transform", "severity")
 """Columns of all records; the last three are texts."""
 
-RANGES = {
-    **dict.fromkeys(("correct", "confidence", "confidence_after_temperature", "recall_at_1", "zero_map"), (0.0, 1.0)),
-    **dict.fromkeys(("cosine", "chance_cosine", "candidate_chance_cosine"), (-1.0, 1.0)),
-    "brier_score": (0.0, 2.0),
-    "negative_log_likelihood": (0.0, math.inf),
-}
 ROUNDING = 1e-6
 OF_LOGARITHM = 1e-3
 """How far a likelihood may be from that of the confidence, which may be close to 1."""
-
-MEANS = {"cosine": "cosine", "recall_at_1": "recall_at_1", "rank_auc": "rank_auc"}
-"""Numbers of a variant that are the mean of a column."""
 
 
 def require_consistent(cell: Cell) -> None:
@@ -53,15 +43,16 @@ def require_consistent(cell: Cell) -> None:
         rows = records[(records["transform"] == number.transform) & (records["severity"] == number.severity)]
         _check_variant(number, rows)
     _check_families(cell)
+    compared = {metric.name: (metric, how) for metric, how in compared_on(CLEAN)}
     for number in cell.numbers:
-        if not number.transform and number.metric in COMPARED:
-            columns, values = COMPARED[number.metric]
-            per_class = number.metric == "mean_per_class_accuracy" and "reference" in clean.columns
-            _check(number, clean, columns, _accuracy_per_class if per_class else _mean_of(values))
+        if not number.transform and number.metric in compared:
+            metric, how = compared[number.metric]
+            per_class = how.paired is Paired.CLASS_SHARE and "reference" in clean.columns
+            _check(number, clean, metric.compared_columns, _accuracy_per_class if per_class else _mean_of(metric))
 
 
-def _mean_of(values: Values) -> Callable[["pd.DataFrame"], Statistic]:
-    return lambda rows: mean_statistic(values(rows))
+def _mean_of(metric: Metric) -> Callable[["pd.DataFrame"], Statistic]:
+    return lambda rows: mean_statistic(metric.values(rows))
 
 
 def _accuracy_per_class(rows: "pd.DataFrame") -> Statistic:
@@ -88,6 +79,7 @@ def _check_columns(records: "pd.DataFrame", num_classes: int) -> None:
             raise NoCellError(f"its records have a column {key!r} of another type")
     if records[list(KEYS)].isna().any(axis=None):
         raise NoCellError("some of its records do not say what they are of")
+    ranges = record_columns()
     for name in records.columns.difference(KEYS):
         column = records[name]
         # With rows that lack it a column of truth values is one of objects.
@@ -96,7 +88,8 @@ def _check_columns(records: "pd.DataFrame", num_classes: int) -> None:
         values = column.astype(float)
         if is_float_dtype(column) and np.isinf(values).any():
             raise NoCellError(f"its records have infinite values of {name!r}")
-        low, high = RANGES.get(name, (-math.inf, math.inf))
+        column_range = ranges.get(name)
+        low, high = (-math.inf, math.inf) if column_range is None else (column_range.low, column_range.high)
         if name in ("reference", "prediction"):
             low, high = 0, num_classes - 1
         if (values < low - ROUNDING).any() or (values > high + ROUNDING).any():
@@ -122,17 +115,14 @@ def _check_predictions(clean: "pd.DataFrame") -> None:
 def _check_variant(number: Number, rows: "pd.DataFrame") -> None:
     if number.n and rows.empty:
         raise NoCellError(f"it has {_name(number)}, but no records of it")
-    if number.metric in MEANS:
-        column = MEANS[number.metric]
+    metric = METRICS.get(number.metric)
+    if metric is None or metric.subject is not Subject.TRANSFORMED:
+        return
+    if metric.is_column_mean:
+        column = metric.columns[0].name
         _check(number, rows, (column,), lambda side: mean_statistic(side[column].astype(float)))
-    elif number.metric == "invariance":
-        _check(number, rows, INVARIANCE_COLUMNS[:3], _invariance)
-
-
-def _invariance(rows: "pd.DataFrame") -> Statistic:
-    is_tuned = "reference" in rows.columns and (rows["stage"] == FINE_TUNED_STAGE).all()
-    cosine, chance, candidate_chance = (rows[name] for name in INVARIANCE_COLUMNS[:3])
-    return invariance_statistic(cosine, chance, candidate_chance, rows["reference"] if is_tuned else None)
+    elif isinstance(metric.compared, Compared):
+        _check(number, rows, metric.compared_columns, _mean_of(metric))
 
 
 def _check_families(cell: Cell) -> None:

@@ -4,23 +4,21 @@ The interval is over the test images all cells involved share, so it speaks of t
 cells, such as one per fine-tuning seed, are averaged image by image.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_sslgen.analysis.families import FAMILIES, families_of
-from hf_sslgen.metrics import Estimate, invariance_values
-from hf_sslgen.metrics.stages import FINE_TUNED_STAGE
+from hf_sslgen.metrics import Estimate
+from hf_sslgen.metrics.catalogue.feature_metrics import SIMILARITY_COLUMNS
+from hf_sslgen.metrics.catalogue.metric import Paired, Subject
+from hf_sslgen.metrics.catalogue.rows import CLEAN, compared_on, undefined_columns
 from hf_sslgen.study.cells.cell_folder import ALL_LABELS, Cell
 from hf_sslgen.study.inference import paired
-from hf_sslgen.study.inference.replicates import Replicates, Values
+from hf_sslgen.study.inference.replicates import Replicates
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -65,42 +63,6 @@ def verdict_of(low: float, high: float) -> str:
     if low > 0:
         return "higher"
     return "lower" if high < 0 else "undecided"
-
-
-def _confidence_gap(rows: "pd.DataFrame") -> NDArray[np.float64]:
-    return (rows["confidence"] - rows["correct"]).to_numpy(float)
-
-
-def _column(name: str) -> Values:
-    return lambda rows: rows[name].to_numpy(float)
-
-
-OF_MAPS = (
-    *("gini", "spatial_spread", "lift", "mass_accuracy", "pointing_game"),
-    *("effective_area", "participation_ratio", "top_10_percent_mass", "area_at_80_percent_mass", "entropy"),
-)
-"""Numbers, and columns, of attribution maps: undefined for an image whose map is all-zero."""
-
-COMPARED: dict[str, tuple[tuple[str, ...], Values]] = {
-    "accuracy": (("correct",), _column("correct")),
-    "mean_per_class_accuracy": (("correct",), _column("correct")),
-    "mean_confidence": (("confidence",), _column("confidence")),
-    "confidence_gap": (("confidence", "correct"), _confidence_gap),
-    "negative_log_likelihood": (("negative_log_likelihood", "correct"), _column("negative_log_likelihood")),
-    "brier_score": (("brier_score", "correct"), _column("brier_score")),
-    **{column: ((column,), _column(column)) for column in OF_MAPS},
-    "zero_map_rate": (("zero_map",), _column("zero_map")),
-}
-"""Numbers compared image by image: the columns of the records each needs, and the values whose mean it is.
-
-The calibration error is not among them: no interval of it covers.
-"""
-
-FROM_OUTCOMES = ("confidence_gap", "negative_log_likelihood", "brier_score")
-SHARES = ("accuracy", "zero_map_rate", "pointing_game")
-
-ON_SUBSET = (*OF_MAPS, "zero_map")
-INVARIANCE_COLUMNS = ("cosine", "chance_cosine", "candidate_chance_cosine", "recall_at_1")
 
 
 @dataclass(frozen=True)
@@ -176,78 +138,68 @@ def _differences(pair: tuple[Cell, Cell], compared: Sequence[_Compared]) -> list
 
 def _clean_numbers(replicates: Replicates) -> list[_Compared]:
     """The numbers of untransformed images whose columns all cells have: not every protocol measures all."""
-    rows = replicates.aligned(ON_SUBSET)
+    rows = replicates.aligned(undefined_columns())
     if not rows.num_images:
         return []
     stage = str(rows.sides[0]["stage"].iloc[0])
     unit = "images" if rows.have(["reference"]) else "episodes"  # an episode has no true class, but an accuracy
     return [
         _Compared(
-            metric,
-            _estimate(metric, rows, rows.differences(values), unit),
-            rows.num_defined(columns[0]),
+            metric.name,
+            _estimate(compared.paired, rows, rows.differences(metric.values), unit),
+            rows.num_defined(metric.compared_columns[0]),
             stage,
             unit=unit,
         )
-        for metric, (columns, values) in COMPARED.items()
-        if rows.have(columns)
+        for metric, compared in compared_on(CLEAN)
+        if rows.have(metric.compared_columns)
     ]
 
 
-def _estimate(metric: str, rows: Replicates, differences: paired.Runs, unit: str) -> Estimate:
+def _estimate(kind: Paired, rows: Replicates, differences: paired.Runs, unit: str = "images") -> Estimate:
     """The difference with the interval of numbers of its kind."""
     if unit == "episodes":  # whose accuracies are shares themselves; every class has equally many queries
         return paired.mean_difference(differences, unit)
-    if metric == "mean_per_class_accuracy":
+    if kind is Paired.CLASS_SHARE:
         return paired.per_class_difference(differences, rows.sides[0]["reference"].to_numpy(np.int64))
-    if metric in SHARES:
+    if kind is Paired.SHARE:
         return paired.share_difference(differences)
-    if metric in FROM_OUTCOMES:
+    if kind is Paired.OUTCOME:
         right = np.all([side["correct"].to_numpy(bool) for side in rows.sides], axis=0)
         return paired.outcome_difference(differences, ~right)
-    if metric == "mean_confidence":
+    if kind is Paired.CONFIDENCE:
         least = np.min([side["confidence"].to_numpy(float) for side in rows.sides], axis=0)
         return paired.confidence_difference(differences, least)
     return paired.mean_difference(differences)
 
 
-def _invariance(side: "pd.DataFrame") -> NDArray[np.float64]:
-    return invariance_values(
-        side["cosine"],
-        side["chance_cosine"],
-        side["candidate_chance_cosine"],
-        side["reference"] if side["stage"].iloc[0] == FINE_TUNED_STAGE else None,
-    )
-
-
-INVARIANCES: tuple[tuple[str, Values, Callable[[paired.Runs], Estimate]], ...] = (
-    ("invariance", _invariance, paired.mean_difference),
-    ("recall_at_1", _column("recall_at_1"), paired.share_difference),
-)
-
-
 def _invariance_numbers(replicates: Replicates, not_preserving: tuple[str, ...]) -> list[_Compared]:
     """Per variant, then family means over the variants that preserve labels and change at least two images."""
-    compared: list[_Compared] = []
+    found: list[_Compared] = []
     members: dict[tuple[str, str], list[NDArray[np.float64]]] = {}
     stage = ""
+    numbers = compared_on((Subject.TRANSFORMED,))
+    columns = tuple(dict.fromkeys(column for metric, _ in numbers for column in metric.compared_columns))
     for transform, severity in (
         replicates.sides[0][["transform", "severity"]].drop_duplicates().itertuples(index=False)
     ):
-        rows = replicates.of_variant(transform, severity).aligned(INVARIANCE_COLUMNS)
-        if not rows.num_images or not rows.have(INVARIANCE_COLUMNS):  # cells of earlier definitions lack some
+        rows = replicates.of_variant(transform, severity).aligned(columns)
+        if not rows.num_images or not rows.have(SIMILARITY_COLUMNS):  # cells of earlier definitions lack some
             continue
         stage = str(rows.sides[0]["stage"].iloc[0])
-        defined = rows.num_defined("cosine")
-        for metric, values, estimate in INVARIANCES:
-            differences = rows.differences(values)
-            named = metric, estimate(differences), defined, stage, str(transform), str(severity)
-            compared.append(_Compared(*named))
+        defined = rows.num_defined(SIMILARITY_COLUMNS[0])
+        for metric, compared in numbers:
+            if not rows.have(metric.compared_columns):
+                continue
+            differences = rows.differences(metric.values)
+            estimate = _estimate(compared.paired, rows, differences)
+            found.append(_Compared(metric.name, estimate, defined, stage, str(transform), str(severity)))
             for family in families_of(str(transform), defined, not_preserving):
-                members.setdefault((family, metric), []).append(paired.per_image(differences))
+                members.setdefault((family, metric.name), []).append(paired.per_image(differences))
     for family in FAMILIES:
-        for metric, _, estimate in INVARIANCES:
-            if (family, metric) in members:
-                average = np.mean(members[family, metric], axis=0)
-                compared.append(_Compared(metric, estimate([[average]]), len(average), stage, family))
-    return compared
+        for metric, compared in numbers:
+            if (family, metric.name) in members:
+                average = np.mean(members[family, metric.name], axis=0)
+                estimate = _estimate(compared.paired, replicates, [[average]])
+                found.append(_Compared(metric.name, estimate, len(average), stage, family))
+    return found

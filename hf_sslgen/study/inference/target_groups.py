@@ -6,26 +6,12 @@ from dataclasses import dataclass, replace
 
 from hf_sslgen.analysis.families import FAMILIES
 from hf_sslgen.metrics import interaction, signed_rank_family, target_mean
+from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY, tested_numbers
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.contrasts import PairNames, compare_all
 from hf_sslgen.study.inference.differences import Difference, verdict_of
 from hf_sslgen.study.inference.seed_averages import TargetDifference, grouped, target_differences
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
-
-HEADLINE_ACCURACY = "headline_accuracy"
-"""The accuracy each domain is judged by, under one name, so that domains can be averaged."""
-
-TESTED = (
-    (HEADLINE_ACCURACY, ""),
-    ("confidence_gap", ""),
-    ("brier_score", ""),
-    ("gini", ""),
-    ("spatial_spread", ""),
-    ("lift", ""),
-    ("invariance", "mean"),
-)
-"""Metric and transform of the numbers that answer the question. Those of one contrast, protocol, label budget and
-group are one family of tests; other numbers have an interval and no test."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +33,7 @@ class GroupDifference:
     """A difference over the targets of one group, its `members`.
 
     `value` to `reason` are those of `hf_sslgen.metrics.TargetMean`, the p-values those of
-    `hf_sslgen.metrics.SignedRankResult`: NaN for a number that is not among `TESTED`.
+    `hf_sslgen.metrics.SignedRankResult`: NaN for a number that is not tested.
     """
 
     scope: Scope
@@ -138,7 +124,7 @@ def group_differences(
     chosen = _over_targets(targets, headline_metrics)
     groups = grouped(chosen, [(_scope(d), d.group) for d in chosen])
     estimates = [_estimate(scope, group, members) for (scope, group), members in groups.items()]
-    tested = [index for index, e in enumerate(estimates) if (e.scope.metric, e.scope.transform) in TESTED]
+    tested = [index for index, e in enumerate(estimates) if (e.scope.metric, e.scope.transform) in tested_numbers()]
     families = grouped(tested, [_family(estimates[index]) for index in tested])
     for family in families.values():
         results = signed_rank_family([[d.value for d in estimates[index].members] for index in family])

@@ -11,12 +11,12 @@ Deviations common to all presets, so that cells of one study can be compared:
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
 import numpy as np
 
 from hf_sslgen.errors import InputError, nearest_names
-from hf_sslgen.settings import read_setting, shown
+from hf_sslgen.settings import settings_of, shown
 from hf_sslgen.study.protocols.kinds import (
     FewShotProtocol,
     FineTuningProtocol,
@@ -126,25 +126,21 @@ def get_protocol(name: str, overrides: Mapping[str, Any] | None = None) -> Proto
             )
         )
     preset = PRESETS[name]
-    hints, known = get_type_hints(type(preset)), {each.name: each for each in dataclasses.fields(preset)}
+    known = settings_of(type(preset))
     for key in overrides or {}:
         if key not in known:
             hint = nearest_names(key, known) or f"it has {', '.join(sorted(known))}"
             raise InputError(f"protocol {name!r} has no field {shown(key)}; {hint}")
     try:
-        values = {
-            key: read_setting(key, hints[key], value, known[key].metadata.get("range"))
-            for key, value in (overrides or {}).items()
-        }
-        return dataclasses.replace(preset, **values)
+        return dataclasses.replace(preset, **{key: known[key].read(value) for key, value in (overrides or {}).items()})
     except InputError as error:
         raise InputError(f"protocol {name!r}: {error}") from error
 
 
 def departures(name: str, protocol: Protocol) -> dict[str, Any]:
     """The fields, as JSON values, in which a protocol differs from the preset of that name."""
-    published, actual = protocol_settings(PRESETS[name]), protocol_settings(protocol)
-    return {key: value for key, value in actual.items() if key not in published or published[key] != value}
+    of_preset, actual = protocol_settings(PRESETS[name]), protocol_settings(protocol)
+    return {key: value for key, value in actual.items() if key not in of_preset or of_preset[key] != value}
 
 
 def protocol_settings(protocol: Protocol | None) -> dict[str, Any]:

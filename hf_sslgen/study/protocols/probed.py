@@ -10,10 +10,11 @@ from hf_sslgen.analysis.estimated_numbers import mean_number
 from hf_sslgen.analysis.numbers import Analysis
 from hf_sslgen.analysis.one_pass import split_features
 from hf_sslgen.analysis.pass_shards import Run
-from hf_sslgen.analysis.predictions import ValidationLogits, prediction_numbers, prediction_records
+from hf_sslgen.analysis.predictions import ValidationLogits, prediction_analysis
 from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.errors import InputError
+from hf_sslgen.metrics.catalogue.rows import names_compared_by
 from hf_sslgen.metrics.stages import PRETRAINED_STAGE
 from hf_sslgen.study.prepared_cell import Measured, PreparedCell, positional
 from hf_sslgen.study.protocols.presets import FewShotProtocol, KNNProtocol, LinearProtocol
@@ -105,8 +106,8 @@ def measure_knn(cell: PreparedCell, protocol: KNNProtocol, run: Run) -> Measured
     assert best is not None
     chosen = int(best.point["neighbours"])
     measured = predictions(domain.test, test, [chosen])[chosen]
-    numbers = prediction_numbers(measured, len(domain.class_names), PRETRAINED_STAGE)
-    analysis = Analysis(tuple(numbers), prediction_records(measured, PRETRAINED_STAGE))
+    numbers, records = prediction_analysis(measured, len(domain.class_names), PRETRAINED_STAGE)
+    analysis = Analysis(tuple(numbers), records)
     return analysis, selection_record(candidates, best, cell.spec.seed, TRAIN)
 
 
@@ -122,9 +123,7 @@ def measure_few_shot(cell: PreparedCell, protocol: FewShotProtocol, run: Run) ->
         protocol.episodes,
         cell.spec.seed,
     )
-    numbers = tuple(
-        mean_number(metric, accuracies, PRETRAINED_STAGE) for metric in ("accuracy", "mean_per_class_accuracy")
-    )
+    numbers = tuple(mean_number(metric, accuracies, PRETRAINED_STAGE) for metric in names_compared_by("correct"))
     records = pd.DataFrame(
         {
             "sample_id": np.arange(len(accuracies)),

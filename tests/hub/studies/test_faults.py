@@ -87,7 +87,7 @@ def test_a_token_that_is_none(study_hub: Hub, failed_push: Any, monkeypatch: pyt
 
 def test_no_token(study_hub: Hub, failed_push: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_TOKEN")
-    assert "there is no token: run `hf auth login`" in failed_push()
+    assert "no token found: run `hf auth login`" in failed_push()
     assert study_hub.visits == []
 
 
@@ -211,7 +211,7 @@ def test_a_page_that_can_not_be_published(
     study_hub.heal()
     assert commits(study_hub, kind="space") == 1
     words = push(store, "--report_space", "true")
-    assert "0 cells added, 4 were there already" in words
+    assert "0 cells added, 4 already there" in words
     assert "the page is new" in words
     assert_published(study_hub, store)
 
@@ -251,7 +251,7 @@ def test_asked_to_end_in_the_middle(study_hub: Hub, push: Command, store: Path) 
     study_hub.fail("before", "/_large/", "PUT", action=lambda: process.send_signal(signal.SIGTERM))
     said = process.communicate()[1]
     assert process.returncode == 128 + signal.SIGTERM, said
-    assert "interrupted; run the same command again to go on" in said
+    assert "interrupted; run the same command again to resume" in said
     assert "Traceback" not in said
     push(store)
     assert set(cell_names(store)) <= {path.split("/")[1] for path in remote_files(study_hub) if "/" in path}
@@ -265,7 +265,7 @@ def test_two_pushes_at_once(study_hub: Hub, push: Command, store: Path, tmp_path
     study_hub.fail("before", "/commit/", action=lambda: push(other))
     ended = warm_python.run(command(store), env=study_hub.environment("owner"))
     assert ended.returncode == 0, ended.stderr
-    assert "2 cells added, 2 were there already" in ended.stdout
+    assert "2 cells added, 2 already there" in ended.stdout
     files = remote_files(study_hub)
     names = set(cell_names(store)) | set(cell_names(other))
     assert len(names) == 6
@@ -291,8 +291,8 @@ def test_somebody_else_commits_first(study_hub: Hub, push: Command, store: Path,
     assert "somebody else committed to datasets/org/study in the meantime" in said
     # In any order: a visit is noted when its answer has been sent, and theirs ends while ours goes on.
     assert sorted(visit.status for visit in study_hub.visited("/commit/", "POST")) == [200, 200, 412]
-    assert "2 cells added, 1 were there already" in said
-    assert f"other numbers and were left as they are:\n  {name}" in said
+    assert "2 cells added, 1 already there" in said
+    assert f"different numbers and were left unchanged:\n  {name}" in said
     assert "value is 1.3 here, 0.123 there" in said
     theirs = (other / "cells" / name / "results.json").read_bytes()
     assert remote_files(study_hub)[f"cells/{name}/results.json"] == theirs
@@ -444,5 +444,5 @@ def test_large_studies_come_in_several_commits(
     assert len(remote.cells()) == 3  # whole, with their tables and a card
     assert all(len(files) >= 3 for files in remote.cells().values())
     assert "3 cells" in remote_files(study_hub)["README.md"].decode()
-    assert "1 cells added, 3 were there already" in push(store)
+    assert "1 cells added, 3 already there" in push(store)
     assert commits(study_hub) == 3

@@ -57,7 +57,7 @@ def test_a_study_goes_on_from_what_others_ran(
     command = ["-m", "hf_sslgen.cli", "study", str(larger), "--output_dir", str(folder), "--pull", REPOSITORY]
     ended = warm_python.run(command, env=study_hub.environment(None))
     assert ended.returncode == 0, ended.stderr
-    assert "6 cells taken over, 0 were here already" in ended.stderr
+    assert "6 cells pulled, 0 already here" in ended.stderr
     computed = COMPUTED.findall(ended.stderr)
     assert sorted(computed) == sorted(
         f"{name} on digits, linear, 100%, at most 30 images of the labels, seed 2" for name in ("resnet", "vit")
@@ -66,7 +66,7 @@ def test_a_study_goes_on_from_what_others_ran(
     same = {path: content for path, content in ours.items() if not path.endswith("cell.json")}
     assert same.items() <= theirs.items()
     assert (folder / "report" / "index.html").exists()
-    assert f"{len(computed)} cells added, 6 were there already" in push(folder)
+    assert f"{len(computed)} cells added, 6 already there" in push(folder)
 
 
 def test_cells_are_taken_over_once(push: Command, pull: Pull, store: Path, tmp_path: Path) -> None:

@@ -78,9 +78,9 @@ def test_both_tables_load(study_hub: Hub, push: Command, store: Path, tmp_path: 
 def test_cells_are_published_whole(study_hub: Hub, push: Command, store: Path) -> None:
     said = push(store)
     assert "4 cells (2 backbones, 1 domains, 2 protocols)" in said
-    assert "for all to see" in said
+    assert "public" in said
     assert "example pictures of photo-patches" in said
-    assert said.index("for all to see") < said.index("4 cells added")
+    assert said.index("public") < said.index("4 cells added")
     files = remote_files(study_hub)
     for path, content in contents(store / "cells").items():
         if not path.endswith("cell.json"):
@@ -99,11 +99,11 @@ def test_a_dry_run_sends_nothing(study_hub: Hub, push: Command, store: Path) -> 
 def test_only_what_is_new_is_sent(study_hub: Hub, push: Command, store: Path) -> None:
     push(store)
     sent = study_hub.uploaded_bytes()
-    assert "0 cells added, 4 were there already" in push(store)
+    assert "0 cells added, 4 already there" in push(store)
     assert (study_hub.uploaded_bytes(), commits(study_hub)) == (sent, 2)
     before = remote_files(study_hub)
     add_cells(store, "few-shot")
-    assert "2 cells added, 4 were there already" in push(store)
+    assert "2 cells added, 4 already there" in push(store)
     after = remote_files(study_hub)
     new = {path: content for path, content in after.items() if path not in before}
     assert {path: after[path] for path in before if path != "README.md"} == {
@@ -119,10 +119,9 @@ def test_other_numbers_are_reported_and_stay(study_hub: Hub, push: Command, stor
     before = remote_files(study_hub)
     change_numbers(store / "cells" / cell_names(store)[1])
     said = push(store)
-    assert "0 cells added, 3 were there already" in said
-    assert (
-        f"1 cells are there with other numbers and were left as they are:\n  {cell_names(store)[1]}: 1 of its" in said
-    )
+    assert "0 cells added, 3 already there" in said
+    kept = "1 cells are already there with different numbers and were left unchanged"
+    assert f"{kept}:\n  {cell_names(store)[1]}: 1 of its" in said
     assert "0.123 here" in said
     assert remote_files(study_hub) == before
 
@@ -176,7 +175,7 @@ def test_paths_and_tokens_are_blotted_out(text: str, published: str) -> None:
 
 def test_a_local_path_in_an_identity_is_refused(study_hub: Hub, push: Command, store: Path) -> None:
     rewrite_identity(store / "cells" / cell_names(store)[0], backbone="/home/alice/net")
-    assert "local path, '/home/alice/net', which all would see: give the backbone a `name`" in push(store)
+    assert "local path, '/home/alice/net', which would be published: give the backbone a `name`" in push(store)
     assert study_hub.visits == []
     assert "4 cells added" in push(store, "--allow_local_paths", "true")
 
@@ -186,14 +185,14 @@ def test_a_relative_path_in_an_identity_is_refused(push: Command, store: Path) -
     cell = rewrite_identity(store / "cells" / cell_names(store)[0], backbone="clients/net", weights="a" * 40)
     assert "4 cells (" in push(store, "--dry_run", "true")
     rewrite_identity(cell, weights="0123456789abcdef")
-    assert "local path, 'clients/net', which all would see" in push(store, "--dry_run", "true")
+    assert "local path, 'clients/net', which would be published" in push(store, "--dry_run", "true")
     assert "4 cells (" in push(store, "--dry_run", "true", "--allow_local_paths", "true")
 
 
 def test_without_pictures(study_hub: Hub, push: Command, store: Path) -> None:
     said = push(store, "--examples", "false", "--private", "true", "--license", "cc-by-4.0")
     assert "example pictures" not in said
-    assert "MB, private (a repository that is there already" in said
+    assert "MB, private (an existing repository" in said
     files = remote_files(study_hub)
     assert not any(path.endswith(".npz") for path in files)
     assert "license: cc-by-4.0" in files["README.md"].decode()
@@ -208,7 +207,7 @@ def test_later_pushes_keep_licence_and_page_and_may_set_them(
 
     push(store)
     assert (card().data.license, "/spaces/org/study" in card().text) == (None, False)
-    assert "0 cells added, 4 were there already" in push(store, "--license", "mit", "--report_space", "true")
+    assert "0 cells added, 4 already there" in push(store, "--license", "mit", "--report_space", "true")
     assert (card().data.license, "/spaces/org/study" in card().text) == ("mit", True)
     assert "4 cells" in card().text
     other = tmp_path / "other"
@@ -282,10 +281,10 @@ def test_names_are_only_text(study_hub: Hub, push: Command, tmp_path: Path) -> N
 
 
 def test_a_folder_that_is_no_study_is_refused(study_hub: Hub, push: Command, store: Path, tmp_path: Path) -> None:
-    assert "holds no study" in push(tmp_path / "none")
+    assert "does not hold a study" in push(tmp_path / "none")
     assert "give it as owner/name" in push(store, repository="study")
-    assert "can't be one" in push(store, repository="org/a b")
+    assert "is not a valid name" in push(store, repository="org/a b")
     name = cell_names(store)[0]
     (store / "cells" / name).rename(store / "cells" / f"{name[:-12]}{'0' * 12}")
-    assert "cells that can't be read were left out: " in push(store, "--dry_run", "true")
+    assert "unreadable cells were left out: " in push(store, "--dry_run", "true")
     assert study_hub.visits == []

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.metrics.catalogue.rows import METRICS
 from hf_sslgen.reporting.page.html_page import render_page
 from hf_sslgen.reporting.results_csv import results_frame
 from hf_sslgen.reporting.study_report import write_study_report
-from hf_sslgen.reporting.vocabulary import METRICS
 from hf_sslgen.study.inference.target_groups import StudyResults, infer
 
 NAN = float("nan")
-SCALES = {words.scale for words in METRICS.values()}
+SCALES = {metric.words.scale for metric in METRICS.values()}
 VOID = {"meta", "img", "br", "input", "link", "hr"}
 
 

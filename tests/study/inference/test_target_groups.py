@@ -9,13 +9,13 @@ from scipy import stats
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.metrics import holm, signed_rank_p_value
+from hf_sslgen.metrics.catalogue import rows
+from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY, OF_MAPS, names_of
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.contrasts import cell_key, compare_all
-from hf_sslgen.study.inference.differences import OF_MAPS, Difference
+from hf_sslgen.study.inference.differences import Difference
 from hf_sslgen.study.inference.seed_averages import TargetDifference, target_differences
 from hf_sslgen.study.inference.target_groups import (
-    HEADLINE_ACCURACY,
-    TESTED,
     StudyResults,
     group_differences,
     headline_accuracies,
@@ -132,7 +132,7 @@ def test_groups_are_student_t_over_targets(results: StudyResults) -> None:
         assert group.scope.second in ("supervised", "resnet50-supervised-seed0")
         values = [d.value for d in group.members]
         # One domain alone marks its objects, and one alone has maps of the encoder as published.
-        is_everywhere = group.scope.metric not in (*OF_MAPS, "zero_map_rate") or len(values) == 3
+        is_everywhere = group.scope.metric not in names_of(OF_MAPS) or len(values) == 3
         assert len(set(group.domains)) == group.n == (3 if is_everywhere else 1)
         assert {d.group for d in group.members} == {group.group}
         if not is_everywhere:
@@ -152,7 +152,7 @@ def test_tests_are_adjusted_within_their_family(results: StudyResults) -> None:
         g
         for g in groups
         if (g.scope.first, g.scope.protocol, g.scope.labels, g.group) == ("simclr", "linear", "100%", "similar")
-        and (g.scope.metric, g.scope.transform) in TESTED
+        and (g.scope.metric, g.scope.transform) in rows.tested_numbers()
     ]
     assert family[0].scope.metric == HEADLINE_ACCURACY and len(family) == 6
     p_values = [signed_rank_p_value([d.value for d in g.members]) for g in family]
@@ -160,7 +160,7 @@ def test_tests_are_adjusted_within_their_family(results: StudyResults) -> None:
     assert [g.adjusted_p_value for g in family] == pytest.approx(holm(p_values))
     untested = [g for g in groups if g.scope.metric == "mean_confidence"]
     assert untested and all(math.isnan(g.p_value) for g in untested)
-    few = [g for g in results.groups if (g.scope.metric, g.scope.transform) in TESTED]
+    few = [g for g in results.groups if (g.scope.metric, g.scope.transform) in rows.tested_numbers()]
     assert all("out of reach" in g.p_value_reason and math.isnan(g.adjusted_p_value) for g in few)
 
 

@@ -204,7 +204,7 @@ def test_a_damaged_checkpoint_is_named(damage, images, tmp_path):
     train(images, settings, tmp_path)
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(InputError, match=r"checkpoint\.pt can't be read as a checkpoint .*remove it to start anew"):
+    with pytest.raises(InputError, match=r"checkpoint\.pt can't be read as a checkpoint .*remove it to start over"):
         train(images, settings, tmp_path)
 
 
