@@ -7,10 +7,11 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
-from hf_sslgen.errors import InputError, OneProcessError
-from hf_sslgen.files import is_disk_full
+from hf_sslgen.errors import SslgenError
 from hf_sslgen.interruption import InterruptedByRequestError, raise_on_sigterm
+from hf_sslgen.shortages import shortage_of
 from hf_sslgen.tokens import without_tokens
 
 NOISY_LOGGERS = ("httpx", "httpx2", "datasets", "filelock", "fsspec", "matplotlib", "timm")
@@ -41,10 +42,8 @@ def run_main(main: Callable[[], None]) -> None:
     raise_on_sigterm()
     try:
         main()
-    except InputError as error:
-        message = _without_worker_traceback(str(error))
-        if isinstance(error, OneProcessError) and os.environ.get("RANK", "0") != "0":
-            print(f"error: {without_tokens(message)}", file=sys.stderr, flush=True)
+    except SslgenError as error:
+        _end(error)
     except KeyboardInterrupt as interrupt:
         _print_error("interrupted; run the same command again to resume")
         sys.exit(interrupt.exit_code if isinstance(interrupt, InterruptedByRequestError) else 128 + signal.SIGINT)
@@ -52,28 +51,20 @@ def run_main(main: Callable[[], None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     except Exception as error:
-        known = _known_shortage(error)
-        if known is None:
+        shortage = shortage_of(error)
+        if shortage is None:
             print(without_tokens(traceback.format_exc()), end="", file=sys.stderr)  # like Python's own, without tokens
             sys.exit(1)
-        message = known
-    else:
-        return
-    _print_error(f"error: {without_tokens(message)}")
-    sys.exit(2)
+        _end(shortage)
 
 
-def _known_shortage(error: Exception) -> str | None:
-    """Return the message for a full disk or exhausted memory."""
-    if is_disk_full(error):
-        name = error.filename if isinstance(error, OSError) else None
-        return f"no disk space left while writing {name or 'a file'}; free some space and run the command again"
-    if isinstance(error, (MemoryError, RuntimeError)):
-        from hf_sslgen.memory import is_out_of_memory  # imports torch, as the failed code already did
-
-        if is_out_of_memory(error):
-            return f"not enough memory ({error or 'MemoryError'}); give a smaller --batch_size, or fewer images"
-    return None
+def _end(error: SslgenError) -> NoReturn:
+    """Say the error's message and end the process with its exit code."""
+    message = f"error: {without_tokens(_without_worker_traceback(str(error)))}"
+    if error.of_one_process and os.environ.get("RANK", "0") != "0":
+        print(message, file=sys.stderr, flush=True)
+    _print_error(message)
+    sys.exit(error.exit_code)
 
 
 def _print_error(message: str) -> None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hf_sslgen.errors import DiskFullError
 from hf_sslgen.processes import is_abandoned, unfinished_name
 
 COMMITTED = ".committed"
@@ -23,13 +24,14 @@ FILE_LIST = ".files.json"
 FULL_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FULL_DISK_WORDS = (
     "No space left",
+    "Not enough disk space",
     "File too large",
     "quota exceeded",
     "PytorchStreamWriter failed writing",
     ". unexpected pos ",
     "iostream error",
 )
-"""Messages of safetensors, and of torch (the last three), in errors other than OSError, for a full disk."""
+"""Messages of safetensors, datasets, and torch (the last three), for a full disk, in errors without an errno."""
 
 
 def is_disk_full(error: BaseException) -> bool:
@@ -40,7 +42,8 @@ def is_disk_full(error: BaseException) -> bool:
         chain.append(cause)
         cause = cause.__cause__ or cause.__context__
     return any(
-        (isinstance(each, OSError) and each.errno in FULL_DISK_ERRORS)
+        isinstance(each, DiskFullError)
+        or (isinstance(each, OSError) and each.errno in FULL_DISK_ERRORS)
         or any(words in str(each) for words in FULL_DISK_WORDS)
         for each in chain
     )

@@ -13,19 +13,19 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
 from hf_sslgen.claims import Claim
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import SslgenError
 from hf_sslgen.output_folder import claim_folder, working_in
 
 Decision = TypeVar("Decision")
 
 
 def decided_by_main(decide: Callable[[], Decision]) -> Decision:
-    """Run `decide` in the main process and share its result; an InputError in it is raised in all processes."""
+    """Run `decide` in the main process and share its result; an SslgenError in it is raised in all processes."""
     outcome: list[Any] = [None, None]
     if PartialState().is_main_process:
         try:
             outcome[0] = decide()
-        except InputError as error:
+        except SslgenError as error:
             outcome[1] = error
     decision, refusal = broadcast_object_list(outcome)
     if refusal is not None:

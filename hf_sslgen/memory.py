@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from hf_sslgen.errors import OneProcessError
+from hf_sslgen.errors import OutOfMemoryError
 
 OUT_OF_MEMORY_WORDS = (
     "out of memory",
@@ -25,13 +25,14 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def naming_batch_size(option: str, size: int) -> Iterator[None]:
-    """Convert exhausted memory in the block to an InputError that names the option to lower."""
+    """Convert exhausted memory in the block to an OutOfMemoryError that names the option to lower."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise OneProcessError(
-            f"not enough memory for {option} {size}; give a smaller value, or a smaller --image_size ({reason})"
+        raise OutOfMemoryError(
+            f"not enough memory for {option} {size}; give a smaller value, or a smaller --image_size ({reason})",
+            of_one_process=True,
         ) from error

@@ -20,8 +20,8 @@ from hf_sslgen.claims import (
     still_held,
     try_claim,
 )
-from hf_sslgen.errors import InputError, OneProcessError
-from hf_sslgen.files import finish_replacement, remove_abandoned
+from hf_sslgen.errors import DiskFullError, InputError, WorkerError
+from hf_sslgen.files import finish_replacement, is_disk_full, remove_abandoned
 from hf_sslgen.processes import unfinished_name
 
 logger = logging.getLogger(__name__)
@@ -108,7 +108,8 @@ def _require_writable(existing: Path, said: str) -> None:
         probe.mkdir()
         (probe / "file").write_bytes(bytes(PROBE_BYTES))
     except OSError as error:
-        raise InputError(f"{said} can't be written ({error.strerror}); give another one") from error
+        kind = DiskFullError if is_disk_full(error) else InputError
+        raise kind(f"{said} can't be written ({error.strerror}); give another one") from error
     finally:
         shutil.rmtree(probe, ignore_errors=True)
 
@@ -181,9 +182,10 @@ def working_in(folder: Path, claim: Claim) -> Iterator[None]:
 
 
 def require_held(claim: Claim) -> None:
-    """Raise OneProcessError if another process has superseded the claim, so that its results are not overwritten."""
+    """Raise WorkerError if another process has superseded the claim, so that its results are not overwritten."""
     if not still_held(claim):
-        raise OneProcessError(
+        raise WorkerError(
             f"output_dir {str(claim.path.parent)!r} was taken over by another process while this one was suspended or "
-            "disconnected; this one stops writing there"
+            "disconnected; this one stops writing there",
+            of_one_process=True,
         )

@@ -22,7 +22,7 @@ _BOOLEANS = {
 }
 
 
-class UnfitError(Exception):
+class UnfitError(InputError):
     """A value is of another kind; the message says which it has to be."""
 
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import torch
 
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import OutOfMemoryError
 from hf_sslgen.memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)
@@ -24,16 +24,16 @@ class Batches:
     def __init__(self, size: int) -> None:
         self.size = size
 
-    def map(self, count: int, run: Callable[[slice], Result]) -> list[Result]:
-        """Return the results of `run` for consecutive slices that cover [0, count).
+    def map(self, part: slice, run: Callable[[slice], Result]) -> list[Result]:
+        """Return the results of `run` for consecutive slices that cover a part.
 
         Raises:
-            InputError: a single image does not fit.
+            OutOfMemoryError: a single image does not fit.
         """
         results: list[Result] = []
-        start = 0
-        while start < count:
-            stop = min(start + self.size, count)
+        start = part.start
+        while start < part.stop:
+            stop = min(start + self.size, part.stop)
             try:
                 results.append(run(slice(start, stop)))
             except (MemoryError, RuntimeError) as error:
@@ -46,7 +46,7 @@ class Batches:
 
     def _halve(self, tried: int, error: BaseException) -> None:
         if tried == 1:
-            raise InputError(
+            raise OutOfMemoryError(
                 "one image does not fit into memory; give a smaller --image_size, --precision bf16 or a smaller "
                 f"network ({error})"
             ) from error

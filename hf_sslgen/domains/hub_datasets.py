@@ -15,14 +15,28 @@ from huggingface_hub.utils import httpx, validate_repo_id
 
 from hf_sslgen.domains.domain_registry import find_domain
 from hf_sslgen.domains.own_classes import load_with_own_classes
-from hf_sslgen.errors import InputError, UnavailableError
-from hf_sslgen.hub_access import NoBar, hub_sentence, is_unreachable, repository_page, with_retries
+from hf_sslgen.errors import HubError, InputError, SslgenError
+from hf_sslgen.hub_access.faults import DamagedFileError, Fault
+from hf_sslgen.hub_access.refusals import Situation, hub_sentence, refusal
+from hf_sslgen.hub_access.retries import NoBar, is_unreachable, with_retries
 from hf_sslgen.local_paths import path_refusal
+from hf_sslgen.shortages import raise_shortage
 
 logger = logging.getLogger(__name__)
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SMALL_FILES = ["README.md", ".gitattributes"]
+
+NOT_LOADED = (
+    DamagedFileError,
+    DatasetNotFoundError,
+    DatasetGenerationError,
+    OSError,
+    httpx.HTTPError,
+    RuntimeError,
+    ValueError,
+)
+"""What loading a data set raises where the Hub does not provide it, or the clients do not understand it."""
 
 Result = TypeVar("Result")
 
@@ -59,7 +73,9 @@ def resolve_dataset(hub_id: str, config: str | None, revision: str | None, strea
         revision: branch, tag or commit; None is the default branch.
 
     Raises:
-        InputError: states what is unavailable and what to do.
+        InputError: no dataset can have that name.
+        HubError: states what is unavailable and what to do.
+        DiskFullError: the disk has no room for it.
     """
     repository = f"datasets/{hub_id}"
     words = path_refusal(hub_id) if find_domain(hub_id) is None else ""
@@ -71,18 +87,16 @@ def resolve_dataset(hub_id: str, config: str | None, revision: str | None, strea
         raise InputError("it is neither a local folder or file nor a valid name of a dataset on the Hub") from None
     if constants.is_offline_mode():
         if streaming:
-            raise InputError(
-                f"{repository} can't be streamed, because HF_HUB_OFFLINE is set; unset it, or drop --streaming if "
-                "the dataset is in the cache"
-            )
+            raise HubError(refusal(Fault.OFFLINE, repository, situation=Situation.STREAMING))
         return HubDataset(hub_id, config, _cached_commit(hub_id, revision))
     try:
         commit = with_retries(lambda: _ask(hub_id, revision), repository, revision)
     except (OSError, httpx.HTTPError, UnicodeError) as error:
+        raise_shortage(error)
         sentence = hub_sentence(error, repository, revision)
         cached = None if streaming or not is_unreachable(error) else _cached_commit(hub_id, revision)
         if cached is None:
-            raise UnavailableError(sentence) from None  # the client's own error may contain the token
+            raise HubError(sentence) from None  # the client's own error may contain the token
         logger.warning("%s; continuing with the cached commit %s", sentence.partition("; ")[0], cached)
         return HubDataset(hub_id, config, cached)
     return HubDataset(hub_id, config, commit)
@@ -114,11 +128,11 @@ def load_from_hub(found: HubDataset, streaming: bool) -> Any:
     """Load all splits of that commit with `datasets`.
 
     Raises:
-        InputError: as `resolve_dataset`; or the dataset lacks the configuration, or `datasets` can't read it without
-            running code.
+        InputError: the dataset lacks the configuration, or `datasets` can't read it without running code.
+        HubError, DiskFullError: as `resolve_dataset`.
     """
     if constants.is_offline_mode() and found.commit is None:
-        raise InputError(f"{found.repository} is not in the cache, and HF_HUB_OFFLINE is set; load it once online")
+        raise HubError(refusal(Fault.OFFLINE, found.repository))
     if streaming:
         _leave_retries_to_the_clients()
     loaded = from_hub(lambda: load_with_own_classes(found.id, found.config, streaming, revision=found.commit), found)
@@ -159,27 +173,27 @@ def from_hub(action: Callable[[], Result], found: HubDataset) -> Result:
     """Run `action`, which reads from the Hub, and retry after temporary faults.
 
     Raises:
-        InputError: states what is unavailable and what to do.
+        InputError, HubError, DiskFullError: as `load_from_hub`.
     """
     try:
         return with_retries(action, found.repository, found.commit)
     except InputError:
         raise
-    except (DatasetNotFoundError, DatasetGenerationError, OSError, httpx.HTTPError, RuntimeError, ValueError) as error:
-        raise UnavailableError(_sentence(error, found)) from None
+    except NOT_LOADED as error:
+        raise_shortage(error)
+        raise _refused(error, found) from None
 
 
-def _sentence(error: Exception, found: HubDataset) -> str:
+def _refused(error: Exception, found: HubDataset) -> SslgenError:
     text = str(error)
     if "BuilderConfig" in text or text.startswith("Config name is missing"):
         names = ", ".join(from_hub(lambda: datasets.get_dataset_config_names(found.id, revision=found.commit), found))
         missing = "needs a configuration" if found.config is None else f"has no configuration {found.config!r}"
-        return f"{found.repository} {missing}; give --dataset_config_name, one of: {names}"
+        return InputError(f"{found.repository} {missing}; give --dataset_config_name, one of: {names}")
     if "gated dataset" in text:
-        return (
-            f"{found.repository} is gated, and you do not have access; request it at "
-            f"{repository_page(found.repository)}, then log in with `hf auth login` as the user who was granted it"
-        )
+        return HubError(refusal(Fault.GATED, found.repository))
     if isinstance(error, RuntimeError) and "script" in text.lower():
-        return f"{found.repository} needs code from its repository, which is never run; use a copy in parquet format"
-    return hub_sentence(error, found.repository, found.commit)
+        return InputError(
+            f"{found.repository} needs code from its repository, which is never run; use a copy in parquet format"
+        )
+    return HubError(hub_sentence(error, found.repository, found.commit))

@@ -26,7 +26,7 @@ from hf_sslgen.domains.picture_files import BYTES_ONLY, PictureFiles, listed_on_
 from hf_sslgen.domains.sizes import ExpectedSize
 from hf_sslgen.domains.streaming.stream_shards import stored_order
 from hf_sslgen.domains.taken import LeftOut
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import HubError, InputError, nearest_names, reworded
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +87,7 @@ def load_splits(arguments: DomainArguments, entry: DomainEntry | None) -> Publis
 
     Raises:
         InputError: the dataset can't be loaded, or its size differs from the registry's.
+        HubError: the Hub does not provide the dataset.
     """
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
@@ -123,7 +124,7 @@ def _load(arguments: DomainArguments, entry: DomainEntry | None) -> tuple[Loaded
         if Path(location).exists():
             return load_local(Path(location), config, arguments, entry), None
     except InputError as error:
-        raise _load_error(name, str(error), "") from error
+        raise _load_error(name, error, "") from error
     if location in known_bad_domains():
         logger.warning("%s is known to be flawed: %s", location, known_bad_domains()[location])
     revision = arguments.dataset_revision or (named.revision if named else None)
@@ -132,9 +133,9 @@ def _load(arguments: DomainArguments, entry: DomainEntry | None) -> tuple[Loaded
         splits = load_from_hub(found, arguments.streaming)
         are_files = all(rows.info.builder_name == "imagefolder" for rows in splits.values())
         return LoadedSplits(splits, listed_on_hub(found.id) if are_files else BYTES_ONLY), found
-    except InputError as error:
+    except (InputError, HubError) as error:
         found_on_hub = named is not None or (name.count("/") == 1 and name[0] not in "./~")
-        raise _load_error(name, str(error), "" if found_on_hub else KINDS_OF_NAMES) from error
+        raise _load_error(name, error, "" if found_on_hub else KINDS_OF_NAMES) from error
 
 
 def _refuse_two_meanings(name: str, entry: DomainEntry) -> None:
@@ -147,10 +148,11 @@ def _refuse_two_meanings(name: str, entry: DomainEntry) -> None:
     )
 
 
-def _load_error(name: str, reason: str, advice: str) -> InputError:
+def _load_error(name: str, reason: InputError | HubError, advice: str) -> InputError | HubError:
+    """The same kind of error, saying which data set could not be loaded."""
     hint = "" if find_domain(name) is not None else nearest_names(name, domain_entries())
     words = (f"dataset_name {name!r} could not be loaded: {reason}", advice, hint)
-    return InputError(". ".join(each for each in words if each))
+    return reworded(reason, ". ".join(each for each in words if each))
 
 
 def _undecoded(splits: Any) -> Any:

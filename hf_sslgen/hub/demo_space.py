@@ -12,7 +12,7 @@ from huggingface_hub.utils import validate_repo_id
 from hf_sslgen.errors import InputError
 from hf_sslgen.hub.licences import Licence
 from hf_sslgen.hub.pushing import FRESH, Pushed, PushRequest, push_files
-from hf_sslgen.hub_access import with_retries
+from hf_sslgen.hub_access.retries import with_retries
 from hf_sslgen.intensity import STATED, Intensity
 from hf_sslgen.reporting.cards import card_yaml, render_card
 from hf_sslgen.reporting.metric_spaces import GRADIO_VERSION
@@ -90,7 +90,8 @@ def push_demo(
     """Make or update the Space `owner/name-demo` of a model that `request` pushed; private where the model is.
 
     Raises:
-        InputError: it did not work, and why.
+        HubError: it did not work, and why.
+        InputError: a Space of that name holds something else.
     """
     with_retries(lambda: check_demo(api, repository), f"spaces/{repository}-demo")
     private = bool(with_retries(lambda: api.model_info(repository), repository).private)

@@ -16,9 +16,11 @@ from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelet
 from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 from huggingface_hub.utils import get_token, validate_repo_id
 
-from hf_sslgen.errors import InputError
-from hf_sslgen.hub.refusals import EXCHANGE_ERRORS, NO_RIGHT, push_sentence
-from hf_sslgen.hub_access import asked, may_pass, with_retries
+from hf_sslgen.errors import HubError, InputError
+from hf_sslgen.hub_access.exchange import warned_where_it_may_pass
+from hf_sslgen.hub_access.faults import EXCHANGE_ERRORS, Fault
+from hf_sslgen.hub_access.refusals import PUSHING_MODEL, hub_sentence, refusal
+from hf_sslgen.hub_access.retries import asked, with_retries
 
 logger = logging.getLogger(__name__)
 
@@ -59,16 +61,13 @@ def hub_client(request: PushRequest) -> HfApi:
     """A client with the request's token.
 
     Raises:
-        InputError: there is no token, or it has characters that no token has (a client's error would show it).
+        HubError: there is no token, or it has characters that no token has (a client's error would show it).
     """
     token = (request.token or get_token() or "").strip()
     if not token:
-        raise InputError(
-            "there is no token to push with: run `hf auth login`, or set HF_TOKEN to one that may write; or drop "
-            "--push_to_hub"
-        )
+        raise HubError(refusal(Fault.NO_TOKEN, request.model_id, situation=PUSHING_MODEL))
     if not re.fullmatch(r"[!-~]+", token):
-        raise InputError("the token to push with has blanks or other characters that no token has; copy it anew")
+        raise HubError(refusal(Fault.UNUSABLE_TOKEN, request.model_id, situation=PUSHING_MODEL))
     return HfApi(token=token)
 
 
@@ -83,13 +82,14 @@ def check_access(api: HfApi, model_id: str) -> None:
     Where the Hub can't be reached that is logged: it may be there again when training ends.
 
     Raises:
-        InputError: a token that is unknown or may not write there, or a name that no repository can have.
+        HubError: a token that is unknown or may not write there.
+        InputError: a name that no repository can have.
     """
     try:
         validate_repo_id(model_id)
     except HFValidationError as error:
         raise InputError(f"hub_model_id {model_id!r} can't name a repository: {error}") from error
-    try:
+    with warned_where_it_may_pass(model_id, model_id, "The push is tried after training"):
         owner = asked(api.whoami)
         repository = model_id if "/" in model_id else f"{owner['name']}/{model_id}"
         try:
@@ -98,12 +98,8 @@ def check_access(api: HfApi, model_id: str) -> None:
             writable = {owner["name"], *(each["name"] for each in owner["orgs"] if each.get("roleInOrg") != "read")}
             role = owner["auth"]["accessToken"].get("role")
             if role == "read" or repository.split("/")[0] not in writable:
-                raise InputError(NO_RIGHT.format(repository=repository)) from error
-    except EXCHANGE_ERRORS as error:
-        if not may_pass(error):
-            raise InputError(push_sentence(error, model_id)) from error
-        said = push_sentence(error, model_id)
-        logger.warning("%s can't be checked now: %s. The push is tried after training", model_id, said)
+                said = refusal(Fault.NO_RIGHT, repository, situation=PUSHING_MODEL)
+                raise HubError(said) from error
 
 
 def push_files(
@@ -123,14 +119,14 @@ def push_files(
             no slash.
 
     Raises:
-        InputError: the Hub refuses, another push came first, or the Hub is not to be had.
+        HubError: the Hub refuses, another push came first, or the Hub is not to be had.
     """
     try:
         return with_retries(lambda: push_once(api, request, files, message, replaced), request.model_id)
     except EXCHANGE_ERRORS as error:
-        raise InputError(push_sentence(error, request.model_id)) from error
+        raise HubError(hub_sentence(error, request.model_id, situation=PUSHING_MODEL)) from error
     except ValueError as error:  # how huggingface_hub puts the Hub's objections to a card
-        raise InputError(f"{request.model_id} can't be pushed: {' '.join(str(error).split())}") from error
+        raise HubError(f"{request.model_id} can't be pushed: {' '.join(str(error).split())}") from error
 
 
 def push_once(

@@ -18,9 +18,11 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import LocalEntryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import HubError
 from hf_sslgen.hub.cell_check import LARGEST
-from hf_sslgen.hub_access import DamagedFileError, hub_sentence
+from hf_sslgen.hub_access.faults import INCOMPLETE, DamagedFileError
+from hf_sslgen.hub_access.refusals import hub_sentence
+from hf_sslgen.metrics.catalogue.rows import METRICS
 from hf_sslgen.study.cells.cell_folder import CELL_NAME
 
 CELLS, TABLES, CARD = "cells", "tables", "README.md"
@@ -79,15 +81,15 @@ def fetch(api: HfApi, remote: RemoteStudy, file: RepoFile, folder: Path) -> Path
 
     Raises:
         DamagedFileError: what arrived is not what the Hub lists. The client itself looks at sizes only.
-        InputError: the Hub is not to be had, and the client has waited for it.
+        HubError: the Hub is not to be had, and the client has waited for it.
     """
     where: dict[str, Any] = {"repo_type": remote.kind, "revision": remote.commit, "local_dir": folder}
     try:
         path = Path(api.hf_hub_download(remote.repository, file.path, **where))
     except LocalEntryNotFoundError as error:
-        raise InputError(hub_sentence(error, remote.page)) from error
+        raise HubError(hub_sentence(error, remote.page)) from error
     except OSError as error:
-        if "Consistency check failed" in str(error):
+        if INCOMPLETE in str(error):
             raise DamagedFileError(f"{file.path} arrived incomplete") from error
         raise
     if not has_content_of(file, path):
@@ -111,8 +113,9 @@ def other_numbers(api: HfApi, remote: RemoteStudy, file: RepoFile | None, ours: 
     if file.size > LARGEST["results.json"]:
         return f"its results.json there has {file.size:,} bytes, which is no cell's"
     with tempfile.TemporaryDirectory() as folder:
+        path = fetch(api, remote, file, Path(folder))
         try:
-            theirs = _numbers(fetch(api, remote, file, Path(folder)))
+            theirs = _numbers(path)
         except (ValueError, KeyError, TypeError, RecursionError):
             return "its results.json there can't be read"
     return _in_words(here, theirs)
@@ -135,7 +138,8 @@ def _in_words(ours: dict[tuple[str, ...], dict[str, Any]], theirs: dict[tuple[st
     differing = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
     if not differing:
         return ""
-    key = next((key for key in differing if key[0] in ("accuracy", "invariance")), differing[0])
+    order = list(METRICS)
+    key = min(differing, key=lambda key: order.index(key[0]) if key[0] in METRICS else len(order))
     here, there = (numbers.get(key, {}) for numbers in (ours, theirs))
     field = next(field for field in ("value", *here, *there) if here.get(field) != there.get(field))
     said = f"{field} is {here.get(field, 'missing')!r} here, {there.get(field, 'missing')!r} there"

@@ -14,9 +14,9 @@ from huggingface_hub.hf_api import RepoFile
 from hf_sslgen.errors import InputError
 from hf_sslgen.files import create_folder
 from hf_sslgen.hub.cell_check import check_cell, check_files
-from hf_sslgen.hub.exchange import patiently
 from hf_sslgen.hub.remote_study import CELL_NAME, RemoteStudy, fetch, look_at, other_numbers
-from hf_sslgen.hub_access import DamagedFileError
+from hf_sslgen.hub_access.faults import DamagedFileError
+from hf_sslgen.hub_access.retries import patiently
 from hf_sslgen.study.cells.cell_folder import read_stored_cell
 from hf_sslgen.study.cells.cell_form import RESULTS, NoCellError
 

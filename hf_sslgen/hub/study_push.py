@@ -13,13 +13,13 @@ from huggingface_hub import CommitOperationAdd, HfApi
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.hub.cell_check import LARGEST, check_files
-from hf_sslgen.hub.exchange import patiently
 from hf_sslgen.hub.licences import Licence
 from hf_sslgen.hub.publishable import stage, without_paths
 from hf_sslgen.hub.pushing import FRESH, commit_on
 from hf_sslgen.hub.remote_study import CARD, CELLS, TABLES, RemoteStudy, fetch, look_at, other_numbers
 from hf_sslgen.hub.study_card import Contents, StudyCard, contents_of, dataset_card, is_tagged, read_card, space_card
 from hf_sslgen.hub.study_tables import write_tables
+from hf_sslgen.hub_access.retries import patiently
 from hf_sslgen.reporting.page.html_page import render_page
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.cells.cell_form import NoCellError

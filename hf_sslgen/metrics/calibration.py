@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hf_sslgen.metrics.inputs import (
+    BoolArray,
     FloatArray,
     IntArray,
     confidence_array,
@@ -44,6 +45,16 @@ class CalibrationResult(MetricResult):
     ece_if_calibrated_95: float
     n: int
     num_bins: int
+    bin_edges: FloatArray
+    bin_counts: IntArray
+    bin_confidence: FloatArray
+    bin_accuracy: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class ReliabilityBins(MetricResult):
+    """The table of a `CalibrationResult`, without the errors: (M + 1,) edges, (M,) counts, and means of p and of y."""
+
     bin_edges: FloatArray
     bin_counts: IntArray
     bin_confidence: FloatArray
@@ -91,12 +102,10 @@ def expected_calibration_error(
     num_simulations = positive_integer(num_simulations, "num_simulations", minimum=0)
     p, y = confidences_and_correct(confidences, correct)
     edges, index = assign_bins(p, num_bins)
-    counts = np.bincount(index, minlength=num_bins)
-    sum_p = np.bincount(index, weights=p, minlength=num_bins)
-    sum_y = np.bincount(index, weights=y, minlength=num_bins)
+    counts, sum_p, sum_y = _sums(p, y, index, num_bins)
     excess = np.abs(sum_y - sum_p)
     filled = counts > 0
-    sizes = np.where(filled, counts, np.nan)
+    bins = _table(edges, counts, sum_p, sum_y)
 
     percentile = float("nan")
     if num_simulations:
@@ -111,11 +120,35 @@ def expected_calibration_error(
         ece_if_calibrated_95=percentile,
         n=len(p),
         num_bins=num_bins,
-        bin_edges=edges,
-        bin_counts=counts,
-        bin_confidence=sum_p / sizes,
-        bin_accuracy=sum_y / sizes,
+        **vars(bins),
     )
+
+
+def reliability_bins(confidences: npt.ArrayLike, correct: npt.ArrayLike, num_bins: int = 15) -> ReliabilityBins:
+    """The bins of `expected_calibration_error`, for a picture of models whose errors are known.
+
+    Args:
+        confidences, correct, num_bins: as there.
+
+    >>> reliability_bins([0.3, 0.35, 0.38], [1, 0, 0], num_bins=5).bin_accuracy.round(3).tolist()
+    [nan, 0.333, nan, nan, nan]
+    """
+    num_bins = positive_integer(num_bins, "num_bins")
+    p, y = confidences_and_correct(confidences, correct)
+    edges, index = assign_bins(p, num_bins)
+    return _table(edges, *_sums(p, y, index, num_bins))
+
+
+def _sums(p: FloatArray, y: BoolArray, index: IntArray, num_bins: int) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Per bin: how many samples, and the sums of p and of y."""
+    counts = np.bincount(index, minlength=num_bins)
+    sum_p, sum_y = (np.bincount(index, weights=values, minlength=num_bins).astype(np.float64) for values in (p, y))
+    return counts, sum_p, sum_y
+
+
+def _table(edges: FloatArray, counts: IntArray, sum_p: FloatArray, sum_y: FloatArray) -> ReliabilityBins:
+    sizes = np.where(counts > 0, counts, np.nan)
+    return ReliabilityBins(edges, counts, sum_p / sizes, sum_y / sizes)
 
 
 def reliability_null_band(

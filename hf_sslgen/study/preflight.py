@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.taken import Taken, print_taken
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import HubError, InputError
 from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.execution.workbench import Unavailable, domain_asked_once
 from hf_sslgen.study.plan import CellSpec
@@ -28,7 +28,7 @@ class Preflight:
 
     taken: tuple[Taken, ...]
     streams: tuple[str, ...]
-    impossible: dict[CellSpec, InputError]
+    impossible: dict[CellSpec, InputError | HubError]
 
     def print_taken(self) -> None:
         """Say of each domain what was taken of it."""
@@ -42,10 +42,13 @@ def look_ahead(specs: Sequence[CellSpec], unavailable: Unavailable) -> Preflight
 
     Args:
         unavailable: as in `prepare_cell`.
+
+    Raises:
+        DiskFullError: no room is left to prepare a domain, which no cell can be blamed for.
     """
-    impossible: dict[CellSpec, InputError] = {}
+    impossible: dict[CellSpec, InputError | HubError] = {}
     taken: dict[DomainArguments, Taken] = {}
-    not_loaded: dict[DomainArguments, InputError] = {}
+    not_loaded: dict[DomainArguments, InputError | HubError] = {}
     streams: dict[str, None] = {}
     for spec in specs:
         if spec.domain.streaming:
@@ -55,7 +58,7 @@ def look_ahead(specs: Sequence[CellSpec], unavailable: Unavailable) -> Preflight
             if spec.domain in not_loaded:
                 raise not_loaded[spec.domain]
             domain = domain_asked_once(spec.domain, unavailable)
-        except InputError as error:
+        except (InputError, HubError) as error:
             impossible[spec] = not_loaded[spec.domain] = error
             continue
         taken[spec.domain] = domain.taken
@@ -80,7 +83,7 @@ def prepare(specs: Sequence[CellSpec], store: Store, unavailable: Unavailable) -
         logger.warning("cells left out that %s", sentence)
 
 
-def impossible_sentences(impossible: Mapping[CellSpec, InputError]) -> list[str]:
+def impossible_sentences(impossible: Mapping[CellSpec, InputError | HubError]) -> list[str]:
     """A sentence for each reason, which names the first cells that it stops."""
     titles: dict[str, list[str]] = {}
     for spec, error in impossible.items():

@@ -14,11 +14,11 @@ from hf_sslgen.errors import DivergedError
 from hf_sslgen.metrics import Estimate, brier_score, negative_log_likelihood, top_k_accuracy, top_label
 from hf_sslgen.metrics.catalogue.measurement import measure
 from hf_sslgen.metrics.catalogue.metric import Subject
-from hf_sslgen.metrics.catalogue.prediction_metrics import TOP_K
+from hf_sslgen.metrics.catalogue.prediction_functions import TOP_K
 from hf_sslgen.metrics.catalogue.rows import better_directions
 
 GREATER_IS_BETTER = {"loss": False, **better_directions()}
-"""The validation numbers by which a checkpoint can be selected, and whether more of them is better."""
+"""The validation metrics by which a checkpoint can be selected, and whether higher is better."""
 
 Columns = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 

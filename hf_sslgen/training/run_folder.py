@@ -12,7 +12,7 @@ from transformers import TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 
 from hf_sslgen.checksums import damage, files_below, write_checksums
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import DiskFullError, InputError
 from hf_sslgen.files import replace_files, write_json
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.training.trainer_options import DECISIVE
@@ -179,12 +179,12 @@ def best_checkpoint(checkpoint: Path) -> Path | None:
 
 
 def require_disk_space(folder: Path, num_parameters: int, checkpoints: int) -> None:
-    """Raise InputError if the checkpoints (weights and two moments each, float32) would not fit on the disk."""
+    """Raise DiskFullError if the checkpoints (weights and two moments each, float32) would not fit on the disk."""
     existing = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
     needed = num_parameters * 4 * 3 * checkpoints
     free = shutil.disk_usage(existing).free
     if free < needed:
-        raise InputError(
+        raise DiskFullError(
             f"output_dir {str(folder)!r} needs about {needed / 1e9:.2f} GB for {checkpoints} checkpoints, but the "
             f"disk has only {free / 1e9:.2f} GB free; free some space, lower --save_total_limit or give another "
             "--output_dir"

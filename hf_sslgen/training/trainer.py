@@ -21,7 +21,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, ro
 from transformers.training_args import OptimizerNames
 
 from hf_sslgen.checksums import damage, files_below, write_checksums
-from hf_sslgen.errors import DivergedError, InputError, OneProcessError
+from hf_sslgen.errors import DivergedError, InputError
 from hf_sslgen.files import give_usual_mode
 from hf_sslgen.memory import naming_batch_size
 from hf_sslgen.training.optimisation import Optimisation, build_optimiser, step_schedule
@@ -190,9 +190,10 @@ class FineTuningTrainer(Trainer):
         best = self.state.best_model_checkpoint
         wrong = damage(Path(best)) if best is not None else None
         if wrong is not None:
-            raise OneProcessError(
+            raise InputError(
                 f"the best checkpoint, {best}, can't be used: {wrong}; run the same command again to resume from an "
-                "earlier one"
+                "earlier one",
+                of_one_process=True,
             )
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             super()._load_best_model()

@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForImageClassification
 from transformers.models.timm_wrapper.configuration_timm_wrapper import TimmWrapperConfig
 from transformers.utils import logging as transformers_logging
 
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import HubError, InputError, nearest_names, reworded
 from hf_sslgen.zoo.backbone_registry import known_backbone_ids
 from hf_sslgen.zoo.checkpoint_preprocessing import UNREADABLE, stated_pretrained_cfg
 from hf_sslgen.zoo.hub_files import fetch_checkpoint
@@ -66,14 +66,15 @@ def open_checkpoint(name: str, model_revision: str | None, with_weights: bool) -
 
     Raises:
         InputError: the files are unavailable.
+        HubError: the Hub does not provide them.
     """
     location, revision = resolve_location(name), wanted_revision(name, model_revision)
     if Path(location).is_dir():
         return Checkpoint(name, Path(location), None, name)
     try:
         folder = fetch_checkpoint(location, revision, with_weights)
-    except InputError as error:
-        raise load_error(name, str(error)) from error
+    except (InputError, HubError) as error:
+        raise reworded(error, _load_words(name, str(error))) from error
     return Checkpoint(name, folder, folder.name, f"{location}@{folder.name}")
 
 
@@ -121,10 +122,14 @@ def _without_weights(folder: Path) -> str:
 
 def load_error(name: str, reason: str) -> InputError:
     """Build the error that a backbone can't be loaded, with similar known names unless it is itself known."""
+    return InputError(_load_words(name, reason))
+
+
+def _load_words(name: str, reason: str) -> str:
     base, _ = split_revision(name)
     known = known_backbone_ids()
     hint = "" if base in known else nearest_names(base, known)
-    return InputError(f"model_name_or_path {name!r} could not be loaded: {'; '.join(filter(None, (reason, hint)))}")
+    return f"model_name_or_path {name!r} could not be loaded: {'; '.join(filter(None, (reason, hint)))}"
 
 
 @contextmanager

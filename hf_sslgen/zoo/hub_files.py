@@ -10,8 +10,11 @@ from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from huggingface_hub.utils import httpx
 
 from hf_sslgen.checksums import file_sha256
-from hf_sslgen.errors import InputError, UnavailableError
-from hf_sslgen.hub_access import DamagedFileError, NoBar, hub_sentence, is_unreachable, with_retries
+from hf_sslgen.errors import HubError, InputError
+from hf_sslgen.hub_access.faults import DamagedFileError, Fault
+from hf_sslgen.hub_access.refusals import hub_sentence, refusal
+from hf_sslgen.hub_access.retries import NoBar, is_unreachable, with_retries
+from hf_sslgen.shortages import raise_shortage
 from hf_sslgen.zoo.timm_folder import WEIGHTS_FILE
 from hf_sslgen.zoo.to_safetensors import conversion_advice
 from hf_sslgen.zoo.weight_files import CONFIG_FILES, INDEX_FILE, shard_names
@@ -33,7 +36,8 @@ def fetch_checkpoint(hub_id: str, revision: str | None, with_weights: bool) -> P
         with_weights: whether to include the weights.
 
     Raises:
-        InputError: states what is unavailable and what to do.
+        HubError: states what is unavailable and what to do.
+        DiskFullError: the disk has no room for it.
     """
     offline = constants.is_offline_mode()
     if offline or COMMIT.fullmatch(revision or ""):
@@ -41,17 +45,15 @@ def fetch_checkpoint(hub_id: str, revision: str | None, with_weights: bool) -> P
         if cached is not None:
             return cached
     if offline:
-        at = f" at {revision!r}" if revision is not None else ""
-        raise InputError(
-            f"{hub_id}{at} is missing from the cache or incomplete, and HF_HUB_OFFLINE is set; load it once online"
-        )
+        raise HubError(refusal(Fault.OFFLINE, hub_id, revision))
     try:
         return with_retries(lambda: _download(hub_id, revision, with_weights), hub_id, revision)
-    except (OSError, httpx.HTTPError, UnicodeError, HFValidationError) as error:
+    except (DamagedFileError, OSError, httpx.HTTPError, UnicodeError, HFValidationError) as error:
+        raise_shortage(error)
         sentence = hub_sentence(error, hub_id, revision)
         cached = _cached(hub_id, revision, with_weights) if is_unreachable(error) else None
         if cached is None:
-            raise UnavailableError(sentence) from None  # the client's own error may contain the token
+            raise HubError(sentence) from None  # the client's own error may contain the token
     logger.warning("%s; continuing with the cached commit %s", sentence.partition("; ")[0], cached.name)
     return cached
 

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from hf_sslgen.errors import InputError
 from hf_sslgen.geometry import Geometry
 from hf_sslgen.preprocessing import Preprocessing, evaluation_pixels, normalise
 
@@ -29,7 +30,7 @@ SIZES = ((97, 131), (160, 120), (64, 64), (301, 203))
 """Widths and heights of the pictures: portrait, landscape and square, odd and even, enlarged and reduced."""
 
 
-class PixelError(ValueError):
+class PixelError(InputError):
     """A processor can't be reproduced; the message says why."""
 
 

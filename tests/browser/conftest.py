@@ -29,7 +29,7 @@ OPTIONS = (
 def absent(what: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(f"{what} is absent, and CI must test the report in a browser")
-    pytest.skip(f"{what} is absent; `make test` installs it on Debian")
+    pytest.skip(f"{what} is absent; `make browser` installs it on Debian")
 
 
 @pytest.fixture(scope="session")

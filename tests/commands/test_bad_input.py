@@ -1,5 +1,6 @@
 """What a command refuses: one message, exit code 2, nothing half-written; and what its help tells."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -7,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+import torch
 from datasets import Dataset, Features, Image, Value
 
 from hf_sslgen.command_line import run_command
+from hf_sslgen.training.trainer import FineTuningTrainer
 
 FINETUNE = "hf_sslgen.commands.finetune"
 COMPARE = "hf_sslgen.commands.compare"
@@ -109,6 +112,13 @@ def test_a_loss_that_is_not_finite(refused, folder, small_backbones):
     message = refused(FINETUNE, "--model_name_or_path", small_backbones["timm_vit"], *options)
     assert "the loss became nan at step" in message
     assert "learning_rate" in message
+
+
+def test_memory_that_is_short(refused, folder, small_backbones, monkeypatch):
+    monkeypatch.setattr(FineTuningTrainer, "training_step", lambda *arguments, **options: torch.empty(2**50))
+    options = ["--dataset_name", str(folder), "--train_val_split", "0.3", *QUICK]
+    message = refused(FINETUNE, "--model_name_or_path", small_backbones["timm_resnet"], *options)
+    assert re.search(r"not enough memory for --per_device_train_batch_size \d+; give a smaller value", message)
 
 
 def test_a_folder_of_something_else(capsys, folder, tmp_path):

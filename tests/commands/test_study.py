@@ -62,6 +62,15 @@ def test_a_dry_run_writes_nothing(study_file: StudyFile, tmp_path: Path, capsys:
     assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
 
 
+def test_workers_that_end_with_an_error(
+    study_file: StudyFile, tmp_path: Path, capsys: Errors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hf_sslgen.study.execution.executors.sys.executable", shutil.which("false"))
+    study = study_file(protocols=[KNN], seeds=[0])
+    message = refused(STUDY, [str(study), "--output_dir", str(tmp_path / "out"), "--workers", "2"], capsys)
+    assert message.startswith("error: 2 of 2 workers ended with an error (exit codes 1, 1; their messages are above)")
+
+
 def test_from_study_to_a_report_elsewhere(study_file: StudyFile, tmp_path: Path, capsys: Errors) -> None:
     study, folder = study_file(protocols=[KNN], seeds=[0]), tmp_path / "out"
     run_command(STUDY, [str(study), "--output_dir", str(folder)])

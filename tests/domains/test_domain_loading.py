@@ -13,7 +13,7 @@ from hf_sslgen.decoding import CorruptImageError
 from hf_sslgen.domains import domain_registry
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import DEFAULT_NOT_LABEL_PRESERVING, load_domain
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import HubError, InputError
 
 PETS = ClassLabel(names=["cat", "dog"])
 BALANCED = {"train": [0, 1] * 10, "test": [1, 0, 1]}
@@ -132,7 +132,7 @@ def test_unusable_labels_and_splits_are_named(hub_folder, labels, feature, reaso
     ],
 )
 def test_unknown_names_are_refused(options, reason):
-    with pytest.raises(InputError, match=reason):
+    with pytest.raises((InputError, HubError), match=reason):
         load_domain(DomainArguments(**{"dataset_name": "digits", **options}))
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from hf_sslgen import claims, output_folder
 from hf_sslgen.claims import LEASE_SECONDS, this_process, try_claim
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import DiskFullError, InputError
 from hf_sslgen.files import write_json
 from hf_sslgen.output_folder import CLAIM, claim_folder, require_output_folder, working_in
 
@@ -83,7 +83,7 @@ def test_folders_that_can_not_be_written_are_refused_with_a_sentence(bad_folders
 
 def test_read_only_and_full_disks_are_refused(disk) -> None:
     (disk / "filler").write_bytes(bytes(shutil.disk_usage(disk).free))
-    with pytest.raises(InputError, match="No space left"):
+    with pytest.raises(DiskFullError, match="No space left"):
         require_output_folder(disk / "new", own=[])
     (disk / "filler").unlink()
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)

@@ -14,6 +14,7 @@ import pytest
 import warm_python
 from huggingface_hub import HfApi
 
+from hf_sslgen.hub_access.retries import RetryPolicy
 from hf_sslgen.reporting.metric_spaces import space_files
 from tests.loopback_hub import ROLES, WRONG_TOKEN, Hub
 
@@ -52,7 +53,7 @@ Publish = Callable[..., Ended]
 @pytest.fixture
 def publish(hub_in_process: Hub, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Publish:
     """The script, run in this process as with a command line, and with no time to lose."""
-    monkeypatch.setattr("hf_sslgen.hub_access.WAITS", (0.01, 0.02))
+    monkeypatch.setattr("hf_sslgen.hub_access.retries.POLICY", RetryPolicy(waits=(0.01, 0.02)))
     monkeypatch.setattr(sys, "argv", COMMAND)
 
     def run(token: str = ROLES["owner"].token) -> Ended:
@@ -89,7 +90,7 @@ def assert_whole(api: HfApi, commits: int = 2) -> None:
 @pytest.mark.parametrize(
     ("token", "said"),
     [
-        ("", "there is no token: run `hf auth login`, or set HF_TOKEN"),
+        ("", "no token found: run `hf auth login`, or set HF_TOKEN"),
         (WRONG_TOKEN, "the Hub does not know the token; make one at "),
         (ROLES["reader"].token, f"the token has no right to write to spaces/{SPACE}: it needs the role 'write'"),
         (ROLES["nobody"].token, f"the token has no right to write to spaces/{SPACE}: it needs the role 'write'"),

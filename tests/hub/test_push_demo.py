@@ -16,9 +16,10 @@ from finetuned_runs import Tuned, push_of, python
 from PIL import Image
 
 from hf_sslgen.domains.domain_loading import Domain
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import HubError, InputError
 from hf_sslgen.hub.demo_space import demo_files
 from hf_sslgen.hub.finetuned_model import check_push, push_model
+from hf_sslgen.hub_access.retries import RetryPolicy
 from hf_sslgen.intensity import PER_IMAGE, Intensity
 from tests.loopback_hub import Hub
 
@@ -144,12 +145,12 @@ def test_a_demo_whose_push_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The model is there by then, which the sentence says; the next run adds the demo and sends nothing else."""
-    monkeypatch.setattr("hf_sslgen.hub_access.WAITS", (0.0, 0.0))
+    monkeypatch.setattr("hf_sslgen.hub_access.retries.POLICY", RetryPolicy(waits=(0.0, 0.0)))
     one, hub = tuned("timm_resnet"), hub_in_process
     push = dataclasses.replace(push_of(one, "org/model"), with_demo=True)
     hub.fail(path="/api/spaces/org/model-demo/commit/", **fault)
     if said:
-        with pytest.raises(InputError, match=f"the model is pushed to http.*/org/model, but .* demo failed: .*{said}"):
+        with pytest.raises(HubError, match=f"the model is pushed to http.*/org/model, but .* demo failed: .*{said}"):
             push_model(push, one.run)
         hub.heal()
         assert hub.api("owner").list_repo_files("org/model-demo", repo_type="space") == [".gitattributes"]

@@ -20,12 +20,13 @@ from markdown_it import MarkdownIt
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.hub_datasets import HubDataset
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import HubError, InputError
 from hf_sslgen.hub.finetuned_card import evaluation_results, finetuned_card
 from hf_sslgen.hub.finetuned_model import ModelPush, check_push, push_model
 from hf_sslgen.hub.finetuned_run import FineTunedRun, command
 from hf_sslgen.hub.push_arguments import HubArguments, take_push_request
 from hf_sslgen.hub.pushing import PushRequest
+from hf_sslgen.hub_access.retries import RetryPolicy
 from hf_sslgen.reporting.cards import card_yaml
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.training.finetuning import finetune
@@ -269,13 +270,13 @@ def test_a_push_that_fails_leaves_the_folder_as_it_was(
     tuned: Callable[[str], Tuned],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("hf_sslgen.hub_access.WAITS", (0.0, 0.0))
+    monkeypatch.setattr("hf_sslgen.hub_access.retries.POLICY", RetryPolicy(waits=(0.0, 0.0)))
     one = tuned("timm_resnet")
     before = hashes(one.run.folder)
     if fault is not None:
         hub_in_process.fail(**fault)
     with pytest.raises(
-        InputError, match=f"the model is finished and whole in .*, but the push failed: .*{said}"
+        HubError, match=f"the model is finished and whole in .*, but the push failed: .*{said}"
     ) as raised:
         push_model(push_of(one, "org/model", role), one.run)
     assert "\n" not in str(raised.value)

@@ -15,7 +15,7 @@ import warm_python
 from transformers import TrainerCallback
 
 from hf_sslgen.checksums import CHECKSUMS_FILE, damage
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import InputError, OutOfMemoryError, WorkerError
 from hf_sslgen.files import is_disk_full
 from hf_sslgen.output_folder import claim_folder
 from hf_sslgen.training import finetuning
@@ -260,7 +260,7 @@ def test_a_run_whose_folder_was_taken_over_writes_nothing_more(run, tmp_path):
                     path.unlink()
                 claim_folder(tmp_path)
 
-    with with_callback(TakeOver()), pytest.raises(InputError, match="was taken over by another process"):
+    with with_callback(TakeOver()), pytest.raises(WorkerError, match="was taken over by another process"):
         run(tmp_path)
     assert not list(tmp_path.glob("checkpoint-*"))
 
@@ -272,7 +272,7 @@ def test_memory_that_is_short_names_the_batch_size(run, tmp_path):
 
     with (
         with_callback(TakeMemory()),
-        pytest.raises(InputError, match="per_device_train_batch_size 10; give"),
+        pytest.raises(OutOfMemoryError, match="per_device_train_batch_size 10; give"),
     ):
         run(tmp_path)
 
@@ -300,7 +300,7 @@ def test_a_disk_that_fills_up_leaves_whole_checkpoints_alone(run, small_disk, mo
 
 def test_memory_that_is_short_in_evaluation_names_its_batch_size(run, tmp_path, monkeypatch):
     monkeypatch.setattr(FineTuningTrainer, "prediction_step", lambda *arguments, **options: torch.empty(2**50))
-    with pytest.raises(InputError, match="per_device_eval_batch_size 128; give"):
+    with pytest.raises(OutOfMemoryError, match="per_device_eval_batch_size 128; give"):
         run(tmp_path, network="timm_vit")
 
 

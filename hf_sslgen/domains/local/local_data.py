@@ -22,6 +22,7 @@ from hf_sslgen.domains.own_classes import load_with_own_classes
 from hf_sslgen.domains.picture_files import PictureFiles, listed_in_folder
 from hf_sslgen.domains.taken import LeftOut
 from hf_sslgen.errors import InputError
+from hf_sslgen.shortages import raise_shortage
 
 SAVED_DATASET, SAVED_DATASETS = "state.json", "dataset_dict.json"
 """Files that `save_to_disk` writes for a single dataset and for a dataset with splits."""
@@ -71,6 +72,7 @@ def _read(path: str, **options: Any) -> Any:
     except InputError:
         raise
     except (DatasetGenerationError, OSError, RuntimeError, ValueError) as error:
+        raise_shortage(error)
         raise InputError(str(error.__cause__ or error).strip().split("\n")[0].rstrip(".")) from error
 
 

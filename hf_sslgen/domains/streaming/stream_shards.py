@@ -16,8 +16,8 @@ from datasets.table import CastError
 
 from hf_sslgen.domains.hub_datasets import HubDataset, from_hub
 from hf_sslgen.domains.picture_files import BYTES_ONLY, PictureFiles
-from hf_sslgen.errors import InputError, OneProcessError
-from hf_sslgen.hub_access import DamagedFileError
+from hf_sslgen.errors import InputError, SslgenError
+from hf_sslgen.hub_access.faults import DamagedFileError
 from hf_sslgen.randomness import derive_seed
 
 Row = dict[str, Any]
@@ -53,8 +53,9 @@ class _Shard(Iterator[Row]):
         else:
             try:
                 row = from_hub(self._next_from_hub, self.found)
-            except InputError as error:
-                raise OneProcessError(str(error)) from None
+            except SslgenError as error:
+                error.of_one_process = True
+                raise
         if row is None:
             raise StopIteration
         return row
@@ -103,7 +104,7 @@ def stored_order(
         files: the files that the rows may refer to.
 
     Raises:
-        OneProcessError: the Hub stayed unreachable through all retries.
+        HubError: the Hub stayed unreachable through all retries.
     """
     return itertools.chain.from_iterable(_shards(dataset, image_column, found, files))
 

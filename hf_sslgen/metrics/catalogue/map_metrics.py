@@ -42,6 +42,7 @@ def _is_zero(result: ConcentrationResult, maps: npt.ArrayLike) -> FloatArray:
 def _of_maps(
     name: str,
     words: MetricWords,
+    axis_title: str,
     explanation: Explanation,
     field: str = "",
     table: Table = Table.DETAILS,
@@ -63,6 +64,7 @@ def _of_maps(
         table=table,
         role=role,
         terminal_title=terminal_title,
+        axis_title=axis_title,
         controlled=controlled,
     )
 
@@ -71,6 +73,7 @@ CONCENTRATION_METRICS = (
     _of_maps(
         "gini",
         MetricWords("Gini", "Gini coefficient of the attribution maps"),
+        "Gini coefficient (even map: 0, one cell: 1)",
         explanations.CONCENTRATION,
         table=Table.MEASUREMENTS,
         role=Role.TESTED,
@@ -80,6 +83,7 @@ CONCENTRATION_METRICS = (
     _of_maps(
         "spatial_spread",
         MetricWords("Spatial spread", "spatial spread of the attribution maps"),
+        "Spatial spread (even map: 1)",
         explanations.CONCENTRATION,
         field="spread",
         table=Table.MEASUREMENTS,
@@ -93,26 +97,31 @@ FURTHER_CONCENTRATION_METRICS = (
     _of_maps(
         "effective_area",
         share_words("Effective area", "effective area of the attribution maps"),
+        "Effective area (share of the map)",
         explanations.FURTHER_CONCENTRATION,
     ),
     _of_maps(
         "participation_ratio",
         share_words("Participation ratio", "participation ratio of the attribution maps"),
+        "Participation ratio (share of the map)",
         explanations.FURTHER_CONCENTRATION,
     ),
     _of_maps(
         "top_10_percent_mass",
         share_words("Mass in the top 10%", "attribution in the strongest tenth of the map"),
+        "Mass in the top 10% of cells (share)",
         explanations.FURTHER_CONCENTRATION,
     ),
     _of_maps(
         "area_at_80_percent_mass",
         share_words("Area of 80% of the mass", "share of the map that holds 80% of the attribution"),
+        "Area that holds 80% of the mass (share)",
         explanations.FURTHER_CONCENTRATION,
     ),
     _of_maps(
         "entropy",
         MetricWords("Entropy", "entropy of the attribution maps", unit=" nats", difference_unit=" nats"),
+        "Entropy (nats)",
         explanations.FURTHER_CONCENTRATION,
     ),
     Metric(
@@ -143,6 +152,7 @@ LOCALIZATION_METRICS = (
         columns=(RecordColumn("lift"),),
         table=Table.MEASUREMENTS,
         role=Role.TESTED,
+        axis_title="Lift on the object (1: chance)",
         controlled=True,
     ),
     Metric(

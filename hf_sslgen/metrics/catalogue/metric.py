@@ -177,6 +177,7 @@ class Metric:
         columns: what it adds to the records, the values it is the mean of first.
         is_column_mean: whether it is the mean of its first column, which a cell's check relies on.
         terminal_title: header of its column in the terminal's table; empty where it has none there.
+        axis_title: title of its axis where its distribution over images can be drawn.
         beside: the number that is written in brackets behind it in that table.
         card_place: its place among the numbers of a fine-tuned model's card; None where it is not there.
         scaled: whether a temperature changes it; `scaled_in_details` says that it is shown after scaling too.
@@ -196,6 +197,7 @@ class Metric:
     role: Role = Role.FURTHER
     terminal_title: str = ""
     beside: str = ""
+    axis_title: str = ""
     card_place: int | None = None
     scaled: bool = False
     scaled_in_details: bool = False

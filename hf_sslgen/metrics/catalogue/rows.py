@@ -6,6 +6,8 @@ All lists are derived when they are asked for, so a number that has a row is in 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
+from hf_sslgen.metrics.catalogue.accuracy_metrics import ACCURACY_METRICS
+from hf_sslgen.metrics.catalogue.confidence_metrics import CONFIDENCE_METRICS
 from hf_sslgen.metrics.catalogue.feature_metrics import FEATURE_METRICS
 from hf_sslgen.metrics.catalogue.map_metrics import MAP_METRICS, RANDOMISED_METRICS
 from hf_sslgen.metrics.catalogue.metric import (
@@ -19,7 +21,7 @@ from hf_sslgen.metrics.catalogue.metric import (
     Subject,
     Table,
 )
-from hf_sslgen.metrics.catalogue.prediction_metrics import ORDER, PREDICTION_METRICS
+from hf_sslgen.metrics.catalogue.prediction_functions import ORDER
 
 HEADLINE_ACCURACY = "headline_accuracy"
 """The accuracy each domain is judged by, under one name, so that domains can be averaged."""
@@ -45,7 +47,7 @@ def _by_name(metrics: Iterable[Metric]) -> dict[str, Metric]:
     return rows
 
 
-METRICS = _by_name((*PREDICTION_METRICS, *MAP_METRICS, *RANDOMISED_METRICS, *FEATURE_METRICS))
+METRICS = _by_name((*ACCURACY_METRICS, *CONFIDENCE_METRICS, *MAP_METRICS, *RANDOMISED_METRICS, *FEATURE_METRICS))
 """Every number by its name, in the order in which numbers are compared.
 
 Those after temperature scaling and of the re-initialised control have no rows of their own: see `find_metric`.
@@ -195,6 +197,20 @@ def detail_names() -> tuple[str, ...]:
     randomised = [metric for metric in METRICS.values() if metric.subject is Subject.RANDOMISED]
     found = _in_parts((*own, *scaled, *of_control, *randomised))
     return tuple(metric.name for metric in found if metric.table is Table.DETAILS)
+
+
+def drawn_maps(tested: bool = False) -> list[tuple[str, Metric]]:
+    """The rows whose distribution over maps can be drawn, behind the field of the result that holds them.
+
+    Args:
+        tested: whether only the tested ones are wanted.
+    """
+    return [
+        (metric.measured.field, metric)
+        for metric in _in_parts(METRICS.values())
+        if metric.axis_title and metric.measured is not None and isinstance(metric.measured.field, str)
+        if metric.role is Role.TESTED or not tested
+    ]
 
 
 def transform_names() -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from hf_sslgen.metrics import ConcentrationResult, noise_null
-from hf_sslgen.metrics.catalogue.rows import CONTROL
+from hf_sslgen.metrics.catalogue.rows import CONTROL, drawn_maps
 from hf_sslgen.metrics.inputs import FloatArray, float_array
 from hf_sslgen.reporting.figures.figure_style import (
     FONT_SIZE,
@@ -33,23 +33,8 @@ from hf_sslgen.reporting.figures.figure_style import (
 
 NUM_BINS = 30
 DASHES = (0, (3, 1.5))
-AXIS_TITLES = {
-    "gini": "Gini coefficient (even map: 0, one cell: 1)",
-    "spread": "Spatial spread (even map: 1)",
-    "effective_area": "Effective area (share of the map)",
-    "participation_ratio": "Participation ratio (share of the map)",
-    "top_10_percent_mass": "Mass in the top 10% of cells (share)",
-    "area_at_80_percent_mass": "Area that holds 80% of the mass (share)",
-    "entropy": "Entropy (nats)",
-    "lift": "Lift on the object (1: chance)",
-}
-"""The numbers that can be drawn: per-sample fields of a `ConcentrationResult`, and lift, which only arrays have."""
-
 CHANCE = {"lift": 1.0}
 """Numbers that have a value of chance: a line there takes the place of noise."""
-
-COLUMNS = {"gini": "gini", "spread": "spatial_spread", "lift": "lift"}
-"""What is drawn of records, and the columns that hold it."""
 
 TAIL = 99.0
 """Percentile beyond which values of a number with a long tail fall into the last bin."""
@@ -82,9 +67,10 @@ def concentration_distribution(
         ValueError: nothing to draw, an unknown number, or a name without its array, null or style.
     """
     styles = styles_for(results, styles, "results")
-    unknown = [number for number in numbers if number not in AXIS_TITLES]
+    axis_titles = {field: metric.axis_title for field, metric in drawn_maps()}
+    unknown = [number for number in numbers if number not in axis_titles]
     if unknown or not numbers:
-        raise ValueError(f"numbers must name some of {', '.join(AXIS_TITLES)}, got {', '.join(unknown) or 'nothing'}")
+        raise ValueError(f"numbers must name some of {', '.join(axis_titles)}, got {', '.join(unknown) or 'nothing'}")
     null_of = _nulls_by_name(results, nulls)
     figure = new_figure(1.1 + 0.62 * len(results))
     panels = figure.subplots(1, len(numbers), squeeze=False, sharey=True)[0]
@@ -104,7 +90,7 @@ def concentration_distribution(
                     _tops(row, control[name], edges), edges, baseline=row, color=INK, linewidth=1, linestyle=DASHES
                 )
         axes.set_xlim(edges[0], edges[-1])
-        axes.set_xlabel(_wrapped(AXIS_TITLES[number], len(numbers)), fontsize=FONT_SIZE)
+        axes.set_xlabel(_wrapped(axis_titles[number], len(numbers)), fontsize=FONT_SIZE)
         style_axes(axes)
     panels[0].set_yticks(range(len(results)), [_label(name, result) for name, result in results.items()])
     panels[0].set_ylim(len(results) - 0.85, -0.95)
@@ -138,9 +124,9 @@ def concentration_of_records(
     }
     if not attributed:
         return empty_figure("no attribution was measured")
-    drawn = {"gini": COLUMNS["gini"], "spread": COLUMNS["spread"]}
-    if any("lift" in records and records["lift"].notna().any() for records in attributed.values()):
-        drawn["lift"] = COLUMNS["lift"]
+    columns = {field: metric.columns[0].name for field, metric in drawn_maps(tested=True)}
+    with_lift = any("lift" in records and records["lift"].notna().any() for records in attributed.values())
+    drawn = {number: column for number, column in columns.items() if with_lift or number not in CHANCE}
     results = {name: _columns(records, drawn, "") for name, records in attributed.items()}
     controls = {
         name: _columns(records, drawn, CONTROL)

@@ -1,10 +1,10 @@
 """Risk-coverage curves: the error that is left when only the most confident predictions are answered."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -23,6 +23,7 @@ from hf_sslgen.reporting.figures.figure_style import (
     styles_for,
 )
 from hf_sslgen.reporting.figures.reliability_diagrams import confident_predictions
+from hf_sslgen.study.cells.cell_folder import Cell
 
 MAX_POINTS, ORACLE_POINTS = 120, 30
 """Points of a curve that are drawn; more would only make the picture larger."""
@@ -81,12 +82,23 @@ def risk_coverage_curves(results: Mapping[str, RiskCoverageResult], styles: Styl
     return figure
 
 
-def risk_coverage_of_records(records_by_backbone: Mapping[str, pd.DataFrame], styles: Styles | None = None) -> Figure:
-    """`risk_coverage_curves` of cells' records, as `reliability_diagrams` takes them."""
-    models = confident_predictions(records_by_backbone)
-    if not models:
+def risk_coverage_of_cells(cells: Sequence[Cell], styles: Styles | None = None) -> Figure:
+    """`risk_coverage_curves` of the cells that have predictions with a confidence, with the areas that they hold."""
+    results = {}
+    for cell in cells:
+        predictions = confident_predictions(cell)
+        if predictions is not None:
+            results[cell.backbone] = _with_stored_areas(risk_coverage(*predictions), cell)
+    if not results:
         return empty_figure("no prediction confidence was measured")
-    return risk_coverage_curves({name: risk_coverage(*model) for name, model in models.items()}, styles)
+    return risk_coverage_curves(results, styles)
+
+
+def _with_stored_areas(result: RiskCoverageResult, cell: Cell) -> RiskCoverageResult:
+    area, excess = cell.number("aurc"), cell.number("excess_aurc")
+    if area is None or excess is None:
+        return result
+    return replace(result, aurc=area.value, excess_aurc=excess.value)
 
 
 def _thinned(length: int, at_most: int) -> npt.NDArray[np.int64]:

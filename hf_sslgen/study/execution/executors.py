@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import InputError, WorkerError
 from hf_sslgen.interruption import deferred_interrupts, raise_on_sigterm
 from hf_sslgen.study.config import read_study
 from hf_sslgen.study.execution.worker_process import work
@@ -58,7 +58,7 @@ def run_processes(study: Path, output_dir: Path, workers: int) -> None:
     """Run worker processes until all have ended; they are ended with this one.
 
     Raises:
-        InputError: a worker ended with an error; the others were left to finish first.
+        WorkerError: a worker ended with an error; the others were left to finish first.
     """
     command = [sys.executable, "-m", "hf_sslgen.study.execution.worker_process", str(study), str(output_dir)]
     num_gpus = torch.cuda.device_count()
@@ -74,7 +74,7 @@ def run_processes(study: Path, output_dir: Path, workers: int) -> None:
         _stop(processes)
     failed = [code for code in codes if code != 0]
     if failed:
-        raise InputError(
+        raise WorkerError(
             f"{len(failed)} of {workers} workers ended with an error (exit codes {', '.join(map(str, failed))}; their "
             "messages are above); what they had is kept, run the same command again to go on"
         )
@@ -93,7 +93,8 @@ def run_on_ray(study: Path, output_dir: Path, workers: int, address: str | None)
     A task whose machine is lost is started again by Ray; the claims of the lost one are overtaken.
 
     Raises:
-        InputError: Ray is not installed, the cluster can't be reached, or a worker met what no cell can be blamed for.
+        InputError: Ray is not installed.
+        WorkerError: the cluster can't be reached, or a worker met what no cell can be blamed for.
     """
     try:
         import ray
@@ -107,7 +108,7 @@ def run_on_ray(study: Path, output_dir: Path, workers: int, address: str | None)
             ray.init(address=address, logging_level=logging.WARNING)
     except (ConnectionError, ValueError, RuntimeError) as error:
         what = "a local Ray can't be started" if address is None else f"ray_address {address!r} can't be reached"
-        raise InputError(f"{what}: {error}") from error
+        raise WorkerError(f"{what}: {error}") from error
     raise_on_sigterm()  # Ray has put a handler of its own in place
     try:
         gpus = 1 if ray.cluster_resources().get("GPU") else 0
@@ -117,8 +118,8 @@ def run_on_ray(study: Path, output_dir: Path, workers: int, address: str | None)
             logger.info("a Ray worker ended: %s", ", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
     except ray.exceptions.RayTaskError as error:
         cause = error.cause
-        raise InputError(f"a Ray worker ended with {type(cause).__name__}: {cause}") from error
+        raise WorkerError(f"a Ray worker ended with {type(cause).__name__}: {cause}") from error
     except ray.exceptions.RayError as error:
-        raise InputError(f"Ray gave up ({error}); what was computed is kept, run the same command again") from error
+        raise WorkerError(f"Ray gave up ({error}); what was computed is kept, run the same command again") from error
     finally:
         ray.shutdown()

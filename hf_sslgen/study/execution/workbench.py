@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import Domain, load_domain
-from hf_sslgen.errors import InputError, UnavailableError
+from hf_sslgen.errors import HubError
 from hf_sslgen.geometry import Geometry
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.prepared_cell import BackboneFacts, PreparedCell
@@ -41,8 +41,8 @@ def _facts(location: str, seed: int, geometry: Geometry | None) -> BackboneFacts
     return BackboneFacts.of(backbone)
 
 
-Unavailable = dict[tuple[str, ...], InputError]
-"""The errors of this run's requests that the Hub did not answer, by what was asked for."""
+Unavailable = dict[tuple[str, ...], HubError]
+"""What the Hub did not provide in this run, by what was asked for."""
 
 
 def _asked_once(asked: tuple[str, ...], unavailable: Unavailable, load: Callable[[], Result]) -> Result:
@@ -51,9 +51,8 @@ def _asked_once(asked: tuple[str, ...], unavailable: Unavailable, load: Callable
         raise unavailable[asked]
     try:
         return load()
-    except InputError as error:
-        if isinstance(error, UnavailableError) or isinstance(error.__cause__, UnavailableError):
-            unavailable[asked] = error
+    except HubError as error:
+        unavailable[asked] = error
         raise
 
 
@@ -71,6 +70,7 @@ def prepare_cell(spec: CellSpec, unavailable: Unavailable | None = None) -> Prep
 
     Raises:
         InputError: the domain or the backbone can't be loaded.
+        HubError: the Hub does not provide them.
     """
     unavailable = {} if unavailable is None else unavailable
     domain = domain_asked_once(spec.domain, unavailable)

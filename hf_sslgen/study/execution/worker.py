@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from hf_sslgen.analysis.pass_shards import Run
 from hf_sslgen.claims import Claim, find_claim, is_alive, kept_alive, still_held, try_claim
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import DiskFullError
 from hf_sslgen.files import is_disk_full
 from hf_sslgen.study.cells.cell_folder import cell_folder, write_cell
 from hf_sslgen.study.cells.cell_identity import cell_identity, cell_provenance
@@ -30,8 +30,6 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
 FULL_BELOW_BYTES = 1_000_000
-FULL_WORDS = "GB left; free some"
-"""How our own check before fine-tuning says that the disk is full."""
 
 
 class Outcome(StrEnum):
@@ -43,14 +41,9 @@ class Outcome(StrEnum):
     BUSY = "busy"
 
 
-class DiskFullError(InputError):
-    """No room is left for results; the store is intact."""
-
-
 def _require_room(error: BaseException, folder: Path) -> None:
     """Raise DiskFullError where an error comes from a full disk, which would fail every other cell as well."""
-    says_so = is_disk_full(error) or FULL_WORDS in str(error)
-    if says_so or shutil.disk_usage(folder).free < FULL_BELOW_BYTES:
+    if is_disk_full(error) or shutil.disk_usage(folder).free < FULL_BELOW_BYTES:
         raise DiskFullError(
             f"no disk space left in {folder}; finished cells are intact: free some and run the same command again"
         ) from error
@@ -124,8 +117,6 @@ def work_on(spec: CellSpec, store: Store, unavailable: Unavailable | None = None
         return Outcome.FAILED
     try:
         return _compute(prepare_cell(spec, unavailable), store)
-    except DiskFullError:
-        raise
     except Exception as error:  # a domain or backbone that can't be loaded must not stop the others either
         return _fail(spec, store, error)
 

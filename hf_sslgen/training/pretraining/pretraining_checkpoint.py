@@ -11,6 +11,7 @@ import torch
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.files import flush_to_disk, replace_file, write_json
+from hf_sslgen.shortages import raise_shortage
 from hf_sslgen.training.pretraining.pretraining_state import TrainingState
 
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -80,6 +81,7 @@ def load_checkpoint(folder: Path, state: TrainingState) -> bool:
 
     Raises:
         InputError: the checkpoint was written with other settings, images or processes (names them), or can't be read.
+        ResourceError: there is too little memory for it.
     """
     path = folder / CHECKPOINT_FILE
     if not path.exists():
@@ -99,6 +101,7 @@ def load_checkpoint(folder: Path, state: TrainingState) -> bool:
     except InputError:
         raise
     except UNREADABLE as error:
+        raise_shortage(error)
         reason = str(error).strip().partition("\n")[0]
         raise InputError(
             f"{path} can't be read as a checkpoint ({type(error).__name__}: {reason}); remove it to start over"

@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import DivergedError
 from hf_sslgen.interruption import InterruptedByRequestError, Request, deferred_interrupts
 from hf_sslgen.training.augmentation import ViewMaker
 from hf_sslgen.training.pretraining.pretraining_checkpoint import (
@@ -48,7 +48,7 @@ def train_step(state: TrainingState, make_views: ViewMaker, batch: Tensor, label
     """Perform one optimiser step.
 
     Raises:
-        InputError: the loss is no longer finite in some process (names the step).
+        DivergedError: the loss is no longer finite in some process (names the step).
     """
     settings, accelerator = state.settings, state.accelerator
     warmup_steps = round(state.steps_per_epoch * settings.warmup_epochs)
@@ -61,7 +61,7 @@ def train_step(state: TrainingState, make_views: ViewMaker, batch: Tensor, label
         loss = state.objective(list(features.chunk(state.num_views)), list(views.chunk(state.num_views)), labels)
     loss_of_all: Any = accelerator.reduce(loss.detach(), "mean")
     if not torch.isfinite(loss_of_all):
-        raise InputError(
+        raise DivergedError(
             f"the loss became {loss_of_all.item()} at step {state.steps} "
             f"(learning rate {rate:g}); a lower learning_rate or longer warmup_epochs would help"
         )
@@ -136,8 +136,8 @@ def pretrain(
             and after the last one; its value is logged as `knn_accuracy`. It must not change the trunk.
 
     Raises:
-        InputError: the objective is unknown, a batch is larger than the data, the checkpoint has other settings, or
-            the loss is no longer finite (names the step).
+        InputError: the objective is unknown, a batch is larger than the data, or the checkpoint has other settings.
+        DivergedError: the loss is no longer finite (names the step).
         InterruptedByRequestError: a signal arrived; the state has been saved.
     """
     state = begin_training(images, num_images, num_classes, settings, dataloader_num_workers)

@@ -21,10 +21,10 @@ from study_on_hub import (
 )
 
 from hf_sslgen.command_line import run_command
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import HubError
 from hf_sslgen.hub import remote_study, study_push
-from hf_sslgen.hub.exchange import in_one_sentence
 from hf_sslgen.hub.study_pull import Pulled, pull_cells
+from hf_sslgen.hub_access.exchange import in_one_sentence
 from hf_sslgen.reporting.page.html_page import render_page
 from hf_sslgen.study.cells.cell_folder import read_cells
 from hf_sslgen.study.cells.store import Store
@@ -346,7 +346,7 @@ def test_what_does_not_pass_while_pulling(
     status: int, said: str, study_hub: Hub, pull: Any, store: Path, tmp_path: Path
 ) -> None:
     study_hub.fail("status", "/resolve/.*records.parquet", "GET", status=status, times=1000)
-    with pytest.raises(InputError, match=re.escape(said)):
+    with pytest.raises(HubError, match=re.escape(said)):
         pull()
     assert list((tmp_path / "here" / "cells").iterdir()) == []
     study_hub.heal()
@@ -355,7 +355,7 @@ def test_what_does_not_pass_while_pulling(
 
 def test_an_offline_client_pulls_nothing(pull: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(InputError, match="HF_HUB_OFFLINE is set, so nothing can be pulled; unset it"):
+    with pytest.raises(HubError, match="HF_HUB_OFFLINE is set, so nothing can be pulled; unset it"):
         pull()
 
 
@@ -375,7 +375,7 @@ def test_a_hub_that_goes_down_while_pulling(
     last = cell_names(store)[-1]
     study_hub.fail("stop", f"/resolve/.*{last}/records.parquet", "GET")
     with pytest.raises(
-        InputError, match="can't be reached or broke off while datasets/org/study was asked for; run this again"
+        HubError, match="can't be reached or broke off while datasets/org/study was asked for; run this again"
     ):
         pull()
     assert cell_names(tmp_path / "here") == cell_names(store)[:-1]  # whole cells, and nothing unfinished
@@ -386,7 +386,7 @@ def test_a_hub_that_goes_down_while_pulling(
 
 def test_a_hub_that_is_down_before_a_cell_is_pulled(study_hub: Hub, pull: Any, store: Path, tmp_path: Path) -> None:
     study_hub.fail("stop", "/api/datasets/org/study$")
-    with pytest.raises(InputError, match="can't be reached or broke off while datasets/org/study was asked for"):
+    with pytest.raises(HubError, match="can't be reached or broke off while datasets/org/study was asked for"):
         pull()
     assert list((tmp_path / "here" / "cells").iterdir()) == []
     study_hub.heal()

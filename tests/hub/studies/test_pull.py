@@ -19,7 +19,7 @@ import warm_python
 from damage import reseal
 from study_on_hub import REPOSITORY, Command, add_cells, cell_names, change_numbers, contents, rewrite_identity
 
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import HubError, InputError
 from hf_sslgen.hub.cell_check import LARGEST
 from hf_sslgen.hub.study_pull import Pulled, pull_cells
 from hf_sslgen.study.cells.cell_folder import read_cells
@@ -108,6 +108,16 @@ def test_a_damaged_cell_here_is_named(spoil: Callable[[Path], object], push: Com
     assert re.search(
         f"{name} holds no readable cell .*; remove it to have it computed or pulled", pulled.damaged[name]
     )
+
+
+def test_a_hub_that_goes_away_is_not_taken_for_other_numbers(
+    study_hub: Hub, push: Command, pull: Pull, store: Path
+) -> None:
+    push(store)
+    change_numbers(store / "cells" / cell_names(store)[0])
+    study_hub.fail("status", "/resolve/.*results.json", "GET", status=403, times=1000)
+    with pytest.raises(HubError, match="the token that was sent has no right to this"):
+        pull(store)
 
 
 def test_numbers_of_a_size_that_no_cell_has_are_not_fetched(

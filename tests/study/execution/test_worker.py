@@ -15,12 +15,12 @@ import warm_python
 
 from hf_sslgen.analysis import pass_shards
 from hf_sslgen.claims import LEASE_SECONDS, find_claims, try_claim
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import DiskFullError, InputError
 from hf_sslgen.study.cells.cell_folder import read_cells
 from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.config import read_study
 from hf_sslgen.study.execution.executors import worker_environment
-from hf_sslgen.study.execution.worker import DiskFullError, run_worker
+from hf_sslgen.study.execution.worker import run_worker
 from hf_sslgen.study.plan import expand
 
 StudyFile = Callable[..., Path]

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import load_domain
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import DivergedError, InputError
 from hf_sslgen.geometry import Geometry
 from hf_sslgen.interruption import InterruptedByRequestError
 from hf_sslgen.preprocessing import Preprocessing
@@ -233,7 +233,7 @@ def test_a_loss_that_is_not_finite_names_the_step(tmp_path):
         def __len__(self):
             return 32
 
-    with pytest.raises(InputError, match="became nan at step 0"):
+    with pytest.raises(DivergedError, match="became nan at step 0"):
         train(Broken(), small_settings("supervised"), tmp_path)
 
 

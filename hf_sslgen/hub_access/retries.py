@@ -1,0 +1,116 @@
+"""What is asked of the Hub again, how often and after how long."""
+
+import json
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.utils import httpx
+from tqdm.auto import tqdm
+
+from hf_sslgen.hub_access.faults import is_broken_connection, is_incomplete, refusal_in, status_of
+from hf_sslgen.hub_access.refusals import hub_sentence
+
+logger = logging.getLogger(__name__)
+
+STALE_PARENT = 412
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How patient we are with the Hub.
+
+    Attributes:
+        waits: seconds before the second, third and fourth attempt.
+        longest_wait: the longest pause in seconds that the Hub may ask for.
+        passing: statuses after which the same request may succeed a little later.
+        overtaken_tries: how often others may commit between our look and our commit; each time somebody got on.
+        overtaken_wait: the longest pause in seconds before the look after that; it is drawn at random.
+    """
+
+    waits: tuple[float, ...] = (1.0, 2.0, 4.0)
+    longest_wait: float = 30.0
+    passing: tuple[int, ...] = (408, 429, 500, 502, 503, 504)
+    overtaken_tries: int = 20
+    overtaken_wait: float = 0.5
+
+
+POLICY = RetryPolicy()
+
+
+class NoBar(tqdm):
+    """A progress bar for files that are too small for one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "disable": True})
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether the same request may succeed a little later."""
+    return status_of(error) in POLICY.passing or is_broken_connection(error) or is_incomplete(error)
+
+
+def is_unreachable(error: BaseException) -> bool:
+    """Whether the Hub gave no answer, or none but that it can't give one now."""
+    return not is_incomplete(error) and may_pass(error)
+
+
+def _wait(error: BaseException, planned: float) -> float:
+    """The pause before the next attempt: longer where the Hub says so."""
+    answer = refusal_in(error)
+    wanted = answer.response.headers.get("Retry-After", "") if answer is not None else ""
+    return min(max(planned, float(wanted)), POLICY.longest_wait) if wanted.isdigit() else planned
+
+
+def asked(action: Callable[[], Result]) -> Result:
+    """What `action` returns; an answer that is no JSON, as of a proxy or one that was cut, is a broken connection."""
+    try:
+        return action()
+    except json.JSONDecodeError as error:
+        raise httpx.RemoteProtocolError("an answer that is no JSON") from error
+
+
+def with_retries(action: Callable[[], Result], repository: str, revision: str | None = None) -> Result:
+    """What `action` returns, tried again where the Hub was busy, away or broke off; says so each time.
+
+    The clients try uploads and questions again by themselves, but not a download that is answered 503.
+
+    Args:
+        repository: as in `hub_sentence`.
+    """
+    waits = POLICY.waits
+    for attempt, planned in enumerate(waits, start=2):
+        try:
+            return asked(action)
+        except Exception as error:  # the clients wrap it in errors of their own
+            if not may_pass(error):
+                raise
+            wait = _wait(error, planned)
+            reason = hub_sentence(error, repository, revision).partition("; ")[0]
+            logger.warning("%s; attempt %d of %d follows in %g s", reason, attempt, len(waits) + 1, wait)
+            time.sleep(wait)
+    return asked(action)
+
+
+def patiently(step: Callable[[], Result], repository: str) -> Result:
+    """What `step` returns, called again where the Hub failed for a moment or somebody else committed first.
+
+    Args:
+        step: looks at the Hub afresh each time, so that what an earlier call achieved is not done again.
+        repository: as in `hub_sentence`.
+    """
+    for _ in range(POLICY.overtaken_tries):
+        try:
+            return with_retries(step, repository)
+        except HfHubHTTPError as error:
+            if error.response.status_code != STALE_PARENT:
+                raise
+            logger.info("somebody else committed to %s in the meantime; trying again on top of that", repository)
+            time.sleep(random.uniform(0, POLICY.overtaken_wait))
+    return with_retries(step, repository)
