@@ -24,16 +24,16 @@ class Batches:
     def __init__(self, size: int) -> None:
         self.size = size
 
-    def map(self, count: int, run: Callable[[slice], Result]) -> list[Result]:
-        """Return the results of `run` for consecutive slices that cover [0, count).
+    def map(self, part: slice, run: Callable[[slice], Result]) -> list[Result]:
+        """Return the results of `run` for consecutive slices that cover a part.
 
         Raises:
             OutOfMemoryError: a single image does not fit.
         """
         results: list[Result] = []
-        start = 0
-        while start < count:
-            stop = min(start + self.size, count)
+        start = part.start
+        while start < part.stop:
+            stop = min(start + self.size, part.stop)
             try:
                 results.append(run(slice(start, stop)))
             except (MemoryError, RuntimeError) as error:

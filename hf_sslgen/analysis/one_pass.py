@@ -82,10 +82,7 @@ class PassResults:
 def _measure_shard(
     network: Network, batches: Batches, wanted: Wanted, settings: AnalysisSettings, part: slice
 ) -> dict[str, Tensor]:
-    def run(batch: slice) -> dict[str, Tensor]:
-        return measure_batch(network, wanted, settings, slice(part.start + batch.start, part.start + batch.stop))
-
-    rows = batches.map(part.stop - part.start, run)
+    rows = batches.map(part, partial(measure_batch, network, wanted, settings))
     return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
 
 
@@ -99,7 +96,7 @@ def _plain_shard(
         outputs = network(pixels[batch])
         return (outputs.logits if column == "logits" else outputs.features).cpu()
 
-    return {column: torch.cat(batches.map(len(pixels), run))}
+    return {column: torch.cat(batches.map(slice(0, len(pixels)), run))}
 
 
 def _digest(backbone: LoadedBackbone, wanted: Wanted, settings: AnalysisSettings) -> str:

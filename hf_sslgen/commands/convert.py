@@ -2,12 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from hf_sslgen.hub.converted_card import is_timm_checkpoint, write_converted_card
-from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.training.configuration import parse_arguments
-from hf_sslgen.zoo.to_safetensors import convert_folder
 
 
 @dataclass(frozen=True)
@@ -33,9 +29,6 @@ def main(command_line: Sequence[str] | None = None) -> None:
         command_line,
         positional=("folder",),
     )
-    folder = Path(arguments.folder)
-    is_timm = is_timm_checkpoint(folder)
-    require_output_folder(folder, argument="folder")
-    weights = convert_folder(folder)
-    print(weights)
-    print(write_converted_card(folder, weights, is_timm, arguments.source, arguments.license))
+    from hf_sslgen.commands.run_convert import run_convert
+
+    run_convert(arguments)

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, special
-from scipy.stats import rankdata
+import scipy
 
 from hf_sslgen.metrics.inputs import FloatArray, confidences_and_correct
 from hf_sslgen.metrics.intervals import LEVEL
@@ -87,27 +86,27 @@ def _auroc(right: FloatArray, wrong: FloatArray) -> tuple[float, Interval]:
     McNeil (1982) ignores placements, and so is too narrow if ties split them in two.
     """
     m, n = len(right), len(wrong)
-    ranks = rankdata(np.concatenate([right, wrong]))
+    ranks = scipy.stats.rankdata(np.concatenate([right, wrong]))
     # The share of the other class that a sample exceeds, with ties counting half.
-    exceeded_by_right = (ranks[:m] - rankdata(right)) / n
-    exceeded_by_wrong = (ranks[m:] - rankdata(wrong)) / m
+    exceeded_by_right = (ranks[:m] - scipy.stats.rankdata(right)) / n
+    exceeded_by_wrong = (ranks[m:] - scipy.stats.rankdata(wrong)) / m
     auroc = float(exceeded_by_right.mean())
     if min(m, n) < MIN_OUTCOMES:
         return auroc, NO_INTERVAL
     low, high = _score_limits(auroc, m, n)
     variance = float(exceeded_by_right.var(ddof=1) / m + exceeded_by_wrong.var(ddof=1) / n)
     if 0.0 < auroc < 1.0:
-        quantile = float(special.stdtrit(min(m, n) - 1, (1.0 + LEVEL) / 2.0))
+        quantile = float(scipy.special.stdtrit(min(m, n) - 1, (1.0 + LEVEL) / 2.0))
         half_width = quantile * float(np.sqrt(variance)) / (auroc * (1.0 - auroc))
-        centre = float(special.logit(auroc))
-        low = min(low, float(special.expit(centre - half_width)))
-        high = max(high, float(special.expit(centre + half_width)))
+        centre = float(scipy.special.logit(auroc))
+        low = min(low, float(scipy.special.expit(centre - half_width)))
+        high = max(high, float(scipy.special.expit(centre + half_width)))
     return auroc, Interval(low, high)
 
 
 def _score_limits(auroc: float, m: int, n: int) -> tuple[float, float]:
     """Find the AUROCs whose Hanley-McNeil standard error, at the mean size of both classes, reaches the estimate."""
-    z = float(special.ndtri((1.0 + LEVEL) / 2.0))
+    z = float(scipy.special.ndtri((1.0 + LEVEL) / 2.0))
     others = (m + n) / 2.0 - 1.0
 
     def excess(x: float) -> float:
@@ -115,5 +114,5 @@ def _score_limits(auroc: float, m: int, n: int) -> tuple[float, float]:
         return (auroc - x) ** 2 - z**2 * variance
 
     # At 0 and 1 the standard error vanishes, which would end the search there, so it starts next to them.
-    low = 0.0 if auroc == 0.0 else float(optimize.brentq(excess, 0.0, auroc * (1.0 - BESIDE)))
-    return low, 1.0 if auroc == 1.0 else float(optimize.brentq(excess, auroc + (1.0 - auroc) * BESIDE, 1.0))
+    low = 0.0 if auroc == 0.0 else float(scipy.optimize.brentq(excess, 0.0, auroc * (1.0 - BESIDE)))
+    return low, 1.0 if auroc == 1.0 else float(scipy.optimize.brentq(excess, auroc + (1.0 - auroc) * BESIDE, 1.0))

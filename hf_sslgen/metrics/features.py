@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+import scipy
 
 from hf_sslgen.metrics.inputs import (
     BoolArray,
@@ -124,7 +124,9 @@ def squared_distances(x: FloatArray, y: FloatArray, group: IntArray) -> tuple[Fl
 def _products_with_group(one: FloatArray, other: FloatArray, group: IntArray) -> FloatArray:
     """Sum one_i . other_j over all j in i's group in O(M D), by summing the group before taking the product."""
     rows = len(group)
-    membership = sparse.csr_array((np.ones(rows), (group, np.arange(rows))), shape=(group.max(initial=-1) + 1, rows))
+    membership = scipy.sparse.csr_array(
+        (np.ones(rows), (group, np.arange(rows))), shape=(group.max(initial=-1) + 1, rows)
+    )
     sums = membership @ other
     products = np.empty(rows)
     for start in range(0, rows, BLOCK_ROWS):

@@ -6,7 +6,7 @@ values would select lucky samples, whose intervals miss.
 """
 
 import numpy as np
-from scipy import special
+import scipy
 
 from hf_sslgen.metrics.inputs import FloatArray
 from hf_sslgen.metrics.results import NO_INTERVAL, Interval
@@ -28,7 +28,7 @@ def mean_interval(values: FloatArray) -> Interval:
     if n < 2:
         return NO_INTERVAL
     mean = float(defined.mean())
-    half_width = float(special.stdtrit(n - 1, (1.0 + LEVEL) / 2.0) * defined.std(ddof=1) / np.sqrt(n))
+    half_width = float(scipy.special.stdtrit(n - 1, (1.0 + LEVEL) / 2.0) * defined.std(ddof=1) / np.sqrt(n))
     return Interval(mean - half_width, mean + half_width)
 
 
@@ -49,7 +49,7 @@ def skewed_mean_interval(values: FloatArray) -> Interval:
     n = len(values)
     a = float((deviations**3).mean()) / variance**1.5 / np.sqrt(n)
     standard_error = float(values.std(ddof=1)) / np.sqrt(n)
-    quantile = float(special.stdtrit(n - 1, (1.0 + LEVEL) / 2.0))
+    quantile = float(scipy.special.stdtrit(n - 1, (1.0 + LEVEL) / 2.0))
 
     def inverse(g: float) -> float:  # 3 / a * (cbrt(1 + a (g - a / 6)) - 1), without the division by zero
         root = float(np.cbrt(1.0 + a * (g - a / 6.0)))

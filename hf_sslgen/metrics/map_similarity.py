@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
+import scipy
 
 from hf_sslgen.metrics.defined import mean_of_defined, per_sample
 from hf_sslgen.metrics.inputs import FloatArray
@@ -99,7 +99,7 @@ def _reason(first: FloatArray, correlation: FloatArray, similarity: FloatArray) 
 def _rank_correlation(first: FloatArray, second: FloatArray) -> FloatArray:
     """Rank the cells of each map, (M, h, w), and correlate: (M,)."""
     shape = (len(first), first.shape[1] * first.shape[2])
-    ranks: list[Any] = [rankdata(maps.reshape(shape), axis=1) for maps in (first, second)]
+    ranks: list[Any] = [scipy.stats.rankdata(maps.reshape(shape), axis=1) for maps in (first, second)]
     x, y = (each - each.mean(axis=1, keepdims=True) for each in ranks)
     scale = np.sqrt(np.square(x).sum(axis=1) * np.square(y).sum(axis=1))
     return np.where(scale > 0.0, (x * y).sum(axis=1) / np.where(scale > 0.0, scale, 1.0), np.nan)

@@ -8,7 +8,7 @@ events not seen in the sample do not count as impossible.
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, special
+import scipy
 
 from hf_sslgen.metrics.inputs import FloatArray, IntArray
 from hf_sslgen.metrics.results import NO_INTERVAL, Interval
@@ -125,16 +125,16 @@ def _limits(share: float, event: float, largest: float, mid_p: bool) -> tuple[fl
     of_seen = (seen, seen * (1.0 + largest - share) / share) if share > 0.0 else (0.0, 1.0)
     of_more = (one_more, one_more * (1.0 - share) / (share + largest))
     if not mid_p:
-        low = float(special.betaincinv(*of_seen, LOW_TAIL)) if share > 0.0 else 0.0
-        return low, float(special.betaincinv(*of_more, HIGH_TAIL)) if share < 1.0 else 1.0
+        low = float(scipy.special.betaincinv(*of_seen, LOW_TAIL)) if share > 0.0 else 0.0
+        return low, float(scipy.special.betaincinv(*of_more, HIGH_TAIL)) if share < 1.0 else 1.0
 
     def tail(x: float) -> float:
-        first = special.betainc(*of_seen, x) if share > 0.0 else 1.0
-        second = special.betainc(*of_more, x) if share < 1.0 else 0.0
+        first = scipy.special.betainc(*of_seen, x) if share > 0.0 else 1.0
+        second = scipy.special.betainc(*of_more, x) if share < 1.0 else 0.0
         return float(first + second) / 2.0
 
-    low = optimize.brentq(lambda x: tail(x) - LOW_TAIL, 0.0, 1.0) if share > 0.0 else 0.0
-    return float(low), float(optimize.brentq(lambda x: tail(x) - HIGH_TAIL, 0.0, 1.0)) if share < 1.0 else 1.0
+    low = scipy.optimize.brentq(lambda x: tail(x) - LOW_TAIL, 0.0, 1.0) if share > 0.0 else 0.0
+    return float(low), float(scipy.optimize.brentq(lambda x: tail(x) - HIGH_TAIL, 0.0, 1.0)) if share < 1.0 else 1.0
 
 
 def _mcnemar(above: FloatArray, below: FloatArray) -> float:
@@ -144,4 +144,4 @@ def _mcnemar(above: FloatArray, below: FloatArray) -> float:
         return 1.0
     unit = float(np.square(above).sum() + np.square(below).sum()) / total
     fewer, more = sorted((float(above.sum()) / unit, float(below.sum()) / unit))
-    return min(1.0, 2.0 * float(special.betainc(more, fewer + 1.0, 0.5)))
+    return min(1.0, 2.0 * float(scipy.special.betainc(more, fewer + 1.0, 0.5)))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
+import scipy
 
 from hf_sslgen.metrics.inputs import FloatArray, float_array, open_unit_level
 from hf_sslgen.metrics.results import MetricResult
@@ -90,7 +90,7 @@ def target_mean(differences: npt.ArrayLike, level: float = 0.95) -> TargetMean:
             mean, math.nan, math.nan, n, math.nan, math.nan, improvement, "one target says nothing about others"
         )
     deviation = _deviation(x)
-    half = float(stats.t.ppf((1.0 + level) / 2.0, n - 1) * deviation / np.sqrt(n))
+    half = float(scipy.stats.t.ppf((1.0 + level) / 2.0, n - 1) * deviation / np.sqrt(n))
     effect, reason = hedges_g(x), ""
     if deviation == 0.0:
         reason = "all targets differ by the same amount, so the effect size is not defined"
@@ -111,7 +111,8 @@ def hedges_g(differences: npt.ArrayLike) -> float:
     deviation = _deviation(x) if freedom >= 2 else 0.0
     if deviation == 0.0:
         return math.nan
-    factor = np.exp(special.gammaln(freedom / 2) - special.gammaln((freedom - 1) / 2)) / np.sqrt(freedom / 2)
+    log_ratio = scipy.special.gammaln(freedom / 2) - scipy.special.gammaln((freedom - 1) / 2)
+    factor = np.exp(log_ratio) / np.sqrt(freedom / 2)
     return float(np.mean(x) / deviation * factor)
 
 
@@ -136,7 +137,7 @@ def signed_rank_p_value(differences: npt.ArrayLike) -> float:
         return 1.0
     if len(x) > MAX_EXACT_TARGETS:
         raise ValueError(f"differences must hold at most {MAX_EXACT_TARGETS} targets that differ, got {len(x)}")
-    doubled = np.rint(2 * stats.rankdata(np.abs(x))).astype(np.int64)  # ranks of ties are whole or half numbers
+    doubled = np.rint(2 * scipy.stats.rankdata(np.abs(x))).astype(np.int64)  # ranks of ties are whole or half numbers
     probabilities = np.zeros(doubled.sum() + 1)
     probabilities[0] = 1.0
     for rank in doubled:  # each rank is in the positive sum with probability one half
@@ -211,7 +212,7 @@ def interaction(a: npt.ArrayLike, b: npt.ArrayLike, level: float = 0.95) -> Inte
         return InteractionResult(value, math.nan, math.nan, math.nan, len(x), len(y), reason)
     shares = parts / parts.sum()  # shares first: squares of tiny variances would vanish
     freedom = float(1.0 / (shares[0] ** 2 / (len(x) - 1) + shares[1] ** 2 / (len(y) - 1)))
-    half = float(stats.t.ppf((1.0 + level) / 2.0, freedom) * np.sqrt(parts.sum()))
+    half = float(scipy.stats.t.ppf((1.0 + level) / 2.0, freedom) * np.sqrt(parts.sum()))
     return InteractionResult(value, value - half, value + half, freedom, len(x), len(y))
 
 

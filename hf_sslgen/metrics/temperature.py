@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
+import scipy
 
 from hf_sslgen.metrics.class_scores import ClassScores, class_scores, class_scores_and_references
 from hf_sslgen.metrics.inputs import FloatArray, IntArray
@@ -84,7 +84,7 @@ def fit_temperature(validation_logits: npt.ArrayLike, validation_references: npt
         low -= 1.0
     while slope(high) < 0.0:
         high += 1.0
-    log_inverse = low if low == high else brentq(slope, low, high, xtol=1e-12, rtol=1e-12)
+    log_inverse = low if low == high else scipy.optimize.brentq(slope, low, high, xtol=1e-12, rtol=1e-12)
     after, _ = _likelihood_and_slope(table, true, np.exp(log_inverse))
     return TemperatureFit(float(np.exp(-log_inverse)), before, after, n, "", digest)
 

@@ -13,7 +13,7 @@ get an interval it covers the truth at its nominal rate.
 from functools import lru_cache
 
 import numpy as np
-from scipy import optimize, special
+import scipy
 
 from hf_sslgen.metrics.inputs import BoolArray, FloatArray
 from hf_sslgen.metrics.intervals import skewed_mean_interval
@@ -89,7 +89,7 @@ def selected_share_interval(k: int, n: int, least: int, most: int) -> Interval:
     def at_least(j: int, share: float) -> float:
         if j <= 0:
             return 1.0
-        return float(special.betainc(j, n - j + 1, share)) if j <= n else 0.0
+        return float(scipy.special.betainc(j, n - j + 1, share)) if j <= n else 0.0
 
     def tail(share: float) -> float:  # P(more than k) + P(k) / 2, conditional on that range
         beyond = at_least(most + 1, share)
@@ -98,8 +98,8 @@ def selected_share_interval(k: int, n: int, least: int, most: int) -> Interval:
             return 0.0 if share < k / n else 1.0
         return ((at_least(k, share) + at_least(k + 1, share)) / 2.0 - beyond) / looked_at
 
-    low = 0.0 if k == least else float(optimize.brentq(lambda x: tail(x) - TAIL, 0.0, k / n))
-    high = 1.0 if k == most else float(optimize.brentq(lambda x: tail(x) - (1.0 - TAIL), k / n, 1.0))
+    low = 0.0 if k == least else float(scipy.optimize.brentq(lambda x: tail(x) - TAIL, 0.0, k / n))
+    high = 1.0 if k == most else float(scipy.optimize.brentq(lambda x: tail(x) - (1.0 - TAIL), k / n, 1.0))
     return Interval(low, high)
 
 

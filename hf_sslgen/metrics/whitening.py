@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from scipy import linalg
+import scipy
 
 from hf_sslgen.metrics.defined import ROUNDING, interval_of_defined, mean_of_defined, per_sample
 from hf_sslgen.metrics.features import unit_rows
@@ -79,7 +79,7 @@ def fit_whitening(training_features: npt.ArrayLike, dimension: int = 128) -> Whi
     mean = centred.mean(axis=0)
     centred -= mean
     covariance = centred.T @ centred / n
-    variances, basis = linalg.eigh(covariance, subset_by_index=(num_features - d, num_features - 1))
+    variances, basis = scipy.linalg.eigh(covariance, subset_by_index=(num_features - d, num_features - 1))
     variances = np.maximum(variances, 0.0)
     average = variances.mean()
     if average <= MIN_RELATIVE_VARIANCE**2:

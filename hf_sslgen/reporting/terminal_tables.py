@@ -6,12 +6,12 @@ from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.metrics.catalogue.metric import Metric, Part
 from hf_sslgen.metrics.catalogue.rows import numbers_shown_first, terminal_metrics
 from hf_sslgen.metrics.stages import PRETRAINED_STAGE
-from hf_sslgen.reporting.rows import (
+from hf_sslgen.reporting.table_rows import (
     Row,
     domains_of,
-    headline_metric,
     rows_of,
     settings_of,
+    shown_accuracy,
 )
 from hf_sslgen.reporting.vocabulary import (
     MISSING,
@@ -34,7 +34,7 @@ NAME_WIDTH = 28
 SETTING_WIDTH = 30
 
 
-def headline_differences(
+def differences_shown_first(
     targets: Sequence[TargetDifference], headline_metrics: Mapping[str, str]
 ) -> list[TargetDifference]:
     """The differences shown first, in the order of the four measurements.
@@ -65,11 +65,11 @@ def terminal_table(results: StudyResults) -> str:
         for setting in settings_of(cells, domain):
             rows = rows_of(cells, domain, setting)
             first = rows[0].cell
-            title = f"{domain} ({group_words(first.group)}), {setting_words(*setting)}: {headline_metric(first)}"
+            title = f"{domain} ({group_words(first.group)}), {setting_words(*setting)}: {shown_accuracy(first)}"
             lines = [title, "-" * len(title), *_numbers_aligned(rows)]
             blocks.append("\n".join(_printable(line) for line in lines))
         here = [d for d in results.targets if d.domain == domain and d.second_objective != UNTRAINED]
-        shown = headline_differences(here, headline_metrics)
+        shown = differences_shown_first(here, headline_metrics)
         if shown:
             lines = [f"{domain}, paired differences (first - second, 95% interval over these images)"]
             lines += _align([_difference_row(difference) for difference in shown], right_from=4, right_to=6)
@@ -84,7 +84,7 @@ def _numbers_aligned(rows: Sequence[Row]) -> list[str]:
 
 
 def _terminal_row(row: Row) -> list[str]:
-    accuracy = row.number(headline_metric(row.cell))
+    accuracy = row.number(shown_accuracy(row.cell))
     interval = f" {format_interval(accuracy.low, accuracy.high, accuracy.metric)}" if accuracy else ""
     return [
         _shorten(row.label, NAME_WIDTH),

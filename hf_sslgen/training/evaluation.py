@@ -14,7 +14,7 @@ from hf_sslgen.errors import DivergedError
 from hf_sslgen.metrics import Estimate, brier_score, negative_log_likelihood, top_k_accuracy, top_label
 from hf_sslgen.metrics.catalogue.measurement import measure
 from hf_sslgen.metrics.catalogue.metric import Subject
-from hf_sslgen.metrics.catalogue.prediction_metrics import TOP_K
+from hf_sslgen.metrics.catalogue.prediction_functions import TOP_K
 from hf_sslgen.metrics.catalogue.rows import better_directions
 
 GREATER_IS_BETTER = {"loss": False, **better_directions()}

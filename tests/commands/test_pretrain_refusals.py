@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 
-from hf_sslgen.commands import pretrain
+from hf_sslgen.commands import pretrain, run_pretrain
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.pretraining_source import UNUSED, load_pretraining_source
 from hf_sslgen.errors import InputError
@@ -19,7 +19,7 @@ def test_without_its_extra_it_says_what_to_install(tmp_path, monkeypatch):
 
 
 def test_float16_on_a_cpu(tmp_path, monkeypatch):
-    monkeypatch.setattr(pretrain.torch.accelerator, "is_available", lambda: False)
+    monkeypatch.setattr(run_pretrain.torch.accelerator, "is_available", lambda: False)
     options = ["--dataset_name", "digits", "--output_dir", str(tmp_path / "run"), "--mixed_precision", "fp16"]
     with pytest.raises(InputError, match="which needs a GPU"):
         pretrain.main(["--objective", "supervised", *options])

@@ -26,7 +26,7 @@ from hf_sslgen.metrics.catalogue.metric import (
     RecordColumn,
     Subject,
 )
-from hf_sslgen.metrics.catalogue.prediction_metrics import PredictedImages
+from hf_sslgen.metrics.catalogue.prediction_functions import PredictedImages
 from hf_sslgen.metrics.catalogue.rows import METRICS
 from hf_sslgen.metrics.results import MetricResult
 from hf_sslgen.reporting.study_report import write_study_report

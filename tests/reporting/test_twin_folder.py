@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hf_sslgen.commands.pretrain import _command_to_repeat
+from hf_sslgen.commands.run_pretrain import _command_to_repeat
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import load_domain
 from hf_sslgen.domains.pretraining_source import PretrainingSource

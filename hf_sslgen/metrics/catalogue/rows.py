@@ -6,6 +6,8 @@ All lists are derived when they are asked for, so a number that has a row is in 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
+from hf_sslgen.metrics.catalogue.accuracy_metrics import ACCURACY_METRICS
+from hf_sslgen.metrics.catalogue.confidence_metrics import CONFIDENCE_METRICS
 from hf_sslgen.metrics.catalogue.feature_metrics import FEATURE_METRICS
 from hf_sslgen.metrics.catalogue.map_metrics import MAP_METRICS, RANDOMISED_METRICS
 from hf_sslgen.metrics.catalogue.metric import (
@@ -19,7 +21,7 @@ from hf_sslgen.metrics.catalogue.metric import (
     Subject,
     Table,
 )
-from hf_sslgen.metrics.catalogue.prediction_metrics import ORDER, PREDICTION_METRICS
+from hf_sslgen.metrics.catalogue.prediction_functions import ORDER
 
 HEADLINE_ACCURACY = "headline_accuracy"
 """The accuracy each domain is judged by, under one name, so that domains can be averaged."""
@@ -45,7 +47,7 @@ def _by_name(metrics: Iterable[Metric]) -> dict[str, Metric]:
     return rows
 
 
-METRICS = _by_name((*PREDICTION_METRICS, *MAP_METRICS, *RANDOMISED_METRICS, *FEATURE_METRICS))
+METRICS = _by_name((*ACCURACY_METRICS, *CONFIDENCE_METRICS, *MAP_METRICS, *RANDOMISED_METRICS, *FEATURE_METRICS))
 """Every number by its name, in the order in which numbers are compared.
 
 Those after temperature scaling and of the re-initialised control have no rows of their own: see `find_metric`.

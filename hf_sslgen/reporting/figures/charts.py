@@ -24,12 +24,12 @@ from hf_sslgen.reporting.figures.figure_style import (
     new_figure,
     style_axes,
 )
-from hf_sslgen.reporting.rows import (
+from hf_sslgen.reporting.table_rows import (
     domains_of,
-    headline_metric,
     order_backbones,
     rows_of,
     settings_of,
+    shown_accuracy,
 )
 from hf_sslgen.reporting.vocabulary import FAMILIES, MISSING, format_value, setting_words, transform_words, words
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL, Cell
@@ -57,7 +57,7 @@ def accuracy_bars(cells: Sequence[Cell], styles: Styles | None = None) -> Figure
     figure = new_figure(sum(heights) + 0.3)
     grid = figure.subplots(len(panels), 1, squeeze=False, sharex=True, height_ratios=heights)
     for axes, (domain, setting, rows) in zip(grid[:, 0], panels, strict=True):
-        metric = headline_metric(rows[0].cell)
+        metric = shown_accuracy(rows[0].cell)
         for position, row in enumerate(rows):
             number = row.number(metric)
             if number is None or math.isnan(number.value):

@@ -13,14 +13,14 @@ from hf_sslgen.reporting.figures.overlays import attribution_overlays
 from hf_sslgen.reporting.figures.reliability_diagrams import confident_predictions, reliability_before_and_after
 from hf_sslgen.reporting.figures.risk_coverage_curves import risk_coverage_of_cells
 from hf_sslgen.reporting.figures.severity_curves import invariance_by_severity_of_numbers
-from hf_sslgen.reporting.rows import headline_metric
+from hf_sslgen.reporting.table_rows import shown_accuracy
 from hf_sslgen.study.cells.cell_folder import Cell
 
 
 def checkpoint_figures(cell: Cell) -> dict[str, Figure]:
     """The figures a cell has numbers for, by name."""
     figures = {}
-    if cell.number(headline_metric(cell)) is not None:
+    if cell.number(shown_accuracy(cell)) is not None:
         figures["accuracy"] = accuracy_bars([cell])
     records = cell.records()
     if confident_predictions(cell) is not None:

@@ -14,7 +14,7 @@ from hf_sslgen.reporting.page.glossary import LIMITS, glossary
 from hf_sslgen.reporting.page.page_content import domain_section
 from hf_sslgen.reporting.page.page_summary import summary
 from hf_sslgen.reporting.page.page_tables import provenance_rows
-from hf_sslgen.reporting.rows import domains_of, order_backbones
+from hf_sslgen.reporting.table_rows import domains_of, order_backbones
 from hf_sslgen.reporting.unseen import without_unseen
 from hf_sslgen.study.inference.target_groups import StudyResults
 

@@ -11,7 +11,7 @@ from hf_sslgen.reporting.figures.concentration_distributions import concentratio
 from hf_sslgen.reporting.figures.figure_card import FigureCard, image_card, svg_card
 from hf_sslgen.reporting.figures.figure_style import Styles
 from hf_sslgen.reporting.figures.overlays import attribution_overlays
-from hf_sslgen.reporting.rows import shown_in_figures
+from hf_sslgen.reporting.table_rows import shown_in_figures
 from hf_sslgen.reporting.vocabulary import setting_words
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL, Cell
 

@@ -22,8 +22,8 @@ from hf_sslgen.reporting.page.page_tables import (
     transform_titles,
 )
 from hf_sslgen.reporting.page.sentences import sentence
-from hf_sslgen.reporting.rows import Row, Setting, collapsed_rows, rows_of, settings_of
-from hf_sslgen.reporting.terminal_tables import headline_differences
+from hf_sslgen.reporting.table_rows import Row, Setting, collapsed_rows, rows_of, settings_of
+from hf_sslgen.reporting.terminal_tables import differences_shown_first
 from hf_sslgen.reporting.vocabulary import format_value, group_words, setting_words
 from hf_sslgen.study.cells.cell_folder import ALL_LABELS, PRETRAINED_PROTOCOL
 from hf_sslgen.study.inference.seed_averages import TargetDifference
@@ -80,7 +80,7 @@ def domain_section(results: StudyResults, domain: str, identifier: str, styles: 
     here = [cell for cell in results.cells if cell.domain == domain]
     of_domain = [difference for difference in results.differences if difference.domain == domain]
     targets = [target for target in results.targets if target.domain == domain]
-    headline = headline_differences(targets, headline_metrics_of(here))
+    headline = differences_shown_first(targets, headline_metrics_of(here))
     sections = []
     warnings: dict[str, None] = {}
     for index, setting in enumerate(settings_of(here, domain)):

@@ -17,7 +17,7 @@ from hf_sslgen.reporting.figures.reliability_diagrams import (
 from hf_sslgen.reporting.figures.risk_coverage_curves import risk_coverage_of_cells
 from hf_sslgen.reporting.figures.severity_curves import invariance_by_severity_of_numbers
 from hf_sslgen.reporting.page.page_attribution import attribution_cards
-from hf_sslgen.reporting.rows import Row, headline_metric, shown_in_figures
+from hf_sslgen.reporting.table_rows import Row, shown_accuracy, shown_in_figures
 from hf_sslgen.reporting.vocabulary import format_value, setting_words, words
 from hf_sslgen.study.cells.cell_folder import Cell
 
@@ -45,7 +45,7 @@ def setting_cards(rows: Sequence[Row], identifier: str, styles: Styles) -> list[
 def _accuracy_card(
     rows: Sequence[Row], drawn: Sequence[Cell], identifier: str, setting: str, styles: Styles, note: str
 ) -> list[FigureCard]:
-    metric = headline_metric(rows[0].cell)
+    metric = shown_accuracy(rows[0].cell)
     chosen = rows if len(rows) <= MAX_BARS else [row for row in rows if row.cell in drawn]
     accuracies = [(row, number) for row in chosen if (number := row.number(metric)) is not None]
     if not accuracies:

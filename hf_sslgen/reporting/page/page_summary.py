@@ -11,7 +11,7 @@ from hf_sslgen.reporting.figures.figure_card import FigureCard, svg_card
 from hf_sslgen.reporting.figures.forest import group_forest
 from hf_sslgen.reporting.page.answers import MIN_DOMAINS, scope_name
 from hf_sslgen.reporting.page.page_tables import Entry, difference_entry, spread_entry
-from hf_sslgen.reporting.terminal_tables import headline_differences
+from hf_sslgen.reporting.terminal_tables import differences_shown_first
 from hf_sslgen.reporting.vocabulary import (
     MISSING,
     format_decimals,
@@ -54,7 +54,9 @@ def summary(results: StudyResults) -> Summary | None:
         return None
     targets = [d for d in results.targets if d.second_objective != UNTRAINED]
     further = numbers_shown_first().keys() - {metric for metric, _ in tested_numbers()}
-    shown = [d for d in headline_differences(targets, headline_metrics_of(results.cells)) if d.metric not in further]
+    shown = [
+        d for d in differences_shown_first(targets, headline_metrics_of(results.cells)) if d.metric not in further
+    ]
     return Summary(
         groups=[_group_row(g) for g in tested],
         interactions=[_interaction_row(i) for i in results.interactions if _is_tested(i.scope)],

@@ -13,7 +13,7 @@ from hf_sslgen.metrics.catalogue.rows import detail_names, transform_names
 from hf_sslgen.metrics.stages import FINE_TUNED_STAGE
 from hf_sslgen.reporting.figures.figure_style import Styles
 from hf_sslgen.reporting.page.sentences import Bounded
-from hf_sslgen.reporting.rows import Row, columns_for
+from hf_sslgen.reporting.table_rows import Row, columns_for
 from hf_sslgen.reporting.vocabulary import (
     MISSING,
     format_decimals,

@@ -26,31 +26,28 @@ class HeldRecords:
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._room = most_bytes
-        self._packed: dict[Path, pa.Buffer] = {}
+        self._packed: dict[Path, bytes] = {}
 
     def read(self, path: Path) -> "pd.DataFrame":
         """As `read_records`; every call returns a table of its own."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         path = path.resolve()
         if path in self._packed:
-            return _unpacked(self._packed[path])
-        records = read_records(path)
-        packed = _packed(records)
-        if packed.size <= self._room:
-            self._room -= packed.size
+            return pa.ipc.open_file(self._packed[path]).read_pandas()
+        table = pq.read_table(path, use_pandas_metadata=True)
+        packed = _packed(table)
+        if len(packed) <= self._room:
+            self._room -= len(packed)
             self._packed[path] = packed
-        return records
+        return table.to_pandas()
 
 
-def _packed(records: "pd.DataFrame") -> "pa.Buffer":
+def _packed(table: "pa.Table") -> bytes:
     import pyarrow as pa
 
-    table, sink = pa.Table.from_pandas(records), pa.BufferOutputStream()
+    sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as file:
         file.write_table(table)
-    return sink.getvalue()
-
-
-def _unpacked(packed: "pa.Buffer") -> "pd.DataFrame":
-    import pyarrow as pa
-
-    return pa.ipc.open_file(packed).read_pandas()
+    return sink.getvalue().to_pybytes()  # the stream's own buffer has room for more

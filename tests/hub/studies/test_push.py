@@ -24,7 +24,8 @@ from study_on_hub import (
     rewrite_identity,
 )
 
-from hf_sslgen.commands.push_study import PushStudyArguments, publication_of
+from hf_sslgen.commands.push_study import PushStudyArguments
+from hf_sslgen.commands.run_push_study import publication_of
 from hf_sslgen.hub.publishable import PUBLISHED_PROVENANCE, without_paths
 from hf_sslgen.hub.study_push import push_report
 from hf_sslgen.study.cells.cell_folder import read_cells

@@ -25,7 +25,7 @@ from hf_sslgen.reporting.figures.reliability_diagrams import (
 )
 from hf_sslgen.reporting.figures.risk_coverage_curves import risk_coverage_of_cells
 from hf_sslgen.reporting.page.answers import scope_name
-from hf_sslgen.reporting.rows import shown_in_figures
+from hf_sslgen.reporting.table_rows import shown_in_figures
 
 NAN = float("nan")
 

@@ -74,7 +74,7 @@ class Column:
         return row.number(self.metric, self.transform, self.stage)
 
 
-def headline_metric(cell: Cell) -> str:
+def shown_accuracy(cell: Cell) -> str:
     """The accuracy this cell's domain is judged by, or plain accuracy where the protocol has no other."""
     return cell.headline_metric if cell.number(cell.headline_metric) is not None else "accuracy"
 
@@ -163,7 +163,7 @@ def shown_in_figures(cells: Sequence[Cell]) -> tuple[list[Cell], str]:
 
 def columns_for(rows: Sequence[Row]) -> list[Column]:
     """Columns of a table of these rows: the four measurements, and the guards of the representation."""
-    accuracy = headline_metric(rows[0].cell) if rows else "accuracy"
+    accuracy = shown_accuracy(rows[0].cell) if rows else "accuracy"
     metrics = measurement_metrics()
     of_cells = [metric for metric in metrics if metric.part is not Part.INVARIANCE]
     of_encoders = [metric for metric in metrics if metric.part is Part.INVARIANCE]
