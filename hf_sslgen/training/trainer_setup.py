@@ -8,7 +8,8 @@ from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.streaming.training_stream import ImageStream
 from hf_sslgen.errors import InputError
-from hf_sslgen.training.evaluation import TOP_K, compute_metrics_for, preprocess_logits_for_metrics
+from hf_sslgen.metrics.catalogue.prediction_functions import TOP_K
+from hf_sslgen.training.evaluation import compute_metrics_for, preprocess_logits_for_metrics
 from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.optimisation import Optimisation
 from hf_sslgen.training.samples import (
