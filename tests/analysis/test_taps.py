@@ -205,7 +205,7 @@ def test_tokens_that_fill_no_grid_are_refused() -> None:
             attribution_maps(model, pictures(32, 32), CLASSES, layer)
 
 
-@pytest.mark.parametrize("name", ["resnet", "timm-vit"])
+@pytest.mark.parametrize("name", ["resnet", pytest.param("timm-vit", marks=pytest.mark.slow)])
 def test_compiled_networks_are_tapped(name: str) -> None:
     """Whether they were compiled before the tap, inside it, or for an earlier one."""
     torch._dynamo.reset()

@@ -21,6 +21,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -181,8 +182,16 @@ def start_together(arguments: Sequence[str | Path], env: Mapping[str, str], proc
 
 
 def run_together(arguments: Sequence[str | Path], env: Mapping[str, str], processes: int) -> tuple[str, str]:
-    """The same, to their end, which has to be a good one; returns what all of them wrote to stdout and to stderr."""
+    """The same, to their end, which has to be a good one; returns what all of them wrote to stdout and to stderr.
+
+    As a launcher does it, when one of them fails the others are ended, which would wait for it.
+    """
     started = start_together(arguments, env, processes)
+    while None in [process.poll() for process in started]:
+        if any(process.returncode for process in started):
+            for process in started:
+                process.kill()
+        time.sleep(0.02)
     said = [process.communicate() for process in started]
     failed = [errors[-3000:] for process, (_, errors) in zip(started, said, strict=True) if process.returncode]
     assert not failed, "\n".join(failed)

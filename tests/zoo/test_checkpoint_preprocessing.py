@@ -1,5 +1,6 @@
 """What is read off image processors, against what they themselves do to real photographs: the same, or refused."""
 
+import functools
 import json
 
 import numpy as np
@@ -152,6 +153,7 @@ REFUSED = {
 """By what the refusal says."""
 
 
+@functools.cache
 def _photograph(size: tuple[int, int]) -> Image.Image:
     """Softened, because at black and white Pillow and torch cut off at different steps."""
     pixels = Image.fromarray(load_sample_image("china.jpg")).crop((100, 60, 500, 360)).resize(size)

@@ -110,16 +110,38 @@ def test_a_backbone_that_can_not_be_loaded_is_tried_again_on_request(
     assert not any(store.has_failed(spec) for spec in specs)
 
 
-def test_a_suspended_worker_drops_what_another_took_over(study_file: StudyFile, tmp_path: Path) -> None:
+STOPS = """
+import os, signal
+from hf_sslgen.command_line import run_command
+from hf_sslgen.study.execution import worker
+measure = worker.measure
+def measure_and_stop(*arguments):
+    found, worker.measure = measure(*arguments), measure
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return found
+worker.measure = measure_and_stop
+run_command("hf_sslgen.study.execution.worker_process")
+"""
+
+
+def is_stopped(process: warm_python.WarmProcess) -> bool:
+    stat = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8")
+    return stat.rpartition(")")[2].split()[0] == "T"
+
+
+@pytest.mark.parametrize("when", ["it trains", "it has measured"])
+def test_a_suspended_worker_drops_what_another_took_over(when: str, study_file: StudyFile, tmp_path: Path) -> None:
     finetune = {"preset": "finetune", "learning_rates": [1e-3], "max_steps": 2, "batch_size": 10}
     study = study_file(seeds=[0], protocols=[finetune], exclude=[{"protocol": "pretrained"}])
     store = prepared(tmp_path / "store")
-    command = ["-m", "hf_sslgen.study.execution.worker_process", str(study), str(store.folder)]
-    suspended = warm_python.start(command)
+    program = ["-m", "hf_sslgen.study.execution.worker_process"] if when == "it trains" else ["-c", STOPS]
+    suspended = warm_python.start([*program, study, store.folder])
     try:
-        while not list(store.folder.glob("scratch/*/*/*")) and suspended.poll() is None:  # until it trains
+        while suspended.poll() is None and not is_stopped(suspended):
+            if when == "it trains" and list(store.folder.glob("scratch/*/*/*")):
+                suspended.send_signal(signal.SIGSTOP)
             time.sleep(0.001)
-        suspended.send_signal(signal.SIGSTOP)
+        assert suspended.poll() is None, suspended.errors
         claims = find_claims(store.claims)
         long_ago = time.time() - LEASE_SECONDS - 1
         os.utime(claims[0].path, (long_ago, long_ago))
