@@ -1,4 +1,4 @@
-"""Errors a person can act on, by kind: bad input, training that diverged, resources, the Hub, and other processes."""
+"""Errors that a user can act on, by kind: bad input, diverged training, resources, the Hub, and other processes."""
 
 import copy
 import difflib
@@ -7,12 +7,12 @@ from typing import ClassVar, TypeVar
 
 
 class SslgenError(Exception):
-    """What ends a command with one sentence, which says what was found and what would work.
+    """Base of errors that end a command with one sentence, which states what was found and what would work.
 
     Attributes:
-        exit_code: of a command that ends with it.
-        of_one_process: whether the other processes of the same run may not meet it, so that whoever meets it has to
-            say it.
+        exit_code: exit code of a command that ends with it.
+        of_one_process: whether other processes of the same run may not encounter it, so that the one that does must
+            report it.
     """
 
     exit_code: ClassVar[int] = 2
@@ -23,7 +23,7 @@ class SslgenError(Exception):
 
 
 class InputError(SslgenError, ValueError):
-    """Input that can't be used: the message names it, what was found and what would work."""
+    """Invalid input; the message names it, what was found and what would work."""
 
 
 class DivergedError(SslgenError):
@@ -31,36 +31,36 @@ class DivergedError(SslgenError):
 
 
 class ResourceError(SslgenError):
-    """Something that this machine has too little of."""
+    """This machine lacks a resource."""
 
 
 class DiskFullError(ResourceError):
-    """No room is left for files; those that were whole still are."""
+    """The disk is full; complete files remain intact."""
 
 
 class OutOfMemoryError(ResourceError):
-    """The memory of a device, or of the machine, is used up."""
+    """The memory of a device or of the machine is exhausted."""
 
 
 class HubError(SslgenError):
-    """Something that the Hub refuses, or does not provide now: the same run need not ask for it again."""
+    """The Hub refuses a request or is unavailable; the same run need not ask again."""
 
 
 class WorkerError(SslgenError):
-    """Another process of the same work ended with an error, was lost, or took the work over."""
+    """Another process sharing the work failed, was lost, or took over the work."""
 
 
 Kind = TypeVar("Kind", bound=SslgenError)
 
 
 def reworded(error: Kind, message: str) -> Kind:
-    """An error of the same kind with another message, to be raised from the first."""
+    """Return an error of the same kind with another message, to be raised from the first."""
     again = copy.copy(error)
     again.args = (message,)
     return again
 
 
 def nearest_names(name: str, known: Iterable[str], limit: int = 3) -> str:
-    """A hint such as "did you mean 'cifar10'?", or an empty string where nothing known is near."""
+    """Return a hint such as "did you mean 'cifar10'?", or an empty string if no known name is similar."""
     near = difflib.get_close_matches(name, list(known), n=limit)
     return f"did you mean {' or '.join(repr(item) for item in near)}?" if near else ""

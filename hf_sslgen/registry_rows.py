@@ -1,7 +1,6 @@
-"""Rows of a YAML registry or study read into frozen dataclasses, with errors that name the row and the field.
+"""Read rows of a YAML registry or study into frozen dataclasses, with errors that name the row and the field.
 
-A field's annotation says what a row may hold, as `hf_sslgen.settings` reads it; `one_of(...)` in its metadata says
-which words.
+A field's annotation states its type, as read by `hf_sslgen.settings`; `one_of(...)` in its metadata lists its choices.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,24 +15,24 @@ Row = TypeVar("Row")
 
 
 def one_of(*words: str) -> dict[str, tuple[str, ...]]:
-    """Metadata of a dataclass field that takes only these words (each item, where the field is a tuple)."""
+    """Return metadata for a dataclass field that accepts only these words (for each item, if it is a tuple)."""
     return {"words": words}
 
 
 def read_sections(path: Path, names: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
-    """The top-level sections of a registry file, exactly those of `names`; each is a list of rows."""
+    """Read the sections of a registry file, which must be exactly `names`; each is a list of rows."""
     names = tuple(names)
     content = read_yaml(path, "registry")
     if set(content) != set(names):
         raise InputError(f"{path.name} needs the sections {', '.join(names)}; found {sorted(content)}")
     for name, rows in content.items():
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise InputError(f"{path.name}: section {name!r} should be a list of rows with named fields")
+            raise InputError(f"{path.name}: section {name!r} must be a list of rows with named fields")
     return content
 
 
 def build_row(kind: type[Row], values: Mapping[str, Any], where: str) -> Row:
-    """An instance of the dataclass `kind` from one row; `where` names the row in errors."""
+    """Build an instance of the dataclass `kind` from one row; `where` names the row in errors."""
     known = settings_of(kind)
     for name in values:
         if name not in known:

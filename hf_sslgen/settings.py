@@ -1,7 +1,7 @@
-"""Settings as people write them, each of a kind and within a range.
+"""Read user settings, each with a type and a range.
 
-One reader for the command line and for YAML, so that both give the same value and the same refusal. A dataclass field
-says by its annotation what it takes, and by its metadata (`setting`, `ranged`) in which range.
+The command line and YAML share one reader, so that both give the same values and the same errors. A dataclass field's
+annotation states its type, and its metadata (`setting`, `ranged`) its range.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ Kind = TypeVar("Kind")
 
 @dataclass(frozen=True)
 class Range:
-    """Where a number has to lie."""
+    """The range in which a number must lie."""
 
     above: float | None = None
     at_least: float | None = None
@@ -44,16 +44,16 @@ AT_LEAST_ONE = Range(at_least=1)
 SHARE = Range(above=0, at_most=1)
 SEED = Range(at_least=0, at_most=2**32 - 1)
 SIDE = Range(at_least=1, at_most=4096)
-"""Of an input, in pixels."""
+"""Range of an input's side, in pixels."""
 
 
 def setting(default: Any, *, range: Range, help: str) -> Any:
-    """A dataclass field that the command line and a YAML file can set, with numbers in a range."""
+    """Declare a dataclass field that the command line and a YAML file can set, with numbers in a range."""
     return dataclasses.field(default=default, metadata={"help": help, "range": range})
 
 
 def ranged(default: Any, **limits: float) -> Any:
-    """A dataclass field whose numbers (one, or each of a tuple) lie in a range."""
+    """Declare a dataclass field whose number, or each number of a tuple, lies in a range."""
     return dataclasses.field(default=default, metadata={"range": Range(**limits)})
 
 
@@ -75,19 +75,19 @@ def fields_from(kind: type[Kind], source: Any) -> Kind:
 
 
 def shown(value: Any) -> str:
-    """A value in an error: as Python writes it, cut where it is long."""
+    """Format a value for an error: its Python representation, truncated if it is long."""
     text = repr(value.value if isinstance(value, Enum) else value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def some_of(names: Sequence[str], limit: int = 20) -> str:
-    """Names for an error message, no more than people would read."""
+    """List names for an error message, limited to a readable number."""
     listed = [name if len(name) <= 80 else f"{name[:77]}..." for name in names[:limit]]
     return ", ".join(listed) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
 def read_setting(name: str, hint: Any, value: Any, limits: Range | None, from_text: bool = True) -> Any:
-    """A setting's value, of its kind and in its range.
+    """Convert a setting's value to its type and check its range.
 
     Raises:
         InputError: names the field, what was found and what would work.
@@ -95,11 +95,11 @@ def read_setting(name: str, hint: Any, value: Any, limits: Range | None, from_te
     try:
         read = typed(hint, value, from_text)
     except UnfitError as error:
-        raise InputError(f"{name} is {shown(value)}; it has to be {error}") from None
+        raise InputError(f"{name} is {shown(value)}; it must be {error}") from None
     for number in read if isinstance(read, list | tuple) else (read,):
         if limits is not None and number is not None and number not in limits:
             every = "every value" if isinstance(read, list | tuple) else "it"
-            raise InputError(f"{name} is {shown(read)}; {every} has to be {limits}")
+            raise InputError(f"{name} is {shown(read)}; {every} must be {limits}")
     if read == "":
         raise InputError(f"{name} is empty; leave it out to mean none")
     return read
@@ -107,7 +107,7 @@ def read_setting(name: str, hint: Any, value: Any, limits: Range | None, from_te
 
 @dataclass(frozen=True)
 class Setting:
-    """A field of a dataclass as the command line and YAML files set it."""
+    """A dataclass field that the command line and YAML files can set."""
 
     field: dataclasses.Field[Any]
     hint: Any
@@ -118,7 +118,7 @@ class Setting:
         return self.field.default is missing and self.field.default_factory is missing
 
     def read(self, value: Any, from_text: bool = True) -> Any:
-        """A value of the field's kind, in its range and among its words, where its metadata says which.
+        """Convert a value to the field's type, and check its range and choices, if its metadata states any.
 
         Raises:
             InputError: names the field, what was found and what would work.
@@ -138,13 +138,13 @@ def _require_words(name: str, found: Sequence[Any], words: Sequence[str]) -> Non
 
 
 def settings_of(kind: Any) -> dict[str, Setting]:
-    """Every field of a dataclass by its name."""
+    """Return every field of a dataclass, by name."""
     hints = get_type_hints(kind)
     return {each.name: Setting(each, hints[each.name]) for each in dataclasses.fields(kind)}
 
 
 def require_nameable(name: str, value: Any) -> None:
-    """Raise InputError for text that is too long to name any file, folder or repository."""
+    """Raise InputError for text that is too long for the name of a file, folder or repository."""
     for text in value if isinstance(value, list | tuple) else (value,):
         if isinstance(text, str) and (
             len(text.encode()) > 4095 or any(len(part.encode()) > 255 for part in text.split("/"))
@@ -153,7 +153,7 @@ def require_nameable(name: str, value: Any) -> None:
 
 
 def check_fields(instance: Any) -> None:
-    """Check the kind and range of every field of a dataclass; a tuple is a grid of values, each of which occurs once.
+    """Check type and range of every field of a dataclass; a tuple is a grid of distinct values.
 
     Raises:
         InputError: names the field, what was found and what would work.
@@ -164,7 +164,7 @@ def check_fields(instance: Any) -> None:
         require_nameable(name, read)
         if isinstance(read, list | tuple):
             if type(read) is not type(value):
-                raise InputError(f"{name} is {shown(value)}; it has to be {kind_of(each.hint)}")
+                raise InputError(f"{name} is {shown(value)}; it must be {kind_of(each.hint)}")
             if not read and each.field.default != ():
                 raise InputError(f"{name} is empty; it needs at least one value")
             if isinstance(read, tuple) and len(set(read)) < len(read):

@@ -1,11 +1,11 @@
-"""A full disk or used-up memory behind any library's error: recognised, and said in one sentence."""
+"""Recognise a full disk or exhausted memory behind any library's error, and report it in one sentence."""
 
 from hf_sslgen.errors import DiskFullError, OutOfMemoryError, ResourceError
 from hf_sslgen.files import is_disk_full
 
 
 def shortage_of(error: BaseException) -> ResourceError | None:
-    """What the machine ran out of, where that is what an error comes from."""
+    """Return the resource error behind an exception, if the machine ran out of disk space or memory."""
     if isinstance(error, ResourceError):
         return error
     if is_disk_full(error):
@@ -23,7 +23,7 @@ def shortage_of(error: BaseException) -> ResourceError | None:
 
 
 def raise_shortage(error: BaseException) -> None:
-    """Raise ResourceError where the machine ran out of something, which says nothing of what was read or asked for."""
+    """Raise ResourceError if the machine ran out of a resource, which is not a fault of the input or request."""
     shortage = shortage_of(error)
     if shortage is not None:
         raise shortage from error

@@ -1,1 +1,1 @@
-"""Talking to the Hub: which fault an error is, what is tried again, and the sentence where nothing helps."""
+"""Access to the Hub: classify faults, retry temporary ones, and explain the others in one sentence."""

@@ -1,4 +1,4 @@
-"""Exchanges with the Hub that end in one sentence where they fail."""
+"""Run exchanges with the Hub, turning failures into one-sentence errors."""
 
 import logging
 from collections.abc import Iterator
@@ -19,22 +19,22 @@ BAD_CARD = "Invalid metadata in README.md."
 
 
 def require_token(repository: str) -> None:
-    """Raise HubError where there is no token, without which nothing can be pushed."""
+    """Raise HubError if there is no token, which every push needs."""
     if get_token() is None:
         raise HubError(refusal(Fault.NO_TOKEN, repository, situation=Situation.PUSHING))
 
 
 @contextmanager
 def in_one_sentence(repository: str, kind: str, writing: bool) -> Iterator[None]:
-    """Turn what the client raises inside the block into an error that says what to do.
+    """Convert the client's exceptions in the block to an error that says what to do.
 
     Args:
         kind: `dataset` or `space`.
         writing: whether the block writes to it.
 
     Raises:
-        InputError: no repository can have the name.
-        HubError: the Hub refuses, or is away.
+        InputError: the name is not a valid repository name.
+        HubError: the Hub refuses or can't be reached.
     """
     page = f"{kind}s/{repository}"
     situation = Situation.PUSHING if writing else Situation.PULLING
@@ -46,31 +46,31 @@ def in_one_sentence(repository: str, kind: str, writing: bool) -> Iterator[None]
         raise
     except HFValidationError as error:
         raise InputError(
-            f"{repository!r} can't be a repository on the Hub; give it as owner/name, of letters, digits, '-', '_' "
-            "and '.'"
+            f"{repository!r} is not a valid repository name; give owner/name, with letters, digits, '-', '_' and '.' "
+            "only"
         ) from error
-    except (HTTPError, OSError, UnicodeError) as error:  # before ValueError, which a refusal with 400 is too
-        if isinstance(error, OSError) and error.errno is not None:  # of this machine, such as a full disk
+    except (HTTPError, OSError, UnicodeError) as error:  # before ValueError, which a 400 response also is
+        if isinstance(error, OSError) and error.errno is not None:  # a local error, such as a full disk
             raise
         raise HubError(hub_sentence(error, page, None, situation)) from error
-    except ValueError as error:  # of the client, which asks the Hub about a card before it sends anything
+    except ValueError as error:  # raised by the client, which validates a card with the Hub first
         if not str(error).startswith(BAD_CARD):
             raise
         said = " ".join(without_tokens(str(error)).removeprefix(BAD_CARD).split())
-        raise HubError(f"the Hub refuses the card of {page}: {said}") from error
+        raise HubError(f"the Hub rejects the card of {page}: {said}") from error
 
 
 @contextmanager
 def warned_where_it_may_pass(repository: str, what: str, later: str) -> Iterator[None]:
-    """Check something of a model's push before training; a fault that may pass until it ends is only logged.
+    """Check a precondition of a model's push before training; temporary faults are only logged.
 
     Args:
         repository: as in `hub_sentence`.
-        what: is being checked, in words.
+        what: what is being checked, in words.
         later: what happens after training, in a sentence.
 
     Raises:
-        HubError: a fault that would be the same later.
+        HubError: the fault is permanent.
     """
     try:
         yield

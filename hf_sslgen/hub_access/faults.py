@@ -1,4 +1,4 @@
-"""Which fault of the Hub, or of the way to it, an error of its clients is."""
+"""Classify the clients' errors as faults of the Hub or of the connection to it."""
 
 from collections.abc import Iterator
 from enum import Enum, auto
@@ -17,17 +17,17 @@ from huggingface_hub.utils import httpx
 from hf_sslgen.errors import HubError
 
 EXCHANGE_ERRORS = (HTTPError, OfflineModeIsEnabled)
-"""A refusal (HfHubHTTPError is an HTTPError), a connection that broke or never came about, HF_HUB_OFFLINE."""
+"""Exceptions for a refusal (HfHubHTTPError is an HTTPError), a failed connection, and HF_HUB_OFFLINE."""
 
 INCOMPLETE = "Consistency check failed"
-"""How a client says that a file is not as long as announced."""
+"""Message of a client if a file is shorter than announced."""
 
 LASTING = (httpx.LocalProtocolError, httpx.ProxyError, httpx.UnsupportedProtocol)
-"""Errors of a connection that would be the same the next time."""
+"""Permanent connection errors."""
 
 
 class DamagedFileError(HubError):
-    """A file that is not what the Hub says it is; it is removed from the cache before this is raised."""
+    """A file differs from the Hub's description; it is removed from the cache before this is raised."""
 
 
 class Fault(Enum):
@@ -69,7 +69,7 @@ BY_STATUS = {
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what led to it: the clients wrap what the Hub answered."""
+    """Iterate over the error and its causes, because the clients wrap the Hub's response."""
     seen: BaseException | None = error
     while seen is not None:
         yield seen
@@ -77,28 +77,28 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def refusal_in(error: BaseException) -> HfHubHTTPError | None:
-    """The Hub's answer that an error comes from; None where there was none."""
+    """Return the Hub's response behind an error; None if there was none."""
     return next((each for each in chain(error) if isinstance(each, HfHubHTTPError)), None)
 
 
 def status_of(error: BaseException) -> int | None:
-    """The HTTP status that an error comes from."""
+    """Return the HTTP status behind an error."""
     refusal = refusal_in(error)
     return None if refusal is None else int(refusal.response.status_code)
 
 
 def is_broken_connection(error: BaseException) -> bool:
-    """Whether a connection broke, or never came about, and might the next time."""
+    """Whether a connection failed or broke, in a way that may be temporary."""
     return any(isinstance(each, httpx.TransportError) and not isinstance(each, LASTING) for each in chain(error))
 
 
 def is_incomplete(error: BaseException) -> bool:
-    """Whether a file arrived otherwise than the Hub announced it."""
+    """Whether a file arrived differently from the Hub's announcement."""
     return any(isinstance(each, DamagedFileError) or INCOMPLETE in str(each) for each in chain(error))
 
 
 def fault_of(error: BaseException) -> Fault:
-    """The fault that a client's error is."""
+    """Classify a client's error."""
     status, errors = status_of(error), list(chain(error))
 
     def has(kind: type[BaseException]) -> bool:

@@ -1,4 +1,4 @@
-"""What a person reads where the Hub refuses or is away: one table from fault and situation to sentence."""
+"""Messages for faults of the Hub: one table from fault and situation to sentence."""
 
 from collections.abc import Mapping
 from enum import Enum, auto
@@ -12,7 +12,7 @@ AGAIN = "run the same command again"
 
 
 class Situation(Enum):
-    """What was being done; each has the sentences of another where the table has none for it."""
+    """The operation that failed; it falls back on another situation's sentence if the table has none for it."""
 
     LOADING = auto()
     STREAMING = auto()
@@ -24,19 +24,21 @@ class Situation(Enum):
 LOADING, PUSHING, PUSHING_MODEL = Situation.LOADING, Situation.PUSHING, Situation.PUSHING_MODEL
 
 INSTEAD = {PUSHING_MODEL: PUSHING}
-"""Whose sentences a situation has first; after that, those of loading."""
+"""The situation whose sentences are tried first; after that, those of loading."""
 
 NOT_FOUND = (
     "there is no {repository} on {endpoint}, or it is private and {identity} can't see it; check the name, or log in "
-    "with `hf auth login` as somebody who has access"
+    "with `hf auth login` as a user with access"
 )
-NOT_FOUND_WITH_TOKEN = "there is no {repository}, or no such revision of it, that this token may see; check both names"
+NOT_FOUND_WITH_TOKEN = (
+    "{repository}, or that revision of it, does not exist or is not visible to this token; check both names"
+)
 UNKNOWN_TOKEN = (
-    "the Hub does not know the token; make one at {endpoint}/settings/tokens and run `hf auth login`, or set HF_TOKEN"
+    "the Hub rejects the token; create one at {endpoint}/settings/tokens and run `hf auth login`, or set HF_TOKEN"
 )
-NO_WRITE = "the token has no right to write to {repository}: it needs the role 'write', and its owner a place there; "
+NO_WRITE = "the token has no write access to {repository}: it needs the role 'write', and its owner must be a member; "
 NO_RIGHT = {
-    PUSHING: f"{NO_WRITE}give another repository, or another token by `hf auth login` or HF_TOKEN",
+    PUSHING: f"{NO_WRITE}give another repository, or another token with `hf auth login` or HF_TOKEN",
     PUSHING_MODEL: f"{NO_WRITE}give another --hub_model_id or another token",
 }
 OTHER_STATUS = f"the Hub answers {{status}} ({{said}}); {AGAIN} later"
@@ -58,18 +60,17 @@ SENTENCES: Mapping[Fault, Mapping[Situation, str]] = {
     Fault.NO_TOKEN: {
         PUSHING: "no token found: run `hf auth login`, or set HF_TOKEN to a token with write access",
         PUSHING_MODEL: (
-            "there is no token to push with: run `hf auth login`, or set HF_TOKEN to one that may write; or drop "
+            "no token to push with: run `hf auth login`, or set HF_TOKEN to a token with write access; or drop "
             "--push_to_hub"
         ),
     },
     Fault.UNUSABLE_TOKEN: {
-        LOADING: "HF_TOKEN holds characters that no token has; correct it, or log in with `hf auth login`",
-        PUSHING_MODEL: "the token to push with has blanks or other characters that no token has; copy it anew",
+        LOADING: "HF_TOKEN contains invalid characters; correct it, or log in with `hf auth login`",
+        PUSHING_MODEL: "the token to push with contains spaces or other invalid characters; copy it again",
     },
     Fault.UNKNOWN_TOKEN: {
         LOADING: (
-            "the Hub does not know the token that was sent; log in again with `hf auth login`, or correct or unset "
-            "HF_TOKEN"
+            "the Hub rejects the token that was sent; log in again with `hf auth login`, or correct or unset HF_TOKEN"
         ),
         PUSHING: UNKNOWN_TOKEN,
     },
@@ -83,71 +84,71 @@ SENTENCES: Mapping[Fault, Mapping[Situation, str]] = {
     Fault.NOT_FOUND: {LOADING: NOT_FOUND, PUSHING: NOT_FOUND_WITH_TOKEN},
     Fault.HIDDEN: {LOADING: NOT_FOUND, PUSHING: UNKNOWN_TOKEN},
     Fault.NO_REVISION: {
-        LOADING: "{repository} has no branch, tag or commit {revision!r}; see {page}/tree/main for those it has",
+        LOADING: "{repository} has no branch, tag or commit {revision!r}; see {page}/tree/main for the existing ones",
         PUSHING: NOT_FOUND_WITH_TOKEN,
     },
     Fault.NO_RIGHT: {
         LOADING: (
-            "the token that was sent has no right to this in {repository}; give it one at {endpoint}/settings/tokens, "
-            "or log in with `hf auth login` as somebody who has it"
+            "the token that was sent lacks permission for this in {repository}; grant it at "
+            "{endpoint}/settings/tokens, or log in with `hf auth login` as a user with permission"
         ),
         **NO_RIGHT,
     },
-    Fault.BAD_REQUEST: {LOADING: OTHER, PUSHING: "the Hub refuses what was to be pushed to {repository}: {said}"},
+    Fault.BAD_REQUEST: {LOADING: OTHER, PUSHING: "the Hub rejects the push to {repository}: {said}"},
     Fault.MISSING: {LOADING: OTHER, PUSHING: NOT_FOUND_WITH_TOKEN},
     Fault.OVERTAKEN: {
         LOADING: OTHER,
         PUSHING: (
-            "somebody else pushed to {repository} in the meantime, and nothing of this push was kept; look at what is "
-            f"there and {AGAIN}"
+            "another push to {repository} came first, so nothing of this push was kept; check what is there and "
+            f"{AGAIN}"
         ),
     },
     Fault.TOO_MANY_REQUESTS: {
         LOADING: (
-            "the Hub gets too many requests from here and answers 429 for {repository}; wait some minutes and run "
-            "this again (whoever is logged in with `hf auth login` may ask more often)"
+            "the Hub received too many requests and answers 429 for {repository}; wait a few minutes and run this "
+            "again (users logged in with `hf auth login` have a higher limit)"
         ),
-        PUSHING: f"the Hub asks for patience (429, too many requests); wait some minutes and {AGAIN}",
+        PUSHING: f"the Hub received too many requests (429); wait a few minutes and {AGAIN}",
     },
     Fault.TROUBLE: {
         LOADING: (
-            "the Hub is in trouble and answers {status} for {repository}; run this again later, what is downloaded "
-            "stays"
+            "the Hub has a fault and answers {status} for {repository}; run this again later, complete downloads "
+            "are kept"
         ),
         PUSHING: OTHER_STATUS,
     },
     Fault.OTHER_STATUS: {LOADING: OTHER, PUSHING: OTHER_STATUS},
-    Fault.DAMAGED: {LOADING: "{reason}; run this again, what is downloaded whole stays"},
+    Fault.DAMAGED: {LOADING: "{reason}; run this again, complete downloads are kept"},
     Fault.INCOMPLETE: {
-        LOADING: "a file of {repository} arrived incomplete; run this again, what is downloaded whole stays"
+        LOADING: "a file of {repository} arrived incomplete; run this again, complete downloads are kept"
     },
     Fault.BROKEN_CONNECTION: {
         LOADING: (
-            "the Hub at {endpoint} can't be reached or broke off while {repository} was asked for; run this again "
-            "when the connection stands, what is downloaded whole stays"
+            "the Hub at {endpoint} can't be reached, or the connection broke, in a request for {repository}; run this "
+            "again once it is reachable, complete downloads are kept"
         ),
         PUSHING: NO_CONNECTION,
     },
     Fault.UNSENDABLE: {LOADING: OTHER},
     Fault.NO_CONNECTION: {LOADING: OTHER, PUSHING: NO_CONNECTION},
-    Fault.NOT_CACHED: {LOADING: "{repository} is not in the cache; load it once with the Hub in reach"},
+    Fault.NOT_CACHED: {LOADING: "{repository} is not in the cache; load it once online"},
     Fault.OTHER: {LOADING: OTHER},
 }
 
 
 def repository_page(repository: str) -> str:
-    """Address of a repository's page; `repository` is `owner/name`, behind `datasets/` or `spaces/` for those."""
+    """Return the address of a repository's page; `repository` is `owner/name`, prefixed for datasets and Spaces."""
     return f"{constants.ENDPOINT}/{repository}"
 
 
 def hub_sentence(
     error: BaseException, repository: str, revision: str | None = None, situation: Situation = LOADING
 ) -> str:
-    """What went wrong with the Hub; then, behind a semicolon, what to do. No token is in it.
+    """State what went wrong with the Hub and, after a semicolon, what to do, without revealing a token.
 
     Args:
-        repository: `owner/name` of a model, behind `datasets/` or `spaces/` for those.
-        revision: the one that was asked for.
+        repository: `owner/name` of a model, prefixed with `datasets/` or `spaces/` for those.
+        revision: the requested revision.
     """
     return refusal(fault_of(error), repository, revision, situation, error)
 
@@ -159,7 +160,7 @@ def refusal(
     situation: Situation = LOADING,
     error: BaseException | None = None,
 ) -> str:
-    """The sentence for a fault, as `hub_sentence`; the client's error may be absent where the fault needs no words."""
+    """Return the sentence for a fault, as in `hub_sentence`; the client's error may be absent if it is not needed."""
     sentences = SENTENCES[fault]
     wanted = (situation, INSTEAD.get(situation, situation), LOADING)
     template = next(sentences[each] for each in wanted if each in sentences)

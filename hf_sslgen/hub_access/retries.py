@@ -1,4 +1,4 @@
-"""What is asked of the Hub again, how often and after how long."""
+"""Retry requests to the Hub: which, how often and after how long."""
 
 import json
 import logging
@@ -24,14 +24,14 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How patient we are with the Hub.
+    """The retry policy.
 
     Attributes:
         waits: seconds before the second, third and fourth attempt.
-        longest_wait: the longest pause in seconds that the Hub may ask for.
-        passing: statuses after which the same request may succeed a little later.
-        overtaken_tries: how often others may commit between our look and our commit; each time somebody got on.
-        overtaken_wait: the longest pause in seconds before the look after that; it is drawn at random.
+        longest_wait: the longest pause, in seconds, that the Hub may request.
+        passing: statuses after which the same request may succeed later.
+        overtaken_tries: how often other commits may intervene between reading and committing before giving up.
+        overtaken_wait: the longest pause, in seconds, before reading again; drawn at random.
     """
 
     waits: tuple[float, ...] = (1.0, 2.0, 4.0)
@@ -45,41 +45,41 @@ POLICY = RetryPolicy()
 
 
 class NoBar(tqdm):
-    """A progress bar for files that are too small for one."""
+    """A disabled progress bar, for small files."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "disable": True})
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether the same request may succeed a little later."""
+    """Whether the same request may succeed later."""
     return status_of(error) in POLICY.passing or is_broken_connection(error) or is_incomplete(error)
 
 
 def is_unreachable(error: BaseException) -> bool:
-    """Whether the Hub gave no answer, or none but that it can't give one now."""
+    """Whether the Hub did not respond, or only that it is temporarily unavailable."""
     return not is_incomplete(error) and may_pass(error)
 
 
 def _wait(error: BaseException, planned: float) -> float:
-    """The pause before the next attempt: longer where the Hub says so."""
+    """Return the pause before the next attempt, which is longer if the Hub requests it."""
     answer = refusal_in(error)
     wanted = answer.response.headers.get("Retry-After", "") if answer is not None else ""
     return min(max(planned, float(wanted)), POLICY.longest_wait) if wanted.isdigit() else planned
 
 
 def asked(action: Callable[[], Result]) -> Result:
-    """What `action` returns; an answer that is no JSON, as of a proxy or one that was cut, is a broken connection."""
+    """Run `action`, treating a response that is not JSON, from a proxy or truncated, as a broken connection."""
     try:
         return action()
     except json.JSONDecodeError as error:
-        raise httpx.RemoteProtocolError("an answer that is no JSON") from error
+        raise httpx.RemoteProtocolError("a response that is not JSON") from error
 
 
 def with_retries(action: Callable[[], Result], repository: str, revision: str | None = None) -> Result:
-    """What `action` returns, tried again where the Hub was busy, away or broke off; says so each time.
+    """Run `action`, retrying with a log message if the Hub was busy, unreachable or dropped the connection.
 
-    The clients try uploads and questions again by themselves, but not a download that is answered 503.
+    The clients retry uploads and queries by themselves, but not a download that is answered with 503.
 
     Args:
         repository: as in `hub_sentence`.
@@ -88,7 +88,7 @@ def with_retries(action: Callable[[], Result], repository: str, revision: str | 
     for attempt, planned in enumerate(waits, start=2):
         try:
             return asked(action)
-        except Exception as error:  # the clients wrap it in errors of their own
+        except Exception as error:  # the clients wrap it in their own errors
             if not may_pass(error):
                 raise
             wait = _wait(error, planned)
@@ -99,10 +99,10 @@ def with_retries(action: Callable[[], Result], repository: str, revision: str | 
 
 
 def patiently(step: Callable[[], Result], repository: str) -> Result:
-    """What `step` returns, called again where the Hub failed for a moment or somebody else committed first.
+    """Run `step`, repeating it if the Hub failed temporarily or another commit came first.
 
     Args:
-        step: looks at the Hub afresh each time, so that what an earlier call achieved is not done again.
+        step: reads the Hub's state on every call, so that completed work is not repeated.
         repository: as in `hub_sentence`.
     """
     for _ in range(POLICY.overtaken_tries):
@@ -111,6 +111,6 @@ def patiently(step: Callable[[], Result], repository: str) -> Result:
         except HfHubHTTPError as error:
             if error.response.status_code != STALE_PARENT:
                 raise
-            logger.info("somebody else committed to %s in the meantime; trying again on top of that", repository)
+            logger.info("another commit to %s came first; trying again on top of it", repository)
             time.sleep(random.uniform(0, POLICY.overtaken_wait))
     return with_retries(step, repository)

@@ -54,7 +54,7 @@ def read_backbones(rows: Sequence[Any], where: str) -> tuple[list[BackboneEntry]
             if len(values) > 1:
                 raise InputError(f"{where}: an entry with twin_set takes no other key, found {sorted(values)}")
             if not isinstance(values["twin_set"], str):
-                raise InputError(f"{where}: twin_set is {shown(values['twin_set'])}; it has to be text")
+                raise InputError(f"{where}: twin_set is {shown(values['twin_set'])}; it must be text")
             twin_set = get_twin_set(values["twin_set"])
             sets.append(twin_set)
             loadable = [each.id for each in twin_set.backbones if each.library != "conversion"]

@@ -53,7 +53,7 @@ def list_of(content: Mapping[str, Any], key: str, where: str, optional: bool = F
 
 
 def mapping_of(value: Any, where: str) -> dict[str, Any]:
-    """A value that has to be a mapping."""
+    """A value that must be a mapping."""
     if not isinstance(value, dict):
         raise InputError(f"{where} should be a mapping of names to values, found {shown(value)}")
     return value
@@ -88,7 +88,7 @@ def named_protocols(rows: Sequence[Any], where: str) -> tuple[NamedProtocol, ...
             raise InputError(f"{where}: an entry needs `preset`, such as {{preset: linear}}; found {shown(row)}")
         name = values.pop("name", preset)
         if not isinstance(name, str) or not name:
-            raise InputError(f"{where}: name is {shown(name)}; it has to be text")
+            raise InputError(f"{where}: name is {shown(name)}; it must be text")
         grid = mapping_of(values.pop("grid", {}), f"{where}: grid")
         for key, candidates in grid.items():
             if not isinstance(candidates, list) or not candidates:
@@ -111,7 +111,7 @@ def named_protocols(rows: Sequence[Any], where: str) -> tuple[NamedProtocol, ...
 
 
 def stated_exclusion(row: Any, where: str) -> Mapping[str, tuple[str, ...]]:
-    """The values of each axis that a cell has to have to be excluded."""
+    """The values of each axis that a cell must have to be excluded."""
     values = mapping_of(row, where)
     for key, value in values.items():
         if key not in AXES:

@@ -135,7 +135,7 @@ def test_a_folder_of_something_else(capsys, folder, tmp_path):
 
 def test_an_unknown_protocol_and_mismatched_lists(refused, folder):
     options = ["--dataset_name", str(folder), "--twin_set", "resnet18-tiny-imagenet-100"]
-    assert "protocol is ['probe']; it has to be one of linear, finetune" in refused(
+    assert "protocol is ['probe']; it must be one of linear, finetune" in refused(
         COMPARE, *options, "--protocol", "probe"
     )
     assert "group has 2 values for 1 dataset_name" in refused(COMPARE, *options, "--group", "similar", "different")

@@ -31,5 +31,5 @@ def test_two_budgets_and_a_value_too_few_are_refused() -> None:
         domains("--samples_per_class", "3", "--label_fraction", "0.5")
     with pytest.raises(InputError, match="group has 1 values for 2 dataset_name"):
         domains("--group", "similar")
-    with pytest.raises(InputError, match="samples_per_class is 0; it has to be at least 1"):
+    with pytest.raises(InputError, match="samples_per_class is 0; it must be at least 1"):
         domains("--samples_per_class", "0")

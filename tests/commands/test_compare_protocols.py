@@ -48,7 +48,7 @@ def test_what_is_said_replaces_the_preset(name: str, options: list[str], expecte
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--protocol", "finetune", "--max_steps", "-1"], "max_steps is -1; it has to be at least 1"),
+        (["--protocol", "finetune", "--max_steps", "-1"], "max_steps is -1; it must be at least 1"),
         (["--max_steps", "9"], "max_steps is for fine-tuning, and none of the protocols fine-tunes"),
         (["--learning_rates", "0.1"], "learning_rates is for fine-tuning"),
         (["--protocol", "full", "--max_steps", "9", "--num_train_epochs", "1"], "both set the training length"),

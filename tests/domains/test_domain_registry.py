@@ -126,19 +126,19 @@ def test_an_entry_can_be_hashed():
     ("change", "message"),
     [
         (("group: similar", "gruop: similar"), "domain 'pictures': unknown field 'gruop'; did you mean 'group'"),
-        (("group: similar", "group: near"), "group is 'near'; it has to be one of similar, different"),
+        (("group: similar", "group: near"), "group is 'near'; it must be one of similar, different"),
         (("format: parquet", "format: script"), "format is 'script'"),
         (("format: parquet", "format: embedded"), "an embedded domain must not have an id"),
-        (("num_classes: 2", "num_classes: two"), "num_classes is 'two'; it has to be a whole number"),
+        (("num_classes: 2", "num_classes: two"), "num_classes is 'two'; it must be a whole number"),
         (("num_classes: 2", "num_classes: 2\n    expected_sizes: {valid: 3}"), "splits that it does not have: valid"),
         (
             ("num_classes: 2", "num_classes: 2\n    expected_sizes: {test: many}"),
-            "expected_sizes is .* it has to be a mapping",
+            "expected_sizes is .* it must be a mapping",
         ),
         (("num_classes: 2", "num_classes: 2\n    not_label_preserving: [flip]"), "not_label_preserving is 'flip'"),
         (
             ("num_classes: 2", "num_classes: 2\n    not_label_preserving: hue"),
-            "not_label_preserving is 'hue'; it has to be a list of text",
+            "not_label_preserving is 'hue'; it must be a list of text",
         ),
         (("num_classes: 2", "num_classes: 2\n    box_column: bbox"), "box_column and box_format belong together"),
         (("num_classes: 2", "num_classes: 2\n    box_format: xywh"), "box_column and box_format belong together"),

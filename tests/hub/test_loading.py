@@ -207,11 +207,11 @@ def test_access_that_lacks_is_explained(loader, stocked):
         assert private.startswith("there is no org/resnet") and "private" in private and who in private
         assert "`hf auth login`" in private
     wrong = _sentence(loader("org/vit", token=WRONG_TOKEN), "org/vit")
-    assert "does not know the token" in wrong and "`hf auth login`" in wrong and "HF_TOKEN" in wrong
+    assert "rejects the token" in wrong and "`hf auth login`" in wrong and "HF_TOKEN" in wrong
     misread = _sentence(loader("org/vit", token=f"{WRONG_TOKEN}é"), "org/vit")
-    assert "holds characters that no token has" in misread
+    assert "contains invalid characters" in misread
     stocked.fail("status", "/api/models/org/vit", status=403)
-    assert "has no right to this in org/vit" in _sentence(loader("org/vit", role="reader"), "org/vit")
+    assert "lacks permission for this in org/vit" in _sentence(loader("org/vit", role="reader"), "org/vit")
     assert "error" not in loader("org/vit", role="reader")
 
 
@@ -277,8 +277,11 @@ WEIGHTS = "/resolve/.*model.safetensors$"
         ({"kind": "status", "path": "/api/models/org/vit", "status": 503}, "answers 503 for org/vit"),
         ({"kind": "status", "path": "/api/models/org/vit", "status": 429}, "answers 429 for org/vit"),
         ({"kind": "status", "path": WEIGHTS, "method": "GET", "status": 503}, "answers 503 for org/vit"),
-        ({"kind": "drop", "path": "/api/models/org/vit"}, "can't be reached or broke off"),
-        ({"kind": "truncate", "path": "/api/models/org/vit", "method": "GET"}, "can't be reached or broke off"),
+        ({"kind": "drop", "path": "/api/models/org/vit"}, "can't be reached, or the connection broke"),
+        (
+            {"kind": "truncate", "path": "/api/models/org/vit", "method": "GET"},
+            "can't be reached, or the connection broke",
+        ),
         ({"kind": "truncate", "path": WEIGHTS, "method": "GET"}, "arrived incomplete"),
         ({"kind": "corrupt", "path": WEIGHTS, "method": "GET"}, "its sha256 differs from the Hub's"),
     ],

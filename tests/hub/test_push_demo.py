@@ -130,9 +130,9 @@ def test_a_demo_reads_deep_pictures_as_they_were_trained_on(tmp_path: Path) -> N
     ("fault", "said"),
     [
         ({"kind": "status", "status": 503, "times": 1000}, "answers 503"),
-        ({"kind": "status", "status": 403, "times": 1}, "no right to write to org/model-demo"),
+        ({"kind": "status", "status": 403, "times": 1}, "no write access to org/model-demo"),
         ({"kind": "stop"}, "can't be reached"),
-        ({"kind": "status", "status": 412, "times": 1}, "somebody else pushed to org/model-demo"),
+        ({"kind": "status", "status": 412, "times": 1}, "another push to org/model-demo came first"),
         ({"kind": "drop", "times": 1}, ""),
         ({"kind": "status", "status": 429, "headers": {"Retry-After": "0"}, "times": 1}, ""),
     ],

@@ -257,7 +257,7 @@ def test_arguments_are_taken_and_the_trainer_sees_none(tmp_path: Path, tuned: Ca
 @pytest.mark.parametrize(
     ("role", "fault", "said"),
     [
-        ("reader", None, "no right to write"),
+        ("reader", None, "no write access"),
         ("owner", {"kind": "status", "path": "/commit/", "status": 503, "times": 1000}, "answers 503"),
         ("owner", {"kind": "stop", "path": "/commit/"}, "can't be reached"),
     ],

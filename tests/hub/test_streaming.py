@@ -258,7 +258,7 @@ def test_split_sizes_are_those_that_the_registry_expects(streamer, stocked):
             {"name": "org/gated", "role": "nobody"},
             "datasets/org/gated is gated .*ask for access at http://.*org/gated",
         ),
-        ({"name": PARQUET, "token": WRONG_TOKEN}, "the Hub does not know the token that was sent; log in again"),
+        ({"name": PARQUET, "token": WRONG_TOKEN}, "the Hub rejects the token that was sent; log in again"),
         ({"name": PARQUET, "dataset_revision": "v9"}, "datasets/org/parquet has no branch, tag or commit 'v9'"),
         (
             {"name": PARQUET, "dataset_config_name": "x"},
@@ -337,7 +337,7 @@ def test_a_fault_that_lasts_ends_in_a_sentence(streamer, stocked, name, fault):
     stocked.fail(**fault, path=TRAIN, method="GET", times=1000, skip=2)
     streamer.tell("")
     answer = json.loads(streamer.hear())
-    assert re.match("the Hub (is in trouble|at http.* can't be reached)", answer["error"]), answer
+    assert re.match("the Hub (has a fault|at http.* can't be reached)", answer["error"]), answer
     assert f"datasets/{name}" in answer["error"] and "run this again" in answer["error"]
     seen = [identity for identity, _ in answer["passes"][0]]
     assert 0 < len(seen) < 22 and seen == IDS["train"][: len(seen)]
@@ -350,7 +350,9 @@ def test_a_fault_that_lasts_ends_in_a_sentence(streamer, stocked, name, fault):
 def test_the_hub_down_at_the_start(streamer, stocked, streaming):
     stocked.stop()
     error = streamer("org/unvalidated", streaming=streaming)["error"]
-    assert "can't be reached or broke off while datasets/org/unvalidated was asked for; run this again" in error
+    assert (
+        "can't be reached, or the connection broke, in a request for datasets/org/unvalidated; run this again" in error
+    )
 
 
 def test_what_is_prepared_on_disk_is_found_again_without_the_hub(stocked, tmp_path):

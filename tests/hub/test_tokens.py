@@ -111,7 +111,7 @@ def test_analyze(hub: Hub, api: HfApi, workplace: Workplace) -> None:
     command = ["hf_sslgen.cli", "analyze", "--model_name_or_path", "org/base", "--dataset_name", "org/digits"]
     command += ["--max_subset", "10", *SIZES, "--output_dir"]
     workplace.run(*command, "good", token=READER)
-    assert "does not know the token" in workplace.run(
+    assert "rejects the token" in workplace.run(
         *["digits" if word == "org/digits" else word for word in command], "wrong", token=WRONG_TOKEN, code=2
     )
     workplace.run(*command, "stranger", token=NOBODY, code=2)
@@ -160,7 +160,7 @@ def test_metrics(hub: Hub, api: HfApi, workplace: Workplace) -> None:
     workplace.run(*command, token=WRONG_TOKEN, code=2)
     workplace.run(*command, token=READER, code=2)
     hub.fail("status", "/commit/", status=400)
-    assert "error: the Hub refuses what was to be pushed" in workplace.run(*command, token=OWNER, code=2)
+    assert "error: the Hub rejects the push" in workplace.run(*command, token=OWNER, code=2)
     workplace.run(*command, token=OWNER)
 
 

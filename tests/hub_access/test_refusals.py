@@ -17,9 +17,9 @@ ROOT = Path(__file__).parents[2]
 CODE = ("hf_sslgen", "scripts", "recipes")
 
 OF_A_REFUSAL = re.compile(
-    r"\b(40[0139]|412|413|429|50[0234])\b|HF_HUB_OFFLINE is set|\bis gated\b|too many requests|there is no token"
-    r"|no token found|does not know the token|no right to|the Hub[^.;]* can't be reached|missing from the cache"
-    r"|in the cache; load"
+    r"\b(40[0139]|412|413|429|50[0234])\b|HF_HUB_OFFLINE is set|\bis gated\b|too many requests|no token to push"
+    r"|no token found|rejects the token|no write access|lacks permission|the Hub[^.;]* can't be reached"
+    r"|missing from the cache|in the cache; load"
 )
 """What only the table's sentences say."""
 

@@ -23,7 +23,7 @@ def arguments_for(folder: Path, **options) -> FineTuningArguments:
 
 
 def test_every_option_is_honoured_or_refused():
-    """A new release of transformers may add options: each has to be looked at and put into one of the tables."""
+    """A new release of transformers may add options: each must be looked at and put into one of the tables."""
     fields = {field.name for field in dataclasses.fields(FineTuningArguments)}
     assert fields == HONOURED.keys() | REFUSED.keys()
     assert not HONOURED.keys() & REFUSED.keys()
@@ -81,10 +81,10 @@ def test_a_refused_option_says_why_and_is_taken_as_it_is_by_default(name, tmp_pa
         ("--metric_for_best_model confidence_gap", "has no better direction"),
         ("--metric_for_best_model accuracy --greater_is_better false", "higher accuracy is better"),
         ("--metric_for_best_model eval_loss --greater_is_better true", "lower loss is better"),
-        ("--learning_rate nan", "learning_rate is 'nan'; it has to be a number"),
+        ("--learning_rate nan", "learning_rate is 'nan'; it must be a number"),
         ("--learning_rate -1", "at least 0"),
-        ("--weight_decay -1", "weight_decay is -1.0; it has to be at least 0"),
-        ("--seed 1.5", "seed is '1.5'; it has to be a whole number"),
+        ("--weight_decay -1", "weight_decay is -1.0; it must be at least 0"),
+        ("--seed 1.5", "seed is '1.5'; it must be a whole number"),
         ("--seed -1", "at least 0"),
         ("--num_train_epochs 0", "above 0"),
         ("--max_steps 0", "at least 1, or -1"),

@@ -206,18 +206,18 @@ def _notes(results: StudyResults) -> list[str]:
     small = [group for group, size in sizes.items() if size < MIN_DOMAINS]
     notes = [
         "A comparison is one contrast of backbones under one protocol and label budget, over the domains of a group "
-        "or, where these are too few, on one domain. Undecided means that the interval includes zero or can't be had."
+        "or, if these are too few, on one domain. Undecided means that the interval includes zero or is unavailable."
     ]
     if len(small) < len(sizes):
-        notes.append("Intervals over domains are Student’s t: they speak of domains of that kind.")
+        notes.append("Intervals over domains are Student’s t intervals and apply to domains of that kind.")
     if small:
         notes.append(
-            f"Fewer than {MIN_DOMAINS} domains of a kind are too few to say anything about other domains of that "
-            "kind: those intervals speak of these images."
+            f"Fewer than {MIN_DOMAINS} domains of a kind say nothing about other domains of that kind, "
+            "so those intervals apply only to these images."
         )
     if small or set(sizes) != {"similar", "different"}:
         notes.append(
-            "Whether similar and different domains differ from each other is not tested: that takes at least "
+            "Whether similar and different domains differ from each other is not tested, because that needs at least "
             f"{MIN_DOMAINS} of each."
         )
     return notes

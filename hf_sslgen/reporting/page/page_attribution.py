@@ -38,7 +38,7 @@ def attribution_cards(
     method = attribution_words(first)
     examples = {cell.backbone: found for cell, found in with_maps if attribution_words(cell) == method}
     if len(examples) < len(with_maps):
-        note = f" Backbones whose maps are of another method are not drawn.{note}"
+        note = f" Backbones with maps of another method are not drawn.{note}"
     return [
         _concentration_card(
             {name: records[name] for name in examples}, examples, identifier, setting, method, styles, note
@@ -55,7 +55,7 @@ def attribution_cards(
             f"{identifier}-overlays",
             f"Attribution on {setting}",
             f"The same images under each backbone: {method}. Lighter is more; each map is divided by its own maximum "
-            f"and enlarged for display only.{_boxes_note(examples)} Examples illustrate and prove nothing; the "
+            f"and enlarged for display only.{_boxes_note(examples)} Examples illustrate but prove nothing; the "
             f"numbers are in the table.{note}",
             f"The same images with the attribution map of each backbone over them: {', '.join(examples)}.",
         ),
@@ -75,10 +75,10 @@ def _concentration_card(
     with_control = any(f"{CONTROL}gini" in table for table in records.values())
     caption = [
         f"{method[0].upper()}{method[1:]}.",
-        "Gray: maps of noise, which have the Gini coefficient of a concentrated map but spread over all of it.",
-        "Dashed: the same architecture with all weights drawn afresh." if with_control else "",
-        "Each height is relative to its own peak. Concentration has no better direction.",
-        "Lift has: 1 is chance, higher is more on the object; its last bin holds whatever lies beyond."
+        "Gray: maps of noise, which have the Gini coefficient of a concentrated map but spread over the whole image.",
+        "Dashed: the same architecture with fresh weights." if with_control else "",
+        "Heights are relative to each histogram’s own peak. Neither higher nor lower concentration is better.",
+        "Higher lift means more on the object, and 1 is chance; its last bin holds all larger values."
         if with_lift
         else "",
     ]

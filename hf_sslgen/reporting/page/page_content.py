@@ -148,5 +148,5 @@ def _collapse_warning(row: Row, rank: Number) -> str:
     return (
         f"The covariance of {row.cell.backbone}’s features has an effective rank of "
         f"{format_value(rank.value, rank.metric)}, below 2: images differ along one direction and hardly along any "
-        f"other. The invariance of such an encoder means nothing, however high it is. This encoder {kind}."
+        f"other. The invariance of such an encoder is meaningless, however high it is. This encoder {kind}."
     )

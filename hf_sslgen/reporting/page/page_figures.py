@@ -81,7 +81,7 @@ def _confidence_cards(
             reliability,
             f"{identifier}-reliability",
             f"Reliability on {setting}",
-            "Points above the dashed diagonal are under-confident, below it over-confident. Gray boxes: where 95% "
+            "Points above the dashed diagonal are under-confident, below it over-confident. Gray boxes show where 95% "
             f"of calibrated models with these confidences would lie, bin by bin.{scaled}{note}",
             f"Accuracy against confidence in 15 bins for {names}. The gap and the expected calibration error are in "
             "the table above.",
@@ -89,9 +89,9 @@ def _confidence_cards(
         svg_card(
             risk_coverage_of_cells(confident, styles),
             f"{identifier}-risk-coverage",
-            f"Errors left when unsure images are declined, on {setting}",
-            "The nearer to dotted, the better confidence tells right from wrong. AURC is the area under the curve; "
-            f"accuracy weighs in it, but not in its distance from the oracle’s.{note}",
+            f"Errors left when unsure images are rejected, on {setting}",
+            "The nearer to the dotted line, the better confidence separates right from wrong. AURC is the area under "
+            f"the curve, which depends on accuracy; its distance from the oracle’s depends on it less.{note}",
             f"Error rate against the share of most confident images for {names}. The areas are in results.csv.",
         ),
     ]

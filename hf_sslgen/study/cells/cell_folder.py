@@ -160,7 +160,7 @@ def read_cell(folder: Path) -> Cell:
 
 
 def read_stored_cell(folder: Path) -> Cell:
-    """Read a cell of a store, whose name has to be its own; raises InputError as `read_cell` does."""
+    """Read a cell of a store, whose name must be its own; raises InputError as `read_cell` does."""
     cell = read_cell(folder)
     if cell_folder(folder.parent, cell.identity).name != folder.name:
         raise InputError(

@@ -75,13 +75,13 @@ def assert_published(hub: Hub, store: Path, size: int | None = None) -> None:
 
 def test_a_wrong_token(study_hub: Hub, failed_push: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", WRONG_TOKEN)
-    assert "error: the Hub does not know the token; make one at " in failed_push()
+    assert "error: the Hub rejects the token; create one at " in failed_push()
 
 
 def test_a_token_that_is_none(study_hub: Hub, failed_push: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret\N{EURO SIGN}secretsecret")
     error = failed_push()
-    assert error.startswith("error: HF_TOKEN holds characters that no token has; correct it")
+    assert error.startswith("error: HF_TOKEN contains invalid characters; correct it")
     assert "secret" not in error
 
 
@@ -100,15 +100,15 @@ def test_no_right_to_write(
         study_hub.api().create_repo(REPOSITORY, repo_type="dataset")
     monkeypatch.setenv("HF_TOKEN", ROLES[role].token)
     assert failed_push() == (
-        "error: the token has no right to write to datasets/org/study: it needs the role 'write', and its owner a "
-        "place there; give another repository, or another token by `hf auth login` or HF_TOKEN"
+        "error: the token has no write access to datasets/org/study: it needs the role 'write', and its owner must "
+        "be a member; give another repository, or another token with `hf auth login` or HF_TOKEN"
     )
     assert study_hub.uploaded_bytes() == 0
 
 
 def test_an_unknown_licence(study_hub: Hub, push: Command, store: Path) -> None:
     said = push(store, "--license", "my own")
-    assert re.search('error: the Hub refuses the card of datasets/org/study: - "license" must be one of', said)
+    assert re.search('error: the Hub rejects the card of datasets/org/study: - "license" must be one of', said)
     assert "4 cells added" in push(store, "--license", "mit")
 
 
@@ -160,7 +160,7 @@ def test_a_hub_that_stays_unwell(study_hub: Hub, failed_push: Any, push: Command
 
 def test_a_push_that_the_hub_objects_to(study_hub: Hub, failed_push: Any) -> None:
     study_hub.fail("status", "/commit/", status=400)
-    assert failed_push().startswith("error: the Hub refuses what was to be pushed to datasets/org/study: ")
+    assert failed_push().startswith("error: the Hub rejects the push to datasets/org/study: ")
 
 
 def test_a_hub_that_goes_down_before_the_commit(study_hub: Hub, failed_push: Any, push: Command, store: Path) -> None:
@@ -195,7 +195,7 @@ def test_a_moment_of_weakness_while_the_page_is_published(
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"kind": "status", "status": 403}, "the token has no right to write to spaces/org/study"),
+        ({"kind": "status", "status": 403}, "the token has no write access to spaces/org/study"),
         ({"kind": "status", "status": 503, "times": 1000}, "the Hub answers 503 "),
         ({"kind": "stop"}, "the Hub can't be reached at "),
     ],
@@ -288,7 +288,7 @@ def test_somebody_else_commits_first(study_hub: Hub, push: Command, store: Path,
 
     study_hub.fail("before", "/commit/", action=overtake)
     said = push(store)
-    assert "somebody else committed to datasets/org/study in the meantime" in said
+    assert "another commit to datasets/org/study came first" in said
     # In any order: a visit is noted when its answer has been sent, and theirs ends while ours goes on.
     assert sorted(visit.status for visit in study_hub.visited("/commit/", "POST")) == [200, 200, 412]
     assert "2 cells added, 1 already there" in said
@@ -338,8 +338,8 @@ def test_a_moment_of_weakness_while_pulling(
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        (503, "the Hub is in trouble and answers 503 for datasets/org/study; run this again later"),
-        (403, "the token that was sent has no right to this in datasets/org/study; give it one"),
+        (503, "the Hub has a fault and answers 503 for datasets/org/study; run this again later"),
+        (403, "the token that was sent lacks permission for this in datasets/org/study; grant it"),
     ],
 )
 def test_what_does_not_pass_while_pulling(
@@ -375,7 +375,8 @@ def test_a_hub_that_goes_down_while_pulling(
     last = cell_names(store)[-1]
     study_hub.fail("stop", f"/resolve/.*{last}/records.parquet", "GET")
     with pytest.raises(
-        HubError, match="can't be reached or broke off while datasets/org/study was asked for; run this again"
+        HubError,
+        match="can't be reached, or the connection broke, in a request for datasets/org/study; run this again",
     ):
         pull()
     assert cell_names(tmp_path / "here") == cell_names(store)[:-1]  # whole cells, and nothing unfinished
@@ -386,7 +387,9 @@ def test_a_hub_that_goes_down_while_pulling(
 
 def test_a_hub_that_is_down_before_a_cell_is_pulled(study_hub: Hub, pull: Any, store: Path, tmp_path: Path) -> None:
     study_hub.fail("stop", "/api/datasets/org/study$")
-    with pytest.raises(HubError, match="can't be reached or broke off while datasets/org/study was asked for"):
+    with pytest.raises(
+        HubError, match="can't be reached, or the connection broke, in a request for datasets/org/study"
+    ):
         pull()
     assert list((tmp_path / "here" / "cells").iterdir()) == []
     study_hub.heal()
@@ -396,7 +399,7 @@ def test_a_hub_that_is_down_before_a_cell_is_pulled(study_hub: Hub, pull: Any, s
 def test_an_upload_that_is_refused(study_hub: Hub, failed_push: Any, push: Command, store: Path) -> None:
     """One of several large files, whose error the client wraps."""
     study_hub.fail("status", "/_large/", status=403)
-    assert "error: the token has no right to write to datasets/org/study" in failed_push()
+    assert "error: the token has no write access to datasets/org/study" in failed_push()
     push(store)
     assert_published(study_hub, store)
 
@@ -404,11 +407,11 @@ def test_an_upload_that_is_refused(study_hub: Hub, failed_push: Any, push: Comma
 @pytest.mark.parametrize(
     ("token", "repository", "said"),
     [
-        (WRONG_TOKEN, "org/study", r"the Hub does not know the token that was sent; log in again"),
+        (WRONG_TOKEN, "org/study", r"the Hub rejects the token that was sent; log in again"),
         (ROLES["reader"].token, "org/other", r"there is no datasets/org/other on http\S+, or it is private .*; check"),
         (ROLES["nobody"].token, "org/private", r"there is no datasets/org/private on http\S+, or it is private"),
         ("", "org/private", r"there is no datasets/org/private .*nobody is logged in"),
-        ("", "a/b c", r"'a/b c' can't be a repository on the Hub; give it as owner/name"),
+        ("", "a/b c", r"'a/b c' is not a valid repository name; give owner/name"),
         ("", "a/b/c", r"pull is 'a/b/c'; give a dataset on the Hub as owner/name"),
         ("", "study", r"pull is 'study'; give a dataset on the Hub as owner/name"),
     ],

@@ -149,7 +149,7 @@ def test_what_others_need_not_know_stays_here(study_hub: Hub, push: Command, sto
 
 
 def test_provenance_that_is_published_is_that_of_cells() -> None:
-    """A key that is added to provenance has to be decided on."""
+    """A key that is added to provenance must be decided on."""
     code = Path(cell_provenance.__code__.co_filename).read_text()
     keys = set(re.findall(r'^        "(\w+)":', code.split("def cell_provenance")[1], re.MULTILINE))
     assert keys - set(PUBLISHED_PROVENANCE) == {"command", "taken"}
@@ -219,7 +219,7 @@ def test_later_pushes_keep_licence_and_page_and_may_set_them(
     assert commits(study_hub) == 4
     push(other, "--license", "mit")
     assert commits(study_hub) == 4
-    assert "the Hub refuses the card of datasets/org/study" in push(other, "--license", "my own")
+    assert "the Hub rejects the card of datasets/org/study" in push(other, "--license", "my own")
 
 
 def test_a_page_as_a_space(study_hub: Hub, push: Command, store: Path) -> None:

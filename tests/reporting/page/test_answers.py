@@ -61,7 +61,7 @@ def test_groups_stand_apart_with_student_t_and_interaction() -> None:
 
 def test_two_domains_of_a_kind_are_too_few_and_said_so() -> None:
     found = text_of(answer(results_of(*targets([-0.08, 0.05], "similar"))))
-    assert "Fewer than 3 domains of a kind are too few" in found
+    assert "Fewer than 3 domains of a kind say nothing" in found
     assert "similar-0, linear probe: −8.0 points" in found and "similar-1, linear probe: 5.0 points" in found
     assert "Different against similar domains" not in found and "is not tested" in found
     assert "over 2 domains" not in found
