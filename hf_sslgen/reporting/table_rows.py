@@ -79,11 +79,6 @@ def shown_accuracy(cell: Cell) -> str:
     return cell.headline_metric if cell.number(cell.headline_metric) is not None else "accuracy"
 
 
-def untrained_backbones(cells: Iterable[Cell]) -> frozenset[str]:
-    """Names of the untrained controls."""
-    return frozenset(cell.backbone for cell in cells if cell.objective == UNTRAINED)
-
-
 def order_backbones(cells: Iterable[Cell]) -> list[str]:
     """Backbone names: supervised first, then self-supervised, untrained controls last; by name within each."""
     rank = {"supervised": 0, UNTRAINED: 2}
