@@ -203,7 +203,7 @@ def test_access_that_lacks_is_explained(loader, stocked):
     for role, who in ((None, "an anonymous visitor (nobody is logged in)"), ("nobody", "the account whose token")):
         gated, private = (_sentence(loader(f"org/{name}", role=role), f"org/{name}") for name in ("gated", "resnet"))
         assert gated.startswith("org/gated is gated") and who in gated
-        assert f"ask for access at {stocked.endpoint}/org/gated" in gated and "`hf auth login`" in gated
+        assert f"request it at {stocked.endpoint}/org/gated" in gated and "`hf auth login`" in gated
         assert private.startswith("there is no org/resnet") and "private" in private and who in private
         assert "`hf auth login`" in private
     wrong = _sentence(loader("org/vit", token=WRONG_TOKEN), "org/vit")

@@ -256,7 +256,7 @@ def test_split_sizes_are_those_that_the_registry_expects(streamer, stocked):
         ({"name": "org/private", "role": "nobody"}, "it is private and the account whose token was sent can't see it"),
         (
             {"name": "org/gated", "role": "nobody"},
-            "datasets/org/gated is gated .*ask for access at http://.*org/gated",
+            "datasets/org/gated is gated.*request it at http://.*org/gated",
         ),
         ({"name": PARQUET, "token": WRONG_TOKEN}, "the Hub rejects the token that was sent; log in again"),
         ({"name": PARQUET, "dataset_revision": "v9"}, "datasets/org/parquet has no branch, tag or commit 'v9'"),
