@@ -135,6 +135,7 @@ def test_a_claim_of_another_machine_that_shows_none_is_overtaken(elsewhere, tmp_
 
     def run_out_later(seconds: float) -> None:
         slept.append(seconds)
+        assert len(slept) <= 3, "the lease has ended"
         if len(slept) == 3:
             monkeypatch.setattr(claims, "LEASE_SECONDS", 0.0)
 

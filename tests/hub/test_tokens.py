@@ -15,7 +15,7 @@ from huggingface_hub import HfApi
 from study_on_hub import add_cells
 
 from hf_sslgen.command_line import run_main
-from hf_sslgen.tokens import without_tokens
+from hf_sslgen.tokens import VARIABLES, without_tokens
 from tests.loopback_hub import ROLES, WRONG_TOKEN, Hub
 
 ROOT = Path(__file__).parents[2]
@@ -184,6 +184,15 @@ def test_an_unexpected_exception_does_not_tell_the_token(
     assert "RuntimeError: Illegal header value b'Bearer (token)'" in said
     assert said.splitlines()[-1] == "KeyError: 'unexpected'"
     assert token not in said
+
+
+@pytest.mark.parametrize("token", [*TOKENS, "api_org_abcdefghijklmnopqrst", "hf_oauth_with.two-more.parts"])
+def test_a_token_of_somebody_else_is_known_by_its_form(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in what another machine wrote, where the environment of this process does not have it."""
+    for variable in VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    text = "--hub_token {0} --note 'Bearer {0}' https://user:{0}@huggingface.co/org/a"
+    assert without_tokens(text.format(token)) == text.format("(token)")
 
 
 def test_what_is_no_token_stays(monkeypatch: pytest.MonkeyPatch) -> None:

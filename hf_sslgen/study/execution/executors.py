@@ -29,7 +29,7 @@ def default_workers() -> int:
     return max(1, torch.cuda.device_count())
 
 
-def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+def stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
     """End processes: politely, so that they give up their claims, and after a while, or asked once more, at once."""
     try:
         for process in processes:
@@ -71,7 +71,7 @@ def run_processes(study: Path, output_dir: Path, workers: int) -> None:
         request.obey()
         codes = [process.wait() for process in processes]
     finally:
-        _stop(processes)
+        stop(processes)
     failed = [code for code in codes if code != 0]
     if failed:
         raise WorkerError(

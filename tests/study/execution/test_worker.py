@@ -19,7 +19,6 @@ from hf_sslgen.errors import DiskFullError, InputError
 from hf_sslgen.study.cells.cell_folder import read_cells
 from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.config import read_study
-from hf_sslgen.study.execution.executors import worker_environment
 from hf_sslgen.study.execution.worker import run_worker
 from hf_sslgen.study.plan import expand
 
@@ -254,10 +253,3 @@ def test_a_read_only_folder_is_refused(small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     with pytest.raises(InputError, match="can't be written"):
         prepared(small_disk / "store")
-
-
-def test_each_worker_has_one_of_the_visible_gpus() -> None:
-    assert worker_environment(1, 1, {"A": "b"}) == {"A": "b"}
-    assert [worker_environment(index, 2, {})["CUDA_VISIBLE_DEVICES"] for index in range(3)] == ["0", "1", "0"]
-    allotted = {"CUDA_VISIBLE_DEVICES": "4, GPU-ab12"}
-    assert [worker_environment(index, 2, allotted)["CUDA_VISIBLE_DEVICES"] for index in (0, 1)] == ["4", "GPU-ab12"]
