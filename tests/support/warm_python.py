@@ -87,6 +87,7 @@ class WarmProcess:
         for descriptor in theirs:
             os.close(descriptor)
         self.pid = self._number()
+        _forks.append(self)
 
     def _number(self, timeout: float | None = None) -> int:
         """The next number that is said of the process: who it is, then how it ended."""
@@ -215,6 +216,8 @@ class _First:
 
 
 _started: list[_First] = []
+_forks: list[WarmProcess] = []
+"""Every process that was started; those still alive at the end, of tests that failed, are ended with the tests."""
 
 
 def _first() -> _First:
@@ -224,7 +227,10 @@ def _first() -> _First:
 
 
 def end() -> None:
-    """End what the forks are made of, if there was any need of it."""
+    """End what the forks are made of, if there was any need of it, and the forks that are left."""
+    for process in _forks:
+        process.kill()
+    _forks.clear()
     while _started:
         _started.pop().end()
 
