@@ -1,4 +1,4 @@
-"""Stored numbers as plain text for a terminal, and which differences are shown first."""
+"""Format stored numbers as plain text for a terminal, and select the differences shown first."""
 
 from collections.abc import Mapping, Sequence
 
@@ -37,11 +37,11 @@ SETTING_WIDTH = 30
 def differences_shown_first(
     targets: Sequence[TargetDifference], headline_metrics: Mapping[str, str]
 ) -> list[TargetDifference]:
-    """The differences shown first, in the order of the four measurements.
+    """Return the differences shown first, in the order of the four measurements.
 
     Args:
         targets: differences averaged over seeds.
-        headline_metrics: the accuracy each domain is judged by.
+        headline_metrics: the accuracy by which each domain is judged.
     """
     shown = numbers_shown_first()
     order = {metric: index for index, metric in enumerate(shown, start=1)}
@@ -54,10 +54,11 @@ def differences_shown_first(
 
 
 def terminal_table(results: StudyResults) -> str:
-    """Results as plain text of at most 160 columns: a table per domain and setting, then a line per difference.
+    """Return the results as plain text of at most 160 columns: a table per domain and setting, then a line per
+    difference.
 
-    Differences from the untrained control are left to `comparisons.csv` and the page. ECE is followed by what a
-    perfectly calibrated model would get. Intervals are 95% over these images.
+    Differences from the untrained control appear only in `comparisons.csv` and on the page. After each ECE stands the
+    value a perfectly calibrated model would get. Intervals are 95% over these images.
     """
     blocks = []
     cells, headline_metrics = results.cells, headline_metrics_of(results.cells)
@@ -98,7 +99,7 @@ def _terminal_row(row: Row) -> list[str]:
 
 
 def _terminal_number(row: Row, metric: Metric) -> str:
-    """A number, with the one that stands beside it in brackets."""
+    """Return a number, followed in brackets by its reference value if it has one."""
     stage = PRETRAINED_STAGE if metric.part is Part.INVARIANCE else ""
     text = _shown(row.number(metric.name, metric.transform, stage))
     if not metric.beside or text == MISSING:
@@ -128,7 +129,7 @@ def _shown(number: Number | None) -> str:
 
 
 def _align(table: Sequence[Sequence[str]], right_from: int, right_to: int) -> list[str]:
-    """Lines of equal column widths; columns in [right_from, right_to) are aligned right, the others left."""
+    """Align columns; those in [right_from, right_to) to the right, the others to the left."""
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     return [
         "  ".join(
@@ -140,7 +141,7 @@ def _align(table: Sequence[Sequence[str]], right_from: int, right_to: int) -> li
 
 
 def _shorten(text: str, width: int) -> str:
-    """At most `width` characters, cut in the middle: names of one family differ at their ends."""
+    """Shorten to `width` characters in the middle, because names of one family differ at their ends."""
     if len(text) <= width:
         return text
     tail = (width - 1) // 2
@@ -148,5 +149,5 @@ def _shorten(text: str, width: int) -> str:
 
 
 def _printable(text: str) -> str:
-    """Text in which control characters of a name can't move the cursor or start an escape sequence."""
+    """Replace control characters, so that no name can move the cursor or start an escape sequence."""
     return "".join(character if character.isprintable() else "?" for character in text)

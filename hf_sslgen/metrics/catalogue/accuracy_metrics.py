@@ -15,7 +15,7 @@ from hf_sslgen.metrics.catalogue.metric import (
 )
 from hf_sslgen.metrics.catalogue.prediction_functions import of_accuracy, of_top_5
 
-NAMED_OTHERWISE = "it is compared under the name of the accuracy that it is"
+NAMED_OTHERWISE = "it is compared under the name of the accuracy it stands for"
 
 ACCURACY_METRICS = (
     Metric(
@@ -57,7 +57,7 @@ ACCURACY_METRICS = (
         Part.ACCURACY,
         explanations.ACCURACY,
         better="higher",
-        compared="accuracy stands for it",
+        compared="accuracy is compared instead",
         measured=Measured(Subject.PREDICTIONS, of_top_5, "top_k_accuracy"),
         columns=(RecordColumn("top_5_credit", "per_sample_credit"),),
         card_place=3,

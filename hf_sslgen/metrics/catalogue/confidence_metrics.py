@@ -45,9 +45,9 @@ def _gap_values(rows: Rows) -> FloatArray:
     return confidence - correct
 
 
-NO_COVERAGE = "no interval of a calibration error covers"
-NO_PAIRS = "it is a statistic of the whole sample, and no mean over images"
-OWN_IMAGES = "it is a mean over other images for each backbone"
+NO_COVERAGE = "no interval of a calibration error reaches its nominal coverage"
+NO_PAIRS = "it is a statistic of the whole sample rather than a mean over images"
+OWN_IMAGES = "it is a mean over different images for each backbone"
 
 
 def _calibration_error(
@@ -231,7 +231,7 @@ CONFIDENCE_METRICS = (
         Part.CONFIDENCE,
         explanations.PROPER_SCORES,
         better="lower",
-        compared="the Brier score stands for it",
+        compared="the Brier score is compared instead",
         measured=Measured(Subject.PREDICTIONS, of_confidence_brier, "mean"),
         scaled=True,
     ),
@@ -241,6 +241,6 @@ CONFIDENCE_METRICS = (
         Part.CONFIDENCE,
         explanations.TEMPERATURE,
         better=None,
-        compared="it is fitted on other images than those of the test split",
+        compared="it is fitted on images outside the test split",
     ),
 )

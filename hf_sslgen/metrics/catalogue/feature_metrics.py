@@ -38,13 +38,13 @@ def _invariance_values(rows: Rows) -> FloatArray:
 
 
 def _collapsed(result: GuardsResult) -> float:
-    """1 where it has collapsed and 0 where not; NaN where there are too few images to tell."""
+    """Return 1 if the encoder has collapsed and 0 if not; NaN with too few images to tell."""
     return math.nan if result.reason else float(result.collapsed)
 
 
-IN_PARTS = "invariance, which is made of it, stands for it"
-BY_TRANSFORM = "it stands by transform only"
-OF_ALL_IMAGES = "it is of all images together, and no mean over them"
+IN_PARTS = "invariance, which is computed from it, is compared instead"
+BY_TRANSFORM = "it is shown only by transform"
+OF_ALL_IMAGES = "it is computed from all images together rather than as a mean over them"
 
 FEATURE_METRICS = (
     Metric(
@@ -134,7 +134,7 @@ FEATURE_METRICS = (
     ),
     Metric(
         "prediction_consistency",
-        share_words("Same prediction", "share of images whose prediction stays"),
+        share_words("Same prediction", "share of images whose prediction stays the same"),
         Part.INVARIANCE,
         explanations.FURTHER_INVARIANCE,
         better=None,

@@ -32,7 +32,7 @@ RANDOMISED_PARTS = {
     "last_three_quarters": "last three quarters of the blocks",
     "all": "all weights",
 }
-"""Parts of a network whose weights are drawn afresh, in words."""
+"""Parts of a network whose weights are re-initialised, in words."""
 
 
 def _is_zero(result: ConcentrationResult, maps: npt.ArrayLike) -> FloatArray:
@@ -50,7 +50,7 @@ def _of_maps(
     terminal_title: str = "",
     controlled: bool = False,
 ) -> Metric:
-    """A mean over maps of how concentrated each is."""
+    """Return the row of a mean over maps of a measure of concentration."""
     field = field or name
     return Metric(
         name,
@@ -182,11 +182,11 @@ LOCALIZATION_METRICS = (
 FURTHER_LOCALIZATION_METRICS = (
     Metric(
         "area_share",
-        share_words("Area of the object", "share of the image that the object takes"),
+        share_words("Area of the object", "share of the image that the object covers"),
         Part.LOCALIZATION,
         explanations.LOCALIZATION,
         better=None,
-        compared="it is a property of the images alone",
+        compared="it depends only on the images",
         measured=Measured(Subject.OBJECTS, attribution_localization, "area_share"),
         columns=(RecordColumn("area_share"),),
     ),
@@ -201,7 +201,7 @@ FURTHER_LOCALIZATION_METRICS = (
         Part.LOCALIZATION,
         explanations.REINITIALISED,
         better="higher",
-        compared="it is a difference itself",
+        compared="it is itself a difference",
     ),
 )
 
@@ -211,11 +211,11 @@ MAP_METRICS = (
     *FURTHER_CONCENTRATION_METRICS,
     *FURTHER_LOCALIZATION_METRICS,
 )
-"""In the order in which they are compared."""
+"""Metrics of maps, in the order of their comparison."""
 
 
 def _similar(field: str, title: str, phrase: str) -> Iterator[Metric]:
-    """How alike maps stay, for each part of the network that is drawn afresh."""
+    """Return a row on the similarity of maps for each re-initialised part of the network."""
     for part, drawn in RANDOMISED_PARTS.items():
         name = f"map_{field}_{part}"
         yield Metric(
@@ -224,7 +224,7 @@ def _similar(field: str, title: str, phrase: str) -> Iterator[Metric]:
             Part.CONTROL,
             explanations.REINITIALISED,
             better=None,
-            compared="it compares a network with itself, and the weights drawn afresh are one draw",
+            compared="it compares a network with itself, and the re-initialised weights are a single draw",
             measured=Measured(Subject.RANDOMISED, map_similarity, field, part=part),
             columns=(RecordColumn(name, f"per_sample_{field}"),),
         )

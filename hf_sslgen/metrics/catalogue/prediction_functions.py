@@ -1,4 +1,4 @@
-"""What is computed of predicted images, from the few numbers that are kept of each; rows of the catalogue name it."""
+"""Functions of predicted images that rows of the catalogue name; they need only a few stored numbers per image."""
 
 from typing import Protocol
 
@@ -23,7 +23,7 @@ TOP_K = 5
 
 
 class PredictedImages(Protocol):
-    """What is kept of every image, (N,) each; credits are NaN where there are no more than five classes."""
+    """The numbers stored for every image, (N,) each; credits are NaN if there are at most five classes."""
 
     @property
     def predictions(self) -> NDArray[np.int64]: ...
@@ -89,7 +89,7 @@ ORDER = (
     *(of_accuracy, of_confidence, of_bins, of_equal_bins, of_debiased_bins, of_cumulated_confidence),
     *(of_likelihood, of_brier_scores, of_confidence_brier, of_risk_coverage, of_top_5),
 )
-"""The order in which results have always held what these functions yield; what another yields comes after it."""
+"""The established order of these functions' numbers in results; numbers of other functions follow."""
 
 
 def count_wrong(images: PredictedImages, num_classes: int) -> int:

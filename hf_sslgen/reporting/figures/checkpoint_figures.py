@@ -1,4 +1,4 @@
-"""Figures of one checkpoint, for an analysis that has nothing to compare it with."""
+"""Draw the figures of a single checkpoint, for an analysis without a comparison."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from hf_sslgen.study.cells.cell_folder import Cell
 
 
 def checkpoint_figures(cell: Cell) -> dict[str, Figure]:
-    """The figures a cell has numbers for, by name."""
+    """Return the figures that a cell has numbers for, by name."""
     figures = {}
     if cell.number(shown_accuracy(cell)) is not None:
         figures["accuracy"] = accuracy_bars([cell])

@@ -1,4 +1,4 @@
-"""Reliability diagrams: accuracy against confidence, with what calibrated models would show."""
+"""Draw reliability diagrams: accuracy against confidence, compared with calibrated models."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -48,7 +48,7 @@ Predictions = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class _Panel:
-    """What is drawn of one model: its bins, those of calibrated ones, and the calibration error of both."""
+    """The content of a model's panel: its bins, the bins of calibrated models, and the calibration error of both."""
 
     bins: CalibrationResult | ReliabilityBins
     band: ReliabilityNullBand
@@ -61,19 +61,19 @@ def reliability_diagram(
     num_bins: int = 15,
     styles: Styles | None = None,
 ) -> Figure:
-    """Accuracy against confidence per bin, and below it the share of samples in each bin; a panel per model.
+    """Draw accuracy against confidence per bin, and below it the share of samples in each bin; a panel per model.
 
-    Gray boxes hold the bin's accuracy in 95% of simulations of a perfectly calibrated model with these confidences
+    Gray boxes contain the bin's accuracy in 95% of simulations of a perfectly calibrated model with these confidences
     (Broecker and Smith 2007). Points above the diagonal are under-confident, below it over-confident.
 
     Args:
-        models: for each name a result of `top_label`, or the confidences p in [0, 1] and whether the predictions are
+        models: for each name, a result of `top_label`, or the confidences p in [0, 1] and whether the predictions are
             correct, both of shape (N,).
-        num_bins: equal-width bins, as in the expected calibration error.
-        styles: how each model is drawn; by position where it is None.
+        num_bins: number of equal-width bins, as in the expected calibration error.
+        styles: style of each model; None assigns styles by position.
 
     Raises:
-        ValueError: no model, or what `expected_calibration_error` refuses.
+        ValueError: there is no model, or `expected_calibration_error` rejects its data.
     """
     styles = styles_for(models, styles, "models")
     drawn = {}
@@ -110,12 +110,12 @@ def _figure(drawn: Mapping[str, _Panel], styles: Styles) -> Figure:
 
 
 def reliability_of_cells(cells: Sequence[Cell], styles: Styles | None = None) -> Figure:
-    """`reliability_diagram` of the cells that have predictions with a confidence, a panel for each."""
+    """Draw `reliability_diagram` of the cells that have predictions with confidences, a panel for each."""
     return _of_panels({cell.backbone: _panel_of(cell) for cell in cells}, styles)
 
 
 def reliability_before_and_after(cell: Cell, styles: Styles | None = None) -> Figure:
-    """The reliability of one cell, beside that after temperature scaling where it has a temperature."""
+    """Draw the reliability of one cell and, if it has a temperature, its reliability after temperature scaling."""
     temperature = cell.number("temperature")
     if temperature is None or math.isnan(temperature.value):
         return reliability_of_cells([cell], styles)
@@ -133,10 +133,10 @@ def _of_panels(panels: Mapping[str, _Panel | None], styles: Styles | None) -> Fi
 
 
 def _panel_of(cell: Cell, ending: str = "") -> _Panel | None:
-    """A cell's panel, with the errors that are stored where they are.
+    """Return a cell's panel, with stored calibration errors if available.
 
     Args:
-        ending: of the names of confidences and numbers.
+        ending: suffix of the names of confidences and numbers.
     """
     predictions = confident_predictions(cell, ending)
     if predictions is None:
@@ -192,15 +192,15 @@ def _draw_panel(top: Axes, bottom: Axes, name: str, panel: _Panel, style: Backbo
 
 
 def untransformed(records: pd.DataFrame) -> pd.DataFrame:
-    """Rows of images as they are."""
+    """Return the rows of untransformed images."""
     return records[records["transform"].fillna("") == ""] if "transform" in records else records
 
 
 def confident_predictions(cell: Cell, ending: str = "") -> Predictions | None:
-    """Confidences and correctness of a cell's untransformed images that have a confidence; None where none has.
+    """Return confidence and correctness of a cell's untransformed images that have a confidence; None if none has.
 
     Args:
-        ending: of the name of the confidences' column.
+        ending: suffix of the name of the confidence column.
     """
     records, column = untransformed(cell.records()), f"confidence{ending}"
     if column not in records or not (records[column].notna()).any():

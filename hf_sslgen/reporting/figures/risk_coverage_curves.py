@@ -1,4 +1,4 @@
-"""Risk-coverage curves: the error that is left when only the most confident predictions are answered."""
+"""Draw risk-coverage curves: the error that remains when only the most confident predictions are kept."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -26,21 +26,21 @@ from hf_sslgen.reporting.figures.reliability_diagrams import confident_predictio
 from hf_sslgen.study.cells.cell_folder import Cell
 
 MAX_POINTS, ORACLE_POINTS = 120, 30
-"""Points of a curve that are drawn; more would only make the picture larger."""
+"""Number of drawn points of a curve; more would only make the figure larger."""
 
 
 def risk_coverage_curves(results: Mapping[str, RiskCoverageResult], styles: Styles | None = None) -> Figure:
-    """Error rate among the most confident share of the samples, for every such share (El-Yaniv and Wiener 2010).
+    """Draw the error rate among the most confident share of the samples, by share (El-Yaniv and Wiener 2010).
 
-    Dotted: the oracle, which puts every wrong prediction last. Dashed: a random order, whose expected error is that
-    of all samples. Confidence is useful as far as the curve stays below dashed and near dotted.
+    Dotted: the oracle, which puts every wrong prediction last. Dashed: a random order, whose expected error is the
+    error over all samples. Confidence is useful to the extent that the curve stays below dashed and near dotted.
 
     Args:
-        results: of `hf_sslgen.metrics.risk_coverage`, by name.
-        styles: how each model is drawn; by position where it is None.
+        results: results of `hf_sslgen.metrics.risk_coverage` by name.
+        styles: style of each model; None assigns styles by position.
 
     Raises:
-        ValueError: no result, or a name without a style.
+        ValueError: there is no result, or a name has no style.
     """
     styles = styles_for(results, styles, "results")
     figure = new_figure(3.6 + 0.2 * len(results), 6.0)
@@ -75,7 +75,7 @@ def risk_coverage_curves(results: Mapping[str, RiskCoverageResult], styles: Styl
     labels += ["random order", "oracle: wrong predictions last"]
     axes.set_xlim(0, 100)
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("Coverage: most confident images that are answered (%)", fontsize=FONT_SIZE)
+    axes.set_xlabel("Coverage: share of most confident images (%)", fontsize=FONT_SIZE)
     axes.set_ylabel("Risk: errors among them (%)", fontsize=FONT_SIZE, color=INK)
     style_axes(axes, "both")
     name_legend(figure, handles, labels, columns=1)
@@ -83,7 +83,7 @@ def risk_coverage_curves(results: Mapping[str, RiskCoverageResult], styles: Styl
 
 
 def risk_coverage_of_cells(cells: Sequence[Cell], styles: Styles | None = None) -> Figure:
-    """`risk_coverage_curves` of the cells that have predictions with a confidence, with the areas that they hold."""
+    """Draw `risk_coverage_curves` of the cells that have predictions with confidences, using their stored areas."""
     results = {}
     for cell in cells:
         predictions = confident_predictions(cell)
@@ -102,12 +102,12 @@ def _with_stored_areas(result: RiskCoverageResult, cell: Cell) -> RiskCoverageRe
 
 
 def _thinned(length: int, at_most: int) -> npt.NDArray[np.int64]:
-    """Indices of at most `at_most` of so many points, both ends among them."""
+    """Return indices of at most `at_most` out of `length` points, including both ends."""
     return np.unique(np.linspace(0, length - 1, min(length, at_most)).round().astype(np.int64))
 
 
 def _oracle(result: RiskCoverageResult) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Coverage and risk in percent of the order in which every wrong prediction comes last."""
+    """Return coverage and risk, in percent, of the order in which every wrong prediction comes last."""
     num_wrong = round(float(result.risk[-1]) * result.n)
     num_right = result.n - num_wrong
     wrong = _thinned(num_wrong + 1, ORACLE_POINTS)

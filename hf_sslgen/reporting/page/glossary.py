@@ -1,4 +1,4 @@
-"""Methods and limits in plain words, shown at the end of a page."""
+"""Describe methods and limits in plain words, for the end of a page."""
 
 from hf_sslgen.metrics.catalogue import explanations
 from hf_sslgen.metrics.catalogue.metric import Explanation, Part
@@ -45,10 +45,10 @@ LIMITS = (
 
 
 def glossary(about_maps: str) -> list[Explanation]:
-    """What the numbers mean, as the catalogue explains them.
+    """Return the catalogue's explanations of the numbers.
 
     Args:
-        about_maps: what the attribution maps of this report are; empty where it has none.
+        about_maps: description of this report's attribution maps; empty if it has none.
     """
     of_predictions = explanations_of((Part.ACCURACY, Part.CONFIDENCE), explanations.OF_PREDICTIONS)
     of_maps = explanations_of((Part.CONCENTRATION, Part.LOCALIZATION, Part.CONTROL), explanations.OF_MAPS)

@@ -1,4 +1,4 @@
-"""The figures of accuracy, confidence and invariance on a page; those of attribution are `page_attribution`'s."""
+"""Make a page's figures of accuracy, confidence and invariance; `page_attribution` makes those of attribution."""
 
 import math
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     pass
 
 MAX_BARS = 12
-"""Backbones and seeds that a chart of bars shows all of."""
+"""Number of backbones and seeds up to which a bar chart shows all."""
 
 
 def setting_cards(rows: Sequence[Row], identifier: str, styles: Styles) -> list[FigureCard]:
-    """Accuracy, confidence and attribution of one domain and setting, each only where it was measured."""
+    """Make the figures of accuracy, confidence and attribution for one domain and setting, as far as measured."""
     first = rows[0].cell
     setting = f"{first.domain}, {setting_words(first.protocol, first.labels)}"
     drawn, left_out = shown_in_figures([row.cell for row in rows])
@@ -89,8 +89,8 @@ def _confidence_cards(
         svg_card(
             risk_coverage_of_cells(confident, styles),
             f"{identifier}-risk-coverage",
-            f"Errors left when unsure images are rejected, on {setting}",
-            "The nearer to the dotted line, the better confidence separates right from wrong. AURC is the area under "
+            f"Errors that remain when uncertain images are rejected, on {setting}",
+            "The closer to the dotted line, the better confidence separates right from wrong. AURC is the area under "
             f"the curve, which depends on accuracy; its distance from the oracle’s depends on it less.{note}",
             f"Error rate against the share of most confident images for {names}. The areas are in results.csv.",
         ),
@@ -98,7 +98,7 @@ def _confidence_cards(
 
 
 def invariance_cards(cells: Sequence[Cell], identifier: str, styles: Styles) -> list[FigureCard]:
-    """Invariance by transform on one domain, a figure per stage that was measured."""
+    """Make the figures of invariance by transform on one domain, one per measured stage."""
     cards = []
     for stage in (PRETRAINED_STAGE, FINE_TUNED_STAGE):
         measured = [c for c in cells if any(n.metric == "invariance" and n.stage == stage for n in c.numbers)]
@@ -114,7 +114,7 @@ def invariance_cards(cells: Sequence[Cell], identifier: str, styles: Styles) -> 
         )
         meaning = {
             PRETRAINED_STAGE: "The published encoder, before any training on this domain.",
-            FINE_TUNED_STAGE: "After fine-tuning, this also measures how tightly classes cluster.",
+            FINE_TUNED_STAGE: "After fine-tuning, invariance also measures how tightly classes cluster.",
         }[stage]
         cards.append(
             svg_card(
@@ -133,8 +133,8 @@ def invariance_cards(cells: Sequence[Cell], identifier: str, styles: Styles) -> 
                     by_severity,
                     f"{identifier}-severity-{stage}",
                     f"Invariance by severity on {cells[0].domain}, {stage} stage",
-                    f"The transforms that were measured at several severities. {meaning} Lines are 95% intervals over "
-                    f"these images; 0 is chance.{note}",
+                    f"Only transforms measured at several severities. {meaning} Lines are 95% intervals over these "
+                    f"images; 0 is chance.{note}",
                     "Chance-corrected invariance against severity, a panel per transform, for "
                     f"{', '.join(by_backbone)}. The numbers are in the table below.",
                 )

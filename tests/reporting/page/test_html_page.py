@@ -226,7 +226,7 @@ def test_missing_numbers_are_dashes_with_their_reason(study) -> None:
 def test_one_backbone_needs_no_comparison(study) -> None:
     cells = [c for c in study.cells if c.backbone == "resnet50-simclr" and c.domain == "photo-patches"]
     text = render_page(infer(cells), "One")
-    assert "nothing is compared" in text and "<svg" in text and 'id="summary"' not in text
+    assert "there is nothing to compare" in text and "<svg" in text and 'id="summary"' not in text
     only_pretrained = [c for c in cells if c.protocol == "pretrained"]
     assert "Encoder as published" in render_page(infer(only_pretrained), "One")
 
@@ -244,7 +244,7 @@ def test_a_whole_study_stays_readable(large_page: str) -> None:
     assert len(domains) == 6 and not any("open" in a for a in domains)
     for words in ("Linear probe, 10% of the labels", "Few-shot prototypes, 5-shot", "over these episodes"):
         assert words in large_page
-    assert "Of several fine-tuning seeds and pretraining seeds only the lowest is drawn." in large_page
+    assert "Of several fine-tuning seeds and pretraining seeds, only the lowest is drawn." in large_page
     assert "mean of 4 runs from 2 pretraining seeds" in large_page
     assert "0.05 is out of reach" in large_page
     assert len(large_page) < 8_500_000
