@@ -43,7 +43,7 @@ class RemoteStudy:
 
     @property
     def page(self) -> str:
-        """The repository's name in messages."""
+        """Return the repository's name in messages."""
         return f"{self.kind}s/{self.repository}"
 
     def cells(self) -> dict[str, dict[str, RepoFile]]:
