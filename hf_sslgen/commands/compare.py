@@ -14,7 +14,7 @@ from hf_sslgen.training.configuration import parse_arguments
 
 @dataclass(frozen=True)
 class CompareArguments:
-    """Which backbones to compare, on which images, and how to adapt them."""
+    """The backbones to compare, the images, and how to adapt the backbones."""
 
     dataset_name: list[str] = field(
         metadata={"help": "One or more domains: names from `hf-sslgen domains`, Hub ids, folders or parquet files."}

@@ -1,4 +1,4 @@
-"""What `hf-sslgen analyze` does once its options have been parsed."""
+"""Run `hf-sslgen analyze`, after its options have been parsed."""
 
 import logging
 import shutil
@@ -105,11 +105,11 @@ def analyze(
         print_taken([domain.taken])
     settings = arguments.settings
     analysis, protocol = _measure(backbone, domain, settings, Run(output_dir / UNFINISHED, processes))
-    processes.wait()  # until every process has read the files that are removed below
+    processes.wait()  # wait until every process has read the files that are removed below
     if not accelerator.is_main_process:
         return
     entry = backbone_entry(arguments.model_name_or_path)
-    # How it was trained is part of the weights; these and the test and validation images decide the numbers.
+    # The training is part of the weights; these and the test and validation images decide the numbers.
     spec = CellSpec(entry, domain_arguments, protocol, None, arguments.seed, settings, None)
     cell = PreparedCell(spec, BackboneFacts.of(backbone), domain)
     identity = cell_identity(cell, domain.fingerprints())

@@ -1,4 +1,4 @@
-"""What `hf-sslgen compare` does once its options have been parsed."""
+"""Run `hf-sslgen compare`, after its options have been parsed."""
 
 import logging
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ def backbones_of(twin_set: TwinSet, untrained_control: bool) -> list[BackboneEnt
 
 
 def domains_of(arguments: CompareArguments, shared: Any) -> list[DomainArguments]:
-    """What was said of each domain, and of all of them."""
+    """Return each domain's own arguments, combined with those shared by all domains."""
     count = len(arguments.dataset_name)
     stated: list[Sequence[str | None]] = []
     for name, given in (("registered_as", arguments.registered_as), ("group", arguments.group)):
@@ -80,7 +80,7 @@ def chosen_protocol(name: str, arguments: CompareArguments) -> Protocol:
 
 
 def planned_cells(arguments: CompareArguments, shared: Any) -> list[CellSpec]:
-    """The cells of the comparison: the pretrained stage and each protocol, by domain and backbone."""
+    """Return the cells of the comparison: the pretrained stage and each protocol, by domain and backbone."""
     twin_set = get_twin_set(arguments.twin_set)
     backbones = backbones_of(twin_set, arguments.untrained_control)
     protocols: dict[str, Protocol | None] = {PRETRAINED_PROTOCOL: None}
@@ -96,10 +96,10 @@ def planned_cells(arguments: CompareArguments, shared: Any) -> list[CellSpec]:
 
 
 def compare(arguments: CompareArguments, shared: Any) -> Path:
-    """Compute what is missing, compare what is finished, write; returns the report's path.
+    """Compute missing cells, compare the finished ones and write the results; returns the report's path.
 
     Args:
-        shared: `SharedDomainArguments`, what holds for every domain.
+        shared: `SharedDomainArguments`, the settings for all domains.
 
     Raises:
         InputError: names the cells that failed or are unreadable; tables and page are written for the others.

@@ -1,4 +1,4 @@
-"""What `hf-sslgen convert` does once its options have been parsed."""
+"""Run `hf-sslgen convert`, after its options have been parsed."""
 
 from pathlib import Path
 

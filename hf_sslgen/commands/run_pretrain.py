@@ -1,4 +1,4 @@
-"""What `recipes/pretrain.py` does once its options are read, in one process or several."""
+"""Run `recipes/pretrain.py`, after its options have been parsed, in one process or several."""
 
 import dataclasses
 import shlex

@@ -1,4 +1,4 @@
-"""What `hf-sslgen push-study` does once its options have been parsed."""
+"""Run `hf-sslgen push-study`, after its options have been parsed."""
 
 import logging
 from pathlib import Path

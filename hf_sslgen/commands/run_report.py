@@ -1,4 +1,4 @@
-"""What `hf-sslgen report` does once its options have been parsed."""
+"""Run `hf-sslgen report`, after its options have been parsed."""
 
 from pathlib import Path
 

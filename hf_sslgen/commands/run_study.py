@@ -1,4 +1,4 @@
-"""What `hf-sslgen study` does once its options have been parsed."""
+"""Run `hf-sslgen study`, after its options have been parsed."""
 
 import logging
 import sys

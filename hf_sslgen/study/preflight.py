@@ -1,4 +1,4 @@
-"""What is taken of each domain and what can't be computed, found out by loading domains before anything is."""
+"""Load all domains before anything is computed, to report what is taken from each and which cells are impossible."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -18,11 +18,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Preflight:
-    """What is known of cells once their domains were loaded.
+    """What loading the domains of cells has shown.
 
     Attributes:
-        taken: what was taken of each domain, with every budget of labels.
-        streams: names of the domains that are streamed. They are read to be loaded, so they are left to the cells.
+        taken: what was taken from each domain, with every label budget.
+        streams: names of the streamed domains. Loading one means reading all of it, so this is left to the cells.
         impossible: the cells whose domain can't be loaded, or whose protocol can't be run on it, and why.
     """
 
@@ -31,20 +31,20 @@ class Preflight:
     impossible: dict[CellSpec, InputError | HubError]
 
     def print_taken(self) -> None:
-        """Say of each domain what was taken of it."""
+        """Print what was taken from each domain."""
         print_taken(self.taken)
         for name in self.streams:
-            print(f"{name}: a stream; its cells keep what was taken of it", flush=True)
+            print(f"{name}: a stream; what is taken from it is recorded in its cells", flush=True)
 
 
 def look_ahead(specs: Sequence[CellSpec], unavailable: Unavailable) -> Preflight:
-    """Load the domains of cells, and find the cells that can't be computed.
+    """Load the domains of cells and find the cells that can't be computed.
 
     Args:
         unavailable: as in `prepare_cell`.
 
     Raises:
-        DiskFullError: no room is left to prepare a domain, which no cell can be blamed for.
+        DiskFullError: there is no room to prepare a domain, which is not a fault of any cell.
     """
     impossible: dict[CellSpec, InputError | HubError] = {}
     taken: dict[DomainArguments, Taken] = {}
@@ -70,9 +70,9 @@ def look_ahead(specs: Sequence[CellSpec], unavailable: Unavailable) -> Preflight
 
 
 def prepare(specs: Sequence[CellSpec], store: Store, unavailable: Unavailable) -> None:
-    """Print what is taken of each domain, and keep as failed what can't be computed, before anything is begun.
+    """Print what is taken from each domain, and record cells that can't be computed as failed before work begins.
 
-    Finished cells are looked at too: workers load their domains again, whose pictures may be others by now.
+    Finished cells are included: workers load their domains again, and the pictures may have changed.
     """
     found = look_ahead([spec for spec in specs if not store.has_failed(spec)], unavailable)
     found.print_taken()
@@ -84,7 +84,7 @@ def prepare(specs: Sequence[CellSpec], store: Store, unavailable: Unavailable) -
 
 
 def impossible_sentences(impossible: Mapping[CellSpec, InputError | HubError]) -> list[str]:
-    """A sentence for each reason, which names the first cells that it stops."""
+    """Return a sentence for each reason, with the first cells that it affects."""
     titles: dict[str, list[str]] = {}
     for spec, error in impossible.items():
         titles.setdefault(str(error), []).append(spec.title)

@@ -197,7 +197,7 @@ def test_metadata_that_names_a_missing_picture(refused, image_folder, small_back
     options = ["--model_name_or_path", small_backbones["timm_resnet"], "--dataset_name", str(folder)]
     assert pictures[0].suffix == ".png"
     message = refused(FINETUNE, *options)
-    assert "there is no such file" in message or "is not there" in message
+    assert "does not exist" in message
 
 
 def test_deep_pictures_without_a_range(refused, tmp_path, small_backbones):

@@ -285,7 +285,7 @@ def test_row_filter_keeps_the_domains_rows(hub_folder, pictures, registered, fea
 
 def test_domain_for_evaluation_only_has_nothing_to_train_on(hub_folder, registered):
     registered(ROW.format(folder=hub_folder(BALANCED, PETS), rest="train_split: null"))
-    with pytest.raises(InputError, match="pets has no training split"):
+    with pytest.raises(InputError, match="pets is for evaluation only and has no training split"):
         _load("pets")
     assert len(_load("pets", train_split_name="train").train) == 16
 

@@ -252,7 +252,7 @@ def test_arguments_are_taken_and_the_trainer_sees_none(tmp_path: Path, tuned: Ca
     run = tuned("timm_resnet").run
     backbone = load_backbone(str(run.folder), run.domain.class_names)
     for options in ({"push_to_hub": True}, {}):
-        with pytest.raises(InputError, match="the Trainer would push unseen"):
+        with pytest.raises(InputError, match="the Trainer would push without checks"):
             finetune(backbone, run.domain, ModelArguments("x"), arguments(**options))
 
 

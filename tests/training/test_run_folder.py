@@ -223,7 +223,7 @@ def test_a_finished_run_that_is_not_as_it_was_is_not_finished(name, harm, run, u
     harm(folder / name)
     if (name, harm) == ("results.json", remove):
         pytest.skip("without results it goes on from its last checkpoint")
-    with pytest.raises(InputError, match=rf"has changed: {name} (is missing|has)"):
+    with pytest.raises(InputError, match=rf"was modified: {name} (is missing|has)"):
         run(folder)
 
 

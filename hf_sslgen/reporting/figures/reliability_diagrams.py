@@ -142,9 +142,8 @@ def _panel_of(cell: Cell, ending: str = "") -> _Panel | None:
     if predictions is None:
         return None
     band = reliability_null_band(predictions[0])
-    error, if_calibrated = (
-        cell.number(f"{name}{ending}") for name in ("expected_calibration_error", "ece_if_calibrated")
-    )
+    error = cell.number(f"expected_calibration_error{ending}")
+    if_calibrated = cell.number(f"ece_if_calibrated{ending}")
     if error is None or if_calibrated is None:
         measured = expected_calibration_error(*predictions)
         return _Panel(measured, band, measured.expected_calibration_error, measured.ece_if_calibrated)

@@ -1,11 +1,11 @@
 """Protocols by name, as presets with their published settings.
 
-Deviations common to all presets, so that cells of one study can be compared:
+All presets deviate from the publications in the following, so that cells of one study can be compared:
 
 - Hyper-parameters are selected by the negative log-likelihood of the validation split. The publications select by
-  validation accuracy, which on small splits ties often and ignores confidence.
-- Pixels follow the study's geometry (its image size and interpolation), the same for all backbones of a twin set;
-  only how a picture is cropped to it (`resize`) is the protocol's. The publications use 224 px.
+  validation accuracy, which often ties on small splits and ignores confidence.
+- Pixels follow the study's geometry (image size and interpolation), which is the same for all backbones of a twin set;
+  the protocol decides only how a picture is cropped to it (`resize`). The publications use 224 px.
 - Normalisation is the backbone's own.
 """
 
@@ -40,7 +40,7 @@ __all__ = [
 
 
 def _decades(first: float, last: float, count: int) -> tuple[float, ...]:
-    """Powers of ten at `count` equally spaced exponents."""
+    """Return powers of ten at `count` equally spaced exponents."""
     return tuple(float(f"{value:.12g}") for value in np.logspace(first, last, count))
 
 
@@ -110,14 +110,15 @@ PRESETS: dict[str, Protocol] = {
 PresetName = Literal[
     "linear", "finetune", "ssl-transfer", "ssl-transfer-linear", "vtab-1k", "dino-knn", "few-shot", "full"
 ]
-"""The names of `PRESETS`, as options have them."""
+"""The names of `PRESETS`, as a type for options."""
 
 
 def get_protocol(name: str, overrides: Mapping[str, Any] | None = None) -> Protocol:
-    """A preset, with some of its fields replaced (lists serve as tuples).
+    """Return a preset with some of its fields replaced (tuples can be given as lists).
 
     Raises:
-        InputError: an unknown preset or field (names the nearest known one), or a value of the wrong kind or range.
+        InputError: the preset or a field is unknown (the nearest known name is given), or a value has the wrong type
+            or range.
     """
     if name not in PRESETS:
         raise InputError(
@@ -138,13 +139,13 @@ def get_protocol(name: str, overrides: Mapping[str, Any] | None = None) -> Proto
 
 
 def departures(name: str, protocol: Protocol) -> dict[str, Any]:
-    """The fields, as JSON values, in which a protocol differs from the preset of that name."""
+    """Return the fields, as JSON values, in which a protocol differs from the preset of that name."""
     of_preset, actual = protocol_settings(PRESETS[name]), protocol_settings(protocol)
     return {key: value for key, value in actual.items() if key not in of_preset or of_preset[key] != value}
 
 
 def protocol_settings(protocol: Protocol | None) -> dict[str, Any]:
-    """Everything of a protocol that decides its outcome, as JSON values; {} for the pretrained stage."""
+    """Return everything in a protocol that decides its outcome, as JSON values; {} for the pretrained stage."""
     if protocol is None:
         return {}
     return {

@@ -213,7 +213,10 @@ def _in_json(name: str, change: Callable[[dict], object]) -> Callable[[Path], No
 
 BAD_CELLS: dict[str, tuple[Callable[[Path], object], str]] = {
     "another identity": (_in_json("cell.json", lambda c: c["identity"].update(seed=7)), "does not match its name"),
-    "an identity that is none": (_in_json("cell.json", lambda c: c.update(identity=[])), "is not that of a cell"),
+    "an identity that is none": (
+        _in_json("cell.json", lambda c: c.update(identity=[])),
+        "does not have the format of a cell",
+    ),
     "a provenance without a key": (_in_json("cell.json", lambda c: c["provenance"].pop("seconds")), "'seconds'"),
     "a provenance of another type": (
         _in_json("cell.json", lambda c: c["provenance"].update(parameters="x")),

@@ -128,7 +128,7 @@ def test_whole_numbers_serve_as_numbers() -> None:
         ("finetune", {"optimiser": "by_architecture"}, "needs sgd_learning_rates"),
         ("full", {"optimiser": "sgd"}, "are for optimiser 'by_architecture'"),
         ("vtab-1k", {"schedule": "cosine"}, "step_milestones are for schedule 'steps'"),
-        ("full", {"retrain_on_validation": True}, "nothing to stop early on"),
+        ("full", {"retrain_on_validation": True}, "no validation images for early stopping"),
         ("ssl-transfer", {"momentum": 0}, "nesterov needs a momentum"),
         ("dino-knn", {"neighbours": [0]}, "at least 1"),
         ("dino-knn", {"temperature": None}, "it must be a number"),
