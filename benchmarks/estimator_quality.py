@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     chosen = [name for name in SCENARIOS if options.only in name]
     if not chosen:
-        sys.exit(f"no scenario's name holds {options.only!r}; there are: {', '.join(SCENARIOS)}")
+        sys.exit(f"no scenario's name contains {options.only!r}; there are: {', '.join(SCENARIOS)}")
     tasks = [
         (name, n, options.repetitions or _repetitions(n, options.quick), options.seed)
         for name in chosen

@@ -30,7 +30,7 @@ INSTALL = "pip install -e '.[bench]'"
 
 
 class Kind(StrEnum):
-    """What a row says of its contender; the value is the unit."""
+    """The quantity in a row; the value is its unit."""
 
     SLOWER = "times the time"
     FASTER = "times faster"
@@ -40,7 +40,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Comparison:
-    """A row: a contender in one case, beside a reference unless it is about memory."""
+    """A row: a contender in one case, compared with a reference unless the row is about memory."""
 
     case: str
     contender: str
@@ -51,7 +51,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Measured:
-    """A row with its value; None, with a note, where a peer is missing."""
+    """A row with its value; None, with a note, if a peer is missing."""
 
     what: str
     value: float | None
@@ -81,7 +81,7 @@ COMPARISONS = (
     Comparison("pairs", "invariance", Kind.MEGABYTES),
     Comparison("narrow pairs", "invariance", Kind.MEGABYTES, bar=Bar(SQUARE_MEGABYTES / 2.0)),
 )
-"""Features of 2,048 dimensions outweigh an N x N array, so that there is none is read from narrow ones."""
+"""Features of 2,048 dimensions take more memory than an N x N array, so narrow ones are used to rule one out."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -68,11 +68,11 @@ class Memory:
 
 @dataclass(frozen=True)
 class Speed:
-    """Of one way to read.
+    """Speed of one way to read.
 
     Attributes:
         images_per_second: the median of the rounds.
-        ratio: of the Hub's speed to this, the mean over the rounds; the interval is for it.
+        ratio: ratio of the Hub's speed to this speed, the mean over the rounds, with its interval.
     """
 
     place: str
@@ -83,7 +83,7 @@ class Speed:
 
 @contextmanager
 def _hub(images: Collages, root: Path) -> Iterator[tuple[dict[str, str], Path, float]]:
-    """The environment of a process that reads the images from a Hub, the folder of the same files, and their bytes."""
+    """Yield the environment for reading the images from a Hub, the folder of the same files, and their size."""
     sys.path.insert(0, str(ROOT))  # the Hub is a part of the tests
     from tests.loopback_hub import Hub
 
@@ -94,7 +94,7 @@ def _hub(images: Collages, root: Path) -> Iterator[tuple[dict[str, str], Path, f
 
 
 def measured_memory(counts: tuple[int, int], shard: int) -> list[Memory]:
-    """A row for each path."""
+    """Measure a row for each path."""
     peaks: dict[str, list[float]] = {name: [] for name in PATHS}
     for count in counts:
         with tempfile.TemporaryDirectory() as folder, _hub(Collages(count, shard, True), Path(folder)) as found:
@@ -107,7 +107,7 @@ def measured_memory(counts: tuple[int, int], shard: int) -> list[Memory]:
 
 
 def measured_speed(count: int, shard: int, rounds: int, workers: int) -> list[Speed]:
-    """A row for each way to read."""
+    """Measure a row for each way to read."""
     with tempfile.TemporaryDirectory() as folder, _hub(Collages(count, shard, False), Path(folder)) as found:
         environment, files, size = found
         _say(f"{count} images of {size / count / 1e3:.1f} kB")

@@ -389,7 +389,8 @@ for name, revision, streaming in json.loads(sys.argv[1]):
     assert "at commit 0000000000000000000000000000000000000000 is not in the cache, which has" in answers[2][0]
     assert "datasets/org/stated can't be streamed, because HF_HUB_OFFLINE is set" in answers[3][0]
     for name, (error, _, _) in zip(("org/moving", "org/none"), answers[4:], strict=True):
-        assert f"datasets/{name} is missing from the cache or incomplete, and HF_HUB_OFFLINE is set; load it once online" in error
+        missing = f"datasets/{name} is missing from the cache or incomplete, and HF_HUB_OFFLINE is set"
+        assert f"{missing}; load it once online" in error
     assert tagged[0] is None
 
 
