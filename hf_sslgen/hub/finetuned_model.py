@@ -1,4 +1,4 @@
-"""Publishing a fine-tuned model: what is pushed of a run's folder, and the checks before anything is trained."""
+"""Publish a fine-tuned model: select the files of a run's folder, and check the push before training."""
 
 import json
 import logging
@@ -22,19 +22,19 @@ from hf_sslgen.training.run_folder import MODEL_FILES
 logger = logging.getLogger(__name__)
 
 EVALUATION_FILE = ".eval_results/hf-sslgen.yaml"
-LOOKED_AT_LATER = "It is looked at again after training"
+LOOKED_AT_LATER = "It will be checked again after training"
 REPLACED = ("*.safetensors", "*.safetensors.index.json", "preprocessor_config.json", EVALUATION_FILE)
-"""Files of an earlier push that would contradict this one if they stayed."""
+"""Files of an earlier push that would contradict this push if they remained."""
 
 
 @dataclass(frozen=True)
 class ModelPush:
-    """A push that was asked for.
+    """A requested push.
 
     Attributes:
         base: name of the base model, at `base_revision`.
-        licence: of the pushed weights; None is the base model's.
-        with_demo: whether a Space that shows the model is pushed too.
+        licence: licence of the pushed weights; None is the base model's licence.
+        with_demo: whether to push a demo Space of the model as well.
     """
 
     request: PushRequest
@@ -45,11 +45,11 @@ class ModelPush:
 
 
 def check_push(push: ModelPush) -> None:
-    """Find out before anything is trained whether the push can work; nothing is made or changed on the Hub.
+    """Check before training whether the push can succeed; nothing is created or changed on the Hub.
 
     Raises:
-        HubError: no token or a wrong one, or no right to write.
-        InputError: no licence or one that the Hub does not know, no place for the demo.
+        HubError: the token is missing or invalid, or lacks write access.
+        InputError: the licence is missing or unknown to the Hub, or the demo's Space is taken.
     """
     api = hub_client(push.request)
     check_access(api, push.request.model_id)
@@ -62,14 +62,14 @@ def check_push(push: ModelPush) -> None:
 
 
 def model_files(run: FineTunedRun) -> dict[str, Path]:
-    """Files of the folder that load as a model, by their names."""
+    """Return the files of the folder that load as a model, by name."""
     return {path.name: path for pattern in MODEL_FILES for path in sorted(run.folder.glob(pattern))}
 
 
 def files_to_push(
     run: FineTunedRun, repository: str, revision: str | None, licence: Licence, inherited: Licence | None
 ) -> dict[str, Path | bytes]:
-    """Everything the repository is to hold, the same each time; arguments as in `finetuned_card`."""
+    """Return everything the repository is to contain, always the same; arguments as in `finetuned_card`."""
     card = finetuned_card(run, repository, revision, licence, inherited)
     figure = reliability_diagram({"test": (run.predictions.confidences, run.predictions.correct)})
     files: dict[str, Path | bytes] = {
@@ -88,10 +88,10 @@ def _json(content: object) -> bytes:
 
 
 def push_model(push: ModelPush, run: FineTunedRun) -> list[Pushed]:
-    """Push a finished model with its card and its numbers in one commit, then its demo where that is asked for.
+    """Push a finished model with its card and its numbers in one commit, then its demo if requested.
 
     Raises:
-        SslgenError: it did not work, and why; the folder is as it was.
+        SslgenError: the push failed; the message states why, and the folder is unchanged.
     """
     api, request = hub_client(push.request), push.request
     pushed: list[Pushed] = []
@@ -113,5 +113,5 @@ def push_model(push: ModelPush, run: FineTunedRun) -> list[Pushed]:
 
 def _kept(run: FineTunedRun, pushed: list[Pushed], reason: str) -> str:
     if pushed:
-        return f"the model is pushed to {pushed[0].url}, but the push of its demo failed: {reason}"
-    return f"the model is finished and whole in {str(run.folder)!r}, but the push failed: {reason}"
+        return f"the model was pushed to {pushed[0].url}, but the push of its demo failed: {reason}"
+    return f"the model is finished and complete in {str(run.folder)!r}, but the push failed: {reason}"

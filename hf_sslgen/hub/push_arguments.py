@@ -1,4 +1,4 @@
-"""Arguments of a push: the Trainer's own, and the details they leave open."""
+"""Define the arguments of a push: those of the Trainer, and further details."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +10,7 @@ from hf_sslgen.training.finetuning_arguments import FineTuningArguments
 
 @dataclass(frozen=True)
 class HubArguments:
-    """Details that the Trainer's `hub_*` arguments leave open."""
+    """Details that the Trainer's `hub_*` arguments do not cover."""
 
     hub_license: str | None = field(
         default=None,
@@ -26,10 +26,10 @@ class HubArguments:
 
 
 def take_push_request(arguments: FineTuningArguments) -> PushRequest | None:
-    """What the arguments ask to be pushed, None without `push_to_hub`; they no longer ask for it afterwards.
+    """Return the push that the arguments request, None without `push_to_hub`, and remove the request from them.
 
-    The Trainer pushes in the background, where failures go unseen, with a card of its own, and stores its arguments
-    with the token in them: it gets to see neither.
+    The Trainer would push in the background, where failures go unnoticed, with a card of its own, and would store its
+    arguments including the token; so it receives neither the request nor the token.
 
     Raises:
         InputError: options of a push are given without `push_to_hub`.

@@ -43,7 +43,7 @@ NO_RIGHT = {
 }
 OTHER_STATUS = f"the Hub answers {{status}} ({{said}}); {AGAIN} later"
 NO_CONNECTION = f"the Hub can't be reached at {{endpoint}}, or the connection broke ({{reason}}); {AGAIN}"
-OTHER = "{line} (while {repository} was asked for)"
+OTHER = "{line} (in a request for {repository})"
 
 SENTENCES: Mapping[Fault, Mapping[Situation, str]] = {
     Fault.OFFLINE: {
@@ -177,7 +177,7 @@ def refusal(
         at=f" at {revision!r}" if revision is not None else "",
         page=repository_page(repository),
         endpoint=constants.ENDPOINT,
-        identity="the account whose token was sent" if token else "an anonymous visitor (nobody is logged in)",
+        identity="the account whose token was sent" if token else "an anonymous visitor (you are not logged in)",
         status=status,
         said=" ".join(said.split()),
         reason=" ".join(text.split()) or name,

@@ -200,7 +200,7 @@ def test_an_untrained_backbone_fetches_no_weights(loader, stocked):
 
 
 def test_access_that_lacks_is_explained(loader, stocked):
-    for role, who in ((None, "an anonymous visitor (nobody is logged in)"), ("nobody", "the account whose token")):
+    for role, who in ((None, "an anonymous visitor (you are not logged in)"), ("nobody", "the account whose token")):
         gated, private = (_sentence(loader(f"org/{name}", role=role), f"org/{name}") for name in ("gated", "resnet"))
         assert gated.startswith("org/gated is gated") and who in gated
         assert f"request it at {stocked.endpoint}/org/gated" in gated and "`hf auth login`" in gated

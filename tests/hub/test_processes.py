@@ -157,7 +157,7 @@ def test_two_fine_tunings_push_at_once(hub: Hub, api: HfApi, small_backbones: di
     sentence = said[loser][1].splitlines()[-1]
     folder = re.escape(str(tmp_path / str(loser)))
     assert re.fullmatch(
-        f"error: the model is finished and whole in '{folder}', but the push failed: another push .*", sentence
+        f"error: the model is finished and complete in '{folder}', but the push failed: another push .*", sentence
     )
 
     def assert_is_that_of(seed: int) -> None:

@@ -150,7 +150,7 @@ def test_a_demo_whose_push_fails(
     push = dataclasses.replace(push_of(one, "org/model"), with_demo=True)
     hub.fail(path="/api/spaces/org/model-demo/commit/", **fault)
     if said:
-        with pytest.raises(HubError, match=f"the model is pushed to http.*/org/model, but .* demo failed: .*{said}"):
+        with pytest.raises(HubError, match=f"the model was pushed to http.*/org/model, but .* demo failed: .*{said}"):
             push_model(push, one.run)
         hub.heal()
         assert hub.api("owner").list_repo_files("org/model-demo", repo_type="space") == [".gitattributes"]
@@ -180,14 +180,12 @@ def test_a_demo_takes_nobody_elses_place(hub_in_process: Hub, tuned: Callable[[s
     taken = dataclasses.replace(push_of(one, "org/taken"), with_demo=True)
     long = dataclasses.replace(push_of(one, f"org/{'x' * 93}"), with_demo=True)
     for push, said in (
-        (taken, "'org/taken-demo' holds something else \\('app.py'\\)"),
-        (long, "no Space can be called"),
+        (taken, "'org/taken-demo' exists and is not a demo of this model \\(it contains 'app.py'\\)"),
+        (long, "is not a valid name for a Space"),
     ):
         with pytest.raises(InputError, match=said):
             check_push(push)
     assert not api.repo_exists("org/taken")
-    with pytest.raises(
-        InputError, match=r"is pushed to .*/org/taken, but the push of its demo failed: .*something else"
-    ):
+    with pytest.raises(InputError, match=r"was pushed to .*/org/taken, but the push of its demo failed: .*not a demo"):
         push_model(taken, one.run)
     assert Path(api.hf_hub_download("org/taken-demo", "app.py", repo_type="space")).read_bytes() == b"mine"

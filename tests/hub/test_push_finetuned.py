@@ -213,10 +213,12 @@ def test_the_licence_is_inherited_or_asked_for(hub_in_process: Hub, tmp_path: Pa
     for base in ("org/stated", "twin-resnet18-simclr", "timm/resnet50.tv_in1k"):
         check(base)
     for base in ("org/silent", "untrained:org/stated", str(tmp_path)):
-        with pytest.raises(InputError, match="states no licence; say with --hub_license"):
+        with pytest.raises(
+            InputError, match="states no licence; give the licence of the pushed weights with --hub_license"
+        ):
             check(base)
         check(base, "mit")
-    with pytest.raises(InputError, match="hub_license 'free' is no licence that the Hub knows"):
+    with pytest.raises(InputError, match="hub_license 'free' is unknown to the Hub"):
         check("org/stated", "free")
     assert not api.repo_exists("org/model")
 
@@ -230,7 +232,7 @@ def test_a_hub_that_is_away_stops_no_training(
     for base in ("twin-resnet18-simclr", "org/base"):
         caplog.clear()
         check_push(ModelPush(PushRequest("org/model", token=ROLES["owner"].token), base, None, None))
-        assert "The push is tried after training" in caplog.text
+        assert "The push will be attempted after training" in caplog.text
         needs_an_answer = kind != "truncate" or base == "org/base"  # of the check of a name the status says it all
         assert ("the licence can't be checked now" in caplog.text) == needs_an_answer
 
@@ -276,7 +278,7 @@ def test_a_push_that_fails_leaves_the_folder_as_it_was(
     if fault is not None:
         hub_in_process.fail(**fault)
     with pytest.raises(
-        HubError, match=f"the model is finished and whole in .*, but the push failed: .*{said}"
+        HubError, match=f"the model is finished and complete in .*, but the push failed: .*{said}"
     ) as raised:
         push_model(push_of(one, "org/model", role), one.run)
     assert "\n" not in str(raised.value)

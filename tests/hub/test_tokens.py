@@ -126,7 +126,7 @@ def test_finetune(hub: Hub, api: HfApi, workplace: Workplace) -> None:
     workplace.run(*command, WRONG_TOKEN, code=2)
     workplace.run(*command, READER, token=OWNER, code=2)
     hub.fail("status", "/api/models/org/tuned/commit/", status=403)
-    assert "the model is finished and whole" in workplace.run(*command, OWNER, code=2)
+    assert "the model is finished and complete" in workplace.run(*command, OWNER, code=2)
     said = workplace.run(*command, OWNER, token=READER)
     assert f"{hub.endpoint}/spaces/org/tuned-demo: pushed" in said
 

@@ -76,8 +76,8 @@ def test_the_card_of_every_objective_says_how_it_was_trained(objective, exported
 
 def test_the_card_tells_of_several_processes_and_of_a_plan(exported):
     _, _, card = exported("byol", Launch("torchrun --nproc_per_node 2 recipes/pretrain.py", 2, 30.0))
-    assert "256 images in each of 2 processes, batch normalisation by process" in card
-    assert "give `--num_train_epochs 2` in its place" in card
+    assert "256 images in each of 2 processes, batch normalisation per process" in card
+    assert "give `--num_train_epochs 2` instead" in card
 
 
 def test_without_a_monitor_the_card_tells_the_loss_alone(exported):

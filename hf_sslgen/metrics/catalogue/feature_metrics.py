@@ -31,7 +31,7 @@ SIMILARITY_COLUMNS = ("cosine", "chance_cosine", "candidate_chance_cosine")
 
 
 def _invariance_values(rows: Rows) -> FloatArray:
-    """Chance pairs are drawn within a class after fine-tuning."""
+    """Return invariance per image; after fine-tuning, chance pairs are drawn within a class."""
     is_tuned = bool(np.all(np.asarray(rows["stage"]) == FINE_TUNED_STAGE))
     cosine, chance, candidate_chance = (rows[name] for name in SIMILARITY_COLUMNS)
     return invariance_values(cosine, chance, candidate_chance, rows.get("reference") if is_tuned else None)

@@ -194,7 +194,7 @@ FURTHER_LOCALIZATION_METRICS = (
         "lift_over_control",
         MetricWords(
             "Lift over the re-initialised control",
-            "lift minus that of the same network re-initialised",
+            "lift minus the lift of the same network re-initialised",
             decimals=2,
             signed=True,
         ),

@@ -56,7 +56,7 @@ class Role(Enum):
     """The purpose of a number's differences."""
 
     TESTED = "tested over targets, answers the question, and is shown first"
-    SHOWN = "shown first, beside the tested ones"
+    SHOWN = "shown first, beside the tested numbers"
     FURTHER = "shown only among all differences"
 
 

@@ -125,7 +125,7 @@ def _joined(*parts: str) -> str:
 def _on_group(heading: str, metric: str, items: Sequence[_Item]) -> list[Statement]:
     if not items:
         return []
-    subject = f"{heading}, {words(metric).phrase} of the self-supervised backbone against its supervised twin"
+    subject = f"{heading}, {words(metric).phrase} of the self-supervised backbone compared with its supervised twin"
     meanings = {"higher": "higher", "lower": "lower", "undecided": "undecided"}
     if metric == "lift":
         meanings |= {

@@ -293,7 +293,7 @@ def test_somebody_else_commits_first(study_hub: Hub, push: Command, store: Path,
     assert sorted(visit.status for visit in study_hub.visited("/commit/", "POST")) == [200, 200, 412]
     assert "2 cells added, 1 already there" in said
     assert f"different numbers and were left unchanged:\n  {name}" in said
-    assert "value is 1.3 here, 0.123 there" in said
+    assert "value is 1.3 here, 0.123 on the Hub" in said
     theirs = (other / "cells" / name / "results.json").read_bytes()
     assert remote_files(study_hub)[f"cells/{name}/results.json"] == theirs
 
@@ -410,7 +410,7 @@ def test_an_upload_that_is_refused(study_hub: Hub, failed_push: Any, push: Comma
         (WRONG_TOKEN, "org/study", r"the Hub rejects the token that was sent; log in again"),
         (ROLES["reader"].token, "org/other", r"there is no datasets/org/other on http\S+, or it is private .*; check"),
         (ROLES["nobody"].token, "org/private", r"there is no datasets/org/private on http\S+, or it is private"),
-        ("", "org/private", r"there is no datasets/org/private .*nobody is logged in"),
+        ("", "org/private", r"there is no datasets/org/private .*you are not logged in"),
         ("", "a/b c", r"'a/b c' is not a valid repository name; give owner/name"),
         ("", "a/b/c", r"pull is 'a/b/c'; give a dataset on the Hub as owner/name"),
         ("", "study", r"pull is 'study'; give a dataset on the Hub as owner/name"),

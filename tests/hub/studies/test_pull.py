@@ -135,7 +135,7 @@ def test_numbers_of_a_size_that_no_cell_has_are_not_fetched(
     monkeypatch.setitem(LARGEST, "results.json", 10)
     pulled = pull(store)
     assert list(pulled.conflicts) == [name]
-    assert "bytes, which is no cell's" in pulled.conflicts[name]
+    assert "bytes, too many for a cell" in pulled.conflicts[name]
     assert study_hub.visited("/resolve/", "GET") == []
 
 
@@ -212,7 +212,7 @@ def _in_json(name: str, change: Callable[[dict], object]) -> Callable[[Path], No
 
 
 BAD_CELLS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "another identity": (_in_json("cell.json", lambda c: c["identity"].update(seed=7)), "does not belong to its name"),
+    "another identity": (_in_json("cell.json", lambda c: c["identity"].update(seed=7)), "does not match its name"),
     "an identity that is none": (
         _in_json("cell.json", lambda c: c.update(identity=[])),
         "does not have the format of a cell",
@@ -261,20 +261,20 @@ BAD_CELLS: dict[str, tuple[Callable[[Path], object], str]] = {
     "half a results.json": (_cut("results.json"), "results.json"),
     "half of its records": (_cut("records.parquet"), "can't be read"),
     "half of its pictures": (_cut("examples.npz"), "can't be read"),
-    "records without a column": (_without_column, "no column 'severity'"),
+    "records without a column": (_without_column, "lack the column 'severity'"),
     "records with endless texts": (_with_long_texts, "a text of more than 1000 bytes in 'transform'"),
-    "records that say whose they are": (_with_column("seed", 1), "unknown kind of column, 'seed'"),
+    "records that say whose they are": (_with_column("seed", 1), "column of unknown type, 'seed'"),
     "records that are not finite": (_with_column("confidence", float("inf")), "infinite values of 'confidence'"),
-    "records with bytes": (_with_objects, "unknown kind of column, 'object'"),
+    "records with bytes": (_with_objects, "column of unknown type, 'object'"),
     "a pickle": (_with_pickle, "unusable images"),
     "pictures that unpack to half a gigabyte": (_with_huge_pictures, "too large"),
     "a file of another kind": (
         lambda c: (c / "run.py").write_text("print(1)"),
-        "'run.py', which is no file of a cell",
+        "'run.py', which does not belong to a cell",
     ),
     "no records": (lambda c: (c / "records.parquet").unlink(), "has no records.parquet"),
-    "another name": (lambda c: c.rename(c.with_name(f"x--{'0' * 12}")), "does not belong to its name"),
-    "a name that is none": (lambda c: c.rename(c.with_name("..x")), "no name of a cell"),
+    "another name": (lambda c: c.rename(c.with_name(f"x--{'0' * 12}")), "does not match its name"),
+    "a name that is none": (lambda c: c.rename(c.with_name("..x")), "not a valid cell name"),
 }
 
 
@@ -325,7 +325,7 @@ def test_killed_in_the_middle_of_a_pull(
 
 def test_a_repository_without_a_study_is_refused(study_hub: Hub, pull: Pull, tmp_path: Path) -> None:
     study_hub.api().create_repo(REPOSITORY, repo_type="dataset")
-    with pytest.raises(InputError, match="holds no study: it has no folder `cells`"):
+    with pytest.raises(InputError, match="does not contain a study: it has no `cells` folder"):
         pull(tmp_path / "here")
 
 

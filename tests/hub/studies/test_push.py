@@ -249,9 +249,9 @@ def test_what_is_something_else_is_not_written_to(study_hub: Hub, push: Command,
     for kind, name in (("dataset", "index.csv"), ("space", "index.html")):
         api.create_repo(REPOSITORY, repo_type=kind, space_sdk="static" if kind == "space" else None)
         api.upload_file(path_or_fileobj=b"x\n1\n", path_in_repo=name, repo_id=REPOSITORY, repo_type=kind)
-    assert "the dataset 'org/study' holds something else ('index.csv') and no study" in push(store)
+    assert "the dataset 'org/study' exists and does not contain a study (it contains 'index.csv')" in push(store)
     api.delete_repo(REPOSITORY, repo_type="dataset")
-    assert "the Space 'org/study' holds something else" in push(store, "--report_space", "true")
+    assert "the Space 'org/study' exists and is not a study's report" in push(store, "--report_space", "true")
     assert remote_files(study_hub, kind="space")["index.html"] == b"x\n1\n"
 
 
