@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from hf_sslgen.commands.run_pretrain import _command_to_repeat
 from hf_sslgen.domains.domain_arguments import DomainArguments
@@ -46,11 +47,12 @@ def settings_for(objective: str) -> PretrainingSettings:
 def exported(source, tmp_path):
     """A twin that was never trained, in its folder."""
 
-    def export(objective, launch=None, log=None, watched=True):
+    def export(objective, launch=None, log=None, watched=True, variance=1.0):
         settings = settings_for(objective)
         (tmp_path / "log.json").write_text(json.dumps(log or LOG))
         launch = launch or Launch("python recipes/pretrain.py --objective x", 1, None)
         trunk = build_trunk(settings)
+        trunk.bn1.running_var.fill_(variance)
         folder = export_twin(trunk, settings, source, tmp_path, launch, (lambda _: 0.125) if watched else None)
         return folder, trunk, (folder / "README.md").read_text(encoding="utf-8")
 
@@ -126,3 +128,10 @@ def test_the_command_to_repeat_names_the_launcher_and_no_folder_of_this_disk(tmp
     assert _command_to_repeat(options, 1, "cpu") == f"python {expected}"
     assert _command_to_repeat(options, 2, "cpu") == f"ACCELERATE_USE_CPU=1 torchrun --nproc_per_node 2 {expected}"
     assert _command_to_repeat(options, 4, "cuda") == f"torchrun --nproc_per_node 4 {expected}"
+
+
+def test_values_beyond_half_precision_are_kept(exported):
+    folder, trunk, _ = exported("simclr", watched=False, variance=70_000.0)
+    stored = load_file(folder / "model.safetensors")
+    assert torch.equal(stored["bn1.running_var"], trunk.bn1.running_var)
+    assert stored["conv1.weight"].dtype == torch.float16
