@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from hf_sslgen.errors import InputError
 from hf_sslgen.settings import check_fields, ranged
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -69,6 +70,11 @@ class AnalysisSettings:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.randomisation_cascade and not self.reinitialised_control:
+            raise InputError(
+                "randomisation_cascade is true and reinitialised_control is false, but the cascade ends with that "
+                "control; set reinitialised_control to true, or drop randomisation_cascade"
+            )
 
     @property
     def compute(self) -> Compute:

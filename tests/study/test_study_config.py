@@ -68,6 +68,7 @@ def refused(content: dict[str, Any]) -> str:
         ({"analysis": {"transforms": "quik"}}, "one of quick, standard, full; did you mean 'quick'"),
         ({"analysis": {"target": "logits"}}, "one of centred, logit"),
         ({"analysis": {"max_subset": 0}}, "max_subset is 0"),
+        ({"analysis": {"randomisation_cascade": True}}, "set reinitialised_control to true"),
         ({"geometry": {"image_size": 0}}, "image_size is 0; it must be at least 1"),
         (
             {"geometry": {"image_size": 64, "interpolation": "cubic"}},
