@@ -177,9 +177,10 @@ def signed_rank_family(family: Sequence[npt.ArrayLike]) -> list[SignedRankResult
     p_values = [signed_rank_p_value(x) for x in arrays]
     best = len(arrays) * min(floors)
     if best > SIGNIFICANCE:
+        targets = "1 target allows" if max(counts) == 1 else f"{max(counts)} targets allow"
         tests = "1 test" if len(arrays) == 1 else f"{len(arrays)} tests together"
         reason = (
-            f"{max(counts)} targets allow no p-value below {min(floors):.3g}, and {tests} none below "
+            f"{targets} no p-value below {min(floors):.3g}, and {tests} none below "
             f"{min(1.0, best):.3g}: 0.05 is out of reach"
         )
         return [

@@ -115,8 +115,9 @@ def _given(parser: _Parser, arguments: list[str], positional: Sequence[str]) -> 
     for word in arguments:
         option = word.partition("=")[0]
         if option.startswith("--") and option not in parser.known:
-            hint = nearest_names(option.removeprefix("--"), [each.removeprefix("--") for each in parser.known])
-            raise InputError(f"unknown option {shown(option)}. {hint}".rstrip())
+            known = {each.removeprefix("--").replace("-", "_") for each in parser.known}
+            hint = nearest_names(option.removeprefix("--").replace("-", "_"), sorted(known))
+            raise InputError(f"unknown option {shown(option)}; {hint}" if hint else f"unknown option {shown(option)}")
     found, unexpected = parser.parse_known_args(arguments)
     if unexpected:
         raise InputError(f"unexpected argument {shown(unexpected[0])}")
