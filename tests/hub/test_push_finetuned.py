@@ -159,7 +159,7 @@ def test_names_are_text_in_the_card_whatever_they_hold(
     assert [token for token in tokens if token.type.startswith("html")] == []
     assert {child.type for child in inline} <= {"text", "text_special", "softbreak", "code_inline", "image"}
     shown = ["".join(child.content for child in token.children or ()) for token in tokens if token.type == "inline"]
-    assert any(f"fine-tuned on {one_line} to tell 10 classes" in line for line in shown)
+    assert any(f"fine-tuned on {one_line} to classify images into 10 classes" in line for line in shown)
     classes = next(line for line in shown if line.startswith("Classes: "))
     assert classes == f"Classes: {', '.join(' '.join(each.split()) for each in HOSTILE)}."
     # Addresses become links by themselves on the Hub, which this parser does not do: none may stand there bare.
