@@ -4,7 +4,7 @@ import sys
 
 from hf_sslgen import __version__
 from hf_sslgen.command_line import run_command
-from hf_sslgen.errors import nearest_names
+from hf_sslgen.errors import hinted
 
 COMMANDS = {
     "compare": "compare every backbone of a twin set on your images and write a report",
@@ -38,7 +38,7 @@ def main() -> None:
         sys.argv = [f"hf-sslgen {command}", *options]  # shown in help and provenance
         run_command(f"hf_sslgen.commands.{command.replace('-', '_')}", options)
     else:
-        print(f"error: unknown command {command!r}. {nearest_names(command, COMMANDS)}\n{usage()}", file=sys.stderr)
+        print(f"error: {hinted(f'unknown command {command!r}', command, COMMANDS)}\n{usage()}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -64,3 +64,9 @@ def nearest_names(name: str, known: Iterable[str], limit: int = 3) -> str:
     """Return a hint such as "did you mean 'cifar10'?", or an empty string if no known name is similar."""
     near = difflib.get_close_matches(name, list(known), n=limit)
     return f"did you mean {' or '.join(repr(item) for item in near)}?" if near else ""
+
+
+def hinted(sentence: str, name: str, known: Iterable[str]) -> str:
+    """Return a sentence with the names that `name` may have been meant to be, if any is similar."""
+    hint = nearest_names(name, known)
+    return f"{sentence}; {hint}" if hint else sentence

@@ -104,7 +104,7 @@ class StoredValues:
 
     @property
     def is_plain(self) -> bool:
-        """Whether there is no choice of range: 8 unsigned bits or fewer."""
+        """Whether only one range is possible: the values have 8 unsigned bits or fewer."""
         return self.bits == 8 and not self.is_signed
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any, Literal, get_args, get_origin
 
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import InputError, hinted
 from hf_sslgen.yaml_files import is_storable, parse_yaml
 
 NONE_WORDS = ("None", "null")
@@ -150,9 +150,7 @@ def _choice(hint: Any, value: Any) -> Any:
             word = each.value if isinstance(each, Enum) else each
             if str(word) == value:
                 return each
-        hint_words = nearest_names(value, choices_of(hint))
-        if hint_words:
-            raise UnfitError(f"{kind_of(hint)}; {hint_words.removesuffix('?')}")
+        raise UnfitError(hinted(kind_of(hint), value, choices_of(hint)))
     raise UnfitError(kind_of(hint))
 
 

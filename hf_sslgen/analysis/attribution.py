@@ -22,7 +22,7 @@ from hf_sslgen.analysis.analysis_settings import Target
 from hf_sslgen.analysis.grad_cam import are_spatial_means
 from hf_sslgen.analysis.occlusion import occlusion_grid, occlusion_maps
 from hf_sslgen.analysis.taps import captured_features, frozen, layer_map, tapped, tapped_whole
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import InputError, hinted
 from hf_sslgen.zoo.anatomy import AttributionLayer
 
 INTEGRATION_STEPS = 50
@@ -138,8 +138,11 @@ def check_attribution_method(name: str) -> None:
     """Raise InputError unless the method is in `ATTRIBUTION_METHODS`."""
     if name not in ATTRIBUTION_METHODS:
         raise InputError(
-            f"attribution_method {name!r} is unknown; choose from {', '.join(ATTRIBUTION_METHODS)}. "
-            f"{nearest_names(name, ATTRIBUTION_METHODS)}".rstrip()
+            hinted(
+                f"attribution_method {name!r} is unknown; choose from {', '.join(ATTRIBUTION_METHODS)}",
+                name,
+                ATTRIBUTION_METHODS,
+            )
         )
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from hf_sslgen.analysis import pixel_operations as operations
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import InputError, hinted
 from hf_sslgen.randomness import derive_seed
 
 Apply = Callable[[Tensor, Sequence[int]], Tensor]
@@ -169,6 +169,5 @@ def preset_variants(preset: str, gray: bool, not_label_preserving: Sequence[str]
         mirrored = ("horizontal_flip", "")
         return tuple(VARIANTS[key] for key in chosen if key != mirrored or key[0] not in not_label_preserving)
     raise InputError(
-        f"transforms {preset!r} is not a preset; choose from {', '.join(PRESETS)}. "
-        f"{nearest_names(preset, PRESETS)}".rstrip()
+        hinted(f"transforms {preset!r} is not a preset; choose from {', '.join(PRESETS)}", preset, PRESETS)
     )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from hf_sslgen.commands.listings import UNVERIFIED, details
 from hf_sslgen.domains.domain_registry import domain_entries, find_domain, known_bad_domains
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import InputError, hinted
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
@@ -18,7 +18,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
     if name is not None:
         entry = find_domain(name)
         if entry is None:
-            raise InputError(f"{name!r} is not a registered domain. {nearest_names(name, domain_entries())}".rstrip())
+            raise InputError(hinted(f"{name!r} is not a registered domain", name, domain_entries()))
         print(details(entry))
         return
     for group, title in (("similar", "Similar to ImageNet"), ("different", "Significantly different from ImageNet")):

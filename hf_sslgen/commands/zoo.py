@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from hf_sslgen.commands.listings import UNVERIFIED, details
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import InputError, hinted
 from hf_sslgen.zoo.backbone_registry import (
     Backbone,
     excluded_backbones,
@@ -38,9 +38,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         print(details(row))
         return
     if name is not None and name not in sets:
-        raise InputError(
-            f"{name!r} is not a twin set or backbone. {nearest_names(name, [*sets, *known_backbone_ids()])}"
-        )
+        raise InputError(hinted(f"{name!r} is not a twin set or backbone", name, [*sets, *known_backbone_ids()]))
     for twin_set in sets.values() if name is None else [sets[name]]:
         print(f"{twin_set.name}: {twin_set.description} ({twin_set.source_data}, {twin_set.image_size} px)")
         print("\n".join(_backbone_line(backbone) for backbone in twin_set.backbones), end="\n\n")

@@ -6,7 +6,7 @@ from typing import Any
 from datasets import ClassLabel, Features, Image, LargeList, List, Value
 
 from hf_sslgen.domains.picture_arrays import array_objection, array_of
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import InputError, hinted
 
 PICTURE_TYPES = ("string", "large_string", "binary", "large_binary")
 """Types of plain columns that can hold pictures: paths, or the bytes of files."""
@@ -25,8 +25,11 @@ def require_column(features: Features, column: str, argument: str) -> str:
     """Return the column a user named; raises InputError, listing the columns, if it does not exist."""
     if column not in features:
         raise InputError(
-            f"{argument} {column!r} is not a column of the dataset; its columns: {listed(features)}. "
-            f"{nearest_names(column, features)}".rstrip()
+            hinted(
+                f"{argument} {column!r} is not a column of the dataset; its columns: {listed(features)}",
+                column,
+                features,
+            )
         )
     return column
 

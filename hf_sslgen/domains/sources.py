@@ -26,7 +26,7 @@ from hf_sslgen.domains.picture_files import BYTES_ONLY, PictureFiles, listed_on_
 from hf_sslgen.domains.sizes import ExpectedSize
 from hf_sslgen.domains.streaming.stream_shards import stored_order
 from hf_sslgen.domains.taken import LeftOut
-from hf_sslgen.errors import HubError, InputError, nearest_names, reworded
+from hf_sslgen.errors import HubError, InputError, hinted, reworded
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +40,11 @@ def registered_entry(arguments: DomainArguments) -> DomainEntry | None:
     entry = find_domain(arguments.registered_as)
     if entry is None:
         raise InputError(
-            f"registered_as {arguments.registered_as!r} is not a registered domain. "
-            f"{nearest_names(arguments.registered_as, domain_entries())}".rstrip()
+            hinted(
+                f"registered_as {arguments.registered_as!r} is not a registered domain",
+                arguments.registered_as,
+                domain_entries(),
+            )
         )
     return entry
 
@@ -149,10 +152,13 @@ def _refuse_two_meanings(name: str, entry: DomainEntry) -> None:
 
 
 def _load_error(name: str, reason: InputError | HubError, advice: str) -> InputError | HubError:
-    """The same kind of error, saying which data set could not be loaded."""
-    hint = "" if find_domain(name) is not None else nearest_names(name, domain_entries())
-    words = (f"dataset_name {name!r} could not be loaded: {reason}", advice, hint)
-    return reworded(reason, ". ".join(each for each in words if each))
+    """Return an error of the same kind that names the dataset."""
+    failed = f"dataset_name {name!r} could not be loaded: {reason}"
+    if find_domain(name) is None:
+        failed = hinted(failed, name, domain_entries())
+    if advice:
+        failed += f"{' ' if failed.endswith('?') else '. '}{advice}"
+    return reworded(reason, failed)
 
 
 def _undecoded(splits: Any) -> Any:

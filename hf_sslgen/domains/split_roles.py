@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_registry import DomainEntry
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import InputError, hinted
 
 ROLE_NAMES = {
     "train": ("train", "training"),
@@ -83,8 +83,11 @@ def _find(wanted: str, role: str, available: Collection[str], dataset_name: str)
                 f"{role}_split_name {wanted!r} could mean {_listed(same)} of {dataset_name!r}; give one of these"
             )
     raise InputError(
-        f"{role}_split_name {wanted!r} is not a split of {dataset_name!r}, which has: "
-        f"{', '.join(available)}. {nearest_names(wanted, available)}".rstrip()
+        hinted(
+            f"{role}_split_name {wanted!r} is not a split of {dataset_name!r}, which has: {', '.join(available)}",
+            wanted,
+            available,
+        )
     )
 
 

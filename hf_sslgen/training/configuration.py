@@ -7,7 +7,7 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, NoReturn, get_args, get_origin
 
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import InputError, hinted
 from hf_sslgen.settings import Setting, require_nameable, settings_of, shown
 from hf_sslgen.typed_values import choices_of
 from hf_sslgen.yaml_files import read_yaml
@@ -92,7 +92,7 @@ def parse_arguments(
         source = f"config {str(path)!r}"
         for key, value in read_yaml(path, "config").items():
             if key not in options:
-                raise InputError(f"{source}: unknown key {shown(key)}. {nearest_names(key, options)}".rstrip())
+                raise InputError(hinted(f"{source}: unknown key {shown(key)}", key, options))
             values[key] = _read(options[key], value, f"{source}: ")
     values |= {name: _read(options[name], value) for name, value in given.items()}
     missing = [name for name, option in options.items() if option.is_required and name not in values]
@@ -116,8 +116,8 @@ def _given(parser: _Parser, arguments: list[str], positional: Sequence[str]) -> 
         option = word.partition("=")[0]
         if option.startswith("--") and option not in parser.known:
             known = {each.removeprefix("--").replace("-", "_") for each in parser.known}
-            hint = nearest_names(option.removeprefix("--").replace("-", "_"), sorted(known))
-            raise InputError(f"unknown option {shown(option)}; {hint}" if hint else f"unknown option {shown(option)}")
+            name = option.removeprefix("--").replace("-", "_")
+            raise InputError(hinted(f"unknown option {shown(option)}", name, sorted(known)))
     found, unexpected = parser.parse_known_args(arguments)
     if unexpected:
         raise InputError(f"unexpected argument {shown(unexpected[0])}")

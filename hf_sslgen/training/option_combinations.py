@@ -10,7 +10,7 @@ import torch
 from transformers import TrainingArguments
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import InputError, hinted, nearest_names
 from hf_sslgen.metrics.catalogue.metric import Subject
 from hf_sslgen.metrics.catalogue.rows import names_of
 from hf_sslgen.settings import NOT_NEGATIVE, read_setting, shown
@@ -188,11 +188,9 @@ def _check_tracking(arguments: TrainingArguments) -> None:
         if tracker == "all" or tracker in available:
             continue
         if tracker not in INTEGRATION_TO_CALLBACK:
-            hint = nearest_names(str(tracker), INTEGRATION_TO_CALLBACK)
-            known = ", ".join(INTEGRATION_TO_CALLBACK)
-            raise InputError(
-                f"report_to is {shown(tracker)}, which is not a tracker; {hint} Known: {known}, all, none"
-            )
+            known = (*INTEGRATION_TO_CALLBACK, "all", "none")
+            unknown = f"report_to is {shown(tracker)}, which is not a tracker; known: {', '.join(known)}"
+            raise InputError(hinted(unknown, str(tracker), known))
         extra = "'hf-sslgen[tracking]'" if tracker == "trackio" else tracker.replace("_", "-")
         raise InputError(f"report_to is {tracker!r}, which is not installed; run `pip install {extra}`")
     arguments.report_to = trackers or "none"

@@ -13,7 +13,7 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.models.timm_wrapper.modeling_timm_wrapper import TimmWrapperForImageClassification
 
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import InputError, hinted
 
 TOKEN_NORMS = ("norm1", "layernorm_before")
 """Names of the normalisation before a block's attention, in timm and transformers."""
@@ -183,8 +183,9 @@ def _named_layer(model: PreTrainedModel, module_name: str) -> AttributionLayer:
     modules = dict(model.named_modules())
     if module_name not in modules:
         raise InputError(
-            f"attribution_layer {module_name!r} is not a module of {type(model).__name__}. "
-            f"{nearest_names(module_name, modules)}".rstrip()
+            hinted(
+                f"attribution_layer {module_name!r} is not a module of {type(model).__name__}", module_name, modules
+            )
         )
     pool = _global_pool(model)
     if pool is not None and _pools_channels_last(pool[1]) and not isinstance(modules[module_name], nn.Conv2d):

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import InputError, hinted
 from hf_sslgen.local_paths import path_refusal
 from hf_sslgen.zoo.backbone_registry import UNTRAINED, Backbone, excluded_reason, find_backbone, known_backbone_ids
 
@@ -78,11 +78,8 @@ def resolve_location(name: str) -> str:
         )
         raise InputError(f"model_name_or_path {name!r} is not a checkpoint folder: {words}{for_the_hub}")
     if hub_id.count("/") != 1:
-        hint = nearest_names(base, known_backbone_ids())
-        raise InputError(
-            f"model_name_or_path {name!r} is neither a folder nor a known backbone nor a Hub id (owner/name). "
-            f"{hint}".rstrip()
-        )
+        unknown = f"model_name_or_path {name!r} is neither a folder nor a known backbone nor a Hub id (owner/name)"
+        raise InputError(hinted(unknown, base, known_backbone_ids()))
     return hub_id
 
 

@@ -28,7 +28,7 @@ def test_float16_on_a_cpu(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("architecture", "arguments", "message"),
     [
-        ("resnet81", {}, "unknown to timm. did you mean 'resnet"),
+        ("resnet81", {}, "unknown to timm; did you mean 'resnet"),
         ("resnet18", {"chanels": [8]}, "does not accept architecture_arguments"),
         ("resnet18", {"channels": 5}, "does not accept architecture_arguments"),
     ],

@@ -125,10 +125,10 @@ def test_unusable_labels_and_splits_are_named(hub_folder, labels, feature, reaso
         ({"dataset_name": "cifar1O"}, "dataset_name 'cifar1O' could not be loaded: .* did you mean 'cifar10'"),
         ({"dataset_name": "no/such-data-set"}, "dataset_name 'no/such-data-set' could not be loaded"),
         ({"dataset_name": "/no/such/folder"}, "dataset_name '/no/such/folder' could not be loaded"),
-        ({"test_split_name": "tset"}, "test_split_name 'tset' .* which has: train, test. did you mean 'test'"),
+        ({"test_split_name": "tset"}, "test_split_name 'tset' .* which has: train, test; did you mean 'test'"),
         ({"train_split_name": "trainset"}, "train_split_name 'trainset' is not a split"),
         ({"validation_split_name": "test", "test_split_name": "test"}, "each need their own split"),
-        ({"registered_as": "minst"}, "registered_as 'minst' is not a registered domain. did you mean .*'mnist'"),
+        ({"registered_as": "minst"}, "registered_as 'minst' is not a registered domain; did you mean .*'mnist'"),
     ],
 )
 def test_unknown_names_are_refused(options, reason):

@@ -83,7 +83,7 @@ def test_what_the_main_process_decides_keeps_its_kind() -> None:
 
 
 class _Stream(Dataset[int]):
-    """Whose only item can't be had."""
+    """A dataset whose only item fails to load."""
 
     def __len__(self) -> int:
         return 1

@@ -242,7 +242,7 @@ def test_split_sizes_are_those_that_the_registry_expects(streamer, stocked):
     assert not [visit for visit in stocked.visits[before:] if re.search(TRAIN, visit.path) and "-00002" in visit.path]
 
 
-# ---- what can't be had ----------------------------------------------------------------------------------------------
+# ---- unavailable datasets -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

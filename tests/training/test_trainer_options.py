@@ -71,7 +71,7 @@ def test_a_refused_option_says_why_and_is_taken_as_it_is_by_default(name, tmp_pa
         ("--fp16 --bf16", "give only one of them"),
         ("--tf32 true", "needs an NVIDIA GPU"),
         ("--report_to wandb", "report_to is 'wandb', which is not installed; run `pip install wandb`"),
-        ("--report_to tensorbord", "not a tracker; did you mean 'tensorboard'"),
+        ("--report_to tensorbord", "all, none; did you mean 'tensorboard'"),
         ("--run_name mine", "also give --report_to"),
         ("--project mine", "needs --report_to trackio"),
         ("--dataloader_prefetch_factor 2", "also give --dataloader_num_workers"),

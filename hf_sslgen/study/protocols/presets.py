@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import InputError, hinted, nearest_names
 from hf_sslgen.settings import settings_of, shown
 from hf_sslgen.study.protocols.kinds import (
     FewShotProtocol,
@@ -121,11 +121,7 @@ def get_protocol(name: str, overrides: Mapping[str, Any] | None = None) -> Proto
             or range.
     """
     if name not in PRESETS:
-        raise InputError(
-            f"protocol {shown(name)} is unknown. {nearest_names(name, PRESETS)} Known: {', '.join(PRESETS)}".replace(
-                "  ", " "
-            )
-        )
+        raise InputError(hinted(f"protocol {shown(name)} is unknown; known: {', '.join(PRESETS)}", name, PRESETS))
     preset = PRESETS[name]
     known = settings_of(type(preset))
     for key in overrides or {}:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import InputError, hinted
 
 
 class Objective(nn.Module, ABC):
@@ -163,6 +163,4 @@ def build_objective(
         return BarlowTwinsObjective(num_features, gather_distributed)
     if name == "byol":
         return BYOLObjective(trunk, num_features, teacher_momentum)
-    raise InputError(
-        f"objective {name!r} is unknown; known: {', '.join(OBJECTIVES)}. {nearest_names(name, OBJECTIVES)}"
-    )
+    raise InputError(hinted(f"objective {name!r} is unknown; known: {', '.join(OBJECTIVES)}", name, OBJECTIVES))

@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import InputError, hinted
 from hf_sslgen.randomness import derive_seed
 from hf_sslgen.settings import shown
 from hf_sslgen.training.pretraining.objectives import Objective, build_objective
@@ -102,8 +102,8 @@ def build_trunk(settings: PretrainingSettings) -> Any:
 
     torch.manual_seed(derive_seed(settings.seed, "trunk"))
     if not timm.is_model(settings.architecture):
-        hint = nearest_names(settings.architecture, timm.list_models())
-        raise InputError(f"architecture {shown(settings.architecture)} is unknown to timm. {hint}".rstrip())
+        unknown = f"architecture {shown(settings.architecture)} is unknown to timm"
+        raise InputError(hinted(unknown, settings.architecture, timm.list_models()))
     try:
         return timm.create_model(settings.architecture, num_classes=0, **settings.architecture_arguments)
     except (TypeError, ValueError, RuntimeError, KeyError, AttributeError, AssertionError) as error:

@@ -109,8 +109,8 @@ def test_whole_numbers_serve_as_numbers() -> None:
 @pytest.mark.parametrize(
     ("name", "overrides", "message"),
     [
-        ("ssl-tranfer", {}, "'ssl-tranfer' is unknown. did you mean 'ssl-transfer"),
-        ("vtab", {}, "Known: linear, finetune, ssl-transfer"),
+        ("ssl-tranfer", {}, "full; did you mean 'ssl-transfer"),
+        ("vtab", {}, "'vtab' is unknown; known: linear, finetune, ssl-transfer"),
         ("finetune", {"learning_rate": 1e-3}, "no field 'learning_rate'; did you mean 'learning_rates'"),
         ("few-shot", {"k": 3}, "no field 'k'; it has episodes, queries"),
         ("finetune", {"learning_rates": "fast"}, "learning_rates is 'fast'; it must be a list of numbers"),
