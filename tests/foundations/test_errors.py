@@ -43,7 +43,7 @@ def exception_classes() -> Iterator[type[BaseException]]:
         for name in names:
             module = ".".join(("hf_sslgen", *path.relative_to(PACKAGE).with_suffix("").parts))
             if not name.startswith("_"):
-                found = getattr(importlib.import_module(module), name)
+                found = vars(importlib.import_module(module))[name]
                 assert issubclass(found, BaseException)
                 yield found
 
