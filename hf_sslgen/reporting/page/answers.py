@@ -209,7 +209,9 @@ def _notes(results: StudyResults) -> list[str]:
         "or, if there are too few, on one domain. Undecided means that the interval includes zero or is unavailable."
     ]
     if len(small) < len(sizes):
-        notes.append("Intervals over domains are Student’s t intervals and apply to these networks on domains of that kind.")
+        notes.append(
+            "Intervals over domains are Student’s t intervals and apply to these networks on domains of that kind."
+        )
     if small:
         notes.append(
             f"Fewer than {MIN_DOMAINS} domains of a kind say nothing about other domains of that kind, "
