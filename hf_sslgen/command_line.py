@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from hf_sslgen.errors import SslgenError
-from hf_sslgen.interruption import InterruptedByRequestError, raise_on_sigterm
+from hf_sslgen.interruption import InterruptedByRequestError, interrupt_behind, raise_on_sigterm
 from hf_sslgen.shortages import shortage_of
 from hf_sslgen.tokens import without_tokens
 
@@ -45,17 +45,24 @@ def run_main(main: Callable[[], None]) -> None:
     except SslgenError as error:
         _end(error)
     except KeyboardInterrupt as interrupt:
-        _print_error("interrupted; run the same command again to resume")
-        sys.exit(interrupt.exit_code if isinstance(interrupt, InterruptedByRequestError) else 128 + signal.SIGINT)
+        _end_interrupted(interrupt)
     except BrokenPipeError:  # the reader of a listing, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     except Exception as error:
+        if (behind := interrupt_behind(error)) is not None:
+            _end_interrupted(behind)
         shortage = shortage_of(error)
         if shortage is None:
             print(without_tokens(traceback.format_exc()), end="", file=sys.stderr)  # like Python's own, without tokens
             sys.exit(1)
         _end(shortage)
+
+
+def _end_interrupted(interrupt: KeyboardInterrupt) -> NoReturn:
+    """Say that the process was interrupted, and end it with the shell's exit code for the signal."""
+    _print_error("interrupted; run the same command again to resume")
+    sys.exit(interrupt.exit_code if isinstance(interrupt, InterruptedByRequestError) else 128 + signal.SIGINT)
 
 
 def _end(error: SslgenError) -> NoReturn:

@@ -69,3 +69,19 @@ def deferred_interrupts() -> Iterator[Request]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """Return the interrupt that an error took the place of, if there is one.
+
+    An interrupt that arrives during clean-up can break the clean-up: `shutil.rmtree` closes a descriptor twice when it
+    is interrupted between closing it and noting so, and its OSError then replaces the interrupt.
+    """
+    seen: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in seen:
+        if isinstance(cause, KeyboardInterrupt):
+            return cause
+        seen.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return None

@@ -18,6 +18,7 @@ from hf_sslgen.analysis.pass_shards import Run
 from hf_sslgen.claims import Claim, find_claim, is_alive, kept_alive, still_held, try_claim
 from hf_sslgen.errors import DiskFullError
 from hf_sslgen.files import is_disk_full
+from hf_sslgen.interruption import interrupt_behind
 from hf_sslgen.study.cells.cell_folder import cell_folder, write_cell
 from hf_sslgen.study.cells.cell_identity import cell_identity, cell_provenance
 from hf_sslgen.study.cells.store import Store
@@ -74,6 +75,8 @@ def _measure(prepared: PreparedCell, identity: dict[str, Any], store: Store, cla
         provenance = cell_provenance(prepared, seconds, selection)
         write_cell(store.cells / claim.name, identity, provenance, analysis, replace=False)
     except Exception as error:  # an error in one cell must not stop the others; it is recorded with its traceback
+        if (interrupt := interrupt_behind(error)) is not None:
+            raise interrupt from None
         if still_held(claim):
             store.clear_unfinished(claim)
             return _fail(spec, store, error)
@@ -118,6 +121,8 @@ def work_on(spec: CellSpec, store: Store, unavailable: Unavailable | None = None
     try:
         return _compute(prepare_cell(spec, unavailable), store)
     except Exception as error:  # nor must a domain or backbone that can't be loaded
+        if (interrupt := interrupt_behind(error)) is not None:
+            raise interrupt from None
         return _fail(spec, store, error)
 
 

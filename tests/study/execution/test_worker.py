@@ -15,10 +15,13 @@ import warm_python
 
 from hf_sslgen.analysis import pass_shards
 from hf_sslgen.claims import LEASE_SECONDS, find_claims, try_claim
+from hf_sslgen.command_line import run_main
 from hf_sslgen.errors import DiskFullError, InputError
+from hf_sslgen.interruption import InterruptedByRequestError
 from hf_sslgen.study.cells.cell_folder import read_cells
 from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.config import read_study
+from hf_sslgen.study.execution import worker
 from hf_sslgen.study.execution.worker import run_worker
 from hf_sslgen.study.plan import expand
 
@@ -49,6 +52,32 @@ def test_failures_are_kept_with_their_traceback(finished_study: Any) -> None:
         assert "prototypical_accuracies" in failure.traceback
         assert failure.process == os.getpid()
     assert not (finished_study.store.folder / "scratch").exists()
+
+
+@pytest.mark.parametrize("place", ["measure", "prepare_cell"])
+def test_an_interrupt_that_broke_the_clean_up_is_not_taken_for_a_failure(
+    place: str, study_file: StudyFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when `shutil.rmtree`, interrupted at the wrong moment, closes a descriptor twice."""
+    store, specs = prepared(tmp_path / "store"), expand(read_study(study_file()))[:2]
+
+    def interrupted(*_: Any) -> None:
+        descriptor = os.open(tmp_path, os.O_RDONLY)
+        try:
+            os.close(descriptor)
+            raise InterruptedByRequestError(signal.SIGTERM)
+        finally:
+            os.close(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, place, interrupted)
+        with pytest.raises(InterruptedByRequestError):
+            run_worker(specs, store, num_threads=1)
+    assert not any(store.has_failed(spec) for spec in specs)
+    assert not list(store.claims.glob("*.json"))
+    with pytest.raises(SystemExit) as ended:
+        run_main(interrupted)
+    assert ended.value.code == 128 + signal.SIGTERM
 
 
 def test_an_interrupted_cell_goes_on_from_its_shards(
