@@ -1,5 +1,7 @@
-# make demo   set up and compare the shipped twins on the embedded domains
-# make test   set up and run the tests; on Debian it installs chromium for those of the report, where it may
+# make demo      set up and compare the shipped twins on the embedded domains
+# make test      set up and run the tests; those of the report are skipped where there is no browser
+# make browser   install a browser for them (Debian's chromium)
+# make quality   set up and check style and types
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,19 +12,17 @@ demo: $(VENV)/.installed
 	$(BIN)/hf-sslgen demo --output_dir runs/demo
 
 # A file's tests stay together, because they share what is expensive to make; a thread each is what two cores have.
-test: $(VENV)/.installed-test browser
+test: $(VENV)/.installed-test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile
 
-# The report is tested in Debian's chromium. Where it is absent and can't be installed, those tests are skipped, or fail
-# with CI=true.
+# The report is tested in Debian's chromium. Where it is absent, those tests are skipped, or fail with CI=true.
 browser:
-	@if ! { command -v chromium && command -v chromedriver; } >/dev/null && command -v apt-get >/dev/null; then \
-	  if [ "$$(id -u)" = 0 ]; then SUDO=; elif sudo -n true 2>/dev/null; then SUDO=sudo; else exit 0; fi; \
-	  echo "installing chromium, to test the report in"; \
-	  { $$SUDO apt-get update -qq && \
-	    $$SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium chromium-driver; } >/dev/null || \
-	  echo "chromium could not be installed"; \
-	fi
+	@if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then exit 0; fi; \
+	command -v apt-get >/dev/null || { echo "make browser installs Debian's packages, and there is no apt-get here" >&2; exit 1; }; \
+	if [ "$$(id -u)" = 0 ]; then SUDO=; else SUDO=sudo; fi; \
+	echo "installing chromium, to test the report in"; \
+	$$SUDO apt-get update -qq && \
+	$$SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium chromium-driver >/dev/null
 
 test-slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow

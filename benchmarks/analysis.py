@@ -1,17 +1,17 @@
-"""Time and memory of the whole analysis beside the forward passes that it cannot do without.
+"""Time and memory of the whole analysis, relative to the forward passes that it needs at least.
 
     pip install -e '.[bench]'
     python benchmarks/analysis.py --json runs/analysis.json
 
-For each image the analysis wants logits, features and the attribution map, and the features of T transformed versions
-(those of the preset `quick`): at the least 1 + T forward passes. Three contenders take turns in one process, with the
-same network, dtype, memory layout, threads and batch: plain passes of timm's network over inputs that are ready for
-it, this package's one pass from bytes, and the same analysis assembled from captum, torchvision, torchmetrics and
-quantus. Times are medians. Memory is the growth of its peak over the loaded network and images, each contender in a
-process of its own: resident memory, or on a GPU what torch allocates.
+For each image the analysis computes logits, features and the attribution map, and the features of T transformed
+versions (those of the preset `quick`), which takes at least 1 + T forward passes. Three contenders take turns in one
+process, with the same network, dtype, memory layout, threads and batch: plain passes of timm's network over prepared
+inputs, this package's one pass from bytes, and the same analysis assembled from captum, torchvision, torchmetrics and
+quantus. Times are medians. Memory is the growth of the peak over the loaded network and images, with each contender in
+its own process: resident memory, or on a GPU the memory allocated by torch.
 
-Runs on the GPU where there is one, in bf16, else on the CPU in fp32 and bf16. `--check` exits with 1 where a bar is
-missed; `--quick` runs everything once on two images: its ratios mean nothing, and no bar is applied.
+The benchmark runs on the GPU in bf16 if there is one, else on the CPU in fp32 and bf16. `--check` exits with 1 if a
+limit is missed; `--quick` runs everything once on two images, which makes the ratios meaningless and disables limits.
 """
 
 import argparse
@@ -48,11 +48,11 @@ class Measured:
     """A contender on one network in one precision.
 
     Attributes:
-        seconds: median of a call.
-        ratio: of the medians, this contender's over that of the plain passes.
-        ratio_quartiles: of the ratios turn by turn, the first and the third.
-        growth: of the peak of memory during a call, in MB; None where it wasn't measured.
-        growth_ratio: to that of the plain passes.
+        seconds: median time of a call.
+        ratio: median time relative to that of the plain passes.
+        ratio_quartiles: first and third quartile of the ratios per round.
+        growth: growth of peak memory during a call, in MB; None if not measured.
+        growth_ratio: growth relative to that of the plain passes.
     """
 
     network: str
@@ -103,7 +103,7 @@ def _setting(name: str, precision: Precision, device: torch.device, options: arg
 
 
 def measured(name: str, setting: Setting, options: argparse.Namespace) -> list[Measured]:
-    """A row for each contender that is installed."""
+    """Measure a row for each installed contender."""
     contenders = [PLAIN, ONE_PASS] if missing() else [PLAIN, ONE_PASS, PEERS]
     rounds = 1 if options.quick else options.rounds or setting.workload.rounds
     with ExitStack() as stack:
@@ -137,7 +137,7 @@ def measured(name: str, setting: Setting, options: argparse.Namespace) -> list[M
 
 
 def keeps_bars(row: Measured) -> bool:
-    """Whether a row is within the bars, which are for the one pass."""
+    """Whether a row is within the limits, which apply to the one pass."""
     if row.contender != ONE_PASS:
         return True
     return TIME.is_met(row.ratio) and (row.growth_ratio is None or MEMORY.is_met(row.growth_ratio))
@@ -172,13 +172,13 @@ def _print(rows: Sequence[Measured], facts: dict[str, object]) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_IMAGES} images, one round")
-    parser.add_argument("--only", default="", help="only networks whose name holds this")
+    parser.add_argument("--only", default="", help="only networks whose name contains this")
     parser.add_argument("--precision", action="append", choices=list(DTYPES), help="may be given more than once")
-    parser.add_argument("--batch_size", type=int, help="images in a batch, instead of the network's own number")
-    parser.add_argument("--rounds", type=int, help="how often each contender is timed")
-    parser.add_argument("--threads", type=int, help="of torch, instead of its own choice")
-    parser.add_argument("--no_memory", action="store_true", help="time alone")
-    parser.add_argument("--check", action="store_true", help="exit with 1 where a bar is missed")
+    parser.add_argument("--batch_size", type=int, help="images per batch (default: the network's own number)")
+    parser.add_argument("--rounds", type=int, help="number of timings per contender")
+    parser.add_argument("--threads", type=int, help="number of torch threads (default: torch's choice)")
+    parser.add_argument("--no_memory", action="store_true", help="measure only time")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a limit is missed")
     parser.add_argument("--json", type=Path, help="file to write the ratios to")
     return parser
 

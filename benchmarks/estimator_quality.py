@@ -3,10 +3,10 @@
     python benchmarks/estimator_quality.py --markdown docs/estimators.md --json runs/estimators.json
 
 Every number of `hf_sslgen.metrics` is measured on samples of 50, 200, 1,000 and 5,000 (targets: 3 to 8) against its
-own population value, and so is every interval that the toolkit prints: those of the results, of the differences in
-studies and reports, and Student's and Welch's t over targets. Among the samples that get one, an interval should hold
-the truth in 92 to 97.5%; those that don't are listed at the end. The same seed gives the same numbers. `--quick` is a
-tenth of the work. With `--resume FILE` every finished scenario and size is kept there and not computed again.
+population value, and so is every interval that the toolkit prints: those of results, of differences in studies and
+reports, and Student's and Welch's t over targets. Among the samples that get an interval, it should contain the truth
+in 92 to 97.5%; exceptions are listed at the end. The same seed gives the same numbers. `--quick` does a tenth of the
+work. `--resume FILE` stores every finished scenario and size there and does not recompute them.
 """
 
 import argparse
@@ -27,9 +27,9 @@ from tqdm import tqdm
 
 SAMPLE_SIZES = (50, 200, 1000, 5000)
 TARGET_COUNTS = (3, 4, 6, 8)
-REPETITIONS, LARGE_REPETITIONS = 1000, 400  # of sizes below LARGE, and from it on
+REPETITIONS, LARGE_REPETITIONS = 1000, 400  # for sizes below LARGE, and from LARGE on
 LARGE = 1000
-LARGEST_FEATURES = 1000  # pairs of images are compared, all with all
+LARGEST_FEATURES = 1000  # all pairs of images are compared
 MAX_PROCESSES = 2
 
 Task = tuple[str, int, int, int]
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     chosen = [name for name in SCENARIOS if options.only in name]
     if not chosen:
-        sys.exit(f"no scenario's name holds {options.only!r}; there are: {', '.join(SCENARIOS)}")
+        sys.exit(f"no scenario's name contains {options.only!r}; there are: {', '.join(SCENARIOS)}")
     tasks = [
         (name, n, options.repetitions or _repetitions(n, options.quick), options.seed)
         for name in chosen
@@ -65,14 +65,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run_task(task: Task) -> list[Row]:
-    """All rows of one scenario at one sample size."""
+    """Compute all rows of one scenario at one sample size."""
     name, n, repetitions, seed = task
     with tqdm(total=repetitions, desc=f"{name}, n = {n}", disable=None, leave=False) as bar:
         return repeat(SCENARIOS[name][0], n, repetitions, [seed, zlib.crc32(name.encode()), n], bar.update)
 
 
 def _run(tasks: Sequence[Task], processes: int, resume: Path | None) -> Iterator[list[Row]]:
-    """Rows of every task, in order; with `resume`, those found in the file, to which new ones are appended."""
+    """Compute the rows of every task, in order; `resume` reads finished rows from the file and appends new ones."""
     found = {} if resume is None else _finished(resume)
     left = [task for task in tasks if task not in found]
     if processes == 1:
@@ -120,18 +120,18 @@ def _repetitions(n: int, quick: bool) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the data sets")
+    parser.add_argument("--quick", action="store_true", help="use a tenth of the datasets")
     parser.add_argument(
         "--repetitions",
         type=int,
-        help=f"data sets per scenario and size, {REPETITIONS} (from n = {LARGE} on: {LARGE_REPETITIONS}) by default",
+        help=f"datasets per scenario and size (default: {REPETITIONS}, from n = {LARGE} on {LARGE_REPETITIONS})",
     )
-    parser.add_argument("--sizes", type=int, nargs="+", help=f"sample sizes, {SAMPLE_SIZES} by default")
-    parser.add_argument("--only", default="", help="only scenarios whose name holds this")
+    parser.add_argument("--sizes", type=int, nargs="+", help=f"sample sizes (default: {SAMPLE_SIZES})")
+    parser.add_argument("--only", default="", help="only scenarios whose name contains this")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, choices=range(1, MAX_PROCESSES + 1), default=1)
-    parser.add_argument("--markdown", type=Path, help="file whose part between the markers is replaced by the tables")
-    parser.add_argument("--resume", type=Path, help="file that keeps every finished scenario and size")
+    parser.add_argument("--markdown", type=Path, help="file in which the tables replace the part between the markers")
+    parser.add_argument("--resume", type=Path, help="file to store every finished scenario and size in")
     parser.add_argument("--json", type=Path, help="file to write all rows to")
     return parser
 

@@ -1,12 +1,12 @@
-"""Speed and memory of the metrics beside their peers.
+"""Speed and memory of the metrics compared with other packages.
 
     pip install -e '.[bench]'
     python benchmarks/metrics.py --json runs/metrics.json
 
-Prints a table of ratios and of the bars they must meet; `--check` exits with 1 where one is missed. Peers that aren't
-installed have rows that say so. Contenders of one comparison take turns in one process, times are medians, and memory
-is the growth of the process's peak resident size over the loaded inputs, in a process of its own. `--quick` shrinks
-the inputs to see that everything runs: its ratios mean nothing, and no bar is applied.
+The script prints a table of ratios and the limits they must meet; `--check` exits with 1 if one is missed. Packages
+that are not installed are reported as such. The contenders in a comparison take turns in one process, times are
+medians, and memory is the growth of peak resident memory over the loaded inputs, in a separate process. `--quick`
+shrinks the inputs to check that everything runs, which makes the ratios meaningless and disables limits.
 """
 
 import argparse
@@ -30,7 +30,7 @@ INSTALL = "pip install -e '.[bench]'"
 
 
 class Kind(StrEnum):
-    """What a row says of its contender; the value is the unit."""
+    """The quantity in a row; the value is its unit."""
 
     SLOWER = "times the time"
     FASTER = "times faster"
@@ -40,7 +40,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Comparison:
-    """A row: a contender in one case, beside a reference unless it is about memory."""
+    """A row: a contender in one case, compared with a reference unless the row is about memory."""
 
     case: str
     contender: str
@@ -51,7 +51,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Measured:
-    """A row with its value; None, with a note, where a peer is missing."""
+    """A row with its value; None, with a note, if a peer is missing."""
 
     what: str
     value: float | None
@@ -81,7 +81,7 @@ COMPARISONS = (
     Comparison("pairs", "invariance", Kind.MEGABYTES),
     Comparison("narrow pairs", "invariance", Kind.MEGABYTES, bar=Bar(SQUARE_MEGABYTES / 2.0)),
 )
-"""Features of 2,048 dimensions outweigh an N x N array, so that there is none is read from narrow ones."""
+"""Features of 2,048 dimensions take more memory than an N x N array, so narrow ones are used to rule one out."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -160,8 +160,8 @@ def _print(rows: Sequence[Measured], seconds: Found, quick: bool) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small inputs, one round")
-    parser.add_argument("--only", default="", help="only cases whose name holds this")
-    parser.add_argument("--check", action="store_true", help="exit with 1 where a bar is missed")
+    parser.add_argument("--only", default="", help="only cases whose name contains this")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a limit is missed")
     parser.add_argument("--json", type=Path, help="file to write times and ratios to")
     return parser
 

@@ -2,19 +2,19 @@
 
     python benchmarks/streaming.py --json runs/streaming.json
 
-A small Hub on loopback (`tests/loopback_hub`) serves parquet files of pictures: collages of real patches,
-no two alike.
+A small Hub on loopback (`tests/loopback_hub`) serves parquet files of pictures, which are distinct collages of real
+patches.
 
-Memory is the peak of resident memory of a fresh process that streams 1,000 or 100,000 of them: through a training pass
-(shuffle buffer, decoding, augmentation, batches), and through evaluation, which keeps the streamed test split on disk
-and measures every picture of it.
+Memory is the peak resident memory of a fresh process that streams 1,000 or 100,000 of them: through a training pass
+(shuffle buffer, decoding, augmentation, batches), and through evaluation, which stores the streamed test split on disk
+and measures every picture in it.
 
-Speed is pictures a second of the same training pass from the Hub, from the same files on disk, and from what
-`datasets` has prepared of them on disk, which is read by position. The three take turns; a ratio is the mean over
-the rounds with a 95% interval (Student t). The Hub runs on the same machine and takes its share of it.
+Speed is the number of pictures per second in the same training pass from the Hub, from the same files on disk, and
+from the dataset prepared on disk by `datasets`, which is read by position. The three take turns; a ratio is the mean
+over the rounds with a 95% interval (Student t). The Hub runs on the same machine and competes for its resources.
 
-`--check` exits with 1 where a bar is missed; `--quick` runs everything once on few pictures: its ratios mean nothing,
-and no bar is applied.
+`--check` exits with 1 if a limit is missed; `--quick` runs everything once on few pictures, which makes the ratios
+meaningless and disables limits.
 """
 
 import argparse
@@ -68,11 +68,11 @@ class Memory:
 
 @dataclass(frozen=True)
 class Speed:
-    """Of one way to read.
+    """Speed of one way to read.
 
     Attributes:
         images_per_second: the median of the rounds.
-        ratio: of the Hub's speed to this, the mean over the rounds; the interval is for it.
+        ratio: ratio of the Hub's speed to this speed, the mean over the rounds, with its interval.
     """
 
     place: str
@@ -83,7 +83,7 @@ class Speed:
 
 @contextmanager
 def _hub(images: Collages, root: Path) -> Iterator[tuple[dict[str, str], Path, float]]:
-    """The environment of a process that reads the images from a Hub, the folder of the same files, and their bytes."""
+    """Yield the environment for reading the images from a Hub, the folder of the same files, and their size."""
     sys.path.insert(0, str(ROOT))  # the Hub is a part of the tests
     from tests.loopback_hub import Hub
 
@@ -94,7 +94,7 @@ def _hub(images: Collages, root: Path) -> Iterator[tuple[dict[str, str], Path, f
 
 
 def measured_memory(counts: tuple[int, int], shard: int) -> list[Memory]:
-    """A row for each path."""
+    """Measure a row for each path."""
     peaks: dict[str, list[float]] = {name: [] for name in PATHS}
     for count in counts:
         with tempfile.TemporaryDirectory() as folder, _hub(Collages(count, shard, True), Path(folder)) as found:
@@ -107,7 +107,7 @@ def measured_memory(counts: tuple[int, int], shard: int) -> list[Memory]:
 
 
 def measured_speed(count: int, shard: int, rounds: int, workers: int) -> list[Speed]:
-    """A row for each way to read."""
+    """Measure a row for each way to read."""
     with tempfile.TemporaryDirectory() as folder, _hub(Collages(count, shard, False), Path(folder)) as found:
         environment, files, size = found
         _say(f"{count} images of {size / count / 1e3:.1f} kB")
@@ -179,11 +179,13 @@ def _print(memory: Sequence[Memory], speed: Sequence[Speed], facts: dict[str, ob
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few images, two rounds")
-    parser.add_argument("--only", choices=["memory", "speed"], help="half of it")
-    parser.add_argument("--many", type=int, default=100_000, help="images of the larger measurement of memory")
-    parser.add_argument("--rounds", type=int, default=20, help="how often each way to read is timed")
-    parser.add_argument("--workers", type=int, default=0, help="of the data loader, which decode and augment")
-    parser.add_argument("--check", action="store_true", help="exit with 1 where a bar is missed")
+    parser.add_argument("--only", choices=["memory", "speed"], help="measure only one of the two")
+    parser.add_argument("--many", type=int, default=100_000, help="number of images in the larger memory measurement")
+    parser.add_argument("--rounds", type=int, default=20, help="number of timings per way to read")
+    parser.add_argument(
+        "--workers", type=int, default=0, help="number of data loader workers, which decode and augment"
+    )
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a limit is missed")
     parser.add_argument("--json", type=Path, help="file to write the numbers to")
     return parser
 

@@ -1,4 +1,4 @@
-"""`python -m hf_sslgen` is the command `hf-sslgen`."""
+"""Run the command `hf-sslgen` as `python -m hf_sslgen`."""
 
 from hf_sslgen.cli import main
 

@@ -1,4 +1,4 @@
-"""Checksums of the files that belong together: whether all are there and as they were when they were finished."""
+"""Checksums of files that belong together, to verify that all exist and none has changed since it was written."""
 
 import hashlib
 import json
@@ -13,15 +13,15 @@ CHECKSUMS_FILE = "checksums.json"
 
 
 def files_below(folder: Path) -> dict[str, Path]:
-    """Every file of a folder by its relative path, but its checksums."""
+    """Return every file of a folder by its relative path, except its checksums."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return {name: path for path in paths if (name := path.relative_to(folder).as_posix()) != CHECKSUMS_FILE}
 
 
 def write_checksums(folder: Path, files: Mapping[str, Path]) -> None:
-    """Write the size and the SHA-256 of finished files, by the names they have in `folder`, to its `checksums.json`.
+    """Write the size and SHA-256 of finished files, by their names in `folder`, to its `checksums.json`.
 
-    When it returns, the files and what is written of them would survive a power failure.
+    On return, the files and their checksums are safe against a power failure.
     """
     facts = {}
     for name, path in files.items():
@@ -33,10 +33,13 @@ def write_checksums(folder: Path, files: Mapping[str, Path]) -> None:
 
 
 def damage(folder: Path) -> str | None:
-    """What is wrong with the files that `write_checksums` listed, such as "optimizer.pt is missing"; None if nothing.
+    """Describe what is wrong with the files listed by `write_checksums`, such as "optimizer.pt is missing".
+
+    Returns:
+        None if all files are intact.
 
     Raises:
-        InputError: a file is there and can't be read.
+        InputError: a file exists but can't be read.
     """
     try:
         facts = _read(folder / CHECKSUMS_FILE)
@@ -68,6 +71,6 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal digits."""
+    """Return the SHA-256 of a file's bytes, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

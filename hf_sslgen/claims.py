@@ -1,13 +1,13 @@
-"""Claims: which process is computing a cell, or working in a folder, agreed on through files alone.
+"""Claims by which processes agree, through files alone, on who computes a cell or works in a folder.
 
 Any number of processes, on one machine or on many that share a file system, may claim names in one folder. A claim is
 a file `<name>.<generation>.json` that is linked into place, which only one process can do. Its owner touches it while
-it works. The claim of an owner that died is not removed but overtaken by the next generation, so that two processes
-that notice the death at once can't both win, nor remove each other's new claim.
+it works. The claim of a dead owner is not removed but superseded by the next generation, so that two processes that
+notice the death at the same time can neither both win nor remove each other's new claim.
 
-A claim is held to be dead where its process no longer runs (same machine), or where it was not touched for
-`LEASE_SECONDS` (another machine, or a process that was suspended). An owner that goes on after that finds its claim
-overtaken and drops its own result.
+A claim counts as dead if its process no longer runs (same machine), or if it was not touched for `LEASE_SECONDS`
+(another machine, or a suspended process). An owner that resumes after that finds its claim superseded and discards its
+own result.
 """
 
 import errno
@@ -36,9 +36,9 @@ class Owner:
     """The process behind a claim.
 
     Attributes:
-        boot: which table of processes its number refers to (`process_table`).
-        started: when the process started, so that a reused number is not taken for it.
-        token: of this claim alone.
+        boot: the process table that its number refers to (`process_table`).
+        started: start time of the process, so that another process with the same number is not mistaken for it.
+        token: unique to this claim.
     """
 
     host: str
@@ -51,7 +51,7 @@ class Owner:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim that was found, and the file it was read from."""
+    """An existing claim and the file it was read from."""
 
     name: str
     generation: int
@@ -60,7 +60,7 @@ class Claim:
 
 
 def this_process() -> Owner:
-    """The owner of a new claim."""
+    """Return this process as the owner of a new claim."""
     process = find_process(os.getpid())
     return Owner(
         host=socket.gethostname(),
@@ -80,8 +80,10 @@ def _read_owner(path: Path) -> Owner | None:
 
 
 def seconds_untouched(path: Path) -> float:
-    """How long ago a file was touched, by the clock of its file system, which all machines share; 0 for one that is
-    gone. On a file system that can't be written the clock of this machine has to do."""
+    """Return how long ago a file was touched, by its file system's clock, which all machines share.
+
+    A missing file gives 0. On a read-only file system this machine's clock is used instead.
+    """
     clock = path.with_name(unfinished_name("clock"))
     try:
         clock.touch()
@@ -100,7 +102,7 @@ def _is_of_this_machine(owner: Owner | None) -> TypeGuard[Owner]:
 
 
 def is_at_work(claim: Claim) -> bool:
-    """Whether the process behind a claim runs on this machine; False also where that is unknown."""
+    """Whether the process behind a claim runs on this machine; False if unknown."""
     if not _is_of_this_machine(claim.owner):
         return False
     process = find_process(claim.owner.process)
@@ -108,7 +110,7 @@ def is_at_work(claim: Claim) -> bool:
 
 
 def is_alive(claim: Claim) -> bool:
-    """Whether the process behind a claim is still at work, as far as can be told."""
+    """Whether the process behind a claim appears to be still at work."""
     if _is_of_this_machine(claim.owner):
         process = find_process(claim.owner.process)
         if process is None or process.started != claim.owner.started:
@@ -119,7 +121,7 @@ def is_alive(claim: Claim) -> bool:
 
 
 def find_claim(folder: Path, name: str) -> Claim | None:
-    """The latest generation of a claim, alive or dead."""
+    """Return the latest generation of a claim, alive or dead."""
     generations = [
         (int(number), path)
         for path in folder.glob(f"{name}.*.json")
@@ -132,13 +134,13 @@ def find_claim(folder: Path, name: str) -> Claim | None:
 
 
 def find_claims(folder: Path) -> list[Claim]:
-    """The latest generation of every claim of a folder."""
+    """Return the latest generation of every claim in a folder."""
     names = {path.name.rsplit(".", 2)[0] for path in folder.glob("*.json")}
     return [claim for name in sorted(names) if (claim := find_claim(folder, name)) is not None]
 
 
 def _link(owner: Owner, path: Path, without_links: bool) -> bool:
-    """Put a claim's file into place; False where there is one."""
+    """Link a claim's file into place; returns False if one exists already."""
     path.parent.mkdir(parents=True, exist_ok=True)
     written = path.with_name(unfinished_name(path.name))
     content = json.dumps(asdict(owner)) + "\n"
@@ -147,15 +149,17 @@ def _link(owner: Owner, path: Path, without_links: bool) -> bool:
         try:
             os.link(written, path)
         except FileExistsError:
-            return written.stat().st_nlink > 1  # NFS may repeat a link that was made and then find it there
+            return (
+                written.stat().st_nlink > 1
+            )  # NFS may repeat a successful link call and then report that the file exists
         except OSError as error:
             if error.errno not in NO_HARD_LINKS:
                 raise
             if without_links:
                 return _create(path, content)
             raise InputError(
-                f"{path.parent} lies on a file system without hard links ({error.strerror}), by which processes agree "
-                "on their work; give an output_dir on another one"
+                f"{path.parent} lies on a file system without hard links ({error.strerror}), which processes need to "
+                "agree on their work; give an output_dir on another file system"
             ) from error
     finally:
         written.unlink(missing_ok=True)
@@ -163,7 +167,7 @@ def _link(owner: Owner, path: Path, without_links: bool) -> bool:
 
 
 def _create(path: Path, content: str) -> bool:
-    """Write a file that must not be there yet; False where it is. For a moment others find it empty."""
+    """Write a file that must not exist yet; returns False if it does. Other processes may briefly see it empty."""
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(content)
@@ -173,10 +177,10 @@ def _create(path: Path, content: str) -> bool:
 
 
 def try_claim(folder: Path, name: str, without_links: bool = False) -> Claim | None:
-    """Claim a name; None where a living process holds it, or where another one was quicker.
+    """Claim a name; returns None if a living process holds it or another process was faster.
 
     Args:
-        without_links: whether a file system without hard links will do. There the claim of a process that dies while
+        without_links: whether to accept a file system without hard links. There, the claim of a process dying while
             claiming counts as alive until its lease ends.
 
     Raises:
@@ -190,7 +194,7 @@ def try_claim(folder: Path, name: str, without_links: bool = False) -> Claim | N
     assert claim.owner is not None
     if not _link(claim.owner, claim.path, without_links):
         return None
-    # The dead claim may have been released since it was looked at, and the name claimed anew from generation 1 on.
+    # The dead claim may have been released in the meantime, and the name claimed again from generation 1 on.
     if still_held(claim) and (found is None or (found.path.exists() and _read_owner(found.path) == found.owner)):
         return claim
     claim.path.unlink(missing_ok=True)
@@ -198,16 +202,16 @@ def try_claim(folder: Path, name: str, without_links: bool = False) -> Claim | N
 
 
 def still_held(claim: Claim) -> bool:
-    """Whether no other process overtook a claim."""
+    """Whether no other process has superseded a claim."""
     found = find_claim(claim.path.parent, claim.name)
     return found is not None and found.owner == claim.owner
 
 
 def release(claim: Claim) -> None:
-    """Give a claim up, with the dead generations before it; one that was overtaken is left to its new owner."""
+    """Release a claim and the dead generations before it; a superseded claim is left to its new owner."""
     if not still_held(claim):
         return
-    for generation in range(1, claim.generation + 1):  # the own one last: no dead one ever stands as the latest
+    for generation in range(1, claim.generation + 1):  # own claim last, so that a dead one is never the latest
         (claim.path.parent / f"{claim.name}.{generation}.json").unlink(missing_ok=True)
 
 
@@ -220,7 +224,7 @@ def kept_alive(claim: Claim) -> Iterator[None]:
         while not done.wait(TOUCH_SECONDS):
             try:
                 os.utime(claim.path)
-            except OSError:  # overtaken, or the file system is away for a moment
+            except OSError:  # superseded, or the file system is briefly unavailable
                 continue
 
     thread = threading.Thread(target=touch, name=f"claim {claim.name}", daemon=True)
@@ -228,6 +232,6 @@ def kept_alive(claim: Claim) -> Iterator[None]:
     try:
         yield
     finally:
-        release(claim)  # first: an interrupt may come while the thread is waited for
+        release(claim)  # before joining the thread, during which an interrupt may come
         done.set()
         thread.join()

@@ -1,30 +1,30 @@
-"""`hf-sslgen`: the commands. Each is imported only when it runs, so that listings answer at once."""
+"""`hf-sslgen`: dispatch to the commands, each of which is imported only when it runs."""
 
 import sys
 
 from hf_sslgen import __version__
 from hf_sslgen.command_line import run_command
-from hf_sslgen.errors import nearest_names
+from hf_sslgen.errors import hinted
 
 COMMANDS = {
-    "compare": "every backbone of a twin set on your images, side by side, with a report",
-    "study": "a whole matrix of backbones, domains, protocols, label budgets and seeds from a YAML file",
-    "status": "how far a study is",
-    "report": "tables and page of a study from its folder alone",
-    "push-study": "a study's cells as a dataset on the Hub, its page as a Space",
-    "analyze": "one checkpoint on one domain: accuracy, confidence, attribution, invariance",
-    "convert": "a published .bin checkpoint to safetensors, with a card",
-    "demo": "the comparison of the shipped twins on the embedded domains, without network",
-    "zoo": "backbones by twin set",
-    "domains": "target domains",
+    "compare": "compare every backbone of a twin set on your images and write a report",
+    "study": "run a matrix of backbones, domains, protocols, label budgets and seeds from a YAML file",
+    "status": "show a study's progress",
+    "report": "write a study's tables and page from its folder alone",
+    "push-study": "publish a study's cells as a dataset on the Hub, and its page as a Space",
+    "analyze": "measure one checkpoint on one domain: accuracy, confidence, attribution, invariance",
+    "convert": "convert a published .bin checkpoint to safetensors, with a card",
+    "demo": "compare the shipped twins on the embedded domains, without network access",
+    "zoo": "list backbones by twin set",
+    "domains": "list target domains",
 }
-"""Name of the command, which is also its module in `hf_sslgen.commands` (with _ for -), and what it does."""
+"""Commands, each named like its module in `hf_sslgen.commands` (with _ for -), with a description."""
 
 
 def usage() -> str:
     """What `hf-sslgen --help` prints."""
     lines = [f"  {name:10} {description}" for name, description in COMMANDS.items()]
-    return "\n".join(["usage: hf-sslgen COMMAND [options]   (hf-sslgen COMMAND --help tells them)", "", *lines])
+    return "\n".join(["usage: hf-sslgen COMMAND [options]   (see hf-sslgen COMMAND --help)", "", *lines])
 
 
 def main() -> None:
@@ -35,10 +35,10 @@ def main() -> None:
     elif command == "--version":
         print(__version__)
     elif command in COMMANDS:
-        sys.argv = [f"hf-sslgen {command}", *options]  # what help and provenance show
+        sys.argv = [f"hf-sslgen {command}", *options]  # shown in help and provenance
         run_command(f"hf_sslgen.commands.{command.replace('-', '_')}", options)
     else:
-        print(f"error: unknown command {command!r}. {nearest_names(command, COMMANDS)}\n{usage()}", file=sys.stderr)
+        print(f"error: {hinted(f'unknown command {command!r}', command, COMMANDS)}\n{usage()}", file=sys.stderr)
         sys.exit(2)
 
 

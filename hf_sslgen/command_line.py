@@ -1,4 +1,4 @@
-"""How every command runs and ends: input that can't be used is one message and exit code 2, not a traceback."""
+"""Run a command and end it cleanly: invalid input gives one message and exit code 2, never a traceback."""
 
 import importlib
 import logging
@@ -7,10 +7,11 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
-from hf_sslgen.errors import InputError, OneProcessError
-from hf_sslgen.files import is_disk_full
-from hf_sslgen.interruption import InterruptedByRequestError, raise_on_sigterm
+from hf_sslgen.errors import SslgenError
+from hf_sslgen.interruption import InterruptedByRequestError, interrupt_behind, raise_on_sigterm
+from hf_sslgen.shortages import shortage_of
 from hf_sslgen.tokens import without_tokens
 
 NOISY_LOGGERS = ("httpx", "httpx2", "datasets", "filelock", "fsspec", "matplotlib", "timm")
@@ -19,12 +20,12 @@ NOISY_LOGGERS = ("httpx", "httpx2", "datasets", "filelock", "fsspec", "matplotli
 def run_command(module: str, command_line: Sequence[str] | None = None) -> None:
     """Import a module of `hf_sslgen.commands` and run its `main`.
 
-    It is imported here, after progress bars are switched off where nobody watches, because the Hugging Face libraries
-    read that switch when they are imported.
+    The module is imported only after progress bars are disabled for non-interactive use, because the Hugging Face
+    libraries read that setting on import.
 
     Args:
-        module: its full name.
-        command_line: options; those of the process by default.
+        module: the module's full name.
+        command_line: options; by default those of the process.
     """
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -33,7 +34,7 @@ def run_command(module: str, command_line: Sequence[str] | None = None) -> None:
 
 
 def run_main(main: Callable[[], None]) -> None:
-    """Call what a command does; ends the process where that does not work."""
+    """Call a command's function; ends the process if it fails."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -41,49 +42,46 @@ def run_main(main: Callable[[], None]) -> None:
     raise_on_sigterm()
     try:
         main()
-    except InputError as error:
-        message = _without_worker_traceback(str(error))
-        if isinstance(error, OneProcessError) and os.environ.get("RANK", "0") != "0":
-            print(f"error: {without_tokens(message)}", file=sys.stderr, flush=True)
+    except SslgenError as error:
+        _end(error)
     except KeyboardInterrupt as interrupt:
-        _print_error("interrupted; run the same command again to go on")
-        sys.exit(interrupt.exit_code if isinstance(interrupt, InterruptedByRequestError) else 128 + signal.SIGINT)
-    except BrokenPipeError:  # the reader of a listing, such as `head`, has seen enough
+        _end_interrupted(interrupt)
+    except BrokenPipeError:  # the reader of a listing, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     except Exception as error:
-        known = _known_shortage(error)
-        if known is None:
-            print(without_tokens(traceback.format_exc()), end="", file=sys.stderr)  # as Python would but for tokens
+        if (behind := interrupt_behind(error)) is not None:
+            _end_interrupted(behind)
+        shortage = shortage_of(error)
+        if shortage is None:
+            print(without_tokens(traceback.format_exc()), end="", file=sys.stderr)  # like Python's own, without tokens
             sys.exit(1)
-        message = known
-    else:
-        return
-    _print_error(f"error: {without_tokens(message)}")
-    sys.exit(2)
+        _end(shortage)
 
 
-def _known_shortage(error: Exception) -> str | None:
-    """The message where the disk is full, or memory ran out."""
-    if is_disk_full(error):
-        name = error.filename if isinstance(error, OSError) else None
-        return f"no disk space left while writing {name or 'a file'}; free some and run the command again"
-    if isinstance(error, (MemoryError, RuntimeError)):
-        from hf_sslgen.memory import is_out_of_memory  # which imports torch, as whatever failed here did before
+def _end_interrupted(interrupt: KeyboardInterrupt) -> NoReturn:
+    """Say that the process was interrupted, and end it with the shell's exit code for the signal."""
+    _print_error("interrupted; run the same command again to resume")
+    sys.exit(interrupt.exit_code if isinstance(interrupt, InterruptedByRequestError) else 128 + signal.SIGINT)
 
-        if is_out_of_memory(error):
-            return f"not enough memory ({error or 'MemoryError'}); give a smaller --batch_size, or fewer images"
-    return None
+
+def _end(error: SslgenError) -> NoReturn:
+    """Say the error's message and end the process with its exit code."""
+    message = f"error: {without_tokens(_without_worker_traceback(str(error)))}"
+    if error.of_one_process and os.environ.get("RANK", "0") != "0":
+        print(message, file=sys.stderr, flush=True)
+    _print_error(message)
+    sys.exit(error.exit_code)
 
 
 def _print_error(message: str) -> None:
-    """Once, however many processes share the work."""
+    """Print an error once, even if several processes share the work."""
     if os.environ.get("RANK", "0") == "0":
         print(message, file=sys.stderr)
 
 
 def _without_worker_traceback(message: str) -> str:
-    """The message alone of an error that came through a data loader's worker, which wraps it in a traceback."""
+    """Extract the message of an error from a data loader's worker, which wraps it in a traceback."""
     if "in DataLoader worker process" not in message:
         return message
     return message.strip().splitlines()[-1].partition(": ")[2]

@@ -1,4 +1,4 @@
-"""From an undecoded value of a data set to an RGB picture."""
+"""Decode undecoded values of a dataset to RGB pictures."""
 
 import functools
 import io
@@ -24,7 +24,7 @@ from hf_sslgen.intensity import (
 )
 
 LONGEST = 1000
-"""Largest ratio of a picture's longer side to its shorter one: resizing the shorter side scales the longer one too."""
+"""Largest accepted ratio of a picture's longer to its shorter side, since resizing one scales the other as well."""
 
 DECODING_ERRORS = (
     OSError,
@@ -38,7 +38,7 @@ DECODING_ERRORS = (
     zlib.error,
     Image.DecompressionBombError,
 )
-"""What Pillow raises on broken files of one format or another."""
+"""Exceptions that Pillow raises on damaged files, depending on the format."""
 
 
 FORMATS = (
@@ -58,18 +58,18 @@ FORMATS = (
     "SGI",
     "ICO",
 )
-"""Kinds of pictures that are read. Pillow knows more, some of which run other programs (EPS) or only name files."""
+"""Supported picture formats. Pillow knows more, some of which run other programs (EPS) or only refer to files."""
 
 
 @functools.cache
 def picture_formats() -> tuple[str, ...]:
-    """Those of `FORMATS` that this Pillow was built with."""
+    """Return the entries of `FORMATS` that this Pillow was built with."""
     Image.init()
     return tuple(each for each in FORMATS if each in Image.OPEN)
 
 
 class CorruptImageError(InputError):
-    """An image that can't be decoded; the message names it, and `reason` says why in words."""
+    """An image can't be decoded; the message names it, and `reason` states why."""
 
     def __init__(self, message: str, reason: str = "") -> None:
         super().__init__(message)
@@ -77,15 +77,15 @@ class CorruptImageError(InputError):
 
 
 def unreadable(path: str | None, reason: str) -> dict[str, Any]:
-    """A value for a picture that a row names and that can't be read."""
+    """Return the value for a picture that a row refers to but that can't be read."""
     return {"bytes": None, "path": path, "unreadable": reason}
 
 
 def encoded_bytes(value: dict[str, Any] | None, where: str) -> bytes:
-    """The bytes that an undecoded `datasets.Image` value brings; a missing picture has none.
+    """Return the bytes of an undecoded `datasets.Image` value; empty for a missing picture.
 
     Raises:
-        CorruptImageError: it is the file that a row names, and that can't be read; `where` as in `decode_image`.
+        CorruptImageError: the file that the row refers to can't be read; `where` as in `decode_image`.
     """
     if value is not None and value.get("unreadable"):
         raise corrupt_image(value, where, value["unreadable"])
@@ -93,7 +93,7 @@ def encoded_bytes(value: dict[str, Any] | None, where: str) -> bytes:
 
 
 def corrupt_image(value: dict[str, Any] | None, where: str, reason: str) -> CorruptImageError:
-    """The error that an image can't be decoded, with the way out."""
+    """Build the error that an image can't be decoded, with the remedy."""
     name = f" ({value['path']})" if value is not None and value.get("path") else ""
     message = f"{where}{name} can't be decoded: {reason}. Remove it, or pass --skip_corrupt to leave such images out"
     return CorruptImageError(message, reason)
@@ -101,34 +101,34 @@ def corrupt_image(value: dict[str, Any] | None, where: str, reason: str) -> Corr
 
 @contextmanager
 def opened_picture(value: dict[str, Any] | None, where: str) -> Iterator[Image.Image]:
-    """An undecoded `datasets.Image` value opened by Pillow; what goes wrong inside is a CorruptImageError."""
+    """Open an undecoded `datasets.Image` value with Pillow; failures in the block become a CorruptImageError."""
     encoded = encoded_bytes(value, where)
     try:
         with Image.open(io.BytesIO(encoded), formats=picture_formats()) as opened:
             if max(opened.size) > LONGEST * min(opened.size):
-                raise ValueError(f"{opened.width} x {opened.height} pixels are too narrow for a picture")
+                raise ValueError(f"a picture of {opened.width} x {opened.height} pixels is too narrow")
             yield opened
     except UnknownRangeError:
         raise
     except UnidentifiedImageError as error:
-        kinds = f"its format is not one of those that are read ({', '.join(picture_formats())})"
+        kinds = f"its format is not supported (supported: {', '.join(picture_formats())})"
         raise corrupt_image(value, where, kinds if encoded else "there is no picture") from error
     except DECODING_ERRORS as error:
         raise corrupt_image(value, where, str(error)) from error
 
 
 def decode_image(value: dict[str, Any] | None, where: str, intensity: Intensity = STATED) -> Image.Image:
-    """Decode an undecoded `datasets.Image` value to RGB, upright as its EXIF orientation says.
+    """Decode an undecoded `datasets.Image` value to RGB, rotated upright by its EXIF orientation.
 
     Only the first of several frames or pages is read. Transparency is dropped, as in Pillow's own conversion.
 
     Args:
-        where: what to call the image in an error, such as "image 3 of split 'train' of cifar10".
-        intensity: which stored values are black and white.
+        where: description of the image for errors, such as "image 3 of split 'train' of cifar10".
+        intensity: the stored values that map to black and white.
 
     Raises:
-        CorruptImageError: the bytes are not a picture, or a broken one.
-        UnknownRangeError: nothing says which of its values are black and white.
+        CorruptImageError: the bytes are not a picture, or are damaged.
+        UnknownRangeError: the values that mean black and white are not known.
     """
     with opened_picture(value, where) as opened:
         stored = stored_values(opened)
@@ -139,7 +139,7 @@ def decode_image(value: dict[str, Any] | None, where: str, intensity: Intensity 
 
 @dataclass(frozen=True)
 class ValueRange:
-    """What values a picture could hold, and the least and largest that it does."""
+    """The range of values that a picture could hold, and the smallest and largest that it does hold."""
 
     stored: StoredValues
     least: float
@@ -147,7 +147,7 @@ class ValueRange:
 
 
 def value_range(value: dict[str, Any] | None, where: str) -> ValueRange:
-    """The least and the largest value that an undecoded `datasets.Image` value holds; raises as `decode_image`."""
+    """Measure the smallest and largest value in an undecoded `datasets.Image` value; raises as `decode_image`."""
     with opened_picture(value, where) as opened:
         stored = stored_values(opened)
         opened.load()
@@ -155,14 +155,14 @@ def value_range(value: dict[str, Any] | None, where: str) -> ValueRange:
 
 
 def depth(value: dict[str, Any] | None, where: str) -> StoredValues:
-    """How an undecoded `datasets.Image` value holds its values, read off its header; raises as `decode_image`."""
+    """Read from its header how an undecoded `datasets.Image` value stores values; raises as `decode_image`."""
     with opened_picture(value, where) as opened:
         return stored_values(opened)
 
 
 @dataclass(frozen=True)
 class StoredPicture:
-    """Width and height of a picture as its file holds it, and the EXIF orientation (1 to 8) that makes it upright."""
+    """Width and height of a picture as stored, and the EXIF orientation (1 to 8) that makes it upright."""
 
     width: int
     height: int
@@ -170,24 +170,24 @@ class StoredPicture:
 
     @property
     def is_turned(self) -> bool:
-        """Whether width and height change places when it is made upright."""
+        """Whether width and height are swapped when the picture is made upright."""
         return self.orientation >= 5
 
     @property
     def upright_size(self) -> tuple[int, int]:
-        """Width and height of what `decode_image` returns."""
+        """Width and height of the picture that `decode_image` returns."""
         return (self.height, self.width) if self.is_turned else (self.width, self.height)
 
 
 def stored_picture(value: dict[str, Any] | None, where: str) -> StoredPicture:
-    """What an undecoded `datasets.Image` value says of itself; raises as `decode_image` does.
+    """Read size and orientation of an undecoded `datasets.Image` value; raises as `decode_image` does.
 
-    The header tells it, but a PNG without an orientation there is read whole, because that may stand at its end.
+    The header is enough, except for a PNG without an orientation in it, which may have one at the end of the file.
     """
     with opened_picture(value, where) as opened:
         orientation = opened.getexif().get(ExifTags.Base.Orientation, 1)
         orientation = orientation if orientation in range(1, 9) else 1
         width, height = opened.size
-        if opened.format == "TIFF" and orientation >= 5:  # Pillow gives the size of the upright picture
+        if opened.format == "TIFF" and orientation >= 5:  # Pillow reports the size of the upright picture
             width, height = height, width
         return StoredPicture(width, height, orientation)

@@ -1,4 +1,4 @@
-"""Writing so that a file or folder exists whole or not at all."""
+"""Write files and folders atomically: each exists completely or not at all."""
 
 import contextlib
 import errno
@@ -11,36 +11,39 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hf_sslgen.errors import DiskFullError
 from hf_sslgen.processes import is_abandoned, unfinished_name
 
 COMMITTED = ".committed"
-"""Inside a folder: new contents that are whole and only have to be moved to their own names."""
+"""Subfolder with complete new contents that only remain to be moved to their final names."""
 
 FILE_LIST = ".files.json"
-"""In `COMMITTED`: the relative paths of all the new files, moved already or not, and patterns of obsolete ones."""
+"""File in `COMMITTED` with the relative paths of all new files, moved or not, and patterns of obsolete files."""
 
 
 FULL_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FULL_DISK_WORDS = (
     "No space left",
+    "Not enough disk space",
     "File too large",
     "quota exceeded",
     "PytorchStreamWriter failed writing",
     ". unexpected pos ",
     "iostream error",
 )
-"""How safetensors says it, and torch (the last three), in errors other than OSError."""
+"""Messages of safetensors, datasets, and torch (the last three), for a full disk, in errors without an errno."""
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether an error, or one that it came from, says that no room is left for a file."""
+    """Whether an error, or one of its causes, means that the disk is full."""
     chain: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None and cause not in chain:
         chain.append(cause)
         cause = cause.__cause__ or cause.__context__
     return any(
-        (isinstance(each, OSError) and each.errno in FULL_DISK_ERRORS)
+        isinstance(each, DiskFullError)
+        or (isinstance(each, OSError) and each.errno in FULL_DISK_ERRORS)
         or any(words in str(each) for words in FULL_DISK_WORDS)
         for each in chain
     )
@@ -59,16 +62,16 @@ def _unfinished_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def replace_files(folder: Path, obsolete: Sequence[str] = ()) -> Iterator[Path]:
-    """Yield an empty folder inside `folder` whose files take their places in it when the block ends without an error.
+    """Yield an empty folder inside `folder` whose files replace those in `folder` when the block ends without error.
 
-    All of them or none: after an error, or where the process dies inside the block, `folder` is as it was. Where it
-    dies later, while the files move to their own names, the next call or `finish_replacement` moves the rest.
+    Either all files are replaced or none: after an error, or if the process dies inside the block, `folder` is
+    unchanged. If it dies later, while files are being moved, the next call or `finish_replacement` moves the rest.
 
-    A folder that is there never moves, so it may be a link, a mount point or the current folder, and other files in it
-    stay. Of several processes only one may do this to a folder at a time, which has to claim it.
+    An existing folder is never moved, so it may be a link, a mount point or the current folder, and its other files
+    stay. Only one process at a time may do this to a folder, so it must hold a claim on it.
 
     Args:
-        obsolete: patterns, such as `figures/*.png`, of files that are removed where the block did not write them.
+        obsolete: patterns, such as `figures/*.png`, of files to remove unless the block writes them.
     """
     if not folder.exists():
         with create_folder(folder) as unfinished:
@@ -88,23 +91,23 @@ def replace_files(folder: Path, obsolete: Sequence[str] = ()) -> Iterator[Path]:
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
-                finish_replacement(folder)  # of another writer
+                finish_replacement(folder)  # started by another writer
             else:
                 break
     finish_replacement(folder)
 
 
 def finish_replacement(folder: Path) -> None:
-    """Move what a writer that was killed in `replace_files` had finished to its own names."""
+    """Finish moving the files of a writer that was killed in `replace_files`."""
     committed = folder / COMMITTED
     try:
         listed = json.loads((committed / FILE_LIST).read_text(encoding="utf-8"))
-    except FileNotFoundError:  # nothing is left to be moved
+    except FileNotFoundError:  # nothing left to move
         _remove_empty(committed)
         return
     for name in listed["files"]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):  # moved before
+        with contextlib.suppress(FileNotFoundError):  # already moved
             (committed / name).replace(folder / name)
     for path in [path for pattern in listed["obsolete"] for path in folder.glob(pattern)]:
         if not path.is_dir() and path.relative_to(folder).as_posix() not in listed["files"]:
@@ -113,7 +116,7 @@ def finish_replacement(folder: Path) -> None:
 
 
 def _remove_empty(folder: Path) -> None:
-    """Remove empty folders, this one and those below it; files, which another writer may just have put there, stay."""
+    """Remove this folder and those below it if empty; files, which another writer may have just added, stay."""
     for path in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
         with contextlib.suppress(OSError):
             path.rmdir()
@@ -123,9 +126,9 @@ def _remove_empty(folder: Path) -> None:
 
 @contextmanager
 def create_folder(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `folder` that becomes it when the block ends without an error.
+    """Yield an empty temporary folder that is renamed to `folder` when the block ends without error.
 
-    A folder that stands there by then, with something in it, stays, and the block's is dropped.
+    If a non-empty `folder` exists by then, it stays, and the temporary folder is discarded.
     """
     with _unfinished_folder(folder) as unfinished:
         yield unfinished
@@ -138,7 +141,7 @@ def create_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path`; what the block wrote there takes its place when it ends without an error."""
+    """Yield a temporary path; the file written there replaces `path` when the block ends without error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(unfinished_name(path.name))
     try:
@@ -149,7 +152,7 @@ def replace_file(path: Path) -> Iterator[Path]:
 
 
 def give_usual_mode(path: Path) -> None:
-    """Give a file the permissions that the umask leaves: safetensors lets only the owner read what it writes."""
+    """Set a file's permissions according to the umask, because safetensors makes files readable only by the owner."""
     usual = path.with_name(unfinished_name(path.name))
     try:
         usual.touch()
@@ -159,26 +162,26 @@ def give_usual_mode(path: Path) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write indented JSON; NaN and infinity are refused, because no other JSON reader takes them."""
+    """Write indented JSON; NaN and infinity are refused, because other JSON readers do not accept them."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     with replace_file(path) as unfinished:
         unfinished.write_text(text + "\n", encoding="utf-8")
 
 
 def flush_to_disk(path: Path) -> None:
-    """Return when a file's content, or a folder's list of names, would survive a power failure."""
+    """Flush a file's content, or a folder's list of names, so that it survives a power failure."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that do not offer it, mostly for folders
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # unsupported by some file systems, mostly for folders
             raise
     finally:
         os.close(descriptor)
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove what writers that died left unfinished in a folder."""
+    """Remove unfinished files left in a folder by writers that died."""
     for path in folder.glob(".*.unfinished"):
         if not is_abandoned(path):
             continue

@@ -26,24 +26,24 @@ INTERPOLATIONS = {
 }
 
 NEAREST_EXACT = "nearest-exact"
-"""torch's nearest neighbour, which differs from Pillow's where two are equally near."""
+"""torch's nearest-neighbour interpolation, which differs from Pillow's if two pixels are equally near."""
 
 
 MOST_PIXELS = 2**26
-"""Pixels that a picture may have after resizing: a narrow one of a few kilobytes would fill all memory."""
+"""Maximum number of pixels after resizing, since a narrow picture of a few kilobytes could fill all memory."""
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """Which pixels of a picture a network sees.
+    """The pixels of a picture that a network sees.
 
     Attributes:
         image_size: side of the square input in pixels.
-        crop_pct: what is resized is resized to floor(image_size / crop_pct) and the centre cut out, with a black
-            margin where that is smaller; None resizes both sides to `image_size` whatever the aspect ratio.
+        crop_pct: the picture is resized to floor(image_size / crop_pct) and cropped at the centre, with a black margin
+            where it is smaller; None resizes both sides to `image_size` regardless of the aspect ratio.
         interpolation: one of `INTERPOLATIONS`, or `NEAREST_EXACT`.
-        resize: what is resized: the shorter side, so that the aspect ratio stays; both sides, whatever it is; the
-            centre square of `crop_pct` of the shorter side, cut out before; or nothing.
+        resize: what is resized: the shorter side, keeping the aspect ratio; both sides, ignoring it; the centre square
+            with side `crop_pct` of the shorter side, cropped beforehand; or nothing.
         margins: how half a pixel of a margin is rounded: to an even number, as timm and torchvision do, or down, as
             transformers does.
     """
@@ -67,8 +67,11 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Placement:
-    """What becomes of a picture: `box` (left, top, right, bottom) of it is resized to `size` (width and height), of
-    which the input begins at `corner` (left and top)."""
+    """Placement of a picture in the input.
+
+    The picture's `box` (left, top, right, bottom) is resized to `size` (width, height), in which the input begins at
+    `corner` (left, top).
+    """
 
     box: tuple[int, int, int, int]
     size: tuple[int, int]
@@ -76,14 +79,14 @@ class Placement:
 
 
 def _margin(length: int, kept: int, geometry: Geometry) -> int:
-    """Pixels in front of the middle `kept` of `length`; negative where it is padded."""
+    """Return the number of pixels before the central `kept` of `length`; negative for padding."""
     if length < kept:
         return -((kept - length) // 2)
     return (length - kept) // 2 if geometry.margins == "down" else round((length - kept) / 2)
 
 
 def place(size: tuple[int, int], geometry: Geometry) -> Placement:
-    """What becomes of a picture of this width and height."""
+    """Compute the placement of a picture with this width and height."""
     side = geometry.image_size
     whole = (0, 0, *size)
     if geometry.crop_pct is None:
@@ -101,22 +104,22 @@ def place(size: tuple[int, int], geometry: Geometry) -> Placement:
         if resized * longer > MOST_PIXELS:
             raise InputError(
                 f"a picture of {size[0]} x {size[1]} pixels would be resized to {resized} x {longer} before it is "
-                "cropped; leave it out, cut it up, or give a smaller image size"
+                "cropped; remove it, cut it up, or give a smaller image size"
             )
         width, height = (resized, longer) if width <= height else (longer, resized)
     return Placement(whole, (width, height), (_margin(width, side, geometry), _margin(height, side, geometry)))
 
 
 def evaluation_points(points: NDArray[np.float64], size: tuple[int, int], geometry: Geometry) -> NDArray[np.float64]:
-    """Where points of a picture are after `evaluation_pixels`.
+    """Map points of a picture to their positions after `evaluation_pixels`.
 
     Args:
-        points: (..., 2), x and y in pixels; the left edge of a picture is at 0 and the right one at its width.
-        size: width and height of the picture, upright.
+        points: (..., 2), x and y in pixels; the left edge of a picture is at 0 and its right edge at its width.
+        size: width and height of the upright picture.
 
     Returns:
-        (..., 2) in shares of the network's input: its left and upper edges are at 0, the others at 1. Points that are
-        cut off lie outside.
+        (..., 2) in fractions of the network's input: its left and upper edges are at 0, the others at 1. Cropped
+        points lie outside.
     """
     placement = place(size, geometry)
     left, top, right, bottom = placement.box
@@ -125,14 +128,14 @@ def evaluation_points(points: NDArray[np.float64], size: tuple[int, int], geomet
 
 
 def evaluation_boxes(boxes: NDArray[np.float64], size: tuple[int, int], geometry: Geometry) -> NDArray[np.float64]:
-    """Where boxes of a picture are in the network's input.
+    """Map boxes of a picture to the network's input.
 
     Args:
         boxes: (K, 4), x0, y0, x1, y1 in pixels of the picture, as in `evaluation_points`.
-        size: width and height of the picture, upright.
+        size: width and height of the upright picture.
 
     Returns:
-        (K', 4) in shares of the input's side, cut at its edges; without the boxes that lie outside altogether.
+        (K', 4) in fractions of the input's side, clipped at its edges, without boxes that lie completely outside.
     """
     moved = evaluation_points(boxes.reshape(-1, 2, 2), size, geometry).clip(0.0, 1.0)
     return moved[(moved[:, 0] < moved[:, 1]).all(axis=1)].reshape(-1, 4)

@@ -1,7 +1,7 @@
-"""Which stored values of a picture are black and which are white.
+"""Map the stored values of pictures to shades between black and white.
 
-Most pictures have 8 bits a channel, and there is nothing to choose. Medical, microscopy and satellite pictures come
-with more, signed, or as floats; Pillow alone would clip them to white or black.
+Most pictures have 8 bits per channel, which leaves nothing to choose. Medical, microscopy and satellite pictures may
+have more bits, signed values or floats, which Pillow alone would clip to white or black.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,32 +14,32 @@ from PIL import Image, ImageFile, ImageOps, TiffImagePlugin
 from hf_sslgen.errors import InputError
 
 GRAY_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
-"""Pillow's modes of one channel with more than 8 bits."""
+"""Pillow's single-channel modes with more than 8 bits."""
 
 VALUES_AT_ONCE = 2**22
-"""Values that are floats at a time."""
+"""Number of values converted to floats at a time."""
 
 BITS_PER_SAMPLE, SAMPLE_FORMAT, PHOTOMETRIC, LOWEST, HIGHEST = 258, 339, 262, 340, 341
-"""TIFF's tags BitsPerSample, SampleFormat, PhotometricInterpretation, SMinSampleValue and SMaxSampleValue."""
+"""TIFF tags BitsPerSample, SampleFormat, PhotometricInterpretation, SMinSampleValue and SMaxSampleValue."""
 
 UNSIGNED, SIGNED = 1, 2
-"""Values of SampleFormat."""
+"""Values of the tag SampleFormat."""
 
 WHITE_IS_ZERO = 0
-"""A value of PhotometricInterpretation."""
+"""A value of the tag PhotometricInterpretation."""
 
 
 class UnknownRangeError(InputError):
-    """A picture whose stored values could mean any shade."""
+    """The stored values that mean black and white in a picture are unknown."""
 
 
 @dataclass(frozen=True)
 class Intensity:
-    """What maps stored values to shades; without `limits`, the range that each picture's file states.
+    """Mapping of stored values to shades; without `limits`, the range that each picture's file states.
 
     Attributes:
-        limits: the values that become black and white.
-        per_image: black and white are each picture's own least and largest value.
+        limits: the values that map to black and white.
+        per_image: whether black and white are each picture's own smallest and largest value.
     """
 
     limits: tuple[float, float] | None = None
@@ -47,7 +47,7 @@ class Intensity:
 
     @property
     def is_stated(self) -> bool:
-        """Whether the range that each file states counts."""
+        """Whether the range stated in each file is used."""
         return self.limits is None and not self.per_image
 
     def __str__(self) -> str:
@@ -57,16 +57,16 @@ class Intensity:
 
 
 DATASET_RANGE = "dataset"
-"""What stands for the least and largest value of a data set's training images until these are known."""
+"""Placeholder for the smallest and largest value of a dataset's training images until these are known."""
 
 STATED, PER_IMAGE = Intensity(), Intensity(per_image=True)
 
 
 def read_intensity(text: str) -> Intensity:
-    """Read `LOW,HIGH` or `image`.
+    """Parse `LOW,HIGH` or `image`.
 
     Raises:
-        InputError: neither.
+        InputError: the text is neither.
     """
     if text == "image":
         return PER_IMAGE
@@ -76,7 +76,7 @@ def read_intensity(text: str) -> Intensity:
         low = high = np.nan
     if not (np.isfinite([low, high]).all() and low < high):
         raise InputError(
-            f"intensity_range {text!r} should be LOW,HIGH (such as 0,4095: the values that become black and white), "
+            f"intensity_range {text!r} must be LOW,HIGH (such as 0,4095: the values that map to black and white), "
             "`dataset` (the smallest and largest value of the training images) or `image` (those of each picture)"
         )
     return Intensity((low, high))
@@ -84,14 +84,14 @@ def read_intensity(text: str) -> Intensity:
 
 @dataclass(frozen=True)
 class StoredValues:
-    """How a file holds its values.
+    """How a file stores its values.
 
     Attributes:
-        bits: of a channel, as stored; 8 for fewer, which Pillow spreads.
-        is_gray: one channel without alpha, whose values can be read as they are stored.
-        stated: least and largest possible value, None where nothing says so.
-        white_is_zero: whether Pillow leaves inverting the shades to us.
-        largest_of_file: what a PNM file calls white, which Pillow turns into 65535; None for others.
+        bits: bits per channel as stored; 8 for fewer, which Pillow scales up.
+        is_gray: whether there is one channel without alpha, whose values can be read as stored.
+        stated: smallest and largest possible value; None if not stated.
+        white_is_zero: whether zero is white and Pillow does not invert the shades.
+        largest_of_file: the value for white in a PNM file, which Pillow scales to 65535; None for others.
     """
 
     bits: int
@@ -104,12 +104,12 @@ class StoredValues:
 
     @property
     def is_plain(self) -> bool:
-        """Whether there is nothing to choose: 8 unsigned bits or fewer."""
+        """Whether only one range is possible: the values have 8 unsigned bits or fewer."""
         return self.bits == 8 and not self.is_signed
 
 
 def stored_values(opened: Image.Image) -> StoredValues:
-    """Read off the header of a picture that was opened and not loaded."""
+    """Read the storage format from the header of a picture that is opened but not loaded."""
     raw_mode, largest = _raw_mode(opened)
     if opened.format == "TIFF":
         return _tiff_values(opened)
@@ -124,7 +124,7 @@ def stored_values(opened: Image.Image) -> StoredValues:
 
 
 def _raw_mode(opened: Image.Image) -> tuple[str, int | None]:
-    """What a decoder is told of the layout, and a PNM file's largest value."""
+    """Return the layout passed to Pillow's decoder, and a PNM file's largest value."""
     tiles = opened.tile if isinstance(opened, ImageFile.ImageFile) else []
     arguments = tiles[0].args if tiles else None
     if isinstance(arguments, str):
@@ -151,16 +151,16 @@ def _tiff_values(opened: Image.Image) -> StoredValues:
 
 
 def _single(value: object) -> float | None:
-    """A tag's only value."""
+    """Return a tag's single value."""
     if isinstance(value, tuple):
         value = value[0] if len(set(value)) == 1 else None
     return float(value) if isinstance(value, (int, float)) and np.isfinite(value) else None
 
 
 def values_of(image: Image.Image, stored: StoredValues) -> Iterator[NDArray[np.float64]]:
-    """The values as they are stored, a few rows at a time: (h, W), or (h, W, 3) of colours or a palette.
+    """Iterate over the stored values a few rows at a time: (h, W), or (h, W, 3) for colours or a palette.
 
-    A picture of a few kilobytes may have millions of pixels, all of which would be a lot as floats.
+    A picture of a few kilobytes may have millions of pixels, which would need much memory as floats.
     """
     values = np.asarray(image if stored.is_gray else image.convert("RGB"))
     if stored.is_signed and values.dtype == np.uint8:
@@ -178,7 +178,7 @@ def values_of(image: Image.Image, stored: StoredValues) -> Iterator[NDArray[np.f
 
 
 def least_and_largest(values: Iterable[NDArray[np.float64]]) -> tuple[float, float]:
-    """Of the finite values; 0 and 0 where there are none."""
+    """Return the smallest and largest finite values; 0 and 0 if there are none."""
     least, largest = np.inf, -np.inf
     for block in values:
         finite = block[np.isfinite(block)]
@@ -193,27 +193,27 @@ def _shades(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.
 
 
 def to_rgb(image: Image.Image, stored: StoredValues, intensity: Intensity, where: str) -> Image.Image:
-    """A loaded picture with 8 bits a channel, its colours as stored under transparent parts.
+    """Convert a loaded picture to 8 bits per channel, keeping the colours stored under transparent parts.
 
-    Values outside the range become black or white, and NaN black.
+    Values outside the range become black or white; NaN becomes black.
 
     Raises:
-        UnknownRangeError: nothing says which values are black and white.
+        UnknownRangeError: the values that mean black and white are not known.
     """
     if intensity.is_stated and (stored.is_plain or not stored.is_gray):
         return image.convert("RGB")
     if not stored.is_plain and not stored.is_gray:
         raise UnknownRangeError(
             f"{where} has {stored.kind} in several channels, of which Pillow keeps only 8 bits; intensity_range "
-            "needs pictures of one channel, or of 8 bits: convert them, or drop --intensity_range"
+            "needs single-channel or 8-bit pictures: convert them, or drop --intensity_range"
         )
     limits = stored.stated if intensity.is_stated else intensity.limits
     if intensity.per_image:
         limits = least_and_largest(values_of(image, stored))
     if limits is None:
         raise UnknownRangeError(
-            f"{where} holds {stored.kind} and does not say which values are black and white; pass --intensity_range "
-            "LOW,HIGH, or --intensity_range dataset for the smallest and largest of the training images"
+            f"{where} holds {stored.kind} and does not state which values are black and white; pass --intensity_range "
+            "LOW,HIGH, or --intensity_range dataset for the smallest and largest value of the training images"
         )
     low, high = limits
     result = Image.fromarray(np.concatenate([_shades(block, low, high) for block in values_of(image, stored)]))

@@ -1,4 +1,4 @@
-"""Ending on request: SIGTERM and Ctrl-C become an exception, or wait until a step is done."""
+"""Handle SIGTERM and Ctrl-C: raise an exception, or defer the signal until a step is done."""
 
 import signal
 import threading
@@ -11,11 +11,11 @@ from types import FrameType
 HANDLED = (signal.SIGINT, signal.SIGTERM)
 
 ECHO_SECONDS = 1.0
-"""Within this time another signal says nothing new: a launcher passes on what the terminal has already sent to all."""
+"""Seconds within which a repeated signal is ignored: launchers forward signals that the terminal sent to all."""
 
 
 class InterruptedByRequestError(KeyboardInterrupt):
-    """Somebody asked the process to end; `exit_code` is the shell's for that signal."""
+    """The process was asked to end; `exit_code` is the shell's exit code for that signal."""
 
     def __init__(self, signal_number: int = signal.SIGINT) -> None:
         super().__init__(signal.Signals(signal_number).name)
@@ -24,18 +24,18 @@ class InterruptedByRequestError(KeyboardInterrupt):
 
 @dataclass
 class Request:
-    """Which signal came, if any."""
+    """The signal that arrived, if any."""
 
     signal_number: int | None = None
 
     def obey(self) -> None:
-        """Raise InterruptedByRequestError where a signal came."""
+        """Raise InterruptedByRequestError if a signal has arrived."""
         if self.signal_number is not None:
             raise InterruptedByRequestError(self.signal_number)
 
 
 def raise_on_sigterm() -> None:
-    """From here on SIGTERM unwinds the main thread as Ctrl-C does, so that every `finally` block runs."""
+    """Make SIGTERM unwind the main thread as Ctrl-C does, so that every `finally` block runs."""
 
     def handle(signal_number: int, frame: FrameType | None) -> None:
         raise InterruptedByRequestError(signal_number)
@@ -46,9 +46,9 @@ def raise_on_sigterm() -> None:
 
 @contextmanager
 def deferred_interrupts() -> Iterator[Request]:
-    """Inside the block the first SIGTERM or Ctrl-C is only noted, for the block to obey; a later one is immediate.
+    """Within the block, only record the first SIGTERM or Ctrl-C, for the block to check; a later one acts at once.
 
-    In other threads than the main one, which get no signals, nothing changes.
+    Has no effect outside the main thread, because other threads receive no signals.
     """
     request = Request()
     noted_at = 0.0
@@ -69,3 +69,19 @@ def deferred_interrupts() -> Iterator[Request]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """Return the interrupt that an error took the place of, if there is one.
+
+    An interrupt that arrives during clean-up can break the clean-up: `shutil.rmtree` closes a descriptor twice when it
+    is interrupted between closing it and noting so, and its OSError then replaces the interrupt.
+    """
+    seen: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in seen:
+        if isinstance(cause, KeyboardInterrupt):
+            return cause
+        seen.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return None

@@ -1,6 +1,6 @@
-"""Several processes of one launch (torchrun, Accelerate): what the main one decides and does for all of them.
+"""Coordinate the processes of one launch (torchrun, Accelerate), in which the main process decides for all.
 
-The processes must have found one another before, as a Trainer's arguments or an `Accelerator` make them do.
+The process group must already be initialised, for example by a Trainer's arguments or an `Accelerator`.
 """
 
 import contextlib
@@ -13,19 +13,19 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
 from hf_sslgen.claims import Claim
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import SslgenError
 from hf_sslgen.output_folder import claim_folder, working_in
 
 Decision = TypeVar("Decision")
 
 
 def decided_by_main(decide: Callable[[], Decision]) -> Decision:
-    """What `decide` returns in the main process, for all of them; an InputError there is raised in all of them."""
+    """Run `decide` in the main process and share its result; an SslgenError in it is raised in all processes."""
     outcome: list[Any] = [None, None]
     if PartialState().is_main_process:
         try:
             outcome[0] = decide()
-        except InputError as error:
+        except SslgenError as error:
             outcome[1] = error
     decision, refusal = broadcast_object_list(outcome)
     if refusal is not None:
@@ -35,10 +35,10 @@ def decided_by_main(decide: Callable[[], Decision]) -> Decision:
 
 @contextmanager
 def claimed_by_main(folder: Path) -> Iterator[Claim]:
-    """Hold the claim on an output folder, one for all processes; a folder made for it and left empty is removed.
+    """Hold one claim on an output folder for all processes; a folder created for it and left empty is removed.
 
     Raises:
-        InputError: a process of another launch works in the folder (names it).
+        InputError: a process of another launch is working in the folder (names it).
     """
 
     def claim_it() -> tuple[Claim, bool]:
@@ -54,5 +54,5 @@ def claimed_by_main(folder: Path) -> Iterator[Claim]:
             yield claim
     finally:
         if is_new:
-            with contextlib.suppress(OSError):  # it holds something
+            with contextlib.suppress(OSError):  # it is not empty
                 folder.rmdir()

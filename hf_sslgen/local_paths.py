@@ -1,4 +1,4 @@
-"""Names that can only mean something on this machine, so that nobody asks the Hub for a misspelt folder."""
+"""Recognise names that can only be local paths, so that the Hub is not asked for a misspelt folder."""
 
 import re
 from pathlib import Path
@@ -12,10 +12,10 @@ FILE_ENDING = re.compile(
 
 
 def path_refusal(name: str) -> str:
-    """Why a name that can't be loaded here can't be a Hub id either; empty where it may be one.
+    """Explain why a name that is not a loadable path can't be a Hub id either; empty if it may be one.
 
-    A path has a `.`, `/` or `~` in front, a drive, a backslash, more than one `/` or one at its end, the ending of a
-    file, or begins with a folder that is here.
+    A path starts with `.`, `/`, `~`, a drive or an existing folder, contains a backslash or more than one `/`, or ends
+    with `/` or a file suffix.
 
     >>> path_refusal("owner/name"), path_refusal("cifar10")
     ('', '')
@@ -25,7 +25,7 @@ def path_refusal(name: str) -> str:
     path = Path(name)
     if path.exists():
         kind = "folder" if path.is_dir() else "file"
-        return f"it is a {kind} here, which can't be used for this"
+        return f"it is a local {kind}, which can't be used here"
     owner = name.partition("/")[0]
     is_below_a_folder = name.count("/") == 1 and Path(owner).is_dir()
     is_path = name.startswith((".", "/", "~")) or name.endswith("/") or "\\" in name or name.count("/") > 1
@@ -33,22 +33,22 @@ def path_refusal(name: str) -> str:
         return ""
     at_home = _at_home(path)
     if at_home is not None and at_home.exists():
-        return f"~ is not replaced here; give it as {str(at_home)!r}"
+        return f"~ is not expanded; give the path as {str(at_home)!r}"
     words = ["there is no such folder or file", _near(at_home or path)]
     if is_below_a_folder and not is_path:
-        words.append(f"the Hub is not asked, because {owner!r} is a folder here")
+        words.append(f"the Hub is not asked, because {owner!r} is a local folder")
     return "; ".join(word for word in words if word)
 
 
 def _at_home(path: Path) -> Path | None:
     try:
         return path.expanduser() if path.parts and path.parts[0].startswith("~") else None
-    except RuntimeError:  # of a user that is not known
+    except RuntimeError:  # an unknown user
         return None
 
 
 def _near(path: Path) -> str:
-    """What is there instead: names beside it, or the first folder on the way that is missing."""
+    """Suggest similar names next to a missing path, or name the first missing folder on the way to it."""
     try:
         missing = next(each for each in (*reversed(path.parents), path) if not each.exists())
         beside = nearest_names(missing.name, sorted(each.name for each in missing.parent.iterdir()))
@@ -56,4 +56,4 @@ def _near(path: Path) -> str:
         return ""
     if missing == path:
         return f"in {str(path.parent)!r}: {beside}" if beside else ""
-    return f"{str(missing)!r} is not there either{f': {beside}' if beside else ''}"
+    return f"{str(missing)!r} does not exist either{f': {beside}' if beside else ''}"

@@ -1,4 +1,4 @@
-"""Names that people gave their classes: when two are the same, and how lists of them are shown."""
+"""Compare user-given class names, and format lists of them."""
 
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -7,7 +7,7 @@ SHOWN_NAMES = 12
 
 
 def canonical(name: str) -> str:
-    """One form for what Unicode can write in several: file systems and editors differ in which they keep (NFC).
+    """Return a name's canonical Unicode form (NFC), because file systems and editors differ in the form they keep.
 
     >>> canonical("cafe\\u0301") == canonical("caf\\u00e9")
     True
@@ -16,13 +16,13 @@ def canonical(name: str) -> str:
 
 
 def listed_names(names: Sequence[str]) -> str:
-    """The first of them in quotes, and how many there are where that is not all."""
+    """Quote the first names, with the total number if some are left out."""
     shown = ", ".join(repr(name) for name in names[:SHOWN_NAMES])
     return shown if len(names) <= SHOWN_NAMES else f"{shown}, ... ({len(names)} in all)"
 
 
 def alike(name: str, known: Iterable[str]) -> str | None:
-    """The known name that differs from a name only in case or spaces, if there is one."""
+    """Return the known name that differs from a name only in case or spaces, if there is one."""
     folded = {_folded(each): each for each in known}
     return folded.get(_folded(name))
 

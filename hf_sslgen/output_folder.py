@@ -1,4 +1,4 @@
-"""A command's output folder: whether it can be written, before anything is computed, and who works in it."""
+"""Check a command's output folder before anything is computed, and claim it."""
 
 import errno
 import logging
@@ -20,19 +20,19 @@ from hf_sslgen.claims import (
     still_held,
     try_claim,
 )
-from hf_sslgen.errors import InputError, OneProcessError
-from hf_sslgen.files import finish_replacement, remove_abandoned
+from hf_sslgen.errors import DiskFullError, InputError, WorkerError
+from hf_sslgen.files import finish_replacement, is_disk_full, remove_abandoned
 from hf_sslgen.processes import unfinished_name
 
 logger = logging.getLogger(__name__)
 
 CLAIM = ".claim"
 LONGEST_INSIDE = 400
-"""Bytes to spare for what is written in the folder: the longest name of a cell and of a file in it, unfinished."""
+"""Bytes reserved for paths in the folder: the longest names of a cell and of an unfinished file in it."""
 
 PROBE_BYTES = 4096
 NOT_OURS = ("lost+found",)
-"""What an empty disk has at its top; hidden files do not count either."""
+"""Entries at the top of an empty disk; hidden files do not count either."""
 
 POLL_SECONDS = 1.0
 
@@ -43,19 +43,19 @@ def require_output_folder(
     leftovers: Collection[str] = (),
     argument: str = "output_dir",
 ) -> Path:
-    """Check that a command can write its results into a folder, which need not exist and is not made.
+    """Check that a command can write its results into a folder, which need not exist and is not created.
 
     Args:
-        own: names of files or folders of which the command's own folder has at least one; None lets it hold anything.
-        leftovers: names that may be there without any of `own`.
+        own: names of files or folders of which the command's own output has at least one; None allows any content.
+        leftovers: names that may exist without any of `own`.
         argument: the option that named the folder.
 
     Returns:
-        The folder; without `..`, which would need its neighbours to be there.
+        The folder, without `..`, which would require the parent folders to exist.
 
     Raises:
-        InputError: the name can't be one, a file is in the way, the folder holds something else, or nothing can be
-            written there (no permission, a read-only or full disk).
+        InputError: the name is invalid, a file is in the way, the folder holds something else, or it can't be written
+            (no permission, a read-only or full disk).
     """
     said = f"{argument} {str(given)!r}"
     folder = _resolved(given, said)
@@ -71,21 +71,21 @@ def require_output_folder(
 
 
 def _resolved(given: str | Path, said: str) -> Path:
-    """The absolute path without links."""
+    """Resolve the absolute path without links."""
     if not str(given).strip():
         raise InputError(f"{said} is empty; give a folder")
     try:
         folder = Path(given).resolve()
         too_long = [part for part in folder.parts if len(os.fsencode(part)) > os.pathconf("/", "PC_NAME_MAX")]
         links = [path for path in (Path(given), *Path(given).parents) if path.is_symlink() and not path.exists()]
-    except (OSError, RuntimeError, ValueError) as error:  # a loop of links; a character that no name can have
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, or an invalid character
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
             raise InputError(f"{said} has a name that is too long for a folder; give a shorter one") from error
-        raise InputError(f"{said} can't be a folder ({error}); give another one") from error
+        raise InputError(f"{said} is not a valid folder ({error}); give another one") from error
     if too_long or len(os.fsencode(folder)) + LONGEST_INSIDE > os.pathconf("/", "PC_PATH_MAX"):
         raise InputError(f"{said} has a name that is too long for a folder; give a shorter one")
     if links:
-        raise InputError(f"{said} leads through {links[0]}, a link to nowhere; give another one")
+        raise InputError(f"{said} leads through {links[0]}, a broken link; give another one")
     return folder
 
 
@@ -102,19 +102,20 @@ def _require_own(folder: Path, own: Collection[str], leftovers: Collection[str],
 
 
 def _require_writable(existing: Path, said: str) -> None:
-    """Write a little and remove it: permissions alone do not show quotas, full disks or what a server refuses."""
+    """Write and remove a small file, because permissions do not reveal quotas, full disks or a server's refusal."""
     probe = existing / unfinished_name("probe")
     try:
         probe.mkdir()
         (probe / "file").write_bytes(bytes(PROBE_BYTES))
     except OSError as error:
-        raise InputError(f"{said} can't be written ({error.strerror}); give another one") from error
+        kind = DiskFullError if is_disk_full(error) else InputError
+        raise kind(f"{said} can't be written ({error.strerror}); give another one") from error
     finally:
         shutil.rmtree(probe, ignore_errors=True)
 
 
 def require_free(folder: Path) -> None:
-    """Raise InputError where a process of this machine is at work in a folder, before time is spent on loading."""
+    """Raise InputError if a process on this machine is working in a folder, before time is spent on loading."""
     found = find_claim(folder, CLAIM)
     if found is not None and is_at_work(found):
         raise _in_use(folder, found.owner)
@@ -122,26 +123,26 @@ def require_free(folder: Path) -> None:
 
 def _in_use(folder: Path, owner: Owner | None) -> InputError:
     return InputError(
-        f"output_dir {str(folder)!r} is in use by {_words(owner)}; wait until it has ended, or give another "
+        f"output_dir {str(folder)!r} is in use by {_words(owner)}; wait until that has ended, or give another "
         "--output_dir"
     )
 
 
 def claim_folder(folder: Path) -> Claim:
-    """Claim a folder for this process, making it where it is not there.
+    """Claim a folder for this process, creating it if necessary.
 
-    A claim of another machine, or of a suspended process, may be that of one that works or of one that died: it is
-    watched until it is touched or has run out.
+    The owner of a claim from another machine, or of a suspended process, may be working or dead, so the claim is
+    watched until it is touched or expires.
 
     Raises:
-        InputError: another process works in the folder (names it).
+        InputError: another process is working in the folder (names it).
     """
     folder.mkdir(parents=True, exist_ok=True)
     watched: tuple[str, float] | None = None
     while (claim := try_claim(folder, CLAIM, without_links=True)) is None:
         found = find_claim(folder, CLAIM)
         if found is None:
-            continue  # given up in this moment
+            continue  # released at this moment
         sign = (found.owner.token if found.owner is not None else "", _touched(found.path))
         if is_at_work(found) or watched not in (None, sign):
             raise _in_use(folder, found.owner)
@@ -173,7 +174,7 @@ def _words(owner: Owner | None) -> str:
 
 @contextmanager
 def working_in(folder: Path, claim: Claim) -> Iterator[None]:
-    """Keep a claimed folder until the block ends, cleared of what killed processes left in it."""
+    """Keep the claim on a folder until the block ends, after removing leftovers of killed processes."""
     with kept_alive(claim):
         remove_abandoned(folder)
         finish_replacement(folder)
@@ -181,9 +182,10 @@ def working_in(folder: Path, claim: Claim) -> Iterator[None]:
 
 
 def require_held(claim: Claim) -> None:
-    """Raise OneProcessError where another process has overtaken the claim, so that its results are not overwritten."""
+    """Raise WorkerError if another process has superseded the claim, so that its results are not overwritten."""
     if not still_held(claim):
-        raise OneProcessError(
+        raise WorkerError(
             f"output_dir {str(claim.path.parent)!r} was taken over by another process while this one was suspended or "
-            "cut off; nothing more is written there"
+            "disconnected; this one stops writing there",
+            of_one_process=True,
         )

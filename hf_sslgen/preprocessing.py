@@ -14,13 +14,13 @@ from hf_sslgen.geometry import INTERPOLATIONS, NEAREST_EXACT, Geometry, place
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a picture becomes a network's input.
+    """Conversion of a picture to a network's input.
 
     Attributes:
-        geometry: which of its pixels.
-        mean: subtracted from the channels of values in [0, 1], in the order that the network is given them in.
-        std: what the rest is divided by, in the same order.
-        channels: that order.
+        geometry: the pixels used.
+        mean: mean subtracted from values in [0, 1], per channel in the network's channel order.
+        std: standard deviation to divide by, in the same order.
+        channels: the network's channel order.
     """
 
     geometry: Geometry
@@ -30,12 +30,12 @@ class Preprocessing:
 
 
 def to_pixels(image: Image.Image) -> Tensor:
-    """(3, H, W) bytes of an RGB image."""
+    """Return an RGB image as (3, H, W) bytes."""
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
 
 def evaluation_pixels(image: Image.Image, geometry: Geometry) -> Tensor:
-    """Resize and crop without randomness; the same pixels as timm's and torchvision's evaluation transforms.
+    """Resize and crop deterministically, giving the same pixels as timm's and torchvision's evaluation transforms.
 
     Returns:
         (3, image_size, image_size) bytes.
@@ -50,7 +50,7 @@ def evaluation_pixels(image: Image.Image, geometry: Geometry) -> Tensor:
 
 
 def _resized(image: Image.Image, size: tuple[int, int], interpolation: str) -> Image.Image:
-    """An image at this width and height."""
+    """Resize an image to this width and height."""
     if interpolation != NEAREST_EXACT:
         return image.resize(size, INTERPOLATIONS[interpolation])
     pixels = F.interpolate(to_pixels(image)[None], size[::-1], mode=NEAREST_EXACT)[0]
@@ -58,7 +58,7 @@ def _resized(image: Image.Image, size: tuple[int, int], interpolation: str) -> I
 
 
 def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """Put the channels in order, subtract the mean and divide by the standard deviation.
+    """Reorder the channels, subtract the mean and divide by the standard deviation.
 
     Args:
         pixels: (..., 3, H, W) bytes, or floats in [0, 1]; RGB.

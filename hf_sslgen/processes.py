@@ -1,4 +1,4 @@
-"""Processes of this machine: whether one still runs, and names of files that tell who is writing them."""
+"""Check whether local processes still run, and name unfinished files after their writers."""
 
 import functools
 import hashlib
@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ABANDONED_SECONDS = 86_400.0
-"""Age at which an unfinished file of another machine, whose processes can't be looked up, is held to be abandoned."""
+"""Age at which an unfinished file from another machine, whose processes can't be checked, counts as abandoned."""
 
 _UNFINISHED = re.compile(r"\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.unfinished$")
 
 
 @dataclass(frozen=True)
 class Process:
-    """A process that runs.
+    """A running process.
 
     Attributes:
-        started: in the machine's own units, so that a reused number is not taken for it; empty where it can't be told.
-        stopped: whether it was suspended and does nothing.
+        started: start time in the machine's own units, to recognise a reused process number; empty if unknown.
+        stopped: whether the process is suspended.
     """
 
     started: str
@@ -31,13 +31,13 @@ class Process:
 
 
 def find_process(number: int) -> Process | None:
-    """The process of that number; None where there is none, or where it ended and is only waiting to be reaped."""
+    """Return the process with that number; None if there is none, or if it has ended and only waits to be reaped."""
     if platform.system() == "Linux":
         try:
             text = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace")
         except OSError:
             return None
-        state, *fields = text.rpartition(")")[2].split()  # the name before it may hold spaces and brackets
+        state, *fields = text.rpartition(")")[2].split()  # the name before it may contain spaces and brackets
         return None if state in "ZX" else Process(fields[18], state in "Tt")
     try:
         os.kill(number, 0)
@@ -50,7 +50,7 @@ def find_process(number: int) -> Process | None:
 
 @functools.cache
 def process_table() -> str:
-    """Which table of processes numbers refer to: that of this start of the machine, and of this container."""
+    """Identify the process table that numbers refer to: that of this boot of the machine and this container."""
     boot, namespace = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
     if not boot.exists():
         return ""
@@ -62,18 +62,18 @@ def _machine() -> str:
 
 
 def unfinished_name(name: str) -> str:
-    """A hidden name of its own for what will be `name`, from which `is_abandoned` tells whether its writer died."""
+    """Return a unique hidden name for the future `name`, from which `is_abandoned` can tell if its writer died."""
     return f".{name}.{_machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.unfinished"
 
 
 def is_left_behind(path: Path) -> bool:
-    """Whether a path is named by `unfinished_name` and its writer is a process of this machine that ended."""
+    """Whether a path is named by `unfinished_name` and its writer is a process of this machine that has ended."""
     match = _UNFINISHED.search(path.name)
     return match is not None and match[1] == _machine() and find_process(int(match[2])) is None
 
 
 def is_abandoned(path: Path) -> bool:
-    """Whether a path is named by `unfinished_name` and its writer is dead, or it is a day old."""
+    """Whether a path is named by `unfinished_name` and its writer is dead or the path is a day old."""
     if _UNFINISHED.search(path.name) is None:
         return False
     if is_left_behind(path):

@@ -1,4 +1,4 @@
-"""Values of the kinds that type hints say, from what YAML holds and from the text of a command line."""
+"""Convert YAML values and command-line text to the types given by type hints."""
 
 import re
 import sys
@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any, Literal, get_args, get_origin
 
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import InputError, hinted
 from hf_sslgen.yaml_files import is_storable, parse_yaml
 
 NONE_WORDS = ("None", "null")
-"""Words for an optional number or choice that is not given, on a command line."""
+"""Words that mean "not given" for an optional number or choice on a command line."""
 
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 _NUMBER = re.compile(r"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
@@ -22,12 +22,12 @@ _BOOLEANS = {
 }
 
 
-class UnfitError(Exception):
-    """A value is of another kind; the message says which it has to be."""
+class UnfitError(InputError):
+    """A value has the wrong type; the message states the right one."""
 
 
 def choices_of(hint: Any) -> tuple[str, ...]:
-    """The words that a field takes, where it takes only some; () otherwise."""
+    """Return the words that a field accepts, if it accepts only some; () otherwise."""
     if get_origin(hint) is Literal:
         return tuple(map(str, get_args(hint)))
     if isinstance(hint, type) and issubclass(hint, Enum):
@@ -38,7 +38,7 @@ def choices_of(hint: Any) -> tuple[str, ...]:
 
 
 def kind_of(hint: Any) -> str:
-    """What a type hint takes, in words."""
+    """Describe the values that a type hint accepts."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (list, tuple):
         kind = kind_of(inner[0])
@@ -59,19 +59,19 @@ def kind_of(hint: Any) -> str:
 
 
 def _members(inner: tuple[Any, ...]) -> list[Any]:
-    """The types of a union in the order in which they are tried; text last, and only where it is no choice."""
+    """Return a union's types in the order in which they are tried; text comes last, and only if it is not a choice."""
     has_choices = any(map(choices_of, inner))
     return sorted((each for each in inner if not (each is str and has_choices)), key=lambda each: each is str)
 
 
 def typed(hint: Any, value: Any, from_text: bool = True) -> Any:
-    """A value as a field with this type hint holds it.
+    """Convert a value to the type given by a type hint.
 
     Args:
-        from_text: whether text stands for numbers, truth values and mappings too, as on a command line.
+        from_text: whether text may also represent numbers, truth values and mappings, as on a command line.
 
     Raises:
-        UnfitError: it is of another kind.
+        UnfitError: the value has another type.
     """
     origin, inner = get_origin(hint), get_args(hint)
     is_text = isinstance(value, str)
@@ -121,7 +121,7 @@ def typed(hint: Any, value: Any, from_text: bool = True) -> Any:
 
 
 def _items(hint: Any, of_each: Any, items: Iterable[Any], from_text: bool) -> list[Any]:
-    """The items of a list or mapping; where one is of another kind, the error is about the whole."""
+    """Convert the items of a list or mapping; an item of the wrong type raises an error about the whole."""
     try:
         return [typed(of_each, item, from_text) for item in items]
     except UnfitError as error:
@@ -143,16 +143,14 @@ def _first_fitting(hint: Any, value: Any, from_text: bool) -> Any:
 
 
 def _choice(hint: Any, value: Any) -> Any:
-    """A choice in the form that the annotation has: a word, or a member of an enumeration."""
+    """Return a choice in the annotation's form: a word, or a member of an enumeration."""
     if isinstance(value, str):
         known = get_args(hint) if get_origin(hint) is Literal else tuple(hint)
         for each in known:
             word = each.value if isinstance(each, Enum) else each
             if str(word) == value:
                 return each
-        hint_words = nearest_names(value, choices_of(hint))
-        if hint_words:
-            raise UnfitError(f"{kind_of(hint)}; {hint_words.removesuffix('?')}")
+        raise UnfitError(hinted(kind_of(hint), value, choices_of(hint)))
     raise UnfitError(kind_of(hint))
 
 

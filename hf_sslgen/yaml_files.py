@@ -1,4 +1,4 @@
-"""YAML that people write, read safely: in bounded time and memory, and each word for what it looks like."""
+"""Read hand-written YAML safely, in bounded time and memory and without surprising conversions."""
 
 import re
 from collections.abc import Hashable
@@ -13,31 +13,31 @@ from hf_sslgen.errors import InputError
 MAX_BYTES = 200_000
 MAX_DEPTH = 20
 MAX_VALUES = 20_000
-"""Keys and values of one document, with what aliases stand for counted as often as it is meant."""
+"""Maximum number of keys and values in one document, counting the content of aliases at every use."""
 
 TOO_LARGE = f"it is larger than {MAX_BYTES // 1000} kB"
 _TEXT = "tag:yaml.org,2002:str"
 
 
 def is_storable(text: str) -> bool:
-    """Whether files and names can hold a text: it is valid Unicode without the character 0."""
+    """Whether a text can be stored in files and names: it is valid Unicode without the character 0."""
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 @dataclass
 class _Open:
-    """A list or mapping whose end has not been read yet."""
+    """A list or mapping that has not been read to its end."""
 
     anchor: str | None
     values: int = 1
 
 
 class StrictLoader(yaml.SafeLoader):
-    """Safe YAML without surprises.
+    """Loader for safe YAML without surprises.
 
-    Words are what YAML 1.2 says: `no`, `010`, `1:30`, `1_000` and `2024-01-01`, which PyYAML takes for false, 8, 90,
-    1000 and a date, stay text, and 1e-3 is a number. Infinity and NaN are not. `None` is null. Keys are text,
-    and each occurs once. Tags, aliases of what contains them, and documents that are too deep or too large are errors.
+    Words are read as in YAML 1.2: `no`, `010`, `1:30`, `1_000` and `2024-01-01`, which PyYAML reads as false, 8, 90,
+    1000 and a date, stay text; 1e-3 is a number, but infinity and NaN are not; `None` is null. Keys are text, and each
+    occurs once. Tags, recursive aliases, and documents that are nested too deeply or too large are errors.
     """
 
     def __init__(self, stream: str) -> None:
@@ -50,14 +50,14 @@ class StrictLoader(yaml.SafeLoader):
         line, kind = event.start_mark.line + 1, type(event)
         if issubclass(kind, yaml.AliasEvent):
             if any(each.anchor == event.anchor for each in self._open):
-                raise InputError(f"line {line}: *{event.anchor} stands for something that contains it")
+                raise InputError(f"line {line}: *{event.anchor} refers to a value that contains it")
             self._count(self._anchored.get(event.anchor, 1), line)
         elif issubclass(kind, yaml.NodeEvent):
             if event.tag is not None:
-                raise InputError(f"line {line}: tags such as {event.tag} are not read; write the plain value")
+                raise InputError(f"line {line}: tags such as {event.tag} are not supported; write the plain value")
             if issubclass(kind, yaml.ScalarEvent):
                 if not is_storable(event.value):
-                    raise InputError(f"line {line}: {event.value!r} holds characters that no file or name can hold")
+                    raise InputError(f"line {line}: {event.value!r} has characters that no file or name can contain")
                 if event.anchor is not None:
                     self._anchored[event.anchor] = 1
                 self._count(1, line)
@@ -75,18 +75,18 @@ class StrictLoader(yaml.SafeLoader):
     def _count(self, values: int, line: int) -> None:
         self._open[-1].values += values
         if self._open[-1].values > MAX_VALUES:
-            raise InputError(f"line {line}: more than {MAX_VALUES} values, counting what aliases stand for")
+            raise InputError(f"line {line}: more than {MAX_VALUES} values, counting the content of aliases")
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         found = set()
         for key, _ in node.value:
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
-                raise InputError(f"line {line}: a key has to be text, not a list or mapping")
+                raise InputError(f"line {line}: a key must be text, not a list or mapping")
             if key.tag != _TEXT:
-                raise InputError(f"line {line}: the key {key.value} has to be text; put it in quotes")
+                raise InputError(f"line {line}: the key {key.value} must be text; put it in quotes")
             if key.value in found:
-                raise InputError(f"line {line}: {key.value!r} is written twice in one mapping")
+                raise InputError(f"line {line}: {key.value!r} occurs twice in one mapping")
             found.add(key.value)
         return super().construct_mapping(node, deep=deep)
 
@@ -106,10 +106,10 @@ for _name, _pattern, _first in (
 
 
 def parse_yaml(text: str) -> Any:
-    """What one YAML document holds; JSON is YAML too.
+    """Parse one YAML document; JSON is valid YAML too.
 
     Raises:
-        InputError: says in which line what is wrong.
+        InputError: states the line and what is wrong with it.
     """
     if len(text.encode(errors="surrogatepass")) > MAX_BYTES:
         raise InputError(TOO_LARGE)
@@ -129,13 +129,13 @@ def parse_yaml(text: str) -> Any:
 
 
 def read_yaml(path: Path, what: str) -> dict[str, Any]:
-    """A YAML file's mapping; {} of an empty one.
+    """Read a YAML file's mapping; {} for an empty file.
 
     Args:
-        what: what the file is, for errors.
+        what: description of the file, for errors.
 
     Raises:
-        InputError: names the file where it is missing or holds something else.
+        InputError: names the file, which is missing or does not hold a mapping.
     """
     try:
         with path.open("rb") as file:

@@ -2,7 +2,7 @@
 
     python recipes/analyze.py --model_name_or_path runs/finetune --dataset_name digits --output_dir runs/analysis
 
-The same as `hf-sslgen analyze`.
+This is the same as `hf-sslgen analyze`.
 """
 
 from hf_sslgen.command_line import run_command

@@ -2,8 +2,8 @@
 
     accelerate launch recipes/finetune.py --config recipes/configs/finetune/twin_digits.yaml --learning_rate 1e-3
 
-Any option of the YAML file can be overridden on the command line. Run again with the same options, an interrupted run
-goes on from its last checkpoint.
+Any option in the YAML file can be overridden on the command line. To resume an interrupted run from its last
+checkpoint, run the same command again.
 """
 
 from hf_sslgen.command_line import run_command

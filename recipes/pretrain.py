@@ -3,8 +3,8 @@
     python recipes/pretrain.py --config recipes/configs/pretrain/resnet18_64px.yaml \
         --objective simclr --dataset_name path/to/tiny-imagenet-100 --output_dir runs/simclr
 
-Run again with the same options, interrupted training goes on from where it was saved and ends with the same weights.
-Several processes: torchrun --nproc_per_node 2 recipes/pretrain.py ... (on a CPU with ACCELERATE_USE_CPU=1).
+To resume interrupted training, run the same command again; it ends with the same weights. For several processes, use
+torchrun --nproc_per_node 2 recipes/pretrain.py ... (on a CPU with ACCELERATE_USE_CPU=1).
 """
 
 from hf_sslgen.command_line import run_command

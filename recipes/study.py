@@ -2,7 +2,7 @@
 
     python recipes/study.py recipes/configs/study/twins_embedded.yaml --output_dir runs/twins
 
-The same as `hf-sslgen study`. Any number of such processes may work on one folder, and any of them may be interrupted.
+This is the same as `hf-sslgen study`. Any number of such processes may share one folder, and any may be interrupted.
 """
 
 from hf_sslgen.command_line import run_command

@@ -1,21 +1,21 @@
-"""Build the small image domains that come inside the package, from pictures that come inside two others.
+"""Build the small image domains shipped with the package from pictures contained in two other packages.
 
     python scripts/build_embedded_domains.py
 
-needs scikit-image and scikit-learn installed (0.26.0 and 1.9.1 have every picture named here); nothing is downloaded.
-Where a scikit-image release leaves pictures out of its wheel, unpack one that has them and name its `data` folder:
+This needs scikit-image and scikit-learn (0.26.0 and 1.9.1 have every picture named here); nothing is downloaded. If a
+scikit-image release lacks some pictures in its wheel, unpack one that has them and name its `data` folder:
 
     python scripts/build_embedded_domains.py --pictures unpacked/skimage/data
 
-Each picture is a class, and its patches are the images. How they are cut keeps intervals honest:
+Each picture is a class, and its patches are the images. They are cut so that intervals stay honest:
 - the picture's columns are divided into train | gap | test | gap | train | gap | test, so no pixel is in both splits,
   and neighbours across a border are `GAP` pixels apart;
-- test patches lie on a grid and never overlap, so they don't count the same pixels twice;
-- train patches lie on a grid of half a patch: two of them share at most half of their pixels;
-- patches whose grey levels hardly vary (empty sky, black corners) are left out in both splits by one rule, before the
-  classes are capped to the same number by a seeded choice.
+- test patches lie on a grid and never overlap, so no pixel counts twice;
+- train patches lie on a grid of half a patch, so two of them share at most half of their pixels;
+- patches whose grey levels hardly vary (empty sky, black corners) are left out of both splits by the same rule, before
+  a seeded choice caps all classes at the same number.
 
-A second run writes the same bytes, with the same versions of Pillow, pyarrow and datasets.
+A second run with the same versions of Pillow, pyarrow and datasets writes the same bytes.
 """
 
 import argparse
@@ -53,9 +53,9 @@ class Picture:
     """A source picture and the class its patches form.
 
     Attributes:
-        package: the package whose folder holds the file.
-        sha256: of the file, so that another release's picture of the same name is noticed.
-        reduce: averaged over blocks of this side first, where a patch at full size would show too little.
+        package: the package that contains the file.
+        sha256: hash of the file, to detect a different picture of the same name in another release.
+        reduce: side of the blocks to average first, if a patch at full size would show too little.
     """
 
     label: str
@@ -152,31 +152,35 @@ PATCH_DOMAINS = {"photo-patches": PHOTOGRAPHS, "specimen-patches": SPECIMENS}
 
 
 def find_file(picture: Picture, pictures: Path | None = None) -> Path:
-    """The picture's file in its installed package, or in the folder `pictures` where that has it."""
+    """Return the picture's file in its installed package, or in the folder `pictures` if that has it."""
     if pictures is not None and picture.package == "skimage":
         path = pictures / Path(picture.path).name
     else:
         package = importlib.util.find_spec(picture.package)
         if package is None or package.origin is None:
-            raise InputError(f"the package {picture.package!r} isn't installed; its pictures are needed here")
+            raise InputError(
+                f"the package {picture.package!r} is not installed; install it, because its pictures are needed"
+            )
         path = Path(package.origin).parent / picture.path
     if not path.is_file():
-        raise InputError(f"there is no {path}; unpack a scikit-image wheel that has it and name it by --pictures")
+        raise InputError(
+            f"there is no {path}; unpack a scikit-image wheel that has it and pass its data folder with --pictures"
+        )
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != picture.sha256:
-        raise InputError(f"{path} is another picture than expected (sha256 {found}, expected {picture.sha256})")
+        raise InputError(f"{path} is not the expected picture (sha256 {found}, expected {picture.sha256})")
     return path
 
 
 def load_picture(picture: Picture, pictures: Path | None = None) -> Image.Image:
-    """The whole picture, gray or RGB as it comes, reduced where its row says so."""
+    """Load the whole picture, gray or RGB as stored, reduced if its row says so."""
     image = Image.open(find_file(picture, pictures))
     image.load()
     return image.reduce(picture.reduce) if picture.reduce > 1 else image
 
 
 def bands(width: int) -> list[tuple[str, int, int]]:
-    """(split, first column, column behind the last) of the picture's bands, from left to right."""
+    """Return (split, first column, end column) of the picture's bands, from left to right."""
     test_width = max(2, int(width * TEST_BAND_SHARE) // PATCH) * PATCH
     train_width = width - 2 * test_width - 3 * GAP
     if train_width < 2 * PATCH:
@@ -191,7 +195,7 @@ def bands(width: int) -> list[tuple[str, int, int]]:
 
 
 def candidate_boxes(width: int, height: int) -> dict[str, list[Box]]:
-    """Every (left, upper, right, lower) box of the two splits' grids."""
+    """Return every (left, upper, right, lower) box of the two splits' grids."""
     boxes: dict[str, list[Box]] = {"train": [], "test": []}
     for split, start, stop in bands(width):
         step = PATCH if split == "test" else PATCH // 2
@@ -202,19 +206,19 @@ def candidate_boxes(width: int, height: int) -> dict[str, list[Box]]:
 
 
 def varied_boxes(image: Image.Image, boxes: Sequence[Box]) -> list[Box]:
-    """The boxes in which the grey levels' standard deviation is at least `MIN_GREY_SD`."""
+    """Select the boxes whose grey levels have a standard deviation of at least `MIN_GREY_SD`."""
     grey = np.asarray(image.convert("L"), dtype=np.float64)
     return [box for box in boxes if grey[box[1] : box[3], box[0] : box[2]].std() >= MIN_GREY_SD]
 
 
 def chosen_boxes(image: Image.Image, label: str) -> dict[str, list[Box]]:
-    """The boxes of one class: as many in each split as for every other class, in reading order."""
+    """Choose the boxes of one class: as many in each split as for every other class, in reading order."""
     chosen: dict[str, list[Box]] = {}
     for split, boxes in candidate_boxes(*image.size).items():
         wanted = TRAIN_PATCHES if split == "train" else TEST_PATCHES
         varied = varied_boxes(image, boxes)
         if len(varied) < wanted:
-            raise InputError(f"{label!r} has {len(varied)} {split} patches that vary, {wanted} are needed")
+            raise InputError(f"{label!r} has {len(varied)} {split} patches that vary, but {wanted} are needed")
         generator = np.random.default_rng(derive_seed(SEED, "embedded patches", label, split))
         indices = generator.choice(len(varied), size=wanted, replace=False)
         chosen[split] = [varied[index] for index in sorted(indices)]
@@ -222,14 +226,14 @@ def chosen_boxes(image: Image.Image, label: str) -> dict[str, list[Box]]:
 
 
 def encode_png(image: Image.Image) -> bytes:
-    """Lossless bytes without any metadata."""
+    """Encode losslessly, without any metadata."""
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
 
 
 def patch_rows(domain: str, pictures: Path | None = None) -> Iterator[tuple[str, bytes, int]]:
-    """(split, PNG bytes, label) of every patch of one domain."""
+    """Iterate over (split, PNG bytes, label) for every patch of one domain."""
     for label, picture in enumerate(PATCH_DOMAINS[domain]):
         image = load_picture(picture, pictures)
         for split, boxes in chosen_boxes(image, picture.label).items():
@@ -238,10 +242,10 @@ def patch_rows(domain: str, pictures: Path | None = None) -> Iterator[tuple[str,
 
 
 def digit_rows() -> Iterator[tuple[str, bytes, int]]:
-    """(split, PNG bytes, label) of scikit-learn's digits: 8 x 8 pixels of 0 to 16, stretched to 0 to 255.
+    """Iterate over (split, PNG bytes, label) for scikit-learn's digits: 8 x 8 pixels, stretched from 0-16 to 0-255.
 
-    A seeded third of each digit is the test split. Both splits have digits by the same writers: the data don't say
-    who wrote which.
+    A seeded third of each digit is the test split. Both splits contain digits by the same writers, because the data
+    do not identify them.
     """
     table = np.loadtxt(find_file(DIGITS), delimiter=",")
     pixels, labels = table[:, :-1].reshape(-1, 8, 8), table[:, -1].astype(int)
@@ -264,7 +268,7 @@ def write_domain(folder: Path, rows: Iterator[tuple[str, bytes, int]], names: Se
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=list(names))})
     for split, content in columns.items():
         table = datasets.Dataset.from_dict(content, features=features).data.table
-        # The features travel in the schema's metadata; PNG bytes don't get smaller by another compression.
+        # The features are stored in the schema's metadata; compressing PNG bytes again gains nothing.
         schema = features.arrow_schema
         with replace_file(folder / f"{split}.parquet") as unfinished:
             pq.write_table(table.cast(schema), unfinished, compression="zstd", use_dictionary=False)
@@ -283,8 +287,8 @@ def build(folder: Path, pictures: Path | None = None) -> dict[str, dict[str, int
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=Path, help="folder with scikit-image's pictures, instead of the package's")
-    parser.add_argument("--output", type=Path, default=EMBEDDED_FOLDER, help="folder to write to (%(default)s)")
+    parser.add_argument("--pictures", type=Path, help="folder with scikit-image's pictures (default: the package's)")
+    parser.add_argument("--output", type=Path, default=EMBEDDED_FOLDER, help="output folder (default: %(default)s)")
     arguments = parser.parse_args()
     for name, sizes in build(arguments.output, arguments.pictures).items():
         written = sum((arguments.output / name / f"{split}.parquet").stat().st_size for split in sizes)

@@ -1,9 +1,9 @@
-"""Put finished twins into the package: copy `<run>/twin` to `hf_sslgen/zoo/twins/<architecture>-<objective>`.
+"""Add finished twins to the package: copy `<run>/twin` to `hf_sslgen/zoo/twins/<architecture>-<objective>`.
 
     python scripts/ship_twins.py runs/supervised runs/simclr runs/barlow-twins runs/byol
 
-A twin whose k-NN interval on its source does not lie above the untrained network's is refused, and then nothing is
-copied. Prints the rows for `hf_sslgen/zoo/registry.yaml`.
+Nothing is copied if a twin's k-NN interval on its source does not lie above the untrained network's. The script prints
+the rows for `hf_sslgen/zoo/registry.yaml`.
 """
 
 import argparse
@@ -29,7 +29,7 @@ FAMILIES = {  # objective: (family, arXiv id), as the registry has them
 
 
 def read_training(run: Path) -> dict[str, Any]:
-    """What a run's twin was trained with and came to.
+    """Read the settings and results of a run's twin.
 
     Raises:
         InputError: the twin is not finished, or no better than the untrained network.
@@ -49,7 +49,7 @@ def read_training(run: Path) -> dict[str, Any]:
 
 
 def registry_row(settings: dict[str, Any]) -> str:
-    """The twin's row below `backbones` of its twin set, as YAML."""
+    """Format the twin's YAML row, to be added under `backbones` of its twin set."""
     objective = settings["objective"]
     family, paper = FAMILIES[objective]
     lines = [
@@ -77,7 +77,7 @@ def main(runs: list[Path], twins: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, help="output folders of recipes/pretrain.py")
-    parser.add_argument("--twins", type=Path, default=TWINS, help="where to (default: the package)")
+    parser.add_argument("--twins", type=Path, default=TWINS, help="target folder (default: the package)")
     arguments = parser.parse_args()
     try:
         main(arguments.runs, arguments.twins)

@@ -1,7 +1,7 @@
-"""Pieces that tests share: small real networks, folders of real pictures, a small domain.
+"""Shared fixtures: small real networks, folders of real pictures, a small domain.
 
-Nothing here reaches the network: the Hub is off, and whatever Hugging Face's libraries cache goes to a temporary
-folder of the session. Both must be said before any of those libraries is imported.
+Nothing here accesses the network: the Hub is offline, and Hugging Face's libraries use a temporary cache folder. Both
+must be set before any of these libraries is imported.
 """
 
 import json
@@ -29,7 +29,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 for name in ("HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_MODULES_CACHE"):
     os.environ.pop(name, None)
 
-# A slow one is no reason to fail.
+# A slow example must not fail a test.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
@@ -37,7 +37,7 @@ SMALL_SIDE = 32
 """Side in pixels of the small networks' input."""
 
 SMALL_HEAD = 7
-"""Classes that the heads of the two `transformers_*` checkpoints were made for; the `timm_*` ones have no head."""
+"""Number of classes of the two `transformers_*` checkpoints' heads; the `timm_*` ones have no head."""
 
 EMBEDDED = Path(__file__).parents[1] / "hf_sslgen" / "domains" / "embedded"
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -53,9 +53,9 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real data sets beside the checkout; tests that need it are skipped where it is absent."""
+    """The folder of real datasets beside the checkout; tests that need it are skipped if it is absent."""
     if not SHARED_DATA.is_dir():
-        pytest.skip(f"no folder of shared data sets at {SHARED_DATA}")
+        pytest.skip(f"no folder of shared datasets at {SHARED_DATA}")
     return SHARED_DATA
 
 
@@ -135,8 +135,8 @@ def small_backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """A factory of imagefolders with real pictures: `image_folder({"train": 4, "test": 2})`.
 
-    The numbers are images a class; the pictures are PNG files from an embedded domain, named after their position in
-    it, in the layout `split/class/picture.png` (no level of splits for the key "").
+    The numbers are images per class; the pictures are PNG files from an embedded domain, named after their position in
+    it, in the layout `split/class/picture.png` (without the split level for the key "").
     """
     import pyarrow.parquet as pq
     from datasets import Features
@@ -161,7 +161,7 @@ def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
 
 @pytest.fixture
 def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int], Path]]:
-    """Makes real file systems of so many bytes; returns where each is mounted."""
+    """A factory of real file systems of a given size in bytes; returns the mount point."""
     mounted: list[Path] = []
 
     def mount(size: int) -> Path:
@@ -191,7 +191,7 @@ time.sleep(600)
 
 @pytest.fixture
 def subprocess_that_holds() -> Iterator[Callable[[Path], subprocess.Popen[str]]]:
-    """Starts a process that claims an output folder, as a command at work in it does; it is ended with the test."""
+    """Starts a process that claims an output folder like a running command; it is terminated after the test."""
     started: list[subprocess.Popen[str]] = []
 
     def start(folder: Path) -> subprocess.Popen[str]:
@@ -208,7 +208,7 @@ def subprocess_that_holds() -> Iterator[Callable[[Path], subprocess.Popen[str]]]
 
 @pytest.fixture(scope="session")
 def digits_domain() -> Any:
-    """The embedded digits, loaded: 3 training images a class, 20 to validate on, 40 to measure on."""
+    """The embedded digits, loaded: 3 training images per class, 20 validation images, 40 test images."""
     from hf_sslgen.domains.domain_arguments import DomainArguments
     from hf_sslgen.domains.domain_loading import load_domain
 
@@ -217,7 +217,7 @@ def digits_domain() -> Any:
 
 @pytest.fixture(scope="session")
 def study_content(small_backbones: dict[str, str]) -> Callable[..., dict[str, Any]]:
-    """A factory of studies as their YAML file has them: two small networks on 30 digits, both seeds, six cells.
+    """A factory of a study file's content: two small networks on 30 digits, both seeds, six cells.
 
     Keywords replace keys.
     """
@@ -263,7 +263,7 @@ def study_file(study_content: Callable[..., dict[str, Any]], tmp_path: Path) -> 
 
 @pytest.fixture(scope="session")
 def large_results(tmp_path_factory: pytest.TempPathFactory) -> "StudyResults":
-    """Two objectives under five settings on three domains of each group: synthetic cells, and what follows from them.
+    """Synthetic cells of two objectives under five settings on three domains of each group, and their differences.
 
     Made once for all of xdist's workers, because it takes long.
     """
@@ -295,8 +295,8 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Hub]":
 def hub_in_process(hub: "Hub", monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> "Hub":
     """The same, for `hub.api(role)` in this process: huggingface_hub is put online for the test, with a fresh cache.
 
-    Only what is given the endpoint works here: transformers, timm, datasets and evaluate read HF_ENDPOINT when they
-    are imported, and want a subprocess.
+    Only clients that are given the endpoint work here: transformers, timm, datasets and evaluate read HF_ENDPOINT when
+    they are imported, and need a subprocess.
     """
     from huggingface_hub import close_session, constants
 
@@ -312,5 +312,5 @@ def hub_in_process(hub: "Hub", monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
     template = hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    close_session()  # the client remembers the proxies of its first day
+    close_session()  # the client keeps the proxies from its first use
     return hub

@@ -1,1 +1,1 @@
-"""What is timed side by side, and how."""
+"""The contenders of the benchmarks, and how they are measured."""

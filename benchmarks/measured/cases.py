@@ -1,6 +1,6 @@
 """Inputs and contenders of each comparison. A contender is built from the inputs, then called as often as needed.
 
-Peers are imported only where they run, so a missing one costs its own rows and nothing else.
+Peers are imported only where they run, so a missing one affects only its own rows.
 """
 
 import warnings
@@ -23,17 +23,17 @@ from hf_sslgen.metrics import (
 
 Inputs = dict[str, npt.NDArray[Any]]
 Call = Callable[[], object]
-BLOCK = 100  # rows made at a time, so that making the inputs leaves no high-water mark to hide behind
+BLOCK = 100  # rows made at a time, so that making the inputs does not raise the peak of memory
 NUM_BINS = 15
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One way to get the number.
+    """One way to compute the number.
 
     Attributes:
-        build: from the inputs to a call without arguments; conversions that a user does once are done here.
-        share: the part of the inputs it is given; its time is divided by this.
+        build: takes the inputs and returns a call without arguments; conversions that a user does once are done here.
+        share: the part of the inputs that it is given; its time is divided by this.
         package: the peer it needs, or "" for none.
     """
 
@@ -53,7 +53,7 @@ class Case:
 
 
 def class_probabilities(n: int, num_classes: int) -> Inputs:
-    """float32 softmax of normal logits, filled in place, and labels."""
+    """Return the float32 softmax of normal logits, filled in place, and labels."""
     generator = np.random.default_rng(0)
     probabilities = np.empty((n, num_classes), dtype=np.float32)
     for start in range(0, n, BLOCK):
@@ -70,13 +70,13 @@ def scalar_columns(n: int) -> Inputs:
 
 
 def attribution_maps(n: int) -> Inputs:
-    """Rectified noise of 7 x 7 cells, float32."""
+    """Return rectified noise of 7 x 7 cells, float32."""
     noise = np.random.default_rng(2).standard_normal((n, 7, 7), dtype=np.float32)
     return {"maps": np.maximum(noise, 0.0, out=noise)}
 
 
 def feature_pairs(n: int, dimension: int) -> Inputs:
-    """float32 features and transformed ones, half of whose variance is new."""
+    """Return float32 features, and transformed ones in which half of the variance is new."""
     generator = np.random.default_rng(3)
     features = generator.standard_normal((n, dimension), dtype=np.float32)
     moved = np.empty_like(features)
@@ -139,7 +139,7 @@ def _concentration(inputs: Inputs) -> Call:
 
 
 def _quantus_one_by_one(inputs: Inputs) -> Call:
-    """Its public call normalises over the batch, so only batches of one map give that map's own Gini."""
+    """Call quantus's public API, which normalises over the batch, so only batches of one map give that map's Gini."""
     metric, images, labels = _quantus(inputs)
     maps = inputs["maps"][: len(images), None]
 
@@ -153,7 +153,7 @@ def _quantus_one_by_one(inputs: Inputs) -> Call:
 
 
 def _quantus_formula(inputs: Inputs) -> Call:
-    """Its formula alone on the whole batch, past its public call and all checks."""
+    """Call quantus's formula on the whole batch, bypassing its public API and all checks."""
     metric, images, _ = _quantus(inputs)
     return lambda: metric.evaluate_batch(x_batch=images, a_batch=inputs["maps"][:, None].copy())
 
@@ -171,7 +171,7 @@ def _invariance(inputs: Inputs) -> Call:
 
 
 def _cosines(inputs: Inputs) -> Call:
-    """All cosines at once in float32: what a reader would write first."""
+    """Compute all cosines at once in float32, the most obvious implementation."""
 
     def call() -> object:
         z, z_t = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in inputs.values())

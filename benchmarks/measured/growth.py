@@ -14,7 +14,7 @@ PLAIN, ONE_PASS, PEERS = "plain passes", "one pass", "peer stack"
 
 
 def built(contender: str, setting: Setting, stack: ExitStack) -> Call:
-    """A contender that is ready to be called inside `stack`."""
+    """Return a contender that is ready to be called inside `stack`."""
     if contender == PLAIN:
         return plain_passes(setting)
     if contender == ONE_PASS:
@@ -23,16 +23,16 @@ def built(contender: str, setting: Setting, stack: ExitStack) -> Call:
 
 
 def growth_of_peak(contender: str, setting: Setting, num_threads: int) -> float:
-    """By how many bytes the peak of memory rises over what it is with network and images loaded.
+    """Return the growth in bytes of peak memory over that with network and images loaded.
 
-    On a GPU that is memory torch has given out; elsewhere the process's resident memory.
+    On a GPU this is the memory allocated by torch, elsewhere the process's resident memory.
     """
     torch.set_num_threads(num_threads)
     with ExitStack() as stack:
         call = built(contender, setting, stack)
         small = replace(setting, num_images=2)
         with ExitStack() as other:
-            built(contender, small, other)()  # imports and one-time buffers are no part of the measurement
+            built(contender, small, other)()  # imports and one-time buffers are not part of the measurement
         if setting.device.type == "cuda":
             torch.cuda.synchronize()
             torch.cuda.reset_peak_memory_stats()

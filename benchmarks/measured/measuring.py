@@ -1,4 +1,4 @@
-"""Times and memory of contenders, each measured in a fresh process that holds nothing but what it needs."""
+"""Times and memory of contenders, measured in a fresh process with nothing else loaded."""
 
 import ctypes
 import gc
@@ -27,14 +27,14 @@ def is_installed(contender: Contender) -> bool:
 
 
 GIVE_BACK = {"MALLOC_TRIM_THRESHOLD_": "1000000"}
-"""Has the C library of Linux return freed memory at once. By default it keeps some, depending on the order in which
-blocks of many sizes come and go: twice as much as is in use, as easily of plain forward passes as of anything else."""
+"""Makes the C library of Linux return freed memory at once. By default it keeps some, depending on the order in which
+blocks of many sizes are allocated and freed: up to twice the memory in use, even for plain forward passes."""
 
 
 def in_fresh_process(
     function: Callable[..., Result], *arguments: object, environment: Mapping[str, str] | None = None
 ) -> Result:
-    """What the function returns when a new interpreter, started in the environment with these additions, runs it."""
+    """Run the function in a new interpreter, with these additions to the environment, and return its result."""
     before = dict(os.environ)
     os.environ.update(environment or {})
     try:
@@ -46,7 +46,7 @@ def in_fresh_process(
 
 
 def median_seconds(case_name: str, quick: bool, rounds: int) -> dict[str, float]:
-    """Per contender, the median of `rounds` calls, all contenders taking turns so that all meet the same machine."""
+    """Return the median of `rounds` calls per contender; contenders take turns to share the machine's load equally."""
     case = CASES[case_name]
     inputs = case.make(*(case.quick_sizes if quick else case.sizes))
     calls = {name: _built(contender, inputs) for name, contender in case.contenders.items() if is_installed(contender)}
@@ -55,7 +55,7 @@ def median_seconds(case_name: str, quick: bool, rounds: int) -> dict[str, float]
 
 
 def seconds_in_turns(calls: Mapping[str, Call], rounds: int) -> dict[str, list[float]]:
-    """How long each of `rounds` calls took; all take turns, so that all meet the same machine."""
+    """Return the time of each of `rounds` calls; all take turns to share the machine's load equally."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(rounds + 1):
         for name, call in calls.items():
@@ -67,10 +67,10 @@ def seconds_in_turns(calls: Mapping[str, Call], rounds: int) -> dict[str, list[f
 
 
 def peak_growth(case_name: str, contender_name: str, quick: bool) -> float:
-    """By how many bytes the process's peak of resident memory rises over what it is with the inputs loaded."""
+    """Return the growth in bytes of the process's peak resident memory over that with the inputs loaded."""
     case = CASES[case_name]
     contender = case.contenders[contender_name]
-    _built(contender, case.make(*case.quick_sizes))()  # imports and one-time buffers are no part of the measurement
+    _built(contender, case.make(*case.quick_sizes))()  # imports and one-time buffers are not part of the measurement
     call = _built(contender, case.make(*(case.quick_sizes if quick else case.sizes)))
     before = peak_resident()
     call()
@@ -78,7 +78,7 @@ def peak_growth(case_name: str, contender_name: str, quick: bool) -> float:
 
 
 def settle_memory() -> None:
-    """Give memory that is free back, and start a new peak, so that growth is counted from what is in use."""
+    """Return free memory to the system and reset the peak, so that growth is counted from the memory in use."""
     gc.collect()
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
@@ -87,12 +87,12 @@ def settle_memory() -> None:
 
 
 def resident() -> float:
-    """Bytes; the peak where the system does not tell the present."""
+    """Return resident memory in bytes, or its peak if the system does not report the current value."""
     return _status("VmRSS:") if STATUS.exists() else peak_resident()
 
 
 def peak_resident() -> float:
-    """Bytes. On Linux from /proc: what getrusage says there includes the parent that started the process."""
+    """Return bytes, on Linux from /proc, because getrusage includes the parent process there."""
     if STATUS.exists():
         return _status("VmHWM:")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

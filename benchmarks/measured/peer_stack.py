@@ -1,8 +1,8 @@
-"""The analysis put together from other libraries, each used as its documentation shows.
+"""The analysis assembled from other libraries, each used as its documentation shows.
 
-captum's LayerGradCam runs on the network as timm makes it, whose parameters want gradients; every transform is a pass
-of its own over Pillow images, by torchvision and timm's evaluation transform; features are timm's `forward_features`
-and `forward_head`; accuracy and calibration are torchmetrics', and the concentration of maps is quantus' Sparseness.
+captum's LayerGradCam runs on timm's network, whose parameters require gradients; every transform is a separate pass
+over Pillow images, by torchvision and timm's evaluation transform; features come from timm's `forward_features` and
+`forward_head`, accuracy and calibration from torchmetrics, and the concentration of maps from quantus' Sparseness.
 """
 
 import importlib.util
@@ -26,16 +26,16 @@ from measured.whole_analysis import VARIANTS, Setting
 from measured.workloads import DTYPES, INTERPOLATION, MEAN, NUM_CLASSES, STD, timm_network
 
 REQUIRED = ("quantus", "torchmetrics")
-"""Peers that this package itself does not depend on."""
+"""Peers that are not dependencies of this package."""
 
 OnPicture = Callable[[Image.Image], Image.Image]
 
 
 class GridNorm(nn.Module):
-    """A vision transformer's normalisation by way of a (B, D, h, w) map of its patch tokens.
+    """A vision transformer's normalisation that passes through a (B, D, h, w) map of its patch tokens.
 
-    The documentation of captum's LayerGradCam knows nothing of tokens, and its result for them is no map: a user has
-    to make one. The map is the output of `grid`.
+    The documentation of captum's LayerGradCam does not cover tokens, and its result for them is not a map, so a user
+    has to make one. The map is the output of `grid`.
     """
 
     def __init__(self, norm: nn.Module, num_prefix_tokens: int, side: int) -> None:
@@ -55,7 +55,7 @@ def missing() -> list[str]:
 
 
 def on_pictures(side: int) -> dict[tuple[str, str], OnPicture]:
-    """By name and severity, the transforms of the preset for Pillow images."""
+    """Return the transforms of the preset for Pillow images, by name and severity."""
     sigma = side / 224
     return {
         ("rotation", "+20"): partial(F.rotate, angle=20, interpolation=InterpolationMode.BILINEAR),
@@ -76,7 +76,7 @@ def _jpeg(picture: Image.Image, quality: int) -> Image.Image:
 
 
 def attributed_layer(network: Any, setting: Setting) -> nn.Module:
-    """The layer to give to captum."""
+    """Return the layer to pass to captum."""
     patch_size = setting.workload.patch_size
     if patch_size is None:
         layer: nn.Module = network.get_submodule(network.feature_info[-1]["module"])
@@ -92,7 +92,7 @@ def pictures_of(setting: Setting) -> list[Image.Image]:
 
 
 def peer_stack(setting: Setting) -> Call:
-    """Everything that `OnePass` and its metrics yield; raises ImportError where a peer is missing."""
+    """Compute everything that `OnePass` and its metrics yield; raises ImportError if a peer is missing."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import quantus

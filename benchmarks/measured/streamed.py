@@ -1,4 +1,4 @@
-"""Passes over streamed images as fine-tuning makes them, from files made for it, each run in a process of its own."""
+"""Passes over streamed images as in fine-tuning, from files made for the benchmark, each in its own process."""
 
 import io
 import os
@@ -18,7 +18,7 @@ from measured.measuring import peak_resident
 SIDE, TILE = 144, 48
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 FEW = 10
-"""Pictures of the splits that are not measured."""
+"""Number of pictures in splits that are not measured."""
 
 ROW_GROUP = 100
 """Rows in a row group, as `datasets` writes them for pictures."""
@@ -30,11 +30,11 @@ HUB, FILES, PREPARED = "streamed from the Hub", "streamed from disk", "prepared 
 
 @dataclass(frozen=True)
 class Collages:
-    """Pictures of nine real patches each, no two alike, in parquet files.
+    """Distinct pictures, each made of nine real patches, in parquet files.
 
     Attributes:
-        shard: pictures in a file.
-        with_test: whether the test split holds the same as the training split, or a few of them.
+        shard: number of pictures in a file.
+        with_test: whether the test split has all pictures of the training split, or only a few.
     """
 
     count: int
@@ -94,7 +94,7 @@ def publish(folder: Path) -> None:
 
 
 def _batches(location: str, streaming: bool, workers: int) -> Generator[int, None, None]:
-    """Sizes of the batches that fine-tuning would get, without end for a stream and one pass long otherwise."""
+    """Yield the sizes of the batches in fine-tuning, endlessly for a stream and for one pass otherwise."""
     from torch.utils.data import DataLoader
 
     from hf_sslgen.domains.domain_arguments import DomainArguments
@@ -115,17 +115,17 @@ def _batches(location: str, streaming: bool, workers: int) -> Generator[int, Non
     else:
         order = samples.StreamOrder(domain.train)
     collate = samples.collate_with(preprocessing)
-    context = "fork" if workers else None  # a process that was spawned would spawn its own, as fine-tuning's does not
+    context = "fork" if workers else None  # the default would be spawn in a spawned process, unlike in fine-tuning
     loader = DataLoader(
         images, BATCH_SIZE, sampler=order, collate_fn=collate, num_workers=workers, multiprocessing_context=context
     )
-    yield 0  # all is loaded
+    yield 0  # everything is loaded
     for batch in loader:
         yield len(batch["labels"])
 
 
 def images_per_second(places: dict[str, str], images: int, rounds: int, workers: int) -> dict[str, list[float]]:
-    """Of each way to read the same images, in turns; the first round of each is not counted."""
+    """Measure the speed of each way to read the same images, in turns; the first round is not counted."""
     speeds: dict[str, list[float]] = {name: [] for name in places}
     for turn in range(rounds + 1):
         for name, place in places.items():
@@ -142,7 +142,7 @@ def images_per_second(places: dict[str, str], images: int, rounds: int, workers:
 
 
 def peak_of_training(location: str, images: int) -> float:
-    """Peak of resident memory, in bytes, of a process that trained on a pass of the stream."""
+    """Return the peak resident memory, in bytes, of a process that reads a training pass of the stream."""
     batches = _batches(location, True, 0)
     seen = next(batches)
     while seen < images:
@@ -152,7 +152,7 @@ def peak_of_training(location: str, images: int) -> float:
 
 
 def peak_of_evaluation(location: str, images: int) -> float:
-    """The same of one that read the streamed test split and then measured every image of it."""
+    """Return the same for a process that reads the streamed test split and then measures every image in it."""
     from torch.utils.data import DataLoader
 
     from hf_sslgen.domains.domain_arguments import DomainArguments

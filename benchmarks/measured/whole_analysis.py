@@ -1,4 +1,4 @@
-"""The forward passes that an analysis cannot do without, and this package's analysis around them."""
+"""The forward passes that an analysis needs at least, and this package's analysis."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -35,10 +35,10 @@ VARIANTS = preset_variants(PRESET, gray=False)
 
 @dataclass(frozen=True)
 class Setting:
-    """What all contenders have in common.
+    """The settings that all contenders share.
 
     Attributes:
-        num_images: in the one batch that a call takes.
+        num_images: number of images in the one batch of a call.
     """
 
     workload: Workload
@@ -62,7 +62,7 @@ class Setting:
 
 
 def plain_passes(setting: Setting) -> Callable[[], list[Tensor]]:
-    """1 + T forward passes of timm's network, of inputs that are ready for it."""
+    """Return a call that makes 1 + T forward passes of timm's network over prepared inputs."""
     inputs = normalise(setting.pixels, loaded(setting.workload).preprocessing)
     inputs = inputs.to(setting.device, DTYPES[setting.precision]).contiguous(memory_format=setting.layout)
     network = timm_network(setting.workload, setting.precision, setting.device, setting.layout)
@@ -75,10 +75,10 @@ def plain_passes(setting: Setting) -> Callable[[], list[Tensor]]:
 
 
 class OnePass:
-    """This package: from bytes to logits, features, maps, and the features of the T transformed versions."""
+    """This package's analysis: from bytes to logits, features, maps, and features of the T transformed versions."""
 
     def __init__(self, setting: Setting, stack: ExitStack) -> None:
-        """Inside `stack` the network is ready to measure."""
+        """Prepare the network for measuring inside `stack`."""
         backbone = loaded(setting.workload)
         layer = find_attribution_layer(backbone.model)
         channels_last = setting.workload.channels_last
@@ -94,13 +94,13 @@ class OnePass:
         return self._network.preprocessing
 
     def __call__(self) -> dict[str, Tensor]:
-        """The columns of `measure_batch`."""
+        """Return the columns of `measure_batch`."""
         everything = slice(0, len(self._wanted.pixels))
         self._found = measure_batch(self._network, self._wanted, self._settings, everything)
         return self._found
 
     def metrics(self) -> tuple[AccuracyResult, CalibrationResult, ConcentrationResult]:
-        """Accuracy, calibration and concentration of what the last call found."""
+        """Compute accuracy, calibration and concentration from the last call's results."""
         labels = self._wanted.subset.labels
         top = top_label(self._found["logits"], labels, from_logits=True)
         return (

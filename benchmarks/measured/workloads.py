@@ -18,25 +18,25 @@ from hf_sslgen.zoo.timm_folder import write_timm_folder
 NUM_CLASSES = 100
 MEAN, STD, INTERPOLATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "bilinear"
 CUTS = 200, 400
-"""Sides in pixels of the squares cut out of photographs: what is in them is as sharp as in common data sets."""
+"""Sides in pixels of the squares cut from photographs, whose contents are as sharp as in common datasets."""
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A network, and how many images pass through it at a time.
+    """A network and its batch sizes.
 
     Attributes:
-        name: of timm's architecture, or of a backbone that is shipped with the package.
-        side: of its input, in pixels.
-        batch_size: on a CPU.
-        accelerator_batch_size: on a GPU.
-        rounds: how often it is timed.
+        name: timm's name of the architecture, or a backbone that is shipped with the package.
+        side: side of the input in pixels.
+        batch_size: batch size on a CPU.
+        accelerator_batch_size: batch size on a GPU.
+        rounds: number of timings.
         channels_last: the memory layout of every contender's images and maps.
-        patch_size: of a vision transformer; None for a network that pools a map.
-        shipped: whether it is loaded with its weights; others are initialised at random.
-        model_args: of `timm.create_model`.
+        patch_size: patch size of a vision transformer; None for a network that pools a map.
+        shipped: whether it is loaded with its shipped weights; others are initialised at random.
+        model_args: further arguments of `timm.create_model`.
     """
 
     name: str
@@ -55,14 +55,14 @@ WORKLOADS = {
     "ViT-S/16": Workload("vit_small_patch16_224", 224, 16, 128, 5, channels_last=False, patch_size=16),
     "shipped twin": Workload("twin-resnet18-simclr", 64, 64, 512, 25, channels_last=True, shipped=True),
 }
-"""CNNs in the layout in which plain passes are fastest; it makes no difference to the transformer."""
+"""CNNs use the layout in which plain passes are fastest; it makes no difference to the transformer."""
 
 
 CLASS_NAMES = tuple(f"class {index}" for index in range(NUM_CLASSES))
 
 
 def loaded(workload: Workload) -> LoadedBackbone:
-    """The network with a classifier of `NUM_CLASSES`, in float32."""
+    """Load the network with a classifier of `NUM_CLASSES`, in float32."""
     if workload.shipped:
         return load_backbone(workload.name, CLASS_NAMES)
     torch.manual_seed(0)
@@ -82,14 +82,14 @@ def loaded(workload: Workload) -> LoadedBackbone:
 
 
 def timm_network(workload: Workload, precision: str, device: torch.device, layout: torch.memory_format) -> nn.Module:
-    """timm's own module of the network, as a user of timm has it: its parameters want gradients."""
+    """Return timm's own module of the network, whose parameters require gradients by default."""
     network: Any = loaded(workload).model.timm_model
     placed: nn.Module = network.to(device=device, dtype=DTYPES[precision]).to(memory_format=layout)
     return placed
 
 
 def pictures(count: int, side: int) -> Tensor:
-    """(N, 3, S, S) bytes of squares cut out of two photographs."""
+    """Return (N, 3, S, S) bytes of squares cut from two photographs."""
     generator = np.random.default_rng(0)
     photographs = [Image.fromarray(photograph) for photograph in load_sample_images().images]
     cut_out = []

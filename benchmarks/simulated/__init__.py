@@ -1,1 +1,1 @@
-"""Data whose truth is known, and how far estimates and intervals are from it."""
+"""Data with known truth, and the errors of estimates and intervals on it."""

@@ -1,4 +1,4 @@
-"""Encoders whose invariance is known: latent images, their transformed versions, and linear encoders of both."""
+"""Encoders with known invariance: latent images, their transformed versions, and linear encoders of both."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class FeatureScenario:
         decay: the k-th strongest feature has standard deviation k^-decay.
         kept: mean correlation of a feature with its transformed version under the first transform; the second keeps
             a fifth less.
-        num_references: images, a multiple of the gallery, that stand for the population.
+        num_references: number of images that represent the population, a multiple of the gallery.
     """
 
     name: str
@@ -48,7 +48,7 @@ class FeatureScenario:
     num_references: float = 400 * GALLERY
 
     def pairs(self, n: int, generator: np.random.Generator) -> tuple[Pair, Pair, Pair]:
-        """Features and transformed features of n images: two transforms of the first encoder, one of the second."""
+        """Features and transformed features of n images: two transforms for the first encoder, one for the second."""
         scales = np.arange(1, self.dimension + 1) ** -self.decay
         mean = np.zeros(self.dimension)
         mean[0] = self.offset
@@ -105,7 +105,7 @@ def _values(result: InvarianceResult) -> FloatArray:
 
 @cache
 def _whitening(scenario: FeatureScenario) -> Whitening:
-    """Fitted once: intervals speak of test images under one whitening."""
+    """Return the whitening, fitted once: intervals are over test images under a fixed whitening."""
     training = scenario.pairs(5_000, np.random.default_rng(1))[0][0]
     return fit_whitening(training, WHITENED_DIMENSION)
 
@@ -156,7 +156,7 @@ class _Moments:
         self.means = np.zeros(2 * dimension)
 
     def add(self, z: FloatArray, z_t: FloatArray) -> FloatArray:
-        """Take in a block of pairs; returns its cosines, all queries against all candidates."""
+        """Add a block of pairs; returns its cosines, all queries against all candidates."""
         u, v = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (z, z_t))
         similarity = u @ v.T
         self.n += len(z)

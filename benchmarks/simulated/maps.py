@@ -1,4 +1,4 @@
-"""Attribution maps of two models drawn from a finite population, whose means are therefore exact."""
+"""Attribution maps of two models, drawn from a finite population so that the true means are exact."""
 
 import math
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ SIDE = 7
 
 @dataclass(frozen=True)
 class MapScenario:
-    """Blobs of log-normal width in rectified noise; a share of maps has nothing positive.
+    """Blobs of log-normal width in rectified noise; a share of maps is nowhere positive.
 
     Attributes:
         width: median standard deviation of the blob, as a share of the side.
-        noise: of the cells, relative to the blob's peak.
+        noise: standard deviation of the cells, relative to the blob's peak.
     """
 
     name: str
@@ -76,7 +76,7 @@ def _numbers(function: str, result: MetricResult) -> dict[str, float]:
 
 @cache
 def _population(scenario: MapScenario) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Maps of two models (K, h, w), whose blobs share their place, and boxes around the place (K, 4)."""
+    """Return maps of two models (K, h, w) with blobs at the same place, and boxes around the place (K, 4)."""
     generator = np.random.default_rng(3)
     k = scenario.num_images
     centre = generator.uniform(0.2, 0.8, size=(k, 2))

@@ -1,4 +1,4 @@
-"""Means of values of which a few lie far off, for the numbers that have no better interval than that of a mean."""
+"""Means of values with a few outliers, for numbers that have no better interval than that of a mean."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ KINDS: dict[str, tuple[Values, float]] = {
         0.05,
     ),
 }
-"""How values are drawn, and their mean."""
+"""A distribution of values, and its mean."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Finite populations of images with known label probabilities, whose numbers are exact sums.
+"""Finite populations of images with known label probabilities, so that their numbers are exact sums.
 
-A population holds K images. A sample draws n of them with replacement, and a label for each from its true
-distribution, so every population value below is a sum over the K images, with no simulation in it.
+A population has K images. A sample draws n of them with replacement, and a label for each from its true distribution,
+so every population value below is a sum over the K images, without simulation.
 """
 
 import math
@@ -36,18 +36,18 @@ class Population:
 
 @dataclass(frozen=True)
 class Shape:
-    """How a population's scores are distributed, whose softmax is what labels follow.
+    """The distribution of a population's scores, whose softmax gives the label probabilities.
 
     Attributes:
-        spread: of the scores, their standard deviation where they are normal.
+        spread: scale of the scores, their standard deviation if they are normal.
         sharpness: the first model's logits are the scores times this: 1 is calibrated, more is over-confident, and
             the temperature that restores the truth is `sharpness` itself.
-        imbalance: how many times likelier the commonest class is than the rarest, geometrically in between, before
-            the scores have their say.
-        tails: degrees of freedom of Student's t that scores follow; normal where infinite. With few, many
+        imbalance: ratio of the prior probabilities of the most common and the rarest class, with a geometric
+            progression in between.
+        tails: degrees of freedom of the Student t distribution of scores; infinite for normal scores. With few, many
             probabilities are 1 in floating point.
-        label_noise: share of labels that are drawn anew, whatever the image.
-        hard: share of images whose scores are `HARD` instead of `spread`.
+        label_noise: share of labels that are redrawn regardless of the image.
+        hard: share of images whose scores have the scale `HARD` instead of `spread`.
     """
 
     spread: float
@@ -62,7 +62,7 @@ HARD = 1.5
 
 
 def make_population(num_images: int, num_classes: int, shape: Shape, seed: int) -> Population:
-    """A population and two models of it, of which the second's logits are the scores with noise."""
+    """Return a population and two models of it; the second model's logits are the scores with noise."""
     generator = np.random.default_rng(seed)
     prior = -np.log(shape.imbalance) * np.linspace(0.0, 1.0, num_classes)
     drawn = generator.normal(size=(num_images, num_classes))
@@ -105,7 +105,7 @@ def proper_scores(population: Population, model: Model) -> dict[str, float]:
 
 
 def confidence_truth(model: Model) -> dict[str, float]:
-    """Mean confidences, gap, and the probability that a right prediction is surer than a wrong one."""
+    """Mean confidences, gap, and the probability that a right prediction is more confident than a wrong one."""
     p, right = model.confidence, model.right
     wrong = 1.0 - right
     tied = np.unique(p, return_inverse=True)[1]  # an image ties with itself, and with others at 1
@@ -121,7 +121,7 @@ def confidence_truth(model: Model) -> dict[str, float]:
 
 
 def accuracy_truth(population: Population, model: Model) -> dict[str, float]:
-    """Accuracy, its mean over classes, and the share of labels among the five likeliest classes."""
+    """Accuracy, its mean over classes, and the share of labels among the five most likely classes."""
     q = population.posterior
     hits = np.bincount(model.prediction, weights=model.right, minlength=population.num_classes)
     five = np.argsort(model.probabilities, axis=1)[:, -5:]
@@ -176,7 +176,7 @@ def risk_coverage_truth(model: Model) -> dict[str, float]:
 
 
 def consistency_truth(model: Model, other: Model, num_classes: int) -> dict[str, float]:
-    """Share of images given one class by both models, and that share corrected for chance."""
+    """Share of images to which both models assign the same class, and that share corrected for chance."""
     table = np.bincount(model.prediction * num_classes + other.prediction, minlength=num_classes**2)
     shares = table.reshape(num_classes, num_classes) / table.sum()
     agreement = float(np.trace(shares))

@@ -1,4 +1,4 @@
-"""Two classifiers on images whose label probabilities are known: accuracy, confidence and calibration."""
+"""Two classifiers on images with known label probabilities: accuracy, confidence and calibration."""
 
 import math
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ COMPARED = (
     "brier_score.mean",
     "negative_log_likelihood.mean",
 )
-"""What studies and reports compare two models in."""
+"""The numbers in which studies and reports compare two models."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class PredictionScenario:
             **populations.risk_coverage_truth(model),
             **populations.consistency_truth(model, other, self.num_classes),
         }
-        if self.shape.label_noise == 0.0:  # no temperature restores what noise takes
+        if self.shape.label_noise == 0.0:  # no temperature undoes the noise
             first["fit_temperature.temperature"] = self.shape.sharpness
         second = {
             **populations.accuracy_truth(population, other),
@@ -116,7 +116,7 @@ class _Predictions:
 
 
 def _add_differences(drawn: Draw, a: _Predictions, b: _Predictions, labels: IntArray) -> None:
-    """The differences of two models as studies draw them."""
+    """The differences between two models, as studies compute them."""
     right = [[a.correct.astype(np.float64) - b.correct]]
     wrong = ~(a.correct & b.correct)
     confidence = a.confidence - b.confidence

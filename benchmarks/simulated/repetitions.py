@@ -1,7 +1,7 @@
-"""Repeat a simulation: bias, root-mean-square error, and how often intervals hold the truth.
+"""Repeat a simulation: bias, root-mean-square error, and how often intervals contain the truth.
 
-A scenario draws data of known truth, measures them with the functions under test and returns a `Draw`. Numbers are
-named `function.field`; an interval of a number whose truth the scenario doesn't know is an error, so that no interval
+A scenario draws data with known truth, measures them with the functions under test and returns a `Draw`. Numbers are
+named `function.field`; an interval for a number whose truth the scenario doesn't know is an error, so that no interval
 goes unmeasured.
 """
 
@@ -19,13 +19,13 @@ Bounds = tuple[float, float]
 
 @dataclass(frozen=True)
 class Draw:
-    """What one data set gave: estimates, and the intervals of those that can have one."""
+    """The results of one dataset: estimates, and intervals for those that have one."""
 
     values: dict[str, float] = field(default_factory=dict)
     intervals: dict[str, Bounds] = field(default_factory=dict)
 
     def add(self, function: str, result: MetricResult) -> None:
-        """Every number of a result, with its interval where it has one."""
+        """Add every number of a result, with its interval if it has one."""
         entries = result.to_dict()
         for name, value in entries.items():
             if isinstance(value, float):
@@ -35,20 +35,20 @@ class Draw:
                 self.intervals[f"{function}.{name}"] = (low, high)
 
     def add_estimate(self, number: str, estimate: Estimate) -> None:
-        """A number with its interval, which is NaN where it has none."""
+        """Add a number with its interval, which is NaN if it has none."""
         self.values[number] = estimate.value
         self.intervals[number] = (estimate.low, estimate.high)
 
 
 class Scenario(Protocol):
-    """A way to draw data of known truth."""
+    """A way to draw data with known truth."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def num_references(self) -> float:
-        """How many samples the population values were measured on; infinite where they are exact."""
+        """The number of samples from which the population values were measured; infinite if they are exact."""
         ...
 
     def truth(self, n: int) -> Mapping[str, float]:
@@ -56,7 +56,7 @@ class Scenario(Protocol):
         ...
 
     def draw(self, n: int, generator: np.random.Generator) -> Draw:
-        """Measure one data set of size n."""
+        """Measure one dataset of size n."""
         ...
 
 
@@ -65,12 +65,12 @@ class Row:
     """One number, or its interval, in one scenario at one sample size.
 
     Attributes:
-        bias_error: standard error of the bias, that of the truth included.
-        undefined: data sets in which the number was NaN; bias and error are over the others.
+        bias_error: standard error of the bias, including that of the truth.
+        undefined: number of datasets in which the number was NaN; bias and error are over the others.
         is_interval: whether the row is about the number's interval.
-        coverage: share of the intervals that are given that hold the truth; data sets without one don't count.
-        below, above: shares of the intervals that lie wholly below and above the truth.
-        without_interval: share of the data sets that got no interval.
+        coverage: share of the intervals that contain the truth; datasets without an interval don't count.
+        below, above: shares of the intervals that are entirely below and above the truth.
+        without_interval: share of the datasets that got no interval.
     """
 
     scenario: str
@@ -93,12 +93,12 @@ class Row:
 def repeat(
     scenario: Scenario, n: int, repetitions: int, seed: Sequence[int], progress: Callable[[int], object]
 ) -> list[Row]:
-    """Rows of every number the scenario knows the truth of.
+    """Return rows for every number whose truth the scenario knows.
 
     Args:
-        n: size of each of the `repetitions` data sets.
-        seed: of this scenario and size.
-        progress: called with the number of data sets just done.
+        n: size of each of the `repetitions` datasets.
+        seed: seed for this scenario and size.
+        progress: called with the number of datasets just done.
     """
     truth = scenario.truth(n)
     values: dict[str, list[float]] = {}
@@ -107,7 +107,7 @@ def repeat(
         draw = scenario.draw(n, np.random.default_rng([*seed, repetition]))
         unknown = sorted(draw.intervals.keys() - truth.keys())
         if unknown:
-            raise ValueError(f"{scenario.name} prints intervals of numbers whose truth it doesn't know: {unknown}")
+            raise ValueError(f"{scenario.name} prints intervals for numbers whose truth it doesn't know: {unknown}")
         for number, value in draw.values.items():
             values.setdefault(number, []).append(value)
         for number, bounds in draw.intervals.items():

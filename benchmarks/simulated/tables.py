@@ -11,9 +11,9 @@ BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 
 
 def is_covered(row: Row) -> bool:
-    """Whether an interval holds the truth in 92 to 97.5% of the data sets that get one, but for chance.
+    """Whether an interval contains the truth in 92 to 97.5% of the datasets that get one, up to chance.
 
-    Chance is two standard errors of a coverage at the bound. Where no data set gets an interval, none misses.
+    Chance is two standard errors of a coverage at the bound. If no dataset gets an interval, the result is true.
     """
     given = row.repetitions * (1.0 - row.without_interval)
     if given == 0.0:
@@ -23,7 +23,7 @@ def is_covered(row: Row) -> bool:
 
 
 def as_markdown(rows: Sequence[Row], descriptions: Mapping[str, str], command: str) -> str:
-    """Two tables per scenario, and a list of the intervals that don't cover."""
+    """Return two tables per scenario, and a list of the intervals with coverage outside the limits."""
     parts = [f"Printed by\n\n```console\n$ {command}\n```", _repetitions(rows)]
     for name, description in descriptions.items():
         mine = [row for row in rows if row.scenario == name]
@@ -43,17 +43,17 @@ def _repetitions(rows: Iterable[Row]) -> str:
     for repetitions, sizes in sorted(sizes_by_repetitions.items(), reverse=True):
         error = 100.0 * math.sqrt(0.95 * 0.05 / repetitions)
         numbers = ", ".join(str(n) for n in sorted(sizes))
-        said.append(f"{repetitions} data sets (n = {numbers}): a coverage of 95% has a standard error of {error:.1f}.")
+        said.append(f"{repetitions} datasets (n = {numbers}): a coverage of 95% has a standard error of {error:.1f}.")
     return " ".join(said)
 
 
 def replace_between_markers(path: Path, text: str) -> None:
-    """Put text between the markers of a file, or make a file of nothing else."""
+    """Put text between the markers of a file, or write a new file with nothing else."""
     before, after = "", ""
     if path.exists():
         content = path.read_text(encoding="utf-8")
         if content.count(BEGIN) != 1 or content.count(END) != 1:
-            raise SystemExit(f"{path} must hold {BEGIN} and {END} once each, to say what to replace")
+            raise SystemExit(f"{path} must contain {BEGIN} and {END} once each, around the text to replace")
         before, _, rest = content.partition(BEGIN)
         after = rest.partition(END)[2]
     path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after or chr(10)}", encoding="utf-8")
@@ -77,7 +77,7 @@ def _errors(rows: Iterable[Row], sizes: Sequence[int]) -> str:
 
 
 def _error(row: Row) -> str:
-    clear = abs(row.bias) > 3.0 * row.bias_error  # else it can't be told from none
+    clear = abs(row.bias) > 3.0 * row.bias_error  # otherwise it can't be distinguished from zero
     undefined = f" ({100.0 * row.undefined / row.repetitions:.0f}% undefined)" if row.undefined else ""
     return f"{_short(row.bias) if clear else '0'} / {_short(row.rmse)}{undefined}"
 
@@ -88,7 +88,7 @@ def _coverage(rows: Iterable[Row], sizes: Sequence[int]) -> str:
         if row.is_interval:
             by_number.setdefault(row.number, {})[row.n] = row
     lines = [
-        _line("coverage of 95% intervals, and the share of data sets that get one", *(f"n = {n}" for n in sizes)),
+        _line("coverage of 95% intervals, and the share of datasets that get one", *(f"n = {n}" for n in sizes)),
         _line("---", *("---:" for _ in sizes)),
     ]
     for number, found in sorted(by_number.items()):

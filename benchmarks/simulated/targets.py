@@ -1,4 +1,4 @@
-"""Differences on a few targets: Student's t over them, and Welch's between two kinds of targets."""
+"""Differences on a few targets: Student's t over them, and Welch's t between two kinds of targets."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ SHAPES: dict[str, Callable[[np.random.Generator, int], FloatArray]] = {
 
 @dataclass(frozen=True)
 class TargetScenario:
-    """n targets of one kind, and as many of another whose differences vary `ratio` times as much."""
+    """n targets of one kind, and n of another kind, on which differences vary `ratio` times as much."""
 
     name: str
     shape: str

@@ -3,29 +3,30 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from hf_sslgen.errors import InputError
 from hf_sslgen.settings import check_fields, ranged
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
 AttributionMethod = Literal["grad_cam", "integrated_gradients", "gradient_x_activation", "occlusion"]
-"""Names of `attribution.ATTRIBUTION_METHODS`, as options and study files have them."""
+"""Names of `attribution.ATTRIBUTION_METHODS`, for options and study files."""
 
 TransformPreset = Literal["quick", "standard", "full"]
 """Names of `transforms.PRESETS`."""
 
 Target = Literal["centred", "logit"]
 """`centred` is a class's logit minus the mean logit, because logits are defined only up to a common shift; `logit` is
-the raw one, as captum has it."""
+the raw logit, as in captum."""
 
 
 @dataclass(frozen=True)
 class Compute:
-    """How forward passes are computed: what is measured stays the same up to rounding.
+    """How forward passes are computed; this changes results only by rounding.
 
     Attributes:
-        precision: of the weights and activations in front of the classifier; features and logits are float32.
-        channels_last: memory layout of images and maps, which suits many CNNs.
-        compile: let torch.compile make faster code first, which takes minutes.
+        precision: precision of weights and activations before the classifier; features and logits are float32.
+        channels_last: whether to use the channels-last memory layout, which suits many CNNs.
+        compile: whether to compile the network with torch.compile first, which takes minutes.
     """
 
     precision: Precision = "fp32"
@@ -69,8 +70,13 @@ class AnalysisSettings:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.randomisation_cascade and not self.reinitialised_control:
+            raise InputError(
+                "randomisation_cascade is true and reinitialised_control is false, but the cascade ends with that "
+                "control; set reinitialised_control to true, or drop randomisation_cascade"
+            )
 
     @property
     def compute(self) -> Compute:
-        """How its forward passes are computed."""
+        """How forward passes are computed."""
         return Compute(self.precision, self.channels_last, self.compile)

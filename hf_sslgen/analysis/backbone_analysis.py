@@ -1,4 +1,4 @@
-"""Measuring a backbone on a domain, in one pass over its test images."""
+"""Measure a backbone on a domain in one pass over its test images."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -41,12 +41,12 @@ from hf_sslgen.zoo.reinitialised import reinitialised
 def validation_logits(
     backbone: LoadedBackbone, domain: Domain, settings: AnalysisSettings, run: Run = ALONE
 ) -> ValidationLogits:
-    """What a classifier makes of the domain's validation images."""
+    """Compute a classifier's logits for the domain's validation images."""
     return ValidationLogits(split_logits(backbone, domain.validation, settings, run), domain.validation.labels)
 
 
 def _wanted(backbone: LoadedBackbone, domain: Domain, settings: AnalysisSettings) -> Wanted:
-    """The images for attribution and invariance, with every transform of the preset that suits the domain."""
+    """Request the images for attribution and invariance, with the preset's transforms that suit the domain."""
     subset = analysis_subset(domain.test, settings)
     pixels = subset_pixels(backbone, subset)
     variants = preset_variants(settings.transforms, is_gray(pixels), domain.not_label_preserving)
@@ -68,7 +68,7 @@ class _Attribution:
 def _attribution(
     backbone: LoadedBackbone, wanted: Wanted, maps: Maps, settings: AnalysisSettings, run: Run, stage: Stage
 ) -> _Attribution:
-    """What the maps of the subset say, for the classes in `wanted`; records by sample id."""
+    """Measure the maps of the subset, for the classes in `wanted`; records are indexed by sample id."""
     subset, geometry = wanted.subset, backbone.preprocessing.geometry
     numbers, columns = map_numbers(maps, subset, geometry, stage)
     if settings.reinitialised_control:
@@ -97,13 +97,13 @@ def _attribution(
 def _pair_analysis(
     backbone: LoadedBackbone, test: ImageSplit, settings: AnalysisSettings, run: Run, stage: Stage
 ) -> Analysis:
-    """Invariance between pictures of one thing; nothing where the domain does not say which those are."""
+    """Measure invariance between pictures of the same thing; empty if the domain does not identify them."""
     if not test.has("pair"):
         return Analysis((), pd.DataFrame())
     anchors, partners, num_alone = pair_partners(test.pair_keys(), settings.seed, settings.max_subset)
     if len(anchors) < MIN_IMAGES:
         raise InputError(
-            f"pair_column_name names {len(anchors)} things of which split {test.name!r} has two pictures; at least "
+            f"split {test.name!r} has two pictures for only {len(anchors)} values of pair_column_name; at least "
             f"{MIN_IMAGES} are needed to tell invariance from chance"
         )
     pairs = test.select(np.concatenate([anchors, partners]))
@@ -119,7 +119,7 @@ def _joined(*analyses: Analysis) -> tuple[list[Number], pd.DataFrame]:
 def pretrained_analysis(
     backbone: LoadedBackbone, domain: Domain, settings: AnalysisSettings, run: Run = ALONE
 ) -> Analysis:
-    """An encoder without a classifier: the invariance of its features, and by label-free methods where it looks."""
+    """Measure an encoder without a classifier: the invariance of its features, and label-free attribution."""
     stage: Stage = PRETRAINED_STAGE
     wanted = _wanted(backbone, domain, settings)
     subset = wanted.subset
@@ -140,7 +140,7 @@ def pretrained_analysis(
 def _in_order(
     split: ImageSplit, subset: ImageSplit, of_subset: NDArray[np.float32], of_others: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Rows of the subset and of the other images in the order of the split."""
+    """Merge the rows of the subset and of the other images in the order of the split."""
     ordered: NDArray[np.float32] = np.empty((len(split), of_subset.shape[1]), dtype=np.float32)
     is_subset = np.isin(split.sample_ids, subset.sample_ids)
     place = dict(zip(subset.sample_ids.tolist(), range(len(subset)), strict=True))
@@ -157,10 +157,10 @@ def adapted_analysis(
     validation: ValidationLogits | None,
     run: Run = ALONE,
 ) -> Analysis:
-    """A backbone with a classifier for the domain: accuracy, confidence, attribution; invariance where fine-tuned.
+    """Measure a backbone with a classifier: accuracy, confidence, attribution and, if fine-tuned, invariance.
 
     Args:
-        validation: logits of images that the classifier has not learned from, for temperature scaling.
+        validation: logits of images that the classifier was not trained on, for temperature scaling.
     """
     test, wanted = domain.test, _wanted(backbone, domain, settings)
     subset, others = wanted.subset, others_of(test, wanted.subset)

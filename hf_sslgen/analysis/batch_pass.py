@@ -1,7 +1,7 @@
-"""The work on a batch of images: 1 + T forward passes for its logits, features, maps and T transformed versions.
+"""Process a batch of images in 1 + T forward passes for logits, features, maps and T transformed versions.
 
-The clean images' logits, features and activations come from one forward pass, the maps from the part of the network
-behind the activations alone, and the transformed versions are made on the device.
+The clean images' logits, features and activations come from one forward pass and the maps from only the part of the
+network behind the activations; the transformed versions are computed on the device.
 """
 
 from collections.abc import Sequence
@@ -22,31 +22,31 @@ from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.zoo.anatomy import AttributionLayer
 
 UNCHANGED_TOLERANCE = 1 / 255 + 1e-6
-"""One level of an 8-bit image; the rest is float32 rounding of differences between values in [0, 1]."""
+"""One level of an 8-bit image, plus float32 rounding of differences between values in [0, 1]."""
 
 STRIDE_OF_ROWS = 8
-"""Of the rows that are looked at first for a change."""
+"""Stride of the rows that are checked first for a change."""
 
 GRAD_CAM = "grad_cam"
-"""The method that needs no more than the one pass."""
+"""The method that needs only the one pass."""
 
 
 PlainColumn = Literal["logits", "features"]
-"""What a pass can yield of images that are not in the subset."""
+"""Columns that a pass can compute for images outside the subset."""
 
 
 @dataclass(frozen=True, eq=False)
 class Wanted:
-    """What a pass is to yield, and of which images.
+    """The outputs requested from a pass, and the images they are requested for.
 
     Attributes:
-        subset: images whose features are wanted, with maps and transformed versions as the rest says.
+        subset: images for which features, and possibly maps and transformed versions, are computed.
         pixels: (n, 3, S, S) bytes of the subset.
-        others: images of which one column alone is wanted.
-        variants: transforms of the subset.
-        layer: where to attribute, by the method of the settings; None for no maps.
+        others: images for which only one column is computed.
+        variants: transforms applied to the subset.
+        layer: layer to attribute by the method in the settings; None for no maps.
         classes: (n,) class to attribute for each image of the subset; None for the predicted one.
-        column: what is wanted of the others.
+        column: the column computed for the other images.
     """
 
     subset: ImageSplit
@@ -59,37 +59,37 @@ class Wanted:
 
     @classmethod
     def one_column(cls, split: ImageSplit, column: PlainColumn) -> "Wanted":
-        """The smallest request: one column of a whole split, and no subset."""
+        """Make the smallest request: one column of a whole split, without a subset."""
         nothing = split.select(np.empty(0, dtype=np.int64))
         return cls(nothing, torch.empty(0, dtype=torch.uint8), others=split, column=column)
 
 
 def column_name(variant: Variant, column: str) -> str:
-    """How a column of a transform is called among those of a batch."""
+    """Name a transform's column among the columns of a batch."""
     return f"{variant.transform} {variant.severity} {column}"
 
 
 def _halves(num_images: int) -> tuple[slice, ...]:
-    """Two parts of a batch (one of a single image), because float32 images of all of it take too much memory."""
+    """Split a batch in two (a single image stays whole), because all of it in float32 needs too much memory."""
     half = -(-num_images // 2)
     return tuple(slice(start, start + half) for start in range(0, num_images, half))
 
 
 def is_unchanged(clean: Tensor, moved: Tensor) -> Tensor:
-    """(B,) whether each image, (B, 3, S, S), is what it was, to one level."""
+    """Return (B,) whether each image, (B, 3, S, S), is unchanged to within one level."""
 
     def nowhere_further(step: int) -> Tensor:
         difference = torch.sub(moved[:, :, ::step], clean[:, :, ::step]).abs_()
         return difference.flatten(1).amax(1) <= UNCHANGED_TOLERANCE
 
-    few_rows = nowhere_further(STRIDE_OF_ROWS)  # which is proof enough for nearly every image that changed
+    few_rows = nowhere_further(STRIDE_OF_ROWS)  # settles it for nearly every changed image
     return nowhere_further(1) if few_rows.any() else few_rows
 
 
 def transformed(
     network: Network, pixels: Tensor, sample_ids: Sequence[int], variant: Variant, seed: int
 ) -> dict[str, Tensor]:
-    """What a network makes of images, (B, 3, S, S) bytes on its device, after a transform."""
+    """Run a network on transformed images, given as (B, 3, S, S) bytes on its device."""
     inputs, unchanged = [], []
     for part in _halves(len(pixels)):
         clean = pixels[part].float().div_(255)
@@ -97,7 +97,7 @@ def transformed(
         unchanged.append(is_unchanged(clean, moved))
         inputs.append(network.inputs(moved))
     ready = torch.cat(inputs)
-    del clean, moved, inputs  # a forward pass shall have its input alone beside it
+    del clean, moved, inputs  # keep only the input in memory during the forward pass
     outputs = network.run(ready)
     return {
         column_name(variant, "features"): outputs.features,
@@ -114,7 +114,7 @@ def _maps(
     classes: Tensor,
     settings: AnalysisSettings,
 ) -> Tensor:
-    """(B, h, w) maps: from the pass that was made where one is enough, else from more passes of the method."""
+    """Return (B, h, w) maps, from the existing pass if the method needs no other, else from further passes."""
     if outputs.activations is not None:
         weight = network.classifier_weight
         return grad_cam(outputs.activations, outputs.features, outputs.logits, weight, classes, settings.target)
@@ -129,10 +129,10 @@ def _measure_clean(
     layer: AttributionLayer | None,
     settings: AnalysisSettings,
 ) -> dict[str, Tensor]:
-    """Logits, features and maps of images as they are, (B, 3, S, S) bytes on the network's device.
+    """Compute logits, features and maps of untransformed images, (B, 3, S, S) bytes on the network's device.
 
     Args:
-        classes: (B,) to attribute; None for the predicted ones.
+        classes: (B,) classes to attribute; None for the predicted ones.
     """
     taps = layer is not None and settings.attribution_method == GRAD_CAM
     with torch.enable_grad() if taps else torch.inference_mode():
@@ -145,7 +145,7 @@ def _measure_clean(
 
 
 def measure_batch(network: Network, wanted: Wanted, settings: AnalysisSettings, positions: slice) -> dict[str, Tensor]:
-    """The columns of a few images of the subset."""
+    """Compute all columns for some images of the subset."""
     pixels = wanted.pixels[positions].to(network.device)
     classes = None if wanted.classes is None else torch.from_numpy(wanted.classes[positions]).to(network.device)
     found = _measure_clean(network, pixels, classes, wanted.layer, settings)

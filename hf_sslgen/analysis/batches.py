@@ -1,4 +1,4 @@
-"""Batches that fit into memory."""
+"""Run work in batches that fit into memory."""
 
 import logging
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import torch
 
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import OutOfMemoryError
 from hf_sslgen.memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)
@@ -15,25 +15,25 @@ Result = TypeVar("Result")
 
 
 class Batches:
-    """Runs work on images batch by batch, and on smaller batches from then on when one does not fit into memory.
+    """Runs work batch by batch, permanently lowering the batch size when a batch does not fit into memory.
 
     Attributes:
-        size: images in a batch, as far as is known to fit.
+        size: current number of images per batch.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
 
-    def map(self, count: int, run: Callable[[slice], Result]) -> list[Result]:
-        """What `run` returns for slices that follow one another and cover [0, count).
+    def map(self, part: slice, run: Callable[[slice], Result]) -> list[Result]:
+        """Return the results of `run` for consecutive slices that cover a part.
 
         Raises:
-            InputError: a single image does not fit.
+            OutOfMemoryError: a single image does not fit.
         """
         results: list[Result] = []
-        start = 0
-        while start < count:
-            stop = min(start + self.size, count)
+        start = part.start
+        while start < part.stop:
+            stop = min(start + self.size, part.stop)
             try:
                 results.append(run(slice(start, stop)))
             except (MemoryError, RuntimeError) as error:
@@ -46,11 +46,11 @@ class Batches:
 
     def _halve(self, tried: int, error: BaseException) -> None:
         if tried == 1:
-            raise InputError(
+            raise OutOfMemoryError(
                 "one image does not fit into memory; give a smaller --image_size, --precision bf16 or a smaller "
                 f"network ({error})"
             ) from error
         self.size = (tried + 1) // 2
-        logger.warning("batch_size %d does not fit into memory; going on with %d", tried, self.size)
+        logger.warning("batch_size %d does not fit into memory; continuing with %d", tried, self.size)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

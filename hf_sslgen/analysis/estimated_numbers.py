@@ -22,7 +22,7 @@ def number_of(
     severity: str = "",
     num_undefined: int = 0,
 ) -> Number:
-    """A number from its estimate, of whose images `num_undefined` are left out."""
+    """Build a number from its estimate, with `num_undefined` of its images left out."""
     return Number(
         metric,
         estimate.value,
@@ -48,10 +48,10 @@ def numbers_of(measurements: Measurements, stage: Stage) -> list[Number]:
 def mean_number(
     metric: str, values: NDArray[np.float64], stage: Stage, transform: str = "", interval: Interval | None = None
 ) -> Number:
-    """A mean over images with its interval: that of a mean, unless another is given.
+    """Build a mean over images with its interval, by default that of a mean.
 
     Args:
-        values: what each image adds, (N,).
+        values: each image's value, (N,).
     """
     value = float(values.mean())
     low, high = interval_of_defined(values) if interval is None else interval

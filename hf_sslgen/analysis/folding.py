@@ -1,4 +1,4 @@
-"""Batch normalisation folded into the convolutions before it: the same function with fewer operations."""
+"""Fold batch normalisation into the preceding convolutions: the same function with fewer operations."""
 
 import copy
 import itertools
@@ -11,11 +11,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from transformers import PreTrainedModel
 
 TOLERANCE = 1e-3
-"""Share of the largest logit by which folding may change logits; a GPU's shortened float32 stays within it."""
+"""Fraction of the largest logit by which folding may change logits; a GPU's TF32 stays within it."""
 
 
 def _pairs(model: nn.Module, kept: str | None) -> Iterator[tuple[nn.Module, str, str]]:
-    """A parent with the names of a convolution and of the normalisation that follows it among its children."""
+    """Iterate over modules with the names of a child convolution and the normalisation that follows it."""
     for path, parent in model.named_modules():
         children = list(parent.named_children())
         for (name, module), (next_name, following) in itertools.pairwise(children):
@@ -27,7 +27,7 @@ def _pairs(model: nn.Module, kept: str | None) -> Iterator[tuple[nn.Module, str,
 
 
 def _agree(folded: PreTrainedModel, model: PreTrainedModel, side: int) -> bool:
-    """Whether both make the same logits of an image of noise."""
+    """Whether both produce the same logits for a noise image."""
     noise = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0)).to(model.device)
     with torch.no_grad():
         expected, found = model(pixel_values=noise).logits, folded(pixel_values=noise).logits
@@ -35,15 +35,15 @@ def _agree(folded: PreTrainedModel, model: PreTrainedModel, side: int) -> bool:
 
 
 def fold_batch_norm(model: PreTrainedModel, side: int, kept: str | None = None) -> PreTrainedModel:
-    """A copy in which convolutions do the work of the batch normalisations that follow them.
+    """Return a copy in which convolutions include the batch normalisations that follow them.
 
-    Order among a module's children is not proof of order in the forward pass, so the copy has to make the same logits
-    as the model; otherwise, and where there is nothing to fold, the model itself is returned.
+    The order of a module's children does not prove the order in the forward pass, so the copy must produce the same
+    logits as the model; if it does not, or there is nothing to fold, the model itself is returned.
 
     Args:
         model: float32, in evaluation mode.
-        side: of the network's input in pixels.
-        kept: name of a module whose output is looked at, and must stay what it is.
+        side: side of the network's input in pixels.
+        kept: name of a module whose output is observed and must not change.
     """
     if next(_pairs(model, kept), None) is None:
         return model

@@ -1,9 +1,9 @@
-"""Grad-CAM from one forward pass: the map from a layer's activations and the part of the network behind them alone.
+"""Grad-CAM from one forward pass, using only a layer's activations and the part of the network behind them.
 
-Grad-CAM (Selvaraju et al. 2017, equations 1 and 2) weights each channel of the layer with the spatial mean of the
-gradient of a class's score. Where the channels are averaged over space and a linear layer makes the logits, that
-gradient is the layer's weight over the number of cells, everywhere: no backward pass is needed. Otherwise the gradient
-runs from the logits to the activations and no further, because the tap they come from is a leaf.
+Grad-CAM (Selvaraju et al. 2017, equations 1 and 2) weights each channel of the layer by the spatial mean of the
+gradient of a class's score. If the channels are averaged over space and a linear layer produces the logits, that
+gradient is everywhere the layer's weight divided by the number of cells, and no backward pass is needed. Otherwise the
+gradient runs from the logits only to the activations, because the tap they come from is a leaf.
 """
 
 import torch
@@ -12,11 +12,11 @@ from torch import Tensor
 from hf_sslgen.analysis.analysis_settings import Target
 
 POOLING_TOLERANCE = 1e-4
-"""Share of the largest feature by which features may differ from the mean of their channel, in float32."""
+"""Fraction of the largest feature by which features may differ from the mean of their channel, in float32."""
 
 
 def class_scores(logits: Tensor, classes: Tensor, target: Target) -> Tensor:
-    """(B,) score of a class for each image, from logits (B, C)."""
+    """Return the score of a class for each image, (B,), from logits (B, C)."""
     chosen = logits.gather(1, classes[:, None]).squeeze(1)
     return chosen - logits.mean(dim=1) if target == "centred" else chosen
 
@@ -26,13 +26,13 @@ def are_spatial_means(features: Tensor, activations: Tensor) -> bool:
     if features.shape != activations.shape[:2]:
         return False
     means = activations.float().mean(dim=(2, 3))
-    # Half-precision networks round the mean; a head that does more than average is further away than that.
+    # Half-precision networks round the mean; a head that does more than average differs by more than that.
     unit = max(POOLING_TOLERANCE, 4 * torch.finfo(activations.dtype).eps)
     return bool((features - means).abs().max() <= unit * means.abs().max())
 
 
 def linear_head_grad_cam(activations: Tensor, weight: Tensor, classes: Tensor, target: Target) -> Tensor:
-    """Grad-CAM in closed form, W[y] . A / (h w), for logits W mean(A) + b.
+    """Compute Grad-CAM in closed form, W[y] . A / (h w), for logits W mean(A) + b.
 
     Args:
         activations: (B, D, h, w).
@@ -40,7 +40,7 @@ def linear_head_grad_cam(activations: Tensor, weight: Tensor, classes: Tensor, t
         classes: (B,) class whose evidence is attributed.
 
     Returns:
-        (B, h, w) float32 maps, with their sign.
+        Signed (B, h, w) float32 maps.
     """
     rows = weight[classes].float()
     if target == "centred":
@@ -50,7 +50,7 @@ def linear_head_grad_cam(activations: Tensor, weight: Tensor, classes: Tensor, t
 
 
 def head_grad_cam(activations: Tensor, logits: Tensor, classes: Tensor, target: Target) -> Tensor:
-    """Grad-CAM by automatic differentiation of what lies behind the activations.
+    """Compute Grad-CAM by automatic differentiation of the part behind the activations.
 
     Args:
         activations: (B, D, h, w), the leaf from which `logits` (B, C) were computed.
@@ -68,7 +68,7 @@ def head_grad_cam(activations: Tensor, logits: Tensor, classes: Tensor, target: 
 def grad_cam(
     activations: Tensor, features: Tensor, logits: Tensor, weight: Tensor, classes: Tensor, target: Target
 ) -> Tensor:
-    """Grad-CAM of a forward pass, in closed form where its head allows it.
+    """Compute Grad-CAM of a forward pass, in closed form if its head allows it.
 
     Args:
         activations: (B, D, h, w), a leaf from which the other two were computed.
@@ -76,7 +76,7 @@ def grad_cam(
         logits: (B, C), its output.
         weight: (C, D') of the linear layer.
         classes: (B,) class whose evidence is attributed.
-        target: which score of the class.
+        target: the score of the class to attribute.
 
     Returns:
         (B, h, w) float32 maps before rectification, on the grid of the activations.

@@ -1,4 +1,4 @@
-"""Invariance of a backbone's features to transforms of the images: each variant, family means, and the guards."""
+"""Invariance of a backbone's features to image transforms: single variants, family means, and the guards."""
 
 import math
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from hf_sslgen.metrics.stages import FINE_TUNED_STAGE, Stage
 
 
 def is_gray(pixels: Tensor) -> bool:
-    """Whether images, (N, 3, S, S) bytes, have no colour."""
+    """Whether images, (N, 3, S, S) bytes, are grayscale."""
     return bool((pixels.amax(1) - pixels.amin(1)).max() <= 1)
 
 
@@ -46,7 +46,7 @@ class Measured:
 
 
 Results = dict[tuple[str, str], Measured]
-"""By transform and severity."""
+"""Results by transform and severity."""
 
 
 def measure_variant(
@@ -55,8 +55,9 @@ def measure_variant(
     """Compare transformed images with the clean ones.
 
     Args:
-        clean: features (N, D) and predictions (N,) of the images as they are.
-        classes: (N,), given after fine-tuning: chance pairs are drawn within a class, and predictions mean something.
+        clean: features (N, D) and predictions (N,) of the untransformed images.
+        classes: (N,), given only after fine-tuning, when chance pairs are drawn within a class and predictions are
+            meaningful.
     """
     features, predictions = clean
     of_all = measure(Subject.TRANSFORMED, features, moved.features, classes, moved.unchanged)
@@ -93,7 +94,7 @@ def _variant_numbers(results: Results, stage: Stage) -> list[Number]:
 def _family_numbers(
     results: Results, classes: NDArray[np.int64] | None, not_label_preserving: tuple[str, ...], stage: Stage
 ) -> list[Number]:
-    """Means over the variants of each family, averaged image by image."""
+    """Compute the mean over each family's variants, averaged image by image."""
     numbers = []
     for family in FAMILIES:
         members = [
@@ -128,9 +129,9 @@ def _variant_records(variant: tuple[str, str], measured: Measured, subset: Image
 def invariance_numbers(
     outputs: PassResults, variants: Sequence[Variant], domain: Domain, subset: ImageSplit, stage: Stage
 ) -> Analysis:
-    """Invariance of the classifier's input to every variant, with the guards against collapse.
+    """Measure the invariance of the classifier's input to every variant, with the guards against collapse.
 
-    After fine-tuning chance pairs are drawn within the class, because features then cluster by class.
+    After fine-tuning, chance pairs are drawn within a class, because features then cluster by class.
     """
     clean = outputs.features, outputs.logits.argmax(axis=1)
     classes = subset.labels if stage == FINE_TUNED_STAGE else None
@@ -148,12 +149,12 @@ def invariance_numbers(
 
 
 def pair_numbers(outputs: PassResults, pairs: ImageSplit, num_alone: int, stage: Stage) -> Analysis:
-    """Invariance between two pictures of one thing, in place of a picture and its transformed version.
+    """Measure invariance between two pictures of the same thing, in place of a picture and its transformed version.
 
     Args:
-        outputs: of the pass over `pairs`.
-        pairs: the first pictures and then the second ones, in the same order.
-        num_alone: images of which there is no second picture; they are counted as undefined.
+        outputs: results of the pass over `pairs`.
+        pairs: all first pictures, followed by all second ones in the same order.
+        num_alone: number of images without a second picture, which count as undefined.
     """
     features, predictions = outputs.features, outputs.logits.argmax(axis=1)
     half = len(pairs) // 2

@@ -1,4 +1,4 @@
-"""Whether attribution lies on the object: maps against the boxes or masks of a domain."""
+"""Localisation of attribution maps on the objects marked by a domain's boxes or masks."""
 
 from collections.abc import Sequence
 
@@ -18,11 +18,11 @@ from hf_sslgen.metrics.stages import Stage
 def region_coverage(
     inside: NDArray[np.bool_], x_edges: NDArray[np.float64], y_edges: NDArray[np.float64], grid: Sequence[int]
 ) -> NDArray[np.float64]:
-    """Share of each cell of a grid that a region covers; exact, however its own cells lie.
+    """Compute the exact share of each grid cell that a region covers, even if their edges do not align.
 
     Args:
-        inside: (R, C), whether the region holds the rectangle between two neighbouring edges.
-        x_edges, y_edges: (C + 1,) and (R + 1,), ascending, in shares of the grid's width and height.
+        inside: (R, C), whether the region contains the rectangle between neighbouring edges.
+        x_edges, y_edges: (C + 1,) and (R + 1,), ascending, in fractions of the grid's width and height.
         grid: h and w.
 
     Returns:
@@ -33,11 +33,11 @@ def region_coverage(
     """
     across = axis_overlap(x_edges[:-1], x_edges[1:], grid[1])
     down = axis_overlap(y_edges[:-1], y_edges[1:], grid[0])
-    return (down.T @ inside @ across).clip(0.0, 1.0)  # sums of shares round
+    return (down.T @ inside @ across).clip(0.0, 1.0)  # sums of shares are rounded
 
 
 def box_coverage(boxes: NDArray[np.float64], grid: Sequence[int]) -> NDArray[np.float64]:
-    """(h, w) share of each cell inside any of the boxes, (K, 4) as x0, y0, x1, y1 in shares of width and height."""
+    """Compute the share (h, w) of each cell inside any box, (K, 4) as x0, y0, x1, y1 in fractions of the input."""
     if len(boxes) == 0:
         return np.zeros(tuple(grid))
     x_edges, y_edges = np.unique(boxes[:, [0, 2]]), np.unique(boxes[:, [1, 3]])
@@ -49,7 +49,7 @@ def box_coverage(boxes: NDArray[np.float64], grid: Sequence[int]) -> NDArray[np.
 
 
 def mask_coverage(mask: NDArray[np.bool_], geometry: Geometry, grid: Sequence[int]) -> NDArray[np.float64]:
-    """(h, w) share of each cell of the network's input that the mask of a picture, (height, width), covers."""
+    """Compute the share (h, w) of each cell of the network's input covered by a picture's mask, (height, width)."""
     height, width = mask.shape
     columns = np.stack([np.arange(width + 1.0), np.zeros(width + 1)], axis=1)
     rows = np.stack([np.zeros(height + 1), np.arange(height + 1.0)], axis=1)
@@ -59,14 +59,14 @@ def mask_coverage(mask: NDArray[np.bool_], geometry: Geometry, grid: Sequence[in
 
 
 def object_coverage(subset: ImageSplit, geometry: Geometry, grid: Sequence[int]) -> NDArray[np.float64]:
-    """How much of each cell the object takes, from masks where the domain has them and else from boxes.
+    """Compute how much of each cell the object covers, from masks if the domain has them and else from boxes.
 
     Args:
-        geometry: how pictures become the network's input.
+        geometry: how pictures are converted to the network's input.
         grid: h and w of the attribution maps.
 
     Returns:
-        (N, h, w) in [0, 1]; all zero for an image without the object, or with none left after the crop.
+        (N, h, w) in [0, 1]; all zero for an image without the object, or if the crop removes it.
 
     Raises:
         InputError: the domain has neither column, or one of its boxes or masks can't be used.
@@ -84,21 +84,21 @@ def object_coverage(subset: ImageSplit, geometry: Geometry, grid: Sequence[int])
 def localization_analysis(
     maps: NDArray[np.float32], subset: ImageSplit, geometry: Geometry, stage: Stage
 ) -> tuple[list[Number], dict[str, NDArray[np.float64]]]:
-    """Localisation of attribution maps in the object that the domain's annotations mark.
+    """Measure the localisation of attribution maps on the annotated object.
 
     Args:
         maps: (N, h, w), on the layer's own grid, of the subset's images.
 
     Returns:
-        The numbers of `attribution_localization`, and (N,) columns of the same names. Images whose map is zero or
-        which show no object are NaN, and counted.
+        The numbers of `attribution_localization`, and (N,) columns of the same names. Images with an all-zero map or
+        without an object are NaN and counted.
     """
     measured = measure(Subject.OBJECTS, maps, object_coverage(subset, geometry, maps.shape[1:]))
     return numbers_of(measured, stage), measured.columns
 
 
 def first_boxes(subset: ImageSplit, geometry: Geometry) -> NDArray[np.float64]:
-    """(N, 4) x0, y0, x1, y1 of each image's first box in shares of the network's input; NaN where there is none."""
+    """Return each image's first box, (N, 4) x0, y0, x1, y1 in fractions of the input; NaN if there is none."""
     found = np.full((len(subset), 4), np.nan)
     for position in range(len(subset)):
         size = subset.stored(position).upright_size

@@ -1,4 +1,4 @@
-"""What attribution maps say: concentration, localisation where objects are marked, and the same of a control."""
+"""Numbers of attribution maps: concentration, localisation on marked objects, and both for a control."""
 
 import math
 from dataclasses import replace
@@ -21,14 +21,14 @@ Columns = dict[str, NDArray[np.float64]]
 
 
 def has_objects(subset: ImageSplit) -> bool:
-    """Whether the domain says where the object of an image is."""
+    """Whether the domain marks objects in its images."""
     return subset.has("box") or subset.has("mask")
 
 
 def map_numbers(
     maps: NDArray[np.float32], subset: ImageSplit, geometry: Geometry, stage: Stage
 ) -> tuple[list[Number], Columns]:
-    """Concentration of (N, h, w) maps on their own grid, and localisation where the domain marks objects.
+    """Measure concentration of maps (N, h, w) on their own grid, and localisation if the domain marks objects.
 
     Returns:
         The numbers, and (N,) columns for the records.
@@ -44,11 +44,11 @@ def map_numbers(
 def control_numbers(
     columns: Columns, control_maps: NDArray[np.float32], subset: ImageSplit, geometry: Geometry, stage: Stage
 ) -> tuple[list[Number], Columns]:
-    """The same of a network with fresh weights: attribution that tells what was learned differs from it.
+    """Measure the maps of a network with fresh weights, from which attribution of anything learned must differ.
 
     Args:
-        columns: of the network itself, from `map_numbers`.
-        control_maps: (N, h, w), of the control for the same images and classes.
+        columns: the network's own columns, from `map_numbers`.
+        control_maps: (N, h, w), the control's maps for the same images and classes.
     """
     numbers, of_control = map_numbers(control_maps, subset, geometry, stage)
     names = controlled_names()

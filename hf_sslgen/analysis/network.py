@@ -1,4 +1,4 @@
-"""A backbone made ready to measure: one forward pass yields logits, features and the activations to attribute."""
+"""Prepare a backbone for measuring, so that one forward pass yields logits, features and activations to attribute."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -24,13 +24,13 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass(frozen=True, eq=False)
 class PassOutputs:
-    """What a network makes of a batch.
+    """A network's outputs for a batch.
 
     Attributes:
         logits: (B, C) float32.
         features: (B, D) float32, the input of the classifier.
         activations: (B, K, h, w), the attributed tensor, from which the other two were computed; None without a tapped
-            layer, or where no gradients are recorded.
+            layer, or if no gradients are recorded.
     """
 
     logits: Tensor
@@ -40,17 +40,17 @@ class PassOutputs:
 
 @dataclass(eq=False)
 class _Seen:
-    """What the forward pass at hand has met on its way."""
+    """Tensors captured during the current forward pass."""
 
     features: Tensor | None = None
     activations: Tensor | None = None
 
 
 class Network:
-    """A frozen network that is called with pixels; `measuring` makes one.
+    """A frozen network that is called with pixels; create one with `measuring`.
 
     Attributes:
-        model: the network as a module, for methods of attribution that need one.
+        model: the network as a module, for attribution methods that need one.
         classifier_weight: (C, D) float32.
     """
 
@@ -75,49 +75,51 @@ class Network:
         return self.classifier_weight.device
 
     def inputs(self, pixels: Tensor) -> Tensor:
-        """Normalised pixels as the network takes them.
+        """Normalise pixels for the network.
 
         Args:
             pixels: (B, 3, S, S) bytes, or floats in [0, 1].
         """
         normalised = normalise(pixels.to(self.device), self.preprocessing)
-        # The type first: half as much to rearrange, and torch is slow at both in one.
+        # Convert the type first: that halves the data to rearrange, and torch is slow at doing both at once.
         return normalised.to(self._dtype).contiguous(memory_format=self._layout)
 
     def __call__(self, pixels: Tensor) -> PassOutputs:
-        """One forward pass of (B, 3, S, S) bytes, or floats in [0, 1]."""
+        """Run one forward pass on (B, 3, S, S) bytes, or floats in [0, 1]."""
         return self.run(self.inputs(pixels))
 
     def run(self, inputs: Tensor) -> PassOutputs:
-        """One forward pass of what `inputs` returns: with it alone in memory, where the caller lets the pixels go."""
+        """Run one forward pass on the output of `inputs`, so that the caller can free the pixels first."""
         logits = self._run(pixel_values=inputs).logits
         features, activations = self._seen.features, self._seen.activations
         self._seen.features = self._seen.activations = None
         assert features is not None
-        if features.untyped_storage().nbytes() > features.nbytes:  # a class token would keep all tokens in memory
+        if (
+            features.untyped_storage().nbytes() > features.nbytes
+        ):  # a view of the class token would keep all tokens in memory
             features = features.clone()
         return PassOutputs(logits, features, activations)
 
 
 def default_device() -> torch.device:
-    """The accelerator where there is one, else the CPU."""
+    """Return the accelerator if there is one, else the CPU."""
     return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 
 def place(backbone: LoadedBackbone) -> None:
-    """Move a backbone to the device that measures."""
+    """Move a backbone to the measuring device."""
     nn.Module.to(backbone.model, default_device())
 
 
 def _prepared(backbone: LoadedBackbone, compute: Compute, layer: AttributionLayer | None) -> PreTrainedModel:
-    """The model, or a copy that computes the same faster.
+    """Return the model, or a faster equivalent copy.
 
     In half precision the classifier stays float32, because logits are small differences, and batch normalisation is
     folded before anything is rounded.
     """
     model = backbone.model
     if compute.precision == "fp16" and model.device.type == "cpu":
-        raise InputError("precision fp16 needs an accelerator; on a CPU use bf16 or fp32")
+        raise InputError("precision is fp16, which needs a GPU; on a CPU give bf16 or fp32")
     side = backbone.preprocessing.geometry.image_size
     prepared = fold_batch_norm(model, side, layer.module_name if layer is not None else None)
     if compute.precision != "fp32":
@@ -133,17 +135,17 @@ def _prepared(backbone: LoadedBackbone, compute: Compute, layer: AttributionLaye
 def measuring(
     backbone: LoadedBackbone, compute: Compute | None = None, layer: AttributionLayer | None = None, taps: bool = True
 ) -> Iterator[Network]:
-    """A backbone ready to measure, on the device that measures; afterwards its modules are as they were.
+    """Prepare a backbone on the measuring device within the block; afterwards its modules are restored.
 
-    Passes tap `layer` where one is given, but not in inference mode. Either way parameters are frozen and the trunk
-    keeps no graph.
+    Forward passes tap `layer` if one is given, except in inference mode. In either case parameters are frozen and the
+    trunk keeps no graph.
 
     Args:
-        layer: module whose tensor is to be attributed, and that is left as it is.
-        taps: whether the passes tap it; methods that put their own taps into `Network.model` need none.
+        layer: module whose tensor is attributed and which must not be optimised away.
+        taps: whether forward passes tap it; methods that insert their own taps into `Network.model` need none.
 
     Raises:
-        InputError: a precision that the device does not have; in the forward pass, a layer that holds no map.
+        InputError: the device does not support the precision or, in the forward pass, the layer does not hold a map.
     """
     compute = compute or Compute()
     place(backbone)

@@ -1,4 +1,4 @@
-"""What measuring yields: numbers with all that is needed to read them, per-sample records, and example maps."""
+"""Results of measuring: numbers with their context, per-sample records, and example maps."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -18,13 +18,13 @@ class Number:
 
     Attributes:
         metric: name as in `hf_sslgen.metrics`.
-        value: NaN where it can't be had; `reason` then says why.
-        low, high: 95% interval over test images; NaN for numbers that have none.
-        n: images (for few-shot protocols, episodes) it was computed from.
-        stage: `pretrained` where the encoder is as published, `fine-tuned` where it was trained on the domain.
-        transform, severity: for invariance, what was done to the images; empty otherwise. A family mean has the
+        value: NaN if undefined; `reason` then says why.
+        low, high: 95% interval over test images; NaN for numbers without one.
+        n: number of images (for few-shot protocols, episodes) it was computed from.
+        stage: `pretrained` for the encoder as published, `fine-tuned` for one trained on the domain.
+        transform, severity: for invariance, the transform of the images; empty otherwise. A family mean has the
             family's name (`mean`, `mean_geometric`, `mean_appearance`) as transform and an empty severity.
-        n_undefined: images for which the number is undefined; they are not in `n`.
+        n_undefined: number of images for which the number is undefined; they are not included in `n`.
     """
 
     metric: str
@@ -39,7 +39,7 @@ class Number:
     reason: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """A dictionary for JSON, in which NaN is null."""
+        """Convert to a dictionary for JSON, with null for NaN."""
         return {
             key: None if isinstance(value, float) and math.isnan(value) else value
             for key, value in asdict(self).items()
@@ -47,17 +47,17 @@ class Number:
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> "Number":
-        """The inverse of `to_json`."""
+        """Restore a number from `to_json`."""
         values: dict[str, Any] = {key: math.nan if value is None else value for key, value in row.items()}
         return cls(**values)
 
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """What measuring one backbone on one domain yields.
+    """The results of measuring one backbone on one domain.
 
     Attributes:
-        records: a row per image, and for invariance a row per image and variant.
+        records: one row per image and, for invariance, one row per image and variant.
         examples: `images` (E, S, S, 3) bytes, their `maps` (E, h, w) and `sample_ids` (E,); None without attribution.
     """
 

@@ -1,8 +1,8 @@
-"""Occlusion of the embedding: where an encoder looks, without any label, class or classifier.
+"""Occlusion of the embedding: where an encoder looks, without labels, classes or a classifier.
 
-The pixels of one cell of a grid, or of a window around it, are replaced by a neutral colour (Zeiler and Fergus 2014),
-and the cell's value is how far the image's features move. No class is asked, so an encoder that was never given labels
-can be looked at.
+The pixels of one grid cell, or of a window around it, are replaced by a neutral colour (Zeiler and Fergus 2014), and
+the cell's value is how far the image's features move. Since no class is involved, this works for encoders that never
+saw labels.
 """
 
 from collections.abc import Callable
@@ -16,11 +16,11 @@ from hf_sslgen.errors import InputError
 Embed = Callable[[Tensor], Tensor]
 
 MAX_SIDE = 16
-"""Cells a side beyond which windows are made larger: 256 forward passes for an image are a lot already."""
+"""Maximum number of cells per side; windows grow beyond it, because 256 forward passes per image are already many."""
 
 
 def occlusion_grid(h: int, w: int) -> tuple[int, int]:
-    """The grid of windows for a layer's (h, w) grid: the same up to 16 cells a side, else coarser and of its aspect.
+    """Return the grid of windows for a layer's (h, w) grid: the same up to 16 cells per side, else coarser.
 
     >>> occlusion_grid(7, 10), occlusion_grid(16, 16), occlusion_grid(37, 37), occlusion_grid(64, 32)
     ((7, 10), (16, 16), (16, 16), (16, 8))
@@ -32,9 +32,9 @@ def occlusion_grid(h: int, w: int) -> tuple[int, int]:
 
 
 def cell_of_pixels(num_cells: int, num_pixels: int) -> Tensor:
-    """(num_pixels,) index of the cell that each row or column of pixels belongs to.
+    """Return the cell index of each row or column of pixels, (num_pixels,).
 
-    Where a cell's side is no whole number of pixels, its borders lie at the nearest borders of pixels.
+    If a cell's side is not a whole number of pixels, its borders are rounded to pixel borders.
 
     >>> cell_of_pixels(2, 5).tolist()
     [0, 0, 0, 1, 1]
@@ -44,7 +44,7 @@ def cell_of_pixels(num_cells: int, num_pixels: int) -> Tensor:
 
 
 def cosine_distance(features: Tensor, others: Tensor) -> Tensor:
-    """(B,) 1 - cosine of rows of (B, D), as half the squared distance of unit vectors, so that equal rows give 0."""
+    """Return 1 - cosine of rows, (B,), computed as half the squared distance of unit vectors; equal rows give 0."""
     return (F.normalize(features.float()) - F.normalize(others.float())).square().sum(dim=1) / 2
 
 
@@ -56,34 +56,33 @@ def occlusion_maps(
     window: int = 1,
     batch_size: int | None = None,
 ) -> Tensor:
-    """How far the features move when a cell is hidden, for every cell.
+    """Measure how far the features move when each cell is hidden.
 
-    The distance is 1 - cosine because that is the measure of this package's invariance: a map says what hiding a cell
-    does to the image, as invariance says what a transform does to it. What is neutral already has 0. With whole pixels
-    in a cell and a window of one cell this is captum's `Occlusion`, which knows neither other borders nor the edge.
+    The distance is 1 - cosine, the measure used for invariance: a map shows the effect of hiding a cell as invariance
+    shows the effect of a transform. Cells that are already neutral have 0. With whole pixels per cell and a window of
+    one cell this equals captum's `Occlusion`, which does not handle other borders or the image's edge.
 
     Args:
-        embed: from images such as `pixel_values` to (B, D) features.
+        embed: maps images such as `pixel_values` to (B, D) features.
         pixel_values: (B, 3, H, W).
-        grid: rows and columns of cells that share the image equally, as nearly as pixels allow.
-        neutral: what a hidden pixel becomes, a number or (3, 1, 1); for normalised images 0, which is the mean colour
-            of the normalisation.
-        window: cells a side, an odd number, that are hidden together around the cell whose value it is; at the edge of
-            the image what lies inside.
-        batch_size: most images in a call of `embed`; by default, and at least, as many as there are.
+        grid: number of rows and columns of cells, as equal in size as pixels allow.
+        neutral: replacement for hidden pixels, a number or (3, 1, 1); for normalised images 0, the mean colour of the
+            normalisation.
+        window: side, in cells, of the hidden window around each cell; odd. It is clipped at the image's edge.
+        batch_size: maximum number of images per call of `embed`; by default, and at least, the number of images.
 
     Returns:
         (B, h, w) float32, nonnegative. It takes h w + 1 passes over the images.
 
     Raises:
-        InputError: more cells than pixels, or an even window.
+        InputError: there are more cells than pixels, or the window is even.
     """
     num_images, _, height, width = pixel_values.shape
     h, w = grid
     if not (1 <= h <= height and 1 <= w <= width):
         raise InputError(f"grid {grid} does not fit images of {height} x {width} px; give at most a cell per pixel")
     if window < 1 or window % 2 == 0:
-        raise InputError(f"window {window} has no cell in its middle; give an odd number of cells")
+        raise InputError(f"window {window} has no central cell; give an odd number of cells")
     device, reach = pixel_values.device, window // 2
     rows = (cell_of_pixels(h, height) - torch.arange(h)[:, None]).abs() <= reach
     columns = (cell_of_pixels(w, width) - torch.arange(w)[:, None]).abs() <= reach

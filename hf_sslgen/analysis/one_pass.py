@@ -1,4 +1,4 @@
-"""The single pass over a domain's images, shard by shard: what is finished stays when it is interrupted."""
+"""Run the single pass over a domain's images, shard by shard, so that an interruption loses little."""
 
 import dataclasses
 import hashlib
@@ -28,12 +28,12 @@ from hf_sslgen.zoo.backbone_loading import LoadedBackbone
 
 @dataclass(frozen=True, eq=False)
 class Moved:
-    """What a backbone makes of transformed images.
+    """A backbone's outputs for transformed images.
 
     Attributes:
         features: (n, D).
         predictions: (n,) classes.
-        unchanged: (n,), True where the transform left the image as it was.
+        unchanged: (n,), True where the transform did not change the image.
     """
 
     features: NDArray[np.float32]
@@ -43,38 +43,38 @@ class Moved:
 
 @dataclass(frozen=True, eq=False)
 class PassResults:
-    """What a pass yielded, read from its shards when asked for."""
+    """The results of a pass, read from its shards on demand."""
 
     subset: Sequence[Path]
     others: Sequence[Path]
 
     @property
     def logits(self) -> NDArray[np.float32]:
-        """(n, C) of the subset."""
+        """Logits (n, C) of the subset."""
         return read_shards(self.subset, "logits")
 
     @property
     def other_logits(self) -> NDArray[np.float32]:
-        """(N, C) of the other images."""
+        """Logits (N, C) of the other images."""
         return read_shards(self.others, "logits")
 
     @property
     def other_features(self) -> NDArray[np.float32]:
-        """(N, D) of the other images, where that column of theirs was wanted."""
+        """Features (N, D) of the other images, if that column was requested."""
         return read_shards(self.others, "features")
 
     @property
     def features(self) -> NDArray[np.float32]:
-        """(n, D), what enters the classifier."""
+        """Features (n, D) of the subset, the classifier's input."""
         return read_shards(self.subset, "features")
 
     @property
     def maps(self) -> NDArray[np.float32]:
-        """(n, h, w) with their sign."""
+        """Signed maps (n, h, w) of the subset."""
         return read_shards(self.subset, "maps")
 
     def moved(self, variant: Variant) -> Moved:
-        """Of the subset's images after a transform."""
+        """Return the outputs for the subset's images after a transform."""
         columns = ("features", "predictions", "unchanged")
         return Moved(*(read_shards(self.subset, column_name(variant, column)) for column in columns))
 
@@ -82,10 +82,7 @@ class PassResults:
 def _measure_shard(
     network: Network, batches: Batches, wanted: Wanted, settings: AnalysisSettings, part: slice
 ) -> dict[str, Tensor]:
-    def run(batch: slice) -> dict[str, Tensor]:
-        return measure_batch(network, wanted, settings, slice(part.start + batch.start, part.start + batch.stop))
-
-    rows = batches.map(part.stop - part.start, run)
+    rows = batches.map(part, partial(measure_batch, network, wanted, settings))
     return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
 
 
@@ -99,11 +96,11 @@ def _plain_shard(
         outputs = network(pixels[batch])
         return (outputs.logits if column == "logits" else outputs.features).cpu()
 
-    return {column: torch.cat(batches.map(len(pixels), run))}
+    return {column: torch.cat(batches.map(slice(0, len(pixels)), run))}
 
 
 def _digest(backbone: LoadedBackbone, wanted: Wanted, settings: AnalysisSettings) -> str:
-    """Thirty-two hexadecimal digits of everything that a pass's results depend on."""
+    """Hash everything that a pass's results depend on to thirty-two hexadecimal digits."""
     digest = hashlib.blake2b(digest_size=16)
     facts: dict[str, Any] = {
         "settings": dataclasses.asdict(settings),
@@ -115,7 +112,7 @@ def _digest(backbone: LoadedBackbone, wanted: Wanted, settings: AnalysisSettings
         "preprocessing": dataclasses.asdict(backbone.preprocessing),
         "config": json.loads(backbone.model.config.to_json_string(use_diff=False)),
     }
-    del facts["config"]["_name_or_path"]  # a folder of this run
+    del facts["config"]["_name_or_path"]  # a local folder
     if wanted.column != "logits":
         facts["column"] = wanted.column
     digest.update(json.dumps(facts, sort_keys=True).encode())
@@ -133,11 +130,12 @@ def one_pass(
     """Run a backbone over images, shard by shard.
 
     Args:
-        run: keeps what is finished, where it names a folder, for a pass that is interrupted and run again: shards of
-            the same weights, images and settings found there are not computed again.
+        run: if it names a folder, finished shards are kept there, and shards of the same weights, images and settings
+            found there are not recomputed.
 
     Raises:
-        InputError: an image can't be decoded, the layer holds no map, or one image does not fit into memory.
+        InputError: an image can't be decoded, the layer does not hold a map, or a single image does not fit into
+            memory.
     """
     batches = Batches(settings.batch_size)
     taps = settings.attribution_method == GRAD_CAM
@@ -163,7 +161,7 @@ def one_pass(
 def split_logits(
     backbone: LoadedBackbone, split: ImageSplit, settings: AnalysisSettings, run: Run = ALONE
 ) -> NDArray[np.float32]:
-    """(N, C) of a split's images, in its order."""
+    """Compute the logits (N, C) of a split's images, in its order."""
     with one_pass(backbone, Wanted.one_column(split, "logits"), settings, run) as outputs:
         return outputs.other_logits
 
@@ -171,6 +169,6 @@ def split_logits(
 def split_features(
     backbone: LoadedBackbone, split: ImageSplit, settings: AnalysisSettings, run: Run = ALONE
 ) -> NDArray[np.float32]:
-    """(N, D) of a split's images, in its order: what enters the classifier."""
+    """Compute the features (N, D) of a split's images, the classifier's input, in its order."""
     with one_pass(backbone, Wanted.one_column(split, "features"), settings, run) as outputs:
         return outputs.other_features

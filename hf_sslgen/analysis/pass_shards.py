@@ -1,7 +1,7 @@
-"""Shards: parts of a pass that are kept on disk as they are finished, so that an interrupted one goes on.
+"""Shards: parts of a pass that are stored on disk as they finish, so that an interrupted pass can resume.
 
-A shard is a safetensors file with the digest of its content, there whole or not at all. Several processes share out
-the shards of a folder and all of them read the whole afterwards.
+A shard is a safetensors file with the digest of its content, written completely or not at all. Several processes
+divide the shards of a folder among themselves, and each reads all of them afterwards.
 """
 
 import hashlib
@@ -25,10 +25,10 @@ from hf_sslgen.files import give_usual_mode, replace_file
 logger = logging.getLogger(__name__)
 
 DIGEST = "sha256"
-"""Key of a shard's metadata."""
+"""Key of the digest in a shard's metadata."""
 
 SHARD_IMAGES = 128
-"""Images in a shard, where a batch is not larger."""
+"""Number of images per shard, unless a batch is larger."""
 
 
 def _no_wait() -> None:
@@ -40,8 +40,8 @@ class Processes:
     """The processes that share a pass.
 
     Attributes:
-        index: of this one, in [0, count).
-        wait: returns when every process has called it.
+        index: index of this process, in [0, count).
+        wait: barrier that returns when every process has called it.
     """
 
     index: int = 0
@@ -51,11 +51,11 @@ class Processes:
 
 @dataclass(frozen=True)
 class Run:
-    """Where and by whom a pass is run.
+    """Where a pass runs, and in which processes.
 
     Attributes:
-        shards: folder that keeps the finished parts of a pass; None for a temporary one.
-        processes: those that run it together.
+        shards: folder for the finished parts of a pass; None for a temporary one.
+        processes: the processes that share the pass.
     """
 
     shards: Path | None = None
@@ -66,11 +66,11 @@ ALONE = Run()
 
 
 def parts(num_images: int, batch_size: int, processes: Processes, whole_batches: bool = False) -> list[slice]:
-    """Consecutive parts of [0, num_images), one a shard: none empty, and enough for every process where possible.
+    """Divide [0, num_images) into one non-empty range per shard, with enough for every process if possible.
 
     Args:
-        whole_batches: whether every part but the last has only batches of the full size, so that a pass in parts
-            rounds as a pass without them.
+        whole_batches: whether every range but the last consists of full batches, so that dividing the pass does not
+            change rounding.
     """
     size = max(1, min(max(SHARD_IMAGES, batch_size), -(-num_images // processes.count)))
     if whole_batches:
@@ -80,7 +80,7 @@ def parts(num_images: int, batch_size: int, processes: Processes, whole_batches:
 
 @contextmanager
 def shard_folder(folder: Path | None) -> Iterator[Path]:
-    """The folder itself, kept, or where there is None a temporary one."""
+    """Yield the given folder, which is kept, or a temporary one if it is None."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         yield folder
@@ -90,7 +90,7 @@ def shard_folder(folder: Path | None) -> Iterator[Path]:
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:
-    """Sixty-four hexadecimal digits of all names, types, shapes and values."""
+    """Hash all names, types, shapes and values to sixty-four hexadecimal digits."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
@@ -100,7 +100,7 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a shard is there and undamaged; warns of a damaged one."""
+    """Whether a shard exists and is undamaged; warns about a damaged one."""
     if not path.exists():
         return False
     try:
@@ -110,22 +110,22 @@ def is_whole(path: Path) -> bool:
     except (SafetensorError, OSError, ValueError):
         is_undamaged = False
     if not is_undamaged:
-        logger.warning("%s is damaged and computed again", path)
+        logger.warning("%s is damaged and will be recomputed", path)
     return is_undamaged
 
 
 def compute_shards(
     work: Mapping[Path, tuple[int, Callable[[], dict[str, Tensor]]]], processes: Processes, description: str
 ) -> None:
-    """Compute this process's share of the shards that are not there yet, and wait for the others.
+    """Compute this process's share of the missing shards, and wait for the other processes.
 
     Args:
-        work: by the file of each shard, how many images it takes and what computes its tensors.
-        description: of the progress bar, which counts images.
+        work: for each shard file, its number of images and the function that computes its tensors.
+        description: description of the progress bar, which counts images.
     """
     mine = list(work.items())[processes.index :: processes.count]
     total = sum(num_images for _, (num_images, _) in mine)
-    hidden = True if processes.index else None  # None: hidden where nobody watches a terminal
+    hidden = True if processes.index else None  # None: hidden unless stderr is a terminal
     with tqdm(total=total, desc=description, unit="image", disable=hidden, leave=False) as progress:
         for path, (num_images, compute) in mine:
             if not is_whole(path):
@@ -138,7 +138,7 @@ def compute_shards(
 
 
 def read_shards(paths: Sequence[Path], name: str) -> NDArray[Any]:
-    """One tensor of every shard, joined along the first axis in the order of the shards."""
+    """Read one tensor from every shard, concatenated along the first axis in shard order."""
     tensors = []
     for path in paths:
         with safe_open(path, framework="pt") as shard:

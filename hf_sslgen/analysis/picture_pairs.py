@@ -1,4 +1,4 @@
-"""Real-world pairs: two images of one object, burst or patient, in place of an image and its transformed version."""
+"""Real-world pairs: two images of one object, burst or patient, instead of an image and its transformed version."""
 
 from typing import NamedTuple
 
@@ -9,12 +9,12 @@ from hf_sslgen.randomness import derive_seed
 
 
 class ImagePairs(NamedTuple):
-    """Positions of the images that were paired, and how many images could not be.
+    """Positions of the paired images, and the number of images that could not be paired.
 
     Attributes:
-        anchors: (M,), ascending, no two of one key.
-        partners: (M,), each of its anchor's key.
-        n_alone: images without a key, or the only one of theirs.
+        anchors: (M,), ascending, with distinct keys.
+        partners: (M,), each with its anchor's key.
+        n_alone: number of images without a key, or whose key occurs only once.
     """
 
     anchors: NDArray[np.int64]
@@ -23,20 +23,20 @@ class ImagePairs(NamedTuple):
 
 
 def pair_partners(keys: NDArray[np.int64], seed: int, max_pairs: int | None = None) -> ImagePairs:
-    """Choose one pair of images of each thing that at least two images show.
+    """Choose one pair of images for each thing shown in at least two images.
 
-    One pair only, because the rest depends on it: chance is the similarity of an image to the *partners of others*,
-    which would not be chance if they showed the same thing, and intervals count pairs as independent. So of M pairs
-    all M (M - 1) others are of different things, and each thing counts once, however often it was photographed.
+    Each thing contributes a single pair, because chance is the similarity of an image to the *partners of others*,
+    which must not show the same thing, and because intervals treat pairs as independent. With M pairs, all M (M - 1)
+    other combinations thus show different things, and each thing counts once, however often it was photographed.
 
-    Call it with all images of a split: in a small subset of one few images have a partner.
+    Pass all images of a split, because in a small subset few images have a partner.
 
     Args:
-        keys: (N,) what an image shows, as numbers; negative where it is not known (`ImageSplit.pair_keys`).
-        max_pairs: at most so many pairs, drawn without regard to their keys' frequency.
+        keys: (N,) number of the thing an image shows; negative if unknown (`ImageSplit.pair_keys`).
+        max_pairs: maximum number of pairs, drawn regardless of how frequent their keys are.
 
     Returns:
-        Pairs drawn uniformly from each key's ordered pairs; the same for equal keys and seed. For
+        Pairs drawn uniformly from each key's ordered pairs, identical for equal keys and seed, to be used as
         `invariance(features[anchors], features[partners])`; M can be 0.
 
     >>> pairs = pair_partners(np.array([7, 7, -1, 5, 9, 9, 9]), seed=0)

@@ -1,4 +1,4 @@
-"""Accuracy, confidence and calibration of a classifier: numbers and records, also after temperature scaling."""
+"""Accuracy, confidence and calibration of a classifier: numbers and records, before and after temperature scaling."""
 
 import math
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ class ValidationLogits:
 def predictions_of(
     sample_ids: NDArray[np.int64], references: NDArray[np.int64], logits: NDArray[np.float32]
 ) -> Predictions:
-    """What (N, C) logits say of the images."""
+    """Reduce (N, C) logits to per-image predictions."""
     columns = reduce_logits(torch.from_numpy(logits), torch.from_numpy(references))
     return Predictions(sample_ids, references, *(column.numpy() for column in columns))
 
@@ -37,8 +37,8 @@ def predictions_of(
 def prediction_analysis(predictions: Predictions, num_classes: int, stage: Stage) -> tuple[list[Number], pd.DataFrame]:
     """Accuracy, confidence and calibration, and a record per test image.
 
-    Numbers have the intervals of `hf_sslgen.metrics`. Calibration errors are descriptive, and so are other numbers
-    without an interval that covers.
+    Numbers have the intervals of `hf_sslgen.metrics`. Calibration errors, and other numbers for which no interval
+    covers, are descriptive.
     """
     measured = measure(Subject.PREDICTIONS, predictions, num_classes)
     # A column that these classes do not have, such as that of top-5 accuracy among five, is empty.
@@ -60,14 +60,14 @@ def prediction_analysis(predictions: Predictions, num_classes: int, stage: Stage
 def scaled_numbers(
     logits: NDArray[np.float32], predictions: Predictions, validation: ValidationLogits | None, stage: Stage
 ) -> tuple[list[Number], NDArray[np.float64]]:
-    """The temperature that validation images ask for, and every number that it changes, after it.
+    """Fit the temperature on validation images, and recompute every number that it changes.
 
     Args:
-        logits: (N, C) that `predictions` were made of.
-        validation: None where no image is left that the classifier has not learned from.
+        logits: (N, C) logits that `predictions` were made from.
+        validation: None if the classifier was trained on all available images.
 
     Returns:
-        The numbers, and the (N,) confidences after scaling; without a temperature only its reason, and NaN.
+        The numbers, and the (N,) confidences after scaling; without a temperature, only its reason, and NaN.
     """
     unscaled = np.full(len(logits), np.nan)
     if validation is None:

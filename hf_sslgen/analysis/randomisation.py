@@ -1,4 +1,4 @@
-"""The model randomisation test: how alike attribution stays where weights are drawn afresh, from the head on."""
+"""The model randomisation test: how similar attribution stays as weights are re-initialised, starting at the head."""
 
 from collections.abc import Callable
 
@@ -14,14 +14,14 @@ from hf_sslgen.zoo.backbone_loading import LoadedBackbone
 from hf_sslgen.zoo.reinitialised import cascade
 
 ALL = "all"
-"""Stage of the cascade at which every weight is drawn afresh."""
+"""Stage of the cascade at which every weight is re-initialised."""
 
 Columns = dict[str, NDArray[np.float64]]
 Maps = NDArray[np.float32]
 
 
 def similarity_numbers(maps: Maps, other_maps: Maps, part: str, stage: Stage) -> tuple[list[Number], Columns]:
-    """How alike (N, h, w) maps of a network are to those with weights of `part` drawn afresh.
+    """Compare a network's maps (N, h, w) with those after re-initialising the weights of `part`.
 
     Returns:
         The numbers, and (N,) columns for the records.
@@ -38,13 +38,13 @@ def cascade_numbers(
     from_the_head: bool,
     stage: Stage,
 ) -> tuple[list[Number], Columns]:
-    """The same at each stage of the cascade before the last, which is the control itself.
+    """Compare maps at each stage of the cascade except the last, which is the control itself.
 
     Args:
-        maps: of `backbone`.
-        maps_of: attributes the same images and classes for a network.
-        from_the_head: whether to begin with the stage where only the classifier is drawn afresh, which says nothing
-            about methods that use no classifier.
+        maps: the maps of `backbone`.
+        maps_of: function that attributes the same images and classes for a network.
+        from_the_head: whether to begin with the stage that re-initialises only the classifier, which is uninformative
+            for methods that use no classifier.
     """
     numbers: list[Number] = []
     columns: Columns = {}

@@ -16,12 +16,12 @@ from hf_sslgen.zoo.backbone_loading import LoadedBackbone
 
 
 def analysis_subset(split: ImageSplit, settings: AnalysisSettings) -> ImageSplit:
-    """The images that serve attribution and invariance; the same for every backbone of a domain."""
+    """Return the images for attribution and invariance, identical for every backbone on a domain."""
     return split.select(stratified_subset(split.labels, settings.max_subset, settings.seed))
 
 
 def evaluation_batch(split: ImageSplit, positions: range, geometry: Geometry) -> Tensor:
-    """(B, 3, S, S) bytes of the images at these positions, decoded by as many threads as torch computes with."""
+    """Decode the images at these positions to (B, 3, S, S) bytes, with as many threads as torch uses."""
 
     def decoded(position: int) -> Tensor:
         return evaluation_pixels(split.image(position), geometry)
@@ -40,10 +40,10 @@ def subset_pixels(backbone: LoadedBackbone, subset: ImageSplit) -> Tensor:
 
 
 def others_of(split: ImageSplit, subset: ImageSplit) -> ImageSplit:
-    """The images of a split that are not in its subset."""
+    """Return the images of a split that are not in its subset."""
     return split.select(np.flatnonzero(~np.isin(split.sample_ids, subset.sample_ids)))
 
 
 def example_positions(subset: ImageSplit, settings: AnalysisSettings) -> NDArray[np.int64]:
-    """Positions of the images to show, spread over the classes."""
+    """Choose positions of example images, spread over the classes."""
     return stratified_subset(subset.labels, min(settings.num_examples, len(subset)), settings.seed)

@@ -1,4 +1,4 @@
-"""Taps: the tensor of an attribution layer as a (B, D, h, w) map, whatever its layout inside the network."""
+"""Taps: expose an attribution layer's tensor as a (B, D, h, w) map, whatever its layout inside the network."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ Restore = Callable[[Tensor], Tensor]
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """No parameter wants a gradient inside the block."""
+    """Freeze all parameters within the block."""
     wanted = [parameter.requires_grad for parameter in model.parameters()]
     model.requires_grad_(False)
     try:
@@ -30,7 +30,7 @@ def frozen(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def captured_features(model: PreTrainedModel) -> Iterator[list[Tensor]]:
-    """Inside the block, every forward pass appends the (B, D) input of its classifier to the list."""
+    """Within the block, append the (B, D) input of the classifier to the list at every forward pass."""
     captured: list[Tensor] = []
 
     def keep(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -44,27 +44,27 @@ def captured_features(model: PreTrainedModel) -> Iterator[list[Tensor]]:
 
 
 class Leaf(nn.Module):
-    """The tensor that is attributed; gradients stop here, so what comes before keeps no graph."""
+    """The attributed tensor; gradients stop here, so earlier layers keep no graph."""
 
     ran = False
 
     def forward(self, values: Tensor) -> Tensor:
-        if not torch.compiler.is_compiling():  # a changed attribute would have the network compiled twice
+        if not torch.compiler.is_compiling():  # a changed attribute would trigger a second compilation
             self.ran = True
         return values.detach().requires_grad_(True)
 
 
 def _fits(grid: tuple[int, ...], height: int, width: int) -> bool:
-    """Whether an (h, w) grid has the image's aspect: h and w are height and width over one stride, up to rounding."""
+    """Whether an (h, w) grid has the image's aspect ratio: both sides divided by one stride, up to rounding."""
     h, w = grid
     return h <= height and w <= width and abs(h * width - w * height) < max(height, width)
 
 
 def _token_grid(num_patches: int, patch_size: int, height: int, width: int) -> tuple[int, int] | None:
-    """The grid that so many tokens fill.
+    """Return the grid that this number of tokens fills.
 
-    Either the patches' own, where pixels that fill no patch are dropped, or, where an image is padded to whole
-    patches and these are merged two by two (Swin of transformers), one of the grids on the way down to one token.
+    It is either the grid of patches, dropping pixels that fill no patch, or, if the image is padded to whole patches
+    that are merged two by two (transformers' Swin), one of the successively halved grids.
     """
     h, w = height // patch_size, width // patch_size
     if h * w == num_patches:
@@ -76,7 +76,7 @@ def _token_grid(num_patches: int, patch_size: int, height: int, width: int) -> t
 
 
 def _as_map(values: Tensor, layer: AttributionLayer, height: int, width: int) -> tuple[Tensor, Restore]:
-    """A layer's tensor as a (B, D, h, w) map, and the function that gives a map the tensor's own layout."""
+    """Convert a layer's tensor to a (B, D, h, w) map; also returns a function that restores its own layout."""
     shape = tuple(values.shape)
     if values.ndim == 4:
         channels_last = layer.channels_last
@@ -85,7 +85,7 @@ def _as_map(values: Tensor, layer: AttributionLayer, height: int, width: int) ->
             channels_last = (last and not first) if first or last else None
         if channels_last is None:
             raise InputError(
-                f"the layer {layer.module_name} holds a tensor of shape {shape}, which is no (B, D, h, w) or "
+                f"the layer {layer.module_name} holds a tensor of shape {shape}, which is not a (B, D, h, w) or "
                 f"(B, h, w, D) map of images of {height} x {width} px; {ANOTHER}"
             )
         if channels_last:
@@ -101,8 +101,8 @@ def _as_map(values: Tensor, layer: AttributionLayer, height: int, width: int) ->
     grid_size = _token_grid(tokens.shape[1] - num_prefix, layer.patch_size, height, width)
     if grid_size is None:
         raise InputError(
-            f"{tokens.shape[1]} tokens at {layer.module_name}, {num_prefix} of them prefix tokens, fill no grid of "
-            f"patches of {layer.patch_size} px in images of {height} x {width} px; {ANOTHER}"
+            f"{tokens.shape[1]} tokens at {layer.module_name}, {num_prefix} of them prefix tokens, do not fill a grid "
+            f"of patches of {layer.patch_size} px in images of {height} x {width} px; {ANOTHER}"
         )
     prefix, patches = tokens[:, :num_prefix], tokens[:, num_prefix:]
 
@@ -114,20 +114,20 @@ def _as_map(values: Tensor, layer: AttributionLayer, height: int, width: int) ->
 
 
 def layer_map(values: Tensor, layer: AttributionLayer, height: int, width: int) -> Tensor:
-    """The (B, D, h, w) map in a tensor of the layer's shape, for inputs of this size in pixels; without prefix tokens.
+    """Extract the (B, D, h, w) map from a layer's tensor, without prefix tokens, for inputs of this size in pixels.
 
     Raises:
-        InputError: the tensor is no map and no patch tokens.
+        InputError: the tensor is neither a map nor patch tokens.
     """
     return _as_map(values, layer, height, width)[0]
 
 
 @contextmanager
 def runs_as(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
-    """Inside the block the module runs `forward`.
+    """Within the block, make the module run `forward`.
 
-    Not by a hook, which torch.compile overlooks on one of several blocks of the same code, and not by another module
-    in its place, because some parents read attributes of their layers.
+    A hook would not work, because torch.compile ignores it on one of several blocks with the same code, nor would a
+    replacement module, because some parents read attributes of their layers.
     """
     own = vars(module).get("forward")
     module.forward = forward
@@ -142,7 +142,7 @@ def runs_as(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
 
 @contextmanager
 def _replaced(model: PreTrainedModel, layer: AttributionLayer, tap: Leaf, replace: Restore) -> Iterator[None]:
-    """Inside the block the layer's tensor is what `replace`, which runs `tap`, makes of it."""
+    """Within the block, replace the layer's tensor by the result of `replace`, which runs `tap`."""
     module = model.get_submodule(layer.module_name)
     original = module.forward
 
@@ -150,7 +150,9 @@ def _replaced(model: PreTrainedModel, layer: AttributionLayer, tap: Leaf, replac
         if isinstance(values, tuple) and values:
             return (through(values[0]), *values[1:])
         if not isinstance(values, Tensor):
-            raise InputError(f"the layer {layer.module_name} puts out a {type(values).__name__}, no tensor; {ANOTHER}")
+            raise InputError(
+                f"the layer {layer.module_name} outputs a {type(values).__name__} instead of a tensor; {ANOTHER}"
+            )
         return replace(values)
 
     def forward(*inputs: Any, **named: Any) -> Any:
@@ -175,21 +177,21 @@ def _replaced(model: PreTrainedModel, layer: AttributionLayer, tap: Leaf, replac
 
 @contextmanager
 def tapped(model: PreTrainedModel, layer: AttributionLayer, height: int, width: int) -> Iterator[nn.Module]:
-    """A module whose output is the attributed (B, D, h, w) tensor, for inputs of this size in pixels.
+    """Yield a module whose output is the attributed (B, D, h, w) tensor, for inputs of this size in pixels.
 
-    It runs in every forward pass inside the block, compiled or not, and its output takes the tensor's place in the
-    network. It is a leaf: with frozen parameters the only graph is that from it to the logits. Of a module that puts
-    out a tuple the first tensor is meant. In inference mode the network runs as if it had no tap, and after the block
-    it is as it was.
+    It runs in every forward pass within the block, compiled or not, and its output replaces the tensor in the network.
+    The output is a leaf: with frozen parameters, the only graph leads from it to the logits. If the layer outputs a
+    tuple, its first tensor is used. In inference mode the network runs without a tap, and after the block it is
+    restored.
 
     Raises:
-        InputError: in the forward pass, where the layer holds no map and no patch tokens, or does not run.
+        InputError: in the forward pass, if the layer holds neither a map nor patch tokens, or does not run.
     """
     grid = Leaf()
 
     def replace(values: Tensor) -> Tensor:
         as_map, restore = _as_map(values, layer, height, width)
-        return restore(grid(as_map)).clone()  # which what follows may change in place, as it may not a leaf
+        return restore(grid(as_map)).clone()  # later layers may change it in place, which a leaf does not allow
 
     with _replaced(model, layer, grid, replace):
         yield grid
@@ -197,9 +199,9 @@ def tapped(model: PreTrainedModel, layer: AttributionLayer, height: int, width: 
 
 @contextmanager
 def tapped_whole(model: PreTrainedModel, layer: AttributionLayer) -> Iterator[nn.Module]:
-    """As `tapped`, but the module's output is the layer's whole tensor in its own layout, prefix tokens too.
+    """Like `tapped`, but the module's output is the layer's whole tensor in its own layout, including prefix tokens.
 
-    It is float32 whatever the network's precision. `layer_map` makes a map of what has its shape, or refuses it.
+    It is float32 whatever the network's precision. `layer_map` converts tensors of this shape to maps or rejects them.
     """
     whole = Leaf()
 

@@ -1,8 +1,8 @@
-"""The transforms whose invariance is measured, with their severities.
+"""The transforms that invariance is measured on, with their severities.
 
-They act on pixels in [0, 1] at the network's input resolution, before normalisation. Randomness (a crop's place, an
-elastic field, noise) is drawn for each image from (seed, transform, severity, sample id), so a result depends neither
-on the batch size nor on the order nor on the device.
+They act on pixels in [0, 1] at the network's input resolution, before normalisation. Randomness (a crop's position, an
+elastic field, noise) is drawn for each image from (seed, transform, severity, sample id), so results do not depend on
+batch size, order or device.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from hf_sslgen.analysis import pixel_operations as operations
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import InputError, hinted
 from hf_sslgen.randomness import derive_seed
 
 Apply = Callable[[Tensor, Sequence[int]], Tensor]
@@ -25,10 +25,10 @@ class Variant:
     """One transform at one severity.
 
     Attributes:
-        transform: its name.
-        severity: as written in records, such as `+20` or `right 0.1`; empty where there is only one.
-        apply: (B, 3, S, S) float32 in [0, 1] and a seed for each image, to new images of that shape and range.
-        is_random: whether `apply` looks at the seeds; where it does not, none are derived.
+        transform: the transform's name.
+        severity: as written in records, such as `+20` or `right 0.1`; empty if there is only one.
+        apply: maps (B, 3, S, S) float32 in [0, 1] and a seed per image to new images of that shape and range.
+        is_random: whether `apply` uses the seeds; if not, none are derived.
     """
 
     transform: str
@@ -37,9 +37,9 @@ class Variant:
     is_random: bool = True
 
     def __call__(self, pixels: Tensor, sample_ids: Sequence[int], seed: int) -> Tensor:
-        """Transformed images, values in [0, 1]; shape, device, dtype and memory format are those of `pixels`.
+        """Transform images to values in [0, 1]; shape, device, dtype and memory format are those of `pixels`.
 
-        Half-precision images are transformed in float32. Calls are cheapest on contiguous (not channels-last) float32.
+        Half-precision images are transformed in float32. Contiguous (not channels-last) float32 input is fastest.
         """
         drawn_for = sample_ids if self.is_random else ()
         seeds = [derive_seed(seed, self.transform, self.severity, int(sample_id)) for sample_id in drawn_for]
@@ -49,11 +49,11 @@ class Variant:
 
 
 RANDOM = ("resized_crop", "elastic", "gaussian_noise")
-"""Transforms that draw something for each image."""
+"""Transforms with random draws for each image."""
 
 
 def _plain(function: Callable[..., Tensor], **settings: float) -> Apply:
-    """An operation without randomness."""
+    """Adapt an operation without randomness."""
     return lambda pixels, _: function(pixels, **settings)
 
 
@@ -147,14 +147,14 @@ PRESETS = ("quick", "standard", "full")
 
 
 def preset_variants(preset: str, gray: bool, not_label_preserving: Sequence[str] = ()) -> tuple[Variant, ...]:
-    """The variants of a preset.
+    """Return the variants of a preset.
 
     Args:
-        gray: whether the domain's images have no colour; `quick` then changes contrast where it would change hue.
-        not_label_preserving: transforms that may change a label of the domain; `quick` mirrors only where it may.
+        gray: whether the domain's images are grayscale; `quick` then changes contrast instead of hue.
+        not_label_preserving: transforms that may change a label of the domain; `quick` omits the flip if it may.
 
     Raises:
-        InputError: an unknown preset.
+        InputError: the preset is unknown.
     """
     if preset == "full":
         return tuple(VARIANTS.values())
@@ -169,6 +169,5 @@ def preset_variants(preset: str, gray: bool, not_label_preserving: Sequence[str]
         mirrored = ("horizontal_flip", "")
         return tuple(VARIANTS[key] for key in chosen if key != mirrored or key[0] not in not_label_preserving)
     raise InputError(
-        f"transforms {preset!r} is no preset; choose from {', '.join(PRESETS)}. "
-        f"{nearest_names(preset, PRESETS)}".rstrip()
+        hinted(f"transforms {preset!r} is not a preset; choose from {', '.join(PRESETS)}", preset, PRESETS)
     )

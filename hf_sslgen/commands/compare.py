@@ -1,46 +1,28 @@
-"""`hf-sslgen compare`: every backbone of a twin set on your images, side by side."""
+"""`hf-sslgen compare`: compare every backbone of a twin set on your images."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from hf_sslgen.analysis.analysis_settings import AnalysisSettings, TransformPreset
-from hf_sslgen.domains.domain_arguments import DomainArguments, SharedDomainArguments
-from hf_sslgen.domains.domain_names import told_apart
+from hf_sslgen.analysis.analysis_settings import TransformPreset
+from hf_sslgen.domains.domain_arguments import SharedDomainArguments
 from hf_sslgen.errors import InputError
-from hf_sslgen.geometry import Geometry
-from hf_sslgen.output_folder import require_output_folder
-from hf_sslgen.reporting.study_report import write_results
-from hf_sslgen.reporting.terminal_tables import terminal_table
 from hf_sslgen.settings import AT_LEAST_ONE, POSITIVE, SEED, check_fields, setting
-from hf_sslgen.study.backbones import BackboneEntry, backbone_entry, untrained_controls
-from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
-from hf_sslgen.study.cells.store import Store, alone_in_reporting
-from hf_sslgen.study.execution.workbench import Unavailable, domain_at_hand
-from hf_sslgen.study.execution.worker import run_worker
-from hf_sslgen.study.finished_cells import finished_cells
-from hf_sslgen.study.inference.target_groups import infer
-from hf_sslgen.study.plan import CellSpec
-from hf_sslgen.study.preflight import prepare
-from hf_sslgen.study.progress import missing_sentences
-from hf_sslgen.study.protocols.presets import PRESETS, FineTuningProtocol, PresetName, Protocol, get_protocol
+from hf_sslgen.study.protocols.presets import PRESETS, FineTuningProtocol, PresetName
 from hf_sslgen.training.configuration import parse_arguments
-from hf_sslgen.zoo.backbone_registry import TwinSet, get_twin_set
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class CompareArguments:
-    """Which backbones on which images, and how they are adapted."""
+    """The backbones to compare, the images, and how to adapt the backbones."""
 
     dataset_name: list[str] = field(
         metadata={"help": "One or more domains: names from `hf-sslgen domains`, Hub ids, folders or parquet files."}
     )
     twin_set: str = field(metadata={"help": "A set from `hf-sslgen zoo`: one architecture, one source of images."})
-    output_dir: str = field(metadata={"help": "Receives cells/, results, comparisons and groups as CSV, and report/."})
+    output_dir: str = field(
+        metadata={"help": "Folder for cells/, report/, and results, comparisons and groups as CSV."}
+    )
     protocol: list[PresetName] = field(
         default_factory=lambda: ["linear"],
         metadata={"help": "One or more presets, such as linear (a probe on frozen features, quick) and finetune."},
@@ -56,27 +38,27 @@ class CompareArguments:
         },
     )
     transforms: TransformPreset = field(
-        default="quick", metadata={"help": "How many transforms and severities invariance is measured against."}
+        default="quick", metadata={"help": "Which set of transforms and severities to measure invariance on."}
     )
     learning_rates: list[float] | None = field(
         default=None,
         metadata={
-            "help": "Fine-tuning: the grid, the same for every backbone, selected by validation likelihood, instead "
-            "of the preset's.",
+            "help": "Fine-tuning: the learning-rate grid, the same for every backbone, selected by validation "
+            "likelihood (default: the preset's).",
             "range": POSITIVE,
         },
     )
     num_train_epochs: float | None = setting(
-        None, range=POSITIVE, help="Fine-tuning: epochs, instead of the preset's epochs or steps."
+        None, range=POSITIVE, help="Fine-tuning: number of epochs, instead of the preset's epochs or steps."
     )
     max_steps: int | None = setting(
-        None, range=AT_LEAST_ONE, help="Fine-tuning: steps, instead of the preset's epochs or steps."
+        None, range=AT_LEAST_ONE, help="Fine-tuning: number of steps, instead of the preset's epochs or steps."
     )
-    batch_size: int = setting(64, range=AT_LEAST_ONE, help="Images per batch, in training and measuring.")
+    batch_size: int = setting(64, range=AT_LEAST_ONE, help="Images per batch, for training and measuring.")
     untrained_control: bool = field(
-        default=True, metadata={"help": "Also measure the same architecture with freshly initialised weights."}
+        default=True, metadata={"help": "Also measure the same architecture with fresh weights."}
     )
-    seed: int = setting(0, range=SEED, help="Seed of splits, classifier, training, subset and transforms.")
+    seed: int = setting(0, range=SEED, help="Seed for splits, classifier, training, subset and transforms.")
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -85,110 +67,11 @@ class CompareArguments:
             if twice := sorted({value for value in given if given.count(value) > 1}):
                 raise InputError(f"{name}: {twice[0]!r} is given twice")
         if self.num_train_epochs is not None and self.max_steps is not None:
-            raise InputError("num_train_epochs and max_steps both say how long to train; give one of them")
+            raise InputError("num_train_epochs and max_steps both set the training length; give only one of them")
         if not any(isinstance(PRESETS[name], FineTuningProtocol) for name in self.protocol):
             for name in ("learning_rates", "num_train_epochs", "max_steps"):
                 if vars(self)[name] is not None:
                     raise InputError(f"{name} is for fine-tuning, and none of the protocols fine-tunes; drop it")
-
-
-def backbones_of(twin_set: TwinSet, untrained_control: bool) -> list[BackboneEntry]:
-    """The set's backbones that can be loaded, and the untrained control; says which are left out."""
-    loadable = [backbone for backbone in twin_set.backbones if backbone.library != "conversion"]
-    left_out = [backbone.id for backbone in twin_set.backbones if backbone.library == "conversion"]
-    if left_out:
-        logger.warning("left out until converted: %s", ", ".join(left_out))
-    if not loadable:
-        raise InputError(f"twin_set {twin_set.name!r} has no backbone that can be loaded without conversion")
-    entries = [backbone_entry(backbone.id) for backbone in loadable]
-    return entries + (untrained_controls(entries) if untrained_control else [])
-
-
-def domains_of(arguments: CompareArguments, shared: Any) -> list[DomainArguments]:
-    """What was said of each domain, and of all of them."""
-    count = len(arguments.dataset_name)
-    stated: list[Sequence[str | None]] = []
-    for name, given in (("registered_as", arguments.registered_as), ("group", arguments.group)):
-        if given is not None and len(given) != count:
-            raise InputError(f"{name} has {len(given)} values for {count} dataset_name; give one each, `-` for none")
-        stated.append([None if each == "-" else each for each in given or ["-"] * count])
-    domains = [
-        DomainArguments(name, registered_as=original, group=group, split_seed=arguments.seed, **vars(shared))
-        for name, original, group in zip(arguments.dataset_name, *stated, strict=True)
-    ]
-    domains = told_apart(domains)
-    names = [domain_at_hand(domain).name for domain in domains]  # finds what is wrong before hours are spent
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(f"dataset_name: {twice[0]!r} is given twice")
-    return domains
-
-
-def chosen_protocol(name: str, arguments: CompareArguments) -> Protocol:
-    """A preset, fine-tuning with what the arguments say instead."""
-    preset = get_protocol(name)
-    if not isinstance(preset, FineTuningProtocol):
-        return preset
-    overrides: dict[str, Any] = {"batch_size": arguments.batch_size}
-    if arguments.learning_rates is not None:
-        overrides["learning_rates"] = arguments.learning_rates
-        if preset.optimiser == "by_architecture":
-            overrides["sgd_learning_rates"] = arguments.learning_rates
-    if arguments.num_train_epochs is not None:
-        overrides |= {"num_train_epochs": arguments.num_train_epochs, "max_steps": None}
-    if arguments.max_steps is not None:
-        overrides["max_steps"] = arguments.max_steps
-    return get_protocol(name, overrides)
-
-
-def planned_cells(arguments: CompareArguments, shared: Any) -> list[CellSpec]:
-    """The cells of the comparison: the pretrained stage and each protocol, by domain and backbone."""
-    twin_set = get_twin_set(arguments.twin_set)
-    backbones = backbones_of(twin_set, arguments.untrained_control)
-    protocols: dict[str, Protocol | None] = {PRETRAINED_PROTOCOL: None}
-    protocols |= {name: chosen_protocol(name, arguments) for name in arguments.protocol}
-    analysis = AnalysisSettings(transforms=arguments.transforms, seed=arguments.seed, batch_size=arguments.batch_size)
-    geometry = Geometry(twin_set.image_size, twin_set.crop_pct, twin_set.interpolation)
-    return [
-        CellSpec(backbone, domain, name, protocol, arguments.seed, analysis, geometry)
-        for domain in domains_of(arguments, shared)
-        for backbone in backbones
-        for name, protocol in protocols.items()
-    ]
-
-
-def compare(arguments: CompareArguments, shared: Any) -> Path:
-    """Compute what is missing, compare what is finished, write; returns the report's path.
-
-    Args:
-        shared: `SharedDomainArguments`, what holds for every domain.
-
-    Raises:
-        InputError: cells failed or can't be read, each named; the tables and the page of the others are written.
-    """
-    store = Store(require_output_folder(arguments.output_dir, own=["cells"]))
-    specs = planned_cells(arguments, shared)
-    store.prepare()
-    store.forget_failures(specs)
-    unavailable: Unavailable = {}
-    prepare(specs, store, unavailable)
-    run_worker(specs, store, unavailable=unavailable)
-    cells, damaged = finished_cells(specs, store)
-    missing = [*missing_sentences(specs, store), *damaged]
-    if not cells:
-        raise InputError(f"no cell could be computed. {' '.join(missing)}")
-    results = infer(cells)
-    names = arguments.dataset_name
-    count = f"{len(names)} domains" if len(names) > 1 else names[0]
-    with alone_in_reporting(store):
-        report = write_results(results, store.folder, title=f"{arguments.twin_set} on {count}", missing=missing)
-    print(terminal_table(results))
-    print(f"\nReport: {report}")
-    if missing:
-        raise InputError(
-            f"the comparison lacks cells (tracebacks in {store.folder / 'failures'}). {' '.join(missing)}"
-        )
-    return report
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
@@ -196,4 +79,6 @@ def main(command_line: Sequence[str] | None = None) -> None:
     arguments, shared = parse_arguments(
         (CompareArguments, SharedDomainArguments), "Compare the backbones of a twin set on your images.", command_line
     )
+    from hf_sslgen.commands.run_compare import compare
+
     compare(arguments, shared)

@@ -1,41 +1,34 @@
-"""`hf-sslgen convert`: pickled weights of a published checkpoint made into safetensors, with a card that says so."""
+"""`hf-sslgen convert`: convert a published checkpoint's pickled weights to safetensors and write a card about it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from hf_sslgen.hub.converted_card import is_timm_checkpoint, write_converted_card
-from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.training.configuration import parse_arguments
-from hf_sslgen.zoo.to_safetensors import convert_folder
 
 
 @dataclass(frozen=True)
 class ConvertArguments:
-    """Which checkpoint, and what its card is to say."""
+    """The checkpoint to convert and the details for its card."""
 
-    folder: str = field(metadata={"help": "Folder of a checkpoint with config.json and pytorch_model*.bin."})
+    folder: str = field(metadata={"help": "Checkpoint folder with config.json and pytorch_model*.bin."})
     source: str | None = field(
         default=None,
-        metadata={"help": "Where it is from, for the card: owner/name@revision on the Hub, or an address."},
+        metadata={"help": "Origin of the checkpoint, for the card: owner/name@revision on the Hub, or a URL."},
     )
     license: str | None = field(
-        default=None, metadata={"help": "Licence, as the Hub calls it (default: the one that its card states)."}
+        default=None, metadata={"help": "Licence identifier as on the Hub (default: the one stated in its card)."}
     )
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
-    """Parse, convert and write the card."""
+    """Parse the arguments, convert the weights and write the card."""
     (arguments,) = parse_arguments(
         (ConvertArguments,),
-        "Write model.safetensors beside a checkpoint's pytorch_model*.bin, which is opened without running what it "
-        "may hold, and a card; the card that was there is kept as README.source.md.",
+        "Convert a checkpoint's pytorch_model*.bin to model.safetensors in the same folder, without running any code "
+        "the file may contain, and write a card; an existing card is kept as README.source.md.",
         command_line,
         positional=("folder",),
     )
-    folder = Path(arguments.folder)
-    is_timm = is_timm_checkpoint(folder)
-    require_output_folder(folder, argument="folder")
-    weights = convert_folder(folder)
-    print(weights)
-    print(write_converted_card(folder, weights, is_timm, arguments.source, arguments.license))
+    from hf_sslgen.commands.run_convert import run_convert
+
+    run_convert(arguments)

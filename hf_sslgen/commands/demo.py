@@ -1,9 +1,9 @@
-"""`hf-sslgen demo`: the whole comparison on what comes with the package, without network or download."""
+"""`hf-sslgen demo`: run the whole comparison on data shipped with the package, without network access."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hf_sslgen.commands.compare import CompareArguments, compare
+from hf_sslgen.commands.compare import CompareArguments
 from hf_sslgen.domains.domain_arguments import SharedDomainArguments
 from hf_sslgen.settings import SEED, setting
 from hf_sslgen.training.configuration import parse_arguments
@@ -16,17 +16,19 @@ DOMAINS = ["photo-patches", "specimen-patches", "digits"]
 class DemoArguments:
     """Where the demo writes."""
 
-    output_dir: str = field(default="runs/demo", metadata={"help": "Receives the cells, tables and the report."})
-    seed: int = setting(0, range=SEED, help="Seed of everything random.")
+    output_dir: str = field(default="runs/demo", metadata={"help": "Folder for the cells, tables and report."})
+    seed: int = setting(0, range=SEED, help="Seed for everything random.")
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
-    """Compare the shipped twins and their untrained control on the embedded domains, from 8 images a class."""
+    """Compare the shipped twins and their untrained control on the embedded domains, with 8 images per class."""
     (arguments,) = parse_arguments(
         (DemoArguments,),
-        "Compare the shipped twins on the embedded domains (no network, a few minutes).",
+        "Compare the shipped twins on the embedded domains; needs no network and takes a few minutes.",
         command_line,
     )
+    from hf_sslgen.commands.run_compare import compare
+
     compare(
         CompareArguments(
             dataset_name=DOMAINS,

@@ -1,22 +1,24 @@
-"""`hf-sslgen domains`: the registered target domains."""
+"""`hf-sslgen domains`: list the registered target domains."""
 
 import argparse
 from collections.abc import Sequence
 
 from hf_sslgen.commands.listings import UNVERIFIED, details
 from hf_sslgen.domains.domain_registry import domain_entries, find_domain, known_bad_domains
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import InputError, hinted
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
     """List the target domains by group, or show one."""
-    parser = argparse.ArgumentParser(prog="hf-sslgen domains", description="Target domains by group.")
-    parser.add_argument("name", nargs="?", help="a domain to show in full")
+    parser = argparse.ArgumentParser(
+        prog="hf-sslgen domains", description="List the registered target domains by group, or show one."
+    )
+    parser.add_argument("name", nargs="?", help="domain to show in full")
     name = parser.parse_args(command_line).name
     if name is not None:
         entry = find_domain(name)
         if entry is None:
-            raise InputError(f"{name!r} is no registered domain. {nearest_names(name, domain_entries())}".rstrip())
+            raise InputError(hinted(f"{name!r} is not a registered domain", name, domain_entries()))
         print(details(entry))
         return
     for group, title in (("similar", "Similar to ImageNet"), ("different", "Significantly different from ImageNet")):

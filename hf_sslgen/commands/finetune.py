@@ -1,4 +1,4 @@
-"""The fine-tuning command, as `recipes/finetune.py` runs it under Accelerate."""
+"""The fine-tuning command, which `recipes/finetune.py` runs under Accelerate."""
 
 import logging
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
-    """Parse, load, train, report, push where that is asked for."""
+    """Parse the arguments, load, train, report and, if requested, push."""
     model_arguments, domain_arguments, arguments, hub_arguments = parse_arguments(
         (ModelArguments, DomainArguments, FineTuningArguments, HubArguments),
         "Fine-tune a backbone on a target domain and measure it.",
@@ -58,11 +58,11 @@ def main(command_line: Sequence[str] | None = None) -> None:
 def _asked_push(
     model_arguments: ModelArguments, arguments: FineTuningArguments, hub_arguments: HubArguments
 ) -> ModelPush | None:
-    """The push that the arguments ask for, which is taken out of the Trainer's."""
+    """Return the requested push, removing it from the Trainer's arguments."""
     request = take_push_request(arguments)
     if request is None:
         if hub_arguments.push_demo_space:
-            raise InputError("push_demo_space shows a pushed model; give --push_to_hub too, or drop it")
+            raise InputError("push_demo_space needs a pushed model; add --push_to_hub, or drop it")
         return None
     return ModelPush(
         request,

@@ -1,4 +1,4 @@
-"""What the registry listings share."""
+"""Formatting shared by the registry listings."""
 
 import dataclasses
 
@@ -9,6 +9,6 @@ UNVERIFIED = "  (unverified)"
 
 
 def details(row: Backbone | DomainEntry) -> str:
-    """Every known field of a row, a line each."""
+    """Format every known field of a row on a line of its own."""
     shown = {name: value for name, value in dataclasses.asdict(row).items() if value not in (None, (), {})}
     return "\n".join(f"{name.replace('_', ' '):22} {value}" for name, value in shown.items())

@@ -1,134 +1,39 @@
-"""`hf-sslgen push-study`: a study's cells as a dataset on the Hub, and its page as a Space."""
+"""`hf-sslgen push-study`: publish a study's cells as a dataset on the Hub, and its page as a Space."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from huggingface_hub import HfApi
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import get_token, validate_repo_id
-
-from hf_sslgen.errors import InputError
-from hf_sslgen.hub.exchange import in_one_sentence
-from hf_sslgen.hub.publishable import LEFT_OUT, private_texts
-from hf_sslgen.hub.remote_study import in_lines
-from hf_sslgen.hub.study_push import Publication, published_files, push_cells, push_report, require_whole
-from hf_sslgen.study.cells.store import Store
-from hf_sslgen.study.finished_cells import read_study_results
 from hf_sslgen.training.configuration import parse_arguments
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class PushStudyArguments:
-    """Which study, where to, and what of it."""
+    """Which study to publish, where, and which parts of it."""
 
-    study_dir: str = field(metadata={"help": "A folder that `hf-sslgen study` or `hf-sslgen compare` wrote."})
-    repository: str = field(metadata={"help": "Dataset on the Hub, as owner/name; made where there is none."})
-    private: bool = field(default=False, metadata={"help": "Make it private; one that is there stays as it is."})
-    report_space: bool = field(default=False, metadata={"help": "Also publish the page, as a static Space."})
-    examples: bool = field(default=True, metadata={"help": "Publish the example pictures of the domains too."})
-    license: str | None = field(default=None, metadata={"help": "Licence of the dataset, as the Hub calls it."})
+    study_dir: str = field(metadata={"help": "Folder written by `hf-sslgen study` or `hf-sslgen compare`."})
+    repository: str = field(metadata={"help": "Dataset on the Hub, as owner/name; created if missing."})
+    private: bool = field(
+        default=False, metadata={"help": "Create new repositories as private; existing ones keep theirs."}
+    )
+    report_space: bool = field(default=False, metadata={"help": "Also publish the page as a static Space."})
+    examples: bool = field(default=True, metadata={"help": "Also publish example pictures from the domains."})
+    license: str | None = field(default=None, metadata={"help": "Licence identifier of the dataset, as on the Hub."})
     allow_local_paths: bool = field(
-        default=False, metadata={"help": "Publish cells whose identity holds local paths, as a backbone's folder."}
+        default=False,
+        metadata={"help": "Publish cells whose identity contains local paths, such as a backbone's folder."},
     )
-    dry_run: bool = field(default=False, metadata={"help": "Only say what would be published."})
-
-
-def publication_of(arguments: PushStudyArguments) -> tuple[Publication, list[str]]:
-    """What is to be published, and a sentence on each cell that can't be read and is left out; raises InputError where
-    nothing can or should be published."""
-    store = Store(Path(arguments.study_dir))
-    if not store.cells.is_dir():
-        raise InputError(f"study_dir {arguments.study_dir!r} holds no study: it has no folder `cells`")
-    study = read_study_results(store)
-    config, cells = study.config, study.cells
-    if not cells:
-        words = " ".join(study.missing)
-        raise InputError(f"study_dir {arguments.study_dir!r} has no finished cell to publish. {words}".rstrip())
-    require_whole(cells)
-    private = private_texts(cells)
-    if private and not arguments.allow_local_paths:
-        raise InputError(
-            f"a cell's identity holds a local path, {private[0]!r}, which all would see: give the backbone a `name` "
-            "in the study, or say --allow_local_paths true"
-        )
-    publication = Publication(
-        repository=arguments.repository,
-        title=config.title if config is not None else store.folder.resolve().name,
-        cells=cells,
-        pairs=config.pairs if config is not None else None,
-        missing=study.missing,
-        examples=arguments.examples,
-        licence=arguments.license,
-        report=arguments.report_space,
-    )
-    return publication, study.damaged
-
-
-def _what_is_published(publication: Publication, private: bool) -> str:
-    """Plain sentences, before anything is sent."""
-    cells = publication.cells
-    files = list(published_files(publication))
-    size = sum(path.stat().st_size for path in files) / 1e6
-    names = [f"{len({cell.identity[key] for cell in cells})} {key}s" for key in ("backbone", "domain", "protocol")]
-    pictures = sorted({cell.domain for cell in cells if (cell.folder / "examples.npz").exists()})
-    with_pictures = f"; example pictures of {', '.join(pictures)}" if publication.examples and pictures else ""
-    visible = "private" if private else "for all to see"
-    return (
-        f"{publication.repository}: {len(cells)} cells ({', '.join(names)}), {len(files)} files, {size:.1f} MB, "
-        f"{visible} (a repository that is there already stays as it is)\n"
-        f"  with settings, numbers, records per image, class names, devices, times and library versions{with_pictures}"
-        f"{'; the page' if publication.report else ''}\n"
-        f"  without {LEFT_OUT}"
-    )
-
-
-def push_study(arguments: PushStudyArguments) -> None:
-    """Say what is published, and publish what is not there yet."""
-    try:
-        validate_repo_id(arguments.repository)
-    except HFValidationError as error:
-        raise InputError(f"repository {arguments.repository!r} can't be one: {error}") from error
-    if arguments.repository.count("/") != 1:
-        raise InputError(f"repository is {arguments.repository!r}; give it as owner/name")
-    publication, damaged = publication_of(arguments)
-    print(_what_is_published(publication, arguments.private), flush=True)
-    if not arguments.dry_run:
-        _push(arguments, publication)
-    if damaged:
-        raise InputError(f"cells that can't be read were left out: {'; '.join(damaged)}")
-
-
-def _push(arguments: PushStudyArguments, publication: Publication) -> None:
-    if get_token() is None:
-        raise InputError("there is no token: run `hf auth login`, or set HF_TOKEN to one that may write")
-    api, private = HfApi(), arguments.private or None
-    with in_one_sentence(arguments.repository, "dataset", writing=True):
-        pushed = push_cells(api, publication, private)
-    same = len(set(pushed.found) - set(pushed.conflicts) - set(pushed.sent))
-    print(f"{api.endpoint}/datasets/{arguments.repository}: {len(pushed.sent)} cells added, {same} were there already")
-    if pushed.conflicts:
-        logger.warning(
-            "%d cells are there with other numbers and were left as they are:%s",
-            len(pushed.conflicts),
-            in_lines(pushed.conflicts),
-        )
-    if arguments.report_space:
-        with in_one_sentence(arguments.repository, "space", writing=True):
-            changed = push_report(api, publication, private)
-        print(f"{api.endpoint}/spaces/{arguments.repository}: the page {'is new' if changed else 'has not changed'}")
+    dry_run: bool = field(default=False, metadata={"help": "Only print what would be published."})
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
-    """Parse and push."""
+    """Parse the arguments and push the study."""
     (arguments,) = parse_arguments(
         (PushStudyArguments,),
-        "Publish a study: its cells and two tables as a dataset, its page as a Space. What is there is not sent "
-        "again, and never overwritten.",
+        "Publish a study: its cells and two tables as a dataset, its page as a Space. Cells already there are "
+        "neither sent again nor overwritten.",
         command_line,
         positional=("study_dir", "repository"),
     )
+    from hf_sslgen.commands.run_push_study import push_study
+
     push_study(arguments)

@@ -1,61 +1,27 @@
-"""`hf-sslgen report`: tables and page of a study from its folder alone."""
+"""`hf-sslgen report`: write a study's tables and page from its folder alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.output_folder import require_output_folder
-from hf_sslgen.reporting.study_report import write_study_report
-from hf_sslgen.study.cells.store import Store, alone_in_reporting
-from hf_sslgen.study.finished_cells import read_study_results
 from hf_sslgen.training.configuration import parse_arguments
 
 
 @dataclass(frozen=True)
 class ReportArguments:
-    """Of which study."""
+    """The study to report."""
 
-    study_dir: str = field(metadata={"help": "A folder that `hf-sslgen study` or `hf-sslgen compare` wrote."})
-
-
-def report_study(folder: Path) -> list[str]:
-    """Write a study's tables and page into its folder, when no other process does; see `write_report`."""
-    store = Store(folder)
-    if not store.cells.is_dir():
-        raise InputError(f"study_dir {str(folder)!r} holds no study: it has no folder `cells`")
-    require_output_folder(folder, own=["cells"], argument="study_dir")
-    with alone_in_reporting(store):
-        return write_report(store)
-
-
-def write_report(store: Store) -> list[str]:
-    """Write a study's tables and page for a process that holds the claim on its report.
-
-    Returns:
-        A sentence on each cell that can't be read.
-    """
-    folder = store.folder
-    study = read_study_results(store)
-    if not study.cells:
-        words = " ".join(study.missing)
-        raise InputError(f"study_dir {str(folder)!r} has no finished cell to report. {words}".rstrip())
-    page = write_study_report(
-        study.cells,
-        folder,
-        title=study.config.title if study.config is not None else folder.resolve().name,
-        pairs=study.config.pairs if study.config is not None else None,
-        missing=study.missing,
-    )
-    print(f"Report: {page}")
-    return study.damaged
+    study_dir: str = field(metadata={"help": "Folder written by `hf-sslgen study` or `hf-sslgen compare`."})
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
-    """Parse and report."""
+    """Parse the arguments and write the report."""
     (arguments,) = parse_arguments(
         (ReportArguments,), "Write a study's tables and page from its folder alone.", command_line, "study_dir"
     )
+    from hf_sslgen.commands.run_report import report_study
+
     damaged = report_study(Path(arguments.study_dir))
     if damaged:
-        raise InputError(f"the report leaves out cells that can't be read: {'; '.join(damaged)}")
+        raise InputError(f"the report leaves out unreadable cells: {'; '.join(damaged)}")

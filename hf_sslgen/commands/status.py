@@ -1,4 +1,4 @@
-"""`hf-sslgen status`: how far a study is."""
+"""`hf-sslgen status`: show a study's progress."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,21 +14,21 @@ from hf_sslgen.training.configuration import parse_arguments
 
 STATES = ("finished", "running", "waiting", "failed")
 DAMAGED = "damaged"
-"""A state that is shown where a cell is in it: its folder is there and can't be read."""
+"""State of a cell whose folder exists but is unreadable; shown only if there is one."""
 
 
 @dataclass(frozen=True)
 class StatusArguments:
-    """Of which study."""
+    """The study to show."""
 
-    study_dir: str = field(metadata={"help": "A folder that `hf-sslgen study` wrote."})
+    study_dir: str = field(metadata={"help": "Folder written by `hf-sslgen study`."})
 
 
 def status_text(folder: Path) -> str:
-    """A table of cells by domain and state, then who is computing what, and what failed."""
+    """Tabulate cells by domain and state, then list the running and the failed ones."""
     path = folder / STUDY_FILE
     if not path.exists():
-        raise InputError(f"study_dir {str(folder)!r} holds no study: it has no {STUDY_FILE}")
+        raise InputError(f"study_dir {str(folder)!r} does not hold a study: it has no {STUDY_FILE}")
     store = Store(folder)
     specs, claimed = expand(read_study(path)), living_claims(store)
     damaged = damaged_sentences(specs, store)
@@ -49,8 +49,11 @@ def status_text(folder: Path) -> str:
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
-    """Parse and print."""
+    """Parse the arguments and print the status."""
     (arguments,) = parse_arguments(
-        (StatusArguments,), "Say how far a study is: finished, running, waiting, failed.", command_line, "study_dir"
+        (StatusArguments,),
+        "Show how many cells of a study are finished, running, waiting or failed.",
+        command_line,
+        "study_dir",
     )
     print(status_text(Path(arguments.study_dir)))

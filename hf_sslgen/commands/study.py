@@ -1,201 +1,59 @@
-"""`hf-sslgen study`: a whole matrix of cells from a YAML file, by any number of processes that share its folder."""
+"""`hf-sslgen study`: run a matrix of cells from a YAML file, in any number of processes that share its folder."""
 
-import logging
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
-from huggingface_hub import HfApi
-
-from hf_sslgen.claims import kept_alive, try_claim
-from hf_sslgen.commands.report import write_report
-from hf_sslgen.domains.domain_registry import domain_entries, find_domain
-from hf_sslgen.errors import InputError, nearest_names
-from hf_sslgen.files import replace_file
-from hf_sslgen.hub.exchange import in_one_sentence
-from hf_sslgen.hub.remote_study import in_lines
-from hf_sslgen.hub.study_pull import pull_cells
-from hf_sslgen.local_paths import path_refusal
-from hf_sslgen.output_folder import require_output_folder
+from hf_sslgen.errors import InputError
 from hf_sslgen.settings import Range, check_fields, setting
-from hf_sslgen.study.cells.store import REPORT_CLAIM, STUDY_FILE, Store
-from hf_sslgen.study.config import StudyConfig, read_study
-from hf_sslgen.study.estimate import dry_run_text, is_at_hand
-from hf_sslgen.study.execution.executors import default_workers, run_on_ray, run_processes
-from hf_sslgen.study.execution.workbench import Unavailable
-from hf_sslgen.study.execution.worker import limited_threads
-from hf_sslgen.study.execution.worker_process import work
-from hf_sslgen.study.plan import CellSpec, expand
-from hf_sslgen.study.preflight import impossible_sentences, look_ahead, prepare
-from hf_sslgen.study.progress import damaged_sentences, failure_sentences
 from hf_sslgen.training.configuration import parse_arguments
-from hf_sslgen.zoo.locations import UNTRAINED_PREFIX, resolve_location, wanted_revision
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class StudyArguments:
-    """Which study, where, and by how many processes."""
+    """Which study to run, where, and in how many processes."""
 
-    study: str = field(metadata={"help": "YAML file of the study (docs/how-to.md has its keys)."})
-    output_dir: str = field(metadata={"help": "The study's folder; may be shared by any number of processes."})
-    dry_run: bool = field(default=False, metadata={"help": "Only say which cells, how long and how much disk."})
+    study: str = field(metadata={"help": "The study's YAML file (docs/how-to.md lists its keys)."})
+    output_dir: str = field(metadata={"help": "The study's folder; any number of processes may share it."})
+    dry_run: bool = field(
+        default=False, metadata={"help": "Only print the cells and the time and disk space they need."}
+    )
     workers: int | None = setting(
         None,
         range=Range(at_least=1, at_most=1024),
-        help="Processes to work with (default: one per GPU, or one in this process).",
+        help="Number of worker processes (default: one per GPU, or this process alone).",
     )
     executor: Literal["process", "ray"] = field(
-        default="process", metadata={"help": "Processes of this machine, or tasks of a Ray cluster (extra `ray`)."}
+        default="process",
+        metadata={"help": "Where workers run: processes on this machine, or tasks on a Ray cluster (extra `ray`)."},
     )
     ray_address: str | None = field(
-        default=None, metadata={"help": "Address of a Ray cluster, such as `auto`; without one Ray is started here."}
+        default=None,
+        metadata={"help": "Address of a Ray cluster, such as `auto` (default: start Ray on this machine)."},
     )
-    retry_failed: bool = field(default=False, metadata={"help": "Try cells again that failed before."})
-    write_report: bool = field(default=True, metadata={"help": "Write tables and report when all cells have ended."})
+    retry_failed: bool = field(default=False, metadata={"help": "Retry cells that failed before."})
+    write_report: bool = field(default=True, metadata={"help": "Write tables and report when all cells are done."})
     pull: str | None = field(
-        default=None, metadata={"help": "Dataset on the Hub (owner/name) whose cells are taken over first."}
+        default=None, metadata={"help": "Dataset on the Hub (owner/name) to pull finished cells from first."}
     )
 
     def __post_init__(self) -> None:
         check_fields(self)
         if self.ray_address is not None and self.executor != "ray":
-            raise InputError("ray_address goes with --executor ray")
+            raise InputError("ray_address only works with --executor ray; add that, or drop it")
         if self.pull is not None and self.dry_run:
-            raise InputError("--pull writes into the study's folder and --dry_run does not; give one of them")
-
-
-def _keep_configuration(path: Path, store: Store) -> None:
-    """Copy the study's file into its folder, for `status` and `report`."""
-    copy, content = store.folder / STUDY_FILE, path.read_bytes()
-    if copy.exists():
-        if copy.read_bytes() == content:
-            return
-        logger.warning(
-            "%s was another configuration and is replaced; cells that only it had stay, but are not reported", copy
-        )
-    with replace_file(copy) as unfinished:
-        unfinished.write_bytes(content)
-
-
-def _require_names(config: StudyConfig) -> None:
-    """Raise InputError for what is no backbone, or a misspelt domain, before the first of its cells would."""
-    for backbone in config.backbones:
-        location = backbone.location.removeprefix(UNTRAINED_PREFIX)
-        resolve_location(location)
-        wanted_revision(location, None)
-    for domain in config.domains:
-        name = domain.dataset_name
-        words = "" if find_domain(name) is not None or Path(name).exists() else path_refusal(name)
-        if words:
-            raise InputError(f"dataset_name {name!r}: {words}")
-        if find_domain(name) is None and "/" not in name and not Path(name).exists():
-            hint = nearest_names(name, domain_entries())
-            if hint:
-                raise InputError(f"dataset_name {name!r} is no folder, no file and no known domain; {hint}")
-
-
-def _write_report(specs: Sequence[CellSpec], store: Store) -> None:
-    """Of several processes that end together one writes."""
-    damaged = damaged_sentences(specs, store)
-    if not any(store.is_finished(spec) and spec not in damaged for spec in specs):
-        return
-    claim = try_claim(store.claims, REPORT_CLAIM)
-    if claim is not None:
-        with kept_alive(claim):
-            write_report(store)
-
-
-def _pull(repository: str, store: Store) -> None:
-    """Take over what others computed, and say what became of it."""
-    if repository.count("/") != 1:
-        raise InputError(f"pull is {repository!r}; give a dataset on the Hub as owner/name")
-    api = HfApi()
-    with in_one_sentence(repository, "dataset", writing=False):
-        pulled = pull_cells(api, repository, store.cells)
-    logger.info(
-        "%s at %s: %d cells taken over, %d were here already",
-        repository,
-        pulled.commit[:12],
-        len(pulled.taken),
-        len(pulled.found),
-    )
-    if pulled.conflicts:
-        logger.warning(
-            "%d cells are here with other numbers and stay as they are:%s",
-            len(pulled.conflicts),
-            in_lines(pulled.conflicts),
-        )
-    if pulled.damaged:
-        logger.warning("%d cells here can't be read:%s", len(pulled.damaged), in_lines(pulled.damaged))
-    if pulled.refused:
-        logger.warning("%d cells were not taken over:%s", len(pulled.refused), in_lines(pulled.refused))
-
-
-def run_study(arguments: StudyArguments) -> None:
-    """Compute what is missing, then write tables and report."""
-    path, folder = Path(arguments.study), Path(arguments.output_dir)
-    store = Store(folder if arguments.dry_run else require_output_folder(arguments.output_dir, own=["cells"]))
-    config = read_study(path)
-    specs = expand(config)
-    _require_names(config)
-    if arguments.dry_run:
-        with limited_threads(config.num_threads):
-            print(dry_run_text(specs, store))
-        found = look_ahead([spec for spec in specs if is_at_hand(spec) and not store.is_finished(spec)], {})
-        found.print_taken()
-        for sentence in impossible_sentences(found.impossible):
-            print(sentence[0].upper() + sentence[1:])
-        return
-    store.prepare()
-    _keep_configuration(path, store)
-    if arguments.retry_failed:
-        store.forget_failures(specs)
-    if arguments.pull is not None:
-        _pull(arguments.pull, store)
-    workers = arguments.workers or default_workers()
-    unavailable: Unavailable = {}
-    if arguments.ray_address is None:  # the machines of a cluster may have other folders than this one
-        prepare(specs, store, unavailable)
-    if arguments.executor == "ray":
-        run_on_ray(path, store.folder, workers, arguments.ray_address)
-    elif workers > 1:
-        run_processes(path, store.folder, workers)
-    else:
-        work(path, store.folder, unavailable)
-    if arguments.write_report:
-        _write_report(specs, store)
-    _require_all(specs, store)
-
-
-def _require_all(specs: Sequence[CellSpec], store: Store) -> None:
-    """Raise InputError where a cell failed, or can't be read."""
-    damaged = dict.fromkeys(damaged_sentences(specs, store).values())
-    failed = sum(store.has_failed(spec) for spec in specs)
-    print(
-        "".join(f"{sentence}\n" for sentence in (*failure_sentences(specs, store), *damaged)), end="", file=sys.stderr
-    )
-    if failed:
-        raise InputError(
-            f"{failed} of {len(specs)} cells failed; their tracebacks are in {store.folder / 'failures'}. "
-            "Once the cause is gone, --retry_failed true tries them again"
-        )
-    if damaged:
-        raise InputError(
-            f"{len(damaged)} of {len(specs)} cells can't be read; remove them and run the same command again"
-        )
+            raise InputError("--pull writes into the study's folder, which --dry_run must not; give only one of them")
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
-    """Parse and run."""
+    """Parse the arguments and run the study."""
     (arguments,) = parse_arguments(
         (StudyArguments,),
-        "Run a study: backbones x domains x protocols x label budgets x seeds. What its folder holds is not computed "
-        "again, and any number of processes may work on one folder.",
+        "Run a study: backbones x domains x protocols x label budgets x seeds. Finished cells in its folder are not "
+        "computed again, and any number of processes may share the folder.",
         command_line,
         positional="study",
     )
+    from hf_sslgen.commands.run_study import run_study
+
     run_study(arguments)

@@ -1,10 +1,10 @@
-"""`hf-sslgen zoo`: the registered backbones."""
+"""`hf-sslgen zoo`: list the registered backbones."""
 
 import argparse
 from collections.abc import Sequence
 
 from hf_sslgen.commands.listings import UNVERIFIED, details
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import InputError, hinted
 from hf_sslgen.zoo.backbone_registry import (
     Backbone,
     excluded_backbones,
@@ -27,8 +27,10 @@ def _backbone_line(row: Backbone) -> str:
 
 def main(command_line: Sequence[str] | None = None) -> None:
     """List the twin sets, or show one set or backbone."""
-    parser = argparse.ArgumentParser(prog="hf-sslgen zoo", description="Backbones by twin set.")
-    parser.add_argument("name", nargs="?", help="a twin set or a backbone to show in full")
+    parser = argparse.ArgumentParser(
+        prog="hf-sslgen zoo", description="List the registered backbones by twin set, or show one set or backbone."
+    )
+    parser.add_argument("name", nargs="?", help="twin set or backbone to show in full")
     name = parser.parse_args(command_line).name
     sets = twin_sets()
     row = find_backbone(name) if name is not None else None
@@ -36,12 +38,12 @@ def main(command_line: Sequence[str] | None = None) -> None:
         print(details(row))
         return
     if name is not None and name not in sets:
-        raise InputError(f"{name!r} is no twin set or backbone. {nearest_names(name, [*sets, *known_backbone_ids()])}")
+        raise InputError(hinted(f"{name!r} is not a twin set or backbone", name, [*sets, *known_backbone_ids()]))
     for twin_set in sets.values() if name is None else [sets[name]]:
         print(f"{twin_set.name}: {twin_set.description} ({twin_set.source_data}, {twin_set.image_size} px)")
         print("\n".join(_backbone_line(backbone) for backbone in twin_set.backbones), end="\n\n")
     if name is None:
-        print("Without a twin trained on the same data (any comparison with them is confounded):")
+        print("Backbones without a twin trained on the same data (any comparison with them is confounded):")
         print("\n".join(_backbone_line(backbone) for backbone in unmatched_backbones()), end="\n\n")
-        print("Not purely self-supervised, whatever their name suggests:")
+        print("Backbones that are not purely self-supervised, whatever their name suggests:")
         print("\n".join(f"  {pattern}: {reason}" for pattern, reason in excluded_backbones().items()))

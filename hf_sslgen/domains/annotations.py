@@ -1,4 +1,4 @@
-"""What a data set says of its images beyond a label: where the object is, and which images show the same thing."""
+"""Annotations beyond the label: where the object is, and which images show the same thing."""
 
 import math
 from collections.abc import Iterator
@@ -21,13 +21,13 @@ Kind = Literal["box", "mask", "pair"]
 WANTED = {
     "box": "lists of numbers: x0, y0, x1, y1 (or --box_format xywh) of one box, or a list of boxes",
     "mask": "pictures or 2-D arrays of numbers",
-    "pair": "one name or number an image",
+    "pair": "one name or number per image",
 }
 
 
 @dataclass(frozen=True)
 class AnnotationColumns:
-    """Names of the columns, None for those a domain does not have."""
+    """Names of the annotation columns; None for those the domain lacks."""
 
     box: str | None = None
     mask: str | None = None
@@ -35,15 +35,15 @@ class AnnotationColumns:
     box_format: BoxFormat = "xyxy"
 
     def named(self) -> dict[Kind, str]:
-        """The columns there are."""
+        """Names of the columns that are present."""
         return {kind: vars(self)[kind] for kind in get_args(Kind) if vars(self)[kind] is not None}
 
 
 def find_annotations(features: Features, arguments: DomainArguments, entry: DomainEntry | None) -> AnnotationColumns:
-    """The columns that the arguments name, or else the registry; none is ever guessed.
+    """Find the columns named by the arguments or else the registry; columns are never guessed.
 
     Raises:
-        InputError: a column that isn't there, or can't hold what it should.
+        InputError: a column is missing or has an unsuitable type.
     """
     columns = AnnotationColumns(
         arguments.box_column_name or (entry.box_column if entry else None),
@@ -61,13 +61,13 @@ def find_annotations(features: Features, arguments: DomainArguments, entry: Doma
 
 
 def require_a_column_each(image_and_label: tuple[str, str], annotations: AnnotationColumns) -> None:
-    """Raise an InputError where a column has to serve two purposes."""
+    """Raise InputError if a column would serve two purposes."""
     others = list(image_and_label)
     for kind, column in annotations.named().items():
         if column in others:
             raise InputError(
-                f"{kind}_column_name {column!r} is the column of something else already; images, labels, boxes, masks "
-                "and pairs need a column each"
+                f"{kind}_column_name {column!r} is already used for something else; images, labels, boxes, masks and "
+                "pairs each need a column of their own"
             )
         others.append(column)
 
@@ -92,11 +92,11 @@ def _is_picture(feature: Any) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Annotations:
-    """The annotations of a published split.
+    """Annotations of a published split.
 
     Attributes:
-        dataset: the annotation columns of that split, row by row; masks undecoded.
-        files: which files its rows may name.
+        dataset: the split's annotation columns, row by row; masks undecoded.
+        files: the files that its rows may refer to.
     """
 
     dataset: Dataset
@@ -107,7 +107,7 @@ class Annotations:
     def of_dataset(
         cls, dataset: Dataset, columns: AnnotationColumns, files: PictureFiles = BYTES_ONLY
     ) -> "Annotations | None":
-        """Those of a data set; None where no column is named."""
+        """Take the annotation columns from a dataset; None if no column is named."""
         named = list(columns.named().values())
         if not named:
             return None
@@ -118,13 +118,13 @@ class Annotations:
 
     @staticmethod
     def joined(first: "Annotations | None", second: "Annotations | None") -> "Annotations | None":
-        """Those of one split's rows and then of another's; None where one of them has none."""
+        """Concatenate the annotations of two splits; None if either has none."""
         if first is None or second is None:
             return None
         return replace(first, dataset=concatenate_datasets([first.dataset, second.dataset]))
 
     def value(self, kind: Kind, row: int, split: str) -> tuple[Any, str]:
-        """What the column of a kind holds in a row, and what to call the place in errors."""
+        """Return a row's value in the column of a kind, and a description of the place for errors."""
         column = self.columns.named()[kind]
         value = self.dataset[row][column]
         if isinstance(self.dataset.features[column], Image):
@@ -132,9 +132,9 @@ class Annotations:
         return value, f"{kind}_column_name {column!r}, image {row} of split {split!r}:"
 
     def pair_codes(self) -> NDArray[np.int64]:
-        """(rows,) a number for each value of the pair column, the same for equal values; -1 where there is none.
+        """Number the values of the pair column: (rows,), equal values share a number, -1 for a missing value.
 
-        Nulls, NaN, empty texts and the -1 of a ClassLabel are none.
+        Null, NaN, empty text and a ClassLabel's -1 count as missing.
         """
         column = self.columns.named()["pair"]
         unlabelled = -1 if isinstance(self.dataset.features[column], ClassLabel) else None
@@ -149,12 +149,12 @@ class Annotations:
 
     @property
     def meaning(self) -> tuple[str, ...]:
-        """Which kinds of annotations there are and how boxes are read, for fingerprints."""
+        """The kinds of annotation present and the box format, for fingerprints."""
         kinds = self.columns.named()
         return (*kinds, self.columns.box_format) if "box" in kinds else tuple(kinds)
 
     def contents(self, row: int, split: str) -> Iterator[bytes]:
-        """What tells a row's annotations from others, for fingerprints."""
+        """The content of a row's annotations, for fingerprints."""
         for kind, column in self.columns.named().items():
             value, where = self.value(kind, row, split)
             is_file = isinstance(self.dataset.features[column], Image)

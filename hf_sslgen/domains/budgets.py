@@ -1,4 +1,4 @@
-"""How many labels a domain is learned from: shares of the labels, images a class, at most so many images."""
+"""Label budgets: a share of the labels, a number of images per class, or a maximum number of images."""
 
 import numpy as np
 
@@ -10,17 +10,17 @@ from hf_sslgen.errors import InputError
 
 
 def at_most(split: ImageSplit, size: int | None, seed: int) -> ImageSplit:
-    """A stratified part of at most `size` images; all where it is None."""
+    """Return a stratified subset of at most `size` images; all images if `size` is None."""
     return split if size is None else split.select(stratified_subset(split.labels, size, seed))
 
 
 def labelled_share(
     split: ImageSplit, arguments: DomainArguments, notes: list[str], carved_afterwards: bool
 ) -> ImageSplit:
-    """The share of the split's labels that may be used.
+    """Return the subset of the split that `label_fraction` allows.
 
     Args:
-        carved_afterwards: whether validation is still to be cut off, which needs a class with two images.
+        carved_afterwards: whether validation will be carved from it, which needs a class with two images.
     """
     fraction = arguments.label_fraction
     if fraction is None or fraction == 1:
@@ -32,7 +32,7 @@ def labelled_share(
         instead = f"label_fraction {enough:g} keeps two of every class" if enough else "drop it"
         raise InputError(
             f"label_fraction {fraction:g} of split {split.name!r} ({len(split)} images, {len(counts)} classes) is one "
-            f"image a class, and none is left to select on; {instead}, or name a --validation_split_name, or give "
+            f"image per class, which leaves none to select on; {instead}, or name a --validation_split_name, or give "
             "samples_per_class, which leaves validation whole"
         )
     notes.append(
@@ -45,10 +45,10 @@ def labelled_share(
 def few_labelled(
     train: ImageSplit, arguments: DomainArguments, notes: list[str], encoding: LabelEncoding
 ) -> ImageSplit:
-    """The training images that are asked for; at least two classes must remain.
+    """Return the training images within the requested budget; at least two classes must remain.
 
     Raises:
-        InputError: a class has fewer than `samples_per_class`, so that the budget would say too much.
+        InputError: a class has fewer images than `samples_per_class`, so the budget can't be met.
     """
     if arguments.samples_per_class is not None:
         classes, counts = np.unique(train.labels, return_counts=True)

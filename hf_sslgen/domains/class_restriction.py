@@ -1,4 +1,4 @@
-"""A domain with only some of its classes."""
+"""Restrict a domain to some of its classes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,13 +13,13 @@ from hf_sslgen.names import listed_names
 
 
 def with_classes(domain: Domain, kept: Sequence[str]) -> Domain:
-    """The domain with the images of these classes alone, numbered in the order of its own; notes say what is left out.
+    """Restrict a domain to these classes, kept in the domain's order; its notes record what is left out.
 
     Raises:
-        InputError: a stream, or a split without an image of these classes.
+        InputError: the domain is streamed, or a split has no image of these classes.
     """
     if not isinstance(domain.train, ImageSplit):
-        raise InputError("a stream can't be reduced to some of its classes; drop --streaming")
+        raise InputError("a stream can't be restricted to some of its classes; drop --streaming")
     left_out = [name for name in domain.class_names if name not in kept]
     names = tuple(name for name in domain.class_names if name in kept)
     new_label = np.array([names.index(name) if name in kept else -1 for name in domain.class_names])
@@ -36,6 +36,6 @@ def with_classes(domain: Domain, kept: Sequence[str]) -> Domain:
 def _restricted(split: ImageSplit, new_label: NDArray[np.int64]) -> ImageSplit:
     positions = np.flatnonzero(new_label[split.labels] >= 0)
     if len(positions) == 0:
-        raise InputError(f"split {split.name!r} has no image of the classes that are measured")
+        raise InputError(f"split {split.name!r} has no image of any class to be measured; give another split")
     kept = split.select(positions)
     return replace(kept, labels=new_label[kept.labels])

@@ -1,4 +1,4 @@
-"""How deep the pictures of a domain are: the range they are read with, and whether they make use of it."""
+"""Pixel depth of a domain's pictures: the intensity range they are read with, and how much of it they use."""
 
 import logging
 
@@ -15,24 +15,24 @@ from hf_sslgen.intensity import DATASET_RANGE, PER_IMAGE, STATED, Intensity, rea
 logger = logging.getLogger(__name__)
 
 LOOKED_AT = 48
-"""Pictures of a split that are looked at, evenly spaced over it."""
+"""Number of pictures to inspect per split, evenly spaced."""
 
 SMALL_SHARE = 0.25
-"""Use of less than this share of a range leaves fewer than 64 of 256 shades."""
+"""Pictures that use less than this share of a range get fewer than 64 of 256 shades."""
 
 
 def asked_intensity(arguments: DomainArguments) -> Intensity:
-    """What the arguments ask for; each picture's own range where that of the data set is not measured yet."""
+    """Return the requested intensity range; each picture's own while the dataset's is not yet measured."""
     if arguments.intensity_range is None:
         return STATED
     return PER_IMAGE if arguments.intensity_range == DATASET_RANGE else read_intensity(arguments.intensity_range)
 
 
 def measured_intensity(train: ImageSplit | ImageStream) -> Intensity:
-    """From the least to the largest value of the training images; reads each of them once.
+    """Measure the smallest and largest value over the training images, reading each of them once.
 
     Raises:
-        InputError: a stream; pictures of several depths; or all values are the same.
+        InputError: the split is streamed, its pictures differ in depth, or all values are equal.
     """
     if isinstance(train, ImageStream):
         raise InputError(
@@ -54,11 +54,11 @@ def measured_intensity(train: ImageSplit | ImageStream) -> Intensity:
 
 
 def dataset_intensity(train: ImageSplit | ImageStream, arguments: DomainArguments, notes: list[str]) -> Intensity:
-    """The range that all splits are read with, which is measured on the training images where that is asked for.
+    """Return the range used for all splits, measured on the training images if requested.
 
     Args:
-        train: all of the training images, whatever share of them is then used.
-        notes: takes a note where the range is not what the files state.
+        train: all training images, whatever share of them is used later.
+        notes: receives a note if the range is not the one the files state.
     """
     if arguments.intensity_range is None:
         return STATED
@@ -71,11 +71,12 @@ def dataset_intensity(train: ImageSplit | ImageStream, arguments: DomainArgument
 
 
 def look_at(split: ImageSplit, notes: list[str]) -> None:
-    """Decode some pictures that are deeper than 8 bits, or read with a given range, and say and note where their
-    values use little of the range or lie beyond it.
+    """Decode some pictures and warn about values that use little of the intensity range or lie outside it.
+
+    Only pictures deeper than 8 bits or read with a given range are checked; warnings are also added to the notes.
 
     Raises:
-        UnknownRangeError: nothing says which values of a picture are black and white.
+        UnknownRangeError: no range is given, and a picture's file does not state one.
     """
     found: list[ValueRange] = []
     for position in np.unique(np.linspace(0, len(split) - 1, LOOKED_AT).round().astype(int)).tolist():
@@ -84,7 +85,7 @@ def look_at(split: ImageSplit, notes: list[str]) -> None:
             if not depth(value, where).is_plain or split.intensity.limits is not None:
                 split.image(position)
                 found.append(value_range(value, where))
-        except CorruptImageError:  # it is named where it is needed, or left out
+        except CorruptImageError:  # reported when it is needed, or left out
             continue
     for note in (_unused_range(split, found), _beyond_range(split, found), _different_ranges(split, found)):
         if note is not None:

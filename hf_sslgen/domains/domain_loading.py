@@ -1,4 +1,4 @@
-"""Loading a target domain: from the registry, the Hub, a folder or a parquet file, to labelled splits."""
+"""Load a target domain from the registry, the Hub, a folder or a file into labelled splits."""
 
 from dataclasses import dataclass, replace
 
@@ -29,13 +29,13 @@ class Domain:
     """A target domain, ready to train and measure on.
 
     Attributes:
-        name: the registry's name, the Hub id or the folder's name.
+        name: registered name, Hub id or folder name.
         group: `similar` to the source data, `different` from it, or `unstated`.
-        metric: the accuracy its literature reports: `accuracy` or `mean_per_class_accuracy`.
-        not_label_preserving: transforms that may change a label here, kept out of family means.
-        notes: what was done to get these splits, for reports.
-        taken: how many images of which classes these are, where from, and what was left out.
-        found: the commit on the Hub that all splits are from; None for local and embedded ones.
+        metric: the accuracy reported in its literature: `accuracy` or `mean_per_class_accuracy`.
+        not_label_preserving: transforms that may change a label here; excluded from family means.
+        notes: how these splits were obtained, for reports.
+        taken: number of images per class, their origin, and what was left out.
+        found: the Hub commit that all splits come from; None for local and embedded domains.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Domain:
     found: HubDataset | None = None
 
     def fingerprints(self) -> dict[str, str]:
-        """Fingerprints of the splits by their role; reads every image once, those of a stream excepted."""
+        """Fingerprint each split, by role; reads every image once, except those of a stream."""
         splits = {"train": self.train, "validation": self.validation, "test": self.test}
         return {role: split.fingerprint() for role, split in splits.items()}
 
@@ -63,46 +63,47 @@ def _test_seed(arguments: DomainArguments) -> int:
 def _carve(
     train: ImageSplit, role: str, arguments: DomainArguments, notes: list[str]
 ) -> tuple[ImageSplit, ImageSplit]:
-    """Cut a stratified part off the training split and say so."""
+    """Carve a stratified part off the training split and add a note about it."""
     seed = _test_seed(arguments) if role == "test" else arguments.split_seed
     kept, held_out = stratified_split(train.labels, arguments.train_val_split, seed)
     notes.append(f"{role}: a stratified {arguments.train_val_split:.0%} of '{train.name}' (seed {seed})")
     if len(held_out) == 0:
         raise InputError(
-            f"no {role} images can be carved from split {train.name!r}: every class has one image; name a "
-            f"--{role}_split_name"
+            f"no {role} images can be carved from split {train.name!r}: every class has only one image; name a split "
+            f"with --{role}_split_name"
         )
     return train.select(kept), train.select(held_out)
 
 
 def _require_trained_classes(train: ImageSplit | ImageStream, test: ImageSplit) -> None:
-    """Raise InputError where no test image is of a class that is trained on."""
+    """Raise InputError if no test image belongs to a training class."""
     if isinstance(train, ImageSplit) and not np.isin(test.labels, train.labels).any():
         raise InputError(
-            f"no image of the test split {test.name!r} belongs to a class of the training split {train.name!r}"
+            f"no image of the test split {test.name!r} belongs to a class of the training split {train.name!r}; name "
+            "matching splits with --train_split_name and --test_split_name"
         )
 
 
 def load_domain(arguments: DomainArguments) -> Domain:
     """Load a domain's training, validation and test images.
 
-    A missing validation split is carved from the training split (stratified; of a stream: by content). Where neither
-    test nor validation is published, the test split is carved first. `label_fraction` reduces the training split
-    after the test and before the validation split is carved, and a published validation split alike; the test split
-    is always whole.
+    A missing validation split is carved from the training split (stratified, or by content for a stream). If neither
+    a test nor a validation split is published, the test split is carved first. `label_fraction` reduces the training
+    split after the test split is carved and before the validation split is, and reduces a published validation split
+    alike; the test split always stays whole.
 
     Raises:
-        InputError: the data set, a column or a split can't be found, a label is no class, there is only one class, a
-            split is empty, or its size is not what the registry expects.
+        InputError: the dataset, a column or a split can't be found, a label is not a class, there is only one class,
+            a split is empty, or its size differs from the registry's.
     """
-    entry = registered_entry(arguments)
-    published = entry if arguments.registered_as is None else None  # a copy may name its columns and splits otherwise
-    if published is not None and published.train_split is None and arguments.train_split_name is None:
-        raise InputError(f"{published.name} has no training split: it is for evaluation only; name another domain")
-    loaded = load_splits(arguments, published)
-    train_name, validation_name, test_name = split_names(arguments, published, list(loaded.splits))
+    registered = registered_entry(arguments)
+    entry = registered if arguments.registered_as is None else None  # a copy may name columns and splits differently
+    if entry is not None and entry.train_split is None and arguments.train_split_name is None:
+        raise InputError(f"{entry.name} is for evaluation only and has no training split; name another domain")
+    loaded = load_splits(arguments, entry)
+    train_name, validation_name, test_name = split_names(arguments, entry, list(loaded.splits))
     raw_train = loaded.splits[train_name]
-    table = read_table(loaded, train_name, arguments, published)
+    table = read_table(loaded, train_name, arguments, entry)
     notes: list[str] = []
 
     def read(name: str) -> ImageSplit:
@@ -114,7 +115,7 @@ def load_domain(arguments: DomainArguments) -> Domain:
     if isinstance(raw_train, IterableDataset):
         if test is None:
             raise InputError(
-                "a stream has no test split to carve; name one with --test_split_name or drop --streaming"
+                "a test split can't be carved from a stream; name one with --test_split_name or drop --streaming"
             )
         held_out = 0.0 if validation is not None else arguments.train_val_split
         train = read_stream(loaded, train_name, table, arguments, held_out)
@@ -143,20 +144,20 @@ def load_domain(arguments: DomainArguments) -> Domain:
             look_at(split, notes)
     test = at_most(test, arguments.max_test_samples, _test_seed(arguments))
     if test.has("box"):
-        for position in range(len(test)):  # what is wrong with a box is found before anything is trained
+        for position in range(len(test)):  # find invalid boxes before training starts
             test.boxes(position)
     validation = at_most(validation, arguments.max_eval_samples, arguments.split_seed)
     splits = {"train": train, "validation": validation, "test": test}
     _require_trained_classes(train, test)
     return Domain(
         name=domain_name(arguments),
-        group=arguments.group or (entry.group if entry else "unstated"),
-        metric=entry.metric if entry else "accuracy",
+        group=arguments.group or (registered.group if registered else "unstated"),
+        metric=registered.metric if registered else "accuracy",
         class_names=table.encoding.class_names,
         train=train,
         validation=validation,
         test=test,
-        not_label_preserving=entry.not_label_preserving if entry else DEFAULT_NOT_LABEL_PRESERVING,
+        not_label_preserving=registered.not_label_preserving if registered else DEFAULT_NOT_LABEL_PRESERVING,
         notes=tuple(notes),
         taken=taken(arguments, loaded, table.columns, table.encoding.class_names, splits, notes),
         found=loaded.found,

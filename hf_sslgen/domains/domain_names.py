@@ -1,4 +1,4 @@
-"""What results call domains, and how domains of one name are told apart."""
+"""Names of domains in results, kept distinct when several folders share a name."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +9,7 @@ from hf_sslgen.domains.domain_registry import find_domain
 
 
 def domain_name(arguments: DomainArguments) -> str:
-    """What results call a domain: as the user says, or its registered name, its folder's or file's name, or Hub id."""
+    """Name a domain in results: as the user states, else by registered name, folder or file name, or Hub id."""
     if arguments.domain_name is not None:
         return arguments.domain_name
     entry = find_domain(arguments.dataset_name) if arguments.registered_as is None else None
@@ -20,9 +20,9 @@ def domain_name(arguments: DomainArguments) -> str:
 
 
 def told_apart(domains: Sequence[DomainArguments]) -> list[DomainArguments]:
-    """The domains, where folders or files of the same name take as much of their paths as tells them apart.
+    """Rename folders or files that share a name by as much of their paths as makes them distinct.
 
-    What is given twice keeps its name, and so does what the user named.
+    Domains given twice keep their names, and so do those the user named.
     """
     names = [domain_name(each) for each in domains]
     return [

@@ -1,4 +1,4 @@
-"""The registry of target domains: where each lives, how its columns and splits are called, what to expect of it.
+"""The registry of target domains: their locations, columns, splits and expected sizes.
 
 The rows are in `registry.yaml`. Any other Hub id, folder or parquet file works without a row.
 """
@@ -17,9 +17,9 @@ REGISTRY_FILE = Path(__file__).parent / "registry.yaml"
 EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
 
 REGISTERED = "registered:"
-"""In front of a short name: the registry's domain, whatever lies in the working folder."""
+"""Prefix of a short name that means the registered domain, even if the working folder holds an entry of that name."""
 
-# The transforms under which invariance is measured; a row names those of them that can change the domain's labels.
+# The transforms that invariance is measured on; a row lists those that can change its domain's labels.
 TRANSFORMS = (
     "rotation",
     "translation",
@@ -51,19 +51,19 @@ class DomainEntry:
 
     Attributes:
         name: short name, as used on the command line and in results.
-        id: Hub id of the data set; None for an embedded domain.
-        image_column: None where it isn't known, so that it has to be given or found.
+        id: Hub id of the dataset; None for an embedded domain.
+        image_column: None if unknown, in which case it must be given or is detected.
         train_split: None for a domain that is only evaluated on.
-        validation_split: None where one has to be carved from the training split.
-        test_split: None where one has to be carved from the only split there is.
-        expected_sizes: images in each split, where known exactly; another number means that the data set changed.
-        box_column, mask_column, pair_column: where the object is, and what names the thing an image shows, as the
-            options `--box_column_name` and so on say; `box_format` belongs to `box_column`.
+        validation_split: None if it is to be carved from the training split.
+        test_split: None if it is to be carved from the only published split.
+        expected_sizes: images in each split, where known exactly; another number means that the dataset changed.
+        box_column, mask_column, pair_column: annotation columns, as for `--box_column_name` and its siblings;
+            `box_format` belongs to `box_column`.
         row_filter: keep only rows in which each of these columns has this value (the name, for a ClassLabel).
-        group: the expected distance to ImageNet, a proposal that the measured distance checks.
-        verified: columns and splits were seen on the data set's page.
-        not_label_preserving: transforms that can turn an image into one of another class, or that remove what the
-            class is told by; invariance to them isn't wanted.
+        group: expected distance to ImageNet, to be checked against the measured distance.
+        verified: whether columns and splits were checked on the dataset's page.
+        not_label_preserving: transforms that can turn an image into another class or remove the evidence for its
+            class, so that invariance to them is not desirable.
     """
 
     name: str
@@ -93,13 +93,13 @@ class DomainEntry:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """The splits the data set itself has and that are used here."""
+        """The published splits that are used here."""
         return tuple(split for split in (self.train_split, self.validation_split, self.test_split) if split)
 
 
 @dataclass(frozen=True)
 class Registry:
-    """Everything in one registry file; `known_bad` maps a Hub id to the reason."""
+    """The content of a registry file; `known_bad` maps a Hub id to the reason."""
 
     domains: dict[str, DomainEntry]
     known_bad: dict[str, str]
@@ -112,7 +112,7 @@ class _KnownBad:
 
 
 def read_registry(path: Path) -> Registry:
-    """Read and check a registry file; an InputError names the first row that is wrong."""
+    """Read and check a registry file; raises InputError naming the first invalid row."""
     sections = read_sections(path, ("domains", "known_bad"))
     domains: dict[str, DomainEntry] = {}
     seen_ids: set[str] = set()
@@ -120,16 +120,16 @@ def read_registry(path: Path) -> Registry:
         where = f"domain {row.get('name')!r}"
         entry = build_row(DomainEntry, row, where)
         if entry.name in domains or entry.id in seen_ids:
-            raise InputError(f"{where}: its name or its id {entry.id!r} is in the registry twice")
+            raise InputError(f"{where}: its name or its id {entry.id!r} occurs twice in the registry")
         if (entry.id is None) != (entry.format == "embedded"):
-            raise InputError(f"{where}: an embedded domain has no id, and every other one needs it")
+            raise InputError(f"{where}: an embedded domain must not have an id, and every other domain needs one")
         if (entry.box_column is None) != (entry.box_format is None):
             raise InputError(f"{where}: box_column and box_format belong together; give both or none")
         if not entry.splits:
             raise InputError(f"{where} has neither a train_split nor a test_split")
         unknown = sorted(set(entry.expected_sizes) - set(entry.splits))
         if unknown:
-            raise InputError(f"{where}: expected_sizes of splits it does not have: {', '.join(unknown)}")
+            raise InputError(f"{where}: expected_sizes names splits that it does not have: {', '.join(unknown)}")
         domains[entry.name] = entry
         if entry.id is not None:
             seen_ids.add(entry.id)
@@ -143,12 +143,12 @@ def _registry() -> Registry:
 
 
 def domain_entries() -> dict[str, DomainEntry]:
-    """Every domain by short name, in the registry's order."""
+    """Return every domain by short name, in the registry's order."""
     return dict(_registry().domains)
 
 
 def find_domain(name_or_id: str) -> DomainEntry | None:
-    """The row of a short name, also as `registered:NAME`, or a Hub id, or None."""
+    """Find a domain's row by its short name (or `registered:NAME`) or Hub id; None if there is none."""
     entries = _registry().domains
     if name_or_id.startswith(REGISTERED):
         return entries.get(name_or_id.removeprefix(REGISTERED))
@@ -158,12 +158,12 @@ def find_domain(name_or_id: str) -> DomainEntry | None:
 
 
 def known_bad_domains() -> dict[str, str]:
-    """Hub ids that shouldn't be used, with the reason."""
+    """Return the Hub ids that should not be used, with the reason."""
     return dict(_registry().known_bad)
 
 
 def embedded_files(entry: DomainEntry) -> dict[str, Path]:
-    """The file of each split of an embedded domain, as `load_dataset("parquet", data_files=...)` takes them."""
+    """Return an embedded domain's file per split, in the form `load_dataset("parquet", data_files=...)` takes."""
     if entry.format != "embedded":
-        raise InputError(f"domain {entry.name!r} is no embedded domain; its data set is {entry.id!r}")
+        raise InputError(f"domain {entry.name!r} is not embedded; its dataset is {entry.id!r} on the Hub")
     return {split: EMBEDDED_FOLDER / entry.name / f"{split}.parquet" for split in entry.splits}

@@ -1,4 +1,4 @@
-"""The images of a split that can be reached by position."""
+"""Images of a split with access by position."""
 
 import hashlib
 import logging
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class EncodedImages(Protocol):
-    """Rows with an undecoded picture each: a `Dataset`, or what was kept of a stream."""
+    """Rows with one undecoded picture each: a `Dataset`, or a stored part of a stream."""
 
     def __len__(self) -> int: ...
 
@@ -31,16 +31,16 @@ class EncodedImages(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class ImageSplit:
-    """Labelled images that can be reached by position.
+    """Labelled images with access by position.
 
     Attributes:
-        name: the published split the images come from.
+        name: the published split that the images come from.
         dataset: that split, with an undecoded `image` column.
         sample_ids: (N,) rows of `dataset` that belong here; they identify images in all records.
         labels: (N,) class indices.
-        annotations: what more is known of that split's rows, where the domain has such columns.
-        files: which files its rows may name.
-        intensity: which stored values are black and white.
+        annotations: further annotations of that split's rows, if the domain has such columns.
+        files: the files that its rows may refer to.
+        intensity: the stored values that map to black and white.
     """
 
     name: str
@@ -55,19 +55,19 @@ class ImageSplit:
         return len(self.sample_ids)
 
     def encoded(self, position: int) -> dict[str, Any] | None:
-        """The undecoded image at a position, with the bytes of its file or the reason why it has none."""
+        """Return the undecoded image at a position, with its file's bytes or the reason why they are missing."""
         return self.files.read(self.dataset[int(self.sample_ids[position])]["image"])
 
     def where(self, position: int) -> str:
-        """What errors call the image at a position."""
+        """Describe the image at a position, for errors."""
         return f"image {int(self.sample_ids[position])} of split {self.name!r}"
 
     def image(self, position: int) -> Image.Image:
-        """The RGB image at a position; raises CorruptImageError naming it."""
+        """Return the RGB image at a position; raises CorruptImageError naming it."""
         return decode_image(self.encoded(position), self.where(position), self.intensity)
 
     def stored(self, position: int) -> StoredPicture:
-        """Size and orientation of the image at a position, from its header; raises as `image` does."""
+        """Read size and orientation of the image at a position from its header; raises as `image` does."""
         return stored_picture(self.encoded(position), self.where(position))
 
     def has(self, kind: Kind) -> bool:
@@ -75,18 +75,18 @@ class ImageSplit:
         return self.annotations is not None and kind in self.annotations.columns.named()
 
     def boxes(self, position: int) -> NDArray[np.float64]:
-        """(K, 4), x0, y0, x1, y1 in pixels of `image(position)`; `read_boxes` has the conventions and the errors."""
+        """Return boxes (K, 4), x0, y0, x1, y1 in pixels of `image(position)`; conventions and errors: `read_boxes`."""
         annotations = self._annotations("box")
         value, where = annotations.value("box", int(self.sample_ids[position]), self.name)
         return read_boxes(value, annotations.columns.box_format, self.stored(position), where)
 
     def mask(self, position: int) -> NDArray[np.bool_]:
-        """(height, width) of `image(position)`, True on the object; `read_mask` has the conventions and the errors."""
+        """Return the mask (height, width) of `image(position)`, True on the object; errors: as `read_mask`."""
         value, where = self._annotations("mask").value("mask", int(self.sample_ids[position]), self.name)
         return read_mask(value, self.stored(position), where)
 
     def pair_keys(self) -> NDArray[np.int64]:
-        """(N,) a number for the object, burst or patient that an image shows; -1 where the data set names none."""
+        """Number (N,) the object, burst or patient that each image shows; -1 where the dataset names none."""
         return self._annotations("pair").pair_codes()[self.sample_ids]
 
     def _annotations(self, kind: Kind) -> Annotations:
@@ -95,11 +95,11 @@ class ImageSplit:
         return self.annotations
 
     def select(self, positions: NDArray[np.int64]) -> "ImageSplit":
-        """The images at these positions."""
+        """Return the images at these positions."""
         return replace(self, sample_ids=self.sample_ids[positions], labels=self.labels[positions])
 
     def without_corrupt(self) -> tuple["ImageSplit", int]:
-        """The images that can be decoded, and how many can't; decodes each once."""
+        """Return the images that can be decoded and the number of those that can't; decodes each once."""
         good = []
         for position in tqdm(range(len(self)), desc=f"checking {self.name}", disable=None, leave=False):
             try:
@@ -111,14 +111,16 @@ class ImageSplit:
         return self.select(np.array(good, dtype=np.int64)), len(self) - len(good)
 
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits of the images' files, sample ids, labels and annotations, in order, and of how
-        they are read.
+        """Hash the images' files, sample ids, labels and annotations, in order, and the reading options.
+
+        Returns:
+            Sixteen hexadecimal digits.
 
         Raises:
-            CorruptImageError: a file that a row names can't be read.
+            CorruptImageError: a file that a row refers to can't be read.
         """
         digest = hashlib.blake2b(self.labels.tobytes(), digest_size=8)
-        digest.update(self.sample_ids.tobytes())  # by which records of two backbones are paired
+        digest.update(self.sample_ids.tobytes())  # records of two backbones are paired by these
         if self.annotations is not None:
             digest.update(repr(self.annotations.meaning).encode())
         if not self.intensity.is_stated:
@@ -133,10 +135,10 @@ class ImageSplit:
 
 
 def joined(first: ImageSplit, second: ImageSplit) -> ImageSplit:
-    """The images of both, those of `first` in front.
+    """Join two splits, with the images of `first` in front.
 
-    Sample ids stay where both come from one published split; otherwise those of `second` continue after the last row
-    of `first`'s.
+    Sample ids stay as they are if both come from one published split; otherwise those of `second` continue after the
+    last row of `first`.
     """
     labels = np.concatenate([first.labels, second.labels])
     if first.dataset is second.dataset:

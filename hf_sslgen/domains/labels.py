@@ -1,4 +1,4 @@
-"""Turning labels of any kind into class indices: those of the training split, found by name in all others."""
+"""Encode labels of any kind as class indices of the training split, matched by name in all other splits."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -17,12 +17,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LabelEncoding:
-    """Class names and what each raw label value means.
+    """Class names and the class of each raw label value.
 
     ClassLabel columns keep their names and order; integers and strings are sorted. Names are in canonical form.
 
     Attributes:
-        own_names: the names that a split gives its numbers, where they are not `class_names` in this order.
+        own_names: a split's own names for its numbers, if they differ from `class_names` in names or order.
     """
 
     class_names: tuple[str, ...]
@@ -30,7 +30,7 @@ class LabelEncoding:
     own_names: tuple[str, ...] | None = None
 
     def encode(self, values: Sequence[Any], split: str) -> NDArray[np.int64]:
-        """(N,) class indices; raises InputError naming the first value that is not a class."""
+        """Return (N,) class indices; raises InputError naming the first value that is not a class."""
         encoded = np.empty(len(values), dtype=np.int64)
         for row, value in enumerate(values):
             index = self.index_of.get(canonical(value) if isinstance(value, str) else value)
@@ -56,7 +56,7 @@ class LabelEncoding:
         )
 
     def of_split(self, feature: Any) -> "LabelEncoding":
-        """The encoding of a split whose column has this feature: its own numbers, found by their names."""
+        """Return the encoding for a split whose column has this feature, matching its numbers by their names."""
         if not isinstance(feature, ClassLabel):
             return self
         own = tuple(canonical(name) for name in feature.names)
@@ -68,14 +68,16 @@ class LabelEncoding:
 
 
 def label_encoding(features: Features, label_column: str, training_values: Sequence[Any]) -> LabelEncoding:
-    """How the labels of a column are encoded, read off its type or else the training split's values.
+    """Derive the label encoding from the column's type or else from the training split's values.
 
     Raises:
-        InputError: no values, values of several types, or names that differ only in spaces around them.
+        InputError: there are no values, values of several types, or names that differ only in surrounding spaces.
     """
     feature = features[label_column]
     if isinstance(feature, ClassLabel):
-        names = tuple(dict.fromkeys(canonical(name) for name in feature.names))  # one class written in two forms
+        names = tuple(
+            dict.fromkeys(canonical(name) for name in feature.names)
+        )  # one class may be written in two Unicode forms
         _check_names(names, label_column)
         return LabelEncoding(names, {i: names.index(canonical(name)) for i, name in enumerate(feature.names)})
     if not training_values:
@@ -93,7 +95,7 @@ def label_encoding(features: Features, label_column: str, training_values: Seque
 
 
 def _check_names(names: Sequence[str], label_column: str) -> None:
-    """Raise InputError for names that differ only in spaces; say so where they differ only in case."""
+    """Raise InputError for names that differ only in spaces; warn about names that differ only in case."""
     stripped: dict[str, str] = {}
     folded: dict[str, str] = {}
     for name in names:
@@ -101,8 +103,8 @@ def _check_names(names: Sequence[str], label_column: str) -> None:
         if other is not name:
             raise InputError(
                 f"label_column_name {label_column!r} has the classes {other!r} and {name!r}, which differ only in "
-                "spaces; write them alike"
+                "spaces; spell them the same"
             )
         other = folded.setdefault(name.casefold(), name)
         if other is not name:
-            logger.warning("classes %r and %r differ only in case and are kept apart", other, name)
+            logger.warning("classes %r and %r differ only in case and are kept separate", other, name)

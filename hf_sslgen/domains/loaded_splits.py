@@ -1,4 +1,4 @@
-"""A data set's splits as files or the Hub give them, before columns and labels are read."""
+"""Splits of a dataset as loaded from files or the Hub, before columns and labels are read."""
 
 from dataclasses import dataclass
 
@@ -13,9 +13,9 @@ class LoadedSplits:
     """Splits by their published names.
 
     Attributes:
-        files: which files the rows may name.
-        left_out: what lies beside them, or in them, and was not taken.
-        labels_from: what the labels are called in words, where they are not a column of the files.
+        files: the files that the rows may refer to.
+        left_out: files or parts of the splits that were not used.
+        labels_from: source of the labels in words, if they are not a column of the files.
         remarks: as in `Taken`.
     """
 

@@ -1,4 +1,4 @@
-"""Reading where the object is: boxes and masks of a data set, on the pixels of the upright picture."""
+"""Read a dataset's object boxes and masks, in pixels of the upright picture."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from hf_sslgen.domains.words import BoxFormat
 from hf_sslgen.errors import InputError
 
 EDGE_TOLERANCE = 1.0
-"""Pixels by which a box may pass the picture's edge, where it is cut: rounding, or counting from 1."""
+"""Pixels by which a box may exceed the picture before it is clipped: from rounding, or counting from 1."""
 
 OTHER_FORMAT = {
     "xyxy": "if these are x, y, width, height, pass --box_format xywh",
@@ -27,26 +27,26 @@ FLIPS = {
     7: (True, True),
     8: (True, False),
 }
-"""For each EXIF orientation whether to mirror left and right, and top and bottom; from 5 on axes are swapped then."""
+"""For each EXIF orientation, whether to mirror left-right and top-bottom; from 5 on, the axes are then swapped."""
 
 
 def read_boxes(value: Any, box_format: BoxFormat, picture: StoredPicture, where: str) -> NDArray[np.float64]:
-    """The boxes of one image, in pixels of the upright picture.
+    """Read the boxes of one image, in pixels of the upright picture.
 
-    Coordinates are edges, not indices: the left edge of a picture is 0 and the right one its width, so that a box that
-    names its last pixel is one pixel short. A box may pass an edge by a pixel and is cut there.
+    Coordinates are edges, not indices: the left edge of a picture is 0 and its right edge is the width, so a box that
+    ends at the last pixel's index is one pixel short. A box may exceed an edge by a pixel and is clipped there.
 
     Args:
-        value: four numbers, a list of such boxes, or None; in pixels of the picture as its file holds it.
-        where: what to call the place in an error.
+        value: four numbers, a list of such boxes, or None; in pixels of the picture as stored.
+        where: description of the place, for errors.
 
     Returns:
-        (K, 4), x0, y0, x1, y1 with x0 < x1 and y0 < y1. Boxes without width or height enclose nothing and are left
-        out (they come from cutting boxes at a picture's edge); K is 0 where nothing is left.
+        (K, 4), x0, y0, x1, y1 with x0 < x1 and y0 < y1. Boxes of zero width or height, which clipping at a picture's
+        edge produces, are left out; K is 0 if none remain.
 
     Raises:
-        InputError: no boxes of four finite numbers; corners in the wrong order; a box outside the picture; shares of
-            the picture instead of pixels.
+        InputError: the value is not boxes of four finite numbers, a box has its corners in the wrong order or leaves
+            the picture, or it is given in shares of the picture instead of pixels.
     """
     if value is None or len(value) == 0:
         return np.empty((0, 4))
@@ -55,7 +55,7 @@ def read_boxes(value: Any, box_format: BoxFormat, picture: StoredPicture, where:
     except (TypeError, ValueError):  # boxes of unequal length
         boxes = np.empty(0)
     if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
-        raise InputError(f"{where} {value} is no box of four numbers, nor a list of such boxes")
+        raise InputError(f"{where} {value} is neither a box of four numbers nor a list of such boxes")
     given = boxes.copy()
     if box_format == "xywh":
         boxes[:, 2:] += boxes[:, :2]
@@ -73,7 +73,7 @@ def read_boxes(value: Any, box_format: BoxFormat, picture: StoredPicture, where:
         )
     if boxes.max() <= 1 and (boxes % 1 > 0).any():
         raise InputError(
-            f"{where} {value} looks like shares of the picture; boxes have to be in pixels "
+            f"{where} {value} looks like shares of the picture; boxes must be in pixels "
             f"({picture.width} x {picture.height} here)"
         )
     boxes = boxes.clip(0, limits)
@@ -93,18 +93,18 @@ def _upright_boxes(boxes: NDArray[np.float64], picture: StoredPicture) -> NDArra
 
 
 def read_mask(value: Any, picture: StoredPicture, where: str) -> NDArray[np.bool_]:
-    """The mask of one image, on the pixels of the upright picture.
+    """Read the mask of one image, in pixels of the upright picture.
 
     Args:
-        value: an undecoded picture, a 2-D list, or None for an image without the object; of the size of the picture as
-            its file holds it, and not zero where the object is. Colour palettes count by index.
-        where: what to call the place in an error.
+        value: an undecoded picture, a 2-D list, or None for an image without the object; as large as the picture as
+            stored, and nonzero on the object. Palette images count by index.
+        where: description of the place, for errors.
 
     Returns:
         (height, width), True on the object.
 
     Raises:
-        InputError: a mask of another size than its picture, with transparency, or that can't be read.
+        InputError: the mask differs in size from its picture, has transparency, or can't be read.
     """
     if value is None:
         return np.zeros(picture.upright_size[::-1], dtype=np.bool_)
@@ -113,7 +113,7 @@ def read_mask(value: Any, picture: StoredPicture, where: str) -> NDArray[np.bool
         size = " x ".join(str(side) for side in mask.shape[::-1])
         raise InputError(
             f"{where} the mask has {size} pixels and its picture {picture.width} x {picture.height}, as stored "
-            "(before any EXIF orientation); they have to be equal"
+            "(before any EXIF orientation); they must be equal"
         )
     flip_x, flip_y = FLIPS[picture.orientation]
     mask = mask[:: -1 if flip_y else 1, :: -1 if flip_x else 1]
@@ -127,7 +127,7 @@ def _decoded_mask(value: dict[str, Any], where: str) -> NDArray[np.bool_]:
     except CorruptImageError as error:
         raise InputError(f"{where} the mask can't be decoded: {error.reason}") from error
     if mode in ("LA", "La", "PA", "RGBA", "RGBa"):
-        raise InputError(f"{where} the mask has an alpha channel (mode {mode}); store it as a picture of one channel")
+        raise InputError(f"{where} the mask has an alpha channel (mode {mode}); store it as a single-channel picture")
     if pixels.ndim == 3:
         pixels = pixels.max(axis=2)
     return np.not_equal(pixels, 0)
@@ -139,5 +139,5 @@ def _listed_mask(value: Any, where: str) -> NDArray[np.bool_]:
     except (TypeError, ValueError):  # rows of unequal length
         numbers = np.empty(0)
     if numbers.ndim != 2 or not np.isfinite(numbers).all():
-        raise InputError(f"{where} the mask is no 2-D array of numbers")
+        raise InputError(f"{where} the mask is not a 2-D array of numbers")
     return numbers != 0

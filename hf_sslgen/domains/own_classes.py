@@ -1,6 +1,6 @@
-"""Loading a data set so that each split keeps the class names that its own files state.
+"""Load a dataset so that each split keeps the class names stated in its own files.
 
-`datasets` reads the names off one file and takes the numbers in all others for those, whatever the others say.
+`datasets` reads the names from one file and applies them to the numbers in all others, whatever those state.
 """
 
 import logging
@@ -24,14 +24,14 @@ PINNED_FILE = re.compile(r"hf://datasets/(?P<repo>[^@]+)@(?P<commit>[0-9a-f]{40}
 
 
 def load_with_own_classes(path: str, name: str | None = None, streaming: bool = False, **options: Any) -> Any:
-    """As `datasets.load_dataset`, for all splits; a column of classes has the names that the split's files state.
+    """Load all splits like `datasets.load_dataset`, but with the class names that each split's files state.
 
     Raises:
         InputError: the files of one split state different names.
     """
     builder = datasets.load_dataset_builder(path, name, **options)
     if isinstance(builder.config, FolderBasedBuilderConfig):
-        builder.config.decode_num_threads = 0  # threads would decode remote pictures, whatever is asked for later
+        builder.config.decode_num_threads = 0  # threads would decode remote pictures even if none are needed
     if streaming:
         splits: Any = builder.as_streaming_dataset()
     else:
@@ -49,9 +49,9 @@ def load_with_own_classes(path: str, name: str | None = None, streaming: bool = 
 
 
 def _stated_features(split: str, files: Sequence[str], streaming: bool) -> Mapping[str, Any]:
-    """The single-valued columns of a split with what its files state of them.
+    """Return the scalar columns of a split with the features that its files state.
 
-    Of a stream from the Hub, where every file is a request, only the first file is asked.
+    For a stream from the Hub, where every file costs a request, only the first file is read.
     """
     asked = files[:1] if streaming and files[0].startswith(HUB) else files
     found: dict[str, Any] = {}
@@ -61,7 +61,7 @@ def _stated_features(split: str, files: Sequence[str], streaming: bool) -> Mappi
             if known != feature and isinstance(known, ClassLabel) and isinstance(feature, ClassLabel):
                 raise InputError(
                     f"files of split {split!r} name the classes of column {column!r} differently: "
-                    f"{listed_names(known.names)} and {listed_names(feature.names)}; write them with one list of names"
+                    f"{listed_names(known.names)} and {listed_names(feature.names)}; give them the same list of names"
                 )
     return {column: each for column, each in found.items() if isinstance(each, (ClassLabel, Value))}
 
@@ -77,15 +77,15 @@ def _read_features(file: str, streaming: bool) -> Features:
 
 
 def _with_own(rows: Any, split: str, column: str, feature: Any) -> Any:
-    """The rows with a column whose numbers mean the classes that the split's own files state."""
+    """Give a column the class names that the split's own files state."""
     loaded = rows.features[column]
     if isinstance(feature, ClassLabel) and feature != loaded:
-        if isinstance(loaded, Value) and loaded.dtype != "int64":  # numbers that were made into text
+        if isinstance(loaded, Value) and loaded.dtype != "int64":  # numbers converted to text
             rows = rows.cast_column(column, Value("int64"))
         return rows.cast_column(column, feature)
     if isinstance(loaded, ClassLabel) and isinstance(feature, Value) and "int" in feature.dtype:
         logger.warning(
-            "column %r of split %r holds numbers without names; they are taken for the classes in the order %s",
+            "column %r of split %r holds numbers without names; they are read as indices into the classes %s",
             column,
             split,
             listed_names(loaded.names),

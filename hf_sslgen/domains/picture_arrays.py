@@ -1,4 +1,4 @@
-"""Pictures that a data set holds as arrays of numbers."""
+"""Pictures that a dataset stores as arrays of numbers."""
 
 import io
 from typing import Any
@@ -13,7 +13,7 @@ CHANNELS = (1, 3, 4)
 
 
 def array_of(feature: Any) -> tuple[int, str] | None:
-    """Number of dimensions and type of a column of arrays; None for any other column."""
+    """Return the number of dimensions and the type of a column of arrays; None for any other column."""
     if isinstance(feature, (Array2D, Array3D)):
         return len(feature.shape), feature.dtype
     depth = 0
@@ -23,11 +23,11 @@ def array_of(feature: Any) -> tuple[int, str] | None:
 
 
 def array_objection(feature: Any) -> str | None:
-    """Why a column of arrays can't be pictures, in words, told by its type; None where it may be."""
+    """Explain from its type why a column of arrays can't hold pictures; None if it may."""
     dimensions, dtype = array_of(feature) or (0, "")
     if not dtype.startswith(("int", "uint", "bool")):
         return (
-            f"arrays of {dtype}, which say nothing of black and white; store whole numbers from 0 to 255, or PNG files"
+            f"arrays of {dtype}, which do not define black and white; store whole numbers from 0 to 255, or PNG files"
         )
     if dimensions == 1:
         return "flat lists of numbers, which have no height and width; store them as lists of rows, or PNG files"
@@ -37,10 +37,10 @@ def array_objection(feature: Any) -> str | None:
 
 
 def encode_array(value: Any, where: str) -> dict[str, Any] | None:
-    """An array (H, W) or (H, W, 1, 3 or 4) as an undecoded `datasets.Image` value.
+    """Encode an array (H, W) or (H, W, 1, 3 or 4) as an undecoded `datasets.Image` value.
 
     Raises:
-        InputError: another shape, or numbers that are not from 0 to 255.
+        InputError: the array has another shape or numbers outside 0 to 255.
     """
     if value is None:
         return None
@@ -52,12 +52,12 @@ def encode_array(value: Any, where: str) -> dict[str, Any] | None:
         raise InputError(f"{where} is not an array of (height, width) or (height, width, channels) numbers")
     if pixels.ndim == 3 and pixels.shape[2] not in CHANNELS:
         hint = "; its channels seem to come first, so transpose it" if pixels.shape[0] in CHANNELS else ""
-        raise InputError(f"{where} is an array of {pixels.shape}, and should be (height, width, 1, 3 or 4){hint}")
+        raise InputError(f"{where} is an array of shape {pixels.shape}; it must be (height, width, 1, 3 or 4){hint}")
     if pixels.dtype == np.bool_:
         pixels = 255 * pixels
     if pixels.min() < 0 or pixels.max() > 255:
         raise InputError(
-            f"{where} holds numbers from {pixels.min()} to {pixels.max()}; arrays have to be from 0 to 255; store "
+            f"{where} holds numbers from {pixels.min()} to {pixels.max()}; arrays must lie between 0 and 255; store "
             "other ranges as PNG or TIFF files (see --intensity_range)"
         )
     squeezed = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels

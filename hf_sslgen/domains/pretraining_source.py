@@ -1,4 +1,4 @@
-"""The source of images a twin is pretrained on: all of a training split, and another split to check on."""
+"""Source images for pretraining a twin: the whole training split, and another split for evaluation."""
 
 from dataclasses import dataclass, fields, replace
 
@@ -28,12 +28,12 @@ UNUSED = (
     "max_test_samples",
     "shuffle_buffer_size",
 )
-"""What is said of domains and has no meaning for a source of images."""
+"""Domain options that have no effect on a source of images."""
 
 
 @dataclass(frozen=True, eq=False)
 class PretrainingSource:
-    """Images to pretrain on; `held_out` is the published validation or test split, for k-NN."""
+    """Images to pretrain on; `held_out` is the published validation or test split, used for k-NN."""
 
     name: str
     class_names: tuple[str, ...]
@@ -46,11 +46,11 @@ def load_pretraining_source(arguments: DomainArguments) -> PretrainingSource:
     """Load a source without carving anything off its training split.
 
     Raises:
-        InputError: as `load_domain`; or a stream, or no split beside the training split.
+        InputError: as `load_domain`; or the source is streamed, or has only a training split.
     """
     for option in fields(arguments):
         if option.name in UNUSED and vars(arguments)[option.name] != option.default:
-            raise InputError(f"{option.name} does nothing in pretraining, which takes all training images; drop it")
+            raise InputError(f"{option.name} has no effect in pretraining, which uses all training images; drop it")
     if arguments.streaming:
         raise InputError("pretraining reads the images in its own order; drop --streaming")
     entry = registered_entry(arguments) if arguments.registered_as is None else None

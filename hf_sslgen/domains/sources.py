@@ -1,4 +1,4 @@
-"""Finding a data set: the registry's row for it, its splits as they are published, and which split has which role."""
+"""Locate a dataset: its registry row, its published splits, and the role of each split."""
 
 import logging
 import sys
@@ -26,36 +26,37 @@ from hf_sslgen.domains.picture_files import BYTES_ONLY, PictureFiles, listed_on_
 from hf_sslgen.domains.sizes import ExpectedSize
 from hf_sslgen.domains.streaming.stream_shards import stored_order
 from hf_sslgen.domains.taken import LeftOut
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import HubError, InputError, hinted, reworded
 
 logger = logging.getLogger(__name__)
 
-KINDS_OF_NAMES = (
-    "It may be a name from `hf-sslgen domains`, an id on the Hub, a local folder or a file such as .parquet"
-)
+KINDS_OF_NAMES = "Give a name from `hf-sslgen domains`, an id on the Hub, a local folder or a file such as .parquet"
 
 
 def registered_entry(arguments: DomainArguments) -> DomainEntry | None:
-    """The registry's row that describes the domain, if any."""
+    """Return the registry row that describes the domain, if any."""
     if arguments.registered_as is None:
         return find_domain(arguments.dataset_name)
     entry = find_domain(arguments.registered_as)
     if entry is None:
         raise InputError(
-            f"registered_as {arguments.registered_as!r} is no registered domain. "
-            f"{nearest_names(arguments.registered_as, domain_entries())}".rstrip()
+            hinted(
+                f"registered_as {arguments.registered_as!r} is not a registered domain",
+                arguments.registered_as,
+                domain_entries(),
+            )
         )
     return entry
 
 
 @dataclass(frozen=True, eq=False)
 class Published:
-    """A data set's splits as they are published, undecoded.
+    """A dataset's splits as published, undecoded.
 
     Attributes:
-        found: the commit on the Hub that all of them are from; None for local files.
-        is_whole: whether rows and columns are those of the files, with nothing left out or taken apart.
-        expected_sizes: of splits whose rows can be counted only by reading them.
+        found: the Hub commit that all of them come from; None for local files.
+        is_whole: whether rows and columns are exactly those of the files.
+        expected_sizes: for splits whose rows can be counted only by reading them.
         files, left_out, labels_from, remarks: as in `LoadedSplits`.
     """
 
@@ -69,7 +70,7 @@ class Published:
     remarks: tuple[str, ...] = ()
 
     def column(self, split: str, column: str) -> Iterator[Any]:
-        """The values of one column, in order; of a stream of parquet files it alone is read."""
+        """Return one column's values, in order; from streamed parquet files only that column is read."""
         rows = self.splits[split]
         if isinstance(rows, Dataset):
             return iter(rows[column])
@@ -79,80 +80,85 @@ class Published:
         return (row[column] for row in stored_order(narrow, None, self.found))
 
 
-def load_splits(arguments: DomainArguments, published: DomainEntry | None) -> Published:
-    """All splits of a data set, undecoded, with only those rows that belong to the domain.
+def load_splits(arguments: DomainArguments, entry: DomainEntry | None) -> Published:
+    """Load all splits of a dataset, undecoded, keeping only the rows that belong to the domain.
 
-    Pictures are left undecoded from the start: a stream that filters or renames decoded ones encodes them anew.
+    Pictures stay undecoded from the start, because a stream that filters or renames decoded pictures re-encodes them.
 
     Args:
-        published: the registry's row, where its sizes and its row filter hold for what is loaded.
+        entry: the registry row, if its sizes and row filter apply to the loaded dataset.
 
     Raises:
-        InputError: the data set can't be had, or its size is not what the registry expects.
+        InputError: the dataset can't be loaded, or its size differs from the registry's.
+        HubError: the Hub does not provide the dataset.
     """
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
-    data, found = _load(arguments, published)
+    data, found = _load(arguments, entry)
     splits = data.splits
-    label = arguments.label_column_name or (published.label_column if published is not None else None)
+    label = arguments.label_column_name or (entry.label_column if entry is not None else None)
     if isinstance(splits, DatasetDict):
         whole = splits
-        splits = _undecoded(_with_field(whole, label))  # `flatten` would take undecoded pictures apart
+        splits = _undecoded(_with_field(whole, label))  # `flatten` would split undecoded pictures into columns
     else:
         whole = _undecoded(splits)
         splits = _with_field(whole, label)
     told = (data.files, data.left_out, data.labels_from, data.remarks)
     loaded = Published(splits, found, splits is whole, {}, *told)
-    if published is None:
+    if entry is None:
         return loaded
-    uncounted = _check_sizes(published, splits)
-    if published.row_filter:  # which leaves fewer rows than the registry counts
-        return replace(loaded, splits=_filtered(splits, published), is_whole=False)
+    uncounted = _check_sizes(entry, splits)
+    if entry.row_filter:  # leaves fewer rows than the registry states
+        return replace(loaded, splits=_filtered(splits, entry), is_whole=False)
     return replace(loaded, expected_sizes=uncounted)
 
 
-def _load(arguments: DomainArguments, published: DomainEntry | None) -> tuple[LoadedSplits, HubDataset | None]:
+def _load(arguments: DomainArguments, entry: DomainEntry | None) -> tuple[LoadedSplits, HubDataset | None]:
     name = arguments.dataset_name
-    entry = find_domain(name)
-    config = arguments.dataset_config_name or (entry.config if entry else None)
-    if entry is not None:
-        _refuse_two_meanings(name, entry)
-    location = entry.id if entry is not None and entry.id is not None else name
+    named = find_domain(name)
+    config = arguments.dataset_config_name or (named.config if named else None)
+    if named is not None:
+        _refuse_two_meanings(name, named)
+    location = named.id if named is not None and named.id is not None else name
     try:
-        if entry is not None and entry.format == "embedded":
-            files = {split: [str(path)] for split, path in embedded_files(entry).items()}
+        if named is not None and named.format == "embedded":
+            files = {split: [str(path)] for split, path in embedded_files(named).items()}
             return LoadedSplits(load_files("parquet", files, arguments.streaming)), None
         if Path(location).exists():
-            return load_local(Path(location), config, arguments, published), None
+            return load_local(Path(location), config, arguments, entry), None
     except InputError as error:
-        raise _load_error(name, str(error), "") from error
+        raise _load_error(name, error, "") from error
     if location in known_bad_domains():
         logger.warning("%s is known to be flawed: %s", location, known_bad_domains()[location])
-    revision = arguments.dataset_revision or (entry.revision if entry else None)
+    revision = arguments.dataset_revision or (named.revision if named else None)
     try:
         found = resolve_dataset(location, config, revision, arguments.streaming)
         splits = load_from_hub(found, arguments.streaming)
         are_files = all(rows.info.builder_name == "imagefolder" for rows in splits.values())
         return LoadedSplits(splits, listed_on_hub(found.id) if are_files else BYTES_ONLY), found
-    except InputError as error:
-        found_on_hub = entry is not None or (name.count("/") == 1 and name[0] not in "./~")
-        raise _load_error(name, str(error), "" if found_on_hub else KINDS_OF_NAMES) from error
+    except (InputError, HubError) as error:
+        found_on_hub = named is not None or (name.count("/") == 1 and name[0] not in "./~")
+        raise _load_error(name, error, "" if found_on_hub else KINDS_OF_NAMES) from error
 
 
 def _refuse_two_meanings(name: str, entry: DomainEntry) -> None:
-    """Raise InputError where a registered name or id is that of a folder or file here as well."""
+    """Raise InputError if a registered name or id is also the name of a local folder or file."""
     if name.startswith(REGISTERED) or Path(name).is_absolute() or not Path(name).exists():
         return
     raise InputError(
         f"dataset_name {name!r} is a registered domain and also a {'folder' if Path(name).is_dir() else 'file'} here; "
-        f"write ./{name} for what lies here, or {REGISTERED}{entry.name} for the domain"
+        f"write ./{name} for the local one, or {REGISTERED}{entry.name} for the domain"
     )
 
 
-def _load_error(name: str, reason: str, advice: str) -> InputError:
-    hint = "" if find_domain(name) is not None else nearest_names(name, domain_entries())
-    words = (f"dataset_name {name!r} could not be loaded: {reason}", advice, hint)
-    return InputError(". ".join(each for each in words if each))
+def _load_error(name: str, reason: InputError | HubError, advice: str) -> InputError | HubError:
+    """Return an error of the same kind that names the dataset."""
+    failed = f"dataset_name {name!r} could not be loaded: {reason}"
+    if find_domain(name) is None:
+        failed = hinted(failed, name, domain_entries())
+    if advice:
+        failed += f"{' ' if failed.endswith('?') else '. '}{advice}"
+    return reworded(reason, failed)
 
 
 def _undecoded(splits: Any) -> Any:
@@ -163,7 +169,7 @@ def _undecoded(splits: Any) -> Any:
 
 
 def _with_field(splits: Any, column: str | None) -> Any:
-    """With a column `json.label` where that is the field `label` of the column `json`, as webdatasets have them."""
+    """Add a column such as `json.label` for the field `label` of the column `json`, as in WebDataset files."""
     features = next(iter(splits.values())).features or {}
     parent, _, name = (column or "").partition(".")
     if column is None or column in features or not isinstance(features.get(parent), dict):
@@ -183,7 +189,7 @@ def _with_field(splits: Any, column: str | None) -> Any:
 
 
 def _check_sizes(entry: DomainEntry, splits: DatasetDict | IterableDatasetDict) -> dict[str, ExpectedSize]:
-    """Check the splits whose sizes are known before they are read; returns what is expected of the others."""
+    """Check the splits whose sizes are known without reading; returns the expected sizes of the others."""
     uncounted = {}
     for split, rows in entry.expected_sizes.items():
         dataset, expected = splits.get(split), ExpectedSize(entry.name, split, rows)
@@ -198,7 +204,7 @@ def _check_sizes(entry: DomainEntry, splits: DatasetDict | IterableDatasetDict) 
 
 
 def _filtered(splits: DatasetDict | IterableDatasetDict, entry: DomainEntry) -> DatasetDict | IterableDatasetDict:
-    """Only the rows that belong to the domain, where a data set holds several."""
+    """Keep only the rows that belong to the domain, for a dataset that holds several domains."""
     for column, wanted in entry.row_filter.items():
         for split, rows in list(splits.items()):
             feature = rows.features[column]

@@ -1,4 +1,4 @@
-"""Reading a published split: its columns, what its labels mean, and its rows as labelled images."""
+"""Read a published split: its columns, its label encoding, and its rows as labelled images."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -28,8 +28,7 @@ from hf_sslgen.intensity import Intensity
 
 @dataclass(frozen=True)
 class Table:
-    """How the rows of a data set are read: its image and its label column, what the labels mean, and what else it
-    says of its images."""
+    """How to read a dataset's rows: image and label columns, label encoding and annotation columns."""
 
     columns: tuple[str, str]
     encoding: LabelEncoding
@@ -37,12 +36,10 @@ class Table:
 
 
 def read_table(published: Published, train_name: str, arguments: DomainArguments, entry: DomainEntry | None) -> Table:
-    """Find the columns and the classes in the training split."""
+    """Find the columns and classes in the training split."""
     raw_train = published.splits[train_name]
     if raw_train.features is None:
-        raise InputError(
-            f"the columns of {arguments.dataset_name!r} are not known before it is read; drop --streaming"
-        )
+        raise InputError(f"the columns of {arguments.dataset_name!r} are unknown until it is read; drop --streaming")
     annotations = find_annotations(raw_train.features, arguments, entry)
     columns = find_columns(
         raw_train.features,
@@ -56,14 +53,14 @@ def read_table(published: Published, train_name: str, arguments: DomainArguments
     encoding = label_encoding(raw_train.features, columns[1], values)
     if len(encoding.class_names) < 2:
         raise InputError(
-            f"label_column_name {columns[1]!r} of {arguments.dataset_name!r} knows a single class "
+            f"label_column_name {columns[1]!r} of {arguments.dataset_name!r} has a single class "
             f"({', '.join(encoding.class_names)}); at least two are needed"
         )
     return Table(columns, encoding, annotations)
 
 
 def _as_pictures(dataset: Any, column: str) -> Any:
-    """The data set with a column of undecoded pictures, which may have been arrays, files' bytes or paths."""
+    """Convert a column of arrays, file bytes or paths to undecoded pictures."""
     if array_of((dataset.features or {}).get(column)) is None:
         return dataset.cast_column(column, Image(decode=False))
     features = Features({**dataset.features, column: Image(decode=False)})
@@ -75,7 +72,7 @@ def _as_pictures(dataset: Any, column: str) -> Any:
 
 
 def _undecoded(dataset: Any, columns: tuple[str, str]) -> Any:
-    """The data set, on disk or streamed, with an undecoded column `image` and a raw column `label` alone."""
+    """Reduce a dataset, on disk or streamed, to an undecoded column `image` and a raw column `label`."""
     dataset = _as_pictures(dataset.select_columns(list(columns)), columns[0])
     renamed = {column: role for column, role in zip(columns, ("image", "label"), strict=True) if column != role}
     return dataset.rename_columns(renamed) if renamed else dataset
@@ -84,7 +81,7 @@ def _undecoded(dataset: Any, columns: tuple[str, str]) -> Any:
 def _by_position(
     dataset: Dataset | IterableDataset, name: str, table: Table, published: Published, intensity: Intensity
 ) -> ImageSplit:
-    """A published split whose images can be reached by position; a streamed one is read to its end for that."""
+    """Return a published split with access by position; a streamed split is read to its end for that."""
     encoding = table.encoding.of_split((dataset.features or {}).get(table.columns[1]))
     if isinstance(dataset, IterableDataset):
         image = table.columns[0]
@@ -103,7 +100,7 @@ def _by_position(
 
 
 def usable(split: ImageSplit, arguments: DomainArguments, notes: list[str]) -> ImageSplit:
-    """The images that can be decoded, where that is asked for; at least one must remain."""
+    """Skip undecodable images if requested; at least one image must remain."""
     if arguments.skip_corrupt:
         split, skipped = split.without_corrupt()
         if skipped:
@@ -116,7 +113,7 @@ def usable(split: ImageSplit, arguments: DomainArguments, notes: list[str]) -> I
 def read_split(
     published: Published, name: str, table: Table, arguments: DomainArguments, notes: list[str]
 ) -> ImageSplit:
-    """A published split by position, without undecodable images where that is asked for (and noted)."""
+    """Return a published split by position, skipping undecodable images if requested, with a note."""
     split = _by_position(published.splits[name], name, table, published, asked_intensity(arguments))
     return usable(split, arguments, notes)
 
@@ -124,15 +121,15 @@ def read_split(
 def read_stream(
     published: Published, name: str, table: Table, arguments: DomainArguments, held_out_fraction: float
 ) -> ImageStream:
-    """A published split to be streamed.
+    """Return a published split to be streamed.
 
     Raises:
-        InputError: a budget of labels is asked for, which a stream can't keep to.
+        InputError: a label budget is given, which a stream can't meet.
     """
     budgets = (arguments.samples_per_class, arguments.max_train_samples, arguments.label_fraction)
     if any(budget is not None for budget in budgets):
         raise InputError(
-            "a stream can't be reduced with samples_per_class, label_fraction or max_train_samples; drop --streaming"
+            "samples_per_class, label_fraction and max_train_samples can't reduce a stream; drop --streaming"
         )
     return ImageStream(
         name,

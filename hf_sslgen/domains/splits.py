@@ -1,4 +1,4 @@
-"""Which images belong to which split: stratified and seeded for what lies on disk, by content hash for streams."""
+"""Divide images into splits: stratified and seeded for data on disk, by content hash for streams."""
 
 import hashlib
 
@@ -16,11 +16,11 @@ def _shuffled_positions_by_class(labels: NDArray[np.int64], seed: int) -> list[N
 def stratified_split(
     labels: NDArray[np.int64], fraction: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Cut a share of every class off.
+    """Split off a share of every class.
 
     Args:
         labels: (N,) class indices.
-        fraction: share of each class that goes into the second part, at least one image where a class has two.
+        fraction: share of each class that goes into the second part; at least one image if a class has two.
 
     Returns:
         Positions of the two parts, each ascending.
@@ -34,7 +34,7 @@ def stratified_split(
 
 
 def stratified_subset(labels: NDArray[np.int64], size: int, seed: int) -> NDArray[np.int64]:
-    """Positions of at most `size` images, each class with its share (largest remainders first), ascending."""
+    """Choose at most `size` positions, ascending, dividing them among classes by largest remainder."""
     if size >= len(labels):
         return np.arange(len(labels))
     groups = _shuffled_positions_by_class(labels, seed)
@@ -46,38 +46,38 @@ def stratified_subset(labels: NDArray[np.int64], size: int, seed: int) -> NDArra
 
 
 def stratified_fraction(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.int64]:
-    """Positions of a share of every class (rounded, at least one image), ascending.
+    """Choose a share of every class (rounded, at least one image); returns ascending positions.
 
-    Of one seed, a smaller share lies inside every larger one.
+    With the same seed, a smaller share is a subset of every larger one.
     """
     groups = _shuffled_positions_by_class(labels, seed)
     return np.sort(np.concatenate([group[: max(1, round(fraction * len(group)))] for group in groups]))
 
 
 def smallest_fraction_to_split(labels: NDArray[np.int64]) -> float | None:
-    """The smallest whole percentage, as a share, with which `stratified_fraction` keeps two images of every class.
+    """Return the smallest whole percentage, as a share, at which `stratified_fraction` keeps two images per class.
 
-    None where a class has a single image.
+    None if a class has a single image.
     """
     fewest = int(np.unique(labels, return_counts=True)[1].min())
     return next((percent / 100 for percent in range(1, 101) if round(percent / 100 * fewest) >= 2), None)
 
 
 def few_per_class(labels: NDArray[np.int64], samples_per_class: int, seed: int) -> NDArray[np.int64]:
-    """Positions of at most `samples_per_class` images of every class, ascending."""
+    """Choose at most `samples_per_class` images of every class; returns ascending positions."""
     groups = _shuffled_positions_by_class(labels, seed)
     return np.sort(np.concatenate([group[:samples_per_class] for group in groups]))
 
 
 def content_id(encoded: bytes) -> int:
-    """A 63-bit identity of an image's file, the same in whichever shard, worker or process it is read."""
+    """Return a 63-bit identity of an image's file, independent of shard, worker and process."""
     return int.from_bytes(hashlib.blake2b(encoded, digest_size=8).digest(), "big") >> 1
 
 
 def is_held_out(identity: int, fraction: float, seed: int) -> bool:
     """Whether a streamed image belongs to the validation part.
 
-    A stream's running index differs between workers and shards; its content does not. Exact copies of an image
-    therefore also fall on the same side.
+    The decision uses the content, because a stream's running index differs between workers and shards. Exact copies
+    of an image therefore fall on the same side.
     """
     return derive_seed(seed, "held out", identity) % 1_000_000 < fraction * 1_000_000

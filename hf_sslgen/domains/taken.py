@@ -1,4 +1,4 @@
-"""What of a data set was taken, and what was left out: printed by every command and kept with every result."""
+"""Record of the images used from a dataset and of those left out, printed by commands and stored with results."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 SHOWN_CLASSES = 6
-"""Classes named in a printed line; records have all of them."""
+"""Maximum number of classes named in a printed line; stored records name all of them."""
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Pictures, files or splits that were not taken, and how many images or files that is where it is known."""
+    """Pictures, files or splits that were not used, with their number if known."""
 
     what: str
     count: int | None
@@ -22,13 +22,13 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class TakenSplit:
-    """A part of the domain.
+    """One split of the domain.
 
     Attributes:
         role: `train`, `validation` or `test`.
         split: the published split that its images come from.
-        images: None for a stream, whose length is not known before its end.
-        class_counts: images of each class, in the order of the classes; empty for a stream.
+        images: number of images; None for a stream, whose length is unknown until its end.
+        class_counts: number of images per class, in class order; empty for a stream.
     """
 
     role: str
@@ -43,13 +43,13 @@ class TakenSplit:
 
 @dataclass(frozen=True)
 class Taken:
-    """What a domain consists of.
+    """The images a domain consists of.
 
     Attributes:
-        name: the domain's.
-        label_column: where the labels are from; `folders` where it is the names of the folders.
-        carved: what was cut off another split, drawn from it or skipped in it, in words.
-        remarks: what else may be meant otherwise than it was read, in words.
+        name: the domain's name.
+        label_column: source of the labels; `folders` if they are the folder names.
+        carved: parts carved off, drawn from or skipped in a split, in words.
+        remarks: other parts that may be meant differently than they were read, in words.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Taken:
 
     @property
     def untrained_classes(self) -> tuple[str, ...]:
-        """Classes without a training image; none are named where the training split is a stream."""
+        """Classes without a training image; empty if the training split is a stream."""
         if any(split.role == "train" and split.images is None for split in self.splits):
             return ()
         trained = self._classes_of("train")
@@ -86,11 +86,11 @@ class Taken:
 
     @property
     def headline(self) -> str:
-        """The splits with how many images each has."""
+        """The splits with their numbers of images."""
         return f"{self.name}: {', '.join(str(split) for split in self.splits)}"
 
     def with_classes(self, kept: Sequence[str], note: str) -> "Taken":
-        """What is left of it with the images of these classes alone; the note says that of the others."""
+        """Restrict the record to these classes, with a note on the others."""
         positions = [self.class_names.index(name) for name in kept]
         splits = []
         for split in self.splits:
@@ -100,7 +100,7 @@ class Taken:
         return dataclasses.replace(self, class_names=tuple(kept), splits=tuple(splits), carved=carved)
 
     def lines(self) -> list[str]:
-        """A few short lines for people."""
+        """Summarise the record in a few short lines."""
         lines = [
             self.headline,
             f"  {len(self.class_names)} classes, from {self.label_column}: {self._largest()}",
@@ -114,14 +114,14 @@ class Taken:
         return lines
 
     def _largest(self) -> str:
-        """The classes with how many training images each has, or their names alone where that is not known."""
+        """List the classes with their numbers of training images, or only their names if those are unknown."""
         counts = next((split.class_counts for split in self.splits if split.role == "train"), ())
         if not counts:
             return _few(self.class_names)
         return _few([f"{name} ({count:,})" for name, count in zip(self.class_names, counts, strict=True)])
 
     def as_json(self) -> dict[str, Any]:
-        """For records: JSON values, with no path of this machine."""
+        """Convert to JSON values for storage, without local paths."""
         values = dataclasses.asdict(self)
         return {**values, "untrained_classes": self.untrained_classes, "untested_classes": self.untested_classes}
 
@@ -132,7 +132,7 @@ def _few(names: Sequence[str]) -> str:
 
 
 def print_taken(domains: Iterable[Taken]) -> None:
-    """Print what was taken of each domain: once in full, and of other budgets of labels the sizes alone."""
+    """Print the images used from each domain: once in full, and only the sizes for other label budgets."""
     headlines: dict[str, set[str]] = {}
     for taken in domains:
         known = headlines.get(taken.name)

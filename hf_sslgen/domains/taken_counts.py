@@ -1,4 +1,4 @@
-"""Counting what of a data set was taken, once its splits are there."""
+"""Count the images used from a dataset, once its splits are read."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -23,11 +23,11 @@ def taken(
     splits: Mapping[str, ImageSplit | ImageStream],
     notes: Sequence[str],
 ) -> Taken:
-    """What of a data set was taken, split by split, and what was not.
+    """Record the images used in each split, and those left out.
 
     Args:
-        columns: of the images and the labels.
-        splits: by role.
+        columns: the image and label columns.
+        splits: the splits, by role.
         notes: what was carved, drawn and skipped.
     """
     used = {name for split in splits.values() for name in split.name.split("+")}
@@ -49,8 +49,7 @@ def taken(
 
 
 def _unread_splits(published: Published, used: Sequence[str], columns: tuple[str, str]) -> Iterator[str]:
-    """Columns that are named as if they told the split of each row, and say something else than the split they are
-    in."""
+    """Describe columns named like a split column whose values contradict the split they are in."""
     features = published.splits[used[0]].features or {}
     for column, feature in features.items():
         if column.casefold() != SPLIT_COLUMN or column in columns or not isinstance(feature, Value | ClassLabel):

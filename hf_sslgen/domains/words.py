@@ -1,9 +1,9 @@
-"""Words that a domain's options and its row in the registry have in common."""
+"""Choices shared by a domain's options and its registry row."""
 
 from typing import Literal
 
 BoxFormat = Literal["xyxy", "xywh"]
-"""Two corners of a box, or its corner, width and height."""
+"""A box as two corners, or as one corner with width and height."""
 
 Group = Literal["similar", "different"]
-"""How near a domain is expected to be to the source data."""
+"""Expected distance of a domain from the source data."""

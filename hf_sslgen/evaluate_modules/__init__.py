@@ -1,5 +1,5 @@
-"""Modules for `evaluate.load`, a folder each; `hf_sslgen.metric_path` gives a folder's path.
+"""Modules for `evaluate.load`, one folder each; `hf_sslgen.metric_path` returns a folder's path.
 
-They are thin: how inputs arrive is decided here, every number is computed by `hf_sslgen.metrics`. What they import of
-ours is published with them as a copy (`spaces.py`), so only NumPy, SciPy, `evaluate` and `datasets` may be needed.
+They are thin: they only handle inputs, and `hf_sslgen.metrics` computes every number. The parts of this package that
+they import are published with them as copies, so they may depend only on NumPy, SciPy, `evaluate` and `datasets`.
 """

@@ -1,4 +1,4 @@
-"""What the modules of maps and features share: all inputs at once, by keyword, and never through Arrow."""
+"""Base of the modules for maps and features, which take all inputs at once, by keyword, bypassing Arrow."""
 
 import inspect
 from abc import ABC, abstractmethod
@@ -9,7 +9,7 @@ import evaluate
 
 
 def keyword_info(description: str, citation: str, inputs_description: str) -> evaluate.MetricInfo:
-    """What `evaluate` wants to know of a module that stores nothing, and so has no columns."""
+    """Describe a module that stores nothing, and so has no columns, to `evaluate`."""
     return evaluate.MetricInfo(
         description=description,
         citation=citation,
@@ -20,20 +20,20 @@ def keyword_info(description: str, citation: str, inputs_description: str) -> ev
 
 
 class KeywordMetric(evaluate.Metric, ABC):
-    """A metric of arrays that Arrow would take minutes and gigabytes to store.
+    """A metric of arrays that would take minutes and gigabytes to store in Arrow.
 
-    Abstract, and so passed over by `evaluate.load`, which takes the first concrete metric in a script.
+    It is abstract, so `evaluate.load`, which uses the first concrete metric in a script, skips it.
     """
 
     @abstractmethod
     def _measure(self, *_: Any, **inputs: Any) -> dict[str, Any]:
-        """The module's dict. A module lists its keyword arguments here; those without a default are required."""
+        """Compute the module's dict from its keyword arguments; those without a default are required."""
 
     def compute(self, *, predictions: Any = None, references: Any = None, **inputs: Any) -> dict[str, Any]:
         """Compute the metric from arrays passed by keyword; `predictions` and `references` stay None.
 
         Raises:
-            ValueError: for an input that is missing, unknown or can't be used.
+            ValueError: an input is missing, unknown or invalid.
         """
         passed = {"predictions": predictions, "references": references}
         inputs |= {name: value for name, value in passed.items() if value is not None}
@@ -71,4 +71,4 @@ class KeywordMetric(evaluate.Metric, ABC):
         self.add_batch()
 
     def _compute(self, *, predictions: Any = None, references: Any = None, **inputs: Any) -> dict[str, Any]:
-        raise NotImplementedError("compute hands its arrays to _measure, past the storage of evaluate")
+        raise NotImplementedError("compute passes its arrays directly to _measure, bypassing evaluate's storage")

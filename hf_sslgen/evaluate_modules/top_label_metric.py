@@ -1,7 +1,7 @@
-"""What the modules of the calibration family share: two routes for their inputs, and `evaluate`'s storage mended.
+"""Base of the calibration modules: two routes for their inputs, and a workaround for `evaluate`'s storage.
 
-`evaluate` reads `predictions=[1.7]` as 1 and the string "1" as 1, and hands float64 columns out as float32. So inputs
-are checked before they are stored, and read back from Arrow as they were stored.
+`evaluate` reads `predictions=[1.7]` and the string "1" as 1, and returns float64 columns as float32. Inputs are
+therefore checked before they are stored, and read back from Arrow in the stored precision.
 """
 
 from abc import ABC, abstractmethod
@@ -49,7 +49,7 @@ ROUTES = f"pass either {', '.join(COLUMNS)}, or probabilities and references"
 
 
 def top_label_info(description: str, citation: str, inputs_description: str) -> evaluate.MetricInfo:
-    """What `evaluate` wants to know of a module of the family."""
+    """Describe a module of the family to `evaluate`."""
     return evaluate.MetricInfo(
         description=description,
         citation=citation,
@@ -61,7 +61,7 @@ def top_label_info(description: str, citation: str, inputs_description: str) -> 
 
 @dataclass(frozen=True)
 class FamilyOptions:
-    """Options of all modules of the family. Each takes all of them, since `evaluate.combine` hands all to all."""
+    """Options of the family's modules; each accepts all, because `evaluate.combine` passes all options to each."""
 
     num_bins: int = 15
     num_simulations: int = 0
@@ -73,12 +73,12 @@ class FamilyOptions:
 class TopLabelMetric(evaluate.Metric, ABC):
     """A metric of each sample's predicted class, true class and confidence, or of all its class probabilities.
 
-    Abstract, and so passed over by `evaluate.load`, which takes the first concrete metric in a script.
+    It is abstract, so `evaluate.load`, which uses the first concrete metric in a script, skips it.
     """
 
     @abstractmethod
     def _from_top_labels(self, confidences: FloatArray, correct: BoolArray, options: FamilyOptions) -> dict[str, Any]:
-        """The module's dict from p and y, both of shape (N,)."""
+        """Compute the module's dict from p and y, both of shape (N,)."""
 
     def _from_probabilities(
         self, probabilities: Any, references: Any, from_logits: bool, options: FamilyOptions
@@ -96,26 +96,24 @@ class TopLabelMetric(evaluate.Metric, ABC):
         from_logits: bool = False,
         **options: Any,
     ) -> dict[str, Any] | None:
-        """Compute the metric from what is passed, or from what `add` and `add_batch` stored.
+        """Compute the metric from the given inputs, or from those stored by `add` and `add_batch`.
 
         Raises:
-            ValueError: for an input that is missing, can't be used or belongs to the other route.
+            ValueError: an input is missing, invalid or belongs to the other route.
         """
         chosen = self._chosen_options(options)
         if probabilities is not None:
             self._require_probabilities_alone(predictions, references, confidences)
             return self._from_probabilities(probabilities, references, from_logits, chosen)
         if from_logits:
-            raise ValueError(
-                f"{self.name}: from_logits=True says what probabilities holds, which is missing; {ROUTES}"
-            )
+            raise ValueError(f"{self.name}: from_logits=True describes probabilities, which are missing; {ROUTES}")
         columns = {"predictions": predictions, "references": references, "confidences": confidences}
         if any(column is not None for column in columns.values()):
             self._require_all(columns)
         elif self.writer is None:
-            raise ValueError(f"{self.name} has no input and nothing was added before: {ROUTES}")
+            raise ValueError(f"{self.name} has no input, and nothing was added before: {ROUTES}")
         stored = super().compute(**columns)
-        if stored is None:  # a process other than the first, whose samples the first one measures
+        if stored is None:  # not the first process, which measures the samples of all
             return None
         return self._from_top_labels(stored["confidences"], stored["predictions"] == stored["references"], chosen)
 
@@ -125,7 +123,7 @@ class TopLabelMetric(evaluate.Metric, ABC):
         """Store a batch: three columns of shape (n,).
 
         Raises:
-            ValueError: for a column that is missing or can't be used.
+            ValueError: a column is missing or invalid.
         """
         if others:
             raise ValueError(f"{self.name} stores {', '.join(COLUMNS)}, got {', '.join(others)}; {ROUTES} to compute")
@@ -139,10 +137,10 @@ class TopLabelMetric(evaluate.Metric, ABC):
         if self.writer is None:
             self.selected_feature_format = FEATURES
             self._init_writer()
-        self.writer.write_table(pa.table(batch))  # `evaluate` would write the same, one Python number after another
+        self.writer.write_table(pa.table(batch))  # `evaluate` would write the same table one Python number at a time
 
     def add(self, *, prediction: Any = None, reference: Any = None, confidence: Any = None, **plural: Any) -> None:
-        """Store one sample; the plural names do as well, since `evaluate.combine` uses them.
+        """Store one sample; plural names also work, because `evaluate.combine` uses them.
 
         Raises:
             ValueError: as `add_batch`.
@@ -151,8 +149,8 @@ class TopLabelMetric(evaluate.Metric, ABC):
         self.add_batch(**{name: None if value is None else [value] for name, value in sample.items()})
 
     def _compute(self, *, predictions: Any = None, references: Any = None, **columns: Any) -> dict[str, Any]:
-        # Read anew: the format "numpy" has made float32 of what is handed in. Copied, because the file is removed
-        # next; measured only after that, so that an error leaves no file behind.
+        # Read again, because the "numpy" format has converted the inputs to float32. Copied, because the file is
+        # removed next, before measuring, so that an error leaves no file behind.
         table = self.data.with_format("arrow")[:]
         return {name: np.array(table[name].to_numpy()) for name in COLUMNS}
 
@@ -171,7 +169,7 @@ class TopLabelMetric(evaluate.Metric, ABC):
     def _require_probabilities_alone(self, predictions: Any, references: Any, confidences: Any) -> None:
         if predictions is not None or confidences is not None:
             raise ValueError(
-                f"{self.name} got probabilities beside predictions or confidences, which follow: {ROUTES}"
+                f"{self.name} got probabilities and also predictions or confidences, which follow: {ROUTES}"
             )
         if references is None:
             raise ValueError(f"{self.name} lacks references: {ROUTES}")

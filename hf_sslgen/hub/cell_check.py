@@ -1,7 +1,7 @@
-"""Whether a cell from elsewhere can be taken over: nothing in it is trusted until it is looked at.
+"""Check whether a downloaded cell can be used; nothing in it is trusted before it is checked.
 
-Only JSON, parquet with plain columns and NumPy arrays without objects are read; nothing in them is ever run. What a
-file unpacks to is known, and bounded, before it is unpacked.
+Only JSON, parquet with plain columns and NumPy arrays without objects are read, and nothing in them is ever executed.
+The unpacked size of a file is known, and bounded, before it is unpacked.
 """
 
 import math
@@ -18,37 +18,37 @@ from hf_sslgen.study.cells.cell_records import require_consistent
 
 NEEDED = (CELL, RESULTS, RECORDS)
 LARGEST = {CELL: 5_000_000, RESULTS: 5_000_000, RECORDS: 300_000_000, EXAMPLES: 250_000_000}
-"""Bytes of each file that a cell may have."""
+"""Maximum size, in bytes, of each file that a cell may contain."""
 
 MOST_PICTURE_BYTES = 250_000_000
-"""Of all arrays of `examples.npz` together, unpacked."""
+"""Maximum unpacked size, in bytes, of all arrays of `examples.npz` together."""
 
 EXAMPLE_ARRAYS = {"images": ("u", 4), "maps": ("f", 3), "sample_ids": ("iuU", 1), "boxes": ("f", 2)}
-"""Arrays of `examples.npz`, with the kinds of NumPy's types that each may have and its dimensions."""
+"""Arrays of `examples.npz`, with the permitted kinds of NumPy types and the number of dimensions."""
 
 
 NEEDED_ARRAYS = {"images.npy", "maps.npy", "sample_ids.npy"}
 
 
 def check_cell(folder: Path, name: str) -> None:
-    """Check the files of a cell that lies in `folder` and claims to be that of the given name.
+    """Check the files of a cell in `folder` that claims the given name.
 
     Raises:
-        NoCellError: it can't be read, or is another.
+        NoCellError: it can't be read, or does not match its name.
     """
     sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
     check_files(sizes)
     try:
         cell = Cell(folder, *read_cell_files(folder))
         if cell_folder(folder.parent, cell.identity).name != name:
-            raise NoCellError("its identity does not belong to its name")
+            raise NoCellError("its identity does not match its name")
         check_records(folder / RECORDS)
         require_consistent(cell)
         if EXAMPLES in sizes:
             _check_examples(folder / EXAMPLES)
     except NoCellError:
         raise
-    # What a file that was made to break its reader raises can't be listed; each means that it isn't a cell.
+    # The errors that a malicious file can cause can't be listed; each means that it isn't a cell.
     except Exception as error:
         raise NoCellError(f"it can't be read ({type(error).__name__})") from error
 
@@ -57,17 +57,17 @@ def check_files(sizes: dict[str, int]) -> None:
     """Check which files a cell has, and their sizes in bytes; raises NoCellError."""
     unknown = sorted(set(sizes) - set(LARGEST))
     if unknown:
-        raise NoCellError(f"it holds {unknown[0][:80]!r}, which is no file of a cell")
+        raise NoCellError(f"it contains {unknown[0][:80]!r}, which does not belong to a cell")
     for name in NEEDED:
         if name not in sizes:
             raise NoCellError(f"it has no {name}")
     for name, size in sizes.items():
         if size > LARGEST[name]:
-            raise NoCellError(f"its {name} has {size:,} bytes; a cell's has at most {LARGEST[name]:,}")
+            raise NoCellError(f"its {name} has {size:,} bytes; at most {LARGEST[name]:,} are allowed")
 
 
 def _check_examples(path: Path) -> None:
-    """Look at the headers of the arrays, which say what each takes, before any is read."""
+    """Check the headers of the arrays, which state their sizes, before reading any of them."""
     lengths = {}
     arrays = {f"{name}.npy": kind for name, kind in EXAMPLE_ARRAYS.items()}
     with zipfile.ZipFile(path) as archive:
@@ -75,7 +75,7 @@ def _check_examples(path: Path) -> None:
         if sum(info.file_size for info in archive.infolist()) > MOST_PICTURE_BYTES:
             raise NoCellError("its example pictures are too large")
         if len(set(names)) < len(names) or not set(names) <= set(arrays) or not set(names) >= NEEDED_ARRAYS:
-            raise NoCellError("its example pictures are not those of a cell")
+            raise NoCellError("its example pictures have missing or unexpected arrays")
         for info in archive.infolist():
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise NoCellError("its example pictures use a compression that cells do not use")
@@ -96,7 +96,7 @@ def _check_examples(path: Path) -> None:
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype, int]:
-    """Shape and type of a stored array, and the bytes that it takes with its header."""
+    """Return shape and type of a stored array, and its size in bytes including the header."""
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(file)

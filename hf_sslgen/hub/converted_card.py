@@ -1,4 +1,4 @@
-"""The card of a checkpoint that was converted to safetensors: where it is from, and that nothing else was done."""
+"""Write the card of a checkpoint converted to safetensors: its origin, and that nothing else was changed."""
 
 import json
 import math
@@ -17,10 +17,10 @@ from hf_sslgen.reporting.cards import card_yaml, write_card
 from hf_sslgen.zoo.to_safetensors import PICKLED
 
 CARD, OWN_CARD = "README.md", "README.source.md"
-"""The card of the conversion, and the name that the checkpoint's own card is then given."""
+"""The card of the conversion, and the new name of the checkpoint's original card."""
 
 TAG = "safetensors-conversion"
-"""By which a card is known as one of a conversion."""
+"""The tag that identifies the card of a conversion."""
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
@@ -29,27 +29,27 @@ def is_timm_checkpoint(folder: Path) -> bool:
     """Whether a folder's configuration is timm's rather than transformers'.
 
     Raises:
-        InputError: it has none that can be read.
+        InputError: the folder has no readable configuration.
     """
     path = folder / "config.json"
     if not path.is_file():
-        raise InputError(f"{folder} has no config.json, so it is no checkpoint of transformers or timm")
+        raise InputError(f"{folder} has no config.json, so it is not a checkpoint of transformers or timm")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{path} is no configuration: it can't be read as JSON") from error
+        raise InputError(f"{path} is not a configuration: it is not valid JSON") from error
     if not isinstance(content, dict):
-        raise InputError(f"{path} is no configuration: it holds no JSON object")
+        raise InputError(f"{path} is not a configuration: it does not contain a JSON object")
     return "architecture" in content
 
 
 def write_converted_card(folder: Path, weights: Path, is_timm: bool, source: str | None, licence: str | None) -> Path:
-    """Write the card of a converted checkpoint; one that was there before is kept as `README.source.md`.
+    """Write the card of a converted checkpoint; an earlier card is kept as `README.source.md`.
 
     Args:
         weights: the safetensors file in the folder.
-        source: where the checkpoint is from: a Hub id, with a revision behind `@`, or an address.
-        licence: as the Hub spells it; None is what the checkpoint's own card states.
+        source: origin of the checkpoint: a Hub id, optionally with `@` and a revision, or an address.
+        licence: licence, as spelled on the Hub; None uses the one stated on the checkpoint's own card.
     """
     path = folder / CARD
     if path.is_file() and TAG not in (local_card(path).get("tags") or []):
@@ -84,7 +84,7 @@ def write_converted_card(folder: Path, weights: Path, is_timm: bool, source: str
 
 
 def _tensors(weights: Path) -> dict[str, Any]:
-    """How many tensors and numbers a file has, and of which types."""
+    """Return the numbers of tensors and values in a file, and their types."""
     with safe_open(weights, framework="pt") as file:
         slices = [file.get_slice(name) for name in file.offset_keys()]
     return {

@@ -1,4 +1,4 @@
-"""A Space that shows a pushed model at work: a picture in; prediction, confidence and attribution out."""
+"""Publish a Space that demonstrates a pushed model: a picture in; prediction, confidence and attribution out."""
 
 import dataclasses
 import json
@@ -12,7 +12,7 @@ from huggingface_hub.utils import validate_repo_id
 from hf_sslgen.errors import InputError
 from hf_sslgen.hub.licences import Licence
 from hf_sslgen.hub.pushing import FRESH, Pushed, PushRequest, push_files
-from hf_sslgen.hub_access import with_retries
+from hf_sslgen.hub_access.retries import with_retries
 from hf_sslgen.intensity import STATED, Intensity
 from hf_sslgen.reporting.cards import card_yaml, render_card
 from hf_sslgen.reporting.metric_spaces import GRADIO_VERSION
@@ -24,17 +24,17 @@ SETTINGS_FILE = "space.json"
 
 
 SHARED_MODULES = ("intensity.py", "errors.py")
-"""Modules at the package's root that read pictures in a demo as they were read in training."""
+"""Root modules of the package with which a demo reads pictures exactly as in training."""
 
 
 def demo_files(
     repository: str, revision: str | None, licence: Licence, private: bool, intensity: Intensity = STATED
 ) -> dict[str, Path | bytes]:
-    """The files of a model's demo.
+    """Return the files of a model's demo.
 
     Args:
-        repository: the model's, `owner/name`, at `revision` (None is `main`).
-        intensity: what the pictures were read with that the model was trained on.
+        repository: repository of the model, `owner/name`, at `revision` (None is `main`).
+        intensity: how the model's training pictures were read.
     """
     title = f"{repository.split('/')[1]} at work"
     metadata: dict[str, Any] = {
@@ -64,10 +64,10 @@ def demo_files(
 
 
 def check_demo(api: HfApi, repository: str) -> None:
-    """Find out whether the Space `owner/name-demo` of a model may be made or written to.
+    """Check whether the Space `owner/name-demo` of a model can be created or updated.
 
     Raises:
-        InputError: no Space can have that name, or one that has it holds something else.
+        InputError: the name is invalid for a Space, or a Space of that name contains something else.
     """
     space = f"{repository}-demo"
     try:
@@ -76,21 +76,22 @@ def check_demo(api: HfApi, repository: str) -> None:
     except RepositoryNotFoundError:
         return
     except HFValidationError as error:
-        raise InputError(f"push_demo_space: no Space can be called {space!r}: {error}") from error
+        raise InputError(f"push_demo_space: {space!r} is not a valid name for a Space: {error}") from error
     if files - FRESH and not {*TEMPLATE_FILES, SETTINGS_FILE} <= files:
         raise InputError(
-            f"push_demo_space: the Space {space!r} holds something else ({min(files - FRESH)[:80]!r}); give another "
-            "--hub_model_id, or leave --push_demo_space out"
+            f"push_demo_space: the Space {space!r} exists and is not a demo of this model (it contains "
+            f"{min(files - FRESH)[:80]!r}); give another --hub_model_id, or drop --push_demo_space"
         )
 
 
 def push_demo(
     api: HfApi, request: PushRequest, repository: str, licence: Licence, intensity: Intensity = STATED
 ) -> Pushed:
-    """Make or update the Space `owner/name-demo` of a model that `request` pushed; private where the model is.
+    """Create or update the Space `owner/name-demo` of a model that `request` pushed; it is private if the model is.
 
     Raises:
-        InputError: it did not work, and why.
+        HubError: the push failed; the message states why.
+        InputError: a Space of that name contains something else.
     """
     with_retries(lambda: check_demo(api, repository), f"spaces/{repository}-demo")
     private = bool(with_retries(lambda: api.model_info(repository), repository).private)

@@ -1,4 +1,4 @@
-"""The card of a fine-tuned model, and its numbers as the Hub reads them."""
+"""Write the card of a fine-tuned model, and its numbers in the Hub's format."""
 
 import math
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ TASK = "image-classification"
 
 
 def shown_estimates(run: FineTunedRun) -> Iterator[tuple[str, Estimate]]:
-    """The numbers a card has, those that can't be had left out."""
+    """Iterate over the numbers of a card, without undefined ones."""
     for name in card_names():
         if name in run.estimates and math.isfinite(run.estimates[name].value):
             yield name, run.estimates[name]
@@ -56,7 +56,7 @@ def _model_index(run: FineTunedRun, repository: str) -> list[dict[str, Any]]:
 
 
 def evaluation_results(run: FineTunedRun) -> str | None:
-    """The content of a file in `.eval_results`: an entry per number; None without a data set on the Hub to name."""
+    """Return the content of a file in `.eval_results`, an entry per number; None if the dataset is not on the Hub."""
     if run.dataset is None:
         return None
     entries = []
@@ -92,21 +92,21 @@ def _metadata(run: FineTunedRun, repository: str, licence: Licence) -> str:
 
 
 def _training_table(settings: dict[str, Any]) -> dict[str, str]:
-    """Rows of the card's table by their first cell, from a run's settings."""
+    """Return the rows of the card's table, keyed by first cell, from a run's settings."""
     steps = settings["max_steps"]
     length = f"{steps} steps" if steps > 0 else f"{settings['num_train_epochs']:g} epochs"
     processes, accumulated = settings["world_size"], settings["gradient_accumulation_steps"]
     in_processes = "one process" if processes == 1 else f"{processes} processes"
-    batch = f"{settings['per_device_train_batch_size']} images a device, {in_processes}"
+    batch = f"{settings['per_device_train_batch_size']} images per device, {in_processes}"
     precision = next((f"{name} autocast" for name in ("bf16", "fp16") if settings[name]), "float32")
     return {
         "Trained": {
-            "all": "all of it",
-            "head": "the classifier alone",
+            "all": "the whole network",
+            "head": "only the classifier",
             "last_stage": "the last stage and the classifier",
         }[settings["trainable"]],
         "Length": length,
-        "Batch": f"{batch}, gradients of {accumulated} batches added up" if accumulated > 1 else batch,
+        "Batch": f"{batch}, gradients accumulated over {accumulated} batches" if accumulated > 1 else batch,
         "Optimiser": f"{settings['optim']}, learning rate up to {settings['learning_rate']:g}, weight decay "
         f"{settings['weight_decay']:g}, schedule {settings['lr_scheduler_type']}",
         "Augmentation": f"random crops of at least {settings['minimum_crop_area']:g} of the area"
@@ -123,12 +123,12 @@ def _training_table(settings: dict[str, Any]) -> dict[str, str]:
 def finetuned_card(
     run: FineTunedRun, repository: str, revision: str | None, licence: Licence, inherited: Licence | None
 ) -> str:
-    """The README.md of a fine-tuned model, escaped whatever names its model, classes and data set have.
+    """Return the README.md of a fine-tuned model, with the names of model, classes and dataset escaped.
 
     Args:
-        revision: the branch it is pushed to, None for `main`.
-        licence: that of the weights.
-        inherited: what the base model states, None where it states none.
+        revision: the branch it is pushed to; None is `main`.
+        licence: licence of the weights.
+        inherited: licence of the base model; None if it states none.
     """
     base = run.settings["model_name_or_path"]
     row = registered(base)

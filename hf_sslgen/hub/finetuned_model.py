@@ -1,20 +1,20 @@
-"""Publishing a fine-tuned model: what is pushed of a run's folder, and the checks before anything is trained."""
+"""Publish a fine-tuned model: select the files of a run's folder, and check the push before training."""
 
 import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import HfApi
-
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import HubError, SslgenError, reworded
 from hf_sslgen.hub.demo_space import check_demo, push_demo
 from hf_sslgen.hub.finetuned_card import evaluation_results, finetuned_card
 from hf_sslgen.hub.finetuned_run import FineTunedRun, numbers, public_settings
 from hf_sslgen.hub.licences import Licence, base_licence, check_licence, chosen_licence
 from hf_sslgen.hub.pushing import Pushed, PushRequest, check_access, full_name, hub_client, push_files
-from hf_sslgen.hub.refusals import EXCHANGE_ERRORS, push_sentence
-from hf_sslgen.hub_access import asked, may_pass, with_retries
+from hf_sslgen.hub_access.exchange import warned_where_it_may_pass
+from hf_sslgen.hub_access.faults import EXCHANGE_ERRORS
+from hf_sslgen.hub_access.refusals import PUSHING_MODEL, hub_sentence
+from hf_sslgen.hub_access.retries import asked, with_retries
 from hf_sslgen.reporting.figures.figure_style import figure_png
 from hf_sslgen.reporting.figures.reliability_diagrams import reliability_diagram
 from hf_sslgen.training.run_folder import MODEL_FILES
@@ -22,18 +22,19 @@ from hf_sslgen.training.run_folder import MODEL_FILES
 logger = logging.getLogger(__name__)
 
 EVALUATION_FILE = ".eval_results/hf-sslgen.yaml"
+LOOKED_AT_LATER = "It will be checked again after training"
 REPLACED = ("*.safetensors", "*.safetensors.index.json", "preprocessor_config.json", EVALUATION_FILE)
-"""Files of an earlier push that would contradict this one if they stayed."""
+"""Files of an earlier push that would contradict this push if they remained."""
 
 
 @dataclass(frozen=True)
 class ModelPush:
-    """A push that was asked for.
+    """A requested push.
 
     Attributes:
         base: name of the base model, at `base_revision`.
-        licence: of the pushed weights; None is the base model's.
-        with_demo: whether a Space that shows the model is pushed too.
+        licence: licence of the pushed weights; None is the base model's licence.
+        with_demo: whether to push a demo Space of the model as well.
     """
 
     request: PushRequest
@@ -44,45 +45,31 @@ class ModelPush:
 
 
 def check_push(push: ModelPush) -> None:
-    """Find out before anything is trained whether the push can work; nothing is made or changed on the Hub.
+    """Check before training whether the push can succeed; nothing is created or changed on the Hub.
 
     Raises:
-        InputError: no token or a wrong one, no right to write, no licence or one that the Hub does not know, no place
-            for the demo.
+        HubError: the token is missing or invalid, or lacks write access.
+        InputError: the licence is missing or unknown to the Hub, or the demo's Space is taken.
     """
     api = hub_client(push.request)
     check_access(api, push.request.model_id)
     if push.with_demo:
-        _check_demo(api, push.request.model_id)
-    try:
+        with warned_where_it_may_pass(f"{push.request.model_id}-demo", "the demo's place", LOOKED_AT_LATER):
+            asked(lambda: check_demo(api, full_name(api, push.request.model_id)))
+    with warned_where_it_may_pass(push.base, "the licence", LOOKED_AT_LATER):
         inherited = asked(lambda: base_licence(api, push.base, push.base_revision))
         check_licence(chosen_licence(push.licence, inherited, push.base))
-    except EXCHANGE_ERRORS as error:
-        said = push_sentence(error, push.base)
-        if not may_pass(error):
-            raise InputError(said) from error
-        logger.warning("the licence can't be checked now: %s. It is looked at again after training", said)
-
-
-def _check_demo(api: HfApi, model_id: str) -> None:
-    try:
-        asked(lambda: check_demo(api, full_name(api, model_id)))
-    except EXCHANGE_ERRORS as error:
-        said = push_sentence(error, f"{model_id}-demo")
-        if not may_pass(error):
-            raise InputError(said) from error
-        logger.warning("the demo's place can't be checked now: %s. It is looked at again after training", said)
 
 
 def model_files(run: FineTunedRun) -> dict[str, Path]:
-    """Files of the folder that load as a model, by their names."""
+    """Return the files of the folder that load as a model, by name."""
     return {path.name: path for pattern in MODEL_FILES for path in sorted(run.folder.glob(pattern))}
 
 
 def files_to_push(
     run: FineTunedRun, repository: str, revision: str | None, licence: Licence, inherited: Licence | None
 ) -> dict[str, Path | bytes]:
-    """Everything the repository is to hold, the same each time; arguments as in `finetuned_card`."""
+    """Return everything the repository is to contain, always the same; arguments as in `finetuned_card`."""
     card = finetuned_card(run, repository, revision, licence, inherited)
     figure = reliability_diagram({"test": (run.predictions.confidences, run.predictions.correct)})
     files: dict[str, Path | bytes] = {
@@ -101,10 +88,10 @@ def _json(content: object) -> bytes:
 
 
 def push_model(push: ModelPush, run: FineTunedRun) -> list[Pushed]:
-    """Push a finished model with its card and its numbers in one commit, then its demo where that is asked for.
+    """Push a finished model with its card and its numbers in one commit, then its demo if requested.
 
     Raises:
-        InputError: it did not work, and why; the folder is as it was.
+        SslgenError: the push failed; the message states why, and the folder is unchanged.
     """
     api, request = hub_client(push.request), push.request
     pushed: list[Pushed] = []
@@ -118,12 +105,13 @@ def push_model(push: ModelPush, run: FineTunedRun) -> list[Pushed]:
             pushed.append(push_demo(api, request, repository, licence, run.domain.test.intensity))
         return pushed
     except EXCHANGE_ERRORS as error:
-        raise InputError(_kept(run, pushed, push_sentence(error, push.request.model_id))) from error
-    except InputError as error:
-        raise InputError(_kept(run, pushed, str(error))) from error
+        said = hub_sentence(error, request.model_id, situation=PUSHING_MODEL)
+        raise HubError(_kept(run, pushed, said)) from error
+    except SslgenError as error:
+        raise reworded(error, _kept(run, pushed, str(error))) from error
 
 
 def _kept(run: FineTunedRun, pushed: list[Pushed], reason: str) -> str:
     if pushed:
-        return f"the model is pushed to {pushed[0].url}, but the push of its demo failed: {reason}"
-    return f"the model is finished and whole in {str(run.folder)!r}, but the push failed: {reason}"
+        return f"the model was pushed to {pushed[0].url}, but the push of its demo failed: {reason}"
+    return f"the model is finished and complete in {str(run.folder)!r}, but the push failed: {reason}"

@@ -1,4 +1,4 @@
-"""A finished fine-tuning as what is published of it: its facts, its numbers, and the command to repeat it."""
+"""Describe a finished fine-tuning run for publication: its facts, its numbers, and the command to repeat it."""
 
 import dataclasses
 import json
@@ -23,19 +23,19 @@ from hf_sslgen.zoo.backbone_loading import LoadedBackbone
 from hf_sslgen.zoo.locations import UNTRAINED_PREFIX, resolve_location, split_revision
 
 SOME_FOLDER = "path/to"
-"""Stands for the folders of this machine, which are nobody else's business."""
+"""Placeholder for local folders, which are private."""
 
 
 @dataclass(frozen=True, eq=False)
 class FineTunedRun:
-    """What a run's folder and its arguments say of a finished model.
+    """A finished model, as described by a run's folder and arguments.
 
     Attributes:
-        settings: the folder's `run.json`, which decided the weights.
+        settings: content of the folder's `run.json`, which determined the weights.
         estimates: the numbers on the test split.
         base_model: Hub id of the base model; None for a folder, a shipped twin or fresh weights.
-        dataset: Hub id of the data set; None for a folder or an embedded domain.
-        num_parameters: of the trunk.
+        dataset: Hub id of the dataset; None for a folder or an embedded domain.
+        num_parameters: number of parameters of the trunk.
     """
 
     folder: Path
@@ -52,7 +52,7 @@ class FineTunedRun:
 
     @property
     def is_timm(self) -> bool:
-        """Whether the folder is one that timm loads as well."""
+        """Whether timm can load the folder as well."""
         config = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
         return bool(config["model_type"] == "timm_wrapper")
 
@@ -60,7 +60,7 @@ class FineTunedRun:
 def read_run(
     folder: Path, backbone: LoadedBackbone, domain: Domain, domain_arguments: DomainArguments
 ) -> FineTunedRun:
-    """What `finetune` left in a folder."""
+    """Read what `finetune` left in a folder."""
     frame = pd.read_parquet(folder / PREDICTIONS_FILE)
     predictions = Predictions(**{str(name): column.to_numpy() for name, column in frame.items()})
     return FineTunedRun(
@@ -79,7 +79,7 @@ def read_run(
 
 
 def base_model_id(name: str) -> str | None:
-    """The Hub id of a backbone's weights, or None where they are not from the Hub."""
+    """Return the Hub id of a backbone's weights, or None if they are not from the Hub."""
     if name.startswith(UNTRAINED_PREFIX):
         return None
     location = resolve_location(name)
@@ -87,7 +87,7 @@ def base_model_id(name: str) -> str | None:
 
 
 def dataset_id(arguments: DomainArguments) -> str | None:
-    """The Hub id of a domain's data set, or None where it is not from the Hub."""
+    """Return the Hub id of a domain's dataset, or None if it is not from the Hub."""
     if arguments.registered_as is None:
         entry = registered_entry(arguments)
         if entry is not None:
@@ -96,20 +96,20 @@ def dataset_id(arguments: DomainArguments) -> str | None:
 
 
 def shown(name: str) -> str:
-    """A name, with the folders of this machine left out where it is a path."""
+    """Return a name, with local folders removed if it is a path."""
     start = UNTRAINED_PREFIX if name.startswith(UNTRAINED_PREFIX) else ""
     path = Path(name.removeprefix(start))
     return f"{start}{SOME_FOLDER}/{path.resolve().name}" if path.exists() else name
 
 
 def public_settings(run: FineTunedRun) -> dict[str, Any]:
-    """`run.settings` without the folders of this machine, and without what lies in that of the data set."""
+    """Return `run.settings` without local folders and without the content of the dataset's folder."""
     decisive = {name: value for name, value in run.settings.items() if name != TAKEN}
     return {**decisive, "model_name_or_path": shown(run.settings["model_name_or_path"])}
 
 
 def numbers(run: FineTunedRun) -> dict[str, dict[str, Any]]:
-    """The test split's numbers for JSON; what can't be had is null."""
+    """Return the numbers on the test split for JSON; undefined numbers are null."""
 
     def finite(value: float) -> float | None:
         return value if math.isfinite(value) else None
@@ -121,9 +121,9 @@ def numbers(run: FineTunedRun) -> dict[str, dict[str, Any]]:
 
 
 def command(run: FineTunedRun) -> str:
-    """The command line that repeats the run: every option that decides its weights and is not the default.
+    """Return the command that repeats the run, with every option that affects the weights and is not the default.
 
-    A base model and a data set of the Hub are named with their commits, because branches and tags may move.
+    A base model and a dataset on the Hub are named with their commits, because branches and tags may move.
     """
     settings = public_settings(run)
     if run.base_model is not None:
@@ -149,5 +149,5 @@ def command(run: FineTunedRun) -> str:
 
 
 def num_training_images(run: FineTunedRun) -> int | None:
-    """None for a stream."""
+    """Return the number of training images, None for a stream."""
     return len(run.domain.train) if isinstance(run.domain.train, ImageSplit) else None

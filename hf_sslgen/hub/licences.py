@@ -1,4 +1,4 @@
-"""Under which licence a fine-tuned model may be used: the one asked for, or else its base model's."""
+"""Determine the licence of a fine-tuned model: the requested licence, or else that of its base model."""
 
 from pathlib import Path
 from typing import Any
@@ -11,22 +11,23 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.zoo.locations import UNTRAINED_PREFIX, registered, resolve_location, wanted_revision
 
 Licence = dict[str, Any]
-"""A card's fields: `license` as the Hub spells it; where that is `other`, perhaps `license_name`, `license_link`."""
+"""Fields of a card: `license` as spelled on the Hub and, if that is `other`, optionally `license_name` and
+`license_link`."""
 
 FIELDS = ("license", "license_name", "license_link")
 
 
 def licence_words(licence: Licence) -> str:
-    """What a licence is called."""
+    """Return the name of a licence."""
     stated = licence.get("license_name") or licence["license"]
     return " and ".join(map(str, stated)) if isinstance(stated, list) else str(stated)
 
 
 def base_licence(api: HfApi, base: str, revision: str | None) -> Licence | None:
-    """What a base model states: in its folder's card, in the registry, or in its card on the Hub. None: nothing.
+    """Return the licence stated in a base model's folder, in the registry or in its card on the Hub; None if none is.
 
     Args:
-        base: a backbone's name, as `load_backbone` takes it; one without weights has no licence to hand on.
+        base: name of a backbone, as in `load_backbone`; without weights there is no licence to inherit.
     """
     if base.startswith(UNTRAINED_PREFIX):
         return None
@@ -46,7 +47,7 @@ def base_licence(api: HfApi, base: str, revision: str | None) -> Licence | None:
 
 
 def local_card(path: Path) -> dict[str, Any]:
-    """The metadata of a card on disk; empty where there is none, or none that can be read."""
+    """Return the metadata of a card on disk; empty if it is missing or unreadable."""
     try:
         return metadata_load(path) or {} if path.is_file() else {}
     except (ValueError, yaml.YAMLError):
@@ -54,38 +55,38 @@ def local_card(path: Path) -> dict[str, Any]:
 
 
 def stated_licence(card: dict[str, Any]) -> Licence | None:
-    """The licence in a card's metadata, None where it has none."""
+    """Return the licence in a card's metadata, or None."""
     found = {key: card[key] for key in FIELDS if card.get(key)}
     return found if "license" in found else None
 
 
 def chosen_licence(asked: str | None, inherited: Licence | None, base: str) -> Licence:
-    """The licence asked for, else the inherited one.
+    """Return the requested licence, or else the inherited licence.
 
     Raises:
-        InputError: neither is there.
+        InputError: there is neither.
     """
     if asked is not None:
         return {"license": asked}
     if inherited is None:
         raise InputError(
-            f"{base!r} states no licence; say with --hub_license, such as apache-2.0 or cc-by-nc-4.0, under which the "
-            "pushed weights may be used"
+            f"{base!r} states no licence; give the licence of the pushed weights with --hub_license, such as "
+            "apache-2.0 or cc-by-nc-4.0"
         )
     return inherited
 
 
 def check_licence(licence: Licence) -> None:
-    """Ask the Hub whether it knows the licence.
+    """Check with the Hub that it knows the licence.
 
     Raises:
-        InputError: it does not.
+        InputError: the Hub does not know it.
     """
     card = ModelCard(f"---\n{yaml.safe_dump(licence)}---\n")
     try:
         card.validate()
     except ValueError as error:
         raise InputError(
-            f"hub_license {licence['license']!r} is no licence that the Hub knows; its names are at "
-            "https://huggingface.co/docs/hub/repositories-licenses ('other' is one of them)"
+            f"hub_license {licence['license']!r} is unknown to the Hub; valid names are listed at "
+            "https://huggingface.co/docs/hub/repositories-licenses and include 'other'"
         ) from error

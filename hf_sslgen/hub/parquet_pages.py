@@ -1,4 +1,4 @@
-"""The headers of a parquet file's pages, which say what each unpacks to: the file's own summary need not be true.
+"""Read the page headers of a parquet file, which state unpacked sizes; the file's own summary need not be true.
 
 A header is a struct in Thrift's compact protocol (parquet-format, `parquet.thrift`: `PageHeader`;
 thrift-compact-protocol.md).
@@ -11,16 +11,16 @@ from typing import Any, BinaryIO
 from hf_sslgen.study.cells.cell_form import NoCellError
 
 LARGEST_HEADER = 10_000
-"""Bytes; a header may hold the least and the largest value of its page."""
+"""Maximum size in bytes; a header may contain the minimum and maximum of its page."""
 
 DEEPEST = 8
 SIZE, COMPRESSED, DATA, DICTIONARY, DATA_2 = 2, 3, 5, 7, 8
-"""Fields of a header: sizes unpacked and as stored, and what follows for each kind of page."""
+"""Fields of a header: unpacked and stored sizes, and the fields specific to each kind of page."""
 
 ENCODING, ENCODING_2 = 2, 4
 PLAIN_ENCODINGS = (0, 2, 3, 4, 8)
-"""PLAIN, PLAIN_DICTIONARY, RLE, BIT_PACKED, RLE_DICTIONARY: the others write a text as the start of the one before it,
-so that a page's size does not bound what it unpacks to."""
+"""PLAIN, PLAIN_DICTIONARY, RLE, BIT_PACKED, RLE_DICTIONARY: other encodings may share the start of a text with the
+previous one, so that the size of a page does not bound its unpacked size."""
 
 TRUE, FALSE, BYTE, DOUBLE, BINARY, LIST, SET, STRUCT = 1, 2, 3, 7, 8, 9, 10, 12
 INTEGERS = (4, 5, 6)
@@ -28,17 +28,17 @@ INTEGERS = (4, 5, 6)
 
 @dataclass(frozen=True)
 class Page:
-    """What a page takes in memory, in bytes, and whether its values may be written as parts of others."""
+    """The size of a page in memory, in bytes, and whether its values may be encoded as parts of others."""
 
     size: int
     prefixes: bool
 
 
 def pages(file: BinaryIO, start: int, length: int) -> Iterator[Page]:
-    """The pages of one column, from its first byte on.
+    """Iterate over the pages of one column, starting at its first byte.
 
     Raises:
-        NoCellError: there is something else.
+        NoCellError: the bytes are not pages.
     """
     position, end = start, start + length
     while position < end:
@@ -56,7 +56,7 @@ def pages(file: BinaryIO, start: int, length: int) -> Iterator[Page]:
 
 
 class _Reader:
-    """A cursor in bytes of the compact protocol."""
+    """A cursor over bytes in the compact protocol."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content
@@ -84,7 +84,7 @@ class _Reader:
         return (value >> 1) ^ -(value & 1)
 
     def struct(self, depth: int = 0) -> dict[int, Any]:
-        """Fields by their number."""
+        """Return fields by their number."""
         fields: dict[int, Any] = {}
         number = 0
         while (head := self.byte()) != 0:

@@ -1,5 +1,5 @@
-"""What of a cell is published: all that decides and makes up its numbers, and of its provenance what tells nothing
-about the machine's owner."""
+"""Select what is published of a cell: everything that determines its numbers, the numbers themselves, and provenance
+that reveals nothing about the machine's owner."""
 
 import re
 import shutil
@@ -19,10 +19,10 @@ PUBLISHED_PROVENANCE = (
     *("class_names", "not_label_preserving", "notes", "selection", "seconds", "finished", "device", "threads"),
     *("libraries", "dataset_commit"),
 )
-"""What else there is, such as the command with its local paths, stays here."""
+"""Published provenance; anything else, such as the command with its local paths, stays on this machine."""
 
 LEFT_OUT = "commands, local paths, tokens, failures, the study's YAML file"
-"""In words: what is never published."""
+"""Description of what is never published."""
 
 LINK_OR_PATH = re.compile(
     r"(?P<link>https?://\S*)"
@@ -31,11 +31,11 @@ LINK_OR_PATH = re.compile(
 
 
 FOLDER_HASH = re.compile(r"[0-9a-f]{16}")
-"""How an identity names weights from a folder; those from the Hub are a commit, which is longer."""
+"""How an identity names weights from a folder; weights from the Hub are named by a commit, which is longer."""
 
 
 def without_paths(text: str) -> str:
-    """Text in which local paths and tokens are blotted out; addresses of pages stay."""
+    """Replace local paths and tokens in a text, but keep web addresses."""
     return without_tokens(LINK_OR_PATH.sub(lambda match: match["link"] or "(local path)", text))
 
 
@@ -48,7 +48,7 @@ def _cleaned(value: Any) -> Any:
 
 
 def published_provenance(provenance: dict[str, Any]) -> dict[str, Any]:
-    """The part of a cell's provenance that is published."""
+    """Return the part of a cell's provenance that is published."""
     return {
         key: value if key == "class_names" else _cleaned(value)
         for key, value in provenance.items()
@@ -68,21 +68,21 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def private_texts(cells: Sequence[Cell]) -> list[str]:
-    """Local paths and tokens in identities, where they can't be left out without making it another cell."""
+    """Find local paths and tokens in identities, where they can't be removed without changing the cell."""
     identities = [cell.identity for cell in cells]
     found = {text for identity in identities for text in _texts(identity) if without_paths(text) != text}
     return sorted(found | {identity["backbone"] for identity in identities if _is_called_by_its_folder(identity)})
 
 
 def _is_called_by_its_folder(identity: dict[str, Any]) -> bool:
-    """Whether what looks like `owner/name` is a folder's relative path."""
+    """Whether a name like `owner/name` is the relative path of a folder."""
     name = str(identity["backbone"]).removeprefix(UNTRAINED_PREFIX)
     is_from_folder = FOLDER_HASH.fullmatch(str(identity.get("weights"))) is not None
     return "/" in name and (is_from_folder or Path(name).exists())
 
 
 def stage(cell: Cell, store: Path, examples: bool) -> Cell:
-    """The cell as it is published, in a folder of `store`; large files are links to the original's.
+    """Create the published form of the cell in a folder of `store`; large files link to the originals.
 
     Args:
         examples: whether example pictures are published.

@@ -1,4 +1,4 @@
-"""What a user says about a push: the Trainer's own arguments, and what they leave open."""
+"""Define the arguments of a push: those of the Trainer, and further details."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,26 +10,26 @@ from hf_sslgen.training.finetuning_arguments import FineTuningArguments
 
 @dataclass(frozen=True)
 class HubArguments:
-    """What the Trainer's `hub_*` arguments leave open."""
+    """Details that the Trainer's `hub_*` arguments do not cover."""
 
     hub_license: str | None = field(
         default=None,
         metadata={
-            "help": "Licence of the pushed weights, as the Hub spells it (apache-2.0, cc-by-nc-4.0, other ...); the "
-            "base model's where that states one."
+            "help": "Licence of the pushed weights, as spelled on the Hub (apache-2.0, cc-by-nc-4.0, other ...) "
+            "(default: the base model's, if stated)."
         },
     )
     push_demo_space: bool = field(
         default=False,
-        metadata={"help": "With push_to_hub: also make a Space, `<model>-demo`, in which the model can be tried."},
+        metadata={"help": "With push_to_hub: also create a demo Space for the model, `<model>-demo`."},
     )
 
 
 def take_push_request(arguments: FineTuningArguments) -> PushRequest | None:
-    """What the arguments ask to be pushed, None without `push_to_hub`; they no longer ask for it afterwards.
+    """Return the push that the arguments request, None without `push_to_hub`, and remove the request from them.
 
-    The Trainer pushes in the background, where failures go unseen, with a card of its own, and stores its arguments
-    with the token in them: it gets to see neither.
+    The Trainer would push in the background, where failures go unnoticed, with a card of its own, and would store its
+    arguments including the token; so it receives neither the request nor the token.
 
     Raises:
         InputError: options of a push are given without `push_to_hub`.
@@ -39,7 +39,7 @@ def take_push_request(arguments: FineTuningArguments) -> PushRequest | None:
     if not wanted:
         for name in ("hub_model_id", "hub_revision", "hub_private_repo"):
             if vars(arguments)[name] is not None:
-                raise InputError(f"{name} only matters for a pushed model; give --push_to_hub too, or drop it")
+                raise InputError(f"{name} needs a pushed model; add --push_to_hub, or drop it")
         return None
     model_id = arguments.hub_model_id or Path(str(arguments.output_dir)).resolve().name
     return PushRequest(model_id, arguments.hub_revision, arguments.hub_private_repo, token)

@@ -1,7 +1,7 @@
-"""Pushing files to a repository on the Hub in one commit, which is there whole or not at all.
+"""Push files to a repository on the Hub in one commit, completely or not at all.
 
-Run again after whatever went wrong, a push sends what is missing: content that the Hub has already stored is not sent
-twice, and a push of what is there makes no commit.
+A push that is repeated after a failure sends what is missing: content that the Hub has already stored is not sent
+twice, and a push without changes makes no commit.
 """
 
 import fnmatch
@@ -16,27 +16,29 @@ from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelet
 from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 from huggingface_hub.utils import get_token, validate_repo_id
 
-from hf_sslgen.errors import InputError
-from hf_sslgen.hub.refusals import EXCHANGE_ERRORS, NO_RIGHT, push_sentence
-from hf_sslgen.hub_access import asked, may_pass, with_retries
+from hf_sslgen.errors import HubError, InputError
+from hf_sslgen.hub_access.exchange import warned_where_it_may_pass
+from hf_sslgen.hub_access.faults import EXCHANGE_ERRORS, Fault
+from hf_sslgen.hub_access.refusals import PUSHING_MODEL, hub_sentence, refusal
+from hf_sslgen.hub_access.retries import asked, with_retries
 
 logger = logging.getLogger(__name__)
 
 Operation = CommitOperationAdd | CommitOperationDelete
 
 FRESH = {".gitattributes", "README.md"}
-"""Files that a repository may have when it was just made."""
+"""Files that a newly created repository may contain."""
 
 
 @dataclass(frozen=True)
 class PushRequest:
-    """Where to push, as the Trainer's `hub_*` arguments say it; a model, or a Space made with Gradio.
+    """Where to push, following the Trainer's `hub_*` arguments; a model, or a Gradio Space.
 
     Attributes:
-        model_id: `owner/name`, or a name alone, which is put under the token's owner.
-        revision: the branch, made where it does not exist; None is `main`.
-        private: of a repository that is made; one that exists stays as it is.
-        token: None is that of HF_TOKEN or `hf auth login`.
+        model_id: `owner/name`, or only a name, which belongs to the owner of the token.
+        revision: the branch, created if it does not exist; None is `main`.
+        private: visibility of a new repository; an existing one is unchanged.
+        token: None uses the token of HF_TOKEN or `hf auth login`.
     """
 
     model_id: str
@@ -48,7 +50,7 @@ class PushRequest:
 
 @dataclass(frozen=True)
 class Pushed:
-    """Where a push ended: the repository's page, its commit, and whether that is a new one."""
+    """Result of a push: the repository's page, its commit, and whether the commit is new."""
 
     url: str
     commit: str
@@ -56,40 +58,38 @@ class Pushed:
 
 
 def hub_client(request: PushRequest) -> HfApi:
-    """A client with the request's token.
+    """Return a client with the request's token.
 
     Raises:
-        InputError: there is no token, or it has characters that no token has (a client's error would show it).
+        HubError: there is no token, or it contains invalid characters (the client's own error would reveal it).
     """
     token = (request.token or get_token() or "").strip()
     if not token:
-        raise InputError(
-            "there is no token to push with: run `hf auth login`, or set HF_TOKEN to one that may write; or drop "
-            "--push_to_hub"
-        )
+        raise HubError(refusal(Fault.NO_TOKEN, request.model_id, situation=PUSHING_MODEL))
     if not re.fullmatch(r"[!-~]+", token):
-        raise InputError("the token to push with has blanks or other characters that no token has; copy it anew")
+        raise HubError(refusal(Fault.UNUSABLE_TOKEN, request.model_id, situation=PUSHING_MODEL))
     return HfApi(token=token)
 
 
 def full_name(api: HfApi, model_id: str) -> str:
-    """`owner/name` of a repository; the Hub is asked for the token's owner where the name stands alone."""
+    """Return `owner/name` of a repository; without an owner, the Hub is asked for the owner of the token."""
     return model_id if "/" in model_id else f"{api.whoami()['name']}/{model_id}"
 
 
 def check_access(api: HfApi, model_id: str) -> None:
-    """Find out before anything is trained whether the push can work; nothing is made or changed on the Hub.
+    """Check before training whether the push can succeed; nothing is created or changed on the Hub.
 
-    Where the Hub can't be reached that is logged: it may be there again when training ends.
+    An unreachable Hub is only logged, because it may be reachable again when training ends.
 
     Raises:
-        InputError: a token that is unknown or may not write there, or a name that no repository can have.
+        HubError: the token is unknown or lacks write access.
+        InputError: the name is not a valid repository name.
     """
     try:
         validate_repo_id(model_id)
     except HFValidationError as error:
-        raise InputError(f"hub_model_id {model_id!r} can't name a repository: {error}") from error
-    try:
+        raise InputError(f"hub_model_id {model_id!r} is not a valid repository name: {error}") from error
+    with warned_where_it_may_pass(model_id, model_id, "The push will be attempted after training"):
         owner = asked(api.whoami)
         repository = model_id if "/" in model_id else f"{owner['name']}/{model_id}"
         try:
@@ -98,12 +98,8 @@ def check_access(api: HfApi, model_id: str) -> None:
             writable = {owner["name"], *(each["name"] for each in owner["orgs"] if each.get("roleInOrg") != "read")}
             role = owner["auth"]["accessToken"].get("role")
             if role == "read" or repository.split("/")[0] not in writable:
-                raise InputError(NO_RIGHT.format(repository=repository)) from error
-    except EXCHANGE_ERRORS as error:
-        if not may_pass(error):
-            raise InputError(push_sentence(error, model_id)) from error
-        said = push_sentence(error, model_id)
-        logger.warning("%s can't be checked now: %s. The push is tried after training", model_id, said)
+                said = refusal(Fault.NO_RIGHT, repository, situation=PUSHING_MODEL)
+                raise HubError(said) from error
 
 
 def push_files(
@@ -113,33 +109,33 @@ def push_files(
     message: str,
     replaced: Sequence[str] = (),
 ) -> Pushed:
-    """Make `files` the content of their paths in the repository, which is made where there is none.
+    """Write `files` to the repository, which is created if it does not exist.
 
-    What may pass is tried again, by huggingface_hub within and by `with_retries` as a whole.
+    Temporary failures are retried, by huggingface_hub internally and by `with_retries` as a whole.
 
     Args:
-        files: a local file or content by path in the repository.
-        replaced: patterns of paths that go where `files` does not have them, left by an earlier push; `*` stands for
-            no slash.
+        files: local file or content by path in the repository.
+        replaced: patterns of paths from an earlier push, deleted unless `files` contains them; `*` does not match a
+            slash.
 
     Raises:
-        InputError: the Hub refuses, another push came first, or the Hub is not to be had.
+        HubError: the Hub refuses the push or can't be reached, or another push came first.
     """
     try:
         return with_retries(lambda: push_once(api, request, files, message, replaced), request.model_id)
     except EXCHANGE_ERRORS as error:
-        raise InputError(push_sentence(error, request.model_id)) from error
-    except ValueError as error:  # how huggingface_hub puts the Hub's objections to a card
-        raise InputError(f"{request.model_id} can't be pushed: {' '.join(str(error).split())}") from error
+        raise HubError(hub_sentence(error, request.model_id, situation=PUSHING_MODEL)) from error
+    except ValueError as error:  # raised by huggingface_hub if the Hub rejects a card
+        raise HubError(f"{request.model_id} can't be pushed: {' '.join(str(error).split())}") from error
 
 
 def push_once(
     api: HfApi, request: PushRequest, files: Mapping[str, Path | bytes], message: str, replaced: Sequence[str]
 ) -> Pushed:
-    """One attempt of `push_files`, which raises what the client does.
+    """Attempt `push_files` once, with the client's own exceptions.
 
     Raises:
-        HfHubHTTPError: 412 where somebody else committed in the meantime; others as the Hub refuses.
+        HfHubHTTPError: 412 if there was another commit in the meantime; other statuses if the Hub refuses the push.
     """
     repository = full_name(api, request.model_id)
     sdk = "gradio" if request.kind == "space" else None
@@ -170,7 +166,7 @@ def commit_on(
     kind: str = "model",
     revision: str | None = None,
 ) -> CommitInfo:
-    """The commit; refused where the branch is no longer at `parent`, because it would undo another push."""
+    """Commit, unless the branch has moved on from `parent`, because that would undo another push."""
     try:
         return api.create_commit(
             repository,
@@ -180,7 +176,7 @@ def commit_on(
             revision=revision,
             parent_commit=parent,
         )
-    except RuntimeError as error:  # around whatever goes wrong with one of several large files
+    except RuntimeError as error:  # wraps any failure with one of several large files
         if isinstance(error.__cause__, EXCHANGE_ERRORS):
-            raise error.__cause__ from None  # from `error` would make a circle of causes
+            raise error.__cause__ from None  # from `error` would make a cycle of causes
         raise

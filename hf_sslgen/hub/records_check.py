@@ -1,4 +1,4 @@
-"""Records from elsewhere: what they unpack to is bounded before they are unpacked, and their columns are plain."""
+"""Check downloaded records: their unpacked size is bounded before they are unpacked, and their columns are plain."""
 
 import itertools
 import math
@@ -16,26 +16,26 @@ from hf_sslgen.study.cells.cell_form import NoCellError
 from hf_sslgen.study.cells.cell_records import KEYS
 
 MOST_BYTES = 250_000_000
-"""Of records, unpacked: eight bytes a number, and for each text the length of the column's longest."""
+"""Maximum unpacked size of records: eight bytes per number, and for each text the length of its column's longest."""
 
 MOST_COLUMNS = 200
 MOST_GROUPS = 1000
 MOST_FOOTER_BYTES = 2_000_000
 MOST_PAGES = 50_000
 LONGEST_TEXT = 1000
-"""Bytes of a text in records: written once and repeated by number, a long one would unpack to any size."""
+"""Maximum bytes of a text in records: stored once and repeated by index, a long text could unpack to any size."""
 
 WIDTH = 8
 COLUMN = re.compile(r"[A-Za-z_]\w{0,99}", re.ASCII)
 
 
 def check_records(path: Path) -> None:
-    """Check the form of `records.parquet`, and that it can be read into memory; raises NoCellError."""
+    """Check the format of `records.parquet`, and that it fits into memory; raises NoCellError."""
     _check_footer(path)
     metadata = pq.read_metadata(path)
     num_rows, num_columns = metadata.num_rows, metadata.num_columns
     if num_rows == 0 or num_columns > MOST_COLUMNS or metadata.num_row_groups > MOST_GROUPS:
-        raise NoCellError(f"its records have {num_rows:,} rows, {num_columns:,} columns")
+        raise NoCellError(f"its records have {num_rows:,} rows and {num_columns:,} columns")
     groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
     if sum(group.num_rows for group in groups) != num_rows or any(group.num_rows < 0 for group in groups):
         raise NoCellError("its records are not whole")
@@ -57,7 +57,7 @@ def check_records(path: Path) -> None:
                 length = pc.max(pc.binary_length(batch.column(name).dictionary)).as_py() or 0
                 longest[name] = max(longest[name], length)
                 if length > LONGEST_TEXT:
-                    raise NoCellError(f"its records have a text of more than {LONGEST_TEXT} bytes in {name!r}")
+                    raise NoCellError(f"its records contain a text of more than {LONGEST_TEXT} bytes in {name!r}")
     if found != num_rows:
         raise NoCellError("its records are not whole")
     _require_room(num_rows * ((num_columns - len(texts)) * WIDTH + sum(longest.values())))
@@ -69,7 +69,7 @@ def _require_room(size: int) -> None:
 
 
 def _check_footer(path: Path) -> None:
-    """The last eight bytes are the length of what describes the file, and a word."""
+    """Check the last eight bytes: the length of the file's description, and a marker."""
     size = path.stat().st_size
     with path.open("rb") as file:
         file.seek(max(0, size - 8))
@@ -80,26 +80,26 @@ def _check_footer(path: Path) -> None:
 
 
 def _texts(schema: pa.Schema) -> list[str]:
-    """The columns of texts; raises NoCellError where a column is of a kind that records do not have."""
+    """Return the text columns; raises NoCellError if a column has a type that records do not have."""
     if len(set(schema.names)) < len(schema.names):
-        raise NoCellError("its records have one column twice")
+        raise NoCellError("its records have a duplicate column")
     for key in KEYS:
         if key not in schema.names:
-            raise NoCellError(f"its records have no column {key!r}")
+            raise NoCellError(f"its records lack the column {key!r}")
     texts = []
     for field in schema:
         is_text = pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
         is_number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
         is_known = (is_text and field.name in KEYS) or is_number or pa.types.is_boolean(field.type)
         if not is_known or not COLUMN.fullmatch(field.name) or field.name in OWNER_COLUMNS:
-            raise NoCellError(f"its records have an unknown kind of column, {field.name[:80]!r}")
+            raise NoCellError(f"its records have a column of unknown type, {field.name[:80]!r}")
         if is_text:
             texts.append(field.name)
     return texts
 
 
 def _page_sizes(path: Path, metadata: pq.FileMetaData) -> Iterator[int]:
-    """What each page says it unpacks to, which is what a reader makes room for."""
+    """Iterate over the unpacked sizes that pages state, which is what a reader allocates."""
     with path.open("rb") as file:
         for group in range(metadata.num_row_groups):
             for index in range(metadata.num_columns):

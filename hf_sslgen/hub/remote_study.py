@@ -1,9 +1,9 @@
-"""A study's dataset repository: what lies where, what it holds at one commit, and whether a cell there is ours.
+"""Read a study's dataset repository: its layout, its content at one commit, and whether its cells equal ours.
 
 README.md                      the card
 cells/NAME/                    as in a study's folder: cell.json, results.json, records.parquet, examples.npz
 tables/results/NAME.parquet    the cell's numbers, a row each
-tables/records/NAME.parquet    its records, with columns that say whose they are
+tables/records/NAME.parquet    its records, with columns that identify the cell
 """
 
 import hashlib
@@ -18,21 +18,23 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import LocalEntryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import HubError
 from hf_sslgen.hub.cell_check import LARGEST
-from hf_sslgen.hub_access import DamagedFileError, hub_sentence
+from hf_sslgen.hub_access.faults import INCOMPLETE, DamagedFileError
+from hf_sslgen.hub_access.refusals import hub_sentence
+from hf_sslgen.metrics.catalogue.rows import METRICS
 from hf_sslgen.study.cells.cell_folder import CELL_NAME
 
 CELLS, TABLES, CARD = "cells", "tables", "README.md"
 SHOWN = 5
-"""Cells that are named one by one."""
+"""Maximum number of cells named individually."""
 
 KEY = ("metric", "stage", "transform", "severity")
 
 
 @dataclass(frozen=True)
 class RemoteStudy:
-    """What a repository holds at one commit: files by path."""
+    """The content of a repository at one commit: files by path."""
 
     repository: str
     commit: str
@@ -41,11 +43,11 @@ class RemoteStudy:
 
     @property
     def page(self) -> str:
-        """The repository as messages call it."""
+        """Return the repository's name in messages."""
         return f"{self.kind}s/{self.repository}"
 
     def cells(self) -> dict[str, dict[str, RepoFile]]:
-        """Files of each folder in `cells`, by their name; whatever has another depth is no part of a cell."""
+        """Return the files of each folder in `cells` by name; files at other depths are not part of a cell."""
         found: dict[str, dict[str, RepoFile]] = {}
         for path, file in self.files.items():
             parts = path.split("/")
@@ -55,7 +57,7 @@ class RemoteStudy:
 
 
 def look_at(api: HfApi, repository: str, kind: str = "dataset") -> RemoteStudy:
-    """What the repository's main branch holds now."""
+    """Return the current content of the repository's main branch."""
     commit = str(api.repo_info(repository, repo_type=kind).sha)
     entries = api.list_repo_tree(repository, repo_type=kind, revision=commit, recursive=True)
     return RemoteStudy(
@@ -64,7 +66,7 @@ def look_at(api: HfApi, repository: str, kind: str = "dataset") -> RemoteStudy:
 
 
 def has_content_of(file: RepoFile, path: Path) -> bool:
-    """Whether a file of the Hub and one on disk are the same, told by the hash the Hub keeps."""
+    """Whether a file on the Hub and a file on disk are the same, according to the Hub's hash."""
     if path.stat().st_size != file.size:
         return False
     if file.lfs is not None:
@@ -75,19 +77,19 @@ def has_content_of(file: RepoFile, path: Path) -> bool:
 
 
 def fetch(api: HfApi, remote: RemoteStudy, file: RepoFile, folder: Path) -> Path:
-    """Download a file of the commit into a folder, past the client's cache; returns where it lies.
+    """Download a file of the commit into a folder, bypassing the client's cache; returns its path.
 
     Raises:
-        DamagedFileError: what arrived is not what the Hub lists. The client itself looks at sizes only.
-        InputError: the Hub is not to be had, and the client has waited for it.
+        DamagedFileError: the file does not match the Hub's hash; the client itself checks only sizes.
+        HubError: the Hub can't be reached, even after the client's retries.
     """
     where: dict[str, Any] = {"repo_type": remote.kind, "revision": remote.commit, "local_dir": folder}
     try:
         path = Path(api.hf_hub_download(remote.repository, file.path, **where))
     except LocalEntryNotFoundError as error:
-        raise InputError(hub_sentence(error, remote.page)) from error
+        raise HubError(hub_sentence(error, remote.page)) from error
     except OSError as error:
-        if "Consistency check failed" in str(error):
+        if INCOMPLETE in str(error):
             raise DamagedFileError(f"{file.path} arrived incomplete") from error
         raise
     if not has_content_of(file, path):
@@ -97,29 +99,30 @@ def fetch(api: HfApi, remote: RemoteStudy, file: RepoFile, folder: Path) -> Path
 
 
 def other_numbers(api: HfApi, remote: RemoteStudy, file: RepoFile | None, ours: Path) -> str:
-    """How the numbers of a cell on the Hub differ from ours, in words; empty where none does.
+    """Describe how the numbers of a cell on the Hub differ from ours; empty if they do not.
 
     Args:
         file: the cell's `results.json` on the Hub.
-        ours: that of the cell of the same name here, which can be read.
+        ours: readable `results.json` of the local cell of the same name.
     """
     if file is None:
-        return "it has no results.json there"
+        return "it has no results.json on the Hub"
     if has_content_of(file, ours):
         return ""
     here = _numbers(ours)
     if file.size > LARGEST["results.json"]:
-        return f"its results.json there has {file.size:,} bytes, which is no cell's"
+        return f"its results.json on the Hub has {file.size:,} bytes, too many for a cell"
     with tempfile.TemporaryDirectory() as folder:
+        path = fetch(api, remote, file, Path(folder))
         try:
-            theirs = _numbers(fetch(api, remote, file, Path(folder)))
+            theirs = _numbers(path)
         except (ValueError, KeyError, TypeError, RecursionError):
-            return "its results.json there can't be read"
+            return "its results.json on the Hub can't be read"
     return _in_words(here, theirs)
 
 
 def in_lines(cells: Mapping[str, str]) -> str:
-    """Cells with what is said of each: a line for the first few, and the number of the others."""
+    """Format cells with their descriptions: a line for each of the first few, and the number of the others."""
     shown = [(name if CELL_NAME.fullmatch(name) else repr(name), words) for name, words in list(cells.items())[:SHOWN]]
     lines = [f"  {name}: {words}" for name, words in shown]
     more = len(cells) - len(lines)
@@ -135,9 +138,10 @@ def _in_words(ours: dict[tuple[str, ...], dict[str, Any]], theirs: dict[tuple[st
     differing = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
     if not differing:
         return ""
-    key = next((key for key in differing if key[0] in ("accuracy", "invariance")), differing[0])
+    order = list(METRICS)
+    key = min(differing, key=lambda key: order.index(key[0]) if key[0] in METRICS else len(order))
     here, there = (numbers.get(key, {}) for numbers in (ours, theirs))
     field = next(field for field in ("value", *here, *there) if here.get(field) != there.get(field))
-    said = f"{field} is {here.get(field, 'missing')!r} here, {there.get(field, 'missing')!r} there"
+    said = f"{field} is {here.get(field, 'missing')!r} here, {there.get(field, 'missing')!r} on the Hub"
     name = " ".join(word for word in key if word)
     return f"{len(differing)} of its {len(ours)} numbers differ, such as {name!r}: {said}"[:300]

@@ -1,4 +1,4 @@
-"""Cards of a published study: of the dataset with its two tables, and of the Space with its page."""
+"""Write and read the cards of a published study: its dataset with two tables, and its Space with the page."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from hf_sslgen.study.cells.cell_folder import Cell
 
 TAG = "hf-sslgen-study"
 CONTENTS = "hf_sslgen_study"
-"""Key of a card's metadata that says what the cells are of, for whoever adds to them."""
+"""Key of a card's metadata that describes the cells, for later pushes."""
 
 MOST_NAMES, LONGEST_NAME = 1000, 300
 LARGEST_CARD = 1_000_000
@@ -25,7 +25,7 @@ LARGEST_CARD = 1_000_000
 
 @dataclass(frozen=True)
 class Contents:
-    """What a repository's cells are of: names, and the columns that their records have."""
+    """What a repository's cells cover: names, and the columns of their records."""
 
     backbones: frozenset[str] = frozenset()
     domains: frozenset[str] = frozenset()
@@ -37,7 +37,7 @@ class Contents:
 
 
 def contents_of(cells: Iterable[Cell], columns: Iterable[str]) -> Contents:
-    """What these cells are of."""
+    """Return what these cells cover."""
     cells = list(cells)
     return Contents(
         frozenset(cell.backbone for cell in cells),
@@ -49,7 +49,7 @@ def contents_of(cells: Iterable[Cell], columns: Iterable[str]) -> Contents:
 
 @dataclass(frozen=True)
 class StudyCard:
-    """What the card of a study's dataset says, which a later push adds to."""
+    """The content of a study dataset's card that later pushes extend."""
 
     contents: Contents = field(default_factory=Contents)
     licence: Licence | None = None
@@ -57,14 +57,14 @@ class StudyCard:
 
 
 def read_card(card: Path, repository: str) -> StudyCard:
-    """What a card on the Hub says; nothing where it doesn't say it in our way."""
+    """Read a card on the Hub; anything not in our format is ignored."""
     metadata = _metadata(card)
     has_report = bool(metadata) and _report_page(repository) in card.read_text(encoding="utf-8", errors="replace")
     return StudyCard(_contents(metadata.get(CONTENTS)), stated_licence(metadata), has_report)
 
 
 def _report_page(repository: str) -> str:
-    """Address of the Space with the page, as the card links it."""
+    """Return the address of the Space with the page, as linked in the card."""
     return f"https://huggingface.co/spaces/{repository}"
 
 
@@ -82,7 +82,7 @@ def is_tagged(card: Path) -> bool:
 
 
 def _metadata(card: Path) -> dict[str, Any]:
-    """What stands at the top of a card; nothing where it can't be read."""
+    """Return the metadata of a card; empty if it can't be read."""
     if card.stat().st_size > LARGEST_CARD:
         return {}
     try:
@@ -103,7 +103,7 @@ def _configuration(name: str) -> dict[str, Any]:
 def dataset_card(
     repository: str, title: str, contents: Contents, num_cells: int, licence: Licence | None, has_report: bool
 ) -> str:
-    """The README.md of a study's dataset."""
+    """Return the README.md of a study's dataset."""
     columns = {RESULTS: list(RESULT_COLUMNS), RECORDS: record_columns(contents.columns)}
     metadata = {
         "pretty_name": title,
@@ -126,7 +126,7 @@ def dataset_card(
 
 
 def space_card(repository: str, title: str, cells: Sequence[Cell]) -> str:
-    """The README.md of a static Space that shows a study's page."""
+    """Return the README.md of a static Space that shows a study's page."""
     metadata = {
         "title": title,
         "emoji": "📊",

@@ -1,4 +1,4 @@
-"""Taking over the cells of a published study: those whose name is not here yet, each whole, after it was checked."""
+"""Pull the cells of a published study: those whose names are new here, each completely and after a check."""
 
 import os
 import shutil
@@ -14,17 +14,17 @@ from huggingface_hub.hf_api import RepoFile
 from hf_sslgen.errors import InputError
 from hf_sslgen.files import create_folder
 from hf_sslgen.hub.cell_check import check_cell, check_files
-from hf_sslgen.hub.exchange import patiently
 from hf_sslgen.hub.remote_study import CELL_NAME, RemoteStudy, fetch, look_at, other_numbers
-from hf_sslgen.hub_access import DamagedFileError
+from hf_sslgen.hub_access.faults import DamagedFileError
+from hf_sslgen.hub_access.retries import patiently
 from hf_sslgen.study.cells.cell_folder import read_stored_cell
 from hf_sslgen.study.cells.cell_form import RESULTS, NoCellError
 
 AT_ONCE = 8
-"""Cells that are fetched at the same time."""
+"""Number of cells downloaded at the same time."""
 
 _CHECKING = threading.Lock()
-"""Cells are unpacked one at a time: each may take as much memory as a cell may."""
+"""Cells are unpacked one at a time, because each may use the maximum memory of a cell."""
 
 
 @dataclass
@@ -32,10 +32,10 @@ class Pulled:
     """What a pull has done so far.
 
     Attributes:
-        taken: names of cells that were taken over.
-        found: names of cells that were here, with the same numbers.
-        conflicts: cells that are here with other numbers, which stay, and how those differ.
-        damaged: cells that are here and can't be read, and what to do.
+        taken: names of pulled cells.
+        found: names of cells already here with the same numbers.
+        conflicts: cells already here with different numbers, which are kept, and how the numbers differ.
+        damaged: cells already here that can't be read, and what to do.
         refused: cells that can't be used, and why.
     """
 
@@ -48,21 +48,21 @@ class Pulled:
 
 
 def pull_cells(api: HfApi, repository: str, cells: Path) -> Pulled:
-    """Take over the cells of a dataset repository into the folder `cells` of a study.
+    """Pull the cells of a dataset repository into the folder `cells` of a study.
 
     Raises:
-        InputError: the repository holds no study.
+        InputError: the repository does not contain a study.
     """
     remote = patiently(lambda: look_at(api, repository), f"datasets/{repository}")
     there = remote.cells()
     if not any("cell.json" in files for files in there.values()):
         raise InputError(
-            f"the dataset {repository!r} holds no study: it has no folder `cells` as push-study writes it"
+            f"the dataset {repository!r} does not contain a study: it has no `cells` folder as written by push-study"
         )
     pulled, new = Pulled(remote.commit), []
     for name, files in sorted(there.items()):
         if not CELL_NAME.fullmatch(name):
-            pulled.refused[name[:160]] = "that is no name of a cell"
+            pulled.refused[name[:160]] = "it is not a valid cell name"
         elif not os.path.lexists(cells / name):
             new.append(name)
         else:
@@ -91,7 +91,7 @@ def pull_cells(api: HfApi, repository: str, cells: Path) -> Pulled:
 
 
 def _take_over(api: HfApi, remote: RemoteStudy, files: dict[str, RepoFile], folder: Path) -> None:
-    """Fetch a cell, check it, and put it in its place; raises NoCellError where it can't be used."""
+    """Download a cell, check it, and move it into place; raises NoCellError if it can't be used."""
     check_files({name: file.size for name, file in files.items()})
     with create_folder(folder) as unfinished:
         downloads = unfinished / "downloads"

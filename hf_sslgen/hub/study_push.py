@@ -1,7 +1,7 @@
-"""Publishing a study: its cells and tables as a dataset, its page as a static Space.
+"""Publish a study: its cells and tables as a dataset, its page as a static Space.
 
-What is there already is never changed but for the card: a cell is sent whole, in one commit with its tables, or not at
-all. Commits name the one they build on, so that of two pushes at once the later looks again and goes on from there.
+Existing files are never changed, except the card: a cell is sent completely, in one commit with its tables, or not at
+all. Commits name their parent, so that of two simultaneous pushes the later one reads the new state and continues.
 """
 
 import tempfile
@@ -13,13 +13,13 @@ from huggingface_hub import CommitOperationAdd, HfApi
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.hub.cell_check import LARGEST, check_files
-from hf_sslgen.hub.exchange import patiently
 from hf_sslgen.hub.licences import Licence
 from hf_sslgen.hub.publishable import stage, without_paths
 from hf_sslgen.hub.pushing import FRESH, commit_on
 from hf_sslgen.hub.remote_study import CARD, CELLS, TABLES, RemoteStudy, fetch, look_at, other_numbers
 from hf_sslgen.hub.study_card import Contents, StudyCard, contents_of, dataset_card, is_tagged, read_card, space_card
 from hf_sslgen.hub.study_tables import write_tables
+from hf_sslgen.hub_access.retries import patiently
 from hf_sslgen.reporting.page.html_page import render_page
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.cells.cell_form import NoCellError
@@ -27,18 +27,18 @@ from hf_sslgen.study.inference.contrasts import PairNames
 from hf_sslgen.study.inference.target_groups import infer
 
 CELLS_PER_COMMIT = 150
-"""Of large studies; each has up to six files, and the Hub wants commits of hundreds."""
+"""For large studies; each cell has up to six files, and the Hub asks for commits of at most hundreds of files."""
 
 
 @dataclass(frozen=True)
 class Publication:
-    """What is to be published.
+    """What to publish.
 
     Attributes:
-        cells: finished cells, in the order of their names.
+        cells: finished cells, ordered by name.
         pairs: as in `infer`, for the page.
-        missing: sentences on cells that are not there, for the page.
-        examples: whether example pictures of the domains go with them.
+        missing: sentences about missing cells, for the page.
+        examples: whether to include example pictures of the domains.
     """
 
     repository: str
@@ -53,7 +53,7 @@ class Publication:
 
 @dataclass
 class PushedCells:
-    """What a push has done so far: names of cells sent and found, and how cells of the same name differ."""
+    """What a push has done so far: names of cells sent and already there, and how cells of the same name differ."""
 
     sent: list[str] = field(default_factory=list)
     found: list[str] = field(default_factory=list)
@@ -61,7 +61,7 @@ class PushedCells:
 
 
 def require_whole(cells: Sequence[Cell]) -> None:
-    """Raise InputError where a cell is larger than one may be, which nobody could pull."""
+    """Raise InputError if a cell is too large to be pulled again."""
     for cell in cells:
         try:
             check_files({path.name: path.stat().st_size for path in cell.folder.iterdir() if path.name in LARGEST})
@@ -70,7 +70,7 @@ def require_whole(cells: Sequence[Cell]) -> None:
 
 
 def published_files(publication: Publication) -> Iterator[Path]:
-    """The files of the cells that are published; their tables come on top."""
+    """Iterate over the published files of the cells; tables are added to them."""
     for cell in publication.cells:
         for path in sorted(cell.folder.iterdir()):
             if path.name in LARGEST and (publication.examples or path.name != "examples.npz"):
@@ -78,7 +78,7 @@ def published_files(publication: Publication) -> Iterator[Path]:
 
 
 def push_cells(api: HfApi, publication: Publication, private: bool | None) -> PushedCells:
-    """Send the cells that the repository does not have; it is made where there is none."""
+    """Send the cells missing from the repository, which is created if it does not exist."""
     pushed = PushedCells()
     _make(api, publication.repository, "dataset", private)
     page = f"datasets/{publication.repository}"
@@ -89,7 +89,7 @@ def push_cells(api: HfApi, publication: Publication, private: bool | None) -> Pu
 
 
 def _make(api: HfApi, repository: str, kind: str, private: bool | None) -> None:
-    """Make the repository where there is none."""
+    """Create the repository if it does not exist."""
     sdk = "static" if kind == "space" else None
 
     def make() -> None:
@@ -99,7 +99,7 @@ def _make(api: HfApi, repository: str, kind: str, private: bool | None) -> None:
 
 
 def _push_some(api: HfApi, publication: Publication, pushed: PushedCells, folder: Path) -> bool:
-    """One commit, if there is anything to send; returns whether there may be more."""
+    """Make one commit if there is anything to send; returns whether there may be more."""
     remote = look_at(api, publication.repository)
     there = remote.cells()
     if not any("cell.json" in files for files in there.values()):
@@ -138,7 +138,7 @@ def _push_some(api: HfApi, publication: Publication, pushed: PushedCells, folder
 
 
 def _asked_licence(publication: Publication, before: StudyCard) -> Licence | None:
-    """That of the push, or else what the card states: whoever adds cells takes no licence away."""
+    """Return the licence of the push, or else that of the card, because adding cells must not remove a licence."""
     if publication.licence is None or (before.licence or {}).get("license") == publication.licence:
         return before.licence
     return {"license": publication.licence}
@@ -148,13 +148,13 @@ def _require_empty(remote: RemoteStudy) -> None:
     others = sorted(set(remote.files) - {".gitattributes"})
     if others:
         raise InputError(
-            f"the dataset {remote.repository!r} holds something else ({others[0][:80]!r}) and no study; give another "
-            "name"
+            f"the dataset {remote.repository!r} exists and does not contain a study (it contains {others[0][:80]!r}); "
+            "give another name"
         )
 
 
 def _cell_operations(cells: Sequence[Cell], examples: bool, folder: Path) -> tuple[list[CommitOperationAdd], Contents]:
-    """What adds the cells with their tables, and what they are of."""
+    """Return the operations that add the cells with their tables, and what the cells cover."""
     operations, columns = [], set()
     for cell in cells:
         staged = stage(cell, folder / CELLS, examples)
@@ -167,7 +167,7 @@ def _cell_operations(cells: Sequence[Cell], examples: bool, folder: Path) -> tup
 
 
 def _is_ours(api: HfApi, space: RemoteStudy) -> bool:
-    """Whether a Space's card says that a study's page was published there."""
+    """Whether a Space's card states that it shows a study's page."""
     if CARD not in space.files:
         return False
     with tempfile.TemporaryDirectory() as folder:
@@ -175,7 +175,7 @@ def _is_ours(api: HfApi, space: RemoteStudy) -> bool:
 
 
 def push_report(api: HfApi, publication: Publication, private: bool | None) -> bool:
-    """Publish the page of these cells as a static Space of the dataset's name; returns whether anything changed."""
+    """Publish the page of these cells as a static Space with the dataset's name; returns whether anything changed."""
     space = publication.repository
     with tempfile.TemporaryDirectory() as folder:
         cells = [stage(cell, Path(folder), publication.examples) for cell in publication.cells]
@@ -188,7 +188,10 @@ def push_report(api: HfApi, publication: Publication, private: bool | None) -> b
         remote = look_at(api, space, "space")
         others = sorted(set(remote.files) - FRESH)
         if others and not _is_ours(api, remote):
-            raise InputError(f"the Space {space!r} holds something else ({others[0][:80]!r}); give another name")
+            raise InputError(
+                f"the Space {space!r} exists and is not a study's report (it contains {others[0][:80]!r}); give "
+                "another name"
+            )
         operations = [CommitOperationAdd(path, text.encode()) for path, text in files.items()]
         commit = commit_on(remote.commit, api, space, operations, f"Show {len(cells)} cells", remote.kind)
         return commit.oid != remote.commit

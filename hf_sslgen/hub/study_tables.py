@@ -1,7 +1,7 @@
-"""The numbers and records of cells as parquet files of one schema, which `load_dataset` reads as two tables.
+"""Write the numbers and records of cells as parquet files that `load_dataset` reads as two tables.
 
-There is a file per cell, so that a cell that is added changes no other file. What a column holds follows from its
-name, so that files made at different times fit together.
+Each cell has its own files, so that adding a cell changes no other file. A column's type depends only on its name, so
+that files made at different times are compatible.
 """
 
 from collections.abc import Iterable
@@ -24,11 +24,11 @@ RESULT_COLUMNS = (
     *("metric", "stage", "transform", "severity", "value", "low", "high", "n", "n_undefined", "reason"),
 )
 OWNER_COLUMNS = (*CELL_TEXT, "seed", "pretraining_seed")
-"""Columns of records that say which cell they are of."""
+"""Columns of records that identify their cell."""
 
 
 def column_type(name: str) -> str:
-    """How `datasets` calls the type of a column."""
+    """Return the name of a column's type in `datasets`."""
     return "string" if name in TEXT else "int64" if name in WHOLE else "float64"
 
 
@@ -37,14 +37,14 @@ def _owner(cell: Cell) -> dict[str, Any]:
 
 
 def results_table(cell: Cell) -> "pd.DataFrame":
-    """A row per number of the cell."""
+    """Return a row per number of the cell."""
     import pandas as pd
 
     return pd.DataFrame([_owner(cell) | vars(number) for number in cell.numbers], columns=list(RESULT_COLUMNS))
 
 
 def records_table(cell: Cell) -> "pd.DataFrame":
-    """The cell's records behind columns that say whose they are."""
+    """Return the cell's records, preceded by columns that identify the cell."""
     import pandas as pd
 
     records = cell.records()
@@ -57,7 +57,7 @@ def write_tables(cell: Cell, folder: Path) -> tuple[dict[str, Path], set[str]]:
     """Write both tables of a cell below a folder.
 
     Returns:
-        Their paths by the name of the table, and the columns of the records.
+        Paths by table name, and the columns of the records.
     """
     tables = {RESULTS: results_table(cell), RECORDS: records_table(cell)}
     paths = {name: folder / name / f"{cell.folder.name}.parquet" for name in tables}
@@ -82,11 +82,11 @@ def _write(table: "pd.DataFrame", path: Path) -> None:
 
 
 def features(columns: Iterable[str]) -> list[dict[str, str]]:
-    """Columns with their types, as a dataset card has them."""
+    """Return columns with their types, in the format of a dataset card."""
     return [{"name": name, "dtype": column_type(name)} for name in columns]
 
 
 def record_columns(found: Iterable[str]) -> list[str]:
-    """The columns of all records together, in an order that does not depend on who found which first."""
+    """Return the columns of all records, in an order independent of when they were found."""
     first = (*OWNER_COLUMNS, "sample_id", "stage", "transform", "severity", "reference", "prediction", "correct")
     return [*first, *sorted(set(found) - set(first))]

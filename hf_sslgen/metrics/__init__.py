@@ -1,14 +1,16 @@
-"""Pure functions from arrays to numbers: one definition per number, on NumPy and SciPy alone.
+"""Pure functions from arrays to numbers, with one definition per number and only NumPy and SciPy as dependencies.
 
-Every function takes arrays, lists or torch tensors, works in float64, and returns a frozen result with per-sample
-values where it has them, so that two models can be compared image by image.
+Every function takes arrays, lists or torch tensors, computes in float64, and returns a frozen result, with per-sample
+values where they exist, so that two models can be compared image by image.
 """
 
 from hf_sslgen.metrics.accuracy import AccuracyResult, TopKAccuracyResult, accuracy, top_k_accuracy
 from hf_sslgen.metrics.calibration import (
     CalibrationResult,
+    ReliabilityBins,
     ReliabilityNullBand,
     expected_calibration_error,
+    reliability_bins,
     reliability_null_band,
 )
 from hf_sslgen.metrics.calibration_by_class import ClasswiseCalibrationResult, classwise_calibration_error
@@ -80,6 +82,7 @@ __all__ = [
     "MapSimilarityResult",
     "MetricResult",
     "ProperScoreResult",
+    "ReliabilityBins",
     "ReliabilityNullBand",
     "RiskCoverageResult",
     "SignedRankResult",
@@ -122,6 +125,7 @@ __all__ = [
     "prediction_confidence",
     "prediction_consistency",
     "probability_of_improvement",
+    "reliability_bins",
     "reliability_null_band",
     "representation_guards",
     "risk_coverage",

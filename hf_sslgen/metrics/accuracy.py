@@ -26,7 +26,7 @@ class AccuracyResult(MetricResult):
 
 @dataclass(frozen=True, eq=False)
 class TopKAccuracyResult(MetricResult):
-    """Top-k accuracy in [0, 1], NaN with a `reason` where there are no more than k classes."""
+    """Top-k accuracy in [0, 1]; NaN, with a `reason`, for k classes or fewer."""
 
     top_k_accuracy: float
     k: int
@@ -37,23 +37,23 @@ class TopKAccuracyResult(MetricResult):
 
 
 def accuracy(predictions: npt.ArrayLike, references: npt.ArrayLike, num_classes: int | None = None) -> AccuracyResult:
-    """Share of samples whose predicted class is the true one.
+    """Compute the share of samples whose predicted class is the true one.
 
         accuracy = sum_i [prediction_i = reference_i] / N
         mean_per_class_accuracy = mean over classes c of the accuracy on the samples with reference c
 
     The per-class mean is the metric of the transfer literature for Aircraft, Caltech-101, Flowers and Pets
     (Kornblith, Shlens and Le 2019). Classes absent from the references have no accuracy: they are left out of that
-    mean and, where `num_classes` says that they exist, counted.
+    mean and, if `num_classes` is given, counted.
 
     Args:
-        predictions: predicted labels, shape (N,). Class scores are refused: take their argmax first.
+        predictions: predicted labels, shape (N,). Class scores are rejected; take their argmax first.
         references: true labels, shape (N,).
         num_classes: number of classes C; labels must then lie in [0, C).
 
     Returns:
-        The interval of accuracy is exact (Clopper and Pearson 1934). That of the per-class mean needs ten images of
-        every class that occurs.
+        Result whose interval for accuracy is exact (Clopper and Pearson 1934). The interval for the per-class mean
+        needs ten images of every class that occurs.
 
     Raises:
         ValueError: for shapes other than (N,), different lengths, N = 0, or labels outside [0, C).
@@ -81,14 +81,14 @@ def accuracy(predictions: npt.ArrayLike, references: npt.ArrayLike, num_classes:
 
 
 def top_k_accuracy(scores: npt.ArrayLike, references: npt.ArrayLike, k: int = 5) -> TopKAccuracyResult:
-    """Share of samples whose true class is among the k with the largest scores.
+    """Compute the share of samples whose true class is among the k largest scores.
 
-    Where classes tie with the true one for the last places, the sample has the chance that the true one gets a place
-    as its credit: with b classes above it and t tied, itself among them,
+    If classes tie with the true class for the last places, the sample's credit is the chance that the true class gets
+    a place: with b classes above it and t tied, itself included,
 
         credit_i = min(1, max(0, k - b) / t)
 
-    so that a model that scores all classes alike has k / C, in whatever order classes come.
+    so that a model with equal scores for all classes gets k / C, whatever the order of the classes.
 
     Args:
         scores: logits or probabilities, shape (N, C), finite; only their order matters.
@@ -96,7 +96,7 @@ def top_k_accuracy(scores: npt.ArrayLike, references: npt.ArrayLike, k: int = 5)
         k: number of guesses.
 
     Returns:
-        NaN in every place where C <= k, since every guess would be right.
+        Result with NaN everywhere if C <= k, since every guess would be right.
     """
     k = positive_integer(k, "k")
     table, true = class_scores_and_references(scores, references, from_logits=True, name="scores")

@@ -1,8 +1,8 @@
-"""Equal-width calibration error and what it would be for a calibrated model.
+"""Equal-width calibration error, and its value for a calibrated model.
 
 The confidence p of a sample is its largest softmax probability; y is 1 where the prediction is correct, else 0.
-Comparisons with bin edges are made in float64 after upcasting: float32 0.3 is greater than 3/10, so it falls in the
-bin after the one that float64 0.3 falls in.
+Confidences are compared with bin edges in float64 after upcasting: float32 0.3 exceeds 3/10, so it falls into the bin
+after that of float64 0.3.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hf_sslgen.metrics.inputs import (
+    BoolArray,
     FloatArray,
     IntArray,
     confidence_array,
@@ -26,15 +27,15 @@ SIMULATION_ENTRIES = 1_000_000  # uniform draws held at a time, 8 MB
 
 @dataclass(frozen=True, eq=False)
 class CalibrationResult(MetricResult):
-    """Calibration errors over M equal-width bins with the table they are made of.
+    """Calibration errors over M equal-width bins, with the table they are computed from.
 
     Attributes:
         expected_calibration_error, l2_calibration_error, maximum_calibration_error: l1, l2 and largest error of a bin.
-        ece_if_calibrated: expectation of a calibrated model's l1 error.
-        ece_if_calibrated_95: what it stays below in 95% of simulations; NaN where none were asked for.
+        ece_if_calibrated: expected l1 error of a calibrated model.
+        ece_if_calibrated_95: bound that this error stays below in 95% of simulations; NaN without simulations.
         n, num_bins: N and M.
-        bin_edges, bin_counts, bin_confidence, bin_accuracy: (M + 1,) edges and (M,) counts, means of p and of y; means
-            of an empty bin are NaN.
+        bin_edges, bin_counts, bin_confidence, bin_accuracy: (M + 1,) edges and (M,) counts, means of p and of y; NaN
+            means for empty bins.
     """
 
     expected_calibration_error: float
@@ -51,8 +52,18 @@ class CalibrationResult(MetricResult):
 
 
 @dataclass(frozen=True, eq=False)
+class ReliabilityBins(MetricResult):
+    """The table of a `CalibrationResult`, without the errors: (M + 1,) edges, (M,) counts, and means of p and of y."""
+
+    bin_edges: FloatArray
+    bin_counts: IntArray
+    bin_confidence: FloatArray
+    bin_accuracy: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
 class ReliabilityNullBand(MetricResult):
-    """Per bin, the quantiles between which accuracy lies under perfect calibration; NaN where the bin is empty."""
+    """Per bin, the quantiles between which accuracy lies under perfect calibration; NaN for empty bins."""
 
     level: float
     bin_edges: FloatArray
@@ -64,15 +75,15 @@ class ReliabilityNullBand(MetricResult):
 def expected_calibration_error(
     confidences: npt.ArrayLike, correct: npt.ArrayLike, num_bins: int = 15, num_simulations: int = 0, seed: int = 0
 ) -> CalibrationResult:
-    """Equal-width expected calibration error (Naeini, Cooper and Hauskrecht 2015; Guo et al. 2017).
+    """Compute the equal-width expected calibration error (Naeini, Cooper and Hauskrecht 2015; Guo et al. 2017).
 
         l1:       ECE = sum_b n_b / N |acc_b - conf_b|
         l2:       sqrt(sum_b n_b / N (acc_b - conf_b)^2)
         maximum:  max_b |acc_b - conf_b|
 
-    Bins are (b/M, (b+1)/M], and the first also holds 0. The estimate is biased upward and a bootstrap interval around
-    it does not cover, so it comes with its expectation for a perfectly calibrated model, y_i ~ Bernoulli(p_i), from
-    the distribution of each bin's number of hits (`poisson_binomial`):
+    Bins are (b/M, (b+1)/M], and the first also contains 0. The estimate is biased upward, and a bootstrap interval
+    around it does not cover, so it is reported with its expectation for a perfectly calibrated model,
+    y_i ~ Bernoulli(p_i), from the distribution of each bin's number of hits (`poisson_binomial`):
 
         ece_if_calibrated = sum_b E|sum_{i in b} (y_i - p_i)| / N
 
@@ -80,8 +91,8 @@ def expected_calibration_error(
         confidences: p, shape (N,), in [0, 1].
         correct: y, shape (N,), booleans or 0 and 1.
         num_bins: M.
-        num_simulations: draws of y from a calibrated model for `ece_if_calibrated_95`; 0 leaves it out.
-        seed: of these draws.
+        num_simulations: number of draws of y from a calibrated model for `ece_if_calibrated_95`; 0 skips it.
+        seed: seed of these draws.
 
     >>> result = expected_calibration_error([0.3, 0.35], [1, 0], num_bins=10)
     >>> round(result.expected_calibration_error, 3), result.bin_counts.tolist()
@@ -91,12 +102,10 @@ def expected_calibration_error(
     num_simulations = positive_integer(num_simulations, "num_simulations", minimum=0)
     p, y = confidences_and_correct(confidences, correct)
     edges, index = assign_bins(p, num_bins)
-    counts = np.bincount(index, minlength=num_bins)
-    sum_p = np.bincount(index, weights=p, minlength=num_bins)
-    sum_y = np.bincount(index, weights=y, minlength=num_bins)
+    counts, sum_p, sum_y = _sums(p, y, index, num_bins)
     excess = np.abs(sum_y - sum_p)
     filled = counts > 0
-    sizes = np.where(filled, counts, np.nan)
+    bins = _table(edges, counts, sum_p, sum_y)
 
     percentile = float("nan")
     if num_simulations:
@@ -111,19 +120,43 @@ def expected_calibration_error(
         ece_if_calibrated_95=percentile,
         n=len(p),
         num_bins=num_bins,
-        bin_edges=edges,
-        bin_counts=counts,
-        bin_confidence=sum_p / sizes,
-        bin_accuracy=sum_y / sizes,
+        **vars(bins),
     )
+
+
+def reliability_bins(confidences: npt.ArrayLike, correct: npt.ArrayLike, num_bins: int = 15) -> ReliabilityBins:
+    """The bins of `expected_calibration_error`, for a picture of models whose errors are known.
+
+    Args:
+        confidences, correct, num_bins: as there.
+
+    >>> reliability_bins([0.3, 0.35, 0.38], [1, 0, 0], num_bins=5).bin_accuracy.round(3).tolist()
+    [nan, 0.333, nan, nan, nan]
+    """
+    num_bins = positive_integer(num_bins, "num_bins")
+    p, y = confidences_and_correct(confidences, correct)
+    edges, index = assign_bins(p, num_bins)
+    return _table(edges, *_sums(p, y, index, num_bins))
+
+
+def _sums(p: FloatArray, y: BoolArray, index: IntArray, num_bins: int) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Per bin: how many samples, and the sums of p and of y."""
+    counts = np.bincount(index, minlength=num_bins)
+    sum_p, sum_y = (np.bincount(index, weights=values, minlength=num_bins).astype(np.float64) for values in (p, y))
+    return counts, sum_p, sum_y
+
+
+def _table(edges: FloatArray, counts: IntArray, sum_p: FloatArray, sum_y: FloatArray) -> ReliabilityBins:
+    sizes = np.where(counts > 0, counts, np.nan)
+    return ReliabilityBins(edges, counts, sum_p / sizes, sum_y / sizes)
 
 
 def reliability_null_band(
     confidences: npt.ArrayLike, num_bins: int = 15, level: float = 0.95, seed: int = 0, num_simulations: int = 1000
 ) -> ReliabilityNullBand:
-    """Where each bar of a reliability diagram would lie if the model were calibrated (Broecker and Smith 2007).
+    """Compute the band for each bar of a reliability diagram under calibration (Broecker and Smith 2007).
 
-    Confidences are kept and y_i ~ Bernoulli(p_i) is drawn `num_simulations` times; the band is the central `level` of
+    Confidences are fixed and y_i ~ Bernoulli(p_i) is drawn `num_simulations` times; the band is the central `level` of
     each bin's simulated accuracy, bin by bin (not simultaneous over bins).
 
     Args:
@@ -145,17 +178,17 @@ def reliability_null_band(
 
 
 def assign_bins(p: FloatArray, num_bins: int) -> tuple[FloatArray, IntArray]:
-    """Edges b / M of shape (M + 1,), and the right-closed bin of each entry of `p`, in its shape."""
-    # Not linspace: linspace(0, 1, 11)[3] exceeds 0.3, which would then fall on the wrong side of its own edge.
+    """Return edges b / M of shape (M + 1,), and the right-closed bin of each entry of `p`, in its shape."""
+    # linspace is avoided because linspace(0, 1, 11)[3] exceeds 0.3, putting 0.3 on the wrong side of its own edge.
     edges = np.arange(num_bins + 1) / num_bins
     index = np.maximum(np.searchsorted(edges, p, side="left") - 1, 0)
     return edges, index.astype(np.int64)
 
 
 def simulate_bin_hits(p: FloatArray, index: IntArray, num_simulations: int, seed: int) -> FloatArray:
-    """Sums of y_i ~ Bernoulli(p_i) over each bin that is not empty, shape (num_simulations, filled bins).
+    """Simulate the sum of y_i ~ Bernoulli(p_i) in each non-empty bin, shape (num_simulations, non-empty bins).
 
-    The same for every order of the samples.
+    The result does not depend on the order of the samples.
     """
     order = np.lexsort((p, index))  # bins become runs, which reduceat can sum
     p = p[order]

@@ -1,4 +1,4 @@
-"""Classwise calibration error: are the probabilities of each class calibrated, predicted or not?"""
+"""Classwise calibration error: are the probabilities of each class calibrated, whether predicted or not?"""
 
 from dataclasses import dataclass
 
@@ -23,18 +23,18 @@ class ClasswiseCalibrationResult(MetricResult):
 def classwise_calibration_error(
     probabilities: npt.ArrayLike, references: npt.ArrayLike, num_bins: int = 15, from_logits: bool = False
 ) -> ClasswiseCalibrationResult:
-    """Classwise expected calibration error (Kull et al. 2019; the static one of Nixon et al. 2019).
+    """Compute the classwise expected calibration error (Kull et al. 2019; static error of Nixon et al. 2019).
 
         class_calibration_error[c] = sum_b |sum_{i : p_ic in bin b} ([reference_i = c] - p_ic)| / N
 
-    and its mean over all C classes, absent ones too, with the bins of `expected_calibration_error`. With many classes
-    nearly all p_ic lie near 0, and the mean is small for any model: compare it at equal C only.
+    and its mean over all C classes, including absent ones, with the bins of `expected_calibration_error`. With many
+    classes nearly all p_ic lie near 0 and the mean is small for any model, so compare it only at equal C.
 
     Args:
-        probabilities: shape (N, C), rows summing to 1; or finite logits where `from_logits` is True.
+        probabilities: shape (N, C), rows summing to 1; or finite logits if `from_logits` is True.
         references: true labels, shape (N,), in [0, C).
         num_bins: M.
-        from_logits: apply a float64 softmax first. Logits are never recognised by their values.
+        from_logits: apply a float64 softmax first. Logits are never recognised from their values.
     """
     num_bins = positive_integer(num_bins, "num_bins")
     table, true = class_scores_and_references(probabilities, references, from_logits)
@@ -53,10 +53,10 @@ def classwise_calibration_error(
 
 
 def _equal_width_bins(p: FloatArray, edges: FloatArray) -> IntArray:
-    """The bins of `calibration.assign_bins`, by arithmetic instead of a search that would take most of the time."""
+    """Compute the bins of `calibration.assign_bins` by arithmetic, because a search would take most of the time."""
     num_bins = len(edges) - 1
     index = np.clip(np.ceil(p * num_bins).astype(np.int64) - 1, 0, num_bins - 1)
-    # The product may round across an edge by one bin, and only the comparison with the edge itself decides.
+    # The product may round across an edge by one bin, so a comparison with the edge itself decides.
     index -= (p <= edges[index]) & (index > 0)
     index += p > edges[index + 1]
     return index

@@ -1,4 +1,4 @@
-"""Calibration errors that follow the ranks of confidences instead of equal widths."""
+"""Calibration errors based on the ranks of confidences instead of bins of equal width."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from hf_sslgen.metrics.results import MetricResult
 
 @dataclass(frozen=True, eq=False)
 class AdaptiveCalibrationResult(MetricResult):
-    """Equal-mass calibration error with its table of M bins; an empty bin has NaN for all but its count.
+    """Equal-mass calibration error with its table of M bins; an empty bin has NaN for everything but its count.
 
     Attributes:
         adaptive_calibration_error: l1.
@@ -41,10 +41,10 @@ class KSCalibrationResult(MetricResult):
 def adaptive_calibration_error(
     confidences: npt.ArrayLike, correct: npt.ArrayLike, num_bins: int = 15
 ) -> AdaptiveCalibrationResult:
-    """l1 calibration error over bins of equal mass (Nguyen and O'Connor 2015; Nixon et al. 2019).
+    """Compute the l1 calibration error over bins of equal mass (Nguyen and O'Connor 2015; Nixon et al. 2019).
 
-    Sorted by p, the sample of rank i = 0 ... N-1 falls in bin floor(i M / N). Samples with equal p are never parted:
-    they all go to the bin of the first of them, so bins after a large group may be empty.
+    Sorted by p, the sample of rank i = 0 ... N-1 falls into bin floor(i M / N). Samples with equal p stay together in
+    the bin of the first of them, so bins after a large group may be empty.
 
     Args:
         confidences: p, shape (N,), in [0, 1].
@@ -81,7 +81,7 @@ def adaptive_calibration_error(
 
 
 def equal_mass_bins(p: FloatArray, num_bins: int) -> IntArray:
-    """The bin of each confidence, (N,): that of rank i is floor(i M / N), and ties share that of their first."""
+    """Return the bin of each confidence, (N,): floor(i M / N) for rank i, with ties in the bin of their first."""
     _, group, sizes = np.unique(p, return_inverse=True, return_counts=True)
     first_rank = np.cumsum(sizes) - sizes
     bins: IntArray = (first_rank * num_bins // len(p))[group]
@@ -89,7 +89,7 @@ def equal_mass_bins(p: FloatArray, num_bins: int) -> IntArray:
 
 
 def ks_calibration_error(confidences: npt.ArrayLike, correct: npt.ArrayLike) -> KSCalibrationResult:
-    """Kolmogorov-Smirnov calibration error (Gupta et al. 2021): the largest gap of cumulated y and p.
+    """Compute the Kolmogorov-Smirnov calibration error (Gupta et al. 2021): the largest gap of cumulated y and p.
 
         max over ends k of groups of equal p of |sum_{i <= k} (y_(i) - p_(i))| / N,    sorted by p
 

@@ -1,10 +1,11 @@
-"""Class scores of shape (N, C) read in blocks of rows that fit the processor's cache.
+"""Read class scores of shape (N, C) in blocks of rows that fit the processor's cache.
 
-50,000 x 1,000 probabilities are 200 MB in float32: a float64 copy would take 400 MB, and every further pass over the
-whole costs as much as reading it from memory. A block is converted, validated and measured while it is in the cache,
-so that the whole is read once and nothing of its size is ever allocated.
+50,000 x 1,000 probabilities are 200 MB in float32: a float64 copy would take 400 MB, and every further pass over all
+of them costs as much as reading them from memory. A block is converted, validated and measured while it is in the
+cache, so that the scores are read once and no array of their size is ever allocated.
 
-Validation works in the input's own precision, where comparisons with a bound are exact; numbers are made in float64.
+Validation uses the input's own precision, in which comparisons with a bound are exact; results are computed in
+float64.
 """
 
 from collections.abc import Iterator
@@ -33,9 +34,9 @@ class ScoreBlock(NamedTuple):
     """Validated rows of the scores.
 
     Attributes:
-        rows: where they lie in the whole.
-        scores: (B, C), contiguous, float32 or float64. Not to be written to: they may be the caller's own memory.
-        prediction: (B,), the first class that has the largest score.
+        rows: their position among all rows.
+        scores: (B, C), contiguous, float32 or float64. Read-only, because they may be the caller's own memory.
+        prediction: (B,), the first class with the largest score.
         largest: (B,), that score, in the precision of `scores`.
         from_logits: whether `scores` are logits.
     """
@@ -47,19 +48,19 @@ class ScoreBlock(NamedTuple):
     from_logits: bool
 
     def confidence(self) -> FloatArray:
-        """(B,) in float64: the largest probability of each row."""
+        """Return the largest probability of each row: (B,) in float64."""
         if not self.from_logits:
             return np.minimum(self.largest, 1.0, dtype=np.float64)
         return 1.0 / np.exp(self.shifted_logits()).sum(axis=1)  # the largest shifted logit is 0
 
     def probabilities(self) -> FloatArray:
-        """(B, C) in float64, a new array: clipped into [0, 1], or the softmax of logits."""
+        """Return probabilities clipped to [0, 1], or the softmax of logits: a new (B, C) array in float64."""
         if not self.from_logits:
             return np.clip(self.scores, 0.0, 1.0, dtype=np.float64)
         return self.softmax()
 
     def softmax(self, temperature: float = 1.0) -> FloatArray:
-        """(B, C) in float64, a new array: softmax(logits / temperature)."""
+        """Return softmax(logits / temperature): a new (B, C) array in float64."""
         shifted = self.shifted_logits()
         with np.errstate(over="ignore"):
             shifted /= temperature
@@ -68,14 +69,14 @@ class ScoreBlock(NamedTuple):
         return exponentials
 
     def shifted_logits(self) -> FloatArray:
-        """(B, C) in float64, a new array: logits minus their row's largest, which changes no probability."""
-        with np.errstate(over="ignore"):  # a difference that float64 can't hold is a probability of zero
+        """Return logits minus their row's largest, which changes no probability: a new (B, C) array in float64."""
+        with np.errstate(over="ignore"):  # a difference beyond float64 means a probability of zero
             return np.subtract(self.scores, self.largest[:, None], dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
 class ClassScores:
-    """An array or strided tensor of class scores, which is validated as it is read."""
+    """An array or strided tensor of class scores that is validated as it is read."""
 
     name: str
     shape: tuple[int, int]
@@ -83,14 +84,14 @@ class ClassScores:
     source: Any
 
     def blocks(self) -> Iterator[ScoreBlock]:
-        """All rows in order. Raises `ValueError` at the first block that holds what is no score."""
+        """Iterate over all rows in order; raises `ValueError` at the first block with an invalid score."""
         n, num_classes = self.shape
         size = max(1, BLOCK_BYTES // (num_classes * max(4, self.source.dtype.itemsize)))
         for start in range(0, n, size):
             scores = _own_precision(to_numpy(self.source[start : start + size], self.name))
             prediction = scores.argmax(axis=1)
             largest = scores[np.arange(len(scores)), prediction]
-            # Both are NaN where any score is, since argmax finds the first NaN of a row.
+            # Both are NaN if any score is, since argmax finds the first NaN of a row.
             self._require_range(scores, float(scores.min()), float(largest.max()), start)
             if not self.from_logits:
                 self._require_row_sums(scores, start)
@@ -116,7 +117,7 @@ class ClassScores:
 
     def _require_row_sums(self, scores: npt.NDArray[np.floating], start: int) -> None:
         doubtful = np.flatnonzero(np.abs(scores.sum(axis=1) - 1.0) > ROW_SUM_TOLERANCE / 2)
-        if len(doubtful) == 0:  # no float32 sum of numbers in [0, 1] that total 1 is off by half the tolerance
+        if len(doubtful) == 0:  # float32 sums of numbers in [0, 1] that total 1 err by less than half the tolerance
             return
         sums = scores[doubtful].sum(axis=1, dtype=np.float64)
         offending = np.abs(sums - 1.0) > ROW_SUM_TOLERANCE
@@ -129,12 +130,12 @@ class ClassScores:
 
 
 def class_scores(value: Any, name: str, from_logits: bool) -> ClassScores:
-    """Check form and shape of scores, (N, C); their values are validated by `ClassScores.blocks`.
+    """Check type and shape of scores, (N, C); their values are validated by `ClassScores.blocks`.
 
-    Tensors on another device or in half precision are converted block by block too.
+    Tensors on another device or in half precision are also converted block by block.
 
     Raises:
-        ValueError: for what is no numeric array of shape (N, C) with N, C > 0.
+        ValueError: the scores are not a numeric array of shape (N, C) with N, C > 0.
     """
     source = value if is_tensor(value) and str(value.layout) == "torch.strided" else to_numpy(value, name)
     shape = tuple(source.shape)
@@ -149,7 +150,7 @@ def class_scores(value: Any, name: str, from_logits: bool) -> ClassScores:
 def class_scores_and_references(
     scores: Any, references: Any, from_logits: bool, name: str = "probabilities"
 ) -> tuple[ClassScores, IntArray]:
-    """Scores, (N, C), and the labels that belong to them, (N,) in [0, C)."""
+    """Check scores, (N, C), and their labels, (N,) in [0, C)."""
     table = class_scores(scores, name, from_logits)
     true = label_array(references, "references", num_classes=table.shape[1])
     if len(true) != table.shape[0]:
@@ -158,6 +159,6 @@ def class_scores_and_references(
 
 
 def _own_precision(block: npt.NDArray[Any]) -> npt.NDArray[np.floating]:
-    """Contiguous rows in float32 where that holds every value of the input's type, else in float64."""
+    """Return contiguous rows in float32 if that can represent every value of the input's type, else in float64."""
     narrow = block.dtype.kind == "f" and block.dtype.itemsize <= 4
     return np.ascontiguousarray(block, dtype=np.float32 if narrow else np.float64)

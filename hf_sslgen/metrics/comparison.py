@@ -1,11 +1,11 @@
-"""Bootstrap intervals over images, for statistics that have no interval in closed form.
+"""Bootstrap intervals over images, for statistics without a closed-form interval.
 
-What results, studies and reports print are closed forms, which cover better (docs/estimators.md).
+Results, studies and reports use closed forms, which cover better (docs/estimators.md).
 
-A statistic is a function from resampling weights of shape (R, N) to R values: row r says how often each of the N
-images was drawn in resample r, and a row of ones is the sample itself. Two bootstraps with one seed and one N draw the
-same resamples, so differences are paired by construction. The images are the sampling unit: an interval speaks of
-these backbones on images like these, not of other backbones, seeds or targets.
+A statistic is a function from resampling weights of shape (R, N) to R values: row r counts how often each of the N
+images was drawn in resample r, and a row of ones is the sample itself. Two bootstraps with the same seed and N draw
+the same resamples, so differences are paired by construction. The images are the sampling unit: an interval applies
+to these backbones on images like these, not to other backbones, seeds or targets.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ from hf_sslgen.metrics.results import INTERVALS, NO_INTERVAL, MetricResult
 
 Statistic = Callable[[FloatArray], FloatArray]
 
-CHUNK_ENTRIES = 500_000  # weights resampled at a time: 4 MB per array, of which a few are alive at once
+CHUNK_ENTRIES = 500_000  # weights resampled at a time: 4 MB per array, with a few arrays alive at once
 MAX_UNDEFINED_SHARE = 0.01
 
 
@@ -47,12 +47,12 @@ class Estimate(MetricResult):
 
     @property
     def decided(self) -> bool:
-        """True where the interval excludes zero; an interval that could not be had decides nothing."""
+        """Whether the interval excludes zero; False without an interval."""
         return self.low > 0.0 or self.high < 0.0
 
 
 def estimate_of(result: MetricResult, field: str) -> Estimate:
-    """A number of a result with its interval over samples, NaN where it has no valid one; and its reason if NaN."""
+    """Return a result's number, its interval over samples (NaN if none is valid), and the reason if it is NaN."""
     fields = vars(result)
     value = float(fields[field])
     low, high = fields.get(INTERVALS, {}).get(field, NO_INTERVAL)
@@ -60,7 +60,7 @@ def estimate_of(result: MetricResult, field: str) -> Estimate:
 
 
 def mean_statistic(values: npt.ArrayLike) -> Statistic:
-    """Mean of per-sample values, shape (N,). NaN entries are left out, and a resample of nothing but NaN is NaN."""
+    """Mean of per-sample values, shape (N,). NaN entries are left out; a resample with only NaN gives NaN."""
     x = float_array(values, "values", ("N",), allow_nan=True)
     defined = ~np.isnan(x)
     columns = np.stack([np.where(defined, x, 0.0), defined], axis=1)
@@ -74,7 +74,7 @@ def mean_statistic(values: npt.ArrayLike) -> Statistic:
 
 
 def mean_per_class_statistic(correct: npt.ArrayLike, references: npt.ArrayLike) -> Statistic:
-    """Mean over classes of accuracy; a class that a resample did not draw is left out of that resample's mean.
+    """Accuracy averaged over classes; a class that a resample did not draw is left out of that resample's mean.
 
     Args:
         correct: shape (N,), booleans or 0 and 1.
@@ -104,14 +104,14 @@ def invariance_values(
     per_sample_candidate_chance_cosine: npt.ArrayLike,
     groups: npt.ArrayLike | None = None,
 ) -> FloatArray:
-    """Values (N,) whose mean is the chance-corrected cosine, from the per-sample arrays of `invariance`; NaN where
-    these are, and all NaN where it is undefined.
+    """Compute values (N,) whose mean is the chance-corrected cosine, from the per-sample arrays of `invariance`.
 
-    Linearised: the value of the whole sample plus each image's influence on it. Chance is a mean over pairs, so an
-    image counts among the queries and among the candidates.
+    They are linearised: the value of the whole sample plus each image's influence on it. Chance is a mean over pairs,
+    in which an image counts both as query and as candidate. They are NaN where the per-sample arrays are, and all NaN
+    if the chance-corrected cosine is undefined.
 
     Args:
-        groups: the labels that `invariance` was given, shape (N,).
+        groups: the labels passed to `invariance`, shape (N,).
     """
     cosine, query, candidate = (
         float_array(values, name, ("N",), allow_nan=True)
@@ -138,14 +138,14 @@ def invariance_statistic(
     per_sample_candidate_chance_cosine: npt.ArrayLike,
     groups: npt.ArrayLike | None = None,
 ) -> Statistic:
-    """Chance-corrected cosine: the mean of `invariance_values`, whose arguments these are."""
+    """Chance-corrected cosine: the mean of `invariance_values`, with the same arguments."""
     return mean_statistic(
         invariance_values(per_sample_cosine, per_sample_chance_cosine, per_sample_candidate_chance_cosine, groups)
     )
 
 
 def average_statistic(statistics: Sequence[Statistic]) -> Statistic:
-    """Mean of several statistics of the same images, such as one per transform; NaN where any of them is."""
+    """Mean of several statistics of the same images, such as one per transform; NaN if any of them is."""
     members = tuple(statistics)
     if not members:
         raise ValueError("statistics must hold at least one statistic, got none")
@@ -153,24 +153,24 @@ def average_statistic(statistics: Sequence[Statistic]) -> Statistic:
 
 
 def difference_statistic(a: Statistic, b: Statistic) -> Statistic:
-    """a - b, both computed on the same resampled images."""
+    """Difference a - b, both computed on the same resampled images."""
     return lambda weights: a(weights) - b(weights)
 
 
 def bootstrap_interval(
     statistic: Statistic, n: int, num_resamples: int = 2000, level: float = 0.95, seed: int = 0
 ) -> Estimate:
-    """Percentile bootstrap interval (Efron and Tibshirani 1993) over n images drawn with replacement.
+    """Compute a percentile bootstrap interval (Efron and Tibshirani 1993) over n images drawn with replacement.
 
     Args:
         statistic: function from weights (R, n) to R values.
         n: number of images.
-        num_resamples, level, seed: R in all, the interval's coverage, and the resamples' seed.
+        num_resamples, level, seed: total number of resamples, the interval's coverage, and the resamples' seed.
 
     Returns:
-        The statistic of the sample and its interval. Bounds are NaN, with a `reason`, where the value is NaN, where n
-        is 1, or where the statistic is undefined in more than 1% of the resamples; a smaller share is left out, and
-        the `reason` says so.
+        The statistic of the sample and its interval. Bounds are NaN, with a `reason`, if the value is NaN, if n is 1,
+        or if the statistic is undefined in more than 1% of the resamples; a smaller share is left out, which the
+        `reason` states.
     """
     return bootstrap_intervals([statistic], n, num_resamples, level, seed)[0]
 
@@ -178,7 +178,7 @@ def bootstrap_interval(
 def bootstrap_intervals(
     statistics: Sequence[Statistic], n: int, num_resamples: int = 2000, level: float = 0.95, seed: int = 0
 ) -> list[Estimate]:
-    """What `bootstrap_interval` gives for each statistic, all on one drawing of the resamples."""
+    """Apply `bootstrap_interval` to several statistics with the same resamples."""
     n = positive_integer(n, "n")
     num_resamples = positive_integer(num_resamples, "num_resamples", minimum=2)
     level = open_unit_level(level, "level")
@@ -201,7 +201,7 @@ def bootstrap_intervals(
 
 
 def _percentile_estimate(value: float, resampled: FloatArray | None, n: int, level: float) -> Estimate:
-    """The estimate of one statistic; `resampled` is None where there was nothing to resample."""
+    """Build the estimate of one statistic; `resampled` is None if there was nothing to resample."""
     nan = float("nan")
     if resampled is None:
         undefined_value = "the statistic is undefined on the sample"

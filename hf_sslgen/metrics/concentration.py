@@ -1,4 +1,4 @@
-"""How concentrated an attribution map is, and over how much of the image it spreads."""
+"""Concentration and spatial spread of attribution maps."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ BLOCK_CELLS = 1 << 16
 
 @dataclass(frozen=True, eq=False)
 class ConcentrationResult(MetricResult):
-    """Means over maps that are not all-zero; `n_undefined` counts the all-zero ones, `zero_map_rate` their share."""
+    """Means over maps that are not all-zero; `n_undefined` counts all-zero maps and `zero_map_rate` is their share."""
 
     gini: float
     effective_area: float
@@ -44,7 +44,7 @@ class ConcentrationResult(MetricResult):
 
 
 def attribution_concentration(maps: npt.ArrayLike, sign: Sign = "positive") -> ConcentrationResult:
-    """Concentration and spatial spread of attribution maps, each map normalised on its own.
+    """Measure concentration and spatial spread of attribution maps, each map normalised separately.
 
     With a the n = h w cells of one map after the sign rule, a_(1) <= ... <= a_(n), and p = a / sum(a):
 
@@ -56,19 +56,19 @@ def attribution_concentration(maps: npt.ArrayLike, sign: Sign = "positive") -> C
         area_at_80_percent_mass = share of cells, strongest first, that hold 80% of the mass, likewise
         spread                  = sqrt(trace Cov_p / trace Cov_uniform)     over cell centres in [0, 1]^2
 
-    The Gini coefficient follows Hurley and Rickard (2009) and Chalasani et al. (2020). It does not see where mass lies
+    The Gini coefficient follows Hurley and Rickard (2009) and Chalasani et al. (2020). It ignores where the mass lies
     (rectified Gaussian noise has an expected Gini of 1/sqrt(2), like a clean centred blob, but a spread near 1), so
-    both are always given. None has a better direction, and of all of them only entropy and effective area order maps
-    of one grid alike. Measure on the layer's own grid: upsampling changes the Gini. Cloning every cell k times changes
-    entropy and spread alone: compare those on equal grids.
+    both are always reported. For none of these numbers is higher or lower better. Only entropy and effective area
+    always rank maps on the same grid alike. Measure on the layer's own grid, because upsampling changes the Gini.
+    Cloning every cell k times changes only entropy and spread, so compare those on equal grids.
 
     Args:
         maps: finite attributions, shape (N, h, w).
         sign: `"positive"` keeps max(A, 0), the convention of Grad-CAM; `"absolute"` takes |A|.
 
     Returns:
-        All are NaN for a map that is all-zero after the sign rule; spread is NaN on a 1 x 1 grid. An
-        undefined mean is NaN, with a `reason`.
+        Result whose values are NaN for a map that is all-zero after the sign rule; spread is also NaN on a 1 x 1 grid.
+        An undefined mean is NaN, with a `reason`.
 
     >>> result = attribution_concentration([[[0.0, 0.0], [0.0, 3.0]], [[1.0, 1.0], [1.0, 1.0]]])
     >>> result.per_sample_gini.tolist(), result.per_sample_spread.tolist()
@@ -76,7 +76,7 @@ def attribution_concentration(maps: npt.ArrayLike, sign: Sign = "positive") -> C
     """
     a, defined = signed_maps(maps, sign)
     num_cells = a.shape[1] * a.shape[2]
-    # In blocks that fit the processor's cache, which is several times as fast.
+    # Blocks that fit the processor's cache are several times faster.
     block_size = max(1, BLOCK_CELLS // num_cells)
     starts = range(0, max(1, len(a)), block_size)
     blocks = [_of_block(a[start : start + block_size]) for start in starts]
@@ -102,10 +102,10 @@ def attribution_concentration(maps: npt.ArrayLike, sign: Sign = "positive") -> C
 
 
 def noise_null(height: int, width: int, num_maps: int = 1000, seed: int = 0) -> ConcentrationResult:
-    """Concentration of maps that say nothing: independent Gaussian noise, rectified.
+    """Measure the concentration of uninformative maps: independent, rectified Gaussian noise.
 
-    Its Gini is near 1/sqrt(2) (.70 on 7 x 7 cells), which a clean blob in the middle of the image has as well; its
-    spread is near 1.
+    Its Gini is near 1/sqrt(2) (.70 on 7 x 7 cells), like that of a clean blob in the middle of the image; its spread
+    is near 1.
 
     Args:
         height, width: h and w of the grid to compare with.
@@ -118,12 +118,12 @@ def noise_null(height: int, width: int, num_maps: int = 1000, seed: int = 0) -> 
 
 
 def _of_block(a: FloatArray) -> dict[str, FloatArray]:
-    """All seven numbers of non-zero maps of shape (M, h, w)."""
+    """Compute all seven numbers for non-zero maps of shape (M, h, w)."""
     return {**_by_rank(a.reshape(len(a), a.shape[1] * a.shape[2])), "spread": _spread(a)}
 
 
 def _by_rank(a: FloatArray) -> dict[str, FloatArray]:
-    """The numbers that don't depend on where cells lie, for non-zero maps of shape (M, n)."""
+    """Compute the numbers that do not depend on cell positions, for non-zero maps of shape (M, n)."""
     num_cells = a.shape[1]
     ascending = np.sort(a, axis=1)
     total = ascending.sum(axis=1)
@@ -151,7 +151,7 @@ def _by_rank(a: FloatArray) -> dict[str, FloatArray]:
 
 
 def _spread(a: FloatArray) -> FloatArray:
-    """Spatial spread of non-zero maps of shape (M, h, w); NaN on a 1 x 1 grid."""
+    """Compute the spatial spread of non-zero maps of shape (M, h, w); NaN on a 1 x 1 grid."""
     _, height, width = a.shape
     if height * width == 1:
         return np.full(len(a), np.nan)
@@ -163,7 +163,7 @@ def _spread(a: FloatArray) -> FloatArray:
 
 
 def _axis_variance(mass: FloatArray) -> FloatArray:
-    """Variance of position along one axis; `mass` has shape (M, cells) and rows summing to 1."""
+    """Compute the variance of position along one axis; `mass` has shape (M, cells) and rows summing to 1."""
     cells = mass.shape[1]
     centres = (np.arange(cells) + 0.5) / cells
     deviation = centres - (mass @ centres)[:, None]

@@ -1,4 +1,4 @@
-"""Prediction confidence: its level on right and wrong predictions, and whether it tells them apart.
+"""Prediction confidence: its level on right and wrong predictions, and how well it separates them.
 
 The confidence p of a sample is its largest softmax probability; y is 1 where the prediction is correct, else 0.
 """
@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, special
-from scipy.stats import rankdata
+import scipy
 
 from hf_sslgen.metrics.inputs import FloatArray, confidences_and_correct
 from hf_sslgen.metrics.intervals import LEVEL
@@ -22,7 +21,7 @@ BESIDE = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class ConfidenceResult(MetricResult):
-    """Numbers that don't exist (no incorrect prediction, say) are NaN, and `reason` says why."""
+    """Confidence numbers; undefined ones (for example without incorrect predictions) are NaN, with a `reason`."""
 
     mean_confidence: float
     mean_confidence_correct: float
@@ -35,7 +34,7 @@ class ConfidenceResult(MetricResult):
 
 
 def prediction_confidence(confidences: npt.ArrayLike, correct: npt.ArrayLike) -> ConfidenceResult:
-    """How confident predictions are, and whether confidence tells right from wrong.
+    """Measure how confident predictions are, and how well confidence separates right from wrong.
 
         gap = mean p - accuracy                       (positive: over-confident)
         auroc = P(p_correct > p_incorrect) + P(p_correct = p_incorrect) / 2
@@ -45,7 +44,8 @@ def prediction_confidence(confidences: npt.ArrayLike, correct: npt.ArrayLike) ->
         correct: y, shape (N,), booleans or 0 and 1.
 
     Returns:
-        With all predictions right (or all wrong), `auroc` and the mean over the missing side are NaN with a `reason`.
+        Result in which `auroc` and the mean over the missing side are NaN, with a `reason`, if all predictions are
+        right or all are wrong.
 
     >>> result = prediction_confidence([0.9, 0.8, 0.6, 0.7], [1, 1, 0, 0])
     >>> round(result.gap, 3), result.auroc
@@ -78,41 +78,41 @@ def prediction_confidence(confidences: npt.ArrayLike, correct: npt.ArrayLike) ->
 
 
 def _auroc(right: FloatArray, wrong: FloatArray) -> tuple[float, Interval]:
-    """AUROC and its interval, with at least ten samples on either side.
+    """Compute AUROC and its interval, given at least ten samples in either class.
 
-    On either side the wider of two. That of DeLong, DeLong and Clarke-Pearson (1988), symmetric in log(AUROC / (1 -
-    AUROC)) with Student's t of the smaller side, collapses where the samples of one side happen to be tied, or nearly
-    all exceed the other's. Newcombe's score interval (2006) with the variance of Hanley and McNeil (1982) does not
-    look at places, and so is too narrow where ties split them in two.
+    Each bound is the wider of two. The interval of DeLong, DeLong and Clarke-Pearson (1988), symmetric in
+    log(AUROC / (1 - AUROC)) with Student's t for the smaller class, collapses if the samples of one class happen to be
+    tied or nearly all exceed those of the other. Newcombe's score interval (2006) with the variance of Hanley and
+    McNeil (1982) ignores placements, and so is too narrow if ties split them in two.
     """
     m, n = len(right), len(wrong)
-    ranks = rankdata(np.concatenate([right, wrong]))
-    # The share of the other side that a sample exceeds, ties counting half.
-    exceeded_by_right = (ranks[:m] - rankdata(right)) / n
-    exceeded_by_wrong = (ranks[m:] - rankdata(wrong)) / m
+    ranks = scipy.stats.rankdata(np.concatenate([right, wrong]))
+    # The share of the other class that a sample exceeds, with ties counting half.
+    exceeded_by_right = (ranks[:m] - scipy.stats.rankdata(right)) / n
+    exceeded_by_wrong = (ranks[m:] - scipy.stats.rankdata(wrong)) / m
     auroc = float(exceeded_by_right.mean())
     if min(m, n) < MIN_OUTCOMES:
         return auroc, NO_INTERVAL
     low, high = _score_limits(auroc, m, n)
     variance = float(exceeded_by_right.var(ddof=1) / m + exceeded_by_wrong.var(ddof=1) / n)
     if 0.0 < auroc < 1.0:
-        quantile = float(special.stdtrit(min(m, n) - 1, (1.0 + LEVEL) / 2.0))
+        quantile = float(scipy.special.stdtrit(min(m, n) - 1, (1.0 + LEVEL) / 2.0))
         half_width = quantile * float(np.sqrt(variance)) / (auroc * (1.0 - auroc))
-        centre = float(special.logit(auroc))
-        low = min(low, float(special.expit(centre - half_width)))
-        high = max(high, float(special.expit(centre + half_width)))
+        centre = float(scipy.special.logit(auroc))
+        low = min(low, float(scipy.special.expit(centre - half_width)))
+        high = max(high, float(scipy.special.expit(centre + half_width)))
     return auroc, Interval(low, high)
 
 
 def _score_limits(auroc: float, m: int, n: int) -> tuple[float, float]:
-    """The AUROCs whose standard error by Hanley and McNeil, at the mean size of both sides, reaches the one found."""
-    z = float(special.ndtri((1.0 + LEVEL) / 2.0))
+    """Find the AUROCs whose Hanley-McNeil standard error, at the mean size of both classes, reaches the estimate."""
+    z = float(scipy.special.ndtri((1.0 + LEVEL) / 2.0))
     others = (m + n) / 2.0 - 1.0
 
     def excess(x: float) -> float:
         variance = x * (1.0 - x) * (1.0 + others * (1.0 - x) / (2.0 - x) + others * x / (1.0 + x)) / (m * n)
         return (auroc - x) ** 2 - z**2 * variance
 
-    # At 0 and 1 the standard error vanishes, so that these would count as reached: the search begins beside them.
-    low = 0.0 if auroc == 0.0 else float(optimize.brentq(excess, 0.0, auroc * (1.0 - BESIDE)))
-    return low, 1.0 if auroc == 1.0 else float(optimize.brentq(excess, auroc + (1.0 - auroc) * BESIDE, 1.0))
+    # At 0 and 1 the standard error vanishes, which would end the search there, so it starts next to them.
+    low = 0.0 if auroc == 0.0 else float(scipy.optimize.brentq(excess, 0.0, auroc * (1.0 - BESIDE)))
+    return low, 1.0 if auroc == 1.0 else float(scipy.optimize.brentq(excess, auroc + (1.0 - auroc) * BESIDE, 1.0))

@@ -1,4 +1,4 @@
-"""Debiased calibration error: the one calibration error here whose average is its true value."""
+"""Debiased calibration error, the only calibration error here that is unbiased."""
 
 from dataclasses import dataclass
 
@@ -12,15 +12,15 @@ from hf_sslgen.metrics.results import MetricResult
 
 @dataclass(frozen=True, eq=False)
 class DebiasedCalibrationResult(MetricResult):
-    """Debiased squared calibration error, which is signed: a calibrated model has 0 on average, hence often less.
+    """Debiased squared calibration error, which is signed: a calibrated model averages 0 and is often negative.
 
-    It has no interval: where few predictions are wrong, none covers, and a rule by their number lets through the
-    samples with more of them than usual.
+    It has no interval: none covers if few predictions are wrong, and a rule based on their number would select samples
+    with more of them than usual.
 
     Attributes:
-        debiased_squared_calibration_error: NaN with a `reason` for a single sample.
+        debiased_squared_calibration_error: NaN, with a `reason`, for a single sample.
         n: N.
-        num_bins: bins that hold samples, each at least two: at most M, and N / 2.
+        num_bins: number of non-empty bins, each with at least two samples; at most M and at most N / 2.
     """
 
     debiased_squared_calibration_error: float
@@ -32,20 +32,20 @@ class DebiasedCalibrationResult(MetricResult):
 def debiased_calibration_error(
     confidences: npt.ArrayLike, correct: npt.ArrayLike, num_bins: int = 15
 ) -> DebiasedCalibrationResult:
-    """Squared calibration error over bins of equal mass, without bias (Kumar, Liang and Ma 2019).
+    """Compute the unbiased squared calibration error over bins of equal mass (Kumar, Liang and Ma 2019).
 
         sum_b n_b / N * mean over pairs i != j in b of (y_i - p_i) (y_j - p_j)
 
-    The square of a bin's mean residual holds the pairs i = j too, whose mean is the residuals' variance: that is its
-    bias (Broecker 2012; Ferro and Fricker 2012), and is absent here. Bins are those of `adaptive_calibration_error`,
-    which depend on confidences alone; one with a single sample, which has no pair, joins its neighbour, so that no
-    sample is left out and the expected value is that of the same bins. Equal widths would leave most samples of an
-    accurate network in one bin and the others alone in theirs.
+    The square of a bin's mean residual also contains the pairs i = j, whose mean is the residuals' variance; that bias
+    (Broecker 2012; Ferro and Fricker 2012) is absent here. Bins are those of `adaptive_calibration_error`, which
+    depend only on confidences; a bin with a single sample, and therefore no pair, is merged with its neighbour, so
+    that no sample is left out and the expected value refers to the same bins. Equal widths would put most samples of
+    an accurate network into one bin and leave the others alone in theirs.
 
     Args:
         confidences: p, shape (N,), in [0, 1].
         correct: y, shape (N,), booleans or 0 and 1.
-        num_bins: M; fewer where bins would hold less than two samples.
+        num_bins: M; reduced if bins would hold fewer than two samples.
 
     >>> result = debiased_calibration_error([0.75] * 4, [1, 1, 1, 0], num_bins=10)
     >>> result.debiased_squared_calibration_error, result.num_bins
@@ -64,7 +64,7 @@ def debiased_calibration_error(
 
 
 def paired_bins(p: FloatArray, num_bins: int) -> IntArray:
-    """The bin, from 0, of each of N > 1 confidences: at most `num_bins` of equal mass, each with at least two."""
+    """Assign N > 1 confidences to at most `num_bins` bins of equal mass, each with at least two samples."""
     bins = np.unique(equal_mass_bins(p, min(num_bins, len(p) // 2)), return_inverse=True)[1]
     sizes = np.bincount(bins)
     joins = sizes < 2

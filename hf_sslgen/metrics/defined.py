@@ -1,4 +1,4 @@
-"""Per-sample values of which some are NaN because the number is undefined there: placing, averaging, intervals."""
+"""Place, average and bound per-sample values that are NaN where the number is undefined."""
 
 import numpy as np
 
@@ -6,24 +6,24 @@ from hf_sslgen.metrics.inputs import BoolArray, FloatArray
 from hf_sslgen.metrics.intervals import MIN_SAMPLES, skewed_mean_interval
 from hf_sslgen.metrics.results import NO_INTERVAL, Interval
 
-ROUNDING = 1e-12  # relative to the values: what varies by no more does not vary
+ROUNDING = 1e-12  # relative to the values; smaller variation counts as none
 
 
 def per_sample(values: FloatArray, defined: BoolArray) -> FloatArray:
-    """Values of the defined samples at their places among all N, NaN elsewhere."""
+    """Put the values of defined samples at their positions among all N, with NaN elsewhere."""
     spread_out = np.full(len(defined), np.nan)
     spread_out[defined] = values
     return spread_out
 
 
 def mean_of_defined(values: FloatArray) -> float:
-    """Mean of the entries that are not NaN; NaN where there is none."""
+    """Compute the mean of the entries that are not NaN; NaN if there are none."""
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if len(defined) else float("nan")
 
 
 def interval_of_defined(values: FloatArray) -> Interval:
-    """Interval of that mean; none with fewer than 100 values, or where they don't vary beyond rounding."""
+    """Compute the interval of that mean; none with fewer than 100 values, or if they vary only by rounding."""
     defined = values[~np.isnan(values)]
     if len(defined) < MIN_SAMPLES or np.ptp(defined) <= ROUNDING * np.abs(defined).max():
         return NO_INTERVAL
@@ -31,10 +31,10 @@ def interval_of_defined(values: FloatArray) -> Interval:
 
 
 def spread_to_all(values: FloatArray) -> FloatArray:
-    """What each of all N samples adds to the mean of the defined ones, by N times its share; shape (N,).
+    """Compute per-sample contributions, shape (N,), whose mean over all N samples is the mean of the defined ones.
 
-    The mean of these is that mean, and a sample that is undefined does not move it. Arrays of different definedness
-    can be averaged or subtracted sample by sample. All NaN where nothing is defined.
+    An undefined sample does not move that mean. Arrays with different undefined samples can thus be averaged or
+    subtracted sample by sample. All entries are NaN if no sample is defined.
     """
     is_defined = ~np.isnan(values)
     mean = mean_of_defined(values)

@@ -1,4 +1,4 @@
-"""Pairs of features, validated and normalised block by block, and means over all pairs in closed form."""
+"""Validate and normalise paired features block by block, and compute means over all pairs in closed form."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+import scipy
 
 from hf_sslgen.metrics.inputs import (
     BoolArray,
@@ -28,9 +28,9 @@ class FeaturePairs:
     """Features of N images and of their transformed versions.
 
     Attributes:
-        z, z_t: as they were given, shape (N, D).
+        z, z_t: the features as given, shape (N, D).
         defined: shape (N,), False where the transform changed nothing or a vector is zero.
-        group: of the M defined images, from 0.
+        group: group index, from 0, of each of the M defined images.
     """
 
     z: npt.NDArray[Any]
@@ -39,13 +39,13 @@ class FeaturePairs:
     group: IntArray
 
     def unit_vectors(self) -> tuple[FloatArray, FloatArray]:
-        """z and z^t of the defined images at length 1, both of shape (M, D)."""
+        """Return z and z^t of the defined images scaled to length 1, both of shape (M, D)."""
         return _by_block(self.z, self.defined, unit_rows), _by_block(self.z_t, self.defined, unit_rows)
 
     def centred(self) -> tuple[FloatArray, FloatArray]:
-        """z and z^t of the defined images in a common unit and from a common origin, both of shape (M, D).
+        """Return z and z^t of the defined images with a common scale and origin, both of shape (M, D).
 
-        Distances don't change with the origin, which is put at the mean of z so that a large one takes no digits.
+        The origin, which does not affect distances, is the mean of z, so that a large mean costs no precision.
         """
         if not self.defined.any():
             nothing = np.empty((0, self.z.shape[1]))
@@ -58,14 +58,14 @@ class FeaturePairs:
 
 
 def unit_rows(block: FloatArray) -> FloatArray:
-    """Rows that are not zero at length 1, changed in place."""
+    """Scale non-zero rows to length 1, in place."""
     block /= np.abs(block).max(axis=1, keepdims=True)  # so that squaring neither overflows nor vanishes
     block /= np.linalg.norm(block, axis=1, keepdims=True)
     return block
 
 
 def feature_pairs(features: Any, transformed_features: Any, groups: Any = None, unchanged: Any = None) -> FeaturePairs:
-    """Validate both features and what is known of their images.
+    """Validate both feature arrays and the information on their images.
 
     Args:
         features, transformed_features: shape (N, D), finite.
@@ -89,7 +89,7 @@ def feature_pairs(features: Any, transformed_features: Any, groups: Any = None, 
 
 
 def chance_cosines(u: FloatArray, v: FloatArray, own: FloatArray, group: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Mean over j != i of i's group of cos(u_i, v_j), as query, and of cos(u_j, v_i), as candidate.
+    """Average cos(u_i, v_j), i as query, and cos(u_j, v_i), i as candidate, over all j != i in i's group.
 
     Args:
         u, v: unit vectors, shape (M, D).
@@ -105,9 +105,9 @@ def chance_cosines(u: FloatArray, v: FloatArray, own: FloatArray, group: IntArra
 
 
 def squared_distances(x: FloatArray, y: FloatArray, group: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """||x_i - y_i||^2, its mean over j != i of ||x_i - y_j||^2, and of ||x_j - y_i||^2; shape (M,) each.
+    """Compute ||x_i - y_i||^2 and the means over j != i of ||x_i - y_j||^2 and of ||x_j - y_i||^2, each (M,).
 
-    From ||x_i - y_j||^2 = |x_i|^2 + |y_j|^2 - 2 x_i y_j no pair is visited.
+    Expanding ||x_i - y_j||^2 = |x_i|^2 + |y_j|^2 - 2 x_i y_j avoids visiting pairs.
     """
     norms, norms_t = np.einsum("nd,nd->n", x, x), np.einsum("nd,nd->n", y, y)
     own = norms + norms_t - 2.0 * np.einsum("nd,nd->n", x, y)
@@ -122,9 +122,11 @@ def squared_distances(x: FloatArray, y: FloatArray, group: IntArray) -> tuple[Fl
 
 
 def _products_with_group(one: FloatArray, other: FloatArray, group: IntArray) -> FloatArray:
-    """Sum over j of i's group of one_i . other_j, in O(M D): the group's sum first, then one product."""
+    """Sum one_i . other_j over all j in i's group in O(M D), by summing the group before taking the product."""
     rows = len(group)
-    membership = sparse.csr_array((np.ones(rows), (group, np.arange(rows))), shape=(group.max(initial=-1) + 1, rows))
+    membership = scipy.sparse.csr_array(
+        (np.ones(rows), (group, np.arange(rows))), shape=(group.max(initial=-1) + 1, rows)
+    )
     sums = membership @ other
     products = np.empty(rows)
     for start in range(0, rows, BLOCK_ROWS):
@@ -145,7 +147,7 @@ def _require_finite(array: npt.NDArray[Any], name: str) -> None:
 
 
 def _blocks(array: npt.NDArray[Any], defined: BoolArray) -> Iterator[FloatArray]:
-    """The defined rows as float64, without another copy of the whole."""
+    """Return the defined rows as float64, without copying the whole array again."""
     positions = np.flatnonzero(defined)
     for start in range(0, len(positions), BLOCK_ROWS):
         yield array[positions[start : start + BLOCK_ROWS]].astype(np.float64)

@@ -1,4 +1,4 @@
-"""Whether there is a representation at all: a collapsed one can pass for an invariant one."""
+"""Guards against collapsed representations, which could pass for invariant ones."""
 
 from dataclasses import dataclass
 from typing import get_args
@@ -12,14 +12,14 @@ from hf_sslgen.metrics.stages import PRETRAINED_STAGE, Stage
 
 DEAD_TOLERANCE = 1e-6  # relative to the dimension's size; float32 features carry rounding of about 1e-7
 COLLAPSED_BELOW = 2.0
-"""Covariance's effective rank below which an encoder has collapsed; two equal directions have 2."""
+"""Effective rank of the covariance below which an encoder counts as collapsed; two equal directions have 2."""
 
 MIN_SAMPLES = 3
 MIN_JUDGED = 10
-"""Samples from which collapse is judged: ranks are at most N - 1, so a healthy encoder's lie below 2 with fewer."""
+"""Minimum number of samples to judge collapse: the rank is at most N - 1, so even a healthy encoder's is low."""
 
 RANKME_EPSILON = 1e-7
-"""Of Garrido et al. (2023), for float32."""
+"""Epsilon of Garrido et al. (2023), for float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,19 +35,19 @@ class GuardsResult(MetricResult):
 
 
 def representation_guards(features: npt.ArrayLike, stage: Stage = PRETRAINED_STAGE) -> GuardsResult:
-    """Whether features use more than one direction, by two ranks and the dimensions that never vary.
+    """Measure how many directions the features use, by two ranks and the share of dimensions that never vary.
 
         covariance_effective_rank = exp(H(q)),   q_k = l_k / sum l,         l the eigenvalues of the covariance
         rankme = exp(-sum_k p_k log p_k),        p_k = s_k / sum s + 1e-7,  s the singular values of the features
 
     The first is the effective rank of Roy and Vetterli (2007) of the covariance matrix, whose singular values are its
-    eigenvalues: those of the centred features, squared. It is at most min(N - 1, D), weighs directions by their
-    variance, and so hardly sees faint ones. RankMe (Garrido et al. 2023) is of the features as they are, without
-    centring, and of their singular values themselves: it is at most about min(N, D), far larger on the same features,
-    grows with N, and falls where all features share a large mean. Neither replaces the other.
+    eigenvalues: the squared singular values of the centred features. It is at most min(N - 1, D) and weighs directions
+    by their variance, so faint ones hardly count. RankMe (Garrido et al. 2023) uses the singular values of the
+    uncentred features themselves: it is at most about min(N, D), far larger on the same features, grows with N, and
+    falls if all features share a large mean. Neither replaces the other.
 
-    `collapsed` means one direction and next to nothing else (a covariance rank below 2), not fewer directions than
-    there could be. On 1,000 samples of 512 dimensions, each correlated by .95 with its transformed version:
+    `collapsed` means one direction and almost nothing else (a covariance rank below 2), not merely fewer directions
+    than possible. On 1,000 samples of 512 dimensions, each correlated by .95 with its transformed version:
 
         k equal directions            k = 1   2     3     4     5     10    50
         covariance_effective_rank         1.0 2.0   3.0   4.0   5.0   9.9   49
@@ -59,19 +59,19 @@ def representation_guards(features: npt.ArrayLike, stage: Stage = PRETRAINED_STA
         RankMe                            376 239   108   16
         recall@1 of 256                   1.0 1.0   .94   .66
 
-    A higher threshold would call steep but useful spectra collapsed before it reached three equal directions, so those
-    are left to recall@1. Features that are one point with noise around it keep their covariance rank: RankMe falls,
-    and chance cosine is near 1.
+    A higher threshold would flag steep but useful spectra as collapsed before it flagged three equal directions, so
+    that case is left to recall@1. Features that are one point plus noise keep their covariance rank, but RankMe falls
+    and the chance cosine is near 1.
 
     Args:
         features: shape (N, D).
-        stage: `collapsed` is only judged for `"pretrained"`.
+        stage: `collapsed` is judged only for `"pretrained"`.
 
     Returns:
-        Features that don't vary have covariance rank 1, the smallest value: all of the (absent) variance fits in one
-        direction; features that are all zero have a RankMe of 1, too. A dimension is dead where it varies by no more
-        than 1e-6 of its own size. With fewer than 3 samples every number is NaN, and with fewer than 10 `collapsed` is
-        not judged; `reason` says so.
+        Features that do not vary have covariance rank 1, the smallest value: all of the (absent) variance fits into
+        one direction. All-zero features also have a RankMe of 1. A dimension is dead if it varies by at most 1e-6 of
+        its own size. With fewer than 3 samples every number is NaN, and with fewer than 10 `collapsed` is not judged;
+        `reason` says so.
     """
     if stage not in get_args(Stage):
         raise ValueError(f"stage must be 'pretrained' or 'fine-tuned', got {stage!r}")

@@ -1,8 +1,8 @@
-"""Conversion and validation of what callers hand to the metrics.
+"""Convert and validate the metrics' inputs.
 
-Every metric takes NumPy arrays, (nested) lists or torch tensors of any device and precision, and works in float64.
-Whatever cannot be measured raises `ValueError` naming the argument, its shape or first offending value, and what was
-expected, so that a wrong array never turns into a plausible number.
+Every metric takes NumPy arrays, (nested) lists or torch tensors of any device and precision, and computes in float64.
+Invalid input raises `ValueError` naming the argument, its shape or first offending value, and what was expected, so
+that a wrong array never turns into a plausible number.
 """
 
 import sys
@@ -19,10 +19,10 @@ PROBABILITY_TOLERANCE = 1e-6
 
 
 def to_numpy(value: Any, name: str) -> npt.NDArray[Any]:
-    """Turn an array, list or torch tensor into a numeric NumPy array, without copying where none is needed.
+    """Convert an array, list or torch tensor to a numeric NumPy array, copying only if necessary.
 
-    Tensors keep their precision where NumPy has it; bfloat16 and narrower ones become float32, which holds all their
-    values. torch is never imported: a caller that holds a tensor has already done so.
+    Tensors keep their precision if NumPy supports it; bfloat16 and narrower types become float32, which represents all
+    their values. torch is never imported here: a caller with a tensor has already imported it.
     """
     if is_tensor(value):
         return _tensor_to_numpy(value, name)
@@ -40,7 +40,7 @@ def to_numpy(value: Any, name: str) -> npt.NDArray[Any]:
 
 
 def is_tensor(value: Any) -> bool:
-    """Whether `value` is a torch tensor, asked without importing torch."""
+    """Whether `value` is a torch tensor, determined without importing torch."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(value, torch.Tensor)
 
@@ -77,9 +77,9 @@ def require_shape(shape: tuple[int, ...], name: str, expected: tuple[str, ...]) 
 
 
 def float_array(value: Any, name: str, shape: tuple[str, ...], allow_nan: bool = False) -> FloatArray:
-    """A float64 array with one axis per name in `shape`, such as `("N", "C")`; no axis empty, every entry finite.
+    """Return a float64 array with one axis per name in `shape`, such as `("N", "C")`, non-empty and finite.
 
-    With `allow_nan`, NaN stands for "undefined for this sample" and is let through; infinity never is.
+    With `allow_nan`, NaN stands for "undefined for this sample" and is accepted; infinity never is.
     """
     array = to_numpy(value, name)
     require_shape(array.shape, name, shape)
@@ -92,7 +92,7 @@ def float_array(value: Any, name: str, shape: tuple[str, ...], allow_nan: bool =
 
 
 def label_array(value: Any, name: str, num_classes: int | None = None) -> IntArray:
-    """Class labels of shape (N,) in [0, num_classes), or any non-negative integers where `num_classes` is None."""
+    """Return class labels of shape (N,) in [0, num_classes), or any non-negative integers if `num_classes` is None."""
     array = to_numpy(value, name)
     require_shape(array.shape, name, ("N",))
     expected = "integer class labels" if num_classes is None else f"integer class labels in [0, {num_classes})"
@@ -106,7 +106,7 @@ def label_array(value: Any, name: str, num_classes: int | None = None) -> IntArr
 
 
 def binary_array(value: Any, name: str, meaning: str) -> BoolArray:
-    """Booleans, or numbers that are 0 or 1, of shape (N,)."""
+    """Return booleans, or numbers that are 0 or 1, of shape (N,)."""
     array = to_numpy(value, name)
     require_shape(array.shape, name, ("N",))
     raise_at_first((array != 0) & (array != 1), array, name, f"boolean, or 0 and 1 ({meaning})")
@@ -114,9 +114,9 @@ def binary_array(value: Any, name: str, meaning: str) -> BoolArray:
 
 
 def confidence_array(value: Any, name: str) -> FloatArray:
-    """Probabilities of shape (N,). What leaves [0, 1] by rounding (up to 1e-6) is clipped back into it.
+    """Return probabilities of shape (N,); values outside [0, 1] by rounding (up to 1e-6) are clipped.
 
-    Booleans are refused: they are the `correct` of a call with its arguments exchanged.
+    Booleans are rejected, because they are usually the `correct` of a call with swapped arguments.
     """
     array = to_numpy(value, name)
     if array.dtype.kind == "b":
@@ -128,7 +128,7 @@ def confidence_array(value: Any, name: str) -> FloatArray:
 
 
 def confidences_and_correct(confidences: Any, correct: Any) -> tuple[FloatArray, BoolArray]:
-    """The pair that most numbers of confidence are made of: p and y, both of shape (N,)."""
+    """Return the inputs of most confidence metrics: p and y, both of shape (N,)."""
     p = confidence_array(confidences, "confidences")
     y = binary_array(correct, "correct", "1 where the prediction is right")
     require_equal_lengths(confidences=p, correct=y)
@@ -136,14 +136,14 @@ def confidences_and_correct(confidences: Any, correct: Any) -> tuple[FloatArray,
 
 
 def positive_integer(value: Any, name: str, minimum: int = 1) -> int:
-    """A Python or NumPy integer of at least `minimum`; booleans and floats are refused."""
+    """Return a Python or NumPy integer of at least `minimum`; booleans and floats are rejected."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
         raise ValueError(f"{name} must be an integer of at least {minimum}, got {value!r}")
     return int(value)
 
 
 def open_unit_level(value: Any, name: str) -> float:
-    """A coverage level strictly between 0 and 1."""
+    """Return a coverage level strictly between 0 and 1."""
     if not isinstance(value, (int, float, np.floating)) or not 0.0 < value < 1.0:
         raise ValueError(f"{name} must lie strictly between 0 and 1, got {value!r}")
     return float(value)

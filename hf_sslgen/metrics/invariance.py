@@ -1,7 +1,7 @@
-"""How little a representation moves when its image is transformed, compared with the distance to other images.
+"""Invariance of a representation to a transform of its image, relative to the distance to other images.
 
-Chance-corrected cosine, recall@1 and the guards belong together: a rank-1 collapse has a chance-corrected cosine of 1,
-and an untrained network a raw cosine near 1.
+Read chance-corrected cosine, recall@1 and the guards together: a rank-1 collapse has a chance-corrected cosine of 1,
+and an untrained network has a raw cosine near 1.
 """
 
 from collections.abc import Mapping
@@ -24,12 +24,12 @@ MIN_CHANCE_DISTANCE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class InvarianceResult(MetricResult):
-    """`n_undefined` samples are left out everywhere; `n_without_chance` more are alone in their group.
+    """`n_undefined` samples are left out everywhere; a further `n_without_chance` are alone in their group.
 
     `per_sample_chance_cosine` is a sample's mean similarity to others' transformed versions, and
     `per_sample_candidate_chance_cosine` that of its transformed version to other samples; both average to
-    `chance_cosine`, and the error of that average has a share of either. `per_sample_relative_distance` is the squared
-    distance to a sample's own transformed version over the mean of that to others'.
+    `chance_cosine`, and both contribute to the error of that average. `per_sample_relative_distance` is the squared
+    distance to a sample's own transformed version divided by the mean squared distance to others'.
     """
 
     invariance: float
@@ -53,7 +53,7 @@ class InvarianceResult(MetricResult):
 
 
 def chance_corrected(cosine: float, chance: float) -> float:
-    """(c+ - c-) / (1 - c-); NaN where 1 - c- < 1e-6: features that all point one way tell nothing."""
+    """Compute (c+ - c-) / (1 - c-); NaN if 1 - c- < 1e-6, since features that all point one way are uninformative."""
     distance = 1.0 - chance
     return (cosine - chance) / distance if distance >= MIN_CHANCE_DISTANCE else float("nan")
 
@@ -66,35 +66,35 @@ def invariance(
     gallery_size: int = 256,
     block_size: int = 1024,
 ) -> InvarianceResult:
-    """Chance-corrected similarity and retrieval of images' transformed versions.
+    """Measure chance-corrected similarity and retrieval of images' transformed versions.
 
     With z_i the features of image i and z_i^t those of its transformed version,
 
         c+_i = cos(z_i, z_i^t)
-        c-_i = mean over j != i of cos(z_i, z_j^t)           (same group only, where groups are given)
+        c-_i = mean over j != i of cos(z_i, z_j^t)           (same group only, if groups are given)
         invariance = (c+ - c-) / (1 - c-)                    with c+ and c- the means over samples
         distance_invariance = 1 - mean_i ||z_i - z_i^t||^2 / mean over i != j of ||z_i - z_j^t||^2
 
     `recall_at_1` is the chance that z_i is closest (by cosine) to its own z_i^t in a gallery of that and
-    `gallery_size - 1` others drawn without replacement, k-way ties earning 1/k. The expectation over all draws is
+    `gallery_size - 1` others drawn without replacement, with k-way ties earning 1/k. The expectation over all draws is
     computed exactly, so there is no seed. `rank_auc` is the share of all other z_j^t that are farther from z_i than
-    z_i^t is, ties counting half: 0.5 by chance. Neither gallery knows groups.
+    z_i^t is, with ties counting half: 0.5 by chance. Both ignore groups.
 
     Args:
         features, transformed_features: z and z^t, both of shape (N, D).
-        groups: labels of shape (N,), such as classes, within which chance pairs are taken.
-        unchanged: shape (N,), True where the transform left the image as it was.
-        gallery_size: images in a gallery, at most the number of defined samples.
-        block_size: rows and columns of similarities held at a time.
+        groups: labels of shape (N,), such as classes, within which chance pairs are formed.
+        unchanged: shape (N,), True where the transform did not change the image.
+        gallery_size: number of images in a gallery, at most the number of defined samples.
+        block_size: number of rows and columns of similarities held at a time.
 
     Returns:
-        A sample that is unchanged, or has a zero vector, is NaN in every per-sample array, counted in `n_undefined`
-        and takes no part in anyone's chance or gallery. A sample alone in its group has no chance value and is counted
-        in `n_without_chance`. `invariance` is NaN, with a `reason`, where 1 - c- < 1e-6 or there is no chance pair.
-        The intervals of both invariances are those of a ratio (delta method), each image counting as query and as
-        candidate, from 100 defined samples on; that of `recall_at_1` is that of a share, and speaks of other queries
-        against the same images. `chance_cosine` and `rank_auc` have none: they are means over pairs
-        too, and no form for the former covers where features are centred.
+        Result in which a sample that is unchanged, or has a zero vector, is NaN in every per-sample array, is counted
+        in `n_undefined`, and belongs to no chance pair or gallery. A sample alone in its group has no chance value and
+        is counted in `n_without_chance`. `invariance` is NaN, with a `reason`, if 1 - c- < 1e-6 or there is no chance
+        pair. Both invariances have intervals from 100 defined samples on, for a ratio by the delta method with each
+        image counting as query and as candidate. The interval of `recall_at_1` is that of a share and applies to other
+        queries against the same images. `chance_cosine` and `rank_auc` have none: they too are means over pairs, and
+        no form for the former covers if features are centred.
 
     >>> result = invariance([[1.0, 0.0], [0.0, 1.0]], [[2.0, 0.0], [0.0, 3.0]])
     >>> result.invariance, result.chance_cosine, result.recall_at_1
@@ -106,7 +106,7 @@ def invariance(
     n, n_defined = len(pairs.defined), int(pairs.defined.sum())
     gallery_size = min(gallery_size, n_defined)
 
-    # First, so that its copies are gone before the unit vectors come.
+    # Computed first, so that its copies are freed before the unit vectors are allocated.
     distance_form, relative_distance, distance_interval = _distance_invariance(pairs)
     u, v = pairs.unit_vectors()
     cosine = np.einsum("nd,nd->n", u, v)
@@ -162,7 +162,7 @@ def _reason(n: int, as_query: FloatArray, corrected: float) -> str:
 
 
 def _distance_invariance(pairs: FeaturePairs) -> tuple[float, FloatArray, Interval]:
-    """The distance form, each defined sample's share of the chance distance, and the form's interval."""
+    """Return the distance form, each defined sample's distance relative to chance, and the form's interval."""
     x, y = pairs.centred()
     own, as_query, as_candidate = squared_distances(x, y, pairs.group)
     chance = mean_of_defined(as_query)

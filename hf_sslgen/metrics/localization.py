@@ -1,4 +1,4 @@
-"""Whether attribution lies on the object: against a mask or a box, on the attribution's own grid."""
+"""Localisation of attribution on the object, given by a mask or a box, on the attribution's own grid."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,31 +41,31 @@ def attribution_localization(
     boxes: npt.ArrayLike | None = None,
     sign: Sign = "positive",
 ) -> LocalizationResult:
-    """How much of the attribution lies on the object, against how much of the image the object takes.
+    """Compare the share of attribution on the object with the share of the image that the object covers.
 
     With a the cells of one map after the sign rule and m in [0, 1] the share of each cell that the object covers:
 
         mass_accuracy = sum a m / sum a
         area_share    = mean m
-        lift          = mass_accuracy / area_share       1 where attribution ignores the object
+        lift          = mass_accuracy / area_share       1 if attribution ignores the object
         pointing_game = mean m over the cells where a is largest     (Zhang et al. 2018; ties count fractionally)
 
-    Mass accuracy alone is high for any map where the object fills the image, so lift is the number to compare.
+    Mass accuracy alone is high for any map if the object fills the image, so compare lift.
 
     Args:
         maps: finite attributions, shape (N, h, w), on the layer's own grid.
-        masks: the object, values in [0, 1] or booleans, shape (N, r h, s w) with whole r and s; averaged into cells.
-        boxes: the object as (x0, y0, x1, y1), shape (N, 4), in shares of width and height: left and top edge 0, right
-            and bottom edge 1. Cells are covered fractionally.
+        masks: the object, values in [0, 1] or booleans, shape (N, r h, s w) with whole r and s; averaged per cell.
+        boxes: the object as (x0, y0, x1, y1), shape (N, 4), in fractions of width and height: the left and top edges
+            are 0, the right and bottom edges 1. Cells are covered fractionally.
         sign: `"positive"` keeps max(A, 0), the convention of Grad-CAM; `"absolute"` takes |A|.
 
     Returns:
-        All are NaN for a map that is all-zero after the sign rule and for an empty mask. Intervals of means need 100
-        defined samples; those of `pointing_game` and `zero_map_rate` are those of shares, with however few.
+        Result whose values are NaN for a map that is all-zero after the sign rule and for an empty mask. Intervals of
+        means need 100 defined samples; `pointing_game` and `zero_map_rate` have intervals of shares for any number.
 
     Raises:
-        ValueError: unless exactly one of `masks` and `boxes` is given; for masks of another grid, and for boxes that
-            leave the image or enclose nothing.
+        ValueError: not exactly one of `masks` and `boxes` is given, masks do not fit the grid, or boxes leave the
+            image or enclose nothing.
 
     >>> result = attribution_localization([[[3.0, 1.0], [0.0, 0.0]]], boxes=[[0.0, 0.0, 0.5, 1.0]])
     >>> result.mass_accuracy, result.area_share, result.lift, result.pointing_game
@@ -106,7 +106,7 @@ def attribution_localization(
 
 
 def _mask_coverage(masks: Any, map_shape: tuple[int, ...]) -> FloatArray:
-    """(N, h, w) mean of the mask in each cell, block by block: masks in pixels are large."""
+    """Average the mask in each cell to (N, h, w), block by block because pixel masks are large."""
     array = to_numpy(masks, "masks")
     require_shape(array.shape, "masks", ("N", "h'", "w'"))
     _require_one_per_map("masks", array.shape, map_shape)
@@ -121,7 +121,7 @@ def _mask_coverage(masks: Any, map_shape: tuple[int, ...]) -> FloatArray:
     block_size = max(1, BLOCK_PIXELS // (rows * columns))
     for start in range(0, n, block_size):
         block = array[start : start + block_size].astype(np.float64)
-        if not (block.min() >= 0.0 and block.max() <= 1.0):  # nor is a NaN
+        if not (block.min() >= 0.0 and block.max() <= 1.0):  # also catches NaN
             raise_at_first(~((array >= 0) & (array <= 1)), array, "masks", "in [0, 1]")
         cells = block.reshape(len(block), height, rows // height, width, columns // width)
         coverage[start : start + len(block)] = cells.mean(axis=(2, 4))
@@ -129,7 +129,7 @@ def _mask_coverage(masks: Any, map_shape: tuple[int, ...]) -> FloatArray:
 
 
 def _box_coverage(boxes: Any, map_shape: tuple[int, ...]) -> FloatArray:
-    """(N, h, w) share of each cell inside the box."""
+    """Compute the share of each cell inside the box: (N, h, w)."""
     values = float_array(boxes, "boxes", ("N", "4"))
     if values.shape[1] != 4:
         raise ValueError(f"boxes must have shape (N, 4): x0, y0, x1, y1, got shape {values.shape}")
@@ -153,7 +153,7 @@ def _require_one_per_map(name: str, shape: tuple[int, ...], map_shape: tuple[int
 
 
 def axis_overlap(start: FloatArray, stop: FloatArray, cells: int) -> FloatArray:
-    """(N, cells) share of each cell along one axis that lies between start and stop."""
+    """Compute the share of each cell along one axis that lies between start and stop: (N, cells)."""
     edges = np.arange(cells + 1) / cells
     low = np.maximum(start[:, None], edges[None, :-1])
     high = np.minimum(stop[:, None], edges[None, 1:])

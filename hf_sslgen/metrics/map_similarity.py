@@ -1,11 +1,11 @@
-"""How alike two attribution maps of one image are."""
+"""Similarity of two attribution maps of the same image."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
+import scipy
 
 from hf_sslgen.metrics.defined import mean_of_defined, per_sample
 from hf_sslgen.metrics.inputs import FloatArray
@@ -23,7 +23,8 @@ BLOCK_MAPS = 64
 class MapSimilarityResult(MetricResult):
     """Means over images for which both maps are defined; `n_undefined` counts the others.
 
-    Neither has an interval: re-initialised weights are one draw, and between draws it varies further than over images.
+    Neither number has an interval: re-initialised weights are one draw, and numbers vary more between draws than over
+    images.
     """
 
     rank_correlation: float
@@ -36,7 +37,7 @@ class MapSimilarityResult(MetricResult):
 
 
 def map_similarity(maps: npt.ArrayLike, other_maps: npt.ArrayLike, sign: Sign = "absolute") -> MapSimilarityResult:
-    """Rank correlation and structural similarity of two maps of each image (Adebayo et al. 2018).
+    """Compute rank correlation and structural similarity of two maps of each image (Adebayo et al. 2018).
 
     After the sign rule each map is divided by its own peak, so that it lies in [0, 1]. Then
 
@@ -45,18 +46,18 @@ def map_similarity(maps: npt.ArrayLike, other_maps: npt.ArrayLike, sign: Sign = 
                                (2 m m' + C1) (2 s_mm' + C2) / ((m^2 + m'^2 + C1) (s^2 + s'^2 + C2))
 
     with m, s^2 and s_mm' the mean, variance and covariance (over n - 1) of a window, C1 = .01^2 and C2 = .03^2.
-    Windows are of min(7, h, w) cells squared with equal weights, since the layer's own grid is often smaller than the
-    11 cells of Wang et al. Both are 1 for equal maps. Maps of unrelated networks are not at 0 where both lean to the
-    centre.
+    Windows are squares of min(7, h, w) cells with equal weights, since the layer's own grid is often smaller than the
+    11 cells of Wang et al. Both numbers are 1 for equal maps. Maps of unrelated networks score above 0 if both favour
+    the centre.
 
     Args:
         maps, other_maps: finite attributions, shape (N, h, w) both.
         sign: `"absolute"` takes |A|, as Adebayo et al. do; `"positive"` keeps max(A, 0).
 
     Returns:
-        Both are NaN for an image of which a map is all-zero after the sign rule, and on a grid with one row or column
-        structural similarity is. Rank correlation is NaN where a map is the same everywhere as well, and left out of
-        its mean; `n_undefined` counts the images for which either is NaN.
+        Result in which both numbers are NaN for an image with a map that is all-zero after the sign rule. Structural
+        similarity is also NaN on a grid with one row or column, and rank correlation for a constant map, which is left
+        out of its mean. `n_undefined` counts the images for which either is NaN.
 
     >>> result = map_similarity([[[0.0, 1.0], [2.0, 3.0]]], [[[0.0, 2.0], [3.0, 9.0]]])
     >>> result.rank_correlation, round(result.structural_similarity, 3)
@@ -96,16 +97,16 @@ def _reason(first: FloatArray, correlation: FloatArray, similarity: FloatArray) 
 
 
 def _rank_correlation(first: FloatArray, second: FloatArray) -> FloatArray:
-    """(M,) from (M, h, w)."""
+    """Rank the cells of each map, (M, h, w), and correlate: (M,)."""
     shape = (len(first), first.shape[1] * first.shape[2])
-    ranks: list[Any] = [rankdata(maps.reshape(shape), axis=1) for maps in (first, second)]
+    ranks: list[Any] = [scipy.stats.rankdata(maps.reshape(shape), axis=1) for maps in (first, second)]
     x, y = (each - each.mean(axis=1, keepdims=True) for each in ranks)
     scale = np.sqrt(np.square(x).sum(axis=1) * np.square(y).sum(axis=1))
     return np.where(scale > 0.0, (x * y).sum(axis=1) / np.where(scale > 0.0, scale, 1.0), np.nan)
 
 
 def _structural_similarity(first: FloatArray, second: FloatArray) -> FloatArray:
-    """(M,) from (M, h, w) in [0, 1]."""
+    """Compute SSIM of maps (M, h, w) with values in [0, 1]: (M,)."""
     side = min(LARGEST_WINDOW, *first.shape[1:])
     if side < 2:
         return np.full(len(first), np.nan)

@@ -1,4 +1,4 @@
-"""Attribution maps after the sign rule: what concentration and localisation are measured on."""
+"""Apply the sign rule to attribution maps before concentration and localisation are measured."""
 
 from typing import Any, Literal
 
@@ -10,16 +10,16 @@ Sign = Literal["positive", "absolute"]
 
 
 def signed_maps(maps: Any, sign: Sign) -> tuple[FloatArray, BoolArray]:
-    """Non-negative maps, each divided by its peak, and which of them are not all-zero.
+    """Make maps non-negative, divide each by its peak, and find those that are not all-zero.
 
-    The division comes before any sum, so that maps of 1e-300 or 1e300 neither vanish nor overflow.
+    Dividing before any sum keeps maps of 1e-300 or 1e300 from vanishing or overflowing.
 
     Args:
         maps: finite attributions, shape (N, h, w).
         sign: `"positive"` keeps max(A, 0), the convention of Grad-CAM; `"absolute"` takes |A|.
 
     Returns:
-        (M, h, w) for the M maps that are not all-zero, with peak 1, and a mask of shape (N,) of these.
+        The M maps that are not all-zero, (M, h, w) with peak 1, and a mask of shape (N,) that selects them.
     """
     if sign not in ("positive", "absolute"):
         raise ValueError(f"sign must be 'positive' or 'absolute', got {sign!r}")

@@ -1,4 +1,4 @@
-"""How far the number of hits of independent trials with different probabilities lies from its mean."""
+"""Mean absolute deviation of the number of hits in independent trials with different probabilities."""
 
 from itertools import pairwise
 
@@ -7,21 +7,21 @@ import numpy as np
 from hf_sslgen.metrics.inputs import FloatArray, IntArray
 
 EXACT_VARIANCE = 25.0
-"""Up to here the distribution itself is computed; the expansion that takes its place above is within 2e-5 of it."""
+"""Largest variance at which the exact distribution is computed; above it, the expansion is within 2e-5."""
 
 COMPLEX_ENTRIES = 1_000_000  # factors held at a time, 16 MB
 
 
 def mean_absolute_deviations(p: FloatArray, group: IntArray, num_groups: int) -> FloatArray:
-    """E|S - mu| in each group, where S sums independent y_i ~ Bernoulli(p_i) and mu = sum of p_i.
+    """Compute E|S - mu| in each group, where S sums independent y_i ~ Bernoulli(p_i) and mu = sum of p_i.
 
-    Up to a variance of 25 the distribution of S is computed, and above it an Edgeworth expansion to the second order
-    with its correction for whole numbers is used,
+    Up to a variance of 25 the distribution of S is computed; above it a second-order Edgeworth expansion with lattice
+    correction is used,
 
         sqrt(2 / pi) sd (1 + (skewness^2 - excess kurtosis) / 24 - B(mu - floor(mu)) / (2 variance)),
 
-    B(x) = x^2 - x + 1/6. The normal approximation, which is its first factor, is wrong by any factor where the
-    variance is small: a single trial has 2 p (1 - p), not sqrt(2 p (1 - p) / pi).
+    B(x) = x^2 - x + 1/6. The normal approximation, its first factor, can be wrong by any factor if the variance is
+    small: a single trial has 2 p (1 - p), not sqrt(2 p (1 - p) / pi).
 
     Args:
         p: shape (n,), in [0, 1].
@@ -56,9 +56,9 @@ def mean_absolute_deviations(p: FloatArray, group: IntArray, num_groups: int) ->
 
 
 def _of_the_distribution(p: FloatArray) -> float:
-    """E|S - mu| from the inverse discrete Fourier transform of prod_i (1 - p_i + p_i exp(i theta)).
+    """Compute E|S - mu| by the inverse discrete Fourier transform of prod_i (1 - p_i + p_i exp(i theta)).
 
-    S is counted from the likeliest outcome of each trial, so that it is small where every trial is nearly certain.
+    S is counted from the likeliest outcome of each trial, so that it is small if every trial is nearly certain.
 
     Args:
         p: shape (n,), strictly between 0 and 1.
@@ -66,7 +66,7 @@ def _of_the_distribution(p: FloatArray) -> float:
     unlikelier = np.minimum(p, 1.0 - p)
     step = np.where(p > 0.5, -1.0, 1.0)
     mean = float((step * unlikelier).sum())
-    # By Bennett's inequality less than 1e-20 of the distribution lies further from the mean than this.
+    # By Bennett's inequality, less than 1e-20 of the distribution lies farther from the mean than this.
     reach = int(10.0 * np.sqrt((p * (1.0 - p)).sum())) + 20
     size = 2 * reach + 1
     turn = np.exp(2j * np.pi / size * np.arange(reach + 1)) - 1.0

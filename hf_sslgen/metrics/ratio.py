@@ -8,20 +8,20 @@ from hf_sslgen.metrics.results import Interval
 
 
 def ratio_influence(own: FloatArray, as_query: FloatArray, as_candidate: FloatArray, group: IntArray) -> FloatArray:
-    """How far each sample moves 1 - mean(own) / mean(chance), to first order; shape (M,), with mean 0.
+    """Compute each sample's first-order influence on 1 - mean(own) / mean(chance); shape (M,), with mean 0.
 
-    Sample i adds to the error of chance both as query and as candidate, once as one of its group (Hajek projection).
+    Sample i contributes to the error of chance both as query and as candidate within its group (Hajek projection).
     With a = mean(own), b = mean(chance) and b_g the mean chance within the group of i,
 
         influence_i = -(own_i - a) / b + a / b^2 (query_i + candidate_i - b_g - b)
 
-    A sample without chance pairs moves the first term alone.
+    A sample without chance pairs affects only the first term.
 
     Args:
         own: distance of each sample to its own counterpart; NaN where undefined.
-        as_query, as_candidate: mean distance to others' counterparts, and of others to its own; NaN where there is
-            no other.
-        group: labels from 0, within which these others were.
+        as_query, as_candidate: mean distance to others' counterparts, and of others to its own; NaN if there are no
+            others.
+        group: group labels, from 0, within which these others were taken.
     """
     a, b = mean_of_defined(own), mean_of_defined(as_query)
     paired = ~np.isnan(as_query)
@@ -34,11 +34,11 @@ def ratio_influence(own: FloatArray, as_query: FloatArray, as_candidate: FloatAr
 
 
 def ratio_values(own: FloatArray, as_query: FloatArray, as_candidate: FloatArray, group: IntArray) -> FloatArray:
-    """Per-sample values (M,) whose mean is 1 - mean(own) / mean(chance), and varies as that does, to first order."""
+    """Compute values (M,) whose mean is, and to first order varies like, 1 - mean(own) / mean(chance)."""
     value = 1.0 - mean_of_defined(own) / mean_of_defined(as_query)
     return value + ratio_influence(own, as_query, as_candidate, group)
 
 
 def ratio_interval(own: FloatArray, as_query: FloatArray, as_candidate: FloatArray, group: IntArray) -> Interval:
-    """Interval of 1 - mean(own) / mean(chance) by the delta method; none with fewer than 100 samples."""
+    """Compute the delta-method interval of 1 - mean(own) / mean(chance); none with fewer than 100 samples."""
     return interval_of_defined(ratio_values(own, as_query, as_candidate, group))

@@ -1,4 +1,4 @@
-"""What every metric returns: a frozen dataclass that prints readably and turns into plain JSON-able values."""
+"""Base class of metric results: frozen dataclasses that print readably and convert to plain JSON values."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ INTERVALS = "intervals"
 
 
 class Interval(NamedTuple):
-    """A 95% interval; both bounds are NaN where there is none."""
+    """A 95% interval; both bounds are NaN if there is none."""
 
     low: float
     high: float
@@ -25,14 +25,14 @@ NO_INTERVAL = Interval(float("nan"), float("nan"))
 class MetricResult:
     """Base of all results.
 
-    Fields whose name starts with `per_sample` hold one value per sample, NaN where undefined. A field `intervals` maps
-    the names of other fields to their 95% intervals over samples; a number that is not in it, or whose bounds are NaN,
-    has no valid one. Text leaves fields with `repr=False` out.
-    Results holding arrays compare by identity, since arrays have no single truth value.
+    Fields whose names start with `per_sample` hold one value per sample, NaN where undefined. A field `intervals` maps
+    the names of other fields to their 95% intervals over samples; a number that is missing from it, or whose bounds
+    are NaN, has no valid interval. Printed text omits fields with `repr=False`. Results with arrays compare by
+    identity, since arrays have no single truth value.
     """
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields but the per-sample arrays, arrays as lists, the interval of `x` as `x_interval`: [low, high].
+        """Return all fields except per-sample arrays, with arrays as lists and intervals as `x_interval`: [low, high].
 
         Undefined numbers stay float NaN.
         """
@@ -56,7 +56,7 @@ class MetricResult:
         intervals = self._intervals()
         for field in fields(self):
             value = vars(self)[field.name]
-            is_text = isinstance(value, (bool, int, float, str)) and value != ""  # an empty reason says nothing
+            is_text = isinstance(value, (bool, int, float, str)) and value != ""  # omit an empty reason
             if field.name.startswith(PER_SAMPLE) or not field.repr or not is_text:
                 continue  # tables are read from their fields
             part = f"{field.name} = {value:.4g}" if isinstance(value, float) else f"{field.name} = {value}"

@@ -1,4 +1,4 @@
-"""Recall@1 against a random gallery, in exact expectation over the galleries that could have been drawn."""
+"""Recall@1 against a random gallery, as the exact expectation over all possible galleries."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ TIE_TOLERANCE = 1e-12  # cosines of equal directions differ by float64 rounding,
 
 
 def count_better_and_tied(u: FloatArray, v: FloatArray, own: FloatArray, block_size: int) -> tuple[IntArray, IntArray]:
-    """Per query, how many other images' v are closer than its own, and how many are as close."""
+    """Count, per query, how many other images' v are closer than its own, and how many are equally close."""
     better, tied = np.zeros(len(u), dtype=np.int64), np.zeros(len(u), dtype=np.int64)
     for row in range(0, len(u), block_size):
         rows = slice(row, row + block_size)
@@ -24,15 +24,16 @@ def count_better_and_tied(u: FloatArray, v: FloatArray, own: FloatArray, block_s
 
 
 def expected_recall_at_1(better: IntArray, tied: IntArray, num_others: int, num_drawn: int) -> FloatArray:
-    """Expected credit over all draws of `num_drawn` of `num_others` images without replacement.
+    """Compute the expected credit over all draws of `num_drawn` of `num_others` images without replacement.
 
     With b better and t tied others, M = num_others - b and m = num_drawn, the credit is P(no better one drawn) times
-    E[1 / (1 + T)], T tied ones being drawn from the M that are left. Since C(t, k) / (k+1) = C(t+1, k+1) / (t+1),
+    E[1 / (1 + T)], where T is the number of tied ones drawn from the remaining M. Since
+    C(t, k) / (k+1) = C(t+1, k+1) / (t+1),
 
         P(no better)   = C(M, m) / C(num_others, m)
         E[1 / (1 + T)] = (M + 1) / ((t + 1) (m + 1)) * (1 - C(M-t, m+1) / C(M+1, m+1))
 
-    Ratios of binomials are products of m or m + 1 factors, which lose nothing where log-gammas would cancel.
+    Ratios of binomials are computed as products of m or m + 1 factors, because log-gammas would cancel.
     """
     not_better = num_others - better
     none_better = np.ones(len(better))

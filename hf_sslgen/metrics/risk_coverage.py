@@ -1,4 +1,4 @@
-"""Risk-coverage: how errors fall when a model may decline the images it is least confident of."""
+"""Risk-coverage: how errors fall if a model may reject the images it is least confident about."""
 
 from dataclasses import dataclass
 
@@ -14,11 +14,11 @@ class RiskCoverageResult(MetricResult):
     """Area under the risk-coverage curve, and the curve at its G distinct confidences, from high to low.
 
     Attributes:
-        aurc: mean risk over coverages; lower is better, and accuracy weighs in it.
-        excess_aurc: `aurc` minus that of the best possible ordering of the same outcomes; 0 is perfect. What it is in
-            random order still depends on accuracy (.35 at an accuracy of .5, .09 at .9).
-        n: samples.
-        coverage, risk: (G,), share of samples with at least that confidence, and the share of wrong ones among them.
+        aurc: mean risk over coverages; lower is better, and it depends on accuracy.
+        excess_aurc: `aurc` minus that of the best possible ordering of the same outcomes; 0 is perfect. Its value for
+            a random order still depends on accuracy (.35 at an accuracy of .5, .09 at .9).
+        n: number of samples.
+        coverage, risk: (G,), share of samples with at least that confidence, and the share of errors among them.
     """
 
     aurc: float
@@ -29,14 +29,14 @@ class RiskCoverageResult(MetricResult):
 
 
 def risk_coverage(confidences: npt.ArrayLike, correct: npt.ArrayLike) -> RiskCoverageResult:
-    """Risk-coverage curve and its area (El-Yaniv and Wiener 2010; Geifman, Uziel and El-Yaniv 2019).
+    """Compute the risk-coverage curve and its area (El-Yaniv and Wiener 2010; Geifman, Uziel and El-Yaniv 2019).
 
-    Samples are accepted in the order of falling confidence. No threshold separates samples that tie, so risk is taken
-    at the ends of groups of equal confidence, and nothing depends on the order in which samples come:
+    Samples are accepted in order of decreasing confidence. No threshold separates tied samples, so risk is evaluated
+    at the ends of groups of equal confidence, and the order of the samples does not matter:
 
         aurc = sum over groups g of (n_g / N) risk(end of g)
 
-    The oracle accepts the right ones first and then the k-th wrong one at risk k / (n_correct + k), one by one:
+    The oracle accepts all right samples first and then the wrong ones, the k-th at risk k / (n_correct + k):
 
         excess_aurc = aurc - (1 / N) sum_{k=1}^{n_wrong} k / (n_correct + k)
 
@@ -57,5 +57,5 @@ def risk_coverage(confidences: npt.ArrayLike, correct: npt.ArrayLike) -> RiskCov
     wrong = np.arange(1, n - int(y.sum()) + 1)
     oracle = float((wrong / (n - len(wrong) + wrong)).sum() / n)
     aurc = float(np.dot(sizes, risk) / n)
-    # The oracle is a lower bound; a perfect ordering may miss it by rounding.
+    # The oracle is a lower bound that a perfect ordering may miss by rounding.
     return RiskCoverageResult(aurc, max(0.0, aurc - oracle), n, accepted / n, risk)

@@ -16,7 +16,7 @@ MIN_PROBABILITY = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class ProperScoreResult(MetricResult):
-    """A score that is a mean over samples, lower being better, with its N per-sample values."""
+    """A score that is a mean over samples, lower is better, with its N per-sample values."""
 
     mean: float
     n: int
@@ -27,14 +27,14 @@ class ProperScoreResult(MetricResult):
 def brier_score(
     probabilities: npt.ArrayLike, references: npt.ArrayLike, from_logits: bool = False
 ) -> ProperScoreResult:
-    """Multi-class Brier score (Brier 1950), from 0 to 2; scikit-learn's binary form is half of it.
+    """Compute the multi-class Brier score (Brier 1950), from 0 to 2; scikit-learn's binary form is half of it.
 
         brier_i = sum_c (p_ic - [reference_i = c])^2
 
     Args:
-        probabilities: shape (N, C), rows summing to 1; or finite logits where `from_logits` is True.
+        probabilities: shape (N, C), rows summing to 1; or finite logits if `from_logits` is True.
         references: true labels, shape (N,), in [0, C).
-        from_logits: apply a float64 softmax first. Logits are never recognised by their values.
+        from_logits: apply a float64 softmax first. Logits are never recognised from their values.
 
     >>> brier_score([[0.25, 0.75]], [1]).mean
     0.125
@@ -52,11 +52,11 @@ def brier_score(
 def negative_log_likelihood(
     probabilities: npt.ArrayLike, references: npt.ArrayLike, from_logits: bool = False
 ) -> ProperScoreResult:
-    """Negative log-likelihood of the true class in nats, with its probability clipped from below at 1e-12.
+    """Compute the negative log-likelihood of the true class in nats, with its probability clipped to at least 1e-12.
 
         nll_i = -log max(p_i[reference_i], 1e-12)
 
-    Arguments are those of `brier_score`. Logits take the same clip, so both forms give one number.
+    The arguments are those of `brier_score`. Logits are clipped likewise, so both forms give the same number.
     """
     table, true = class_scores_and_references(probabilities, references, from_logits)
     score, correct = np.empty(len(true)), np.empty(len(true), dtype=np.bool_)
@@ -74,9 +74,9 @@ def negative_log_likelihood(
 
 
 def top_label_brier(confidences: npt.ArrayLike, correct: npt.ArrayLike) -> ProperScoreResult:
-    """Brier score of the event "the prediction is correct", where only the confidence is known: mean (p - y)^2.
+    """Compute the Brier score of the event "the prediction is correct", from the confidence alone: mean (p - y)^2.
 
-    It is at most 1, and no part of the multi-class score: the two are compared with their like only.
+    It is at most 1 and is not comparable with the multi-class score.
 
     Args:
         confidences: p, shape (N,), in [0, 1].

@@ -1,14 +1,14 @@
 """95% intervals of shares, and of differences of shares measured on the same images.
 
-All are exact where few images count, and none collapses where none or all do. Limits of a share are quantiles of beta
-distributions, as those of Clopper and Pearson (1934), with as many effective events as its variance tells of (Korn
-and Graubard 1998); an upper limit allows for one more event of the largest weight (Fay and Feuer 1997), so that what
-was not seen in the sample is not taken for impossible.
+All are exact if few images count, and none collapses if none or all do. Limits of a share are quantiles of beta
+distributions, like those of Clopper and Pearson (1934), with the effective number of events implied by its variance
+(Korn and Graubard 1998). An upper limit allows for one more event of the largest weight (Fay and Feuer 1997), so that
+events not seen in the sample do not count as impossible.
 """
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, special
+import scipy
 
 from hf_sslgen.metrics.inputs import FloatArray, IntArray
 from hf_sslgen.metrics.results import NO_INTERVAL, Interval
@@ -16,16 +16,16 @@ from hf_sslgen.metrics.results import NO_INTERVAL, Interval
 LOW_TAIL, HIGH_TAIL = 0.025, 0.975
 ROUNDING = 1e-15
 MIN_CLASS_SIZE = 10
-"""Images in every class from which an interval of the mean per-class accuracy is given."""
+"""Minimum number of images in every class for an interval of the mean per-class accuracy."""
 
 
 def share_interval(successes: int, n: int) -> Interval:
-    """Exact interval of a share (Clopper and Pearson 1934): it covers 95% or more, whatever the share."""
+    """Compute the exact interval of a share (Clopper and Pearson 1934), which covers 95% or more for any share."""
     return credit_interval(np.arange(n) < successes)
 
 
 def credit_interval(credits: npt.NDArray[np.float64] | npt.NDArray[np.bool_]) -> Interval:
-    """Interval of a mean of credits in [0, 1], NaN left out; `share_interval` where all are 0 or 1.
+    """Compute the interval of a mean of credits in [0, 1], without NaN; `share_interval` if all are 0 or 1.
 
     Args:
         credits: shape (N,).
@@ -38,7 +38,7 @@ def credit_interval(credits: npt.NDArray[np.float64] | npt.NDArray[np.bool_]) ->
 
 
 def mean_per_class_interval(correct: npt.NDArray[np.bool_], references: IntArray) -> Interval:
-    """Interval of accuracy averaged over classes; none where a class that occurs has fewer than ten images.
+    """Compute the interval of class-averaged accuracy; none if a class that occurs has fewer than ten images.
 
     Args:
         correct: shape (N,).
@@ -52,15 +52,15 @@ def mean_per_class_interval(correct: npt.NDArray[np.bool_], references: IntArray
 
 
 def paired_share_interval(differences: FloatArray, weights: FloatArray | None = None) -> Interval:
-    """Interval of a mean of differences of credits in [-1, 1], such as right against wrong on the same images.
+    """Compute the interval of a mean of credit differences in [-1, 1], such as right against wrong on the same images.
 
-    The shares of differences above and below zero have mid-p limits each, put together by Newcombe's square-and-add
-    (1998; Zou and Donner 2008) with the correlation of two shares of one sample. Where McNemar's exact test does not
-    reject equality, the interval is enlarged to hold zero: four against none (p = .125) decide nothing.
+    The shares of differences above and below zero each have mid-p limits, combined by Newcombe's square-and-add method
+    (1998; Zou and Donner 2008) with the correlation of two shares of one sample. If McNemar's exact test does not
+    reject equality, the interval is enlarged to include zero: four against none (p = .125) is undecided.
 
     Args:
-        differences: one per image, averaged over pairs of models where there are several, shape (N,).
-        weights: of the images, shape (N,), summing to 1; equal by default.
+        differences: one per image, averaged over pairs of models if there are several, shape (N,).
+        weights: image weights, shape (N,), summing to 1; equal by default.
     """
     n = len(differences)
     above, below = np.maximum(differences, 0.0), np.maximum(-differences, 0.0)
@@ -84,24 +84,24 @@ def paired_share_interval(differences: FloatArray, weights: FloatArray | None = 
 
 
 def class_weights(references: IntArray) -> FloatArray:
-    """Weights (N,) with which images enter a mean over the classes that occur, summing to 1."""
+    """Return image weights (N,), summing to 1, for a mean over the classes that occur."""
     _, index, sizes = np.unique(references, return_inverse=True, return_counts=True)
     return 1.0 / (len(sizes) * sizes[index])
 
 
 def smallest_class(references: IntArray) -> int:
-    """Images of the rarest class among the references, shape (N,), to compare with `MIN_CLASS_SIZE`."""
+    """Count the images of the rarest class in the references, shape (N,), to compare with `MIN_CLASS_SIZE`."""
     return int(np.unique(references, return_counts=True)[1].min())
 
 
 def effective_share_interval(share: float, variance: float, n: int) -> Interval:
-    """Interval of a share of n samples that vary with this variance instead of share (1 - share)."""
-    # The low limit is one less the high one of failures, so that unseen failures count as unseen successes do.
+    """Compute the interval of a share of n samples with this variance instead of share (1 - share)."""
+    # The low limit is one minus the high limit of failures, so that unseen failures count as unseen successes do.
     return Interval(1.0 - _effective_limits(1.0 - share, variance, n)[1], _effective_limits(share, variance, n)[1])
 
 
 def _effective_limits(share: float, variance: float, n: int, mid_p: bool = False) -> tuple[float, float]:
-    if variance <= ROUNDING:  # all alike, which says nothing of how others differ
+    if variance <= ROUNDING:  # all equal, which does not reveal how others vary
         variance = share * (1.0 - share)
     return _limits(share, variance / (n * (1.0 - share)) if share < 1.0 else 1.0 / n, 1.0 / n, mid_p)
 
@@ -115,33 +115,33 @@ def _weighted_limits(x: FloatArray, weights: FloatArray, mid_p: bool = False) ->
 
 
 def _limits(share: float, event: float, largest: float, mid_p: bool) -> tuple[float, float]:
-    """Limits of a share that `share**2 / event` effective events make up, of which none weighs more than `largest`.
+    """Compute limits of a share made up of `share**2 / event` effective events, each weighing at most `largest`.
 
-    k of n are share = k / n, event = k / n^2 and largest = 1 / n: the betas are then (k, n - k + 1) and
-    (k + 1, n - k), those of Clopper and Pearson. Mid-p limits are where the mean of both has the tail's probability.
+    k of n means share = k / n, event = k / n^2 and largest = 1 / n; the beta distributions are then (k, n - k + 1) and
+    (k + 1, n - k), as in Clopper and Pearson. Mid-p limits are where the mean of both has the tail's probability.
     """
     seen = share**2 / event if share > 0.0 else 0.0
     one_more = (share + largest) ** 2 / (event + largest**2)
     of_seen = (seen, seen * (1.0 + largest - share) / share) if share > 0.0 else (0.0, 1.0)
     of_more = (one_more, one_more * (1.0 - share) / (share + largest))
     if not mid_p:
-        low = float(special.betaincinv(*of_seen, LOW_TAIL)) if share > 0.0 else 0.0
-        return low, float(special.betaincinv(*of_more, HIGH_TAIL)) if share < 1.0 else 1.0
+        low = float(scipy.special.betaincinv(*of_seen, LOW_TAIL)) if share > 0.0 else 0.0
+        return low, float(scipy.special.betaincinv(*of_more, HIGH_TAIL)) if share < 1.0 else 1.0
 
     def tail(x: float) -> float:
-        first = special.betainc(*of_seen, x) if share > 0.0 else 1.0
-        second = special.betainc(*of_more, x) if share < 1.0 else 0.0
+        first = scipy.special.betainc(*of_seen, x) if share > 0.0 else 1.0
+        second = scipy.special.betainc(*of_more, x) if share < 1.0 else 0.0
         return float(first + second) / 2.0
 
-    low = optimize.brentq(lambda x: tail(x) - LOW_TAIL, 0.0, 1.0) if share > 0.0 else 0.0
-    return float(low), float(optimize.brentq(lambda x: tail(x) - HIGH_TAIL, 0.0, 1.0)) if share < 1.0 else 1.0
+    low = scipy.optimize.brentq(lambda x: tail(x) - LOW_TAIL, 0.0, 1.0) if share > 0.0 else 0.0
+    return float(low), float(scipy.optimize.brentq(lambda x: tail(x) - HIGH_TAIL, 0.0, 1.0)) if share < 1.0 else 1.0
 
 
 def _mcnemar(above: FloatArray, below: FloatArray) -> float:
-    """Two-sided exact p-value of McNemar's test, on effective counts where images do not weigh the same."""
+    """Compute the two-sided exact p-value of McNemar's test, on effective counts if image weights differ."""
     total = float(above.sum() + below.sum())
     if total == 0.0:
         return 1.0
     unit = float(np.square(above).sum() + np.square(below).sum()) / total
     fewer, more = sorted((float(above.sum()) / unit, float(below.sum()) / unit))
-    return min(1.0, 2.0 * float(special.betainc(more, fewer + 1.0, 0.5)))
+    return min(1.0, 2.0 * float(scipy.special.betainc(more, fewer + 1.0, 0.5)))

@@ -14,7 +14,7 @@ MIN_SHARE = 1e-12  # of the squared variance; a smaller HSIC is rounding
 
 @dataclass(frozen=True, eq=False)
 class CKAResult(MetricResult):
-    """`linear_cka` is 1 for equal representations and near 0 for unrelated ones; NaN comes with a `reason`."""
+    """`linear_cka` is 1 for equal representations and near 0 for unrelated ones; if NaN, `reason` says why."""
 
     linear_cka: float
     n: int
@@ -22,20 +22,21 @@ class CKAResult(MetricResult):
 
 
 def debiased_linear_cka(features: npt.ArrayLike, transformed_features: npt.ArrayLike) -> CKAResult:
-    """Linear centred kernel alignment by the unbiased estimate of HSIC (Song et al. 2012; Nguyen, Raghu and Kornblith
-    2021, equations 1 to 3).
+    """Compute linear centred kernel alignment with the unbiased HSIC estimate.
+
+    Sources: Song et al. (2012); Nguyen, Raghu and Kornblith (2021), equations 1 to 3.
 
         CKA = HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)),   K = X X^T, L = Y Y^T without their diagonals
         HSIC(K, L) = [tr(K L) + 1^T K 1 1^T L 1 / ((N - 1)(N - 2)) - 2 / (N - 2) 1^T K L 1] / (N (N - 3))
 
-    Kornblith's plain CKA tends to 1 as D grows beyond N; this one does not. It can be slightly negative.
-    Computed from the D x D cross products, in O(N D^2), without an N x N matrix.
+    Kornblith's plain CKA tends to 1 as D grows beyond N; this estimate does not. It can be slightly negative.
+    It is computed from the D x D cross products, in O(N D^2), without an N x N matrix.
 
     Args:
         features, transformed_features: X and Y, shapes (N, D) and (N, D').
 
     Returns:
-        NaN, with a `reason`, for fewer than 4 samples and for features that don't vary.
+        Result with NaN, and a `reason`, for fewer than 4 samples and for features that do not vary.
     """
     x = float_array(features, "features", ("N", "D"))
     y = float_array(transformed_features, "transformed_features", ("N", "D'"))
@@ -53,19 +54,19 @@ def debiased_linear_cka(features: npt.ArrayLike, transformed_features: npt.Array
 
 
 def _centred(x: FloatArray) -> FloatArray:
-    """Centred and scaled to a largest entry of 1: HSIC does not change, up to scale, and sums stay exact."""
+    """Centre and scale to a largest entry of 1, which changes HSIC only in scale and keeps sums exact."""
     x = x / (np.abs(x).max() or 1.0)
     x -= x.mean(axis=0)
-    rounding = 1e-12  # what is left of a constant after subtracting its mean
+    rounding = 1e-12  # residual of a constant after subtracting its mean
     largest = np.abs(x).max()
     scaled: FloatArray = x / largest if largest > rounding else np.zeros_like(x)
     return scaled
 
 
 def _hsic(x: FloatArray, y: FloatArray) -> float:
-    """The unbiased estimate for linear kernels, times N (N - 3). Columns must sum to zero.
+    """Compute the unbiased estimate for linear kernels, times N (N - 3). Columns must sum to zero.
 
-    With columns summing to zero, row i of the kernel sums to -k_ii once its diagonal is gone.
+    With columns summing to zero, row i of the kernel sums to -k_ii without its diagonal.
     """
     n = len(x)
     diagonal_k, diagonal_l = np.einsum("nd,nd->n", x, x), np.einsum("nd,nd->n", y, y)

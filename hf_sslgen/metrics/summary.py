@@ -1,4 +1,4 @@
-"""Every number of accuracy, confidence and calibration of one set of predictions at once."""
+"""Compute all accuracy, confidence and calibration numbers of one set of predictions at once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ TOP_K = 5
 
 @dataclass(frozen=True, eq=False)
 class ConfidenceSummary(MetricResult):
-    """One number per field, defined by the function that it comes from; `reason` says why some are NaN."""
+    """One number per field, as defined by the function it comes from; `reason` says why some are NaN."""
 
     n: int
     num_classes: int
@@ -61,15 +61,15 @@ class ConfidenceSummary(MetricResult):
 def confidence_summary(
     probabilities: npt.ArrayLike, references: npt.ArrayLike, from_logits: bool = False, num_bins: int = 15
 ) -> ConfidenceSummary:
-    """Accuracy, confidence, calibration, proper scores and risk-coverage of the same predictions.
+    """Compute accuracy, confidence, calibration, proper scores and risk-coverage of the same predictions.
 
-    For the numbers after temperature scaling, call it again with what `apply_temperature` returns.
+    For the numbers after temperature scaling, call it again with the output of `apply_temperature`.
 
     Args:
-        probabilities: shape (N, C), rows summing to 1; or finite logits where `from_logits` is True.
+        probabilities: shape (N, C), rows summing to 1; or finite logits if `from_logits` is True.
         references: true labels, shape (N,), in [0, C).
-        from_logits: apply a float64 softmax first. Logits are never recognised by their values.
-        num_bins: of the errors that have bins.
+        from_logits: apply a float64 softmax first. Logits are never recognised from their values.
+        num_bins: number of bins for the binned errors.
     """
     num_bins = positive_integer(num_bins, "num_bins")
     top = top_label(probabilities, references, from_logits)

@@ -1,8 +1,8 @@
-"""Inference over targets: what differences measured on several data sets say about others of their kind.
+"""Inference over targets, from differences measured on several datasets to other datasets of their kind.
 
 The unit is one difference per target, already averaged over seeds. Targets are few, so intervals are Student's t: a
-percentile bootstrap over four targets covers 79% instead of 95%. Where differences are strongly skewed t covers 82 to
-90%, which a few targets can't show. All functions take plain arrays of differences.
+percentile bootstrap over four targets covers 79% instead of 95%. If differences are strongly skewed, t covers 82 to
+90%, which can't be detected from a few targets. All functions take plain arrays of differences.
 """
 
 import math
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
+import scipy
 
 from hf_sslgen.metrics.inputs import FloatArray, float_array, open_unit_level
 from hf_sslgen.metrics.results import MetricResult
@@ -22,11 +22,11 @@ MAX_EXACT_TARGETS = 1000  # beyond this the exact distribution holds numbers tha
 
 @dataclass(frozen=True)
 class TargetMean(MetricResult):
-    """The mean difference over targets with its Student t interval. What can't be had is NaN with a `reason`.
+    """The mean difference over targets with its Student t interval; undefined numbers are NaN, with a `reason`.
 
     Attributes:
         value, low, high: mean and interval, in the units of the differences.
-        n: targets.
+        n: number of targets.
         standard_deviation: over targets, with n - 1 in the denominator.
         effect_size: Hedges' g_z, the mean in standard deviations (Cohen's d_z) times the exact small-sample factor.
         probability_of_improvement: share of targets whose difference is positive; a difference of zero counts half.
@@ -48,9 +48,10 @@ class SignedRankResult(MetricResult):
 
     Attributes:
         p_value: exact, two-sided.
-        adjusted_p_value: by Holm over the family; NaN with a `reason` where no member of the family could reach 0.05.
-        floor: the smallest p-value that this many differences allow.
-        n: differences that are not zero; the test leaves out the others.
+        adjusted_p_value: Holm-adjusted over the family; NaN, with a `reason`, if no member of the family could reach
+            0.05.
+        floor: the smallest p-value possible with this number of differences.
+        n: number of nonzero differences; the test leaves out the others.
     """
 
     p_value: float
@@ -74,7 +75,7 @@ class InteractionResult(MetricResult):
 
 
 def target_mean(differences: npt.ArrayLike, level: float = 0.95) -> TargetMean:
-    """Mean over targets, its Student t interval, and effect sizes.
+    """Compute the mean over targets, its Student t interval, and effect sizes.
 
     Args:
         differences: one per target, shape (T,).
@@ -89,7 +90,7 @@ def target_mean(differences: npt.ArrayLike, level: float = 0.95) -> TargetMean:
             mean, math.nan, math.nan, n, math.nan, math.nan, improvement, "one target says nothing about others"
         )
     deviation = _deviation(x)
-    half = float(stats.t.ppf((1.0 + level) / 2.0, n - 1) * deviation / np.sqrt(n))
+    half = float(scipy.stats.t.ppf((1.0 + level) / 2.0, n - 1) * deviation / np.sqrt(n))
     effect, reason = hedges_g(x), ""
     if deviation == 0.0:
         reason = "all targets differ by the same amount, so the effect size is not defined"
@@ -97,10 +98,10 @@ def target_mean(differences: npt.ArrayLike, level: float = 0.95) -> TargetMean:
 
 
 def hedges_g(differences: npt.ArrayLike) -> float:
-    """Hedges' g_z: Cohen's d_z (mean / standard deviation) times Gamma(m/2) / (sqrt(m/2) Gamma((m-1)/2)), m = T - 1.
+    """Compute Hedges' g_z: Cohen's d_z (mean / SD) times Gamma(m/2) / (sqrt(m/2) Gamma((m-1)/2)), m = T - 1.
 
-    The factor makes it unbiased for normal differences (Hedges 1981). NaN below three targets, where it isn't
-    finite, and where the differences don't vary.
+    The factor makes it unbiased for normal differences (Hedges 1981). It is NaN below three targets, where it would
+    not be finite, and if the differences do not vary.
 
     Args:
         differences: shape (T,).
@@ -110,21 +111,22 @@ def hedges_g(differences: npt.ArrayLike) -> float:
     deviation = _deviation(x) if freedom >= 2 else 0.0
     if deviation == 0.0:
         return math.nan
-    factor = np.exp(special.gammaln(freedom / 2) - special.gammaln((freedom - 1) / 2)) / np.sqrt(freedom / 2)
+    log_ratio = scipy.special.gammaln(freedom / 2) - scipy.special.gammaln((freedom - 1) / 2)
+    factor = np.exp(log_ratio) / np.sqrt(freedom / 2)
     return float(np.mean(x) / deviation * factor)
 
 
 def probability_of_improvement(differences: npt.ArrayLike) -> float:
-    """Share of targets, shape (T,), whose difference is positive; zero counts half."""
+    """Compute the share of differences, shape (T,), that are positive; zero counts half."""
     x = float_array(differences, "differences", ("T",))
     return float(np.mean((x > 0) + 0.5 * (x == 0)))
 
 
 def signed_rank_p_value(differences: npt.ArrayLike) -> float:
-    """Exact two-sided p-value of the Wilcoxon signed-rank test.
+    """Compute the exact two-sided p-value of the Wilcoxon signed-rank test.
 
-    Differences of zero are left out, as Wilcoxon (1945) did; ties share their mean rank, and the distribution over all
-    2^n signs is that of these ranks, so it stays exact with ties. 1.0 where every difference is zero.
+    Zero differences are left out, as in Wilcoxon (1945). Ties share their mean rank, and the distribution over all 2^n
+    signs uses these ranks, so it stays exact with ties. The p-value is 1.0 if every difference is zero.
 
     Args:
         differences: shape (T,).
@@ -135,7 +137,7 @@ def signed_rank_p_value(differences: npt.ArrayLike) -> float:
         return 1.0
     if len(x) > MAX_EXACT_TARGETS:
         raise ValueError(f"differences must hold at most {MAX_EXACT_TARGETS} targets that differ, got {len(x)}")
-    doubled = np.rint(2 * stats.rankdata(np.abs(x))).astype(np.int64)  # ranks of ties are whole or half numbers
+    doubled = np.rint(2 * scipy.stats.rankdata(np.abs(x))).astype(np.int64)  # ranks of ties are whole or half numbers
     probabilities = np.zeros(doubled.sum() + 1)
     probabilities[0] = 1.0
     for rank in doubled:  # each rank is in the positive sum with probability one half
@@ -147,7 +149,7 @@ def signed_rank_p_value(differences: npt.ArrayLike) -> float:
 
 
 def holm(p_values: npt.ArrayLike) -> FloatArray:
-    """p-values of shape (M,), adjusted by Holm (1979) so that the family errs with the level of one test."""
+    """Adjust p-values of shape (M,) by Holm (1979), so that the family has the error level of one test."""
     p = float_array(p_values, "p_values", ("M",))
     if ((p < 0) | (p > 1)).any():
         raise ValueError(f"p_values must lie in [0, 1], got {p}")
@@ -158,13 +160,14 @@ def holm(p_values: npt.ArrayLike) -> FloatArray:
 
 
 def signed_rank_family(family: Sequence[npt.ArrayLike]) -> list[SignedRankResult]:
-    """A Wilcoxon signed-rank test for each member, adjusted together by Holm.
+    """Apply a Wilcoxon signed-rank test to each member, adjusted together by Holm.
 
-    n differences allow no two-sided p below 2^(1 - n): 0.125 at four targets, 0.031 at six. Where even that, times
-    the number of tests, stays above 0.05 for every member, an adjusted p-value would be no test, so none is given.
+    With n differences the two-sided p-value is at least 2^(1 - n): 0.125 for four targets, 0.031 for six. If even that
+    bound, times the number of tests, exceeds 0.05 for every member, no adjusted p-value is given, because it could not
+    reject anything.
 
     Args:
-        family: for each test the differences of its targets, each of shape (T,).
+        family: for each test, the differences of its targets, each of shape (T,).
     """
     arrays = [float_array(member, f"family[{index}]", ("T",)) for index, member in enumerate(family)]
     if not arrays:
@@ -174,9 +177,10 @@ def signed_rank_family(family: Sequence[npt.ArrayLike]) -> list[SignedRankResult
     p_values = [signed_rank_p_value(x) for x in arrays]
     best = len(arrays) * min(floors)
     if best > SIGNIFICANCE:
+        targets = "1 target allows" if max(counts) == 1 else f"{max(counts)} targets allow"
         tests = "1 test" if len(arrays) == 1 else f"{len(arrays)} tests together"
         reason = (
-            f"{max(counts)} targets allow no p-value below {min(floors):.3g}, and {tests} none below "
+            f"{targets} no p-value below {min(floors):.3g}, and {tests} none below "
             f"{min(1.0, best):.3g}: 0.05 is out of reach"
         )
         return [
@@ -191,7 +195,7 @@ def signed_rank_family(family: Sequence[npt.ArrayLike]) -> list[SignedRankResult
 
 
 def interaction(a: npt.ArrayLike, b: npt.ArrayLike, level: float = 0.95) -> InteractionResult:
-    """Difference of differences between two kinds of targets: mean(a) - mean(b) with Welch's t interval.
+    """Compute the difference of differences between two kinds of targets: mean(a) - mean(b) with Welch's t interval.
 
     Args:
         a, b: differences, shapes (T_a,) and (T_b,); each kind needs two targets for an interval.
@@ -209,10 +213,10 @@ def interaction(a: npt.ArrayLike, b: npt.ArrayLike, level: float = 0.95) -> Inte
         return InteractionResult(value, math.nan, math.nan, math.nan, len(x), len(y), reason)
     shares = parts / parts.sum()  # shares first: squares of tiny variances would vanish
     freedom = float(1.0 / (shares[0] ** 2 / (len(x) - 1) + shares[1] ** 2 / (len(y) - 1)))
-    half = float(stats.t.ppf((1.0 + level) / 2.0, freedom) * np.sqrt(parts.sum()))
+    half = float(scipy.stats.t.ppf((1.0 + level) / 2.0, freedom) * np.sqrt(parts.sum()))
     return InteractionResult(value, value - half, value + half, freedom, len(x), len(y))
 
 
 def _deviation(x: FloatArray) -> float:
-    """Standard deviation with n - 1; exactly zero where all entries are equal, whatever their mean rounds to."""
+    """Compute the standard deviation with n - 1; exactly zero for equal entries, however their mean rounds."""
     return 0.0 if np.ptp(x) == 0.0 else float(np.std(x, ddof=1))

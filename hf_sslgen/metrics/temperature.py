@@ -1,7 +1,7 @@
-"""Temperature scaling: one number, fitted on validation logits, that divides the logits to be calibrated.
+"""Temperature scaling: divide logits by one number, fitted on validation logits, to calibrate them.
 
-Fit and application are two functions, and a fit refuses the logits that it was made from: scores after scaling are
-meant for samples that it has not seen.
+Fitting and applying are separate functions, and a fit refuses the logits it was fitted on, because scores after
+scaling are meant for unseen samples.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
+import scipy
 
 from hf_sslgen.metrics.class_scores import ClassScores, class_scores, class_scores_and_references
 from hf_sslgen.metrics.inputs import FloatArray, IntArray
@@ -27,12 +27,12 @@ class TemperatureFit(MetricResult):
     """A temperature with the mean negative log-likelihood of the validation samples before and after it.
 
     Attributes:
-        temperature: T > 0; NaN with a `reason` where the likelihood has no maximum at a positive, finite T.
-        negative_log_likelihood_before, negative_log_likelihood_after: what was minimised, in nats, at 1 and at T; not
-            clipped, so that it never rises. NaN after where T is.
-        n: validation samples.
+        temperature: T > 0; NaN, with a `reason`, if the likelihood has no maximum at a positive, finite T.
+        negative_log_likelihood_before, negative_log_likelihood_after: the minimised quantity, in nats, at 1 and at T;
+            not clipped, so that it never rises. The second is NaN if T is.
+        n: number of validation samples.
         reason: why there is no temperature.
-        logits_digest: of the validation logits, by which `apply_temperature` knows them.
+        logits_digest: hash of the validation logits, by which `apply_temperature` recognises them.
     """
 
     temperature: float
@@ -44,16 +44,16 @@ class TemperatureFit(MetricResult):
 
 
 def fit_temperature(validation_logits: npt.ArrayLike, validation_references: npt.ArrayLike) -> TemperatureFit:
-    """Temperature that minimises the negative log-likelihood of validation samples (Guo et al. 2017).
+    """Fit the temperature that minimises the negative log-likelihood of validation samples (Guo et al. 2017).
 
         NLL(b) = mean_i [logsumexp_c(b z_ic) - b z_i[reference_i]],    b = 1 / T
 
     is convex in b, so its minimum is the root of its slope, mean_i (sum_c softmax(b z_i)_c z_ic - z_i[reference_i]),
-    and Brent's method finds it to rounding. There is none with 0 < b < infinity
+    which Brent's method finds to rounding. There is no root with 0 < b < infinity
 
-    - where every true class has the largest logit of its sample (NLL falls without end as T goes to 0),
-    - where true classes have on average no larger logits than the others (NLL falls as T goes to infinity),
-    - where logits are the same for all classes (NLL does not depend on T).
+    - if every true class has the largest logit of its sample (NLL keeps falling as T goes to 0),
+    - if true classes do not on average have larger logits than the others (NLL falls as T goes to infinity),
+    - if logits are the same for all classes (NLL does not depend on T).
 
     Args:
         validation_logits: shape (N, C), finite.
@@ -84,7 +84,7 @@ def fit_temperature(validation_logits: npt.ArrayLike, validation_references: npt
         low -= 1.0
     while slope(high) < 0.0:
         high += 1.0
-    log_inverse = low if low == high else brentq(slope, low, high, xtol=1e-12, rtol=1e-12)
+    log_inverse = low if low == high else scipy.optimize.brentq(slope, low, high, xtol=1e-12, rtol=1e-12)
     after, _ = _likelihood_and_slope(table, true, np.exp(log_inverse))
     return TemperatureFit(float(np.exp(-log_inverse)), before, after, n, "", digest)
 
@@ -92,15 +92,15 @@ def fit_temperature(validation_logits: npt.ArrayLike, validation_references: npt
 def apply_temperature(
     logits: npt.ArrayLike, fit_or_temperature: TemperatureFit | float, allow_fitting_data: bool = False
 ) -> FloatArray:
-    """Probabilities softmax(logits / T), float64 of shape (N, C).
+    """Compute probabilities softmax(logits / T), float64 of shape (N, C).
 
     Args:
         logits: shape (N, C), finite.
-        fit_or_temperature: what `fit_temperature` returned, or T itself.
-        allow_fitting_data: scale the very logits of the fit too. Numbers made of them are too good.
+        fit_or_temperature: the result of `fit_temperature`, or T itself.
+        allow_fitting_data: also accept the logits of the fit, for which results are too optimistic.
 
     Raises:
-        ValueError: where there is no temperature, or where `logits` are those that it was fitted on.
+        ValueError: there is no temperature, or `logits` are those that it was fitted on.
 
     >>> apply_temperature([[0.0, 2.0]], 2.0).round(3).tolist()
     [[0.269, 0.731]]
@@ -125,7 +125,7 @@ def apply_temperature(
 
 
 def _likelihood_and_slope(table: ClassScores, true: IntArray, inverse: float) -> tuple[float, float]:
-    """Mean negative log-likelihood at b = `inverse`, and its derivative by b."""
+    """Compute the mean negative log-likelihood at b = `inverse`, and its derivative with respect to b."""
     likelihood = slope = 0.0
     for below, below_of_true in _shortfalls(table, true):
         weights = np.exp(-inverse * below)
@@ -136,7 +136,7 @@ def _likelihood_and_slope(table: ClassScores, true: IntArray, inverse: float) ->
 
 
 def _limits(table: ClassScores, true: IntArray) -> tuple[float, float, float]:
-    """Mean distance of logits from their sample's largest; and the slope as b goes to 0 and to infinity."""
+    """Compute the mean distance of logits from their sample's largest, and the slope as b goes to 0 and infinity."""
     spread = at_infinity = 0.0
     for below, below_of_true in _shortfalls(table, true):
         spread += float(below.mean(axis=1).sum())
@@ -146,14 +146,14 @@ def _limits(table: ClassScores, true: IntArray) -> tuple[float, float, float]:
 
 
 def _shortfalls(table: ClassScores, true: IntArray) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """By blocks, how far each logit lies below the largest of its sample, (B, C), and that of the true class, (B,)."""
+    """Iterate by blocks over each logit's distance below its sample's largest, (B, C), and the true class's, (B,)."""
     for block in table.blocks():
         below = np.minimum(-block.shifted_logits(), LARGEST_DIFFERENCE)
         yield below, below[np.arange(len(below)), true[block.rows]]
 
 
 def _digest(table: ClassScores) -> str:
-    """The same for the same numbers, whatever array or tensor, layout or precision holds them."""
+    """Hash logits by value, independent of their container, layout and precision."""
     digest = hashlib.blake2b(repr(table.shape).encode(), digest_size=16)
     for block in table.blocks():
         digest.update((block.scores.astype(np.float64) + 0.0).tobytes())  # -0.0 becomes 0.0

@@ -1,4 +1,4 @@
-"""From class probabilities or logits to what is known of the predicted class: the (N, C) route into the scalars."""
+"""Reduce class probabilities or logits, (N, C), to the predicted class, its confidence and its correctness."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from hf_sslgen.metrics.results import MetricResult
 
 @dataclass(frozen=True, eq=False)
 class TopLabelResult(MetricResult):
-    """Prediction, confidence and correctness of N samples, as the numbers of confidence and calibration take them."""
+    """Prediction, confidence and correctness of N samples, the inputs of confidence and calibration metrics."""
 
     n: int
     num_classes: int
@@ -22,14 +22,14 @@ class TopLabelResult(MetricResult):
 
 
 def top_label(probabilities: npt.ArrayLike, references: npt.ArrayLike, from_logits: bool = False) -> TopLabelResult:
-    """The most probable class of each sample, its probability, and whether it is the true one.
+    """Return the most probable class of each sample, its probability, and whether it is the true one.
 
-    Of classes that tie, the first is predicted, as by `numpy.argmax`.
+    Ties are resolved in favour of the first class, as by `numpy.argmax`.
 
     Args:
-        probabilities: shape (N, C), rows summing to 1; or finite logits where `from_logits` is True.
+        probabilities: shape (N, C), rows summing to 1; or finite logits if `from_logits` is True.
         references: true labels, shape (N,), in [0, C).
-        from_logits: take a float64 softmax. Logits are never recognised by their values.
+        from_logits: apply a float64 softmax. Logits are never recognised from their values.
 
     >>> result = top_label([[0.2, 0.8], [0.6, 0.4]], [1, 1])
     >>> result.per_sample_confidence.tolist(), result.per_sample_correct.tolist()

@@ -1,11 +1,11 @@
-"""Cosine similarity after whitening, by a covariance estimated on images that are not measured."""
+"""Cosine similarity after whitening with a covariance estimated on other images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from scipy import linalg
+import scipy
 
 from hf_sslgen.metrics.defined import ROUNDING, interval_of_defined, mean_of_defined, per_sample
 from hf_sslgen.metrics.features import unit_rows
@@ -25,10 +25,10 @@ MIN_RELATIVE_VARIANCE = 1e-12  # of the features' size; below it, variation is r
 
 @dataclass(frozen=True, eq=False)
 class Whitening(MetricResult):
-    """(z - mean) / scale @ projection has `dimension` coordinates of unit variance; unusable with a `reason`.
+    """A whitening: (z - mean) / scale @ projection has `dimension` coordinates of unit variance.
 
     `mean` has shape (D,) and `projection` (D, dimension); `scale` is the largest magnitude of a training feature, and
-    `shrinkage` Ledoit and Wolf's, in [0, 1].
+    `shrinkage` is that of Ledoit and Wolf, in [0, 1]. An unusable whitening has a `reason`.
     """
 
     mean: FloatArray
@@ -53,7 +53,7 @@ class WhitenedCosineResult(MetricResult):
 
 
 def fit_whitening(training_features: npt.ArrayLike, dimension: int = 128) -> Whitening:
-    """Mean and covariance of clean training features: principal components, then Ledoit-Wolf shrinkage (2004).
+    """Fit mean and covariance of clean training features: principal components, then Ledoit-Wolf shrinkage (2004).
 
         S = covariance in the leading d principal components, divided by n
         Sigma = (1 - shrinkage) S + shrinkage (trace(S) / d) I
@@ -61,11 +61,11 @@ def fit_whitening(training_features: npt.ArrayLike, dimension: int = 128) -> Whi
     S is diagonal in that basis, so whitening divides each component by the root of its entry of Sigma.
 
     Args:
-        training_features: shape (n, D), of other images than those to be measured.
-        dimension: d, at most; D where that is smaller.
+        training_features: shape (n, D), from images other than those to be measured.
+        dimension: maximum of d; D if that is smaller.
 
     Returns:
-        Without usable arrays, and with a `reason`, where n < 4 d or the features don't vary.
+        Whitening without usable arrays, and with a `reason`, if n < 4 d or the features do not vary.
     """
     dimension = positive_integer(dimension, "dimension")
     x = float_array(training_features, "training_features", ("n", "D"))
@@ -79,14 +79,14 @@ def fit_whitening(training_features: npt.ArrayLike, dimension: int = 128) -> Whi
     mean = centred.mean(axis=0)
     centred -= mean
     covariance = centred.T @ centred / n
-    variances, basis = linalg.eigh(covariance, subset_by_index=(num_features - d, num_features - 1))
+    variances, basis = scipy.linalg.eigh(covariance, subset_by_index=(num_features - d, num_features - 1))
     variances = np.maximum(variances, 0.0)
     average = variances.mean()
     if average <= MIN_RELATIVE_VARIANCE**2:
         return _unusable(d, n, "the training features don't vary")
     shrinkage = _ledoit_wolf_shrinkage(centred @ basis, variances)
     shrunk = (1.0 - shrinkage) * variances + shrinkage * average
-    # Where all samples of a dimension agree and nothing is shrunk, it has no scale to divide by: it is left out.
+    # A dimension in which all samples agree has no scale to divide by without shrinkage, so it is left out.
     inverse = np.where(shrunk > 0.0, 1.0 / np.sqrt(np.where(shrunk > 0.0, shrunk, 1.0)), 0.0)
     return Whitening(mean * scale, scale, basis * inverse, shrinkage, d, n)
 
@@ -97,19 +97,19 @@ def whitened_cosine(
     transformed_features: npt.ArrayLike,
     unchanged: npt.ArrayLike | None = None,
 ) -> WhitenedCosineResult:
-    """Mean cosine similarity of whitened features (Ericsson, Gouk and Hospedales 2021).
+    """Compute the mean cosine similarity of whitened features (Ericsson, Gouk and Hospedales 2021).
 
-    Whitening takes out what all features have in common, so that a large mean or a few strong directions don't make
+    Whitening removes what all features have in common, so that a large mean or a few strong directions do not make
     everything look alike: unrelated images have an expected value of 0.
 
     Args:
         whitening: from `fit_whitening`, on training images.
         features, transformed_features: z and z^t, both of shape (N, D).
-        unchanged: shape (N,), True where the transform left the image as it was.
+        unchanged: shape (N,), True where the transform did not change the image.
 
     Returns:
-        A sample is NaN and counted in `n_undefined` where it is unchanged or has no direction after whitening. All
-        are where the whitening is unusable; the `reason` is then the whitening's.
+        Result in which a sample is NaN and counted in `n_undefined` if it is unchanged or has no direction after
+        whitening. With an unusable whitening all samples are NaN, and the `reason` is the whitening's.
     """
     z = float_array(features, "features", ("N", "D"))
     z_t = float_array(transformed_features, "transformed_features", ("N", "D"))
@@ -142,11 +142,11 @@ def _unusable(dimension: int, n: int, reason: str) -> Whitening:
 
 
 def _whitened_directions(whitening: Whitening, features: FloatArray) -> tuple[FloatArray, BoolArray]:
-    """Whitened features at length 1, (N, d), and which have a direction; the other rows are zero."""
+    """Return whitened features scaled to length 1, (N, d), and which have a direction; other rows are zero."""
     centred = features - whitening.mean
     has_direction = centred.any(axis=1)
     coordinates = np.zeros((len(centred), whitening.projection.shape[1]))
-    # At length 1 before the projection already: what is far from the training features does not overflow.
+    # Scaled to length 1 before the projection, so that features far from the training features do not overflow.
     coordinates[has_direction] = unit_rows(centred[has_direction]) @ whitening.projection
     longest = np.linalg.norm(whitening.projection, axis=0).max()
     has_direction &= np.linalg.norm(coordinates, axis=1) > ROUNDING * longest
@@ -156,7 +156,7 @@ def _whitened_directions(whitening: Whitening, features: FloatArray) -> tuple[Fl
 
 
 def _ledoit_wolf_shrinkage(components: FloatArray, variances: FloatArray) -> float:
-    """Optimal shrinkage towards a multiple of the identity (Ledoit and Wolf 2004, lemmas 3.2 to 3.4).
+    """Compute the optimal shrinkage towards a multiple of the identity (Ledoit and Wolf 2004, lemmas 3.2 to 3.4).
 
     Args:
         components: centred principal components, shape (n, d), whose covariance is diagonal.

@@ -1,4 +1,4 @@
-"""What the attribution maps of a cell are: by which method, and evidence for what."""
+"""Describe the attribution maps of a cell: the method, and what they show evidence for."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -21,28 +21,28 @@ METHODS = {
     ),
     OCCLUSION: (
         "occlusion of the embedding",
-        "how far the image’s features move when a cell of it is hidden; it asks about no class, so an encoder without "
-        "a classifier has it too",
+        "how far the image’s features move when a cell of the image is hidden; it refers to no class, so it also "
+        "works for an encoder without a classifier",
     ),
 }
-"""Each method: its name, and what it shows."""
+"""The name of each method, and what it shows."""
 
 
 def attribution_method(cell: Cell) -> str:
-    """The method of a cell's maps, as settings call it."""
+    """Return the method of a cell's maps, as named in the settings."""
     return str(_settings(cell).get("attribution_method", GRAD_CAM))
 
 
 def shows_the_published_encoder(cell: Cell) -> bool:
-    """Whether a cell's maps are those of the published encoder itself: no class is asked, and its features were left
-    as they are."""
+    """Whether a cell's maps show the published encoder itself: they refer to no class, and its features are
+    unchanged."""
     maps = cell.number("zero_map_rate")
     return attribution_method(cell) == OCCLUSION and maps is not None and maps.stage == PRETRAINED_STAGE
 
 
 def attribution_words(cell: Cell) -> str:
-    """The method of a cell's maps and what they show evidence for, such as `Grad-CAM of the predicted class (its logit
-    minus the mean logit)`."""
+    """Return the method of a cell's maps and what they show evidence for, such as `Grad-CAM of the predicted class
+    (its logit minus the mean logit)`."""
     method = attribution_method(cell)
     name = METHODS[method][0] if method in METHODS else method.replace("_", " ")
     if method == OCCLUSION:
@@ -53,14 +53,14 @@ def attribution_words(cell: Cell) -> str:
 
 
 def quantity_words(cell: Cell) -> str:
-    """What the values of a cell's maps are, as the scale of a figure calls it."""
+    """Return what the values of a cell's maps are, for the scale of a figure."""
     if attribution_method(cell) == OCCLUSION:
         return "Effect of hiding a cell"
     return f"Evidence for the {_settings(cell).get('attributed_class', 'predicted')} class"
 
 
 def attribution_meaning(cells: Iterable[Cell]) -> str:
-    """What the maps of these cells are, a sentence for each kind, for those that have maps; empty where none has."""
+    """Describe the maps of these cells in one sentence per kind; empty if no cell has maps."""
     found = {attribution_words(cell): attribution_method(cell) for cell in cells if cell.number("zero_map_rate")}
     sentences = []
     for words, method in found.items():
@@ -70,5 +70,5 @@ def attribution_meaning(cells: Iterable[Cell]) -> str:
 
 
 def _settings(cell: Cell) -> dict[str, Any]:
-    """How a cell was analysed; cells of other makers may not say."""
+    """Return how a cell was analysed; cells made by other software may not state it."""
     return dict(cell.identity.get("analysis") or {})

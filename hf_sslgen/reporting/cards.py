@@ -1,4 +1,4 @@
-"""Model cards from the templates in `model_cards/`."""
+"""Fill in model cards from the templates in `model_cards/`."""
 
 import re
 from pathlib import Path
@@ -11,21 +11,21 @@ from hf_sslgen.files import replace_file
 from hf_sslgen.reporting.unseen import escaped_unseen, without_unseen
 
 MARKDOWN_CHARACTERS = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&:@-]|(?<=www)\.)")
-"""Everything that starts markup, entities and the addresses that become links by themselves."""
+"""Every character that starts markup, an entity or an address that is linked automatically."""
 
 
 def escape_markdown(value: object) -> str:
-    """Text with everything that Markdown or HTML would read as markup escaped, on one line."""
+    """Return the text on one line, with everything escaped that Markdown or HTML would read as markup."""
     return MARKDOWN_CHARACTERS.sub(r"\\\1", " ".join(str(value).split()))
 
 
 def indented_code(text: str) -> str:
-    """Text as an indented block of code, in which nothing is markup; blank lines belong around it."""
+    """Return the text as an indented code block, in which nothing is markup; put blank lines around it."""
     return "\n".join(f"    {line}" for line in text.expandtabs(4).splitlines())
 
 
 class _CardDumper(yaml.SafeDumper):
-    """Puts in quotes whatever is not a plain word, so that no reader of YAML takes it for something else."""
+    """Quotes everything except plain words, so that no YAML reader takes text for another type."""
 
 
 def _quoted_text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
@@ -38,18 +38,18 @@ _CardDumper.add_representer(str, _quoted_text)
 
 
 def card_yaml(values: Any) -> str:
-    """Values as YAML for the head of a card, or for a file beside it, each text on one line; without NaN."""
+    """Return values as YAML for the metadata of a card or a file beside it, each text on one line; no NaN allowed."""
     text = yaml.dump(values, Dumper=_CardDumper, sort_keys=False, allow_unicode=True, width=float("inf"))
     return escaped_unseen(text)
 
 
 PACKAGE = Path(__file__).parents[1]
 TEMPLATE_FOLDERS = (PACKAGE / "model_cards", PACKAGE.parent / "model_cards")
-"""Where the templates are: inside an installed package, or beside the package in a checkout."""
+"""Locations of the templates: inside an installed package, or beside the package in a checkout."""
 
 
 def render_card(template: str, values: dict[str, Any]) -> str:
-    """Fill the template of that name; a value it asks for and does not get is an error, not an empty place."""
+    """Fill in the named template; a missing value is an error rather than an empty string."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE_FOLDERS),
         undefined=StrictUndefined,
@@ -65,7 +65,7 @@ def render_card(template: str, values: dict[str, Any]) -> str:
 
 
 def write_card(template: str, values: dict[str, Any], path: Path) -> None:
-    """Write `render_card` of the same arguments to a file, whole or not at all."""
+    """Write the result of `render_card` to a file, completely or not at all."""
     text = render_card(template, values)
     with replace_file(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Writing CSV files that a spreadsheet shows and does not run."""
+"""Write CSV files that a spreadsheet displays but does not execute."""
 
 import csv
 import re
@@ -10,23 +10,24 @@ import pandas as pd
 from hf_sslgen.files import replace_file
 
 _FORMULA = re.compile(r"'*(\s*[=+\-@＝＋－＠]|[\t\r\n])")
-"""How text begins that spreadsheets take for a formula; apostrophes in front, so that each text has its own form."""
+"""Beginning of text that spreadsheets take for a formula, with any apostrophes in front, so that the original can be
+restored."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table whole or not at all, at full precision; NaN is an empty field and all text is quoted.
+    """Write a table completely or not at all, at full precision; NaN is an empty field and all text is quoted.
 
-    Text that begins like a formula gets an apostrophe in front, which spreadsheets take for "this is text". Numbers
-    stay as they are, also those written as text, such as a severity of +20.
+    Text that begins like a formula gets a leading apostrophe, which spreadsheets take to mean "this is text". Numbers
+    are unchanged, even those stored as text, such as a severity of +20.
     """
     with replace_file(path) as unfinished:
         frame.map(_disarmed).to_csv(unfinished, index=False, quoting=csv.QUOTE_NONNUMERIC)
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """What `write_csv` wrote, without the apostrophes that it added; empty fields are NaN."""
+    """Read a file of `write_csv` without the apostrophes it added; empty fields become NaN."""
     return pd.read_csv(path, keep_default_na=False, na_values=[""]).map(_as_it_was)
 
 

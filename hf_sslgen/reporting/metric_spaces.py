@@ -1,8 +1,8 @@
-"""A metric as a Space: its script, copies of the functions it needs, an app and a card.
+"""Generate the Space of a metric: its script, copies of the functions it needs, an app and a card.
 
-`evaluate.load` fetches a script and the files that the script itself imports relatively, all from one folder. So every
-module of ours that the script needs becomes a file beside it, the same text but for the names in its imports: what was
-`hf_sslgen.metrics.inputs` is `.metrics_inputs`.
+`evaluate.load` fetches a script and the files that the script imports relatively, all from one folder. So every module
+of this package that the script needs is copied beside it, with only the names in its imports changed:
+`hf_sslgen.metrics.inputs` becomes `.metrics_inputs`.
 """
 
 import ast
@@ -23,18 +23,18 @@ TEXTS = ("DESCRIPTION", "INPUTS", "RETURNS", "LIMITS", "CITATION")
 GRADIO_VERSION = "6.31.0"
 OUR_IMPORT = re.compile(r"^from hf_sslgen\.([\w.]+) import", re.MULTILINE)
 GENERATED = ("metrics_*.py", "evaluate_modules_*.py")
-"""Names of the copies, of which a newer version of a Space may need fewer."""
+"""Name patterns of the copies; a newer version of a Space may need fewer of them."""
 
 
 def space_files(name: str, location: str) -> dict[str, str]:
-    """The files of a metric's Space, text by name.
+    """Return the files of a metric's Space as text by file name.
 
     Args:
-        name: the metric's.
-        location: what its card hands to `evaluate.load`, such as `organization/name`.
+        name: name of the metric.
+        location: argument of `evaluate.load` in its card, such as `organization/name`.
 
     Raises:
-        ValueError: there is no such metric.
+        ValueError: the metric does not exist.
     """
     source = (Path(metric_path(name)) / f"{name}.py").read_text(encoding="utf-8")
     copies = {_flat_name(module): _read_module(module) for module in _needed_modules(source)}
@@ -55,7 +55,8 @@ def space_files(name: str, location: str) -> dict[str, str]:
 
 
 def _needed_modules(source: str) -> list[str]:
-    """Modules of ours that a source needs, directly or not, such as `metrics.inputs`, in alphabetical order."""
+    """Return the modules of this package that a source needs, directly or indirectly, such as `metrics.inputs`, in
+    alphabetical order."""
     needed: set[str] = set()
     to_read = [source]
     while to_read:
@@ -81,19 +82,17 @@ def _space_script(source: str, copies: list[str]) -> str:
     script = _with_relative_imports(source)
     unnamed = [name for name in copies if f"from .{name} import" not in script]
     lines = [f"from .{name} import __name__ as _{name}" for name in unnamed]
-    return "\n".join(
-        [script, "# Only the files that this script names are fetched, and these are imported by others.", *lines, ""]
-    )
+    return "\n".join([script, "# Only files that this script names are fetched; others import these.", *lines, ""])
 
 
 def _texts(name: str) -> dict[str, str]:
-    """What the metric's script says of itself."""
+    """Return the texts with which the metric's script describes itself."""
     script = vars(importlib.import_module(f"hf_sslgen.evaluate_modules.{name}.{name}"))
     return {text: script[text].strip() for text in TEXTS}
 
 
 def _examples(inputs: str) -> list[str]:
-    """Inputs of the `metric.compute` calls of a text's doctests, as JSON."""
+    """Return the inputs of the `metric.compute` calls in a text's doctests, as JSON."""
     examples = []
     for example in doctest.DocTestParser().get_examples(inputs):
         for node in ast.walk(ast.parse(example.source)):

@@ -1,8 +1,8 @@
-"""The standard pictures of the measurements, for use outside studies too.
+"""The standard figures of the measurements, also for use outside studies.
 
-Each function takes a mapping from names to arrays or to results of `hf_sslgen.metrics`, one entry or several, and
-returns a `matplotlib.figure.Figure`; `figure.savefig("name.png")` writes it. No style, backend or window of the caller
-changes. Input that can't be drawn raises a ValueError.
+Each function takes a mapping from names to arrays or to results of `hf_sslgen.metrics` with at least one entry, and
+returns a `matplotlib.figure.Figure`; `figure.savefig("name.png")` writes it. The caller's styles, backend and windows
+are unaffected. Input that can't be drawn raises a ValueError.
 """
 
 from hf_sslgen.reporting.figures.concentration_distributions import concentration_distribution

@@ -1,9 +1,9 @@
-"""Every number of a study as rows of CSV files.
+"""Write every number of a study as rows of CSV files.
 
-`results.csv` holds everything, told apart by `kind`; the other two files hold parts of it with the columns that matter
-there.
+`results.csv` holds everything, distinguished by `kind`; the other two files hold parts of it, with the columns that
+matter there.
 
-| kind | a row is |
+| kind | content of a row |
 |---|---|
 | cell | a number of one backbone on one domain under one protocol with one seed |
 | difference | `first` minus `second` on one domain with one seed |
@@ -47,7 +47,7 @@ WHOLE_NUMBERS = (
     *("parameters", "seed", "pretraining_seed", "n", "n_undefined", "num_seeds", "num_pretraining_seeds"),
     *("n_similar", "n_different"),
 )
-"""Columns of whole numbers, which stay so where a row has none."""
+"""Integer columns, which stay integer even if some rows have no value."""
 
 COMPARISON_COLUMNS = ["kind", *_PAIR, "source", *_SETTING, *_VALUE, "unit", "verdict", "reason", *_SEEDS]
 GROUP_COLUMNS = [
@@ -57,18 +57,18 @@ GROUP_COLUMNS = [
 
 
 def results_frame(results: StudyResults) -> pd.DataFrame:
-    """Every number there is, with columns `RESULT_COLUMNS`; what can't be had is NaN."""
+    """Return every number, with columns `RESULT_COLUMNS`; undefined numbers are NaN."""
     rows = [*_cell_rows(results.cells), *_comparison_rows(results), *_group_rows(results)]
     return _frame(rows, RESULT_COLUMNS)
 
 
 def comparisons_frame(results: StudyResults) -> pd.DataFrame:
-    """A row per paired difference and one per average over seeds, with columns `COMPARISON_COLUMNS`."""
+    """Return a row per paired difference and a row per average over seeds, with columns `COMPARISON_COLUMNS`."""
     return _frame(_comparison_rows(results), COMPARISON_COLUMNS)
 
 
 def groups_frame(results: StudyResults) -> pd.DataFrame:
-    """A row per estimate over targets, with columns `GROUP_COLUMNS`."""
+    """Return a row per estimate over targets, with columns `GROUP_COLUMNS`."""
     return _frame(_group_rows(results), GROUP_COLUMNS)
 
 
@@ -88,7 +88,7 @@ def _cell_rows(cells: Iterable[Cell]) -> list[dict[str, Any]]:
 
 
 def describe_cell(cell: Cell) -> dict[str, Any]:
-    """What tables say of a cell beside its numbers."""
+    """Return the columns that describe a cell in tables."""
     return {
         "backbone": cell.backbone,
         "objective": cell.objective,

@@ -1,4 +1,4 @@
-"""Everything a study leaves for its readers: the CSV files and the page."""
+"""Write the report of a study: the CSV files and the page."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,27 +21,28 @@ def write_study_report(
     pairs: PairNames | None = None,
     missing: Sequence[str] = (),
 ) -> Path:
-    """Compare the cells of a study and write what was found; returns the page's path.
+    """Compare the cells of a study and write the results; returns the path of the page.
 
     Args:
-        cells: all cells the report is about.
+        cells: all cells of the report.
         output_dir: receives `results.csv` (every number), `comparisons.csv`, `groups.csv` and `report/index.html`.
-        title: the page's title.
-        pairs: (self-supervised, supervised) backbones to compare; None pairs those of one source and pretraining seed.
-        missing: plain sentences on cells that failed or are not computed yet, shown near the top.
+        title: title of the page.
+        pairs: (self-supervised, supervised) backbones to compare; None pairs those that share source and pretraining
+            seed.
+        missing: plain sentences about cells that failed or are not computed yet, shown near the top.
 
     Raises:
-        InputError: there is no cell to report, or two cells can't be told apart.
+        InputError: there are no cells, or two cells can't be told apart.
     """
     if not cells:
-        raise InputError(f"there is no cell to report in {output_dir}: run a study or an analysis first")
+        raise InputError(f"{output_dir} contains no cells to report; run a study or an analysis first")
     return write_results(infer(cells, pairs), output_dir, title, missing)
 
 
 def write_results(
     results: StudyResults, output_dir: Path, title: str = DEFAULT_TITLE, missing: Sequence[str] = ()
 ) -> Path:
-    """Write the files of a study that is already inferred; see `write_study_report`."""
+    """Write the files of a study whose differences are already computed; see `write_study_report`."""
     page = Path("report", "index.html")
     with replace_files(output_dir) as unfinished:
         write_csv_files(results, unfinished)

@@ -1,4 +1,4 @@
-"""Stored numbers as plain text for a terminal, and which differences are shown first."""
+"""Format stored numbers as plain text for a terminal, and select the differences shown first."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,12 +6,12 @@ from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.metrics.catalogue.metric import Metric, Part
 from hf_sslgen.metrics.catalogue.rows import numbers_shown_first, terminal_metrics
 from hf_sslgen.metrics.stages import PRETRAINED_STAGE
-from hf_sslgen.reporting.rows import (
+from hf_sslgen.reporting.table_rows import (
     Row,
     domains_of,
-    headline_metric,
     rows_of,
     settings_of,
+    shown_accuracy,
 )
 from hf_sslgen.reporting.vocabulary import (
     MISSING,
@@ -34,14 +34,14 @@ NAME_WIDTH = 28
 SETTING_WIDTH = 30
 
 
-def headline_differences(
+def differences_shown_first(
     targets: Sequence[TargetDifference], headline_metrics: Mapping[str, str]
 ) -> list[TargetDifference]:
-    """The differences shown first, in the order of the four measurements.
+    """Return the differences shown first, in the order of the four measurements.
 
     Args:
         targets: differences averaged over seeds.
-        headline_metrics: the accuracy each domain is judged by.
+        headline_metrics: the accuracy by which each domain is judged.
     """
     shown = numbers_shown_first()
     order = {metric: index for index, metric in enumerate(shown, start=1)}
@@ -54,10 +54,11 @@ def headline_differences(
 
 
 def terminal_table(results: StudyResults) -> str:
-    """Results as plain text of at most 160 columns: a table per domain and setting, then a line per difference.
+    """Return the results as plain text of at most 160 columns: a table per domain and setting, then a line per
+    difference.
 
-    Differences from the untrained control are left to `comparisons.csv` and the page. ECE is followed by what a
-    perfectly calibrated model would get. Intervals are 95% over these images.
+    Differences from the untrained control appear only in `comparisons.csv` and on the page. After each ECE stands the
+    value a perfectly calibrated model would get. Intervals are 95% over these images.
     """
     blocks = []
     cells, headline_metrics = results.cells, headline_metrics_of(results.cells)
@@ -65,11 +66,11 @@ def terminal_table(results: StudyResults) -> str:
         for setting in settings_of(cells, domain):
             rows = rows_of(cells, domain, setting)
             first = rows[0].cell
-            title = f"{domain} ({group_words(first.group)}), {setting_words(*setting)}: {headline_metric(first)}"
+            title = f"{domain} ({group_words(first.group)}), {setting_words(*setting)}: {shown_accuracy(first)}"
             lines = [title, "-" * len(title), *_numbers_aligned(rows)]
             blocks.append("\n".join(_printable(line) for line in lines))
         here = [d for d in results.targets if d.domain == domain and d.second_objective != UNTRAINED]
-        shown = headline_differences(here, headline_metrics)
+        shown = differences_shown_first(here, headline_metrics)
         if shown:
             lines = [f"{domain}, paired differences (first - second, 95% interval over these images)"]
             lines += _align([_difference_row(difference) for difference in shown], right_from=4, right_to=6)
@@ -84,7 +85,7 @@ def _numbers_aligned(rows: Sequence[Row]) -> list[str]:
 
 
 def _terminal_row(row: Row) -> list[str]:
-    accuracy = row.number(headline_metric(row.cell))
+    accuracy = row.number(shown_accuracy(row.cell))
     interval = f" {format_interval(accuracy.low, accuracy.high, accuracy.metric)}" if accuracy else ""
     return [
         _shorten(row.label, NAME_WIDTH),
@@ -98,7 +99,7 @@ def _terminal_row(row: Row) -> list[str]:
 
 
 def _terminal_number(row: Row, metric: Metric) -> str:
-    """A number, with the one that stands beside it in brackets."""
+    """Return a number, followed in brackets by its reference value if it has one."""
     stage = PRETRAINED_STAGE if metric.part is Part.INVARIANCE else ""
     text = _shown(row.number(metric.name, metric.transform, stage))
     if not metric.beside or text == MISSING:
@@ -128,7 +129,7 @@ def _shown(number: Number | None) -> str:
 
 
 def _align(table: Sequence[Sequence[str]], right_from: int, right_to: int) -> list[str]:
-    """Lines of equal column widths; columns in [right_from, right_to) are aligned right, the others left."""
+    """Align columns; those in [right_from, right_to) to the right, the others to the left."""
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     return [
         "  ".join(
@@ -140,7 +141,7 @@ def _align(table: Sequence[Sequence[str]], right_from: int, right_to: int) -> li
 
 
 def _shorten(text: str, width: int) -> str:
-    """At most `width` characters, cut in the middle: names of one family differ at their ends."""
+    """Shorten to `width` characters in the middle, because names of one family differ at their ends."""
     if len(text) <= width:
         return text
     tail = (width - 1) // 2
@@ -148,5 +149,5 @@ def _shorten(text: str, width: int) -> str:
 
 
 def _printable(text: str) -> str:
-    """Text in which control characters of a name can't move the cursor or start an escape sequence."""
+    """Replace control characters, so that no name can move the cursor or start an escape sequence."""
     return "".join(character if character.isprintable() else "?" for character in text)

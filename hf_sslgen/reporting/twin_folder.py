@@ -1,4 +1,4 @@
-"""A finished twin as a folder that loads like any backbone: weights, what they were trained with, curves, card."""
+"""Write a finished twin as a folder that loads like any backbone: weights, training settings, curves and card."""
 
 import dataclasses
 import json
@@ -35,7 +35,7 @@ CARD_FILE = "README.md"
 
 @dataclass(frozen=True)
 class Launch:
-    """How training was started: the command to repeat it, its processes, and the time it was planned for."""
+    """How training was started: the command, the number of processes, and the planned time."""
 
     command: str
     num_processes: int
@@ -43,7 +43,7 @@ class Launch:
 
 
 def source_knn(name: str, source: PretrainingSource, seed: int) -> Estimate:
-    """k-NN accuracy on the source's held-out split, with its exact interval over these images."""
+    """Return k-NN accuracy on the source's held-out split, with its exact interval over these images."""
     backbone = load_backbone(name, source.class_names, seed=seed, match="none")
     place(backbone)
     settings = AnalysisSettings(batch_size=256)
@@ -81,11 +81,11 @@ def export_twin(
     launch: Launch,
     monitor: Monitor | None,
 ) -> Path:
-    """Write `output_dir/twin`, whole or not at all, and measure it beside the untrained network; returns the folder.
+    """Write `output_dir/twin`, completely or not at all, and measure it and the untrained network; returns the folder.
 
     Args:
         trunk: the trained network, on the CPU.
-        monitor: what watched it; also says where the initial weights stood. None where nothing did.
+        monitor: measures k-NN accuracy during training, and here that of the initial weights; None skips this.
     """
     folder = output_dir / TWIN_FOLDER
     with replace_files(folder) as unfinished:

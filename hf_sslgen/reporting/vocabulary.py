@@ -1,4 +1,4 @@
-"""How each number, group and protocol is called in tables, figures and sentences, and how its value is written."""
+"""Names of numbers, groups and protocols in tables, figures and sentences, and the format of their values."""
 
 import math
 
@@ -20,7 +20,7 @@ FAMILIES = {
 GROUPS = {
     "similar": "similar to the source",
     "different": "significantly different from the source",
-    "unstated": "likeness to the source not stated",
+    "unstated": "similarity to the source not stated",
 }
 
 PROTOCOLS = {
@@ -34,11 +34,11 @@ PROTOCOLS = {
     "few-shot": "few-shot prototypes",
     "full": "fine-tuning (full)",
 }
-"""Protocols in words; one that is not named here, such as a variant, is called by its own name."""
+"""Protocols in words; others, such as variants, keep their own name."""
 
 
 def words(metric: str) -> MetricWords:
-    """What a metric is called; one that the catalogue does not know has its own name."""
+    """Return the words for a metric; a metric missing from the catalogue keeps its own name."""
     found = find_metric(metric)
     return MetricWords(metric.replace("_", " "), metric.replace("_", " ")) if found is None else found.words
 
@@ -52,17 +52,17 @@ def protocol_words(protocol: str) -> str:
 
 
 def labels_words(labels: str) -> str:
-    """A label budget in words, such as `10% of the labels` or `5-shot`."""
+    """Return a label budget in words, such as `10% of the labels` or `5-shot`."""
     return f"{labels} of the labels" if labels.endswith("%") else labels
 
 
 def setting_words(protocol: str, labels: str = ALL_LABELS) -> str:
-    """A protocol in words, with its label budget where that is not everything."""
+    """Return a protocol in words, with its label budget unless that is all labels."""
     return protocol_words(protocol) if labels == ALL_LABELS else f"{protocol_words(protocol)}, {labels_words(labels)}"
 
 
 def transform_words(transform: str, severity: str = "") -> str:
-    """A transform's name in words, with its severity where it has one."""
+    """Return a transform's name in words, with its severity if it has one."""
     name = REAL_PAIRS_WORDS if transform == PAIR else FAMILIES.get(transform, transform.replace("_", " "))
     return f"{name} {severity}".strip()
 
@@ -85,16 +85,16 @@ SEVERITIES = {
     "jpeg": "quality (1 to 100)",
     "gaussian_noise": "standard deviation (white is 1)",
 }
-"""What the severity of a transform is, with its unit."""
+"""The quantity that the severity of each transform measures, with its unit."""
 
 
 def severity_words(transform: str) -> str:
-    """What the severity of a transform is, with its unit; of one that is not known here just that."""
+    """Return the quantity that a transform's severity measures, with its unit; `severity` for an unknown transform."""
     return SEVERITIES.get(transform, "severity")
 
 
 def format_decimals(value: float, decimals: int, signed: bool = False) -> str:
-    """A number with a true minus sign; a dash where it is NaN. What rounds to zero has no sign."""
+    """Format a number with a true minus sign, or a dash for NaN; values that round to zero have no sign."""
     if math.isnan(value):
         return MISSING
     text = f"{abs(value):,.{decimals}f}"
@@ -104,35 +104,35 @@ def format_decimals(value: float, decimals: int, signed: bool = False) -> str:
 
 
 def format_value(value: float, metric: str, with_unit: bool = False) -> str:
-    """A stored value as it is shown: scaled, rounded, and a dash where it is NaN."""
+    """Format a stored value for display: scaled and rounded, or a dash for NaN."""
     metric_words = words(metric)
     text = format_decimals(value * metric_words.scale, metric_words.decimals, metric_words.signed)
     return text + metric_words.unit if with_unit and text != MISSING else text
 
 
 def format_difference(value: float, metric: str, with_unit: bool = False) -> str:
-    """A difference as it is shown: scaled, rounded, signed, and a dash where it is NaN."""
+    """Format a difference for display: scaled, rounded and signed, or a dash for NaN."""
     metric_words = words(metric)
     text = format_decimals(value * metric_words.scale, metric_words.decimals, signed=True)
     return text + metric_words.difference_unit if with_unit and text != MISSING else text
 
 
 def format_difference_interval(low: float, high: float, metric: str) -> str:
-    """`[low, high]` of a difference, or an empty string where there is none."""
+    """Format the interval of a difference as `[low, high]`, or as an empty string if it has none."""
     if math.isnan(low) or math.isnan(high):
         return ""
     return f"[{format_difference(low, metric)}, {format_difference(high, metric)}]"
 
 
 def format_interval(low: float, high: float, metric: str) -> str:
-    """`[low, high]` as shown, or an empty string for a number without an interval."""
+    """Format the interval of a number as `[low, high]`, or as an empty string if it has none."""
     if math.isnan(low) or math.isnan(high):
         return ""
     return f"[{format_value(low, metric)}, {format_value(high, metric)}]"
 
 
 def format_seconds(seconds: float | None) -> str:
-    """A duration such as `45 s`, `12 min` or `3.4 h`."""
+    """Format a duration, such as `45 s`, `12 min` or `3.4 h`."""
     if seconds is None or math.isnan(seconds):
         return MISSING
     if seconds < 100:
@@ -141,7 +141,7 @@ def format_seconds(seconds: float | None) -> str:
 
 
 def format_parameters(parameters: int | None) -> str:
-    """A parameter count such as `23.5M`."""
+    """Format a parameter count, such as `23.5M`."""
     if parameters is None:
         return MISSING
     if parameters < 1_000_000:

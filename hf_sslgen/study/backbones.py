@@ -1,4 +1,4 @@
-"""The backbones of a study: what their rows say, and what the registry knows where they say nothing."""
+"""The backbones of a study, read from their rows; the registry fills in what a row leaves out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,12 +16,12 @@ class BackboneEntry:
     """A backbone of a study.
 
     Attributes:
-        name: what tables call it; its location where nothing else is said.
+        name: its name in tables; by default its location.
         location: a registered name, a Hub id (with a revision: `owner/name@revision`) or a folder, or one of these
             behind `untrained:`.
         objective: `supervised`, `untrained` or the name of a self-supervised method.
-        source: the data it was pretrained on; only backbones of one source are compared.
-        pretraining_seed: backbones of a source are compared within one seed, where both state theirs.
+        source: the data it was pretrained on; only backbones with the same source are compared.
+        pretraining_seed: backbones with the same source are compared only if their seeds agree or one is not stated.
     """
 
     name: str
@@ -44,22 +44,24 @@ class _BackboneRow:
 
 
 def read_backbones(rows: Sequence[Any], where: str) -> tuple[list[BackboneEntry], list[TwinSet]]:
-    """The backbones that a study's rows name, and the twin sets among them."""
+    """Return the backbones that a study's rows name, and the twin sets among them."""
     entries, sets = [], []
     for row in rows:
         values = {"location": row} if isinstance(row, str) else row
         if not isinstance(values, dict):
-            raise InputError(f"{where}: an entry is a name or a mapping, found {shown(row)}")
+            raise InputError(f"{where}: an entry must be a name or a mapping, found {shown(row)}")
         if "twin_set" in values:
             if len(values) > 1:
-                raise InputError(f"{where}: an entry with twin_set takes no other key, found {sorted(values)}")
+                raise InputError(f"{where}: an entry with twin_set can have no other key, found {sorted(values)}")
             if not isinstance(values["twin_set"], str):
-                raise InputError(f"{where}: twin_set is {shown(values['twin_set'])}; it has to be text")
+                raise InputError(f"{where}: twin_set is {shown(values['twin_set'])}; it must be text")
             twin_set = get_twin_set(values["twin_set"])
             sets.append(twin_set)
             loadable = [each.id for each in twin_set.backbones if each.library != "conversion"]
             if not loadable:
-                raise InputError(f"{where}: twin_set {twin_set.name!r} has no backbone that loads without conversion")
+                raise InputError(
+                    f"{where}: twin_set {twin_set.name!r} has no backbone that can be loaded without conversion"
+                )
             entries += [backbone_entry(name) for name in loadable]
         else:
             entries.append(backbone_entry(**vars(build_row(_BackboneRow, values, where))))
@@ -73,7 +75,7 @@ def backbone_entry(
     source: str | None = None,
     pretraining_seed: int | None = None,
 ) -> BackboneEntry:
-    """An entry; what the registry knows of a backbone stands where nothing else is said."""
+    """Return an entry, with what the registry knows about the backbone as defaults."""
     known = registered(location)
     unregistered = UNTRAINED if location.startswith(UNTRAINED_PREFIX) else "unknown"
     return BackboneEntry(
@@ -86,7 +88,7 @@ def backbone_entry(
 
 
 def untrained_controls(backbones: Sequence[BackboneEntry]) -> list[BackboneEntry]:
-    """An untrained control for each source: the first supervised backbone's architecture, else the first one's."""
+    """Return an untrained control for each source: the first supervised backbone's architecture, else the first's."""
     controls = []
     for source in dict.fromkeys(each.source for each in backbones):
         of_source = [each for each in backbones if each.source == source]

@@ -1,7 +1,7 @@
-"""A study's configuration: a YAML file that says which backbones meet which domains under which protocols.
+"""A study's configuration: a YAML file with the backbones, domains and protocols to combine.
 
-Everything is checked here, before anything is loaded, so that a misspelt key is an error in the first second and not a
-failed cell in the third hour.
+Everything is checked here before anything is loaded, so that a misspelt key fails in the first second rather than in
+the third hour.
 """
 
 import dataclasses
@@ -37,7 +37,7 @@ MAX_CELLS = 100_000
 
 @dataclass(frozen=True)
 class StudyConfig:
-    """A checked configuration; `pairs` is None where every self-supervised backbone meets every supervised one."""
+    """A checked configuration; `pairs` is None to compare every self-supervised backbone with every supervised one."""
 
     title: str
     backbones: tuple[BackboneEntry, ...]
@@ -55,7 +55,7 @@ class StudyConfig:
 
 @dataclass(frozen=True)
 class _StudyRow:
-    """The keys of the file, with their plain types; what nests is read apart."""
+    """The keys of the file with plain values; nested ones are read separately."""
 
     title: str = "Self-supervised against supervised backbones"
     untrained_control: bool = True
@@ -66,16 +66,16 @@ class _StudyRow:
 
 
 NESTED = ("backbones", "domains", "protocols", "exclude", "pairs", "analysis", "geometry")
-"""Keys of the file whose values are read apart."""
+"""Keys of the file whose values are nested and read separately."""
 
 
 def read_study(path: Path) -> StudyConfig:
-    """Read and check a study's YAML file; an InputError names the key that is wrong and what would work."""
+    """Read and check a study's YAML file; an InputError names the wrong key and what would work."""
     return parse_study(read_yaml(path, "study"), f"study {str(path)!r}")
 
 
 def parse_study(content: Mapping[str, Any], where: str) -> StudyConfig:
-    """The configuration of a mapping as YAML has it; `where` names it in errors."""
+    """Return the configuration from a mapping read from YAML; `where` names the mapping in errors."""
     known = {*NESTED, *(each.name for each in dataclasses.fields(_StudyRow))}
     for key in content:
         if key not in known:
@@ -97,7 +97,7 @@ def parse_study(content: Mapping[str, Any], where: str) -> StudyConfig:
     require_unique([protocol.name for protocol in protocols], f"{where}: protocols")
     budgets = (plain.label_fractions, plain.samples_per_class)
     if not plain.seeds:
-        raise InputError(f"{where}: seeds is empty; at least one is needed, such as [0]")
+        raise InputError(f"{where}: seeds is empty; give at least one, such as [0]")
     crossed = (backbones, domains, protocols, plain.seeds, plain.label_fractions + plain.samples_per_class or (1.0,))
     if (cells := math.prod(map(len, crossed))) > MAX_CELLS:
         raise InputError(f"{where}: that makes {cells} cells, more than {MAX_CELLS}; split the study")
@@ -122,12 +122,12 @@ def parse_study(content: Mapping[str, Any], where: str) -> StudyConfig:
 
 
 def _require_names_apart(domains: Sequence[DomainArguments], where: str) -> None:
-    """Raise InputError where results would call two data sets the same."""
+    """Raise InputError if two datasets would have the same name in results."""
     called: dict[str, str] = {}
     for each in domains:
         other = called.setdefault(domain_name(each), each.dataset_name)
         if other != each.dataset_name:
             raise InputError(
-                f"{where}: {other!r} and {each.dataset_name!r} would both be called {domain_name(each)!r}; give one a "
+                f"{where}: {other!r} and {each.dataset_name!r} would both be named {domain_name(each)!r}; give one a "
                 "domain_name"
             )

@@ -1,4 +1,4 @@
-"""The entries of a study's file that nest: domains, protocols, exclusions, pairs, geometry."""
+"""The nested entries of a study's file: domains, protocols, exclusions, pairs, geometry."""
 
 import itertools
 import math
@@ -18,17 +18,17 @@ from hf_sslgen.study.protocols.presets import Protocol, get_protocol
 from hf_sslgen.zoo.backbone_registry import TwinSet
 
 SWEPT = ("label_fraction", "samples_per_class", "split_seed", "test_seed")
-"""What a study says of a domain for every cell, and a domain's own row therefore can't."""
+"""Settings that a study makes once for all domains, so that a domain's own row can't."""
 
 MAX_ENTRIES = 1000
-"""Of any list of entries, and of one grid of protocols."""
+"""Largest number of entries in a list, and of protocols from one grid."""
 
 AXES = ("backbone", "domain", "protocol", "labels", "seed")
 
 
 @dataclass(frozen=True)
 class NamedProtocol:
-    """A protocol under the name its cells carry, and the preset it was made from."""
+    """A protocol, its name in cells, and the preset it was made from."""
 
     name: str
     preset: str
@@ -43,24 +43,24 @@ class _GeometryRow:
 
 
 def list_of(content: Mapping[str, Any], key: str, where: str, optional: bool = False) -> list[Any]:
-    """The list under a key of the file; empty where it is optional and absent."""
+    """Return the list under a key of the file; empty if it is optional and absent."""
     value = content.get(key, [] if optional else None)
     if not isinstance(value, list) or (not value and not optional):
-        raise InputError(f"{where}: {key} should be a list with at least one entry, found {shown(value)}")
+        raise InputError(f"{where}: {key} must be a list with at least one entry, found {shown(value)}")
     if len(value) > MAX_ENTRIES:
         raise InputError(f"{where}: {key} has {len(value)} entries, more than {MAX_ENTRIES}; split the study")
     return value
 
 
 def mapping_of(value: Any, where: str) -> dict[str, Any]:
-    """A value that has to be a mapping."""
+    """Return the value, which must be a mapping."""
     if not isinstance(value, dict):
-        raise InputError(f"{where} should be a mapping of names to values, found {shown(value)}")
+        raise InputError(f"{where} must be a mapping of names to values, found {shown(value)}")
     return value
 
 
 def require_unique(names: Sequence[Any], where: str) -> None:
-    """Raise InputError for a name that occurs twice."""
+    """Raise InputError if a name occurs twice."""
     counts = Counter(names)
     twice = sorted(name for name in counts if counts[name] > 1)
     if twice:
@@ -68,18 +68,18 @@ def require_unique(names: Sequence[Any], where: str) -> None:
 
 
 def stated_domain(row: Any, where: str) -> DomainArguments:
-    """A data set by its name alone, or a mapping of `DomainArguments`' fields."""
+    """Read a domain from a dataset's name alone, or from a mapping of `DomainArguments`' fields."""
     values = {"dataset_name": row} if isinstance(row, str) else mapping_of(row, where)
     for key in SWEPT:
         if key in values:
             raise InputError(
-                f"{where}: {key} is said once for all domains, by label_fractions, samples_per_class, seeds"
+                f"{where}: {key} is set once for all domains, with label_fractions, samples_per_class or seeds"
             )
     return build_row(DomainArguments, values, where)
 
 
 def named_protocols(rows: Sequence[Any], where: str) -> tuple[NamedProtocol, ...]:
-    """Presets by name, or mappings `{preset, name, field: value, grid: {field: [values]}}`."""
+    """Read presets by name, or from mappings `{preset, name, field: value, grid: {field: [values]}}`."""
     protocols = []
     for row in rows:
         values = dict({"preset": row} if isinstance(row, str) else mapping_of(row, where))
@@ -88,11 +88,11 @@ def named_protocols(rows: Sequence[Any], where: str) -> tuple[NamedProtocol, ...
             raise InputError(f"{where}: an entry needs `preset`, such as {{preset: linear}}; found {shown(row)}")
         name = values.pop("name", preset)
         if not isinstance(name, str) or not name:
-            raise InputError(f"{where}: name is {shown(name)}; it has to be text")
+            raise InputError(f"{where}: name is {shown(name)}; it must be text")
         grid = mapping_of(values.pop("grid", {}), f"{where}: grid")
         for key, candidates in grid.items():
             if not isinstance(candidates, list) or not candidates:
-                raise InputError(f"{where}: grid: {key} should be a list of values, found {shown(candidates)}")
+                raise InputError(f"{where}: grid: {key} must be a list of values, found {shown(candidates)}")
             if key in values:
                 raise InputError(f"{where}: {key} is given both as a value and in the grid; drop one of them")
         if (points := math.prod(map(len, grid.values()))) > MAX_ENTRIES:
@@ -111,13 +111,13 @@ def named_protocols(rows: Sequence[Any], where: str) -> tuple[NamedProtocol, ...
 
 
 def stated_exclusion(row: Any, where: str) -> Mapping[str, tuple[str, ...]]:
-    """The values of each axis that a cell has to have to be excluded."""
+    """Return, for each axis, the values that exclude a cell."""
     values = mapping_of(row, where)
     for key, value in values.items():
         if key not in AXES:
             raise InputError(f"{where}: unknown key {shown(key)}; known: {', '.join(AXES)}")
         if value in (None, []):
-            raise InputError(f"{where}: {key} names nothing; give one value or a list of them")
+            raise InputError(f"{where}: {key} is empty; give one value or a list of values")
     if not values:
         raise InputError(f"{where}: an entry without any key would exclude everything")
     return {
@@ -127,12 +127,12 @@ def stated_exclusion(row: Any, where: str) -> Mapping[str, tuple[str, ...]]:
 
 
 def stated_pairs(rows: Any, backbones: Sequence[BackboneEntry], where: str) -> tuple[tuple[str, str], ...]:
-    """Names of backbones to be compared, the self-supervised one first."""
+    """Return the pairs of backbones to compare by name, the self-supervised one first."""
     names = [backbone.name for backbone in backbones]
     pairs = []
     for row in rows if isinstance(rows, list) else [rows]:
         if not isinstance(row, list) or len(row) != 2:
-            raise InputError(f"{where}: an entry is [self-supervised, supervised], found {shown(row)}")
+            raise InputError(f"{where}: an entry must be [self-supervised, supervised], found {shown(row)}")
         for name in row:
             if name not in names:
                 hint = nearest_names(str(name), names) or f"known: {some_of(names)}"
@@ -145,7 +145,7 @@ def stated_pairs(rows: Any, backbones: Sequence[BackboneEntry], where: str) -> t
 
 
 def stated_geometry(row: Any, sets: Sequence[TwinSet], where: str) -> Geometry | None:
-    """As stated; else that of the twin sets, where they agree; else each backbone's own."""
+    """Return the stated geometry; else that of the twin sets, if they agree; else None, each backbone's own."""
     if row is not None:
         return Geometry(**vars(build_row(_GeometryRow, mapping_of(row, where), where)))
     found = {Geometry(each.image_size, each.crop_pct, each.interpolation) for each in sets}

@@ -1,4 +1,4 @@
-"""What a study will take: its cells, time and disk, told before anything is computed."""
+"""The cost of a study in cells, time and disk space, estimated before anything is computed."""
 
 import time
 from collections.abc import Sequence
@@ -28,7 +28,8 @@ TRAINING_PASSES = 3.0
 """A training step costs about as much as three forward passes of its images."""
 
 METHOD_PASSES = {"grad_cam": 0, "gradient_x_activation": 1, "integrated_gradients": 52, "occlusion": 51}
-"""Forward passes beyond the one that yields everything else; of occlusion on a grid of 7 x 7, which others exceed."""
+"""Forward passes in addition to the one that yields everything else; occlusion's value is for a 7 x 7 grid, and larger
+grids take more."""
 
 RECORD_BYTES = 40
 """A row of `records.parquet`, compressed; measured on finished cells of several domains."""
@@ -45,7 +46,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What one cell takes: seconds (None where nobody knows its domain's size yet), bytes kept and bytes in work."""
+    """The cost of one cell: seconds (None while its domain's size is unknown), bytes kept and temporary bytes."""
 
     seconds: float | None
     kept_bytes: int
@@ -53,13 +54,13 @@ class Estimate:
 
 
 def is_at_hand(spec: CellSpec) -> bool:
-    """Whether a domain can be loaded without asking anybody else for it."""
+    """Whether a domain can be loaded from this machine alone."""
     entry = registered_entry(spec.domain)
     return Path(spec.domain.dataset_name).exists() or (entry is not None and entry.format == "embedded")
 
 
 def domain_sizes(spec: CellSpec) -> Sizes | None:
-    """Images in each split: loaded from disk, or as the registry expects them; nothing is downloaded."""
+    """Return the images in each split, counted on disk or expected by the registry; nothing is downloaded."""
     entry = registered_entry(spec.domain)
     if is_at_hand(spec):
         try:
@@ -77,7 +78,7 @@ def domain_sizes(spec: CellSpec) -> Sizes | None:
 
 
 def image_passes(spec: CellSpec, sizes: Sizes) -> float:
-    """Forward passes of one image that a cell takes, training counted as `TRAINING_PASSES` each."""
+    """Return the forward passes that a cell takes; a training step counts as `TRAINING_PASSES` per image."""
     protocol, analysis = spec.protocol, spec.analysis
     subset = min(sizes.test, analysis.max_subset)
     variants = len(preset_variants(analysis.transforms, gray=False))
@@ -103,7 +104,7 @@ def image_passes(spec: CellSpec, sizes: Sizes) -> float:
 
 
 def seconds_per_image(location: str, seed: int, geometry: Geometry | None, batch_size: int) -> float:
-    """Time of one image in a forward pass, from timing two batches."""
+    """Return the time of a forward pass per image, from timing two batches."""
     backbone = load_backbone(location, ("first", "second"), seed=seed, geometry=geometry, match="none")
     place(backbone)
     side = backbone.preprocessing.geometry.image_size
@@ -116,7 +117,7 @@ def seconds_per_image(location: str, seed: int, geometry: Geometry | None, batch
 
 
 def estimate_cell(spec: CellSpec, finished: Sequence[Cell], per_image: float) -> Estimate:
-    """From finished cells of the same domain, protocol and labels where there are any, else from counting passes."""
+    """Estimate from finished cells with the same domain, protocol and labels if possible, else by counting passes."""
     parameters = backbone_facts(spec.backbone.location, spec.seed, spec.geometry).num_parameters
     scratch = 2 * 4 * parameters if isinstance(spec.protocol, FineTuningProtocol) else 0
     alike = [
@@ -139,8 +140,10 @@ def estimate_cell(spec: CellSpec, finished: Sequence[Cell], per_image: float) ->
 
 
 def dry_run_text(specs: Sequence[CellSpec], store: Store) -> str:
-    """A table of the cells by domain and protocol with their time and disk; nothing is written or downloaded but the
-    backbones, which are timed."""
+    """Return a table of the cells by domain and protocol with their time and disk space.
+
+    The backbones are downloaded and timed; nothing else is downloaded or written.
+    """
     finished, _ = readable_cells(stored_folders(store.cells))
     timings: dict[str, float] = {}
     rows: dict[tuple[str, str, str], list[Estimate | None]] = {}
@@ -159,10 +162,10 @@ def dry_run_text(specs: Sequence[CellSpec], store: Store) -> str:
         every += estimates
     lines.append(_line("all", "", "", every))
     scratch = max((each.scratch_bytes for each in every if each is not None), default=0)
-    lines.append(f"Beside that at most {_bytes(scratch)} a worker while a cell is fine-tuned.")
+    lines.append(f"Each worker needs up to {_bytes(scratch)} more while it fine-tunes a cell.")
     if any(each is not None and each.seconds is None for each in every):
-        lines.append("`?`: the size of the domain is known once it is loaded.")
-    lines.append("Times are for one worker, from finished cells where there are any, else from counting images.")
+        lines.append("`?`: the size of the domain is not known until it is loaded.")
+    lines.append("Times are for one worker, from finished cells if there are any, otherwise from counting images.")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Reading a study back: the finished cells of its plan, checked against their records."""
+"""Read a study back: the finished cells of its plan, checked against their records."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def as_configured(cell: Cell, config: StudyConfig) -> Cell:
-    """A cell that says of backbone and domain what the configuration says now; none of it decides a number."""
+    """Return the cell described as the present configuration describes backbone and domain; numbers don't change."""
     said: dict[str, object] = {}
     for backbone in config.backbones:
         if backbone.name == cell.backbone:
@@ -35,10 +35,11 @@ def as_configured(cell: Cell, config: StudyConfig) -> Cell:
 def readable_cells(
     folders: Iterable[Path], reader: "Callable[[Path], pd.DataFrame]" = read_records
 ) -> tuple[list[Cell], list[str]]:
-    """The cells of a store that lie in these folders, checked against their records, and a sentence on each other.
+    """Return the cells in these folders of a store, checked against their records, and a sentence on each unreadable
+    one.
 
     Args:
-        reader: how they read their records, now and later.
+        reader: reads their records, now and later.
     """
     cells, damaged = [], []
     for folder in folders:
@@ -55,12 +56,12 @@ def readable_cells(
 
 
 def finished_cells(specs: Sequence[CellSpec], store: Store) -> tuple[list[Cell], list[str]]:
-    """The cells of these specifications that are finished, each once, with the group its domain has now.
+    """Read the finished cells of these specifications, each once, with the group its domain has now.
 
-    Their records are checked here, and held for those who ask for them next.
+    Their records are checked here and kept for later callers.
 
     Returns:
-        The cells, and a sentence on each that can't be read.
+        The cells, and a sentence on each unreadable one.
     """
     by_name = {name: spec for spec in reversed(specs) if (name := store.indexed(spec)) is not None}
     names = dict.fromkeys(name for spec in specs if (name := store.indexed(spec)) is not None)
@@ -74,20 +75,21 @@ def finished_cells(specs: Sequence[CellSpec], store: Store) -> tuple[list[Cell],
             shown.append(replace(cell, provenance={**cell.provenance, "group": group}))
         else:
             damaged.append(
-                f"{store.index_path(spec)} leads from {spec.title} to another cell; remove it to look again"
+                f"{store.index_path(spec)} leads from {spec.title} to a different cell; remove the file, and the cell "
+                "is looked up again"
             )
     return shown, damaged
 
 
 @dataclass(frozen=True)
 class StudyRead:
-    """What a store holds.
+    """The contents of a store.
 
     Attributes:
-        config: what it was made with; None for a store without one, such as one merged by hand.
-        cells: those that are finished and whole.
-        missing: sentences on what is not there, the damaged cells among it.
-        damaged: sentences on cells that can't be read.
+        config: the configuration that it was made with; None for a store without one, such as one merged by hand.
+        cells: the finished and undamaged cells.
+        missing: sentences on missing cells, including damaged ones.
+        damaged: sentences on unreadable cells.
     """
 
     config: StudyConfig | None
@@ -97,7 +99,7 @@ class StudyRead:
 
 
 def read_study_results(store: Store) -> StudyRead:
-    """A store's configuration, its finished cells, and what is missing; without a configuration all its cells."""
+    """Read a store's configuration, its finished cells (all cells, without a configuration), and what is missing."""
     path, folders = store.folder / STUDY_FILE, stored_folders(store.cells)
     if not path.exists():
         cells, damaged = readable_cells(folders, HeldRecords().read)
@@ -108,5 +110,5 @@ def read_study_results(store: Store) -> StudyRead:
     missing = [*missing_sentences(specs, store), *damaged]
     others = len(folders) - len(cells) - len(damaged)
     if others > 0:
-        missing.append(f"{others} cells of the store belong to no cell of {STUDY_FILE} and are not shown.")
+        missing.append(f"{others} cells in the store are not part of {STUDY_FILE} and are not shown.")
     return StudyRead(config, [as_configured(cell, config) for cell in cells], missing, damaged)

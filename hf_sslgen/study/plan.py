@@ -1,4 +1,4 @@
-"""From a configuration to its cells, one specification each."""
+"""Expand a configuration into one specification per cell."""
 
 import dataclasses
 import fnmatch
@@ -24,7 +24,7 @@ from hf_sslgen.study.protocols.presets import FewShotProtocol, Protocol, protoco
 
 @dataclass(frozen=True)
 class CellSpec:
-    """What one cell will be; a `protocol` of None is the pretrained stage."""
+    """The specification of one cell; a `protocol` of None is the pretrained stage."""
 
     backbone: BackboneEntry
     domain: DomainArguments
@@ -36,7 +36,7 @@ class CellSpec:
 
     @property
     def labels(self) -> str:
-        """How much of the labels it learns from; the pretrained stage learns nothing and is shared by all budgets."""
+        """Label budget; the pretrained stage learns nothing and is shared by all budgets."""
         return label_budget_words(self.domain) if self.protocol is not None else "100%"
 
     @property
@@ -45,16 +45,16 @@ class CellSpec:
 
     @property
     def title(self) -> str:
-        """How messages call the cell."""
+        """The cell's name in messages."""
         where = f"{self.backbone.name} on {self.domain_name}, {self.protocol_name}"
         return where if self.protocol is None else f"{where}, {self.labels} of the labels, seed {self.seed}"
 
     @property
     def key(self) -> str:
-        """Sixteen hexadecimal digits of the specification: of what was asked for and how numbers are defined, not of
-        what is found on loading."""
+        """Sixteen hexadecimal digits that identify the request and the definitions of the numbers, but not what is
+        found on loading."""
         domain = dataclasses.asdict(self.domain)
-        del domain["group"]  # what reports say of a domain, which may be changed later
+        del domain["group"]  # used by reports only, and may be changed later
         content = {
             "backbone": self.backbone.location,
             "name": self.backbone.name,
@@ -71,10 +71,10 @@ class CellSpec:
 
 
 def expand(config: StudyConfig) -> tuple[CellSpec, ...]:
-    """Every cell of a study, domain by domain so that each is loaded once.
+    """Return every cell of a study, domain by domain so that each domain is loaded once.
 
-    The pretrained stage is one cell per backbone and domain. It does not depend on labels, nor on the seed except that
-    an untrained control's weights do: there it is that of the first seed.
+    The pretrained stage is one cell per backbone and domain. It does not depend on labels. It depends on the seed only
+    through an untrained control's weights, for which the first seed is taken.
 
     Raises:
         InputError: nothing is left after the exclusions, or an exclusion excludes nothing.
@@ -93,7 +93,7 @@ def expand(config: StudyConfig) -> tuple[CellSpec, ...]:
                 f"exclude: {_in_words(exclusion)} matches no cell of the study. {_known(config, exclusion)}"
             )
     if not specs:
-        raise InputError("exclude: no cell is left of the study")
+        raise InputError("exclude: the exclusions leave no cell in the study")
     return tuple(specs)
 
 
@@ -120,8 +120,10 @@ def _budgets(config: StudyConfig) -> list[dict[str, Any]]:
 
 
 def _axes(spec: CellSpec) -> dict[str, set[str]]:
-    """What an exclusion may call a cell, by axis: a domain also by its last part, which a folder's copy elsewhere and
-    a Hub id have too."""
+    """Return the names by which an exclusion can select a cell, by axis.
+
+    A domain can also be named by its last part, so that copies of a folder in other places and Hub ids match.
+    """
     dataset_name = spec.domain.dataset_name
     domain = {spec.domain_name, dataset_name, Path(dataset_name).name}
     values = ({spec.backbone.name}, domain, {spec.protocol_name}, {spec.labels}, {str(spec.seed)})
@@ -129,9 +131,9 @@ def _axes(spec: CellSpec) -> dict[str, set[str]]:
 
 
 def _matches(spec: CellSpec, found: Mapping[str, set[str]], exclusion: Mapping[str, tuple[str, ...]]) -> bool:
-    """Whether every named axis of a cell, as `found`, is among the exclusion's values, which may hold `*`."""
+    """Whether on every axis of the exclusion one of the names in `found` matches its values, which may contain `*`."""
     if spec.protocol is None and not {"labels", "seed"}.isdisjoint(exclusion):
-        return False  # the pretrained stage is shared by all of them
+        return False  # the pretrained stage is shared by all labels and seeds
     return all(
         any(fnmatch.fnmatchcase(name, value) for value in exclusion[axis] for name in found[axis])
         for axis in exclusion
@@ -143,6 +145,6 @@ def _in_words(exclusion: Mapping[str, tuple[str, ...]]) -> str:
 
 
 def _known(config: StudyConfig, exclusion: Mapping[str, tuple[str, ...]]) -> str:
-    """A sentence for each axis of an exclusion, on what the study has there."""
+    """Return the study's values on each axis of an exclusion, in words."""
     known = {axis: sorted({min(_axes(spec)[axis]) for spec in _all_specs(config)}) for axis in exclusion}
     return "; ".join(f"{axis} is one of {some_of(values)}" for axis, values in known.items())

@@ -1,4 +1,4 @@
-"""What is taken of each domain and what can't be computed, found out by loading domains before anything is."""
+"""Load all domains before anything is computed, to report what is taken from each and which cells are impossible."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.taken import Taken, print_taken
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import HubError, InputError
 from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.execution.workbench import Unavailable, domain_asked_once
 from hf_sslgen.study.plan import CellSpec
@@ -18,34 +18,37 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Preflight:
-    """What is known of cells once their domains were loaded.
+    """What loading the domains of cells has shown.
 
     Attributes:
-        taken: what was taken of each domain, with every budget of labels.
-        streams: names of the domains that are streamed. They are read to be loaded, so they are left to the cells.
+        taken: what was taken from each domain, with every label budget.
+        streams: names of the streamed domains. Loading one means reading all of it, so this is left to the cells.
         impossible: the cells whose domain can't be loaded, or whose protocol can't be run on it, and why.
     """
 
     taken: tuple[Taken, ...]
     streams: tuple[str, ...]
-    impossible: dict[CellSpec, InputError]
+    impossible: dict[CellSpec, InputError | HubError]
 
     def print_taken(self) -> None:
-        """Say of each domain what was taken of it."""
+        """Print what was taken from each domain."""
         print_taken(self.taken)
         for name in self.streams:
-            print(f"{name}: a stream; its cells keep what was taken of it", flush=True)
+            print(f"{name}: a stream; what is taken from it is recorded in its cells", flush=True)
 
 
 def look_ahead(specs: Sequence[CellSpec], unavailable: Unavailable) -> Preflight:
-    """Load the domains of cells, and find the cells that can't be computed.
+    """Load the domains of cells and find the cells that can't be computed.
 
     Args:
         unavailable: as in `prepare_cell`.
+
+    Raises:
+        DiskFullError: there is no room to prepare a domain, which is not a fault of any cell.
     """
-    impossible: dict[CellSpec, InputError] = {}
+    impossible: dict[CellSpec, InputError | HubError] = {}
     taken: dict[DomainArguments, Taken] = {}
-    not_loaded: dict[DomainArguments, InputError] = {}
+    not_loaded: dict[DomainArguments, InputError | HubError] = {}
     streams: dict[str, None] = {}
     for spec in specs:
         if spec.domain.streaming:
@@ -55,7 +58,7 @@ def look_ahead(specs: Sequence[CellSpec], unavailable: Unavailable) -> Preflight
             if spec.domain in not_loaded:
                 raise not_loaded[spec.domain]
             domain = domain_asked_once(spec.domain, unavailable)
-        except InputError as error:
+        except (InputError, HubError) as error:
             impossible[spec] = not_loaded[spec.domain] = error
             continue
         taken[spec.domain] = domain.taken
@@ -67,9 +70,9 @@ def look_ahead(specs: Sequence[CellSpec], unavailable: Unavailable) -> Preflight
 
 
 def prepare(specs: Sequence[CellSpec], store: Store, unavailable: Unavailable) -> None:
-    """Print what is taken of each domain, and keep as failed what can't be computed, before anything is begun.
+    """Print what is taken from each domain, and record cells that can't be computed as failed before work begins.
 
-    Finished cells are looked at too: workers load their domains again, whose pictures may be others by now.
+    Finished cells are included: workers load their domains again, and the pictures may have changed.
     """
     found = look_ahead([spec for spec in specs if not store.has_failed(spec)], unavailable)
     found.print_taken()
@@ -80,8 +83,8 @@ def prepare(specs: Sequence[CellSpec], store: Store, unavailable: Unavailable) -
         logger.warning("cells left out that %s", sentence)
 
 
-def impossible_sentences(impossible: Mapping[CellSpec, InputError]) -> list[str]:
-    """A sentence for each reason, which names the first cells that it stops."""
+def impossible_sentences(impossible: Mapping[CellSpec, InputError | HubError]) -> list[str]:
+    """Return a sentence for each reason, with the first cells that it affects."""
     titles: dict[str, list[str]] = {}
     for spec, error in impossible.items():
         titles.setdefault(str(error), []).append(spec.title)

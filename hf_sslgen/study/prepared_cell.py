@@ -1,4 +1,4 @@
-"""A planned cell with its backbone found and its domain loaded: what identity, measuring and provenance start from."""
+"""A planned cell with its backbone found and its domain loaded, from which identity, numbers and provenance follow."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,14 +18,14 @@ CROP_PCT = {"shorter_side": 1.0, "squash": None}
 """`Geometry.crop_pct` of a protocol's `resize`."""
 
 Measured = tuple[Analysis, dict[str, Any]]
-"""What was measured, and which hyper-parameters were selected and how."""
+"""The analysis, and which hyper-parameters were selected and how."""
 
 
 @dataclass(frozen=True)
 class BackboneFacts:
-    """What identifies a backbone beside its name: its weights, and the pixels it is given.
+    """What identifies a backbone besides its name: its weights, and the pixels it is given.
 
-    `pinned` loads those weights again, as in `LoadedBackbone`.
+    `pinned` is the location that loads the same weights again, as in `LoadedBackbone`.
     """
 
     weights: str
@@ -40,16 +40,16 @@ class BackboneFacts:
 
 @dataclass(frozen=True)
 class PreparedCell:
-    """A planned cell, what was found of its backbone, and its domain."""
+    """A planned cell with the identity of its backbone and its loaded domain."""
 
     spec: CellSpec
     facts: BackboneFacts
     domain: Domain
 
     def load(self, location: str | None = None) -> LoadedBackbone:
-        """The backbone as published, or a checkpoint made of it, on the device that measures.
+        """Load the published backbone, or a checkpoint made from it, on the device that measures.
 
-        Its geometry is the study's, cropped as the protocol says.
+        Its geometry is the study's, cropped as the protocol specifies.
 
         Raises:
             InputError: the checkpoint is not the one that the cell's identity names.
@@ -70,7 +70,7 @@ class PreparedCell:
         )
         if location is None and backbone.weights != self.facts.weights:
             raise InputError(
-                f"the checkpoint {name!r} was changed while the study ran; run the same command again, which "
+                f"the checkpoint {name!r} was changed while the study was running; run the same command again, which "
                 "measures it as it is now"
             )
         place(backbone)
@@ -78,7 +78,7 @@ class PreparedCell:
 
 
 def positional(domain: Domain) -> ImageSplit:
-    """A domain's training images, for protocols that read them more than once or by position."""
+    """Return a domain's training images, for protocols that read them more than once or by position."""
     if not isinstance(domain.train, ImageSplit):
         raise InputError("this protocol reads the training images more than once; drop --streaming")
     return domain.train

@@ -1,4 +1,4 @@
-"""How far a study is: which of its planned cells are finished, running, failed or damaged, from its folder alone."""
+"""The progress of a study, read from its folder alone: which cells are finished, running, failed or damaged."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,14 @@ from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.plan import CellSpec
 
 SHOWN = 4
-"""Cells that met one error and are named."""
+"""How many of the cells with the same error are named."""
 
 
 def damaged_sentences(specs: Sequence[CellSpec], store: Store) -> dict[CellSpec, str]:
-    """The specifications whose finished cell is not as it was written, with a sentence on each; records are not
-    looked into."""
+    """Return the specifications whose finished cell has changed since it was written, with a sentence on each.
+
+    Records are not read.
+    """
     damaged = {}
     for spec in specs:
         name = store.indexed(spec)
@@ -27,7 +29,7 @@ def damaged_sentences(specs: Sequence[CellSpec], store: Store) -> dict[CellSpec,
 
 
 def failure_sentences(specs: Sequence[CellSpec], store: Store) -> list[str]:
-    """What failed, a sentence for each error, which names the first cells that met it."""
+    """Return a sentence for each error, with the first cells that failed with it."""
     titles: dict[str, list[str]] = {}
     for spec in specs:
         failure = store.failure(spec)
@@ -37,13 +39,13 @@ def failure_sentences(specs: Sequence[CellSpec], store: Store) -> list[str]:
 
 
 def named_cells(titles: Sequence[str]) -> str:
-    """The first cells' titles, and how many others there are."""
+    """Return the first cells' titles, and how many others there are."""
     more = len(titles) - SHOWN
     return "; ".join(titles[:SHOWN]) + (f" and {more} other cells" if more > 0 else "")
 
 
 def missing_sentences(specs: Sequence[CellSpec], store: Store) -> list[str]:
-    """What a report says of cells that it lacks."""
+    """Return a report's sentences on missing cells."""
     sentences = failure_sentences(specs, store)
     unfinished = sum(not store.is_finished(spec) and not store.has_failed(spec) for spec in specs)
     if unfinished:
@@ -52,7 +54,7 @@ def missing_sentences(specs: Sequence[CellSpec], store: Store) -> list[str]:
 
 
 def state_of(spec: CellSpec, store: Store, claimed: dict[str, str]) -> str:
-    """`finished`, `running`, `failed` or `waiting`."""
+    """Return `finished`, `running`, `failed` or `waiting`."""
     if store.is_finished(spec):
         return "finished"
     if store.indexed(spec) in claimed:
@@ -61,7 +63,7 @@ def state_of(spec: CellSpec, store: Store, claimed: dict[str, str]) -> str:
 
 
 def living_claims(store: Store) -> dict[str, str]:
-    """Cells that somebody is computing, and who."""
+    """Return the cells that a running process is computing, and which process that is."""
     claims = [claim for claim in find_claims(store.claims) if is_alive(claim)] if store.claims.is_dir() else []
     return {
         claim.name: f"process {claim.owner.process} on {claim.owner.host} since {claim.owner.since}"

@@ -1,7 +1,7 @@
-"""Random views for pretraining, made on the device for a whole batch with parameters of its own for each image.
+"""Random views for pretraining, generated on the device per batch with separate parameters for each image.
 
-The colour operations other than contrast are linear in RGB, so brightness, saturation, hue and grayscale are composed
-into one 3 x 3 matrix per image and applied in a single pass.
+All colour operations except contrast are linear in RGB, so brightness, saturation, hue and grayscale are combined into
+one 3 x 3 matrix per image and applied in a single pass.
 """
 
 import math
@@ -23,7 +23,7 @@ RGB_TO_YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.522
 class AugmentationPolicy:
     """SimCLR's augmentation without blur (Chen et al. 2020, appendix A; at 64 px blur helps little).
 
-    `hue` is the largest rotation of the colour circle as a share of a full turn.
+    `hue` is the largest rotation of the colour circle, as a fraction of a full turn.
     """
 
     minimum_area: float = 0.2
@@ -44,11 +44,11 @@ def _uniform(generator: torch.Generator, count: int, low: float, high: float) ->
 def crop_and_flip(
     images: Tensor, policy: AugmentationPolicy, generator: torch.Generator, size: int | None = None
 ) -> Tensor:
-    """Cut a random box out of each image, flip it at random and resize it.
+    """Crop a random box from each image, flip it at random and resize it.
 
     Args:
         images: (B, 3, H, W) floats.
-        size: side of the result in pixels; the original size where it is None.
+        size: side of the result in pixels; None keeps the original size.
     """
     count = len(images)
     area = _uniform(generator, count, policy.minimum_area, 1.0)
@@ -56,7 +56,7 @@ def crop_and_flip(
     ratio = torch.exp(_uniform(generator, count, -log_ratio, log_ratio))
     width = torch.sqrt(area * ratio).clamp(max=1.0)
     height = torch.sqrt(area / ratio).clamp(max=1.0)
-    # In the sampling grid's coordinates the image spans [-1, 1]; the box's centre may move by what it leaves free.
+    # In the sampling grid's coordinates the image spans [-1, 1]; the box's centre may move within the margin.
     centre_x = _uniform(generator, count, -1.0, 1.0) * (1 - width)
     centre_y = _uniform(generator, count, -1.0, 1.0) * (1 - height)
     flipped = _uniform(generator, count, 0.0, 1.0) < policy.flip_probability
@@ -71,7 +71,7 @@ def crop_and_flip(
 
 
 def _colour_matrices(count: int, policy: AugmentationPolicy, generator: torch.Generator, jittered: Tensor) -> Tensor:
-    """(B, 3, 3) matrices that change brightness, saturation and hue, or turn an image gray."""
+    """Return (B, 3, 3) matrices that change brightness, saturation and hue, or convert an image to grayscale."""
     device = generator.device
     identity = torch.eye(3, device=device)
     luma = torch.tensor(LUMA_WEIGHTS, device=device)
@@ -94,7 +94,7 @@ def _colour_matrices(count: int, policy: AugmentationPolicy, generator: torch.Ge
 
 
 def jitter_colours(images: Tensor, policy: AugmentationPolicy, generator: torch.Generator) -> Tensor:
-    """Change contrast, brightness, saturation and hue of each image; some turn gray. Values stay in [0, 1]."""
+    """Jitter contrast, brightness, saturation and hue, and convert some images to grayscale; values stay in [0, 1]."""
     count = len(images)
     jittered = _uniform(generator, count, 0.0, 1.0) < policy.jitter_probability
     contrast = _uniform(generator, count, 1 - policy.contrast, 1 + policy.contrast)
@@ -109,12 +109,12 @@ def jitter_colours(images: Tensor, policy: AugmentationPolicy, generator: torch.
 def random_view(
     images: Tensor, policy: AugmentationPolicy, generator: torch.Generator, size: int | None = None
 ) -> Tensor:
-    """One random view of each image.
+    """Generate one random view of each image.
 
     Args:
         images: (B, 3, H, W) floats in [0, 1] on the generator's device.
-        generator: its state alone decides the view, so a seed gives the same view again.
-        size: side of the view in pixels; the images' own size where it is None.
+        generator: its state alone determines the view, so the same seed gives the same view.
+        size: side of the view in pixels; None keeps the images' own size.
 
     Returns:
         (B, 3, size, size) floats in [0, 1].
@@ -123,10 +123,10 @@ def random_view(
 
 
 class ViewMaker:
-    """Normalised random views of a batch, decided by (seed, epoch, step, view, process).
+    """Generate normalised random views of a batch, determined by (seed, epoch, step, view, process).
 
     Args:
-        size: side of the views in pixels; the images' own size where it is None.
+        size: side of the views in pixels; None keeps the images' own size.
     """
 
     def __init__(self, seed: int, process_index: int, device: torch.device, size: int | None = None) -> None:
@@ -137,7 +137,7 @@ class ViewMaker:
         self.std = torch.tensor(IMAGENET_STD, device=device)[:, None, None]
 
     def __call__(self, images: Tensor, num_views: int, epoch: int, step: int) -> Tensor:
-        """`num_views` views of (B, 3, H, W) bytes, stacked to (num_views * B, 3, size, size) floats."""
+        """Generate `num_views` views of (B, 3, H, W) bytes, stacked to (num_views * B, 3, size, size) floats."""
         pixels = images.float() / 255
         made = []
         for view in range(num_views):

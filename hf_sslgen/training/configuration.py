@@ -1,28 +1,21 @@
-"""Arguments from a YAML file and the command line: the file sets defaults, the command line overrides them."""
+"""Read arguments from a YAML file and the command line, which overrides the file."""
 
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any, NoReturn, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn, get_args, get_origin
 
-from hf_sslgen.errors import InputError, nearest_names
-from hf_sslgen.settings import read_setting, require_nameable, shown
+from hf_sslgen.errors import InputError, hinted
+from hf_sslgen.settings import Setting, require_nameable, settings_of, shown
 from hf_sslgen.typed_values import choices_of
 from hf_sslgen.yaml_files import read_yaml
 
 
 @dataclass(frozen=True)
-class _Option:
-    """A field that can be set, and its annotation."""
-
-    field: Field[Any]
-    hint: Any
-
-    @property
-    def is_required(self) -> bool:
-        return self.field.default is MISSING and self.field.default_factory is MISSING
+class _Option(Setting):
+    """A field that is an option."""
 
     @property
     def takes_list(self) -> bool:
@@ -30,7 +23,7 @@ class _Option:
 
     @property
     def help(self) -> str:
-        """As argparse wants it, which reads % in it."""
+        """The help text, escaped for argparse, which interprets %."""
         text = str(self.field.metadata.get("help", ""))
         factory = self.field.default_factory
         if not self.is_required:
@@ -39,14 +32,14 @@ class _Option:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Keeps what is given as text, raises instead of printing the whole usage, takes no shortened option."""
+    """Parser that keeps values as text, raises errors without printing the usage, and accepts no abbreviations."""
 
     def __init__(self, options: Mapping[str, _Option], description: str) -> None:
         super().__init__(description=description, allow_abbrev=False, argument_default=argparse.SUPPRESS)
         self.known = {"--help"}
         for name, option in options.items():
             self._add(name, option)
-        self.add_argument("--config", type=Path, help="YAML file of defaults for the options above")
+        self.add_argument("--config", type=Path, help="YAML file with defaults for the options above")
         self.known.add("--config")
 
     def _add(self, name: str, option: _Option) -> None:
@@ -78,19 +71,18 @@ def parse_arguments(
     command_line: Sequence[str] | None = None,
     positional: str | Sequence[str] = (),
 ) -> tuple[Any, ...]:
-    """One instance of each dataclass, from `--config FILE` and the options that follow.
+    """Build one instance of each dataclass from `--config FILE` and the options.
 
     Args:
-        positional: the field, or fields, that the first words without `--` are the values of.
+        positional: the field or fields that leading words without `--` set.
 
     Raises:
-        InputError: an unknown key or option (names the nearest known one), or a value of the wrong kind or range.
+        InputError: a key or option is unknown (suggests the nearest one), or a value has the wrong type or range.
     """
     arguments = list(sys.argv[1:] if command_line is None else command_line)
     options: dict[str, _Option] = {}
     for kind in dataclass_types:
-        hints = get_type_hints(kind)
-        options |= {field.name: _Option(field, hints[field.name]) for field in fields(kind)}
+        options |= {name: _Option(each.field, each.hint) for name, each in settings_of(kind).items()}
     given = _given(
         _Parser(options, description), arguments, [positional] if isinstance(positional, str) else positional
     )
@@ -100,7 +92,7 @@ def parse_arguments(
         source = f"config {str(path)!r}"
         for key, value in read_yaml(path, "config").items():
             if key not in options:
-                raise InputError(f"{source}: unknown key {shown(key)}. {nearest_names(key, options)}".rstrip())
+                raise InputError(hinted(f"{source}: unknown key {shown(key)}", key, options))
             values[key] = _read(options[key], value, f"{source}: ")
     values |= {name: _read(options[name], value) for name, value in given.items()}
     missing = [name for name, option in options.items() if option.is_required and name not in values]
@@ -113,7 +105,7 @@ def parse_arguments(
 
 
 def _given(parser: _Parser, arguments: list[str], positional: Sequence[str]) -> dict[str, Any]:
-    """What the command line says, as text, by field."""
+    """Return the command line's values, as text, by field."""
     if positional:
         parser.usage = f"%(prog)s {' '.join(name.upper() for name in positional)} [options]"
     for index, name in enumerate(positional):
@@ -123,8 +115,9 @@ def _given(parser: _Parser, arguments: list[str], positional: Sequence[str]) -> 
     for word in arguments:
         option = word.partition("=")[0]
         if option.startswith("--") and option not in parser.known:
-            hint = nearest_names(option.removeprefix("--"), [each.removeprefix("--") for each in parser.known])
-            raise InputError(f"unknown option {shown(option)}. {hint}".rstrip())
+            known = {each.removeprefix("--").replace("-", "_") for each in parser.known}
+            name = option.removeprefix("--").replace("-", "_")
+            raise InputError(hinted(f"unknown option {shown(option)}", name, sorted(known)))
     found, unexpected = parser.parse_known_args(arguments)
     if unexpected:
         raise InputError(f"unexpected argument {shown(unexpected[0])}")
@@ -133,7 +126,7 @@ def _given(parser: _Parser, arguments: list[str], positional: Sequence[str]) -> 
 
 def _read(option: _Option, value: Any, source: str = "") -> Any:
     try:
-        read = read_setting(option.field.name, option.hint, value, option.field.metadata.get("range"))
+        read = option.read(value)
         require_nameable(option.field.name, read)
         return read
     except InputError as error:

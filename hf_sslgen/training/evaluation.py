@@ -1,4 +1,4 @@
-"""Evaluation in O(N) memory: each batch's class scores are reduced to a few numbers per image before they are kept."""
+"""Evaluation in O(N) memory: each batch's class scores are reduced to a few numbers per image before storage."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,24 +14,24 @@ from hf_sslgen.errors import DivergedError
 from hf_sslgen.metrics import Estimate, brier_score, negative_log_likelihood, top_k_accuracy, top_label
 from hf_sslgen.metrics.catalogue.measurement import measure
 from hf_sslgen.metrics.catalogue.metric import Subject
-from hf_sslgen.metrics.catalogue.prediction_metrics import TOP_K
+from hf_sslgen.metrics.catalogue.prediction_functions import TOP_K
 from hf_sslgen.metrics.catalogue.rows import better_directions
 
 GREATER_IS_BETTER = {"loss": False, **better_directions()}
-"""The validation numbers by which a checkpoint can be selected, and whether more of them is better."""
+"""The validation metrics by which a checkpoint can be selected, and whether higher is better."""
 
 Columns = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
 def reduce_scores(scores: npt.ArrayLike, references: npt.ArrayLike, from_logits: bool) -> Columns:
-    """Per image: prediction, confidence, negative log-likelihood, Brier score and top-5 credit, each of shape (N,).
+    """Compute prediction, confidence, negative log-likelihood, Brier score and top-5 credit per image, each (N,).
 
     Args:
-        scores: (N, C) probabilities, or logits where `from_logits` is True.
+        scores: (N, C) probabilities, or logits if `from_logits` is True.
         references: (N,) class indices.
 
     Returns:
-        All but the prediction in float64; the credit is NaN where there are no more than five classes.
+        The prediction, then the others in float64; the credit is NaN for five classes or fewer.
     """
     top = top_label(scores, references, from_logits)
     return (
@@ -44,10 +44,10 @@ def reduce_scores(scores: npt.ArrayLike, references: npt.ArrayLike, from_logits:
 
 
 def reduce_logits(logits: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
-    """`reduce_scores` of a batch of logits, on their device.
+    """Apply `reduce_scores` to a batch of logits, on their device.
 
-    An image whose logits are not all finite is class 0 with NaN in every other column: a batch can't raise, because
-    other processes may wait for it.
+    An image with non-finite logits gets class 0 and NaN in every other column; raising an error here would leave other
+    processes waiting for the batch.
 
     Args:
         logits: (B, C).
@@ -63,15 +63,15 @@ def reduce_logits(logits: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
 
 
 def preprocess_logits_for_metrics(logits: Tensor, labels: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
-    """`reduce_logits` as the Trainer calls it; `labels` are class indices and sample ids."""
+    """Adapt `reduce_logits` to the Trainer's interface; `labels` are class indices and sample ids."""
     return reduce_logits(logits, labels[0])
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What is known of every image after an evaluation; all arrays have shape (N,).
+    """Per-image results of an evaluation; all arrays have shape (N,).
 
-    `top_5_credits` is NaN where there are no more than five classes.
+    `top_5_credits` is NaN for five classes or fewer.
     """
 
     sample_ids: NDArray[np.int64]
@@ -84,7 +84,7 @@ class Predictions:
 
     @classmethod
     def from_evaluation(cls, predictions: Any, label_ids: Any) -> "Predictions":
-        """From the Trainer's tuples, ordered by sample id."""
+        """Build from the Trainer's tuples, ordered by sample id."""
         references, sample_ids = label_ids
         order = np.argsort(sample_ids, kind="stable")
         return cls(sample_ids[order], references[order], *(np.asarray(column)[order] for column in predictions))
@@ -93,7 +93,7 @@ class Predictions:
     def from_probabilities(
         cls, sample_ids: NDArray[np.int64], references: NDArray[np.int64], probabilities: NDArray[np.floating]
     ) -> "Predictions":
-        """From (N, C) probabilities of classifiers that have no logits."""
+        """Build from (N, C) probabilities of classifiers without logits."""
         return cls(sample_ids, references, *reduce_scores(probabilities, references, from_logits=False))
 
     @property
@@ -101,11 +101,11 @@ class Predictions:
         return self.predictions == self.references
 
     def estimates(self, num_classes: int) -> dict[str, Estimate]:
-        """Accuracy, confidence and calibration of the whole, by the definitions of `hf_sslgen.metrics`.
+        """Compute accuracy, confidence and calibration over all images, as defined in `hf_sslgen.metrics`.
 
         Returns:
-            Each number by its name, with its 95% interval over images where it has a valid one; a number that can't
-            be had is NaN with its reason. Top-5 accuracy is there for more than five classes only.
+            Each number by name, with its 95% interval over images if a valid one exists; an undefined number is NaN
+            with a reason. Top-5 accuracy is included only for more than five classes.
         """
         return measure(Subject.PREDICTIONS, self, num_classes).estimates
 
@@ -115,7 +115,7 @@ class Predictions:
 
 
 def compute_metrics_for(num_classes: int) -> Any:
-    """The Trainer's `compute_metrics`; it raises DivergedError where predictions are not finite."""
+    """The Trainer's `compute_metrics`; raises DivergedError if predictions are not finite."""
 
     def compute_metrics(evaluation: EvalPrediction) -> dict[str, float]:
         predictions = Predictions.from_evaluation(evaluation.predictions, evaluation.label_ids)

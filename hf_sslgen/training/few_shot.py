@@ -9,17 +9,17 @@ from hf_sslgen.randomness import derive_seed
 
 
 def eligible_classes(labels: NDArray[np.int64], ways: int, shots: int, queries: int) -> list[int]:
-    """The classes that have enough images, (N,) `labels` in all, to be drawn in an episode.
+    """Return the classes with enough images for an episode, given the (N,) `labels`.
 
     Raises:
-        InputError: they are fewer than an episode takes.
+        InputError: an episode needs more classes than that.
     """
     classes, counts = np.unique(labels, return_counts=True)
     eligible = [int(label) for label in classes[counts >= shots + queries]]
     if len(eligible) < ways:
         raise InputError(
             f"an episode of {ways} ways needs {ways} classes with {shots + queries} test images each ({shots} shots, "
-            f"{queries} queries), but only {len(eligible)} have them; lower ways, shots or queries"
+            f"{queries} queries), but only {len(eligible)} classes have that many; lower ways, shots or queries"
         )
     return eligible
 
@@ -33,18 +33,18 @@ def prototypical_accuracies(
     episodes: int,
     seed: int,
 ) -> NDArray[np.float64]:
-    """Accuracy of each episode by the nearest class mean of the support images (Snell et al. 2017).
+    """Measure the accuracy of nearest-class-mean classification in each episode (Snell et al. 2017).
 
-    An episode draws `ways` of the classes that have enough images, and of each `shots` support and `queries` query
-    images. What it draws depends on the labels, the seed and the episode's index alone, not on the features.
+    An episode draws `ways` of the classes with enough images and, from each, `shots` support and `queries` query
+    images. The draw depends only on the labels, the seed and the episode's index, not on the features.
 
     Args:
         features: (N, D).
         labels: (N,).
 
     Returns:
-        (`episodes`,) shares of the `ways` x `queries` query images that are nearest to their own class, by Euclidean
-        distance.
+        (`episodes`,) fractions of the `ways` x `queries` query images that are nearest to their own class mean, by
+        Euclidean distance.
 
     Raises:
         InputError: too few classes have enough images.

@@ -1,4 +1,4 @@
-"""Fine-tuning a backbone on a domain with the Trainer."""
+"""Fine-tune a backbone on a domain with the Trainer."""
 
 import dataclasses
 import functools
@@ -39,9 +39,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FineTuningResult:
-    """Numbers on the validation and the test split, and the test split's predictions (None where read back).
+    """Numbers on the validation and test splits, and the test split's predictions (None if the run was read back).
 
-    Where the test split was not measured its numbers are {} and its predictions None.
+    If the test split was not measured, its numbers are {} and its predictions None.
     """
 
     validation: dict[str, float]
@@ -56,7 +56,7 @@ def run_identity(
     arguments: FineTuningArguments,
     optimisation: Optimisation | None = None,
 ) -> dict[str, Any]:
-    """What decides the weights a run ends with."""
+    """Return everything that decides a run's final weights."""
     return {
         **dataclasses.asdict(model_arguments),
         **(dataclasses.asdict(optimisation) if optimisation is not None else {}),
@@ -70,13 +70,13 @@ def run_identity(
 
 
 def predict(trainer: FineTuningTrainer, split: ImageSplit, backbone: LoadedBackbone) -> Predictions:
-    """Predictions of the trained model on a split."""
+    """Return the trained model's predictions on a split."""
     output = trainer.predict(EvaluationSamples(split, backbone.preprocessing.geometry))
     return Predictions.from_evaluation(output.predictions, output.label_ids)
 
 
 def _to_json(numbers: dict[str, float]) -> dict[str, float | None]:
-    """Numbers for JSON, in which one that can't be had is null."""
+    """Return numbers for JSON, with null in place of NaN."""
     return {name: None if math.isnan(value) else value for name, value in numbers.items()}
 
 
@@ -94,23 +94,23 @@ def finetune(
 ) -> FineTuningResult:
     """Fine-tune, keep the best checkpoint, and measure it on the test split.
 
-    `arguments.output_dir` receives the model, `run.json` (the configuration), `results.json` and
-    `predictions.parquet`, with `checksums.json` of them all. A run that was interrupted goes on from its last complete
-    and undamaged checkpoint; a finished one is read back.
+    The model, `run.json` (the configuration), `results.json`, `predictions.parquet`, and `checksums.json` for all of
+    them are written to `arguments.output_dir`. An interrupted run resumes from its last complete and undamaged
+    checkpoint; a finished run is read back.
 
     Args:
-        optimisation: optimiser and schedule, where they are not what `arguments` say.
-        measure_test: whether the test split is measured too; a run that only competes in a selection need not see it.
+        optimisation: optimiser and schedule, if they differ from those in `arguments`.
+        measure_test: whether to measure the test split too; a run that only competes in a selection doesn't need to.
 
     Raises:
-        InputError: the folder holds another configuration or a finished run that is damaged, can't be written or is
-            in use, the disk or the memory is too small, or the Trainer is told to push.
+        InputError: the folder has another configuration or a damaged finished run, can't be written or is in use, the
+            disk or the memory is too small, or the Trainer is set to push.
         DivergedError: the loss, or a prediction after training, is not finite.
     """
     if arguments.push_to_hub or arguments.hub_token is not None:
         raise InputError(
-            "the Trainer would push unseen, and store the token with its arguments; take both out of the arguments "
-            "with hf_sslgen.hub.push_arguments.take_push_request, and push when training has ended"
+            "the Trainer would push without checks and store the token with its arguments; remove both from the "
+            "arguments with hf_sslgen.hub.push_arguments.take_push_request, and push after training"
         )
     folder = require_output_folder(str(arguments.output_dir), OWN_FILES)
     arguments.output_dir = str(folder)
@@ -142,7 +142,7 @@ def finetune(
 
 
 def _train(trainer: FineTuningTrainer, checkpoint: Path | None) -> None:
-    """Train to the end, from a checkpoint where there is one."""
+    """Train to the end, resuming from the checkpoint if there is one."""
     if checkpoint is not None:
         logger.info("going on from %s", checkpoint)
         best = best_checkpoint(checkpoint)

@@ -1,4 +1,4 @@
-"""Arguments of fine-tuning: the backbone's, beside the domain's (`DomainArguments`) and the Trainer's."""
+"""Fine-tuning arguments: those of the backbone and the Trainer; `DomainArguments` has those of the domain."""
 
 import sys
 from dataclasses import dataclass, field
@@ -22,31 +22,30 @@ class ModelArguments:
     model_name_or_path: str = field(
         metadata={
             "help": "A name from `hf-sslgen zoo`, a timm or transformers model id on the Hub (`owner/name@revision` "
-            "for one of its branches, tags or commits), a local folder, or `untrained:` followed by one of these for "
-            "freshly initialised weights."
+            "for a branch, tag or commit) or a local folder; prefix any of these with `untrained:` for freshly "
+            "initialised weights."
         }
     )
     model_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit on the Hub."})
-    image_size: int | None = setting(
-        None, range=SIDE, help="Side of the input in pixels, instead of the backbone's own."
-    )
+    image_size: int | None = setting(None, range=SIDE, help="Input side in pixels (default: the backbone's own).")
     trainable: Literal["all", "last_stage", "head"] = field(
-        default="all", metadata={"help": "What is trained; the rest stays frozen, its batch-norm statistics too."}
+        default="all",
+        metadata={"help": "Which part to train; the rest stays frozen, including batch-norm statistics."},
     )
     class_weighting: Literal["none", "balanced"] = field(
         default="none",
         metadata={"help": "`balanced` weights the loss by N / (C * N_c); evaluation is never weighted."},
     )
     minimum_crop_area: float = setting(
-        0.35, range=SHARE, help="Smallest share of an image a random crop keeps; 1 trains on uncropped images."
+        0.35, range=SHARE, help="Smallest share of the image that a random crop keeps; 1 trains on uncropped images."
     )
     horizontal_flip: bool = field(
-        default=True, metadata={"help": "Mirror images at random, in domains whose labels allow it."}
+        default=True, metadata={"help": "Flip training images at random, in domains whose labels allow it."}
     )
     early_stopping_patience: int | None = setting(
         None,
         range=AT_LEAST_ONE,
-        help="Stop after this many evaluations without a better value of metric_for_best_model.",
+        help="Stop after this many evaluations without improvement in metric_for_best_model.",
     )
 
     def __post_init__(self) -> None:
@@ -57,43 +56,53 @@ class ModelArguments:
 class FineTuningArguments(TrainingArguments):
     """transformers' `TrainingArguments` with defaults that select by validation likelihood."""
 
-    output_dir: str = field(default="runs/finetune", metadata={"help": "Receives checkpoints, model and results."})
-    eval_strategy: IntervalStrategy | str = field(default="epoch", metadata={"help": "Validate: no, steps or epoch."})
-    save_strategy: SaveStrategy | str = field(default="epoch", metadata={"help": "Save: no, steps, epoch or best."})
-    save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints to keep, beside the best."})
-    load_best_model_at_end: bool = field(default=True, metadata={"help": "End with the best checkpoint."})
+    output_dir: str = field(default="runs/finetune", metadata={"help": "Folder for checkpoints, model and results."})
+    eval_strategy: IntervalStrategy | str = field(
+        default="epoch", metadata={"help": "When to validate: no, steps or epoch."}
+    )
+    save_strategy: SaveStrategy | str = field(
+        default="epoch", metadata={"help": "When to save: no, steps, epoch or best."}
+    )
+    save_total_limit: int | None = field(
+        default=2, metadata={"help": "Checkpoints to keep, in addition to the best one."}
+    )
+    load_best_model_at_end: bool = field(
+        default=True, metadata={"help": "Load the best checkpoint when training ends."}
+    )
     metric_for_best_model: str | None = field(
-        default="negative_log_likelihood", metadata={"help": "Validation number that decides which is best."}
+        default="negative_log_likelihood",
+        metadata={"help": "Validation metric that decides which checkpoint is best."},
     )
     greater_is_better: bool | None = field(
-        default=None, metadata={"help": "Whether higher is better; known for every number, so leave it out."}
+        default=None, metadata={"help": "Leave this out: the better direction of every metric is known."}
     )
-    remove_unused_columns: bool = field(default=False, metadata={"help": "Must stay false: samples carry their id."})
+    remove_unused_columns: bool = field(default=False, metadata={"help": "Must stay false: samples carry their ids."})
     per_device_train_batch_size: int = field(default=64, metadata={"help": "Training batch size per device."})
     per_device_eval_batch_size: int = field(default=128, metadata={"help": "Evaluation batch size per device."})
-    learning_rate: float = field(default=1e-3, metadata={"help": "Largest learning rate."})
+    learning_rate: float = field(default=1e-3, metadata={"help": "Peak learning rate."})
     weight_decay: float = field(default=1e-4, metadata={"help": "Weight decay."})
     lr_scheduler_type: SchedulerType | str = field(default="cosine", metadata={"help": "Learning rate schedule."})
-    logging_steps: float = field(default=20, metadata={"help": "Log every so many steps."})
+    logging_steps: float = field(default=20, metadata={"help": "Log every N steps."})
     optim: OptimizerNames | str = field(default="adamw_torch", metadata={"help": "Optimiser."})
     push_to_hub: bool = field(
-        default=False, metadata={"help": "Push the finished model with its card and numbers to the Hub, once."}
+        default=False, metadata={"help": "When finished, push the model, its card and its results to the Hub."}
     )
     hub_model_id: str | None = field(
-        default=None, metadata={"help": "Repository to push to: owner/name, or a name (default: the output folder's)."}
+        default=None,
+        metadata={"help": "Repository to push to: owner/name or name (default: the output folder's name)."},
     )
     hub_revision: str | None = field(
-        default=None, metadata={"help": "Branch to push to, made where there is none (default: main)."}
+        default=None, metadata={"help": "Branch to push to, created if missing (default: main)."}
     )
     hub_token: str | None = field(
         default=None,
         metadata={
-            "help": "Token to push with. That of `hf auth login` or HF_TOKEN is better: a command line is seen by "
-            "others, and `accelerate launch` prints it where the command fails."
+            "help": "Token to push with. Prefer `hf auth login` or HF_TOKEN: other users can see the command line, "
+            "and `accelerate launch` prints it if the command fails."
         },
     )
     hub_strategy: HubStrategy | str = field(
-        default="end", metadata={"help": "Must stay `end`: checkpoints are not pushed while training goes on."}
+        default="end", metadata={"help": "Must stay `end`: checkpoints are not pushed during training."}
     )
     do_train: bool = field(default=True, metadata={"help": "Must stay true."})
     do_eval: bool = field(default=True, metadata={"help": "Must stay true."})
@@ -101,8 +110,8 @@ class FineTuningArguments(TrainingArguments):
     resume_from_checkpoint: bool | str | None = field(  # type: ignore[assignment]
         default=None,
         metadata={
-            "help": "An interrupted run goes on from its last complete checkpoint by itself: `true`, or that "
-            "checkpoint's folder, asks for the same; `false` refuses to."
+            "help": "Interrupted runs resume from their last complete checkpoint by default; `true` or that "
+            "checkpoint's folder requests the same, `false` refuses to resume."
         },
     )
 

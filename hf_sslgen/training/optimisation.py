@@ -1,4 +1,4 @@
-"""Optimisers and learning-rate schedules that published protocols use and the Trainer does not offer by itself."""
+"""Optimisers and learning-rate schedules of published protocols that the Trainer does not offer."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from hf_sslgen.zoo.anatomy import find_classifier, transformer_blocks
 
 @dataclass(frozen=True)
 class Optimisation:
-    """What of the optimisation the Trainer's own arguments can't say.
+    """Optimisation settings that the Trainer's own arguments can't express.
 
     Attributes:
-        momentum, nesterov: for SGD.
-        decay_all_parameters: weight decay for biases and normalisation layers too.
-        layer_decay: factor of the learning rate from each layer of a vision transformer to the one before it.
+        momentum, nesterov: settings for SGD.
+        decay_all_parameters: whether to apply weight decay to biases and normalisation layers too.
+        layer_decay: factor of the learning rate from each layer of a vision transformer to the previous one.
         step_milestones: after each of these steps the learning rate is multiplied by `step_factor`; None leaves the
             schedule to the Trainer.
     """
@@ -34,15 +34,15 @@ class Optimisation:
 
 
 def optimiser_of_architecture(model: nn.Module) -> Literal["adamw", "sgd"]:
-    """AdamW for networks with layer normalisation (vision transformers, Swin, ConvNeXt), SGD for the others."""
+    """Choose AdamW for networks with layer normalisation (vision transformers, Swin, ConvNeXt), SGD for others."""
     return "adamw" if any(isinstance(module, nn.LayerNorm) for module in model.modules()) else "sgd"
 
 
 def layer_scales(model: PreTrainedModel, layer_decay: float) -> dict[str, float]:
-    """Factor of each parameter's learning rate in a vision transformer; {} for other networks.
+    """Return the learning-rate factor of each parameter in a vision transformer; {} for other networks.
 
-    With L blocks: layer_decay^(L + 1 - l), where l is 0 for what lies before the blocks (patch and position
-    embedding, class token), i + 1 for block i, and L + 1 for what follows (final normalisation, classifier).
+    With L blocks it is layer_decay^(L + 1 - l), where l is 0 for parameters before the blocks (patch and position
+    embedding, class token), i + 1 for block i, and L + 1 for those after (final normalisation, classifier).
     """
     blocks = transformer_blocks(model)
     if not blocks:
@@ -62,7 +62,7 @@ def layer_scales(model: PreTrainedModel, layer_decay: float) -> dict[str, float]
 def build_optimiser(
     model: PreTrainedModel, decayed: Collection[str], arguments: TrainingArguments, optimisation: Optimisation
 ) -> torch.optim.Optimizer:
-    """An optimiser of the trainable parameters, in a group for each learning rate and weight decay.
+    """Create an optimiser for the trainable parameters, grouped by learning rate and weight decay.
 
     Args:
         decayed: names of the parameters that the Trainer would decay.
@@ -100,7 +100,7 @@ def build_optimiser(
 def step_schedule(
     optimiser: torch.optim.Optimizer, milestones: Collection[int], factor: float, warmup_steps: int
 ) -> LambdaLR:
-    """Linear warm-up from 0, then the learning rate times factor^(milestones passed).
+    """Create a schedule: linear warm-up from 0, then the learning rate times factor^(milestones passed).
 
     A milestone m is passed from step m + 1 on, counting from 0 (TensorFlow's `piecewise_constant`, which VTAB uses).
     """

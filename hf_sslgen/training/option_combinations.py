@@ -1,4 +1,4 @@
-"""Options of the Trainer that only make sense together, and what follows from one for another."""
+"""Check and complete combinations of the Trainer's options."""
 
 import logging
 import platform
@@ -10,7 +10,7 @@ import torch
 from transformers import TrainingArguments
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import InputError, hinted, nearest_names
 from hf_sslgen.metrics.catalogue.metric import Subject
 from hf_sslgen.metrics.catalogue.rows import names_of
 from hf_sslgen.settings import NOT_NEGATIVE, read_setting, shown
@@ -19,14 +19,14 @@ from hf_sslgen.training.evaluation import GREATER_IS_BETTER
 logger = logging.getLogger(__name__)
 
 EVALUATION_PREFIX = "eval_"
-"""Before the names of validation numbers in the Trainer's log."""
+"""Prefix of validation metrics in the Trainer's log."""
 
 OPTIMISER_ARGUMENTS = {
     "sgd": ("momentum", "dampening", "nesterov"),
     "adagrad": ("lr_decay", "eps"),
     "rmsprop": ("momentum", "alpha", "eps", "centered"),
 }
-"""What `optim_args` can say; the Trainer silently leaves out everything else."""
+"""Settings that `optim_args` can contain; the Trainer silently ignores all others."""
 
 BOOLEAN_ARGUMENTS = ("nesterov", "centered")
 FIXED_SCHEDULES = ("constant", "constant_with_warmup")
@@ -37,10 +37,10 @@ BF16_INSTRUCTIONS = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
 def complete_options(arguments: TrainingArguments) -> None:
-    """Check the options together and derive what follows from them, in place, before the Trainer does.
+    """Check combinations of options and set the options that follow from others, in place, before the Trainer does.
 
     Raises:
-        InputError: names the options that do not go together, and what would.
+        InputError: names the conflicting options and a valid combination.
     """
     values = vars(arguments)
     arguments.eval_strategy, arguments.save_strategy = (
@@ -57,30 +57,30 @@ def complete_options(arguments: TrainingArguments) -> None:
         known = torch.compiler.list_backends(exclude_tags=())
         if arguments.torch_compile_backend not in known:
             raise InputError(
-                f"torch_compile_backend is {shown(arguments.torch_compile_backend)}; it has to be one of "
+                f"torch_compile_backend is {shown(arguments.torch_compile_backend)}; it must be one of "
                 f"{', '.join(known)}"
             )
 
 
 def _word(value: Any) -> str:
-    """The word that is given itself or as a member of an enumeration."""
+    """Return the word given directly or as a member of an enumeration."""
     return str(value.value if isinstance(value, Enum) else value)
 
 
 def _check_selection(arguments: TrainingArguments) -> None:
-    """Require something to select by, and a checkpoint of each evaluation; derives `greater_is_better`."""
+    """Require a selection metric and a checkpoint for each evaluation; sets `greater_is_better`."""
     evaluates, saves = str(arguments.eval_strategy), str(arguments.save_strategy)
     if evaluates == "no" and arguments.load_best_model_at_end:
         raise InputError(
-            "eval_strategy is 'no', which leaves nothing to find the best checkpoint by; give "
-            "--load_best_model_at_end false too, to keep the last"
+            "eval_strategy is 'no', so the best checkpoint can't be determined; also give --load_best_model_at_end "
+            "false to keep the last one"
         )
     if evaluates == "no" and saves == "best":
-        raise InputError("save_strategy is 'best', but eval_strategy 'no' finds none; give --eval_strategy epoch")
+        raise InputError("save_strategy is 'best', which needs evaluation; give --eval_strategy epoch")
     if arguments.load_best_model_at_end and saves not in (evaluates, "best"):
         raise InputError(
-            f"eval_strategy is {evaluates!r} and save_strategy {saves!r}: the best checkpoint can only be kept where "
-            f"both happen together; give --save_strategy {evaluates} too, or --load_best_model_at_end false"
+            f"eval_strategy is {evaluates!r} and save_strategy {saves!r}: the best checkpoint can only be kept if "
+            f"both happen together; also give --save_strategy {evaluates}, or --load_best_model_at_end false"
         )
     name = (arguments.metric_for_best_model or "loss").removeprefix(EVALUATION_PREFIX)
     if name not in GREATER_IS_BETTER:
@@ -98,7 +98,7 @@ def _check_selection(arguments: TrainingArguments) -> None:
 
 
 def _check_optimisation(arguments: TrainingArguments) -> None:
-    """Require that optimiser and schedule use every option that is given for them."""
+    """Require that optimiser and schedule use every option given for them."""
     optimiser, schedule = _word(arguments.optim), _word(arguments.lr_scheduler_type)
     known = OPTIMISER_ARGUMENTS.get(optimiser, ())
     read = {}
@@ -106,8 +106,8 @@ def _check_optimisation(arguments: TrainingArguments) -> None:
         name, _, value = each.partition("=")
         if name not in known:
             raise InputError(
-                f"optim_args has {shown(name)}, which optimiser {optimiser!r} does not take; "
-                f"{'it takes ' + ', '.join(known) if known else 'drop it'}"
+                f"optim_args has {shown(name)}, which optimiser {optimiser!r} does not accept; "
+                f"{'it accepts ' + ', '.join(known) if known else 'drop it'}"
             )
         is_boolean = name in BOOLEAN_ARGUMENTS
         kind, limits = (bool, None) if is_boolean else (float, NOT_NEGATIVE)
@@ -121,25 +121,25 @@ def _check_optimisation(arguments: TrainingArguments) -> None:
         )
     settings = arguments.lr_scheduler_kwargs or {}
     if isinstance(settings, str):
-        raise InputError(f"lr_scheduler_kwargs is {shown(settings)}; it has to be a mapping of names to values")
+        raise InputError(f"lr_scheduler_kwargs is {shown(settings)}; it must be a mapping of names to values")
     if schedule in FIXED_SCHEDULES and settings:
-        raise InputError(f"lr_scheduler_kwargs: lr_scheduler_type {schedule!r} takes none; drop them")
+        raise InputError(f"lr_scheduler_kwargs: lr_scheduler_type {schedule!r} accepts none; drop them")
     if schedule in METRIC_SCHEDULES:
         if arguments.eval_strategy == "no":
-            raise InputError(f"lr_scheduler_type {schedule!r} follows a validation number; give --eval_strategy epoch")
+            raise InputError(f"lr_scheduler_type {schedule!r} needs a validation metric; give --eval_strategy epoch")
         mode = "max" if arguments.greater_is_better else "min"
         given = dict(settings)
         if given.setdefault("mode", mode) != mode:
             raise InputError(
-                f"lr_scheduler_kwargs: mode is {shown(given['mode'])}, but {arguments.metric_for_best_model} has to "
-                f"be followed with {mode!r}; drop it"
+                f"lr_scheduler_kwargs: mode is {shown(given['mode'])}, but {arguments.metric_for_best_model} needs "
+                f"{mode!r}; drop it"
             )
         arguments.lr_scheduler_kwargs = given
 
 
 def _check_steps(arguments: TrainingArguments) -> None:
     if arguments.max_steps == 0:
-        raise InputError("max_steps is 0; it has to be at least 1, or -1 to train for num_train_epochs")
+        raise InputError("max_steps is 0; it must be at least 1, or -1 to train for num_train_epochs")
     if arguments.eval_steps is not None and arguments.eval_strategy != "steps":
         raise InputError(f"eval_steps needs --eval_strategy steps, found {arguments.eval_strategy!r}")
     if arguments.save_steps != 500 and arguments.save_strategy != "steps":
@@ -147,32 +147,32 @@ def _check_steps(arguments: TrainingArguments) -> None:
     for name in ("eval_steps", "save_steps", "logging_steps", "warmup_steps"):
         steps = vars(arguments)[name]
         if steps is not None and steps > 1 and steps != int(steps):
-            raise InputError(f"{name} is {steps}; above 1 it has to be a whole number")
+            raise InputError(f"{name} is {steps}; above 1 it must be a whole number")
     if arguments.load_best_model_at_end and arguments.eval_strategy == arguments.save_strategy == "steps":
         every = arguments.eval_steps or arguments.logging_steps
         if arguments.save_steps % every != 0 and (arguments.save_steps >= 1 or every >= 1):
             raise InputError(
-                f"save_steps is {arguments.save_steps:g} and evaluation is every {every:g} steps (eval_steps, or else "
-                "logging_steps): the best checkpoint can only be kept where one is a multiple of the other"
+                f"save_steps is {arguments.save_steps:g} and evaluation runs every {every:g} steps (eval_steps, or "
+                "else logging_steps): to keep the best checkpoint, make save_steps a multiple of that"
             )
 
 
 def _check_precision(arguments: TrainingArguments) -> None:
     on_cpu = arguments.use_cpu or not torch.accelerator.is_available()
     if arguments.bf16 and arguments.fp16:
-        raise InputError("bf16 and fp16 are both true; give one of them")
+        raise InputError("bf16 and fp16 are both true; give only one of them")
     if arguments.fp16 and on_cpu:
         raise InputError("fp16 is true, which needs a GPU; on a CPU give --bf16 true, or neither")
     if arguments.bf16 and on_cpu:
         arguments.use_cpu = True
         if not _has_bf16_instructions():
-            logger.warning("this CPU has no bfloat16 instructions: without --bf16 training is many times faster")
+            logger.warning("this CPU has no bfloat16 instructions; training is many times faster without --bf16")
     if arguments.tf32 and on_cpu:
         raise InputError("tf32 is true, which needs an NVIDIA GPU; drop it")
 
 
 def _has_bf16_instructions() -> bool:
-    """Whether the CPU says so; True where it says nothing."""
+    """Whether the CPU reports bfloat16 instructions; True if it reports nothing."""
     path = Path("/proc/cpuinfo")
     if platform.system() != "Linux" or not path.is_file():
         return True
@@ -180,7 +180,7 @@ def _has_bf16_instructions() -> bool:
 
 
 def _check_tracking(arguments: TrainingArguments) -> None:
-    """Require that every tracker is installed, and that options of trackers come with one."""
+    """Require that every requested tracker is installed, and that tracker options come with a tracker."""
     asked = arguments.report_to if isinstance(arguments.report_to, list) else [arguments.report_to or "none"]
     trackers = [each for each in asked if each != "none"]
     available = get_available_reporting_integrations()
@@ -188,11 +188,9 @@ def _check_tracking(arguments: TrainingArguments) -> None:
         if tracker == "all" or tracker in available:
             continue
         if tracker not in INTEGRATION_TO_CALLBACK:
-            hint = nearest_names(str(tracker), INTEGRATION_TO_CALLBACK)
-            known = ", ".join(INTEGRATION_TO_CALLBACK)
-            raise InputError(
-                f"report_to is {shown(tracker)}, which is not a tracker; {hint} Known: {known}, all, none"
-            )
+            known = (*INTEGRATION_TO_CALLBACK, "all", "none")
+            unknown = f"report_to is {shown(tracker)}, which is not a tracker; known: {', '.join(known)}"
+            raise InputError(hinted(unknown, str(tracker), known))
         extra = "'hf-sslgen[tracking]'" if tracker == "trackio" else tracker.replace("_", "-")
         raise InputError(f"report_to is {tracker!r}, which is not installed; run `pip install {extra}`")
     arguments.report_to = trackers or "none"
@@ -200,10 +198,10 @@ def _check_tracking(arguments: TrainingArguments) -> None:
         arguments.report_to = "all"
         trackers = list(available)
     if arguments.run_name is not None and not trackers:
-        raise InputError("run_name is only shown by trackers; give --report_to too, or drop it")
+        raise InputError("run_name is only used by trackers; also give --report_to, or drop it")
     for name, default in (("project", "huggingface"), ("trackio_space_id", None), ("trackio_bucket_id", None)):
         if vars(arguments)[name] != default and "trackio" not in trackers:
-            raise InputError(f"{name} needs --report_to trackio; give that too, or drop it")
+            raise InputError(f"{name} needs --report_to trackio; add that, or drop it")
 
 
 def _check_workers(arguments: TrainingArguments) -> None:
@@ -215,4 +213,4 @@ def _check_workers(arguments: TrainingArguments) -> None:
         "dataloader_multiprocessing_context",
     ):
         if vars(arguments)[name]:
-            raise InputError(f"{name} needs processes that read images; give --dataloader_num_workers too")
+            raise InputError(f"{name} needs data loader workers; also give --dataloader_num_workers")

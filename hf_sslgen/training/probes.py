@@ -20,14 +20,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class LinearProbe:
-    """A linear classifier of raw features: the features' standardisation is folded into it.
+    """A linear classifier on raw features, with the features' standardisation folded in.
 
     Attributes:
         weight: (C, D).
         bias: (C,).
         inverse_regularisation: the selected C.
         candidates: validation negative log-likelihood of each C tried.
-        not_converged: how many of the fits stopped at the iteration limit.
+        not_converged: number of fits that stopped at the iteration limit.
     """
 
     weight: NDArray[np.float64]
@@ -40,9 +40,9 @@ class LinearProbe:
 def _folded(
     model: LogisticRegression, mean: NDArray[np.float64], deviation: NDArray[np.float64], num_classes: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(C, D) weight and (C,) bias on raw features; classes without a training image get a logit below all others."""
+    """Return weight (C, D) and bias (C,) on raw features; classes without training images get the lowest logit."""
     coefficients, intercepts = model.coef_, model.intercept_
-    if len(model.classes_) == 2:  # scikit-learn keeps a single row, the logit difference
+    if len(model.classes_) == 2:  # scikit-learn stores a single row, the logit difference
         coefficients = np.concatenate([-coefficients, coefficients]) / 2
         intercepts = np.concatenate([-intercepts, intercepts]) / 2
     weight = np.zeros((num_classes, coefficients.shape[1]))
@@ -53,7 +53,7 @@ def _folded(
 
 
 def _standardisation(features: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(D,) mean and deviation; the deviation of dead dimensions is infinite, which drops them."""
+    """Return mean and standard deviation, each (D,); an infinite deviation drops dead dimensions."""
     mean, deviation = features.mean(0), features.std(0)
     return mean, np.where(deviation > 1e-6 * np.abs(mean).clip(min=1e-6), deviation, np.inf)
 
@@ -67,7 +67,7 @@ def _logistic_regressions(
     tolerance: float,
     max_iterations: int,
 ) -> Iterator[tuple[float, NDArray[np.float64], NDArray[np.float64], bool]]:
-    """Each C, from strong to weak regularisation, with its (C, D) weight, (C,) bias and whether it converged."""
+    """Fit each C, from strong to weak regularisation; yields C, weight (C, D), bias (C,) and convergence."""
     if not np.isfinite(features).all():
         raise InputError("the backbone's features are not finite; its weights may be damaged")
     train = features.astype(np.float64)
@@ -75,8 +75,8 @@ def _logistic_regressions(
     mean, deviation = _standardisation(train) if standardise else (np.zeros(num_features), np.ones(num_features))
     standardised = (train - mean) / deviation
     model = LogisticRegression(max_iter=max_iterations, tol=tolerance, warm_start=True)
-    with threadpool_limits(limits=1):  # the matrices are small: threads cost more than they bring, ten times at worst
-        for value in sorted(grid):  # each fit starts from the last
+    with threadpool_limits(limits=1):  # on small matrices threads slow things down, up to tenfold
+        for value in sorted(grid):  # each fit starts from the previous one
             model.set_params(C=value)
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always", ConvergenceWarning)
@@ -97,15 +97,15 @@ def fit_linear_probe(
     standardise: bool = True,
     retrain_on_validation: bool = False,
 ) -> LinearProbe:
-    """Multinomial logistic regression by L-BFGS, C selected by validation likelihood.
+    """Fit multinomial logistic regression by L-BFGS, selecting C by validation likelihood.
 
     Args:
         features, validation_features: (N, D) and (V, D).
-        standardise: bring features to mean 0 and deviation 1 of the training images.
-        retrain_on_validation: fit the selected C once more, on training and validation images together.
+        standardise: scale features to mean 0 and standard deviation 1 over the training images.
+        retrain_on_validation: refit with the selected C on training and validation images together.
 
     Raises:
-        InputError: features that are not finite.
+        InputError: the features are not finite.
     """
     options = (standardise, tolerance, max_iterations)
     not_converged = 0
@@ -141,11 +141,11 @@ def knn_probabilities(
     pseudo_neighbours: float = 1.0,
     block_size: int = 1024,
 ) -> dict[int, NDArray[np.float64]]:
-    """Class probabilities by weighted k-nearest neighbours with cosine similarity (Wu et al. 2018; DINO's protocol).
+    """Compute class probabilities by cosine-weighted k-nearest neighbours (Wu et al. 2018; DINO's protocol).
 
     Each of the k neighbours votes exp(similarity / temperature) for its class. With v_c the share of class c in the
-    votes and a = `pseudo_neighbours`, p_c = (k v_c + a / C) / (k + a): a class without a vote keeps a probability
-    above 0, and the largest vote wins whatever a is.
+    votes and a = `pseudo_neighbours`, p_c = (k v_c + a / C) / (k + a): a class without votes keeps a probability above
+    0, and the largest vote wins for every a.
 
     Args:
         train_features: (N, D).
@@ -172,7 +172,7 @@ def knn_probabilities(
         order = np.argsort(-of_nearest, axis=1, kind="stable")
         of_nearest = np.take_along_axis(of_nearest, order, axis=1)
         classes = train_labels[np.take_along_axis(nearest, order, axis=1)]
-        # The common factor exp(-largest / temperature) keeps small temperatures from overflowing.
+        # The common factor exp(-largest / temperature) avoids overflow at small temperatures.
         weights = np.exp((of_nearest - of_nearest[:, :1]) / temperature)
         for k, probabilities in result.items():
             votes = np.zeros((len(similarity), num_classes))
@@ -193,7 +193,7 @@ def knn_predictions(
     temperature: float = 0.07,
     block_size: int = 1024,
 ) -> NDArray[np.int64]:
-    """(M,) class indices with the largest vote; `knn_probabilities` says of what. More than all neighbours are all."""
+    """Return (M,) class indices with the largest vote, as in `knn_probabilities`; k is capped at all neighbours."""
     k = min(k, len(train_features))
     probabilities = knn_probabilities(
         train_features, train_labels, features, num_classes, (k,), temperature, block_size=block_size

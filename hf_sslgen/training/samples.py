@@ -1,7 +1,7 @@
-"""What the Trainer's data loaders read: images with their augmentation, order and identity.
+"""Samples for the Trainer's data loaders: images with their augmentation, order and identity.
 
 The order of an epoch depends on (seed, epoch) and an image's augmentation on (seed, epoch, sample id), never on the
-state of a worker or process, so a resumed run sees what an uninterrupted one would have seen.
+state of a worker or process, so a resumed run sees the same samples as an uninterrupted one.
 """
 
 import itertools
@@ -33,16 +33,16 @@ class Augmentation:
     """Random resized crop and horizontal flip.
 
     Attributes:
-        minimum_area: smallest share of the picture a crop keeps; 1 turns cropping off and keeps the geometry of
+        minimum_area: smallest share of the picture that a crop keeps; 1 disables cropping and keeps the geometry of
             evaluation.
-        horizontal_flip: whether half of the images are mirrored.
+        horizontal_flip: whether to flip each image with probability one half.
     """
 
     minimum_area: float
     horizontal_flip: bool
 
     def __call__(self, image: Image.Image, geometry: Geometry, seed: int) -> Tensor:
-        """(3, S, S) bytes, decided by `seed` alone."""
+        """Return an augmented (3, S, S) image as bytes, determined by `seed` alone."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             if self.minimum_area < 1:
@@ -60,12 +60,12 @@ class Augmentation:
 
 
 class EpochOrder(Sampler[tuple[int, int]]):
-    """A permutation of the images that depends on the seed and the epoch alone.
+    """A permutation of the images that depends only on the seed and the epoch.
 
-    It hands out (epoch, position), so that a data set knows the epoch in whichever worker it runs.
+    It yields (epoch, position), so that a dataset knows the epoch in any worker.
 
     Attributes:
-        start: how many images of the epoch are passed over, because they were seen before an interruption.
+        start: number of images of the epoch to skip because they were seen before an interruption.
     """
 
     def __init__(self, num_images: int, seed: int) -> None:
@@ -104,9 +104,9 @@ class TrainingSamples(Dataset[Sample]):
 
 
 class SourceImages(Dataset[tuple[Tensor, int]]):
-    """Images of a pretraining source at the size they are trained on, by (epoch, position).
+    """Images of a pretraining source at their training size, by (epoch, position).
 
-    Decoded once and kept where they fit into `CACHE_BYTES` of memory, because every epoch reads all of them.
+    Every epoch reads all of them, so they are decoded once and cached if they fit into `CACHE_BYTES` of memory.
     """
 
     CACHE_BYTES = 2 * 1024**3
@@ -131,7 +131,7 @@ class SourceImages(Dataset[tuple[Tensor, int]]):
 
 
 class EvaluationSamples(Dataset[Sample]):
-    """Images of a split as they are measured, by position."""
+    """Images of a split with evaluation preprocessing, by position."""
 
     def __init__(self, split: ImageSplit, geometry: Geometry) -> None:
         self.split, self.geometry = split, geometry
@@ -148,15 +148,15 @@ class EvaluationSamples(Dataset[Sample]):
 
 
 class StreamOrder(Sampler[StreamKey]):
-    """The undecoded images of a stream, pass after pass without end (training stops at `max_steps`).
+    """The undecoded images of a stream, in endless passes (training stops at `max_steps`).
 
-    It hands out (epoch, position in it, image). Because it is read where the batches are put together, the order is
-    the same whatever the number of workers, who only decode and augment; processes read it each and take the batches
-    that Accelerate gives them. Sharding it as well would lose images.
+    It yields (epoch, position in the epoch, image). The stream is read in the process that assembles batches, so the
+    order does not depend on the number of workers, which only decode and augment. Each process reads the whole stream
+    and takes the batches that Accelerate assigns to it; sharding the stream as well would lose images.
 
     Attributes:
-        start: how many of the first images nobody will look at, because they were seen before an interruption. They
-            are handed out as None where whole passes of a known size can be left unread.
+        start: number of initial images that are not needed because they were seen before an interruption. They are
+            yielded as None if whole passes of a known size need not be read.
     """
 
     READ_AHEAD = 128
@@ -183,7 +183,7 @@ class StreamOrder(Sampler[StreamKey]):
 
 
 class StreamedTrainingSamples(Dataset[Sample]):
-    """Augmented images of a stream, by what its `StreamOrder` hands out; it has no length."""
+    """Augmented images of a stream, indexed by the items of its `StreamOrder`; it has no length."""
 
     def __init__(self, stream: ImageStream, geometry: Geometry, augmentation: Augmentation, seed: int) -> None:
         self.stream, self.geometry, self.augmentation, self.seed = stream, geometry, augmentation, seed
@@ -197,7 +197,7 @@ class StreamedTrainingSamples(Dataset[Sample]):
 
 
 def collate_with(preprocessing: Preprocessing) -> Callable[[list[Sample]], dict[str, Tensor]]:
-    """A collate function that stacks samples and normalises their pixels."""
+    """Collate function that stacks samples and normalises their pixels."""
 
     def collate(samples: list[Sample]) -> dict[str, Tensor]:
         return {

@@ -1,4 +1,4 @@
-"""A trained model as a folder that loads like any backbone: weights, configuration and preprocessing."""
+"""Save a trained model as a folder that loads like any backbone, with weights, configuration and preprocessing."""
 
 import dataclasses
 import json
@@ -21,9 +21,9 @@ logger = logging.getLogger(__name__)
 
 
 def save_model(trainer: FineTuningTrainer, backbone: LoadedBackbone) -> None:
-    """Save the model with its preprocessing, so that the folder loads by AutoModel and the image processor.
+    """Save the model with its preprocessing, so that the folder loads with AutoModel and AutoImageProcessor.
 
-    All processes take part, and the main one writes: all files or none.
+    All processes must call this; the main process writes either all files or none.
     """
     folder = Path(str(trainer.args.output_dir))
     with replace_files(folder) if trainer.is_world_process_zero() else nullcontext(folder) as target:
@@ -45,7 +45,7 @@ def _save(trainer: FineTuningTrainer, backbone: LoadedBackbone, folder: Path) ->
 
 
 def _save_image_size(folder: Path, backbone: LoadedBackbone) -> None:
-    """Where the model was trained on another input size than its checkpoint's, let the saved processor make that."""
+    """Adapt the saved image processor if the model was trained on another input size than its checkpoint's."""
     wanted, config = backbone.preprocessing, backbone.model.config
     if _makes(folder, config, wanted):
         return
@@ -53,7 +53,7 @@ def _save_image_size(folder: Path, backbone: LoadedBackbone) -> None:
     write_json(path, resized_processor(json.loads(path.read_text(encoding="utf-8")), wanted.geometry))
     if not _makes(folder, config, wanted):
         logger.warning(
-            "the image processor saved in %s can't say that %s was trained on %d px, %s; prepare its input that way",
+            "the image processor saved in %s can't state that %s was trained on %d px, %s; prepare its input that way",
             folder,
             backbone.name,
             wanted.geometry.image_size,
@@ -62,7 +62,7 @@ def _save_image_size(folder: Path, backbone: LoadedBackbone) -> None:
 
 
 def _makes(folder: Path, config: Any, wanted: Preprocessing) -> bool:
-    """Whether a saved image processor makes such input; half a pixel of a margin may be rounded otherwise."""
+    """Whether a saved image processor produces this input; half a pixel of a margin may be rounded differently."""
     try:
         found = read_preprocessing(folder, config)
     except InputError:

@@ -1,4 +1,4 @@
-"""The Trainer, with what fine-tuning for a comparison needs: own loss, exact order, frozen parts, a stop at NaN."""
+"""Trainer adapted for comparable fine-tuning: custom loss, reproducible order, frozen modules, stop on NaN."""
 
 import shutil
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, ro
 from transformers.training_args import OptimizerNames
 
 from hf_sslgen.checksums import damage, files_below, write_checksums
-from hf_sslgen.errors import DivergedError, InputError, OneProcessError
+from hf_sslgen.errors import DivergedError, InputError
 from hf_sslgen.files import give_usual_mode
 from hf_sslgen.memory import naming_batch_size
 from hf_sslgen.training.optimisation import Optimisation, build_optimiser, step_schedule
@@ -29,7 +29,7 @@ from hf_sslgen.training.samples import EpochOrder, StreamedTrainingSamples, Stre
 
 
 class FollowEpoch(TrainerCallback):
-    """Tells the order which epoch begins.
+    """Callback that tells the sampler which epoch begins.
 
     Accelerate does so in most set-ups, but not for a resumed epoch in several processes.
     """
@@ -45,7 +45,7 @@ class FollowEpoch(TrainerCallback):
 
 
 class PassOver(TrainerCallback):
-    """Tells the order of a stream how many images a resumed run has seen, which the Trainer then passes over."""
+    """Callback that tells a stream how many images a resumed run has seen, which the Trainer then skips."""
 
     def __init__(self, order: StreamOrder) -> None:
         self.order = order
@@ -59,10 +59,10 @@ class PassOver(TrainerCallback):
 
 
 class KnowBest(TrainerCallback):
-    """Tells a resumed run where its best checkpoint is.
+    """Callback that tells a resumed run where its best checkpoint is.
 
-    The Trainer forgets it, and ends with other weights, where the path that it recorded leads nowhere: after the run's
-    folder was moved, or from another current folder.
+    If the recorded path no longer exists, because the run's folder was moved or the working directory differs, the
+    Trainer forgets the best checkpoint and ends with other weights.
     """
 
     def __init__(self, best: Path) -> None:
@@ -77,9 +77,9 @@ class KnowBest(TrainerCallback):
 def load_checkpoint_weights(model: PreTrainedModel, folder: str) -> None:
     """Load a checkpoint's weights into a model, in place.
 
-    transformers saves some architectures (ViT) under their older key names. The Trainer's own loading does not
-    translate them back and goes on with whatever weights the model had; `from_pretrained` does, and nothing may be
-    missing here.
+    transformers saves some architectures (ViT) under older key names. The Trainer's own loading does not translate
+    them back and keeps the model's current weights; `from_pretrained` does translate them, and here no weight may be
+    missing.
     """
     saved = type(model).from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
     model.load_state_dict(saved.state_dict())
@@ -89,12 +89,12 @@ class FineTuningTrainer(Trainer):
     """A Trainer for image classifiers whose batches carry `pixel_values`, `labels` and `sample_ids`.
 
     Args:
-        class_weights: (C,) weights of the classes in the loss, or None.
+        class_weights: (C,) class weights for the loss, or None.
         frozen_modules: modules kept in evaluation mode while the rest trains.
-        optimisation: optimiser and schedule, where they are not the Trainer's own.
+        optimisation: optimiser and schedule, if they differ from the Trainer's own.
 
     Attributes:
-        before_saving: called in the main process before each checkpoint; an error there ends the training.
+        before_saving: called in the main process before each checkpoint; an error in it ends the training.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class FineTuningTrainer(Trainer):
         self.frozen_modules = frozen_modules
         self.optimisation = optimisation
         self.before_saving: Callable[[], None] = lambda: None
-        # The loss below is a mean over the micro-batch, which the Trainer then divides by the accumulation steps.
+        # The loss below is a mean over the micro-batch; the Trainer then divides it by the accumulation steps.
         self.model_accepts_loss_kwargs = False
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
@@ -166,7 +166,7 @@ class FineTuningTrainer(Trainer):
             load_checkpoint_weights(self.pretrained_model, resume_from_checkpoint)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """Save a checkpoint, then its checksums, and only then remove older ones: there is a whole one at any time."""
+        """Save a checkpoint, then its checksums, then remove older ones, so that a complete one always exists."""
         folder = Path(str(self.args.output_dir)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         if self.args.process_index == 0:
             self.before_saving()
@@ -174,7 +174,7 @@ class FineTuningTrainer(Trainer):
         is_whole = False
         try:
             super()._save_checkpoint(model, trial)
-            self.accelerator.wait_for_everyone()  # each process writes the state of its own random numbers
+            self.accelerator.wait_for_everyone()  # each process writes its own random state
             if self.args.should_save:
                 write_checksums(folder, files_below(folder))
             is_whole = True
@@ -190,9 +190,10 @@ class FineTuningTrainer(Trainer):
         best = self.state.best_model_checkpoint
         wrong = damage(Path(best)) if best is not None else None
         if wrong is not None:
-            raise OneProcessError(
-                f"the best checkpoint, {best}, can't be used: {wrong}; run the same command again, which goes on "
-                "from an earlier one"
+            raise InputError(
+                f"the best checkpoint, {best}, can't be used: {wrong}; run the same command again to resume from an "
+                "earlier one",
+                of_one_process=True,
             )
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             super()._load_best_model()
@@ -215,7 +216,7 @@ class FineTuningTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """Cross-entropy with the class weights; evaluation is always unweighted and unsmoothed."""
+        """Compute cross-entropy with class weights; evaluation is always unweighted and unsmoothed."""
         if model.training:
             for module in self.frozen_modules:
                 module.eval()

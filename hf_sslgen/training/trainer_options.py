@@ -1,8 +1,7 @@
-"""Which of the Trainer's options fine-tuning honours, in which range, and which it refuses because they would do
-nothing here or something else than they say.
+"""Trainer options that fine-tuning supports, with their ranges, and those it rejects as ineffective or misleading.
 
-Every field of `FineTuningArguments` is in exactly one of the two tables; one that a new release of transformers adds
-is refused until somebody has looked at it.
+Every field of `FineTuningArguments` is in exactly one of the two tables; a field that a new release of transformers
+adds is rejected until it has been reviewed.
 """
 
 import dataclasses
@@ -15,7 +14,7 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.settings import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, SEED, Range, read_setting, shown
 
 STEPS = Range(above=0)
-"""Steps, or below 1 a share of all steps."""
+"""A number of steps or, below 1, a fraction of all steps."""
 
 LOG_LEVELS = ("detail", "debug", "info", "warning", "error", "critical", "passive")
 
@@ -50,8 +49,7 @@ DECISIVE: Mapping[str, Range | tuple[str, ...] | None] = {
     "load_best_model_at_end": None,
     "metric_for_best_model": None,
 }
-"""What changes the weights that a run ends with: a run is only continued with the same. Each with its range or words,
-where it has any."""
+"""Options that affect the final weights, with their range or choices, if any; a run is resumed only if they agree."""
 
 HONOURED: Mapping[str, Range | tuple[str, ...] | None] = {
     **DECISIVE,
@@ -104,9 +102,9 @@ HONOURED: Mapping[str, Range | tuple[str, ...] | None] = {
     "resume_from_checkpoint": None,
     "local_rank": Range(at_least=-1),  # launchers pass it
 }
-"""Every option that does what it says, with its range or words, where it has any."""
+"""Every supported option, with its range or choices, if any."""
 
-_LANGUAGE = "it is for language models"
+_LANGUAGE = "it applies to language models"
 _ALL_THREE = "fine-tuning always trains, validates and measures the test split"
 
 REFUSED: Mapping[str, str] = {
@@ -122,37 +120,37 @@ REFUSED: Mapping[str, str] = {
     "use_cache": _LANGUAGE,
     "neftune_noise_alpha": _LANGUAGE,
     "include_num_input_tokens_seen": _LANGUAGE,
-    "auto_find_batch_size": "the batch size decides the weights; give a smaller --per_device_train_batch_size",
-    "logging_nan_inf_filter": "training stops where the loss is not finite",
+    "auto_find_batch_size": "the batch size affects the weights; give a smaller --per_device_train_batch_size",
+    "logging_nan_inf_filter": "training stops if the loss is not finite",
     "trackio_static_space_id": "publish the finished run with trackio's own commands",
     "prediction_loss_only": "the numbers need the predictions",
     "eval_do_concat_batches": "the numbers need the predictions of all batches together",
     "eval_use_gather_object": "predictions are gathered as arrays",
     "include_for_metrics": "the numbers are computed from predictions and labels",
     "batch_eval_metrics": "calibration is not a mean over batches",
-    "enable_jit_checkpoint": "an interrupted run goes on from its last checkpoint",
-    "hub_strategy": "the finished model is pushed, once",
-    "hub_always_push": "the finished model is pushed, once",
-    "ignore_data_skip": "a continued run would see images twice and others never",
-    "restore_callback_states_from_checkpoint": "a continued run takes up what it needs",
-    "accelerator_config": "the order of the images and how they are shared out is fixed",
-    "parallelism_config": "only whole copies of the network train side by side",
+    "enable_jit_checkpoint": "an interrupted run resumes from its last checkpoint",
+    "hub_strategy": "only the finished model is pushed",
+    "hub_always_push": "only the finished model is pushed",
+    "ignore_data_skip": "a resumed run would see some images twice and others never",
+    "restore_callback_states_from_checkpoint": "a resumed run restores the state it needs",
+    "accelerator_config": "the order of the images and their distribution to processes are fixed",
+    "parallelism_config": "only data-parallel training is supported",
     "dataloader_drop_last": "it would leave out test images too",
-    "dataloader_in_order": "the order of the images decides the weights",
-    "remove_unused_columns": "samples carry what the Trainer would remove",
-    "label_names": "they are known",
+    "dataloader_in_order": "the order of the images affects the weights",
+    "remove_unused_columns": "samples need the columns that the Trainer would remove",
+    "label_names": "they are fixed",
     "train_sampling_strategy": "the order of the images is fixed by --data_seed",
     "length_column_name": _LANGUAGE,
-    "fsdp": "say so to Accelerate, as `accelerate launch --use_fsdp`",
-    "fsdp_config": "say so to Accelerate, as `accelerate launch --use_fsdp`",
-    "deepspeed": "say so to Accelerate, as `accelerate launch --use_deepspeed`",
-    "skip_memory_metrics": "they would be shown nowhere",
+    "fsdp": "enable it through Accelerate, with `accelerate launch --use_fsdp`",
+    "fsdp_config": "enable it through Accelerate, with `accelerate launch --use_fsdp`",
+    "deepspeed": "enable it through Accelerate, with `accelerate launch --use_deepspeed`",
+    "skip_memory_metrics": "they would not be shown anywhere",
 }
-"""Every option that has to stay as it is by default, and why."""
+"""Every option that must keep its default, with the reason."""
 
 
 def check_options(arguments: TrainingArguments) -> None:
-    """Bring every honoured option into its form, in place, and refuse the others where they are not as by default.
+    """Convert every supported option to its type, in place, and reject other options that differ from their default.
 
     Raises:
         InputError: names the option, what was found and what would work.
@@ -165,10 +163,10 @@ def check_options(arguments: TrainingArguments) -> None:
             continue
         if field.name not in HONOURED:
             reason = REFUSED.get(field.name, "this release of transformers is newer than the tested ones")
-            raise InputError(f"{field.name} is {shown(value)}, which is not offered: {reason}; drop it")
+            raise InputError(f"{field.name} is {shown(value)}, which is not supported: {reason}; drop it")
         limits = HONOURED[field.name]
         numbers, words = (limits, None) if isinstance(limits, Range) else (None, limits)
         value = read_setting(field.name, hints[field.name], value, numbers)
         if words is not None and value is not None and value not in words:
-            raise InputError(f"{field.name} is {shown(value)}; it has to be one of {', '.join(words)}")
+            raise InputError(f"{field.name} is {shown(value)}; it must be one of {', '.join(words)}")
         vars(arguments)[field.name] = value

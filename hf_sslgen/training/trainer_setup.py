@@ -1,4 +1,4 @@
-"""The Trainer of a fine-tuning run, wired to a domain's splits."""
+"""Set up the Trainer of a fine-tuning run with a domain's splits."""
 
 import numpy as np
 import torch
@@ -8,7 +8,8 @@ from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.streaming.training_stream import ImageStream
 from hf_sslgen.errors import InputError
-from hf_sslgen.training.evaluation import TOP_K, compute_metrics_for, preprocess_logits_for_metrics
+from hf_sslgen.metrics.catalogue.prediction_functions import TOP_K
+from hf_sslgen.training.evaluation import compute_metrics_for, preprocess_logits_for_metrics
 from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.optimisation import Optimisation
 from hf_sslgen.training.samples import (
@@ -24,7 +25,7 @@ from hf_sslgen.zoo.backbone_loading import LoadedBackbone
 
 
 def class_weights(labels: np.ndarray, num_classes: int) -> torch.Tensor:
-    """(C,) weights N / (C' N_c) of the C' classes that occur; classes without an image get 0."""
+    """Return weights (C,) of N / (C' N_c) for the C' classes that occur; classes without an image get 0."""
     counts = np.bincount(labels, minlength=num_classes)
     present = counts > 0
     weights = np.zeros(num_classes)
@@ -39,7 +40,7 @@ def build_trainer(
     arguments: FineTuningArguments,
     optimisation: Optimisation | None = None,
 ) -> FineTuningTrainer:
-    """A Trainer wired to the domain's splits; `arguments` are completed in place."""
+    """Return a Trainer with the domain's splits; `arguments` are completed in place."""
     augmentation = Augmentation(
         minimum_area=model_arguments.minimum_crop_area,
         horizontal_flip=model_arguments.horizontal_flip and "horizontal_flip" not in domain.not_label_preserving,
@@ -48,11 +49,9 @@ def build_trainer(
     train: TrainingSamples | StreamedTrainingSamples
     if isinstance(domain.train, ImageStream):
         if arguments.max_steps <= 0:
-            raise InputError("a stream has no length; say with --max_steps how long to train")
+            raise InputError("a stream has no length; set the length of training with --max_steps")
         if model_arguments.class_weighting == "balanced":
-            raise InputError(
-                "class_weighting 'balanced' needs the class counts, which a stream does not tell; drop it"
-            )
+            raise InputError("class_weighting 'balanced' needs class counts, which a stream does not have; drop it")
         train = StreamedTrainingSamples(domain.train, geometry, augmentation, arguments.seed)
     else:
         train = TrainingSamples(domain.train, geometry, augmentation, arguments.seed)
@@ -62,7 +61,7 @@ def build_trainer(
     if model_arguments.early_stopping_patience is not None:
         if not arguments.load_best_model_at_end:
             raise InputError(
-                "early_stopping_patience needs the best checkpoint to be kept; leave load_best_model_at_end true, "
+                "early_stopping_patience needs the best checkpoint; leave load_best_model_at_end true, "
                 "and eval_strategy epoch or steps"
             )
         callbacks.append(EarlyStoppingCallback(model_arguments.early_stopping_patience))
@@ -85,11 +84,11 @@ def build_trainer(
 
 
 def _check_network_options(backbone: LoadedBackbone, domain: Domain, arguments: FineTuningArguments) -> None:
-    """Raise InputError for options that this network, or this number of classes, does not support."""
+    """Raise InputError for options that the network or the number of classes does not support."""
     if arguments.activation_checkpointing and not backbone.model.supports_gradient_checkpointing:
-        raise InputError(f"activation_checkpointing: {backbone.name} does not support it; drop it")
+        raise InputError(f"activation_checkpointing: {backbone.name} does not support it; drop the option")
     if arguments.metric_for_best_model == "top_5_accuracy" and len(domain.class_names) <= TOP_K:
         raise InputError(
-            f"metric_for_best_model is top_5_accuracy, which {len(domain.class_names)} classes are too few for; "
+            f"metric_for_best_model is top_5_accuracy, but {len(domain.class_names)} classes are too few for it; "
             "give accuracy"
         )

@@ -1,8 +1,8 @@
-"""Where things are in a network: its classifier, the layer whose attribution is measured, its last stage.
+"""Locate the parts of a network: its classifier, the layer to attribute and its last stage.
 
-Rules of the measurements: for networks that pool a spatial map (ResNet, ConvNeXt, RegNet, EfficientNet, Swin) the
-layer is the tensor that enters global pooling; for vision transformers it is the tokens that enter the last block's
-attention, because on the last block's output the patch gradients of a class-token head are exactly zero.
+For networks that pool a spatial map (ResNet, ConvNeXt, RegNet, EfficientNet, Swin), attribution uses the tensor that
+enters global pooling. For vision transformers it uses the tokens that enter the last block's attention, because at the
+last block's output the patch gradients of a class-token head are exactly zero.
 """
 
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.models.timm_wrapper.modeling_timm_wrapper import TimmWrapperForImageClassification
 
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import InputError, hinted
 
 TOKEN_NORMS = ("norm1", "layernorm_before")
-"""Names of the normalisation in front of a block's attention: timm's and transformers'."""
+"""Names of the normalisation before a block's attention, in timm and transformers."""
 
 PREFIX_TOKENS = ("cls_token", "dist_token", "distillation_token", "reg_token", "register_tokens")
-"""Names of the (1, n, D) parameters that stand in front of the patch tokens, in timm and in transformers."""
+"""Names of the (1, n, D) parameters prepended to the patch tokens, in timm and transformers."""
 
 POOLS = (nn.AdaptiveAvgPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool1d)
-"""Poolings of transformers: ResNet's and RegNet's, EfficientNet's, and Swin's, which pools tokens."""
+"""Pooling layers in transformers: those of ResNet and RegNet, of EfficientNet, and of Swin, which pools tokens."""
 
 CHANNELS_LAST = (1, 2)
 """Spatial dimensions of a (B, h, w, D) tensor."""
@@ -30,15 +30,15 @@ CHANNELS_LAST = (1, 2)
 
 @dataclass(frozen=True)
 class AttributionLayer:
-    """Which tensor's attribution is measured, and how its grid lies in it.
+    """The tensor to attribute and the layout of its grid.
 
     Attributes:
         module_name: name of the module inside the model.
         side: whether the tensor enters or leaves that module.
-        patch_size: for tokens, side in pixels of the patches that the network cuts first; None where it has only maps.
-        num_prefix_tokens: how many tokens that are no patches (class, distillation, registers) stand in front.
-        channels_last: (B, h, w, D) maps or (B, N, D) tokens, not (B, D, h, w) or (B, D, N). None: tokens are
-            (B, N, D), and of a map's axes the two are height and width that have the image's aspect.
+        patch_size: for tokens, side in pixels of the network's input patches; None for networks with only maps.
+        num_prefix_tokens: number of leading tokens that are not patches (class, distillation, registers).
+        channels_last: (B, h, w, D) maps or (B, N, D) tokens, not (B, D, h, w) or (B, D, N). If None, tokens are
+            (B, N, D), and a map's height and width are the two axes with the image's aspect ratio.
     """
 
     module_name: str
@@ -61,10 +61,13 @@ class AttributionLayer:
 
 
 def find_classifier(model: PreTrainedModel) -> tuple[str, nn.Linear]:
-    """Name and module of the linear layer that makes the logits: timm's own answer, or the last linear layer.
+    """Find the linear layer that produces the logits, as timm states it or else the last linear layer.
 
-    Its input is what this package calls a network's features. For DINOv2 of transformers these are 2 D numbers: the
+    Its input is what this package calls a network's features. For transformers' DINOv2 these are 2 D numbers: the
     class token and the mean of the patch tokens.
+
+    Returns:
+        The layer's name and module.
 
     Raises:
         InputError: the network does not end in one linear layer with an output per class.
@@ -74,21 +77,21 @@ def find_classifier(model: PreTrainedModel) -> tuple[str, nn.Linear]:
         classifier = model.timm_model.get_classifier()
         if isinstance(classifier, tuple):
             raise InputError(
-                f"{type(model.timm_model).__name__} makes its logits in {len(classifier)} classifiers, so that its "
-                "features can't be read from one; use the checkpoint of the transformers library, which has one "
-                "(such as facebook/deit-small-distilled-patch16-224), or one that was not distilled"
+                f"{type(model.timm_model).__name__} produces its logits in {len(classifier)} classifiers, so its "
+                "features can't be read from one of them; use the checkpoint of the transformers library, which has "
+                "one classifier (such as facebook/deit-small-distilled-patch16-224), or one that was not distilled"
             )
         linear = [(name, module) for name, module in linear if module is classifier]
     if not linear or linear[-1][1].out_features != model.config.num_labels:
         raise InputError(
-            f"{type(model).__name__} does not end in one linear layer with {model.config.num_labels} outputs; its "
-            "features can't be read"
+            f"{type(model).__name__} does not end in one linear layer with {model.config.num_labels} outputs, so its "
+            "features can't be read; use another architecture"
         )
     return linear[-1]
 
 
 def _patch_size(model: PreTrainedModel) -> int | None:
-    """Side of a patch: the kernel of the first convolution, where kernel and stride are equal."""
+    """Return the patch size: the kernel of the first convolution, if kernel and stride are equal."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             square = module.kernel_size[0] == module.kernel_size[1]
@@ -105,9 +108,9 @@ def _num_prefix_tokens(model: PreTrainedModel) -> int:
 
 
 def _global_pool(model: PreTrainedModel) -> tuple[str, nn.Module] | None:
-    """The layer that pools the whole image: timm's class for it, or the first pooling after the last convolution.
+    """Find the layer that pools the whole image: timm's class for it, or the first pooling after the last convolution.
 
-    Those before a convolution are part of a block (squeeze-and-excitation, or a strided shortcut).
+    A pooling before a convolution is part of a block (squeeze-and-excitation, or a strided shortcut).
     """
     last: tuple[str, nn.Module] | None = None
     for name, module in model.named_modules():
@@ -121,7 +124,7 @@ def _global_pool(model: PreTrainedModel) -> tuple[str, nn.Module] | None:
 
 
 def _pools_channels_last(pool: nn.Module) -> bool:
-    """Whether timm pools a (B, h, w, D) tensor here, as in Swin, whose axes would be confused with (B, D, h, w)."""
+    """Whether timm pools a (B, h, w, D) tensor here, as in Swin, which could be mistaken for (B, D, h, w)."""
     return (
         isinstance(pool, SelectAdaptivePool2d)
         and isinstance(pool.pool, FastAdaptiveAvgPool)
@@ -130,21 +133,21 @@ def _pools_channels_last(pool: nn.Module) -> bool:
 
 
 def _token_norms(model: PreTrainedModel) -> list[str]:
-    """Names of the normalisations in front of a vision transformer's attentions; [] for networks that pool a map."""
+    """Name the normalisations before a vision transformer's attentions; empty for networks that pool a map."""
     if _global_pool(model) is not None:
         return []
     return [name for name, _ in model.named_modules() if name.rpartition(".")[2] in TOKEN_NORMS]
 
 
 def transformer_blocks(model: PreTrainedModel) -> list[str]:
-    """Names of a vision transformer's blocks, from input to output; empty for networks that pool a spatial map."""
+    """Name a vision transformer's blocks, from input to output; empty for networks that pool a spatial map."""
     return [name.rpartition(".")[0] for name in _token_norms(model)]
 
 
 def numbered_stages(names: list[str]) -> list[str]:
-    """Prefixes of the stages of a network of transformers, one per parameter in them, from input to output.
+    """Return the stage prefixes in a transformers network, one per parameter in a stage, from input to output.
 
-    The first number in a parameter's name is that of its stage, or in a vision transformer of its block.
+    The first number in a parameter's name is the number of its stage or, in a vision transformer, of its block.
     """
     stages = []
     for name in names:
@@ -156,10 +159,10 @@ def numbered_stages(names: list[str]) -> list[str]:
 
 
 def _averaged_stage(model: PreTrainedModel) -> str | None:
-    """The last stage of a network that averages its map without a layer for it, as ConvNeXt of transformers does.
+    """Find the last stage of a network that averages its map without a pooling layer, like transformers' ConvNeXt.
 
-    None without convolutions there, and where more than a layer normalisation stands between the stage and the
-    classifier, because then what is averaged is not the map of the stage.
+    None if that stage has no convolutions, or if more than a layer normalisation separates it from the classifier,
+    because the average is then not that of the stage's map.
     """
     names = [name for name, _ in model.named_parameters()]
     stages = numbered_stages(names)
@@ -176,12 +179,13 @@ def _averaged_stage(model: PreTrainedModel) -> str | None:
 
 
 def _named_layer(model: PreTrainedModel, module_name: str) -> AttributionLayer:
-    """The output of the module a user names."""
+    """Return the layer at the output of the module a user names."""
     modules = dict(model.named_modules())
     if module_name not in modules:
         raise InputError(
-            f"attribution_layer {module_name!r} is no module of {type(model).__name__}. "
-            f"{nearest_names(module_name, modules)}".rstrip()
+            hinted(
+                f"attribution_layer {module_name!r} is not a module of {type(model).__name__}", module_name, modules
+            )
         )
     pool = _global_pool(model)
     if pool is not None and _pools_channels_last(pool[1]) and not isinstance(modules[module_name], nn.Conv2d):
@@ -190,10 +194,10 @@ def _named_layer(model: PreTrainedModel, module_name: str) -> AttributionLayer:
 
 
 def find_attribution_layer(model: PreTrainedModel, module_name: str | None = None) -> AttributionLayer:
-    """The layer by the rule above, or the output of the module a user names.
+    """Find the layer by the rule above, or at the output of the module a user names.
 
     Raises:
-        InputError: no such module, or a network the rule can't read; says how to name the layer.
+        InputError: the module does not exist, or the rule does not fit the network; says how to name the layer.
     """
     if module_name is not None:
         return _named_layer(model, module_name)
@@ -209,27 +213,27 @@ def find_attribution_layer(model: PreTrainedModel, module_name: str | None = Non
     elif not norms and (stage := _averaged_stage(model)) is not None:
         return AttributionLayer(stage, "output", channels_last=False)
     raise InputError(
-        f"the final layer of {type(model).__name__} could not be found; name a module that puts out a (B, D, h, w) "
-        "or (B, h, w, D) map, or patch tokens (B, N, D), with --attribution_layer"
+        f"the final layer of {type(model).__name__} could not be found; name a module that outputs a (B, D, h, w) or "
+        "(B, h, w, D) map, or patch tokens (B, N, D), with --attribution_layer"
     )
 
 
 def _first_of_last_stage(model: PreTrainedModel, names: list[str]) -> str:
-    """Prefix of the parameters of the last stage."""
+    """Return the prefix of the last stage's parameters."""
     if isinstance(model, TimmWrapperForImageClassification):
         return f"timm_model.{model.timm_model.feature_info[-1]['module']}."
     stages = numbered_stages(names)
     if not stages:
-        raise InputError(f"the stages of {type(model).__name__} can't be told apart; use --trainable all or head")
+        raise InputError(f"the stages of {type(model).__name__} can't be identified; use --trainable all or head")
     return stages[-1]
 
 
 def freeze_all_but(model: PreTrainedModel, trainable: Literal["all", "last_stage", "head"]) -> list[nn.Module]:
-    """Freeze what is not to be trained.
+    """Freeze the parameters that are not to be trained.
 
     Returns:
-        The modules without any trainable parameter of their own or below: they must stay in evaluation mode, so that
-        frozen batch normalisation keeps its statistics.
+        The modules without any trainable parameter, their submodules included. They must stay in evaluation mode so
+        that frozen batch normalisation keeps its statistics.
     """
     if trainable == "all":
         return []

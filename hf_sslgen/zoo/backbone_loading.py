@@ -1,4 +1,4 @@
-"""Loading a backbone as a classifier: by Hub id, from a folder, shipped with the package, or untrained."""
+"""Load a backbone as a classifier: by Hub id, from a folder, from the package, or untrained."""
 
 import logging
 import tempfile
@@ -31,20 +31,20 @@ from hf_sslgen.zoo.weight_files import content_identity
 logger = logging.getLogger(__name__)
 
 RESIZABLE_TIMM_MODULES = ("deit", "eva", "vision_transformer")
-"""Modules of timm whose networks interpolate their position embedding when told that the input size may vary."""
+"""timm modules whose networks interpolate their position embedding when told that the input size may vary."""
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedBackbone:
-    """A backbone with a classifier for the classes at hand.
+    """A backbone with a classifier for the given classes.
 
     Attributes:
         name: as the user gave it.
         model: float32, in evaluation mode.
-        weights: what identifies the weights: a Hub commit, a hash of all files in a folder that decide numbers, or the
+        weights: identity of the weights: a Hub commit, a hash of all files in a folder that affect results, or the
             seed of an untrained network and a hash of its configuration.
-        pinned: a name that loads the same weights again: that of a commit, where `name` is of a branch or tag.
-        has_trained_head: whether the checkpoint brought a classifier of this size.
+        pinned: a name that loads the same weights again, with the commit if `name` gives a branch or tag.
+        has_trained_head: whether the checkpoint contains a classifier of this size.
     """
 
     name: str
@@ -56,16 +56,16 @@ class LoadedBackbone:
 
     @property
     def num_parameters(self) -> int:
-        """Parameters of the trunk, without the classifier."""
+        """Number of parameters of the trunk, without the classifier."""
         _, classifier = find_classifier(self.model)
         return sum(p.numel() for p in self.model.parameters()) - sum(p.numel() for p in classifier.parameters())
 
 
 def _describe_input(config: Any, geometry: Geometry, resized: bool) -> None:
-    """Put the preprocessing actually used into the configuration that a saved timm model keeps.
+    """Record the preprocessing actually used in the configuration that is saved with a timm model.
 
     Args:
-        resized: the input's size is not the checkpoint's own.
+        resized: whether the input size differs from the checkpoint's own.
     """
     if isinstance(config, TimmWrapperConfig):
         config.pretrained_cfg = timm_pretrained_cfg(config.pretrained_cfg or {}, geometry)
@@ -76,7 +76,7 @@ def _describe_input(config: Any, geometry: Geometry, resized: bool) -> None:
 
 
 def _write_untrained_timm_folder(config: Any, folder: Path, seed: int) -> None:
-    """transformers would initialise a timm network otherwise than timm does, so timm writes one to load from."""
+    """Write a network initialised by timm to load from, because transformers would initialise it differently."""
     torch.manual_seed(derive_seed(seed, "untrained"))
     network: Any = timm.create_model(config.architecture, pretrained=False, num_classes=0, **config.model_args)
     write_timm_folder(
@@ -90,7 +90,7 @@ def _write_untrained_timm_folder(config: Any, folder: Path, seed: int) -> None:
 
 
 def untrained_model(name: str, config: Any, seed: int) -> tuple[Any, set[str]]:
-    """A freshly initialised model, as its own library initialises it, and the names of its classifier's parameters.
+    """Initialise a model as its own library does; also returns the names of its classifier's parameters.
 
     The classifier is drawn from torch's global generator.
     """
@@ -105,17 +105,17 @@ def untrained_model(name: str, config: Any, seed: int) -> tuple[Any, set[str]]:
 
 
 def _check_image_size(name: str, model: PreTrainedModel, image_size: int) -> None:
-    """Feed one black image: many networks take no other input size than their own."""
+    """Feed one black image, because many networks accept only their own input size."""
     try:
         with torch.no_grad():
             model(torch.zeros(1, 3, image_size, image_size))
     except (AssertionError, RuntimeError, ValueError) as error:
-        raise InputError(f"model_name_or_path {name!r} takes no images of {image_size} px: {error}") from error
+        raise InputError(f"model_name_or_path {name!r} does not accept images of {image_size} px: {error}") from error
 
 
 @contextmanager
 def seeded_initialisation(seed: int) -> Iterator[None]:
-    """Whatever a loaded network lacks is drawn from this seed inside the block; torch's generator is left alone."""
+    """Within the block, draw a network's missing weights from this seed without affecting torch's generator."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "classifier"))
         yield
@@ -132,22 +132,22 @@ def load_backbone(
 ) -> LoadedBackbone:
     """Load a backbone with a classifier of one output per class, in float32.
 
-    A classifier that the checkpoint does not bring, or brings for other classes, is initialised from `seed`. One for
-    the same classes in another order is put in the order of `class_names`.
+    A classifier that the checkpoint lacks, or has for other classes, is initialised from `seed`. A classifier for the
+    same classes in another order is reordered to match `class_names`.
 
     Args:
-        name: a registered name, a Hub id (with a revision: `owner/name@revision`), a folder, or one of these behind
-            `untrained:`.
-        revision: branch, tag or commit on the Hub, where the name doesn't say it.
-        geometry: image size, crop and interpolation to use instead of the checkpoint's own (normalisation stays).
-        image_size: only the image size to use instead.
-        match: how the checkpoint's classes and `class_names` are put together; None is by name, with a new classifier
-            where they differ.
+        name: a registered name, a Hub id (with a revision: `owner/name@revision`) or a folder, optionally prefixed
+            with `untrained:`.
+        revision: branch, tag or commit on the Hub, if the name does not state it.
+        geometry: image size, crop and interpolation to use instead of the checkpoint's own; normalisation stays.
+        image_size: image size to use instead of the checkpoint's own.
+        match: how to match the checkpoint's classes to `class_names`; None matches by name and starts a new classifier
+            if they differ.
 
     Raises:
-        InputError: the checkpoint's classes are not those that `match` asks for; nothing of that name or no access to
-            it, no safetensors weights, remote code needed, trunk weights missing, left over or not finite, pixels that
-            can't be made, or a network that takes no images of the size asked for.
+        InputError: the checkpoint's classes do not satisfy `match`; the checkpoint does not exist or is inaccessible,
+            has no safetensors weights or needs remote code; trunk weights are missing, superfluous or not finite; its
+            preprocessing can't be reproduced; or it does not accept the requested image size.
     """
     untrained = name.startswith(UNTRAINED_PREFIX)
     checkpoint = open_checkpoint(name.removeprefix(UNTRAINED_PREFIX), revision, with_weights=not untrained)
@@ -179,7 +179,7 @@ def load_backbone(
 def _with_classes(
     name: str, folder: Path, config: Any, class_names: tuple[str, ...], match: ClassMatch | None
 ) -> tuple[Any, set[str]]:
-    """The model with an output for each class, and the names of parameters that the checkpoint did not bring."""
+    """Load the model with one output per class; also returns the names of parameters the checkpoint lacks."""
     outputs = wanted_outputs(name, config, class_names, match)
     keeps_order = outputs is not None and outputs.rows == tuple(range(config.num_labels))
     may_differ = outputs is None and match == "name" and are_related(config, class_names)
@@ -192,11 +192,11 @@ def _with_classes(
             return model, missing
     name_outputs(config, class_names)
     model, missing = load_weights(name, folder, config)
-    if outputs is None and not missing:  # a classifier with as many outputs, which mean other classes
+    if outputs is None and not missing:  # a classifier of the same size, for other classes
         return model, new_classifier(model)
     if outputs is not None and outputs.by_position and not missing:
         logger.warning(
-            "%s: its %d outputs have no names; they are taken for the classes in their order (%s)",
+            "%s: its %d outputs have no names; they are matched to the classes in order (%s)",
             name,
             len(class_names),
             listed_names(class_names),
@@ -205,7 +205,7 @@ def _with_classes(
 
 
 def set_linear_classifier(model: PreTrainedModel, weight: torch.Tensor, bias: torch.Tensor) -> None:
-    """Put a (C, D) weight and (C,) bias into the model's classifier, in place."""
+    """Set the weight (C, D) and bias (C,) of the model's classifier, in place."""
     _, classifier = find_classifier(model)
     with torch.no_grad():
         classifier.weight.copy_(weight)

@@ -1,6 +1,6 @@
 """The registry of backbones: twin sets, backbones without a twin, and checkpoints that are not purely self-supervised.
 
-The rows are in `registry.yaml`, whose head says what `verified` and `exact_twin` mean.
+The rows are in `registry.yaml`, whose header explains `verified` and `exact_twin`.
 """
 
 import fnmatch
@@ -33,19 +33,19 @@ class Backbone:
     """One pretrained network.
 
     Attributes:
-        id: Hub id; for `conversion` a name of ours, because the checkpoint becomes a timm folder first.
-        twin_set: name of its twin set, or None where no backbone was trained on the same data.
-        library: what loads it; `conversion` means that `url` has to be converted before.
-        parameters: of the trunk, without a classifier.
+        id: Hub id; for `conversion` a local name, because the checkpoint must first be converted to a timm folder.
+        twin_set: name of its twin set; None if no other backbone was trained on the same data.
+        library: the library that loads it; `conversion` means that `url` must be converted first.
+        parameters: number of parameters of the trunk, without a classifier.
         objective: `supervised`, or the name of the self-supervised method.
-        normalization: what its inputs are normalised with: ImageNet's mean and standard deviation, 0.5 for both
-            (`half`), or nothing beyond [0, 1] (`unit_range`).
-        exact_twin: architecture and source data equal those of its twin set.
-        reason: why it is no exact twin.
+        normalization: normalisation of its inputs: ImageNet's mean and standard deviation, 0.5 for both (`half`), or
+            only scaling to [0, 1] (`unit_range`).
+        exact_twin: whether architecture and source data equal those of its twin set.
+        reason: why it is not an exact twin.
         paper: arXiv id.
-        revision: commit of the Hub repository, where one is pinned.
-        checksum: `md5:` or `sha256:` and the first digits, as its publisher states them.
-        package_folder: folder below `hf_sslgen/zoo/twins` of a backbone that comes with this package.
+        revision: commit of the Hub repository, if one is pinned.
+        checksum: `md5:` or `sha256:` and the first digits, as stated by its publisher.
+        package_folder: folder below `hf_sslgen/zoo/twins`, for a backbone shipped with this package.
     """
 
     id: str
@@ -75,9 +75,9 @@ class Backbone:
 
 @dataclass(frozen=True)
 class TwinSet:
-    """Backbones of one architecture and one source of data, so that only the pretraining objective differs.
+    """Backbones of one architecture and one source dataset, so that only the pretraining objective differs.
 
-    Resize, crop and interpolation belong to the set, not to a backbone: twins have to see the same pixels.
+    Resize, crop and interpolation belong to the set, not to a backbone, because twins must see the same pixels.
     """
 
     name: str
@@ -99,7 +99,7 @@ class TwinSet:
 
 @dataclass(frozen=True)
 class Registry:
-    """Everything in one registry file; `excluded` maps an id, or a pattern of ids, to the reason."""
+    """The content of a registry file; `excluded` maps an id, or a pattern of ids, to the reason."""
 
     twin_sets: dict[str, TwinSet]
     unmatched: tuple[Backbone, ...]
@@ -113,13 +113,13 @@ class _Exclusion:
 
 
 def read_registry(path: Path) -> Registry:
-    """Read and check a registry file; an InputError names the first row that is wrong."""
+    """Read and check a registry file; raises InputError naming the first invalid row."""
     sections = read_sections(path, ("twin_sets", "unmatched", "excluded"))
     twin_sets: dict[str, TwinSet] = {}
     for row in sections["twin_sets"]:
         twin_set = _build_twin_set(row)
         if twin_set.name in twin_sets:
-            raise InputError(f"twin set {twin_set.name!r} is in the registry twice")
+            raise InputError(f"twin set {twin_set.name!r} occurs twice in the registry")
         twin_sets[twin_set.name] = twin_set
     unmatched = tuple(
         backbone
@@ -130,7 +130,7 @@ def read_registry(path: Path) -> Registry:
     seen: set[str] = set()
     for backbone in [each for twin_set in twin_sets.values() for each in twin_set.backbones] + list(unmatched):
         if backbone.id in seen:
-            raise InputError(f"backbone {backbone.id!r} is in the registry twice")
+            raise InputError(f"backbone {backbone.id!r} occurs twice in the registry")
         seen.add(backbone.id)
     return Registry(twin_sets, unmatched, {each.id: each.reason for each in exclusions})
 
@@ -139,16 +139,16 @@ def _build_twin_set(row: dict[str, Any]) -> TwinSet:
     name, source_data = row.get("name"), row.get("source_data")
     backbones = _build_backbones(row, {"twin_set": name, "source_data": source_data, "exact_twin": True})
     own = {key: value for key, value in row.items() if key not in ("backbones", "backbone_defaults")}
-    # The backbones are dataclasses by now; build_row would only look at YAML's own types.
+    # The backbones are already dataclasses, whereas build_row checks only YAML's own types.
     checked = build_row(TwinSet, {**own, "backbones": []}, f"twin set {name!r}")
     for backbone in backbones:
         if backbone.exact_twin and backbone.source_data != checked.source_data:
-            raise InputError(f"backbone {backbone.id!r}: exact_twin, but its source_data is not that of {name!r}")
+            raise InputError(f"backbone {backbone.id!r} is an exact_twin, but its source_data is not that of {name!r}")
     return TwinSet(**{**vars(checked), "backbones": tuple(backbones)})
 
 
 def _build_backbones(group: dict[str, Any], given: dict[str, Any]) -> list[Backbone]:
-    """The group's backbones; each row overrides `backbone_defaults`, which override `given`."""
+    """Build the group's backbones; each row overrides `backbone_defaults`, which override `given`."""
     backbones = []
     for row in group["backbones"]:
         values = {**given, **group.get("backbone_defaults", {}), **row}
@@ -159,9 +159,9 @@ def _build_backbones(group: dict[str, Any], given: dict[str, Any]) -> list[Backb
                 f"{where}: objective {backbone.objective!r} and family {backbone.family!r} contradict each other"
             )
         if not backbone.exact_twin and not backbone.reason:
-            raise InputError(f"{where} is no exact twin: the field 'reason' has to say why")
+            raise InputError(f"{where} is not an exact twin; state why in the field 'reason'")
         if backbone.library == "conversion" and not backbone.url:
-            raise InputError(f"{where} needs a conversion: the field 'url' has to say of which file")
+            raise InputError(f"{where} needs conversion; state the file's address in the field 'url'")
         backbones.append(backbone)
     return backbones
 
@@ -172,12 +172,12 @@ def _registry() -> Registry:
 
 
 def twin_sets() -> dict[str, TwinSet]:
-    """Every twin set by name, in the registry's order."""
+    """Return every twin set by name, in the registry's order."""
     return dict(_registry().twin_sets)
 
 
 def get_twin_set(name: str) -> TwinSet:
-    """The twin set of that name; an unknown one is an InputError that lists the near or all names."""
+    """Return a twin set; raises InputError, listing similar or all names, if it is unknown."""
     known = _registry().twin_sets
     if name not in known:
         hint = nearest_names(name, known) or f"known: {', '.join(known)}"
@@ -186,35 +186,35 @@ def get_twin_set(name: str) -> TwinSet:
 
 
 def all_backbones() -> tuple[Backbone, ...]:
-    """Every backbone: those of the twin sets, then those without a twin."""
+    """Iterate over every backbone: those of the twin sets, then those without a twin."""
     registry = _registry()
     return tuple(each for twin_set in registry.twin_sets.values() for each in twin_set.backbones) + registry.unmatched
 
 
 def known_backbone_ids() -> tuple[str, ...]:
-    """The ids of all backbones, in the registry's order."""
+    """Return the ids of all backbones, in the registry's order."""
     return tuple(backbone.id for backbone in all_backbones())
 
 
 def find_backbone(backbone_id: str) -> Backbone | None:
-    """The registry's row for an id, or None: any other Hub id or folder works too, only without a twin set."""
+    """Return the registry row of an id, or None; other Hub ids and folders work too, but have no twin set."""
     return next((backbone for backbone in all_backbones() if backbone.id == backbone_id), None)
 
 
 def unmatched_backbones() -> tuple[Backbone, ...]:
-    """Backbones without a source-matched twin: wherever one is compared, the comparison is confounded."""
+    """Return the backbones without a source-matched twin; any comparison with one is confounded."""
     return _registry().unmatched
 
 
 def excluded_backbones() -> dict[str, str]:
-    """Checkpoints that are not what their names suggest: id, or pattern of ids (`*` as in file names), to reason."""
+    """Map ids, or patterns of ids with `*`, of checkpoints that are not what their names suggest to the reason."""
     return dict(_registry().excluded)
 
 
 def excluded_reason(backbone_id: str) -> str | None:
-    """Why a checkpoint shouldn't be taken for a self-supervised one, or None where nothing is known against it.
+    """Explain why a checkpoint should not count as self-supervised; None if no reason is known.
 
-    A backbone that has a row of its own is never excluded: patterns are for ids the registry doesn't hold.
+    A backbone with its own row is never excluded; patterns apply only to ids that are not in the registry.
     """
     if find_backbone(backbone_id) is not None:
         return None

@@ -1,4 +1,4 @@
-"""What a checkpoint says about its input, read from timm's and transformers' configurations."""
+"""Read a checkpoint's preprocessing from its timm or transformers configuration."""
 
 import json
 import logging
@@ -37,7 +37,7 @@ DESCRIBED = (
     "classifier",
     "pool_size",
 )
-"""What timm says of a network's input and of the names of its layers."""
+"""timm's settings for a network's input and layer names."""
 
 CROP_MODES: dict[str, Resize] = {"center": "shorter_side", "squash": "both_sides"}
 
@@ -55,20 +55,19 @@ UNREADABLE = (
     ImportError,
     StrictDataclassError,
 )
-"""What libraries raise at settings that make no sense."""
+"""Exceptions that libraries raise for invalid settings."""
 
 
 def read_preprocessing(folder: Path, config: Any, name: str | None = None) -> Preprocessing:
-    """What a checkpoint says about its input; ImageNet's usual preprocessing, with a warning, if it says nothing.
+    """Read a checkpoint's preprocessing, falling back to ImageNet's with a warning if it states none.
 
-    Whatever is read is compared with what the checkpoint's own processor makes of a few generated pictures.
+    The result is compared with the output of the checkpoint's own processor on a few generated pictures.
 
     Args:
-        name: what messages call the checkpoint; its folder by default.
+        name: the checkpoint's name in messages; its folder by default.
 
     Raises:
-        InputError: an image processor that needs code of its own, or that makes pixels which can't be made here; names
-            the setting.
+        InputError: the image processor needs its own code, or its pixels can't be reproduced; names the setting.
     """
     location = name or str(folder)
     if isinstance(config, TimmWrapperConfig):
@@ -86,7 +85,7 @@ def read_preprocessing(folder: Path, config: Any, name: str | None = None) -> Pr
         if any((folder / file).is_file() for file in PROCESSOR_FILES):
             raise InputError(f"the image processor of {location!r} can't be read: {_line(error)}") from error
         logger.warning(
-            "%s says nothing about its preprocessing; using 224 px and ImageNet mean and deviation", location
+            "%s does not state its preprocessing; using 224 px and ImageNet's mean and standard deviation", location
         )
         return IMAGENET_PREPROCESSING
     if _stands_in(folder, type(loaded).__name__):
@@ -100,7 +99,7 @@ def read_preprocessing(folder: Path, config: Any, name: str | None = None) -> Pr
 
 
 def _line(error: Exception) -> str:
-    """The first line of what a library says, cut where it goes on and on."""
+    """Return the first line of a library's message, truncated if it is long."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return textwrap.shorten(lines[0], LONGEST_REASON, placeholder=" ...") if lines else type(error).__name__
 
@@ -111,7 +110,7 @@ def _read_processor(loaded: Any) -> Preprocessing:
     def processor(picture: Image.Image) -> Tensor:
         made = loaded(picture, return_tensors="pt")
         if not isinstance(made, Mapping) or not isinstance(made.get("pixel_values"), Tensor):
-            raise PixelError("it makes something other than pixel_values")
+            raise PixelError("it produces something other than pixel_values")
         pixels: Tensor = made["pixel_values"]
         return pixels[0]
 
@@ -125,13 +124,13 @@ def _read_processor(loaded: Any) -> Preprocessing:
 
 def _needs_code(location: str) -> InputError:
     return InputError(
-        f"the image processor of {location!r} needs code from its repository, which is never run here; put its sizes, "
-        "mean and deviation into a processor that transformers has"
+        f"the image processor of {location!r} needs code from its repository, which is never run; store its sizes, "
+        "mean and standard deviation in the configuration of a processor that transformers has"
     )
 
 
 def _stands_in(folder: Path, loaded: str) -> bool:
-    """Whether transformers took the model's usual processor for one whose class is in the repository."""
+    """Whether transformers substituted the model's usual processor for a class in the repository."""
     path = folder / PROCESSOR_FILES[0]
     if not path.is_file():
         return False
@@ -143,7 +142,7 @@ def _stands_in(folder: Path, loaded: str) -> bool:
 
 
 def stated_pretrained_cfg(folder: Path, config: Any) -> dict[str, Any]:
-    """timm's description of a checkpoint; in older files it is the whole of `config.json`."""
+    """Return timm's description of a checkpoint; in older files it is the whole `config.json`."""
     nested = config.to_dict().get("pretrained_cfg")
     if nested:
         return dict(nested)
@@ -169,7 +168,7 @@ def _read_timm(pretrained_cfg: dict[str, Any]) -> Preprocessing:
 
 
 def timm_pretrained_cfg(pretrained_cfg: dict[str, Any], geometry: Geometry) -> dict[str, Any]:
-    """timm's description of a checkpoint with this geometry in it, so that a saved model says what it was fed."""
+    """Add this geometry to timm's description of a checkpoint, so that a saved model states its preprocessing."""
     return {
         **pretrained_cfg,
         "input_size": [3, geometry.image_size, geometry.image_size],
@@ -180,7 +179,7 @@ def timm_pretrained_cfg(pretrained_cfg: dict[str, Any], geometry: Geometry) -> d
 
 
 def resized_processor(processor: dict[str, Any], geometry: Geometry) -> dict[str, Any]:
-    """The settings of an image processor that cut out `geometry`, which is theirs but for the size of the input."""
+    """Adapt an image processor's settings to `geometry`, which differs from theirs only in the input size."""
     side, size = geometry.image_size, processor.get("size") or {}
     by_share = processor.get("crop_pct") and size.get("shortest_edge")
     resized = side if geometry.crop_pct is None or by_share else math.floor(side / geometry.crop_pct)

@@ -1,4 +1,4 @@
-"""Opening a checkpoint: where it is, its configuration, its weights in float32, and what identifies them."""
+"""Open a checkpoint: its location, its configuration, its float32 weights and their identity."""
 
 import logging
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForImageClassification
 from transformers.models.timm_wrapper.configuration_timm_wrapper import TimmWrapperConfig
 from transformers.utils import logging as transformers_logging
 
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import HubError, InputError, nearest_names, reworded
 from hf_sslgen.zoo.backbone_registry import known_backbone_ids
 from hf_sslgen.zoo.checkpoint_preprocessing import UNREADABLE, stated_pretrained_cfg
 from hf_sslgen.zoo.hub_files import fetch_checkpoint
@@ -25,24 +25,24 @@ from hf_sslgen.zoo.weight_files import content_identity, stored_tensors
 
 logger = logging.getLogger(__name__)
 
-NEEDS_CODE = "it needs code from its repository, which is never run here; convert it to a timm or transformers model"
+NEEDS_CODE = "it needs code from its repository, which is never run; convert it to a timm or transformers model"
 
 
 ADAPTER_FILE = "adapter_config.json"
 
 WITH_TEACHER = "WithTeacher"
-"""End of the names of transformers' classes for distilled networks."""
+"""Suffix of transformers' class names for distilled networks."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A backbone's files, all of them at hand.
+    """A backbone's files, available locally.
 
     Attributes:
-        name: as the user gave it; errors call it so.
-        folder: has the configuration, and the weights where they were wanted.
-        commit: of the Hub repository they are from, or None for a folder.
-        pinned: a name that leads to these same files later, whatever becomes of a branch or tag.
+        name: as the user gave it, for errors.
+        folder: contains the configuration and, if requested, the weights.
+        commit: the Hub commit that the files come from; None for a folder.
+        pinned: a name that keeps referring to these files even if a branch or tag moves.
     """
 
     name: str
@@ -52,33 +52,34 @@ class Checkpoint:
 
     @property
     def weights_identity(self) -> str:
-        """The Hub commit, or a hash of everything in a folder that decides numbers."""
+        """The Hub commit, or a hash of all files in a folder that affect results."""
         if self.commit is not None:
             return self.commit
         return content_identity(self.folder)
 
 
 def open_checkpoint(name: str, model_revision: str | None, with_weights: bool) -> Checkpoint:
-    """The files of a backbone, fetched from the Hub where they are there.
+    """Locate a backbone's files, downloading them from the Hub if necessary.
 
     Args:
-        name: as `load_backbone` takes it, without `untrained:`.
+        name: as for `load_backbone`, without `untrained:`.
 
     Raises:
-        InputError: they can't be had.
+        InputError: the files are unavailable.
+        HubError: the Hub does not provide them.
     """
     location, revision = resolve_location(name), wanted_revision(name, model_revision)
     if Path(location).is_dir():
         return Checkpoint(name, Path(location), None, name)
     try:
         folder = fetch_checkpoint(location, revision, with_weights)
-    except InputError as error:
-        raise load_error(name, str(error)) from error
+    except (InputError, HubError) as error:
+        raise reworded(error, _load_words(name, str(error))) from error
     return Checkpoint(name, folder, folder.name, f"{location}@{folder.name}")
 
 
 def load_config(name: str, folder: Path) -> Any:
-    """The checkpoint's configuration; `name` is what errors call it."""
+    """Load the checkpoint's configuration; `name` is its name in errors."""
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         if isinstance(config, TimmWrapperConfig):
@@ -89,10 +90,10 @@ def load_config(name: str, folder: Path) -> Any:
 
 
 def check_channels(name: str, config: Any) -> None:
-    """Require a network that takes pictures of three channels, as all of this package's are.
+    """Require a network with three input channels, like all images in this package.
 
     Raises:
-        InputError: it takes another number.
+        InputError: it has another number of input channels.
     """
     if isinstance(config, TimmWrapperConfig):
         size = config.pretrained_cfg.get("input_size")
@@ -102,15 +103,15 @@ def check_channels(name: str, config: Any) -> None:
     else:
         found, key = config.to_dict().get("num_channels", 3), "num_channels"
     if found != 3:
-        raise load_error(name, f"it takes pictures of {found} channels ({key}), but those measured here have 3 (RGB)")
+        raise load_error(name, f"it takes images with {found} channels ({key}), but images here have 3 (RGB)")
 
 
 def _reason(error: Exception, folder: Path) -> str:
-    """What a library says of a folder that it can't load, or better advice where there is any."""
+    """Explain why a library can't load a folder, with better advice than the library's if there is any."""
     if "trust_remote_code" in str(error):
         return NEEDS_CODE
     if not (folder / "config.json").is_file():
-        return f"there is no config.json in {folder}, so it is no model of transformers or timm"
+        return f"there is no config.json in {folder}, so it is not a transformers or timm model"
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
 
@@ -120,16 +121,20 @@ def _without_weights(folder: Path) -> str:
 
 
 def load_error(name: str, reason: str) -> InputError:
-    """That a backbone can't be loaded and why; with the nearest known ones, unless it is one of them."""
+    """Build the error that a backbone can't be loaded, with similar known names unless it is itself known."""
+    return InputError(_load_words(name, reason))
+
+
+def _load_words(name: str, reason: str) -> str:
     base, _ = split_revision(name)
     known = known_backbone_ids()
     hint = "" if base in known else nearest_names(base, known)
-    return InputError(f"model_name_or_path {name!r} could not be loaded: {'; '.join(filter(None, (reason, hint)))}")
+    return f"model_name_or_path {name!r} could not be loaded: {'; '.join(filter(None, (reason, hint)))}"
 
 
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
-    """Without progress bars and load reports: what a checkpoint lacks is checked and said here."""
+    """Silence progress bars and load reports, since missing weights are checked and reported here."""
     verbosity, bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -142,11 +147,11 @@ def _quiet_transformers() -> Iterator[None]:
 
 
 def load_weights(name: str, folder: Path, config: Any) -> tuple[Any, set[str]]:
-    """The model, and the names of the parameters of its classifier that the checkpoint did not bring.
+    """Load the model; also returns the names of its classifier's parameters that the checkpoint lacks.
 
     Raises:
-        InputError: no safetensors weights in the folder, weights that are damaged, quantised or not finite, or a trunk
-            of which tensors are missing or left over.
+        InputError: the folder has no safetensors weights, the weights are damaged, quantised or not finite, or tensors
+            of the trunk are missing or superfluous.
     """
     _refuse_weights_elsewhere(name, folder, config)
     try:
@@ -167,7 +172,7 @@ def load_weights(name: str, folder: Path, config: Any) -> tuple[Any, set[str]]:
                 trust_remote_code=False,
                 output_loading_info=True,
             )
-    # TypeError: of a network that is built with arguments it does not take.
+    # TypeError: the configuration passes arguments that the network does not accept.
     except (*UNREADABLE, SafetensorError) as error:
         raise load_error(name, _reason(error, folder)) from error
     check_stored(name, model, stored)
@@ -179,24 +184,24 @@ def load_weights(name: str, folder: Path, config: Any) -> tuple[Any, set[str]]:
 
 
 def _refuse_weights_elsewhere(name: str, folder: Path, config: Any) -> None:
-    """Weights that would be loaded from other files than those that identify the checkpoint, or not at all."""
+    """Reject weights that would be loaded from files other than those that identify the checkpoint, or not at all."""
     elsewhere = config.to_dict().get("transformers_weights")
     if elsewhere is not None:
         raise load_error(
             name,
-            f"its config.json names other weights, {str(elsewhere)[:80]!r} as transformers_weights; remove the key",
+            f"its config.json refers to other weights, {str(elsewhere)[:80]!r}, as transformers_weights; remove it",
         )
     if (folder / ADAPTER_FILE).is_file():
-        raise load_error(name, f"its {ADAPTER_FILE} says that it is an adapter; merge it into its base model first")
+        raise load_error(name, f"according to its {ADAPTER_FILE} it is an adapter; merge it into its base model first")
 
 
 def _take_one_classifier(name: str, config: Any) -> None:
-    """Of a network that was distilled and averages two classifiers, take the form that has one.
+    """Replace a distilled architecture that averages two classifiers by its form with one.
 
-    What this package measures needs the one linear layer that made the logits.
+    The measurements need the single linear layer that produces the logits.
     """
     stated = config.architectures if isinstance(config.architectures, list) else []
     architectures = [each for each in stated if isinstance(each, str)]
     if any(each.endswith(WITH_TEACHER) for each in architectures):
-        logger.warning("%s has two classifiers, whose logits it averages; it gets a new one instead", name)
+        logger.warning("%s averages the logits of two classifiers; they are replaced by a single new one", name)
         config.architectures = [each.removesuffix(WITH_TEACHER) for each in architectures]

@@ -11,16 +11,16 @@ from hf_sslgen.zoo.anatomy import find_classifier
 
 
 def new_classifier(model: PreTrainedModel) -> set[str]:
-    """Draw a classifier anew, as transformers would, from torch's global generator; returns its parameters' names."""
+    """Re-initialise a classifier as transformers would, from torch's generator; returns its parameters' names."""
     name, classifier = find_classifier(model)
     drawn = nn.Linear(classifier.in_features, classifier.out_features, classifier.bias is not None)
-    model._init_weights(drawn)  # passes over parameters that were loaded, so it is given others
+    model._init_weights(drawn)  # it skips loaded parameters, so it is given new ones
     classifier.load_state_dict(drawn.state_dict())
     return {f"{name}.{key}" for key, _ in classifier.named_parameters()}
 
 
 def keep_outputs(model: PreTrainedModel, rows: Sequence[int], class_names: Sequence[str]) -> None:
-    """Give a model only these outputs of its classifier, in this order and with these names, in place."""
+    """Reduce a model's classifier to these outputs, in this order and with these names, in place."""
     _, classifier = find_classifier(model)
     chosen = torch.tensor(rows)
     classifier.weight = nn.Parameter(classifier.weight.detach()[chosen].clone())
@@ -31,6 +31,6 @@ def keep_outputs(model: PreTrainedModel, rows: Sequence[int], class_names: Seque
 
 
 def name_outputs(config: Any, class_names: Sequence[str]) -> None:
-    """Put classes into a configuration, in the order of the outputs."""
+    """Store class names in a configuration, in output order."""
     config.id2label = dict(enumerate(class_names))
     config.label2id = {label: index for index, label in enumerate(class_names)}

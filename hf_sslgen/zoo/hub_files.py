@@ -1,4 +1,4 @@
-"""The files of a checkpoint on the Hub: one commit's, whole, in the cache that all Hugging Face libraries share."""
+"""Download a checkpoint's files from the Hub, complete and from one commit, into the shared Hugging Face cache."""
 
 import functools
 import logging
@@ -10,8 +10,11 @@ from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from huggingface_hub.utils import httpx
 
 from hf_sslgen.checksums import file_sha256
-from hf_sslgen.errors import InputError, UnavailableError
-from hf_sslgen.hub_access import DamagedFileError, NoBar, hub_sentence, is_unreachable, with_retries
+from hf_sslgen.errors import HubError, InputError
+from hf_sslgen.hub_access.faults import DamagedFileError, Fault
+from hf_sslgen.hub_access.refusals import hub_sentence, refusal
+from hf_sslgen.hub_access.retries import NoBar, is_unreachable, with_retries
+from hf_sslgen.shortages import raise_shortage
 from hf_sslgen.zoo.timm_folder import WEIGHTS_FILE
 from hf_sslgen.zoo.to_safetensors import conversion_advice
 from hf_sslgen.zoo.weight_files import CONFIG_FILES, INDEX_FILE, shard_names
@@ -23,17 +26,18 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def fetch_checkpoint(hub_id: str, revision: str | None, with_weights: bool) -> Path:
-    """The folder of one commit's configuration, preprocessing and safetensors weights; its name is the commit.
+    """Return the folder with one commit's configuration, preprocessing and safetensors weights, named by the commit.
 
-    A commit that is in the cache is taken from there without asking the Hub. So is the last known state of a branch or
-    tag where the Hub can't be reached, with a warning, or where HF_HUB_OFFLINE is set.
+    A cached commit is used without contacting the Hub. The last known state of a branch or tag is taken from the cache
+    if HF_HUB_OFFLINE is set or, with a warning, if the Hub can't be reached.
 
     Args:
         revision: branch, tag or commit; None is the default branch.
-        with_weights: whether weights are wanted too.
+        with_weights: whether to include the weights.
 
     Raises:
-        InputError: a sentence on what can't be had and what to do.
+        HubError: states what is unavailable and what to do.
+        DiskFullError: the disk has no room for it.
     """
     offline = constants.is_offline_mode()
     if offline or COMMIT.fullmatch(revision or ""):
@@ -41,27 +45,25 @@ def fetch_checkpoint(hub_id: str, revision: str | None, with_weights: bool) -> P
         if cached is not None:
             return cached
     if offline:
-        at = f" at {revision!r}" if revision is not None else ""
-        raise InputError(
-            f"{hub_id}{at} is not in the cache, or not whole, and HF_HUB_OFFLINE is set; load it once without it"
-        )
+        raise HubError(refusal(Fault.OFFLINE, hub_id, revision))
     try:
         return with_retries(lambda: _download(hub_id, revision, with_weights), hub_id, revision)
-    except (OSError, httpx.HTTPError, UnicodeError, HFValidationError) as error:
+    except (DamagedFileError, OSError, httpx.HTTPError, UnicodeError, HFValidationError) as error:
+        raise_shortage(error)
         sentence = hub_sentence(error, hub_id, revision)
         cached = _cached(hub_id, revision, with_weights) if is_unreachable(error) else None
         if cached is None:
-            raise UnavailableError(sentence) from None  # what a client says of its request may hold the token
-    logger.warning("%s; going on with what the cache has of it, commit %s", sentence.partition("; ")[0], cached.name)
+            raise HubError(sentence) from None  # the client's own error may contain the token
+    logger.warning("%s; continuing with the cached commit %s", sentence.partition("; ")[0], cached.name)
     return cached
 
 
 def _download(hub_id: str, revision: str | None, with_weights: bool) -> Path:
-    # Asked first, because a snapshot quietly falls back to what is cached.
+    # Ask the Hub first, because a snapshot download silently falls back to the cache.
     information = HfApi().model_info(hub_id, revision=revision)
     published = [each.rfilename for each in information.siblings or []]
     if "config.json" not in published:
-        raise InputError(f"{hub_id} has no config.json, so it is no model of transformers or timm; check the name")
+        raise InputError(f"{hub_id} has no config.json, so it is not a transformers or timm model; check the name")
     if with_weights and WEIGHTS_FILE not in published and INDEX_FILE not in published:
         raise InputError(f"{hub_id} has no {WEIGHTS_FILE}; {conversion_advice(published, hub_id, revision)}")
     folder = Path(snapshot_download(hub_id, revision=revision, allow_patterns=list(CONFIG_FILES), tqdm_class=NoBar))
@@ -80,7 +82,7 @@ def _complete(hub_id: str, folder: Path, names: list[str]) -> None:
 
 
 def _cached(hub_id: str, revision: str | None, with_weights: bool) -> Path | None:
-    """The folder in the cache, or None where something of it is missing or damaged."""
+    """Return the folder in the cache, or None if a file is missing or damaged."""
     try:
         folder = Path(
             snapshot_download(hub_id, revision=revision, allow_patterns=["config.json"], local_files_only=True)
@@ -103,25 +105,25 @@ def _cached(hub_id: str, revision: str | None, with_weights: bool) -> Path | Non
 
 
 def _verify(folder: Path) -> None:
-    """Compare large files with their checksum: the clients check only their size.
+    """Verify the checksums of large files, of which the clients check only the size.
 
     Raises:
-        DamagedFileError: names a file that is not what the Hub announced; it is removed from the cache.
+        DamagedFileError: names a file that differs from the Hub's checksum; it is removed from the cache.
     """
     for path in sorted(folder.glob("*.safetensors")):
         if not path.is_symlink():
-            continue  # where the file system knows no links, nothing says what was announced
+            continue  # without symbolic links the announced checksum is unknown
         blob = path.readlink()
         state = path.stat()
         if SHA256.fullmatch(blob.name) and _sha256(str(path), state.st_size, state.st_mtime_ns) != blob.name:
             (path.parent / blob).unlink(missing_ok=True)
             path.unlink(missing_ok=True)
             raise DamagedFileError(
-                f"{path.name} in the cache was damaged (its sha256 is not the one that the Hub states) and is removed"
+                f"{path.name} in the cache was damaged (its sha256 differs from the Hub's) and has been removed"
             )
 
 
 @functools.lru_cache(maxsize=1024)
 def _sha256(path: str, size: int, modified: int) -> str:
-    """Of a file that had this size and time of change."""
+    """Hash a file of the given size and modification time."""
     return file_sha256(Path(path))

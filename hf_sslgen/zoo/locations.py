@@ -1,24 +1,24 @@
-"""Where a backbone's files are: shipped with the package, in a folder, or on the Hub at some revision."""
+"""Locate a backbone's files: in the package, in a folder, or on the Hub at some revision."""
 
 import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import InputError, hinted
 from hf_sslgen.local_paths import path_refusal
 from hf_sslgen.zoo.backbone_registry import UNTRAINED, Backbone, excluded_reason, find_backbone, known_backbone_ids
 
 logger = logging.getLogger(__name__)
 
 UNTRAINED_PREFIX: Final = f"{UNTRAINED}:"
-"""Prefix of a backbone's name that asks for the same architecture with freshly initialised weights."""
+"""Prefix of a backbone's name that requests the same architecture with freshly initialised weights."""
 
 TWINS = Path(__file__).parent / "twins"
 
 
 def split_revision(name: str) -> tuple[str, str | None]:
-    """A name and the branch, tag or commit behind its `@`, as `timm` writes it; a folder keeps its `@`.
+    """Split a name from the branch, tag or commit after its `@`, as timm does; a folder keeps its `@`.
 
     >>> split_revision("owner/name@v1.0")
     ('owner/name', 'v1.0')
@@ -26,38 +26,36 @@ def split_revision(name: str) -> tuple[str, str | None]:
     ('owner/name', None)
 
     Raises:
-        InputError: nothing stands behind the `@`.
+        InputError: nothing follows the `@`.
     """
     base, sign, revision = name.partition("@")
     if not sign or Path(name).is_dir():
         return name, None
     if not revision:
-        raise InputError(f"model_name_or_path {name!r} names no revision behind its @; give a branch, tag or commit")
+        raise InputError(f"model_name_or_path {name!r} has no revision after its @; give a branch, tag or commit")
     return base, revision
 
 
 def wanted_revision(name: str, model_revision: str | None) -> str | None:
-    """The revision that is asked for, by the name or beside it; else the one that the registry pins, or None.
+    """Return the revision given in the name or separately, else the one pinned in the registry, or None.
 
     Raises:
-        InputError: two are asked for, or one of what has none.
+        InputError: two different revisions are given, or one for a folder.
     """
     base, stated = split_revision(name)
     if stated is not None and model_revision is not None and stated != model_revision:
-        raise InputError(f"model_name_or_path {name!r} and model_revision {model_revision!r} differ; give one of them")
+        raise InputError(f"model_name_or_path {name!r} and model_revision {model_revision!r} differ; give only one")
     row, asked = find_backbone(base), stated or model_revision
     if asked is not None and (Path(base).is_dir() or (row is not None and row.package_folder is not None)):
-        raise InputError(
-            f"model_name_or_path {base!r} is a folder and has no revision {asked!r}; leave the revision out"
-        )
+        raise InputError(f"model_name_or_path {base!r} is a folder and has no revision {asked!r}; omit the revision")
     return asked or (row.revision if row is not None else None)
 
 
 def resolve_location(name: str) -> str:
-    """Where a backbone's files are: a folder, or the Hub id itself, without a revision.
+    """Resolve a backbone's name to a folder, or to a Hub id without a revision.
 
     Raises:
-        InputError: neither a folder, nor registered, nor of the form `owner/name`; names the nearest known ones.
+        InputError: the name is neither a folder nor registered nor of the form `owner/name`; lists similar names.
     """
     base, _ = split_revision(name)
     row = find_backbone(base)
@@ -69,24 +67,24 @@ def resolve_location(name: str) -> str:
     if Path(base).is_dir():
         return base
     if row is not None and row.library == "conversion":
-        raise InputError(f"model_name_or_path {name!r} is published in another format and must be converted first")
+        raise InputError(f"model_name_or_path {name!r} is published in another format; convert it first")
     hub_id = base.removeprefix("hf-hub:").removeprefix("hf_hub:")
     words = path_refusal(base) if row is None and hub_id == base else ""
     if words:
         for_the_hub = (
-            f"; write hf-hub:{base} for the Hub's" if base.count("/") == 1 and words.endswith(" here") else ""
+            f"; write hf-hub:{base} for the Hub's"
+            if base.count("/") == 1 and words.endswith(" is a local folder")
+            else ""
         )
-        raise InputError(f"model_name_or_path {name!r} is not a checkpoint's folder: {words}{for_the_hub}")
+        raise InputError(f"model_name_or_path {name!r} is not a checkpoint folder: {words}{for_the_hub}")
     if hub_id.count("/") != 1:
-        hint = nearest_names(base, known_backbone_ids())
-        raise InputError(
-            f"model_name_or_path {name!r} is no folder, no known backbone and no Hub id (owner/name). {hint}".rstrip()
-        )
+        unknown = f"model_name_or_path {name!r} is neither a folder nor a known backbone nor a Hub id (owner/name)"
+        raise InputError(hinted(unknown, base, known_backbone_ids()))
     return hub_id
 
 
 def registered(name: str) -> Backbone | None:
-    """The registry's row of a backbone, also of an untrained one (whose objective is then `untrained`)."""
+    """Return a backbone's registry row; for an untrained one, with the objective `untrained`."""
     base, _ = split_revision(name.removeprefix(UNTRAINED_PREFIX))
     row = find_backbone(base)
     if row is not None and name.startswith(UNTRAINED_PREFIX):

@@ -1,4 +1,4 @@
-"""What a checkpoint's own processor makes of generated pictures: it tells the colours, and verifies the geometry."""
+"""Measure colour handling and verify geometry by running a checkpoint's own processor on generated pictures."""
 
 import functools
 import math
@@ -11,14 +11,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from hf_sslgen.errors import InputError
 from hf_sslgen.geometry import Geometry
 from hf_sslgen.preprocessing import Preprocessing, evaluation_pixels, normalise
 
 Processor = Callable[[Image.Image], Tensor]
-"""Makes a (3, S, S) input of an RGB picture."""
+"""Turns an RGB picture into a (3, S, S) input."""
 
 TOLERANCE = 2.01
-"""Of 255 levels: libraries round in different places when they resize, and normalisation is undone in float32."""
+"""In levels of 255: libraries round at different steps of resizing, and normalisation is undone in float32."""
 
 ORDERS: tuple[Literal["RGB", "BGR"], ...] = ("RGB", "BGR")
 
@@ -26,11 +27,11 @@ PROBE = (255, 128, 0)
 """A colour whose channels differ."""
 
 SIZES = ((97, 131), (160, 120), (64, 64), (301, 203))
-"""Widths and heights of the pictures: upright, lying and square, odd and even, enlarged and reduced."""
+"""Widths and heights of the pictures: portrait, landscape and square, odd and even, enlarged and reduced."""
 
 
-class PixelError(ValueError):
-    """What of a processor can't be reproduced, in words."""
+class PixelError(InputError):
+    """A processor can't be reproduced; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -43,23 +44,23 @@ class Colours:
 
 
 def _centre(processor: Processor, colour: tuple[int, int, int]) -> Tensor:
-    """(3,) what a picture of one colour becomes, in the middle, where no margin reaches."""
+    """Return (3,) the processed value of a single-colour picture, taken at the centre, away from any margin."""
     made = processor(Image.new("RGB", (64, 64), colour))
     if made.ndim != 3 or made.shape[0] != 3:
-        raise PixelError(f"it makes inputs of shape {tuple(made.shape)}, not of 3 channels, height and width")
+        raise PixelError(f"it produces inputs of shape {tuple(made.shape)}, not of 3 channels, height and width")
     return made[:, made.shape[1] // 2, made.shape[2] // 2].double()
 
 
 def measured_colours(processor: Processor) -> Colours:
-    """Order, mean and deviation of the channels, from what becomes of black, white and a colour.
+    """Measure order, mean and standard deviation of the channels by processing black, white and a colour.
 
     Raises:
-        PixelError: values are changed in another way than by subtracting and dividing, or channels are mixed.
+        PixelError: values are not just shifted and scaled, or channels are mixed.
     """
     black, white, colour = (_centre(processor, each) for each in ((0, 0, 0), (255, 255, 255), PROBE))
     scale = white - black
     if not (torch.isfinite(black).all() and torch.isfinite(white).all() and bool((scale > 0).all())):
-        raise PixelError("its rescaling and normalisation leave no values that grow with brightness")
+        raise PixelError("after its rescaling and normalisation, values do not increase with brightness")
     share = (colour - black) / scale
     for channels in ORDERS:
         wanted = torch.tensor(PROBE if channels == "RGB" else PROBE[::-1]).double() / 255
@@ -67,15 +68,14 @@ def measured_colours(processor: Processor) -> Colours:
             red, green, blue = (-black / scale).tolist()
             deviations = (1 / scale).tolist()
             return Colours((red, green, blue), (deviations[0], deviations[1], deviations[2]), channels)
-    raise PixelError("it changes colours in other ways than by the order, mean and deviation of channels")
+    raise PixelError("it changes colours by more than the order, mean and standard deviation of the channels")
 
 
 @functools.lru_cache(maxsize=16)
 def _picture(width: int, height: int) -> Image.Image:
-    """A picture with smooth colours, edges and fine structure, the same whenever it is made.
+    """Generate a deterministic picture with smooth colours, edges and fine structure.
 
-    It keeps away from black and white, where libraries cut off what bicubic interpolation overshoots at different
-    steps.
+    It avoids black and white, because libraries clip the overshoot of bicubic interpolation at different steps.
     """
     random = np.random.default_rng(width * 1_000 + height)
     coarse = Image.fromarray(random.integers(60, 196, (5, 5, 3), dtype=np.uint8))
@@ -98,20 +98,20 @@ def verify(processor: Processor, preprocessing: Preprocessing) -> None:
         picture = _picture(width, height)
         made = processor(picture)
         if tuple(made.shape) != (3, side, side):
-            raise PixelError(f"it makes an input of shape {tuple(made.shape)} of a picture of {width} x {height} px")
+            raise PixelError(f"it turns a {width} x {height} px picture into an input of shape {tuple(made.shape)}")
         found = normalise(evaluation_pixels(picture, preprocessing.geometry), preprocessing)
         difference = float(((found - made.float()) * std).abs().max()) * 255
         if not difference <= TOLERANCE:
             raise PixelError(
-                f"its pixels of a picture of {width} x {height} px differ by up to {difference:.1f} of 255 levels"
+                f"its pixels for a {width} x {height} px picture differ by up to {difference:.1f} of 255 levels"
             )
 
 
 def rounded(colours: Colours, stated: tuple[tuple[float, ...], tuple[float, ...]] | None) -> Colours:
-    """The mean and deviation that were stated where those measured are the same, else the measured ones, rounded.
+    """Return the stated mean and standard deviation if they agree with the measured ones, else the latter, rounded.
 
     Args:
-        stated: mean and deviation of values in [0, 1].
+        stated: mean and standard deviation of values in [0, 1].
     """
     measured = (colours.mean, colours.std)
     complete = stated is not None and len(stated[0]) == len(stated[1]) == len(colours.mean)
@@ -125,10 +125,10 @@ def rounded(colours: Colours, stated: tuple[tuple[float, ...], tuple[float, ...]
 def verified(
     processor: Processor, geometry: Geometry, stated: tuple[tuple[float, ...], tuple[float, ...]] | None
 ) -> Preprocessing:
-    """A geometry with the colours that a processor makes, compared with the processor.
+    """Combine a geometry with the processor's measured colour handling and verify the result against it.
 
     Raises:
-        PixelError: they can't be made the same.
+        PixelError: the processor can't be reproduced.
     """
     colours = rounded(measured_colours(processor), stated)
     preprocessing = Preprocessing(geometry, colours.mean, colours.std, colours.channels)

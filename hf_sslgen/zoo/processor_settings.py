@@ -1,4 +1,4 @@
-"""Settings of transformers' image processors: which geometry they describe, class by class where classes differ."""
+"""Derive the geometry from the settings of transformers' image processors, which differ between classes."""
 
 import math
 from collections.abc import Mapping
@@ -9,13 +9,13 @@ from hf_sslgen.zoo.pixel_check import PixelError
 
 INTERPOLATION_NAMES = {0: NEAREST_EXACT, 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 
-"""By the numbers of Pillow; the processors themselves use torch's."""
+"""Keyed by Pillow's numbers; the processors themselves use torch's interpolation."""
 
 CONVNEXT_WARP_SIZE = 384
-"""From this side on, transformers' ConvNext processor squeezes a picture into the square instead of cropping it."""
+"""From this size on, transformers' ConvNext processor squeezes a picture into the square instead of cropping it."""
 
 LEVIT_SHARE = 256 / 224
-"""What transformers' LeViT processor multiplies a shorter side with before it resizes."""
+"""Factor by which transformers' LeViT processor multiplies the shorter side before resizing."""
 
 FOLLOWED = frozenset(
     {
@@ -48,7 +48,7 @@ Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 def _sides(settings: Mapping[str, Any], key: str) -> dict[str, int]:
-    """The sides that a size states; a number alone is both."""
+    """Return the height and width stated by a size; a single number means both."""
     value = settings.get(key)
     if value is None:
         return {}
@@ -75,7 +75,7 @@ def _interpolation(settings: Mapping[str, Any]) -> str:
 
 
 def _crop_pct(side: int, resized: int, stated: float | None = None) -> float:
-    """The share by which `Geometry` comes from `side` to exactly `resized`: the stated one where it does."""
+    """Return the crop share that takes `Geometry` from `side` to exactly `resized`, preferably the stated one."""
     share = stated or side / resized
     for candidate in (share, side / resized, math.nextafter(side / resized, 0)):
         if math.floor(side / candidate) == resized:
@@ -84,14 +84,14 @@ def _crop_pct(side: int, resized: int, stated: float | None = None) -> float:
 
 
 def _crop_side(settings: Mapping[str, Any]) -> int | None:
-    """Side of the square that is cut out of the centre; None where nothing is."""
+    """Return the side of the centre crop; None if there is none."""
     if not settings.get("do_center_crop"):
         return None
     return _square(_sides(settings, "crop_size"), "crop_size")
 
 
 def _of_shorter_side(settings: Mapping[str, Any], kind: str, edge: int) -> tuple[int, float | None]:
-    """What the shorter side is resized to, and the share that says so, if one does."""
+    """Return the resized length of the shorter side and the crop share that states it, if any."""
     share = settings.get("crop_pct")
     if kind.startswith("LevitImageProcessor"):
         return int(LEVIT_SHARE * edge), None
@@ -101,19 +101,19 @@ def _of_shorter_side(settings: Mapping[str, Any], kind: str, edge: int) -> tuple
 
 
 def processor_geometry(settings: Mapping[str, Any], kind: str) -> Geometry:
-    """The geometry that an image processor's settings describe.
+    """Derive the geometry from an image processor's settings.
 
     Args:
-        settings: all of them, with the class's own defaults for those that no file states.
-        kind: name of its class.
+        settings: all settings, with the class's defaults for those not stated in a file.
+        kind: name of the processor's class.
 
     Raises:
-        PixelError: names the setting that no `Geometry` describes.
+        PixelError: names the setting that `Geometry` can't express.
     """
     interpolation, side = _interpolation(settings), _crop_side(settings)
     if not settings.get("do_resize"):
         if side is None:
-            raise PixelError("do_resize is false and nothing is cropped, so that every picture keeps its own size")
+            raise PixelError("do_resize is false and nothing is cropped, so every picture keeps its own size")
         return Geometry(side, 1.0, interpolation, "none", "down")
     size = _sides(settings, "size")
     if kind.startswith("PerceiverImageProcessor") and side is not None:
@@ -121,7 +121,7 @@ def processor_geometry(settings: Mapping[str, Any], kind: str) -> Geometry:
         return Geometry(input_side, input_side / side, interpolation, "cropped", "down")
     others = size.keys() - {"height", "width", "shortest_edge"}
     if others or ("shortest_edge" in size and len(size) > 1):
-        raise PixelError(f"size {size} gives inputs of different shapes; it has to be a square or a shortest_edge")
+        raise PixelError(f"size {size} gives inputs of different shapes; it must be square or a shortest_edge")
     if kind.startswith("ConvNextImageProcessor") and "shortest_edge" in size:
         edge = size["shortest_edge"]
         if side not in (None, edge):
@@ -135,14 +135,14 @@ def processor_geometry(settings: Mapping[str, Any], kind: str) -> Geometry:
             return Geometry(resized, None, interpolation)
         return Geometry(side, _crop_pct(side, resized), interpolation, "both_sides", "down")
     if side is None:
-        raise PixelError("size has a shortest_edge and do_center_crop is false, so that pictures keep their aspect")
+        raise PixelError("size has a shortest_edge and do_center_crop is false, so pictures keep their aspect ratio")
     edge = size.get("shortest_edge") or _square(size, "size")
     resized, share = _of_shorter_side(settings, kind, edge)
     return Geometry(side, _crop_pct(side, resized, share), interpolation, "shorter_side", "down")
 
 
 def stated_colours(settings: Mapping[str, Any]) -> Statistics | None:
-    """Mean and deviation for values in [0, 1] as the settings of most classes say; None where they are incomplete."""
+    """Read mean and standard deviation for values in [0, 1], as most classes state them; None if incomplete."""
     largest = 255 * (settings.get("rescale_factor") or 1 / 255) if settings.get("do_rescale", True) else 255.0
     if not settings.get("do_normalize", True):
         return (0.0, 0.0, 0.0), (1 / largest,) * 3
@@ -153,6 +153,6 @@ def stated_colours(settings: Mapping[str, Any]) -> Statistics | None:
 
 
 def unfollowed(settings: Mapping[str, Any]) -> str:
-    """The settings that nothing here reads and that are not switched off, for a message; "" where there are none."""
+    """List the settings that are in effect but not supported here, for a message; "" if there are none."""
     active = [f"{key} {value!r}"[:60] for key, value in settings.items() if key not in FOLLOWED and value]
     return ", ".join(sorted(active))

@@ -1,4 +1,4 @@
-"""The control of attribution: the same network with none of what it has learned."""
+"""The attribution control: the same network without anything it has learned."""
 
 import copy
 import math
@@ -10,14 +10,14 @@ from hf_sslgen.zoo.backbone_loading import LoadedBackbone, seeded_initialisation
 
 
 def reinitialised(backbone: LoadedBackbone, seed: int) -> LoadedBackbone:
-    """The same architecture, preprocessing and classes with all weights drawn afresh, classifier included.
+    """Re-initialise all weights of a backbone, including the classifier, keeping architecture and preprocessing.
 
-    Attribution that says something about what was learned has to differ from its. Weights are initialised as timm or
-    transformers does it, and batch normalisation has mean 0 and variance 1. They are those of the backbone
+    Attribution that reflects what was learned must differ from this control's. Weights are initialised as timm or
+    transformers does, batch normalisation has mean 0 and variance 1, and the result equals the backbone
     `untrained:NAME` loaded with this seed.
 
     Args:
-        backbone: of any library; it is left as it is.
+        backbone: from any library; it is not modified.
 
     Returns:
         A float32 backbone in evaluation mode, on the device of the given one, without a trained head.
@@ -29,22 +29,21 @@ def reinitialised(backbone: LoadedBackbone, seed: int) -> LoadedBackbone:
 
 
 CASCADE = {"head": 0.0, "last_quarter": 0.25, "last_half": 0.5, "last_three_quarters": 0.75}
-"""Parts of a network, by the share of its blocks that they hold beside everything behind these."""
+"""Parts of a network, by the share of its blocks, counted from the output, that they include."""
 
 
 def cascade(backbone: LoadedBackbone, control: LoadedBackbone) -> Iterator[tuple[str, LoadedBackbone]]:
-    """The network with more and more of its weights from a control, from the classifier towards the input.
+    """Replace more and more of a network's weights by a control's, from the classifier towards the input.
 
-    The cascading randomisation of Adebayo et al. (2018), in few steps. Blocks are counted by the first number in their
-    parameters' names, in the order in which the network lists them; a share of them is rounded up. The last step, all
-    weights, is the control itself.
+    This is the cascading randomisation of Adebayo et al. (2018) in a few steps. Blocks are identified by the first
+    number in their parameters' names, in the order in which the network lists them; shares of blocks are rounded up.
+    The last step, all weights, is the control itself.
 
     Args:
         control: `reinitialised(backbone, ...)`.
 
     Yields:
-        Names of `CASCADE` and float32 backbones in evaluation mode, one at a time; a part that holds no more than the
-        one before is left out.
+        Names from `CASCADE` with float32 backbones in evaluation mode; a part equal to the previous one is skipped.
     """
     trained, fresh = backbone.model.state_dict(), control.model.state_dict()
     classifier, _ = find_classifier(backbone.model)

@@ -1,4 +1,4 @@
-"""Whether a checkpoint and a network fit: every tensor of its trunk has a place, every place a tensor with numbers."""
+"""Check that a checkpoint fits a network: all trunk tensors are present, used, and finite."""
 
 import functools
 import re
@@ -28,17 +28,17 @@ DERIVED_BUFFERS = frozenset(
         "total_params",
     }
 )
-"""Last parts of the names of buffers that older checkpoints hold and networks work out or do without."""
+"""Name suffixes of buffers in older checkpoints that networks compute themselves or no longer need."""
 
 BESIDE_THE_TRUNK = re.compile(
     r"(pooler\.dense|pre_logits|decoder\w*|lm_head|projector|predictor|prototypes|queue\w*|text_model|text_projection"
     r"|visual_projection|logit_scale|logit_bias)(\.|$)"
 )
-"""Beginnings of the names of what pretraining adds to a trunk and classification does without: decoders of masked
-image modelling, projections and prototypes of contrastive learning, the text side of CLIP, ViT's pooler."""
+"""Name prefixes of pretraining modules that classification does not need: decoders of masked image modelling,
+projections and prototypes of contrastive learning, the text encoder of CLIP, ViT's pooler."""
 
 CLASSIFIERS = re.compile(r"((\w+_)?heads?(_\w+)?|\w*classifier\w*|fc|last_linear)(\.|$)")
-"""Beginnings of the names of layers that make logits of some kind."""
+"""Name prefixes of layers that produce logits of some kind."""
 
 INTEGER_TYPES = frozenset({"BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"})
 
@@ -47,13 +47,13 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What loading found.
+    """The outcome of loading a checkpoint.
 
     Attributes:
-        missing: names of the network's tensors that the checkpoint lacks or has in another shape; without counters of
-            batches, which decide nothing.
-        unexpected: names of the checkpoint's tensors that the network has no place for, as its architecture would call
-            them; without those that the architecture publishes as ignorable.
+        missing: names of the network's tensors that the checkpoint lacks or has in another shape; batch counters,
+            which affect nothing, are left out.
+        unexpected: names of the checkpoint's tensors that the network does not have, in the architecture's naming;
+            those that the architecture declares ignorable are left out.
     """
 
     missing: frozenset[str]
@@ -66,12 +66,12 @@ def _shown(names: Iterable[str]) -> str:
 
 
 def _plain(name: str, model: PreTrainedModel) -> str:
-    """A tensor's name without the prefix that a checkpoint may leave out."""
+    """Strip the prefix from a tensor's name that a checkpoint may omit."""
     return name.removeprefix(f"{model.base_model_prefix}.")
 
 
 def _other_layout(missing: Iterable[str], unexpected: Iterable[str], model: PreTrainedModel) -> str | None:
-    """The prefix that a checkpoint's tensors carry and this network's do not, or None where none explains them."""
+    """Find the prefix that a checkpoint's tensors have and this network's lack; None if that is not the difference."""
     wanted = {_plain(name, model) for name in missing}
     given = [_plain(name, model) for name in unexpected]
     for prefix in sorted({".".join(name.split(".")[:depth]) + "." for name in given for depth in (1, 2, 3)}, key=len):
@@ -87,8 +87,8 @@ def _complain_of_missing(name: str, model: PreTrainedModel, trunk: list[str], re
     if prefix is not None:
         example = min(name for name in map(plain, report.unexpected) if name.startswith(prefix))
         raise InputError(
-            f"model_name_or_path {name!r} is in another layout: its tensors carry the prefix {prefix!r}, as in "
-            f"{example!r}; write them without it, as {type(model).__name__} names them"
+            f"model_name_or_path {name!r} is in another layout: its tensor names have the prefix {prefix!r}, as in "
+            f"{example!r}; save them without it, as in {type(model).__name__}"
         )
     found = f", but has {_shown(report.unexpected)}" if report.unexpected else ""
     raise InputError(
@@ -98,10 +98,10 @@ def _complain_of_missing(name: str, model: PreTrainedModel, trunk: list[str], re
 
 
 def check_report(name: str, model: PreTrainedModel, report: LoadReport) -> None:
-    """Require that only the classifier is missing, and only tensors outside the trunk are left over.
+    """Require that only the classifier is missing and only tensors outside the trunk are unused.
 
     Args:
-        name: what errors call the checkpoint.
+        name: the checkpoint's name in errors.
 
     Raises:
         InputError: names some of the tensors.
@@ -114,14 +114,14 @@ def check_report(name: str, model: PreTrainedModel, report: LoadReport) -> None:
     unused = [key for key in report.unexpected if not _is_beside_the_trunk(_plain(key, model), own, classifier)]
     if unused:
         raise InputError(
-            f"model_name_or_path {name!r} holds {len(unused)} tensors that {type(model).__name__} of its config.json "
-            f"has no place for: {_shown(unused)}; without them it would be another network, so correct the settings "
-            "(depth, biases, stages) in config.json"
+            f"model_name_or_path {name!r} holds {len(unused)} tensors that the {type(model).__name__} described by "
+            f"its config.json does not have: {_shown(unused)}; dropping them would change the network, so correct the "
+            "settings (depth, biases, stages) in config.json"
         )
 
 
 def _is_beside_the_trunk(name: str, own: set[str], classifier: str) -> bool:
-    """Whether a tensor that the network has no place for lies outside its trunk.
+    """Whether a tensor that the network does not have lies outside its trunk.
 
     Args:
         own: names of the network's tensors.
@@ -140,7 +140,7 @@ def _is_beside_the_trunk(name: str, own: set[str], classifier: str) -> bool:
 
 
 def check_stored(name: str, model: PreTrainedModel, stored: Mapping[str, StoredTensor]) -> None:
-    """Require that no tensor is held under two names, and none in whole numbers where the network has fractions.
+    """Require that no tensor occurs under two names, and none holds integers where the network has floats.
 
     Raises:
         InputError: names the tensor.
@@ -163,13 +163,13 @@ def check_stored(name: str, model: PreTrainedModel, stored: Mapping[str, StoredT
         taken[target] = key
         if tensor.dtype in INTEGER_TYPES and state[target].is_floating_point():
             raise InputError(
-                f"model_name_or_path {name!r} stores {key!r} in whole numbers ({tensor.dtype}), so it is quantised or "
-                "damaged; give the checkpoint in floating point"
+                f"model_name_or_path {name!r} stores {key!r} as integers ({tensor.dtype}), so it is quantised or "
+                "damaged; give a floating-point checkpoint"
             )
 
 
 def check_values(name: str, model: nn.Module) -> None:
-    """Require that every number of the network is finite.
+    """Require that all weights are finite.
 
     Raises:
         InputError: names a tensor that holds NaN or infinity.

@@ -1,4 +1,4 @@
-"""Backbones on disk as timm-format folders: `config.json` and `model.safetensors`, the form every tool here loads."""
+"""Write backbones as timm folders with `config.json` and `model.safetensors`, which every tool here loads."""
 
 import json
 from pathlib import Path
@@ -22,14 +22,15 @@ def write_timm_folder(
     num_classes: int = 0,
     dtype: torch.dtype | None = None,
 ) -> None:
-    """Write a network's weights and how to rebuild it; the folder appears whole or not at all.
+    """Write a network's weights and the settings to rebuild it; the folder is written completely or not at all.
 
     Args:
-        state_dict: timm's native keys.
-        model_args: keyword arguments of `timm.create_model` besides `num_classes`, which is kept apart because
-            transformers' wrapper passes its own.
+        state_dict: weights under timm's native keys.
+        model_args: keyword arguments of `timm.create_model` except `num_classes`, which transformers' wrapper passes
+            itself.
         pretrained_cfg: preprocessing (`input_size`, `mean`, `std`, `interpolation`, `crop_pct`) and layer names.
-        dtype: precision of floating-point tensors on disk; None keeps each as it is.
+        dtype: precision of floating-point tensors on disk; None keeps each as it is. So does a value too large for it,
+            such as a variance of batch normalisation above 65,504 in half precision.
     """
     config = {
         "architecture": architecture,
@@ -38,11 +39,16 @@ def write_timm_folder(
         "model_args": {key: value for key, value in model_args.items() if key != "num_classes"},
         "pretrained_cfg": pretrained_cfg,
     }
-    tensors = {
-        name: (tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor).contiguous().cpu()
-        for name, tensor in state_dict.items()
-    }
+    tensors = {name: _stored(tensor, dtype).contiguous().cpu() for name, tensor in state_dict.items()}
     with replace_files(folder) as unfinished:
         (unfinished / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         save_file(tensors, unfinished / WEIGHTS_FILE, metadata={"format": "pt"})
         give_usual_mode(unfinished / WEIGHTS_FILE)
+
+
+def _stored(tensor: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
+    if dtype is None or not tensor.is_floating_point():
+        return tensor
+    converted = tensor.to(dtype)
+    overflows = torch.isfinite(tensor) & ~torch.isfinite(converted)
+    return tensor if bool(overflows.any()) else converted

@@ -1,4 +1,4 @@
-"""The files of a checkpoint's folder that decide numbers: which they are, what identifies them, what they hold."""
+"""List, hash and inspect the files of a checkpoint folder that affect results."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from hf_sslgen.zoo.timm_folder import WEIGHTS_FILE
 CONFIG_FILES = ("config.json", *PROCESSOR_FILES)
 
 INDEX_FILE = f"{WEIGHTS_FILE}.index.json"
-"""Says which of several weights files holds which tensor."""
+"""Maps each tensor to one of several weights files."""
 
 SHARD_NAME = re.compile(r"[A-Za-z0-9_][\w.-]*\.safetensors", re.ASCII)
 
@@ -26,17 +26,17 @@ IDENTITY_DIGITS = 16
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor as its file announces it: safetensors' name of its type, such as `F32`, and its shape."""
+    """A tensor as described in its file's header: safetensors' name for its type, such as `F32`, and its shape."""
 
     dtype: str
     shape: tuple[int, ...]
 
 
 def shard_names(folder: Path) -> list[str]:
-    """The weights files that a folder's index names, which may be neither elsewhere nor anything but safetensors.
+    """List the weights files in a folder's index, which must be safetensors files in the same folder.
 
     Raises:
-        InputError: it names something else, or can't be read.
+        InputError: the index names anything else, or can't be read.
     """
     try:
         content = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
@@ -44,19 +44,21 @@ def shard_names(folder: Path) -> list[str]:
         unusable = [name for name in names if not SHARD_NAME.fullmatch(name)]
         complete = bool(names) and isinstance(content["metadata"], dict)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"its {INDEX_FILE} can't be read; ask its owner to write it again") from error
+        raise InputError(f"its {INDEX_FILE} can't be read; ask its owner to write it anew") from error
     if unusable:
-        raise InputError(f"its {INDEX_FILE} names {unusable[0][:80]!r}, which is not a safetensors file beside it")
+        raise InputError(
+            f"its {INDEX_FILE} names {unusable[0][:80]!r}, which is not a safetensors file in the same folder"
+        )
     if not complete:
-        raise InputError(f"its {INDEX_FILE} names no weights; ask its owner to write it again")
+        raise InputError(f"its {INDEX_FILE} lists no weights; ask its owner to write it anew")
     return names
 
 
 def weights_files(folder: Path) -> list[Path]:
-    """The safetensors files that a folder's network is loaded from; [] where there are none.
+    """List the safetensors files that a folder's network is loaded from; empty if there are none.
 
     Raises:
-        InputError: an index that can't be followed, or names a file that is not there.
+        InputError: the index is invalid, or names a missing file.
     """
     if (folder / WEIGHTS_FILE).is_file():
         return [folder / WEIGHTS_FILE]
@@ -65,21 +67,21 @@ def weights_files(folder: Path) -> list[Path]:
     paths = [folder / name for name in shard_names(folder)]
     for path in paths:
         if not path.is_file():
-            raise InputError(f"its {INDEX_FILE} names {path.name}, which is not there; fetch all of its files")
+            raise InputError(f"its {INDEX_FILE} names {path.name}, which is missing; download all of its files")
     return paths
 
 
 def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
-    """Names, types and shapes of the tensors in a folder's weights files; nothing else of them is read.
+    """Read names, types and shapes of the tensors in a folder's weights files from the headers alone.
 
     Raises:
-        InputError: a file that is no safetensors file or is cut off, or a tensor that two of them hold.
+        InputError: a file is truncated or not a safetensors file, or two files hold the same tensor.
     """
     found: dict[str, StoredTensor] = {}
     for path in weights_files(folder):
         for name, tensor in _header(path):
             if name in found:
-                raise InputError(f"two of its weights files hold a tensor {name!r}; write them again")
+                raise InputError(f"two of its weights files hold a tensor {name!r}; save the checkpoint again")
             found[name] = tensor
     return found
 
@@ -91,19 +93,21 @@ def _header(path: Path) -> Iterator[tuple[str, StoredTensor]]:
                 piece = file.get_slice(name)
                 yield name, StoredTensor(piece.get_dtype(), tuple(piece.get_shape()))
     except (SafetensorError, OSError, UnicodeError) as error:
-        raise InputError(f"its {path.name} is damaged or not a safetensors file ({error}); fetch it again") from error
+        raise InputError(
+            f"its {path.name} is damaged or not a safetensors file ({error}); download it again"
+        ) from error
 
 
 def content_identity(folder: Path, with_weights: bool = True) -> str:
-    """A hash of everything in a checkpoint's folder that decides numbers, names of the files included.
+    """Hash all files in a checkpoint folder that affect results, including their names.
 
-    These are its configuration, that of its image processor and, where they are wanted, its weights with their index.
+    These are its configuration, that of its image processor and, if requested, its weights with their index.
 
     Args:
-        with_weights: False for an untrained network, of which only the architecture and the pixels are taken.
+        with_weights: False for an untrained network, which uses only the architecture and the preprocessing.
 
     Raises:
-        InputError: the weights' index can't be followed.
+        InputError: the index of the weights is invalid.
     """
     paths = [folder / name for name in CONFIG_FILES if (folder / name).is_file()]
     if with_weights:

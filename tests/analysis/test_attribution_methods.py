@@ -258,7 +258,7 @@ def test_a_layer_that_holds_no_map_is_refused_by_every_method(method: str) -> No
 
 def test_an_unknown_method_and_missing_classes_are_refused() -> None:
     model, inputs = network_and_pictures("resnet")
-    with pytest.raises(InputError, match=r"'gradcam' is none; choose from grad_cam.* did you mean 'grad_cam'"):
+    with pytest.raises(InputError, match=r"'gradcam' is unknown; choose from grad_cam.* did you mean 'grad_cam'"):
         maps_of(model, inputs, "gradcam")
     for method in CLASS_METHODS:
         with pytest.raises(InputError, match=f"'{method}' needs a class for each image; without any use occlusion"):

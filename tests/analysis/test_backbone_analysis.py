@@ -19,7 +19,7 @@ from hf_sslgen.analysis.batch_pass import transformed
 from hf_sslgen.analysis.families import GEOMETRIC
 from hf_sslgen.analysis.network import measuring
 from hf_sslgen.analysis.numbers import Analysis, Number
-from hf_sslgen.analysis.predictions import prediction_numbers
+from hf_sslgen.analysis.predictions import prediction_analysis
 from hf_sslgen.analysis.subset import analysis_subset, subset_pixels
 from hf_sslgen.analysis.transforms import VARIANTS, Variant
 from hf_sslgen.geometry import Geometry
@@ -116,7 +116,7 @@ def test_mean_per_class_accuracy_has_an_interval_where_no_class_is_rare() -> Non
     references = np.repeat(np.arange(3), 20)
     probabilities = np.random.default_rng(0).dirichlet(np.ones(3), 60)
     predictions = Predictions.from_probabilities(np.arange(60), references, probabilities)
-    found = {number.metric: number for number in prediction_numbers(predictions, 3, "pretrained")}
+    found = {number.metric: number for number in prediction_analysis(predictions, 3, "pretrained")[0]}
     per_class = found["mean_per_class_accuracy"]
     assert per_class.low < per_class.value < per_class.high
     right, wrong = found["mean_confidence_correct"], found["mean_confidence_incorrect"]
@@ -128,7 +128,7 @@ def test_mean_per_class_accuracy_keeps_its_interval_with_few_wrong_predictions(n
     references = np.repeat(np.arange(3), 20)
     predicted = np.where(np.arange(60) < num_wrong, (references + 1) % 3, references)
     predictions = Predictions.from_probabilities(np.arange(60), references, 0.1 + 0.7 * np.eye(3)[predicted])
-    found = {number.metric: number for number in prediction_numbers(predictions, 3, "pretrained")}
+    found = {number.metric: number for number in prediction_analysis(predictions, 3, "pretrained")[0]}
     expected = stats.binomtest(60 - num_wrong, 60).proportion_ci(0.95, method="exact")
     per_class = found["mean_per_class_accuracy"]
     assert (per_class.low, per_class.high) == pytest.approx((expected.low, expected.high))

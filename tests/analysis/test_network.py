@@ -99,7 +99,7 @@ def test_fp16_is_refused_on_a_cpu(small_backbones: dict[str, str]) -> None:
     if backbone.model.device.type != "cpu" or torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     with (
-        pytest.raises(InputError, match="fp16 needs an accelerator; on a CPU use bf16"),
+        pytest.raises(InputError, match="fp16, which needs a GPU; on a CPU give bf16"),
         measuring(backbone, Compute("fp16")),
     ):
         pass

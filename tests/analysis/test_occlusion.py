@@ -208,7 +208,7 @@ def test_a_grid_that_does_not_fit_is_refused(grid: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("window", [0, 2, -1])
 def test_an_even_window_is_refused(window: int) -> None:
-    with pytest.raises(InputError, match=f"window {window} has no cell in its middle"):
+    with pytest.raises(InputError, match=f"window {window} has no central cell"):
         occlusion_maps(lambda batch: batch.flatten(1), pictures(8, 8), (2, 2), window=window)
 
 

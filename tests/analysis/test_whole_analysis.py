@@ -194,7 +194,7 @@ def test_without_a_second_picture_of_anything_the_column_is_refused(
     backbone: LoadedBackbone, domain: Domain, marked: Path
 ) -> None:
     alone = replace(domain, test=domain.test.select(np.arange(0, 20, 2)))
-    with pytest.raises(InputError, match="pair_column_name names 0 things of which split 'test' has two pictures"):
+    with pytest.raises(InputError, match="split 'test' has two pictures for only 0 values of pair_column_name"):
         pretrained_analysis(backbone, alone, SETTINGS)
 
 

@@ -92,5 +92,5 @@ def test_an_interval_whose_truth_is_unknown_is_refused() -> None:
         def truth(self, n: int) -> Mapping[str, float]:
             return {"mean": 2.0, "shifted": 2.0}
 
-    with pytest.raises(ValueError, match=r"normal prints intervals of numbers .*\['sometimes'\]"):
+    with pytest.raises(ValueError, match=r"normal prints intervals for numbers .*\['sometimes'\]"):
         repeat(Forgetful(), 25, 2, [0], lambda _: None)

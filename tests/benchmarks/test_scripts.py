@@ -74,7 +74,7 @@ def test_estimator_quality_writes_rows_and_tables(tmp_path: Path, capsys: pytest
 
 
 def test_a_scenario_that_does_not_exist_is_named() -> None:
-    with pytest.raises(SystemExit, match=r"no scenario's name holds 'maps of Mars'; there are: calibrated"):
+    with pytest.raises(SystemExit, match=r"no scenario's name contains 'maps of Mars'; there are: calibrated"):
         estimator_quality.main(["--only", "maps of Mars"])
 
 

@@ -27,7 +27,7 @@ def test_coverage_is_judged_within_two_standard_errors(coverage: float, expected
 
 
 def test_where_some_get_no_interval_the_others_are_judged() -> None:
-    assert not is_covered(_covering(0.88, without=0.4))  # 7% of all data sets miss, and 12% of those with an interval
+    assert not is_covered(_covering(0.88, without=0.4))  # 7% of all datasets miss, and 12% of those with an interval
     assert is_covered(_covering(0.93, without=0.4))
     assert is_covered(_covering(0.9, without=0.95))  # 50 intervals, so that 90% is within two standard errors of 92%
     assert is_covered(replace(_covering(nan), coverage_error=nan, without_interval=1.0))
@@ -38,7 +38,7 @@ def test_tables_show_errors_and_mark_what_does_not_cover() -> None:
     rows = [NUMBER, replace(NUMBER, n=1000, bias=0.001, undefined=30), INTERVAL, poor]
     text = as_markdown(rows, {"s": "Some data."}, "python script.py")
     assert "$ python script.py" in text
-    assert "1000 data sets (n = 200, 1000): a coverage of 95% has a standard error of 0.7." in text
+    assert "1000 datasets (n = 200, 1000): a coverage of 95% has a standard error of 0.7." in text
     assert "| `f.x` | 0.5000 | 0.0200 / 0.0500 | 0 / 0.0500 (3% undefined) |" in text
     assert "| `f.x` | 95.0 | **80.0** (70%) |" in text
     assert "| s | 1000 | `f.x` | 80.0 | 0.7 | 20.0 | 0.0 | 30.0 |" in text
@@ -68,6 +68,6 @@ def test_a_new_file_gets_markers(tmp_path: Path) -> None:
 def test_a_file_without_markers_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "page.md"
     path.write_text("precious", encoding="utf-8")
-    with pytest.raises(SystemExit, match=r"page\.md must hold"):
+    with pytest.raises(SystemExit, match=r"page\.md must contain"):
         replace_between_markers(path, "new")
     assert path.read_text(encoding="utf-8") == "precious"

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from fake_study import build_study
+from fake_study import build_large_study, build_study
 
-from hf_sslgen.reporting.page.html_page import render_page
 from hf_sslgen.reporting.study_report import write_study_report
-from hf_sslgen.study.inference.target_groups import StudyResults
 
 OPTIONS = (
     "--headless",
@@ -31,7 +29,7 @@ OPTIONS = (
 def absent(what: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(f"{what} is absent, and CI must test the report in a browser")
-    pytest.skip(f"{what} is absent; `make test` installs it on Debian")
+    pytest.skip(f"{what} is absent; `make browser` installs it on Debian")
 
 
 @pytest.fixture(scope="session")
@@ -55,13 +53,16 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
 
 
 @pytest.fixture(scope="session")
-def pages(tmp_path_factory: pytest.TempPathFactory, large_results: StudyResults) -> dict[str, Path]:
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The report of one comparison, and that of a study with several protocols, budgets, seeds and objectives."""
     small = build_study(tmp_path_factory.mktemp("small"))
-    large = tmp_path_factory.mktemp("study") / "index.html"
-    page = render_page(large_results, "A study", ["dino on eurosat: training diverged."])
-    large.write_text(page, encoding="utf-8")
-    return {"comparison": write_study_report(small.cells, tmp_path_factory.mktemp("comparison")), "study": large}
+    large = build_large_study(tmp_path_factory.mktemp("large"), domains_per_group=2)
+    return {
+        "comparison": write_study_report(small.cells, tmp_path_factory.mktemp("comparison")),
+        "study": write_study_report(
+            large, tmp_path_factory.mktemp("study"), "A study", missing=["dino on eurosat: training diverged."]
+        ),
+    }
 
 
 @pytest.fixture

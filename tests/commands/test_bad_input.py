@@ -1,5 +1,6 @@
 """What a command refuses: one message, exit code 2, nothing half-written; and what its help tells."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -7,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+import torch
 from datasets import Dataset, Features, Image, Value
 
 from hf_sslgen.command_line import run_command
+from hf_sslgen.training.trainer import FineTuningTrainer
 
 FINETUNE = "hf_sslgen.commands.finetune"
 COMPARE = "hf_sslgen.commands.compare"
@@ -54,7 +57,7 @@ def test_unknown_twin_set(refused, folder):
 def test_unknown_column(refused, folder, small_backbones):
     options = ["--dataset_name", str(folder), "--label_column_name", "labels"]
     message = refused(FINETUNE, "--model_name_or_path", small_backbones["timm_vit"], *options)
-    assert "label_column_name 'labels' is no column" in message
+    assert "label_column_name 'labels' is not a column" in message
     assert "image (Image), label (ClassLabel)" in message
 
 
@@ -111,6 +114,13 @@ def test_a_loss_that_is_not_finite(refused, folder, small_backbones):
     assert "learning_rate" in message
 
 
+def test_memory_that_is_short(refused, folder, small_backbones, monkeypatch):
+    monkeypatch.setattr(FineTuningTrainer, "training_step", lambda *arguments, **options: torch.empty(2**50))
+    options = ["--dataset_name", str(folder), "--train_val_split", "0.3", *QUICK]
+    message = refused(FINETUNE, "--model_name_or_path", small_backbones["timm_resnet"], *options)
+    assert re.search(r"not enough memory for --per_device_train_batch_size \d+; give a smaller value", message)
+
+
 def test_a_folder_of_something_else(capsys, folder, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     for module, options in (
@@ -125,7 +135,7 @@ def test_a_folder_of_something_else(capsys, folder, tmp_path):
 
 def test_an_unknown_protocol_and_mismatched_lists(refused, folder):
     options = ["--dataset_name", str(folder), "--twin_set", "resnet18-tiny-imagenet-100"]
-    assert "protocol is ['probe']; it has to be one of linear, finetune" in refused(
+    assert "protocol is ['probe']; it must be one of linear, finetune" in refused(
         COMPARE, *options, "--protocol", "probe"
     )
     assert "group has 2 values for 1 dataset_name" in refused(COMPARE, *options, "--group", "similar", "different")
@@ -146,7 +156,7 @@ def test_a_full_disk_is_one_message(capsys, folder, small_backbones, tmp_path):
         with pytest.raises(SystemExit) as stopped:
             run_command(FINETUNE, ["--model_name_or_path", location, *options, "--output_dir", str(disk / "run")])
         assert stopped.value.code == 2
-        assert "the disk has 0.00 GB left" in capsys.readouterr().err
+        assert "the disk has only 0.00 GB free" in capsys.readouterr().err
         assert list(disk.iterdir()) == []
     finally:
         subprocess.run(["umount", str(disk)], check=True)
@@ -166,8 +176,8 @@ def test_rows_that_name_no_picture_of_the_data_set(refused, tmp_path, small_back
     options = ["--model_name_or_path", small_backbones["timm_resnet"], "--dataset_name", str(tmp_path / "data")]
     for path, reason in (
         ("absent.png", "(absent.png) can't be decoded: there is no such file"),
-        ("http://127.0.0.1:9/0.png", "it is an address"),
-        ("/etc/hostname", "it lies outside the data set's folder"),
+        ("http://127.0.0.1:9/0.png", "it is a web address"),
+        ("/etc/hostname", "it lies outside the dataset's folder"),
     ):
         for split in ("train", "test"):
             rows = Dataset.from_dict({"picture": [path] * 12, "label": ["a", "b"] * 6})
@@ -187,7 +197,7 @@ def test_metadata_that_names_a_missing_picture(refused, image_folder, small_back
     options = ["--model_name_or_path", small_backbones["timm_resnet"], "--dataset_name", str(folder)]
     assert pictures[0].suffix == ".png"
     message = refused(FINETUNE, *options)
-    assert "there is no such file" in message or "is not there" in message
+    assert "does not exist" in message
 
 
 def test_deep_pictures_without_a_range(refused, tmp_path, small_backbones):

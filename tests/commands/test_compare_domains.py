@@ -2,7 +2,8 @@
 
 import pytest
 
-from hf_sslgen.commands.compare import CompareArguments, domains_of
+from hf_sslgen.commands.compare import CompareArguments
+from hf_sslgen.commands.run_compare import domains_of
 from hf_sslgen.domains.domain_arguments import DomainArguments, SharedDomainArguments
 from hf_sslgen.errors import InputError
 from hf_sslgen.training.configuration import parse_arguments
@@ -26,9 +27,9 @@ def test_what_is_said_once_holds_for_every_domain() -> None:
 
 
 def test_two_budgets_and_a_value_too_few_are_refused() -> None:
-    with pytest.raises(InputError, match="label_fraction and samples_per_class are two budgets"):
+    with pytest.raises(InputError, match="label_fraction and samples_per_class are both label budgets"):
         domains("--samples_per_class", "3", "--label_fraction", "0.5")
     with pytest.raises(InputError, match="group has 1 values for 2 dataset_name"):
         domains("--group", "similar")
-    with pytest.raises(InputError, match="samples_per_class is 0; it has to be at least 1"):
+    with pytest.raises(InputError, match="samples_per_class is 0; it must be at least 1"):
         domains("--samples_per_class", "0")

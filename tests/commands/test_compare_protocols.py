@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from hf_sslgen.commands.compare import CompareArguments, chosen_protocol
+from hf_sslgen.commands.compare import CompareArguments
+from hf_sslgen.commands.run_compare import chosen_protocol
 from hf_sslgen.domains.domain_arguments import SharedDomainArguments
 from hf_sslgen.errors import InputError
 from hf_sslgen.study.protocols.presets import PRESETS, departures
@@ -47,10 +48,10 @@ def test_what_is_said_replaces_the_preset(name: str, options: list[str], expecte
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--protocol", "finetune", "--max_steps", "-1"], "max_steps is -1; it has to be at least 1"),
+        (["--protocol", "finetune", "--max_steps", "-1"], "max_steps is -1; it must be at least 1"),
         (["--max_steps", "9"], "max_steps is for fine-tuning, and none of the protocols fine-tunes"),
         (["--learning_rates", "0.1"], "learning_rates is for fine-tuning"),
-        (["--protocol", "full", "--max_steps", "9", "--num_train_epochs", "1"], "both say how long to train"),
+        (["--protocol", "full", "--max_steps", "9", "--num_train_epochs", "1"], "both set the training length"),
         (["--protocol", "linear", "linear"], "protocol: 'linear' is given twice"),
         (["--group", "diferent"], "one of similar, different, -; did you mean 'different'"),
     ],

@@ -71,7 +71,7 @@ def test_without_a_licence_the_card_says_so(published: Path) -> None:
 
 def test_what_is_no_checkpoint_is_left_as_it_is(published: Path) -> None:
     (published / "config.json").write_text("{half")
-    with pytest.raises(InputError, match=r"config\.json is no configuration"):
+    with pytest.raises(InputError, match=r"config\.json is not a configuration"):
         main([str(published)])
     (published / "config.json").unlink()
     with pytest.raises(InputError, match=r"has no config\.json"):

@@ -62,6 +62,15 @@ def test_a_dry_run_writes_nothing(study_file: StudyFile, tmp_path: Path, capsys:
     assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
 
 
+def test_workers_that_end_with_an_error(
+    study_file: StudyFile, tmp_path: Path, capsys: Errors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hf_sslgen.study.execution.executors.sys.executable", shutil.which("false"))
+    study = study_file(protocols=[KNN], seeds=[0])
+    message = refused(STUDY, [str(study), "--output_dir", str(tmp_path / "out"), "--workers", "2"], capsys)
+    assert message.startswith("error: 2 of 2 workers ended with an error (exit codes 1, 1; their messages are above)")
+
+
 def test_from_study_to_a_report_elsewhere(study_file: StudyFile, tmp_path: Path, capsys: Errors) -> None:
     study, folder = study_file(protocols=[KNN], seeds=[0]), tmp_path / "out"
     run_command(STUDY, [str(study), "--output_dir", str(folder)])
@@ -109,7 +118,7 @@ def test_an_interrupt_leaves_no_process_and_a_store_to_go_on_with(
     process.send_signal(number)
     said = process.communicate()[1]
     assert process.returncode == 128 + number, said
-    assert "interrupted; run the same command again to go on" in said
+    assert "interrupted; run the same command again to resume" in said
     assert "Traceback" not in said
     assert processes_of(folder) == []
     store = Store(folder)
@@ -134,7 +143,7 @@ def test_what_a_study_refuses(study_file: StudyFile, tmp_path: Path, capsys: Err
     assert "did you mean 'digits'" in refused(STUDY, [misspelt, *output_dir], capsys)
     assert not (tmp_path / "out").exists()
     for module in (STATUS, REPORT):
-        assert "holds no study" in refused(module, [str(tmp_path / "out")], capsys)
+        assert "does not hold a study" in refused(module, [str(tmp_path / "out")], capsys)
 
 
 def test_another_configuration_replaces_the_first_and_says_so(
@@ -144,7 +153,7 @@ def test_another_configuration_replaces_the_first_and_says_so(
     run_command(STUDY, [str(study_file(protocols=[KNN], seeds=[0])), "--output_dir", str(folder)])
     assert "another configuration" not in caplog.text
     run_command(STUDY, [str(study_file(protocols=[KNN], seeds=[0, 1])), "--output_dir", str(folder)])
-    assert "was another configuration and is replaced" in caplog.text
+    assert "held another configuration and is replaced" in caplog.text
     run_command(STATUS, [str(folder)])
     assert capsys.readouterr().out.splitlines()[-1].split() == ["all", "6", "0", "0", "0"]
     assert not list((folder / "claims").glob("*.json"))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hf_sslgen.command_line import run_command
-from hf_sslgen.commands import compare, study
+from hf_sslgen.commands import run_compare, run_study
 from hf_sslgen.domains.class_restriction import with_classes
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import load_domain
@@ -122,8 +122,8 @@ def test_it_is_said_before_anything_is_computed(
     def compute(*_: Any, **__: Any) -> None:
         said.append(capsys.readouterr().out)
 
-    monkeypatch.setattr(study, "run_processes", compute)
-    monkeypatch.setattr(compare, "run_worker", compute)
+    monkeypatch.setattr(run_study, "run_processes", compute)
+    monkeypatch.setattr(run_compare, "run_worker", compute)
     (tmp_path / "study.yaml").write_text(json.dumps(study_content(domains=[str(pets)])))
     output_dir = ["--output_dir", str(tmp_path / "out")]
     run_command("hf_sslgen.commands.study", [str(tmp_path / "study.yaml"), *output_dir, "--workers", "2"])

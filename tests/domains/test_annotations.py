@@ -196,19 +196,19 @@ def test_pair_keys_of_every_type(hub_folder, feature, values, expected):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"box_column_name": "bboxes"}, r"box_column_name 'bboxes' is no column .*: image \(Image\), .*'bbox'"),
-        ({"mask_column_name": "mask"}, "mask_column_name 'mask' is no column of the data set"),
-        ({"pair_column_name": "bursts"}, "pair_column_name 'bursts' is no column .*did you mean 'burst'"),
+        ({"box_column_name": "bboxes"}, r"box_column_name 'bboxes' is not a column .*: image \(Image\), .*'bbox'"),
+        ({"mask_column_name": "mask"}, "mask_column_name 'mask' is not a column of the dataset"),
+        ({"pair_column_name": "bursts"}, "pair_column_name 'bursts' is not a column .*did you mean 'burst'"),
         ({"box_column_name": "burst"}, "box_column_name 'burst' should hold lists of numbers: x0, y0, x1, y1"),
         ({"box_column_name": "trimap"}, r"box_column_name 'trimap' should hold .* Columns: image \(Image\)"),
         ({"mask_column_name": "bbox"}, "mask_column_name 'bbox' should hold pictures or 2-D arrays"),
-        ({"pair_column_name": "bbox"}, "pair_column_name 'bbox' should hold one name or number an image"),
+        ({"pair_column_name": "bbox"}, "pair_column_name 'bbox' should hold one name or number per image"),
         (
             {"pair_column_name": "label", "label_column_name": "label"},
-            "pair_column_name 'label' is the column of something else already",
+            "pair_column_name 'label' is already used for something else",
         ),
-        ({"mask_column_name": "image"}, "mask_column_name 'image' is the column of something else already"),
-        ({"pair_column_name": "burst", "label_column_name": "burst"}, "pair_column_name 'burst' is the column of"),
+        ({"mask_column_name": "image"}, "mask_column_name 'image' is already used for something else"),
+        ({"pair_column_name": "burst", "label_column_name": "burst"}, "pair_column_name 'burst' is already used for"),
     ],
 )
 def test_unusable_columns_are_named(annotated, options, reason):
@@ -248,7 +248,7 @@ def test_unreadable_picture_of_a_box_is_named(hub_folder, pictures):
 
 
 def test_format_without_a_column_is_refused():
-    with pytest.raises(InputError, match="name that with --box_column_name"):
+    with pytest.raises(InputError, match="name that column with --box_column_name"):
         DomainArguments("digits", box_format="xywh")
 
 

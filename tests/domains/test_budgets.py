@@ -99,7 +99,7 @@ def test_parts_of_one_split_are_joined_to_it():
 
 
 def test_too_small_a_share_says_what_would_work():
-    with pytest.raises(InputError, match="one image a class, and none is left to select on") as error:
+    with pytest.raises(InputError, match="one image per class, which leaves none to select on") as error:
         load_domain(DomainArguments("digits", label_fraction=0.001))
     smallest = float(str(error.value).split("label_fraction ")[2].split(" ")[0])
     domain = load_domain(DomainArguments("digits", label_fraction=smallest))
@@ -127,7 +127,7 @@ def test_shares_outside_their_range_are_refused(fraction: float):
 
 
 def test_two_budgets_are_refused():
-    with pytest.raises(InputError, match="two budgets of labels"):
+    with pytest.raises(InputError, match="both label budgets"):
         DomainArguments("digits", label_fraction=0.1, samples_per_class=5)
 
 

@@ -105,7 +105,7 @@ def test_a_range_over_several_depths_is_refused(tmp_path):
     Image.fromarray(ramp(255, np.uint8, 0)).save(folder / "train" / "a" / "4.png")
     with pytest.raises(InputError, match=r"found 16-bit integers \(image .*\) and 8-bit integers"):
         load(folder, "dataset")
-    with pytest.raises(InputError, match=r"intensity_range 'datasets' should be LOW,HIGH"):
+    with pytest.raises(InputError, match=r"intensity_range 'datasets' must be LOW,HIGH"):
         load(folder, "datasets")
     flat = write(tmp_path / "flat", dict.fromkeys(BRIGHTEST, 1003))
     for path in flat.rglob("*.png"):

@@ -13,7 +13,7 @@ from hf_sslgen.decoding import CorruptImageError
 from hf_sslgen.domains import domain_registry
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import DEFAULT_NOT_LABEL_PRESERVING, load_domain
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import HubError, InputError
 
 PETS = ClassLabel(names=["cat", "dog"])
 BALANCED = {"train": [0, 1] * 10, "test": [1, 0, 1]}
@@ -108,7 +108,7 @@ def test_several_labels_to_a_picture_are_refused(hub_folder):
         ({"train": ["a", None, "b"], "test": ["a"]}, Value("string"), "holds NoneType, str"),
         ({"train": [0.5, 1.5], "test": [0.5]}, Value("float32"), "holds float"),
         ({"train": [1] * 8, "test": [1]}, PETS, r"holds a single class \('dog'\)"),
-        ({"train": [4] * 8, "test": [4]}, Value("int64"), r"knows a single class \(4\)"),
+        ({"train": [4] * 8, "test": [4]}, Value("int64"), r"has a single class \(4\)"),
         ({"train": [0, 1] * 4, "test": []}, PETS, 'could not be loaded: .*"test" corresponds to no data'),
         ({"train": [], "test": [0]}, PETS, 'could not be loaded: .*"train" corresponds to no data'),
         ({"train": [0, 1], "test": [0]}, PETS, "no validation images can be carved from split 'train'"),
@@ -125,14 +125,14 @@ def test_unusable_labels_and_splits_are_named(hub_folder, labels, feature, reaso
         ({"dataset_name": "cifar1O"}, "dataset_name 'cifar1O' could not be loaded: .* did you mean 'cifar10'"),
         ({"dataset_name": "no/such-data-set"}, "dataset_name 'no/such-data-set' could not be loaded"),
         ({"dataset_name": "/no/such/folder"}, "dataset_name '/no/such/folder' could not be loaded"),
-        ({"test_split_name": "tset"}, "test_split_name 'tset' .* which has: train, test. did you mean 'test'"),
+        ({"test_split_name": "tset"}, "test_split_name 'tset' .* which has: train, test; did you mean 'test'"),
         ({"train_split_name": "trainset"}, "train_split_name 'trainset' is not a split"),
-        ({"validation_split_name": "test", "test_split_name": "test"}, "each need a split of their own"),
-        ({"registered_as": "minst"}, "registered_as 'minst' is no registered domain. did you mean .*'mnist'"),
+        ({"validation_split_name": "test", "test_split_name": "test"}, "each need their own split"),
+        ({"registered_as": "minst"}, "registered_as 'minst' is not a registered domain; did you mean .*'mnist'"),
     ],
 )
 def test_unknown_names_are_refused(options, reason):
-    with pytest.raises(InputError, match=reason):
+    with pytest.raises((InputError, HubError), match=reason):
         load_domain(DomainArguments(**{"dataset_name": "digits", **options}))
 
 
@@ -285,7 +285,7 @@ def test_row_filter_keeps_the_domains_rows(hub_folder, pictures, registered, fea
 
 def test_domain_for_evaluation_only_has_nothing_to_train_on(hub_folder, registered):
     registered(ROW.format(folder=hub_folder(BALANCED, PETS), rest="train_split: null"))
-    with pytest.raises(InputError, match="pets has no training split"):
+    with pytest.raises(InputError, match="pets is for evaluation only and has no training split"):
         _load("pets")
     assert len(_load("pets", train_split_name="train").train) == 16
 

@@ -113,7 +113,7 @@ def test_only_embedded_domains_have_files():
     assert set(files) == {"train", "test"} and all(path.is_file() for path in files.values())
     cifar10 = domain_registry.find_domain("cifar10")
     assert cifar10 is not None
-    with pytest.raises(InputError, match="'cifar10' is no embedded domain"):
+    with pytest.raises(InputError, match="'cifar10' is not embedded"):
         domain_registry.embedded_files(cifar10)
 
 
@@ -126,19 +126,19 @@ def test_an_entry_can_be_hashed():
     ("change", "message"),
     [
         (("group: similar", "gruop: similar"), "domain 'pictures': unknown field 'gruop'; did you mean 'group'"),
-        (("group: similar", "group: near"), "group is 'near'; it has to be one of similar, different"),
+        (("group: similar", "group: near"), "group is 'near'; it must be one of similar, different"),
         (("format: parquet", "format: script"), "format is 'script'"),
-        (("format: parquet", "format: embedded"), "an embedded domain has no id"),
-        (("num_classes: 2", "num_classes: two"), "num_classes is 'two'; it has to be a whole number"),
-        (("num_classes: 2", "num_classes: 2\n    expected_sizes: {valid: 3}"), "splits it does not have: valid"),
+        (("format: parquet", "format: embedded"), "an embedded domain must not have an id"),
+        (("num_classes: 2", "num_classes: two"), "num_classes is 'two'; it must be a whole number"),
+        (("num_classes: 2", "num_classes: 2\n    expected_sizes: {valid: 3}"), "splits that it does not have: valid"),
         (
             ("num_classes: 2", "num_classes: 2\n    expected_sizes: {test: many}"),
-            "expected_sizes is .* it has to be a mapping",
+            "expected_sizes is .* it must be a mapping",
         ),
         (("num_classes: 2", "num_classes: 2\n    not_label_preserving: [flip]"), "not_label_preserving is 'flip'"),
         (
             ("num_classes: 2", "num_classes: 2\n    not_label_preserving: hue"),
-            "not_label_preserving is 'hue'; it has to be a list of text",
+            "not_label_preserving is 'hue'; it must be a list of text",
         ),
         (("num_classes: 2", "num_classes: 2\n    box_column: bbox"), "box_column and box_format belong together"),
         (("num_classes: 2", "num_classes: 2\n    box_format: xywh"), "box_column and box_format belong together"),
@@ -152,5 +152,5 @@ def test_a_wrong_row_is_named(tmp_path, change, message):
 
 
 def test_a_domain_in_two_places_is_an_error(tmp_path):
-    with pytest.raises(InputError, match="is in the registry twice"):
+    with pytest.raises(InputError, match="occurs twice in the registry"):
         domain_registry.read_registry(_write(tmp_path, ROW + ROW.replace("name: pictures", "name: others")))

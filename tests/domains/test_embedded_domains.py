@@ -135,7 +135,7 @@ def test_too_few_varied_patches_are_an_error(builder):
 
 def test_another_picture_of_the_same_name_is_refused(builder, tmp_path):
     (tmp_path / "astronaut.png").write_bytes(b"something else")
-    with pytest.raises(InputError, match="another picture than expected"):
+    with pytest.raises(InputError, match="not the expected picture"):
         builder.find_file(builder.PHOTOGRAPHS[0], tmp_path)
     with pytest.raises(InputError, match="unpack a scikit-image wheel"):
         builder.find_file(builder.PHOTOGRAPHS[1], tmp_path)

@@ -40,10 +40,10 @@ def test_rows_lead_to_files_inside_their_data_set_alone(inside):
         assert bytes_of(BYTES_ONLY, path, b"kept") == b"kept"
     outside = ("../secret.png", inside.parent / "secret.png", "link.png", "linked/secret.png")
     for path in outside:
-        with pytest.raises(CorruptImageError, match="lies outside the data set's folder"):
+        with pytest.raises(CorruptImageError, match="lies outside the dataset's folder"):
             bytes_of(files, path)
     for path in ("http://127.0.0.1:9/a.png", f"file://{inside}/pictures/a.png", "hf://datasets/o/n/a.png"):
-        with pytest.raises(CorruptImageError, match="it is an address"):
+        with pytest.raises(CorruptImageError, match="it is a web address"):
             bytes_of(files, path)
     for path, reason in (("absent.png", "no such file"), ("a\0.png", "null byte"), ("x" * 5000, "too long|base64")):
         with pytest.raises(CorruptImageError, match=reason):
@@ -136,14 +136,14 @@ def test_gray_arrays_keep_their_shades(tmp_path, feature, streaming):
         (List(List(Value("int64"))), [(16 * each[..., 0].astype(int)).tolist() for each in COLOURED], "numbers from"),
         (List(Image()), [[{"bytes": each, "path": None}] for each in ENCODED], "lists; it needs one image per row"),
         ({"data": Value("binary")}, [{"data": each} for each in ENCODED], "a struct needs a field bytes or path"),
-        (TEXT, [base64.b64encode(each).decode() for each in ENCODED], "it is text, maybe base64"),
-        (TEXT, ["http://127.0.0.1:9/a.png"] * 12, "it is an address"),
+        (TEXT, [base64.b64encode(each).decode() for each in ENCODED], "it is text, possibly base64"),
+        (TEXT, ["http://127.0.0.1:9/a.png"] * 12, "it is a web address"),
         (
             TEXT,
             ["absent.png"] * 12,
             r"(image|row) 0 of .*split '.*' \(absent.png\) can't be decoded: there is no such file",
         ),
-        (TEXT, ["/etc/hostname"] * 12, "it lies outside the data set's folder"),
+        (TEXT, ["/etc/hostname"] * 12, "it lies outside the dataset's folder"),
         (Value("int64"), [3] * 12, "holds no pictures"),
     ],
 )

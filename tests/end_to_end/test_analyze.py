@@ -11,7 +11,7 @@ from PIL import Image
 
 from hf_sslgen.analysis import predictions
 from hf_sslgen.command_line import run_command
-from hf_sslgen.commands import analyze
+from hf_sslgen.commands import analyze, run_analyze
 
 DOMAIN = ["--dataset_name", "digits", "--samples_per_class", "5", "--max_test_samples", "50"]
 
@@ -105,7 +105,7 @@ def test_what_an_interrupted_analysis_left_is_not_used_for_other_images(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(analyze, "adapted_analysis", interrupted)
+        patch.setattr(run_analyze, "adapted_analysis", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run("first", "interrupted")
     assert list((tmp_path / "interrupted" / "unfinished").rglob("others-*.safetensors"))

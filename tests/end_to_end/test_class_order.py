@@ -55,4 +55,4 @@ def test_other_classes_are_refused_or_measured_where_they_are_shared(classifier,
     with pytest.raises(SystemExit):
         alone = write_folder(tmp_path / "alone", ["cat", "fox"], {"train": 3, "test": 5})
         analysed(classifier, alone, tmp_path / "none", "--match_classes", "shared")
-    assert "at least two names have to be the same" in capsys.readouterr().err
+    assert "at least two names must be the same" in capsys.readouterr().err

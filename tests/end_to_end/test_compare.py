@@ -18,8 +18,8 @@ def compared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare") / "output"
     options = ["--dataset_name", "photo-patches", "digits", "--twin_set", "resnet18-tiny-imagenet-100"]
     options += ["--protocol", "linear", "finetune", "--learning_rates", "1e-3", "3e-3", "--max_steps", "3"]
-    options += ["--samples_per_class", "4", "--max_test_samples", "60", "--batch_size", "16"]
-    options += ["--output_dir", str(folder)]
+    options += ["--samples_per_class", "4", "--max_eval_samples", "20", "--max_test_samples", "40"]
+    options += ["--batch_size", "16", "--output_dir", str(folder)]
     run_command("hf_sslgen.commands.compare", options)
     return folder, options
 

@@ -193,7 +193,7 @@ def test_kill_9_at_random_moments_loses_nothing(study_file: Callable[..., Path],
     print(f"\nseed of the kills: {seed}")
     stores, kinds = [tmp_path / "store-0"], Counter[str]()
     for kill in range(KILLS):
-        if len(results(stores[-1])) > len(specs) - 3:  # there has to be something left to be killed
+        if len(results(stores[-1])) > len(specs) - 3:  # there must be something left to be killed
             stores.append(tmp_path / f"store-{len(stores)}")
         victim = launch(study, stores[-1])
         companion = launch(study, stores[-1]) if kill % 2 else None

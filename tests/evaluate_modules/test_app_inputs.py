@@ -52,7 +52,7 @@ def test_arrays_are_read_and_pickles_are_not(app_inputs, tmp_path):
     np.testing.assert_array_equal(inputs["maps"], maps)
 
     np.savez(tmp_path / "objects.npz", maps=np.array([{}, Path()], dtype=object))
-    with pytest.raises(ValueError, match=r"objects\.npz is no \.npz file of plain arrays"):
+    with pytest.raises(ValueError, match=r"objects\.npz is not an \.npz file of plain arrays"):
         app_inputs.read_inputs("", str(tmp_path / "objects.npz"), "")
 
 
@@ -65,7 +65,7 @@ def test_arrays_are_read_and_pickles_are_not(app_inputs, tmp_path):
         ('{"predictions": [1]}', "num_bins=3", "options can't be read as JSON"),
         ('{"predictions": [1]}', "[3]", "options must be a JSON object .* got list"),
         ("a,b\n1,2\n3", "", "line 3 has 1 values, and the header a, b has 2"),
-        ("a,b\n1,2\n\n3,x", "", "line 4: 'x' in column b is no number"),
+        ("a,b\n1,2\n\n3,x", "", "line 4: 'x' in column b is not a number"),
         ("a,a\n1,2", "", "the header names a column twice"),
     ],
 )

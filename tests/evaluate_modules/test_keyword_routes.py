@@ -54,6 +54,6 @@ def test_modules_of_maps_combine(modules):
 
 def test_unknown_names_are_refused_with_the_list():
     with pytest.raises(
-        ValueError, match=r"there is no metric 'ece'; there are attribution_concentration, .*risk_cover"
+        ValueError, match=r"there is no metric 'ece'; available metrics: attribution_concentration, .*risk_cover"
     ):
         metric_path("ece")

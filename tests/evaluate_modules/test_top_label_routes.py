@@ -167,11 +167,11 @@ TABLE = {"probabilities": [[0.2, 0.8], [0.5, 0.5]], "references": [1, 0]}
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        ({}, "has no input and nothing was added before"),
-        ({"from_logits": True}, "from_logits=True says what probabilities holds, which is missing"),
+        ({}, "has no input, and nothing was added before"),
+        ({"from_logits": True}, "from_logits=True describes probabilities, which are missing"),
         ({**ROWS, "from_logits": True}, "from_logits=True"),
-        ({**ROWS, "probabilities": TABLE["probabilities"]}, "probabilities beside predictions or confidences"),
-        ({**TABLE, "confidences": [0.8, 0.5]}, "probabilities beside predictions or confidences"),
+        ({**ROWS, "probabilities": TABLE["probabilities"]}, "probabilities and also predictions or confidences"),
+        ({**TABLE, "confidences": [0.8, 0.5]}, "probabilities and also predictions or confidences"),
         ({**TABLE, "references": None}, "lacks references"),
         ({**TABLE, "references": [1, 2]}, r"references must be integer class labels in \[0, 2\)"),
         ({**TABLE, "probabilities": [[2.0, 3.0], [1.0, 0.0]]}, "from_logits=True"),

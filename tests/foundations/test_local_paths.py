@@ -70,10 +70,10 @@ def test_what_is_there_instead_is_named(here: Path) -> None:
         "there is no such folder or file; in 'data': did you mean 'my_image'?; the Hub is not asked, because 'data' is"
     )
     assert path_refusal("./date/my_images") == (
-        "there is no such folder or file; 'date' is not there either: did you mean 'data'?"
+        "there is no such folder or file; 'date' does not exist either: did you mean 'data'?"
     )
-    assert path_refusal("~/data") == f"~ is not replaced here; give it as {str(here / 'data')!r}"
+    assert path_refusal("~/data") == f"~ is not expanded; give the path as {str(here / 'data')!r}"
     with pytest.raises(
-        InputError, match=r"'net/vit' is not a checkpoint's folder: .*; write hf-hub:net/vit for the Hub's"
+        InputError, match=r"'net/vit' is not a checkpoint folder: .*; write hf-hub:net/vit for the Hub's"
     ):
         load_backbone("net/vit", ("a", "b"))

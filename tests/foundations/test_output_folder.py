@@ -15,7 +15,7 @@ import pytest
 
 from hf_sslgen import claims, output_folder
 from hf_sslgen.claims import LEASE_SECONDS, this_process, try_claim
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import DiskFullError, InputError
 from hf_sslgen.files import write_json
 from hf_sslgen.output_folder import CLAIM, claim_folder, require_output_folder, working_in
 
@@ -57,13 +57,13 @@ def bad_folders(tmp_path: Path) -> dict[str, tuple[str, str]]:
         "file": ("file", "is a file; give a folder"),
         "below a file": ("file/below", "lies below"),
         "foreign": ("foreign", "holds other files (thesis.txt)"),
-        "link to nowhere": ("dangling", "a link to nowhere"),
-        "below a link to nowhere": ("dangling/below", "a link to nowhere"),
-        "loop": ("loop", "can't be a folder"),
+        "broken link": ("dangling", "a broken link"),
+        "below a broken link": ("dangling/below", "a broken link"),
+        "loop": ("loop", "is not a valid folder"),
         "long name": ("n" * 256, "too long"),
         "long name in bytes": ("é" * 128, "too long"),
         "long path": ("/".join(["n" * 200] * 20), "too long"),
-        "no name": ("a\0b", "can't be a folder"),
+        "no name": ("a\0b", "is not a valid folder"),
     }
     return {kind: (str(tmp_path / name), said) for kind, (name, said) in kinds.items()}
 
@@ -83,7 +83,7 @@ def test_folders_that_can_not_be_written_are_refused_with_a_sentence(bad_folders
 
 def test_read_only_and_full_disks_are_refused(disk) -> None:
     (disk / "filler").write_bytes(bytes(shutil.disk_usage(disk).free))
-    with pytest.raises(InputError, match="No space left"):
+    with pytest.raises(DiskFullError, match="No space left"):
         require_output_folder(disk / "new", own=[])
     (disk / "filler").unlink()
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
@@ -96,7 +96,7 @@ def test_read_only_and_full_disks_are_refused(disk) -> None:
 def test_of_two_processes_the_second_is_refused(tmp_path, subprocess_that_holds: Callable) -> None:
     folder = tmp_path / "new"
     holder = subprocess_that_holds(folder)
-    with pytest.raises(InputError, match=rf"in use by process {holder.pid} on .*; wait until it has ended"):
+    with pytest.raises(InputError, match=rf"in use by process {holder.pid} on .*; wait until that has ended"):
         claim_folder(folder)
     holder.kill()
     holder.wait()
@@ -135,6 +135,7 @@ def test_a_claim_of_another_machine_that_shows_none_is_overtaken(elsewhere, tmp_
 
     def run_out_later(seconds: float) -> None:
         slept.append(seconds)
+        assert len(slept) <= 3, "the lease has ended"
         if len(slept) == 3:
             monkeypatch.setattr(claims, "LEASE_SECONDS", 0.0)
 

@@ -52,9 +52,9 @@ def test_what_fits_is_taken_as_it_is_meant(kind, given, value):
 @pytest.mark.parametrize(
     ("kind", "given", "message"),
     [
-        (int, True, "it is True; it has to be a whole number"),
+        (int, True, "it is True; it must be a whole number"),
         (int, 1.0, "a whole number"),
-        (int, "010", "it is '010'; it has to be a whole number"),
+        (int, "010", "it is '010'; it must be a whole number"),
         (int, "1_000", "a whole number"),
         (int, "٣", "a whole number"),
         (int, "9" * 5000, "a whole number"),
@@ -68,7 +68,7 @@ def test_what_fits_is_taken_as_it_is_meant(kind, given, value):
         (bool, 0, "true or false"),
         (bool, "maybe", "true or false"),
         (bool, "", "true or false"),
-        (str, 5, "it is 5; it has to be text"),
+        (str, 5, "it is 5; it must be text"),
         (str, False, "text"),
         (str, "a\0b", "text"),
         (str, "\udcff", "text"),
@@ -105,9 +105,9 @@ def test_ranges(limits, inside, outside, words):
         assert read_setting("it", float, value, limits) == value
         assert read_setting("it", list[float], [value], limits) == [value]
     for value in outside:
-        with pytest.raises(InputError, match=f"it has to be {words}"):
+        with pytest.raises(InputError, match=f"it must be {words}"):
             read_setting("it", float, value, limits)
-        with pytest.raises(InputError, match=f"every value has to be {words}"):
+        with pytest.raises(InputError, match=f"every value must be {words}"):
             read_setting("it", list[float], [0.5, value], limits)
 
 
@@ -125,7 +125,7 @@ def test_a_dataclass_checks_itself_and_reads_no_text_as_numbers():
     assert Checked(2, (1, 2.0), "a").rates == (1, 2.0)
     for wrong, message in (
         ({"count": "2"}, "count is '2'"),
-        ({"count": 0}, "count is 0; it has to be at least 1"),
+        ({"count": 0}, "count is 0; it must be at least 1"),
         ({"rates": [1.0]}, "a list of numbers"),
         ({"rates": ()}, "rates is empty"),
         ({"rates": (1.0, 1.0)}, "only once"),

@@ -162,7 +162,7 @@ def tally() -> Iterator[Counter[str]]:
     counts: Counter[str] = Counter()
     yield counts
     print(f"\nkills: {dict(counts)}", flush=True)
-    assert counts["hit"] > counts["too late"]
+    assert counts["hit"] >= 3, "too few kills came while the command was at work to say anything"
 
 
 @pytest.mark.timeout(3600)
@@ -193,7 +193,7 @@ def test_two_finetunes_at_once_of_which_one_is_killed(finetuning, moments, tally
 @pytest.mark.timeout(3600)
 def test_pretraining_that_is_killed(moments, tally, tmp_path) -> None:
     options = [
-        *("--objective", "simclr", "--dataset_name", "photo-patches", "--samples_per_class", "8"),
+        *("--objective", "simclr", "--dataset_name", "photo-patches"),
         *("--architecture_arguments", '{"channels": [8, 8, 8, 16]}', "--image_size", "32", "--knn_epochs", "0"),
         *("--per_device_train_batch_size", "16", "--num_train_epochs", "4", "--save_minutes", "0"),
     ]

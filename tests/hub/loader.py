@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from huggingface_hub import constants
 
-from hf_sslgen import hub_access
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import SslgenError
+from hf_sslgen.hub_access import retries
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone, load_backbone
 
 CLASSES = ("cat", "dog", "owl", "yak", "bee")
@@ -36,10 +36,10 @@ def _carry_out(order: dict[str, Any]) -> dict[str, Any]:
     os.environ.pop("HF_TOKEN", None)
     if order["token"] is not None:
         os.environ["HF_TOKEN"] = order["token"]
-    hub_access.WAITS = tuple(order["patience"])
+    retries.POLICY = retries.RetryPolicy(waits=tuple(order["patience"]))
     try:
         backbone = load_backbone(order["name"], CLASSES, order["revision"])
-    except InputError as error:
+    except SslgenError as error:
         return {"error": str(error)}
     return {
         "weights": backbone.weights,

@@ -24,7 +24,7 @@ from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import load_domain
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.splits import content_id
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import SslgenError
 
 _sleep = time.sleep
 
@@ -62,7 +62,7 @@ def _carry_out(order: dict[str, Any]) -> dict[str, Any]:
             for each in domain.train.one_pass(epoch):
                 assert each.image.size == (48, 48)
                 answer["passes"][-1].append((each.sample_id, each.label))
-    except InputError as error:
+    except SslgenError as error:
         answer["error"] = str(error)
     return answer
 

@@ -51,7 +51,7 @@ def test_the_names_of_a_model_are_text(
     assert card.links == ["reliability.png"]
     classes = ", ".join(sorted(map(one_line, HOSTILE_NAMES[:3])))
     assert [line for line in card.shown if line.startswith("Classes: ")] == [f"Classes: {classes}."]
-    assert any(f"fine-tuned on {one_line(DATA)} to tell 3 classes" in line for line in card.shown)
+    assert any(f"fine-tuned on {one_line(DATA)} to classify images into 3 classes" in line for line in card.shown)
     assert any(line.startswith(f"path/to/{one_line(HOSTILE_NAMES[4])}, weights ") for line in card.shown)
     labels = json.loads(Path(api.hf_hub_download("org/model", "config.json")).read_text())["label_names"]
     assert sorted(labels) == sorted(HOSTILE_NAMES[:3])  # of the model itself nothing is changed

@@ -174,7 +174,7 @@ def test_a_backbone_is_the_same_from_the_hub_as_from_its_folder(loader, folders,
     assert re.fullmatch("[0-9a-f]{40}", found["weights"]) and found["pinned"] == f"org/{name}@{found['weights']}"
     for key in ("trunk", "side", "model"):
         assert found[key] == expected[key]
-    assert "says nothing about its preprocessing" not in found["log"]
+    assert "does not state its preprocessing" not in found["log"]
 
 
 def test_a_revision_is_resolved_to_its_commit(loader, stocked):
@@ -200,18 +200,18 @@ def test_an_untrained_backbone_fetches_no_weights(loader, stocked):
 
 
 def test_access_that_lacks_is_explained(loader, stocked):
-    for role, who in ((None, "an anonymous visitor (nobody is logged in)"), ("nobody", "the account whose token")):
+    for role, who in ((None, "an anonymous visitor (you are not logged in)"), ("nobody", "the account whose token")):
         gated, private = (_sentence(loader(f"org/{name}", role=role), f"org/{name}") for name in ("gated", "resnet"))
         assert gated.startswith("org/gated is gated") and who in gated
-        assert f"ask for access at {stocked.endpoint}/org/gated" in gated and "`hf auth login`" in gated
+        assert f"request it at {stocked.endpoint}/org/gated" in gated and "`hf auth login`" in gated
         assert private.startswith("there is no org/resnet") and "private" in private and who in private
         assert "`hf auth login`" in private
     wrong = _sentence(loader("org/vit", token=WRONG_TOKEN), "org/vit")
-    assert "does not know the token" in wrong and "`hf auth login`" in wrong and "HF_TOKEN" in wrong
+    assert "rejects the token" in wrong and "`hf auth login`" in wrong and "HF_TOKEN" in wrong
     misread = _sentence(loader("org/vit", token=f"{WRONG_TOKEN}é"), "org/vit")
-    assert "holds characters that no token has" in misread
+    assert "contains invalid characters" in misread
     stocked.fail("status", "/api/models/org/vit", status=403)
-    assert "has no right to this in org/vit" in _sentence(loader("org/vit", role="reader"), "org/vit")
+    assert "lacks permission for this in org/vit" in _sentence(loader("org/vit", role="reader"), "org/vit")
     assert "error" not in loader("org/vit", role="reader")
 
 
@@ -221,16 +221,16 @@ def test_what_is_not_there_is_named(loader):
     assert missing.startswith("org/vit has no branch, tag or commit 'v9'") and "/org/vit" in missing
     assert "did you mean 'timm/resnet50.tv_in1k'" in loader("timm/resnet50.tv_in1@main")["error"]
     assert "has no config.json" in _sentence(loader("org/bare"), "org/bare")
-    assert "differ; give one of them" in loader("org/vit@v1", "main")["error"]
-    assert "names no revision behind its @" in loader("org/vit@")["error"]
+    assert "differ; give only one" in loader("org/vit@v1", "main")["error"]
+    assert "has no revision after its @" in loader("org/vit@")["error"]
     assert "has no revision 'v1'" in loader("twin-resnet18-supervised", "v1")["error"]
     assert "could not be loaded" in loader("org/v it")["error"]
 
 
 def test_code_of_a_repository_is_never_run(loader):
-    assert "needs code from its repository, which is never run here" in _sentence(loader("org/coded"), "org/coded")
+    assert "needs code from its repository, which is never run" in _sentence(loader("org/coded"), "org/coded")
     refused = loader("org/coded-processor")["error"]
-    assert "the image processor of 'org/coded-processor'" in refused and "never run here" in refused
+    assert "the image processor of 'org/coded-processor'" in refused and "never run" in refused
 
 
 def test_an_index_leads_to_nothing_but_safetensors_beside_it(loader, stocked):
@@ -238,7 +238,7 @@ def test_an_index_leads_to_nothing_but_safetensors_beside_it(loader, stocked):
         sentence = _sentence(loader(f"org/{name}"), f"org/{name}")
         assert (
             sentence.startswith(f"its model.safetensors.index.json names '{file}")
-            and "not a safetensors file beside it" in sentence
+            and "not a safetensors file in the same folder" in sentence
         )
         assert not [visit for visit in stocked.visited(f"org/{name}/resolve") if "bin" in visit.path]
     assert "index.json can't be read" in _sentence(loader("org/index-broken"), "org/index-broken")
@@ -252,7 +252,7 @@ def test_a_configuration_that_fits_no_network_is_one_message(loader):
 
 def test_pickled_weights_are_converted_by_the_commands_that_the_refusal_gives(loader, stocked, folders, tmp_path):
     refusal = _sentence(loader("org/pickled@main"), "org/pickled@main")
-    assert refusal.startswith("org/pickled has no model.safetensors; only safetensors are loaded")
+    assert refusal.startswith("org/pickled has no model.safetensors; only safetensors files are loaded")
     assert not [visit for visit in stocked.visited("org/pickled/resolve") if "bin" in visit.path]
     download, convert = re.findall("`(.*?)`", refusal)
     environment = stocked.environment(None) | {"PYTHONPATH": str(HERE.parents[1])}
@@ -277,10 +277,13 @@ WEIGHTS = "/resolve/.*model.safetensors$"
         ({"kind": "status", "path": "/api/models/org/vit", "status": 503}, "answers 503 for org/vit"),
         ({"kind": "status", "path": "/api/models/org/vit", "status": 429}, "answers 429 for org/vit"),
         ({"kind": "status", "path": WEIGHTS, "method": "GET", "status": 503}, "answers 503 for org/vit"),
-        ({"kind": "drop", "path": "/api/models/org/vit"}, "can't be reached or broke off"),
-        ({"kind": "truncate", "path": "/api/models/org/vit", "method": "GET"}, "can't be reached or broke off"),
+        ({"kind": "drop", "path": "/api/models/org/vit"}, "can't be reached, or the connection broke"),
+        (
+            {"kind": "truncate", "path": "/api/models/org/vit", "method": "GET"},
+            "can't be reached, or the connection broke",
+        ),
         ({"kind": "truncate", "path": WEIGHTS, "method": "GET"}, "arrived incomplete"),
-        ({"kind": "corrupt", "path": WEIGHTS, "method": "GET"}, "its sha256 is not the one that the Hub states"),
+        ({"kind": "corrupt", "path": WEIGHTS, "method": "GET"}, "its sha256 differs from the Hub's"),
     ],
     ids=lambda value: f"{value['kind']} {value.get('status', '')}" if isinstance(value, dict) else "",
 )
@@ -324,7 +327,7 @@ def test_without_the_hub_the_cache_serves_with_a_warning(loader, stocked):
     stocked.stop()
     kept = loader("org/vit", cache="kept")
     assert kept["trunk"] == expected["trunk"]
-    assert f"going on with what the cache has of it, commit {expected['weights']}" in kept["log"]
+    assert f"continuing with the cached commit {expected['weights']}" in kept["log"]
     other = _sentence(loader("org/vit@v1", cache="kept"), "org/vit@v1")
     assert "can't be reached" in other and "run this again" in other
     stocked.start()
@@ -358,7 +361,7 @@ def test_analyze_records_the_commit_and_works_offline_from_the_cache(loader, sto
     assert _identity(tmp_path / "offline") == _identity(tmp_path / "online")
     absent = _analyze(stocked, home, tmp_path / "absent", "org/vit", "reader", HF_HUB_OFFLINE="1")
     assert absent.returncode == 2 and not (tmp_path / "absent").exists()
-    assert "org/vit is not in the cache, or not whole, and HF_HUB_OFFLINE is set" in absent.stderr
+    assert "org/vit is missing from the cache or incomplete, and HF_HUB_OFFLINE is set" in absent.stderr
     assert "Traceback" not in absent.stderr
     said = online.stderr + online.stdout + offline.stderr + absent.stderr
     written = "".join(path.read_text() for path in tmp_path.glob("*line/*.json"))

@@ -117,7 +117,7 @@ def test_two_processes_push_at_once(hub: Hub, api: HfApi, tmp_path: Path) -> Non
     winner, loser = codes.index(0), codes.index(2)
     assert said[winner] == ("True\n", "")
     assert said[loser][1] == (
-        f"error: somebody else pushed to {REPOSITORY} in the meantime, and nothing of this push was kept; look at "
+        f"error: another push to {REPOSITORY} came first, so nothing of this push was kept; check "
         "what is there and run the same command again\n"
     )
     assert contents(tmp_path) == before
@@ -157,7 +157,7 @@ def test_two_fine_tunings_push_at_once(hub: Hub, api: HfApi, small_backbones: di
     sentence = said[loser][1].splitlines()[-1]
     folder = re.escape(str(tmp_path / str(loser)))
     assert re.fullmatch(
-        f"error: the model is finished and whole in '{folder}', but the push failed: somebody else .*", sentence
+        f"error: the model is finished and complete in '{folder}', but the push failed: another push .*", sentence
     )
 
     def assert_is_that_of(seed: int) -> None:

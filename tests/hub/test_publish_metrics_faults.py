@@ -14,6 +14,7 @@ import pytest
 import warm_python
 from huggingface_hub import HfApi
 
+from hf_sslgen.hub_access.retries import RetryPolicy
 from hf_sslgen.reporting.metric_spaces import space_files
 from tests.loopback_hub import ROLES, WRONG_TOKEN, Hub
 
@@ -52,7 +53,7 @@ Publish = Callable[..., Ended]
 @pytest.fixture
 def publish(hub_in_process: Hub, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Publish:
     """The script, run in this process as with a command line, and with no time to lose."""
-    monkeypatch.setattr("hf_sslgen.hub_access.WAITS", (0.01, 0.02))
+    monkeypatch.setattr("hf_sslgen.hub_access.retries.POLICY", RetryPolicy(waits=(0.01, 0.02)))
     monkeypatch.setattr(sys, "argv", COMMAND)
 
     def run(token: str = ROLES["owner"].token) -> Ended:
@@ -89,11 +90,11 @@ def assert_whole(api: HfApi, commits: int = 2) -> None:
 @pytest.mark.parametrize(
     ("token", "said"),
     [
-        ("", "there is no token: run `hf auth login`, or set HF_TOKEN"),
-        (WRONG_TOKEN, "the Hub does not know the token; make one at "),
-        (ROLES["reader"].token, f"the token has no right to write to spaces/{SPACE}: it needs the role 'write'"),
-        (ROLES["nobody"].token, f"the token has no right to write to spaces/{SPACE}: it needs the role 'write'"),
-        ("hf_secret\N{EURO SIGN}secretsecret", "HF_TOKEN holds characters that no token has; correct it"),
+        ("", "no token found: run `hf auth login`, or set HF_TOKEN"),
+        (WRONG_TOKEN, "the Hub rejects the token; create one at "),
+        (ROLES["reader"].token, f"the token has no write access to spaces/{SPACE}: it needs the role 'write'"),
+        (ROLES["nobody"].token, f"the token has no write access to spaces/{SPACE}: it needs the role 'write'"),
+        ("hf_secret\N{EURO SIGN}secretsecret", "HF_TOKEN contains invalid characters; correct it"),
     ],
 )
 @pytest.mark.parametrize("exists", [False, True])
@@ -151,8 +152,8 @@ def test_a_hub_that_goes_down_before_the_commit(publish: Publish, hub: Hub, api:
     ("status", "said"),
     [
         (503, "the Hub answers 503 "),
-        (429, "the Hub asks for patience (429, too many requests)"),
-        (400, "the Hub refuses what was to be pushed to spaces/org/brier_score: "),
+        (429, "the Hub received too many requests (429)"),
+        (400, "the Hub rejects the push to spaces/org/brier_score: "),
     ],
 )
 def test_what_does_not_pass(status: int, said: str, publish: Publish, hub: Hub, api: HfApi) -> None:
@@ -187,5 +188,5 @@ def test_two_processes_at_once(publish: Publish, hub: Hub, api: HfApi) -> None:
     ended = publish_by_process(hub)
     assert [other.code for other in others] == [0]
     assert ended.code == 0, ended.err
-    assert "somebody else committed to spaces/org/brier_score in the meantime; trying again" in ended.err
+    assert "another commit to spaces/org/brier_score came first; trying again" in ended.err
     assert_whole(api, commits=3)

@@ -16,9 +16,10 @@ from finetuned_runs import Tuned, push_of, python
 from PIL import Image
 
 from hf_sslgen.domains.domain_loading import Domain
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import HubError, InputError
 from hf_sslgen.hub.demo_space import demo_files
 from hf_sslgen.hub.finetuned_model import check_push, push_model
+from hf_sslgen.hub_access.retries import RetryPolicy
 from hf_sslgen.intensity import PER_IMAGE, Intensity
 from tests.loopback_hub import Hub
 
@@ -129,9 +130,9 @@ def test_a_demo_reads_deep_pictures_as_they_were_trained_on(tmp_path: Path) -> N
     ("fault", "said"),
     [
         ({"kind": "status", "status": 503, "times": 1000}, "answers 503"),
-        ({"kind": "status", "status": 403, "times": 1}, "no right to write to org/model-demo"),
+        ({"kind": "status", "status": 403, "times": 1}, "no write access to org/model-demo"),
         ({"kind": "stop"}, "can't be reached"),
-        ({"kind": "status", "status": 412, "times": 1}, "somebody else pushed to org/model-demo"),
+        ({"kind": "status", "status": 412, "times": 1}, "another push to org/model-demo came first"),
         ({"kind": "drop", "times": 1}, ""),
         ({"kind": "status", "status": 429, "headers": {"Retry-After": "0"}, "times": 1}, ""),
     ],
@@ -144,12 +145,12 @@ def test_a_demo_whose_push_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The model is there by then, which the sentence says; the next run adds the demo and sends nothing else."""
-    monkeypatch.setattr("hf_sslgen.hub_access.WAITS", (0.0, 0.0))
+    monkeypatch.setattr("hf_sslgen.hub_access.retries.POLICY", RetryPolicy(waits=(0.0, 0.0)))
     one, hub = tuned("timm_resnet"), hub_in_process
     push = dataclasses.replace(push_of(one, "org/model"), with_demo=True)
     hub.fail(path="/api/spaces/org/model-demo/commit/", **fault)
     if said:
-        with pytest.raises(InputError, match=f"the model is pushed to http.*/org/model, but .* demo failed: .*{said}"):
+        with pytest.raises(HubError, match=f"the model was pushed to http.*/org/model, but .* demo failed: .*{said}"):
             push_model(push, one.run)
         hub.heal()
         assert hub.api("owner").list_repo_files("org/model-demo", repo_type="space") == [".gitattributes"]
@@ -179,14 +180,12 @@ def test_a_demo_takes_nobody_elses_place(hub_in_process: Hub, tuned: Callable[[s
     taken = dataclasses.replace(push_of(one, "org/taken"), with_demo=True)
     long = dataclasses.replace(push_of(one, f"org/{'x' * 93}"), with_demo=True)
     for push, said in (
-        (taken, "'org/taken-demo' holds something else \\('app.py'\\)"),
-        (long, "no Space can be called"),
+        (taken, "'org/taken-demo' exists and is not a demo of this model \\(it contains 'app.py'\\)"),
+        (long, "is not a valid name for a Space"),
     ):
         with pytest.raises(InputError, match=said):
             check_push(push)
     assert not api.repo_exists("org/taken")
-    with pytest.raises(
-        InputError, match=r"is pushed to .*/org/taken, but the push of its demo failed: .*something else"
-    ):
+    with pytest.raises(InputError, match=r"was pushed to .*/org/taken, but the push of its demo failed: .*not a demo"):
         push_model(taken, one.run)
     assert Path(api.hf_hub_download("org/taken-demo", "app.py", repo_type="space")).read_bytes() == b"mine"

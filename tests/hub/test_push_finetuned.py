@@ -20,12 +20,13 @@ from markdown_it import MarkdownIt
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.hub_datasets import HubDataset
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import HubError, InputError
 from hf_sslgen.hub.finetuned_card import evaluation_results, finetuned_card
 from hf_sslgen.hub.finetuned_model import ModelPush, check_push, push_model
 from hf_sslgen.hub.finetuned_run import FineTunedRun, command
 from hf_sslgen.hub.push_arguments import HubArguments, take_push_request
 from hf_sslgen.hub.pushing import PushRequest
+from hf_sslgen.hub_access.retries import RetryPolicy
 from hf_sslgen.reporting.cards import card_yaml
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.training.finetuning import finetune
@@ -158,7 +159,7 @@ def test_names_are_text_in_the_card_whatever_they_hold(
     assert [token for token in tokens if token.type.startswith("html")] == []
     assert {child.type for child in inline} <= {"text", "text_special", "softbreak", "code_inline", "image"}
     shown = ["".join(child.content for child in token.children or ()) for token in tokens if token.type == "inline"]
-    assert any(f"fine-tuned on {one_line} to tell 10 classes" in line for line in shown)
+    assert any(f"fine-tuned on {one_line} to classify images into 10 classes" in line for line in shown)
     classes = next(line for line in shown if line.startswith("Classes: "))
     assert classes == f"Classes: {', '.join(' '.join(each.split()) for each in HOSTILE)}."
     # Addresses become links by themselves on the Hub, which this parser does not do: none may stand there bare.
@@ -212,10 +213,12 @@ def test_the_licence_is_inherited_or_asked_for(hub_in_process: Hub, tmp_path: Pa
     for base in ("org/stated", "twin-resnet18-simclr", "timm/resnet50.tv_in1k"):
         check(base)
     for base in ("org/silent", "untrained:org/stated", str(tmp_path)):
-        with pytest.raises(InputError, match="states no licence; say with --hub_license"):
+        with pytest.raises(
+            InputError, match="states no licence; give the licence of the pushed weights with --hub_license"
+        ):
             check(base)
         check(base, "mit")
-    with pytest.raises(InputError, match="hub_license 'free' is no licence that the Hub knows"):
+    with pytest.raises(InputError, match="hub_license 'free' is unknown to the Hub"):
         check("org/stated", "free")
     assert not api.repo_exists("org/model")
 
@@ -229,7 +232,7 @@ def test_a_hub_that_is_away_stops_no_training(
     for base in ("twin-resnet18-simclr", "org/base"):
         caplog.clear()
         check_push(ModelPush(PushRequest("org/model", token=ROLES["owner"].token), base, None, None))
-        assert "The push is tried after training" in caplog.text
+        assert "The push will be attempted after training" in caplog.text
         needs_an_answer = kind != "truncate" or base == "org/base"  # of the check of a name the status says it all
         assert ("the licence can't be checked now" in caplog.text) == needs_an_answer
 
@@ -244,19 +247,19 @@ def test_arguments_are_taken_and_the_trainer_sees_none(tmp_path: Path, tuned: Ca
     asked = arguments(push_to_hub=True, hub_private_repo=True, hub_revision="trial")
     assert take_push_request(asked) == PushRequest("name", "trial", True, "hf_secret")
     assert (asked.push_to_hub, asked.hub_token) == (False, None)
-    with pytest.raises(InputError, match="hub_strategy is 'every_save', which is not offered"):
+    with pytest.raises(InputError, match="hub_strategy is 'every_save', which is not supported"):
         take_push_request(arguments(push_to_hub=True, hub_strategy="every_save"))
     run = tuned("timm_resnet").run
     backbone = load_backbone(str(run.folder), run.domain.class_names)
     for options in ({"push_to_hub": True}, {}):
-        with pytest.raises(InputError, match="the Trainer would push unseen"):
+        with pytest.raises(InputError, match="the Trainer would push without checks"):
             finetune(backbone, run.domain, ModelArguments("x"), arguments(**options))
 
 
 @pytest.mark.parametrize(
     ("role", "fault", "said"),
     [
-        ("reader", None, "no right to write"),
+        ("reader", None, "no write access"),
         ("owner", {"kind": "status", "path": "/commit/", "status": 503, "times": 1000}, "answers 503"),
         ("owner", {"kind": "stop", "path": "/commit/"}, "can't be reached"),
     ],
@@ -269,13 +272,13 @@ def test_a_push_that_fails_leaves_the_folder_as_it_was(
     tuned: Callable[[str], Tuned],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("hf_sslgen.hub_access.WAITS", (0.0, 0.0))
+    monkeypatch.setattr("hf_sslgen.hub_access.retries.POLICY", RetryPolicy(waits=(0.0, 0.0)))
     one = tuned("timm_resnet")
     before = hashes(one.run.folder)
     if fault is not None:
         hub_in_process.fail(**fault)
     with pytest.raises(
-        InputError, match=f"the model is finished and whole in .*, but the push failed: .*{said}"
+        HubError, match=f"the model is finished and complete in .*, but the push failed: .*{said}"
     ) as raised:
         push_model(push_of(one, "org/model", role), one.run)
     assert "\n" not in str(raised.value)

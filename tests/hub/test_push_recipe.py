@@ -41,7 +41,7 @@ def test_the_recipe_trains_and_pushes_and_no_token_is_left_anywhere(
     options += ["--num_train_epochs", "1", "--use_cpu", "--push_to_hub", "--hub_model_id", "org/tuned"]
     refused = recipe(hub, *options, "--hub_token", WRONG_TOKEN)
     assert refused.returncode == 2
-    assert refused.stderr.splitlines()[-1].startswith("error: the Hub does not know the token")
+    assert refused.stderr.splitlines()[-1].startswith("error: the Hub rejects the token")
     assert not output.exists()
     first = recipe(hub, *options, "--hub_token", token)
     assert first.returncode == 0, first.stderr[-3000:]

@@ -15,7 +15,7 @@ READ = """
 import json, sys
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import load_domain
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import SslgenError
 from tests.support.colours import colour_of
 found = []
 for name in ("folder", "turned", "named"):
@@ -25,7 +25,7 @@ for name in ("folder", "turned", "named"):
             domain.test.fingerprint()
             meant = [domain.class_names[label] for label in domain.test.labels]
             found.append([meant, [colour_of(domain.test.image(row)) for row in range(len(domain.test))]])
-        except InputError as error:
+        except SslgenError as error:
             found.append(str(error))
 print(json.dumps(found))
 """

@@ -108,6 +108,6 @@ def test_a_run_goes_on_when_the_hub_is_back_and_ends_as_if_it_had_not_gone(hub, 
     _publish(hub, tmp_path)
     moved = run("whole", processes)
     assert moved.returncode == stopped.returncode
-    assert f"holds a run of another configuration (train: 'streamed from {DATASET}@{commit}" in moved.stderr
+    assert f"holds a run with another configuration (train: 'streamed from {DATASET}@{commit}" in moved.stderr
     said = "".join(each.stdout + each.stderr for each in (whole, stopped, away, again, moved))
     assert not [role.token for role in ROLES.values() if role.token in said]

@@ -160,7 +160,7 @@ def test_labels_may_be_a_field_of_a_webdatasets_json(streamer):
     on_disk = streamer(WEBDATASET, streaming=False, label_column_name="json.class")
     assert _ids(on_disk) == IDS["train"] and on_disk["test"] == answer["test"]
     refused = streamer(WEBDATASET, label_column_name="json.species")["error"]
-    assert "label_column_name 'json.species' is no column" in refused
+    assert "label_column_name 'json.species' is not a column" in refused
 
 
 # ---- workers and processes ------------------------------------------------------------------------------------------
@@ -231,10 +231,10 @@ def test_split_sizes_are_those_that_the_registry_expects(streamer, stocked):
     right = ROW.format(name=PARQUET, sizes="{train: 22, validation: 5, test: 22}")
     assert sorted(_ids(streamer("patches", registry=right))) == sorted(IDS["train"])
     counted = streamer("patches", registry=ROW.format(name=PARQUET, sizes="{test: 23}"))
-    assert "split 'test' of patches has 22 images instead of 23: the data set changed" in counted["error"]
+    assert "split 'test' of patches has 22 images instead of 23: the dataset has changed" in counted["error"]
     wrong = ROW.format(name=PARQUET, sizes="{train: 21}")
     counted = streamer("patches", registry=wrong, shuffle_buffer_size=0)
-    assert "split 'train' of patches has 22 images instead of 21: the data set changed" in counted["error"]
+    assert "split 'train' of patches has 22 images instead of 21: the dataset has changed" in counted["error"]
     assert len(counted["passes"][0]) == 22  # counted while it was trained on
     before = len(stocked.visits)
     stated = streamer("patches", registry=ROW.format(name="org/stated", sizes="{train: 21}"))
@@ -242,7 +242,7 @@ def test_split_sizes_are_those_that_the_registry_expects(streamer, stocked):
     assert not [visit for visit in stocked.visits[before:] if re.search(TRAIN, visit.path) and "-00002" in visit.path]
 
 
-# ---- what can't be had ----------------------------------------------------------------------------------------------
+# ---- unavailable datasets -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -256,16 +256,16 @@ def test_split_sizes_are_those_that_the_registry_expects(streamer, stocked):
         ({"name": "org/private", "role": "nobody"}, "it is private and the account whose token was sent can't see it"),
         (
             {"name": "org/gated", "role": "nobody"},
-            "datasets/org/gated is gated .*ask for access at http://.*org/gated",
+            "datasets/org/gated is gated.*request it at http://.*org/gated",
         ),
-        ({"name": PARQUET, "token": WRONG_TOKEN}, "the Hub does not know the token that was sent; log in again"),
+        ({"name": PARQUET, "token": WRONG_TOKEN}, "the Hub rejects the token that was sent; log in again"),
         ({"name": PARQUET, "dataset_revision": "v9"}, "datasets/org/parquet has no branch, tag or commit 'v9'"),
         (
             {"name": PARQUET, "dataset_config_name": "x"},
             "no configuration 'x'; .*--dataset_config_name, one of: default",
         ),
         ({"name": "org/configs"}, "needs a configuration; give --dataset_config_name, one of: first, second"),
-        ({"name": "org/coded"}, "datasets/org/coded needs code from its repository, which is never run here"),
+        ({"name": "org/coded"}, "datasets/org/coded needs code from its repository, which is never run"),
         ({"name": "/no/where"}, "there is no such folder or file"),
     ],
     ids=lambda value: value["name"] if isinstance(value, dict) else "",
@@ -337,7 +337,7 @@ def test_a_fault_that_lasts_ends_in_a_sentence(streamer, stocked, name, fault):
     stocked.fail(**fault, path=TRAIN, method="GET", times=1000, skip=2)
     streamer.tell("")
     answer = json.loads(streamer.hear())
-    assert re.match("the Hub (is in trouble|at http.* can't be reached)", answer["error"]), answer
+    assert re.match("the Hub (has a fault|at http.* can't be reached)", answer["error"]), answer
     assert f"datasets/{name}" in answer["error"] and "run this again" in answer["error"]
     seen = [identity for identity, _ in answer["passes"][0]]
     assert 0 < len(seen) < 22 and seen == IDS["train"][: len(seen)]
@@ -350,7 +350,9 @@ def test_a_fault_that_lasts_ends_in_a_sentence(streamer, stocked, name, fault):
 def test_the_hub_down_at_the_start(streamer, stocked, streaming):
     stocked.stop()
     error = streamer("org/unvalidated", streaming=streaming)["error"]
-    assert "can't be reached or broke off while datasets/org/unvalidated was asked for; run this again" in error
+    assert (
+        "can't be reached, or the connection broke, in a request for datasets/org/unvalidated; run this again" in error
+    )
 
 
 def test_what_is_prepared_on_disk_is_found_again_without_the_hub(stocked, tmp_path):
@@ -387,7 +389,8 @@ for name, revision, streaming in json.loads(sys.argv[1]):
     assert "at commit 0000000000000000000000000000000000000000 is not in the cache, which has" in answers[2][0]
     assert "datasets/org/stated can't be streamed, because HF_HUB_OFFLINE is set" in answers[3][0]
     for name, (error, _, _) in zip(("org/moving", "org/none"), answers[4:], strict=True):
-        assert f"datasets/{name} is not in the cache, and HF_HUB_OFFLINE is set; load it once without it" in error
+        missing = f"datasets/{name} is missing from the cache or incomplete, and HF_HUB_OFFLINE is set"
+        assert f"{missing}; load it once online" in error
     assert tagged[0] is None
 
 
@@ -397,5 +400,5 @@ def test_without_the_hub_the_cache_serves_what_is_not_streamed(streamer, stocked
     kept = streamer("org/stated", streaming=False)
     assert kept["passes"] == expected["passes"] and kept["found"] == expected["found"]
     commit = expected["found"].partition("@")[2]
-    assert f"going on with what the cache has of it, commit {commit}" in kept["log"]
+    assert f"continuing with the cached commit {commit}" in kept["log"]
     assert "can't be reached" in streamer("org/stated")["error"]

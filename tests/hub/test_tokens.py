@@ -15,7 +15,7 @@ from huggingface_hub import HfApi
 from study_on_hub import add_cells
 
 from hf_sslgen.command_line import run_main
-from hf_sslgen.tokens import without_tokens
+from hf_sslgen.tokens import VARIABLES, without_tokens
 from tests.loopback_hub import ROLES, WRONG_TOKEN, Hub
 
 ROOT = Path(__file__).parents[2]
@@ -111,7 +111,7 @@ def test_analyze(hub: Hub, api: HfApi, workplace: Workplace) -> None:
     command = ["hf_sslgen.cli", "analyze", "--model_name_or_path", "org/base", "--dataset_name", "org/digits"]
     command += ["--max_subset", "10", *SIZES, "--output_dir"]
     workplace.run(*command, "good", token=READER)
-    assert "does not know the token" in workplace.run(
+    assert "rejects the token" in workplace.run(
         *["digits" if word == "org/digits" else word for word in command], "wrong", token=WRONG_TOKEN, code=2
     )
     workplace.run(*command, "stranger", token=NOBODY, code=2)
@@ -126,7 +126,7 @@ def test_finetune(hub: Hub, api: HfApi, workplace: Workplace) -> None:
     workplace.run(*command, WRONG_TOKEN, code=2)
     workplace.run(*command, READER, token=OWNER, code=2)
     hub.fail("status", "/api/models/org/tuned/commit/", status=403)
-    assert "the model is finished and whole" in workplace.run(*command, OWNER, code=2)
+    assert "the model is finished and complete" in workplace.run(*command, OWNER, code=2)
     said = workplace.run(*command, OWNER, token=READER)
     assert f"{hub.endpoint}/spaces/org/tuned-demo: pushed" in said
 
@@ -150,7 +150,7 @@ def test_a_study(hub: Hub, api: HfApi, workplace: Workplace, study_file: Callabl
     assert "the page is new" in workplace.run(*push, "--report_space", "true", token=OWNER)
     study = study_file(seeds=[0], backbones=[TWIN_ENTRY])
     pull = ["hf_sslgen.cli", "study", str(study), "--output_dir", "pulled", "--pull", "org/study"]
-    assert "2 cells taken over" in workplace.run(*pull, token=READER)
+    assert "2 cells pulled" in workplace.run(*pull, token=READER)
     workplace.run(*pull, token=NOBODY, code=2)
     workplace.run(*pull, token=WRONG_TOKEN, code=2)
 
@@ -160,7 +160,7 @@ def test_metrics(hub: Hub, api: HfApi, workplace: Workplace) -> None:
     workplace.run(*command, token=WRONG_TOKEN, code=2)
     workplace.run(*command, token=READER, code=2)
     hub.fail("status", "/commit/", status=400)
-    assert "error: the Hub refuses what was to be pushed" in workplace.run(*command, token=OWNER, code=2)
+    assert "error: the Hub rejects the push" in workplace.run(*command, token=OWNER, code=2)
     workplace.run(*command, token=OWNER)
 
 
@@ -184,6 +184,15 @@ def test_an_unexpected_exception_does_not_tell_the_token(
     assert "RuntimeError: Illegal header value b'Bearer (token)'" in said
     assert said.splitlines()[-1] == "KeyError: 'unexpected'"
     assert token not in said
+
+
+@pytest.mark.parametrize("token", [*TOKENS, "api_org_abcdefghijklmnopqrst", "hf_oauth_with.two-more.parts"])
+def test_a_token_of_somebody_else_is_known_by_its_form(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in what another machine wrote, where the environment of this process does not have it."""
+    for variable in VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    text = "--hub_token {0} --note 'Bearer {0}' https://user:{0}@huggingface.co/org/a"
+    assert without_tokens(text.format(token)) == text.format("(token)")
 
 
 def test_what_is_no_token_stays(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from hf_sslgen.metrics import expected_calibration_error, prediction_confidence, reliability_null_band
+from hf_sslgen.metrics import (
+    expected_calibration_error,
+    prediction_confidence,
+    reliability_bins,
+    reliability_null_band,
+)
 
 pytestmark = pytest.mark.filterwarnings("error")
 NETCAL = json.loads((Path(__file__).parent / "reference_values" / "netcal.json").read_text())["cases"]
@@ -133,6 +138,14 @@ def test_null_value_agrees_with_simulation():
     draws = [expected_calibration_error(p, generator.random(2000) < p).expected_calibration_error for _ in range(300)]
     null = expected_calibration_error(p, np.ones(2000)).ece_if_calibrated
     assert null == pytest.approx(np.mean(draws), rel=0.05)
+
+
+def test_bins_alone_are_those_of_the_error() -> None:
+    p, y = simulated(500)
+    for num_bins in (1, 15):
+        result, bins = expected_calibration_error(p, y, num_bins), reliability_bins(p, y, num_bins)
+        for name, values in vars(bins).items():
+            np.testing.assert_array_equal(values, vars(result)[name])
 
 
 def test_calibration_result_is_json_able():

@@ -181,7 +181,7 @@ def test_memory_stays_bounded():
     assert peak < 50e6
 
 
-# --- what can't be had ---
+# --- undefined differences ---
 
 
 def test_undefined_value_has_no_interval():

@@ -27,7 +27,7 @@ from hf_sslgen.analysis.predictions import prediction_analysis
 from hf_sslgen.analysis.subset import analysis_subset, subset_pixels
 from hf_sslgen.analysis.transforms import Variant, preset_variants
 from hf_sslgen.geometry import Geometry
-from hf_sslgen.metrics.catalogue.rows import AFTER_TEMPERATURE
+from hf_sslgen.metrics.catalogue.rows import AFTER_TEMPERATURE, find_metric
 from hf_sslgen.training.evaluation import Predictions, compute_metrics_for, preprocess_logits_for_metrics
 from hf_sslgen.training.finetuning_arguments import FineTuningArguments
 from hf_sslgen.zoo.anatomy import find_classifier
@@ -404,6 +404,7 @@ def test_no_number_of_the_analysis_is_left_out(subject: Subject) -> None:
     of_temperature = {"temperature", *(f"{metric}{AFTER_TEMPERATURE}" for metric in SCALED)}
     tested = {*of_temperature, *OF_PREDICTIONS, *OF_MAPS, *OF_FEATURES, *OF_OTHERS, *OF_REPRESENTATION}
     assert {number.metric for number in subject.analysis.numbers} == tested
+    assert all(find_metric(number.metric) is not None for number in subject.analysis.numbers)
     assert {n.metric for n in subject.analysis.numbers if n.transform} == {*OF_FEATURES, *OF_OTHERS}
     in_summary = set(metrics.ConfidenceSummary.__dataclass_fields__)
     assert {SUMMARY_NAMES.get(name, name) for name in OF_PREDICTIONS} <= in_summary

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from fake_study import BACKBONES, Setting, write_study
 
-from hf_sslgen.commands.report import report_study
+from hf_sslgen.commands.run_report import report_study
 from hf_sslgen.reporting.results_csv import write_csv_files
 from hf_sslgen.study import finished_cells
 from hf_sslgen.study.cells.cell_form import RECORDS

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
-from hf_sslgen.commands.pretrain import _command_to_repeat
+from hf_sslgen.commands.run_pretrain import _command_to_repeat
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import load_domain
 from hf_sslgen.domains.pretraining_source import PretrainingSource
@@ -46,11 +47,12 @@ def settings_for(objective: str) -> PretrainingSettings:
 def exported(source, tmp_path):
     """A twin that was never trained, in its folder."""
 
-    def export(objective, launch=None, log=None, watched=True):
+    def export(objective, launch=None, log=None, watched=True, variance=1.0):
         settings = settings_for(objective)
         (tmp_path / "log.json").write_text(json.dumps(log or LOG))
         launch = launch or Launch("python recipes/pretrain.py --objective x", 1, None)
         trunk = build_trunk(settings)
+        trunk.bn1.running_var.fill_(variance)
         folder = export_twin(trunk, settings, source, tmp_path, launch, (lambda _: 0.125) if watched else None)
         return folder, trunk, (folder / "README.md").read_text(encoding="utf-8")
 
@@ -76,8 +78,8 @@ def test_the_card_of_every_objective_says_how_it_was_trained(objective, exported
 
 def test_the_card_tells_of_several_processes_and_of_a_plan(exported):
     _, _, card = exported("byol", Launch("torchrun --nproc_per_node 2 recipes/pretrain.py", 2, 30.0))
-    assert "256 images in each of 2 processes, batch normalisation by process" in card
-    assert "give `--num_train_epochs 2` in its place" in card
+    assert "256 images in each of 2 processes, batch normalisation per process" in card
+    assert "give `--num_train_epochs 2` instead" in card
 
 
 def test_without_a_monitor_the_card_tells_the_loss_alone(exported):
@@ -126,3 +128,10 @@ def test_the_command_to_repeat_names_the_launcher_and_no_folder_of_this_disk(tmp
     assert _command_to_repeat(options, 1, "cpu") == f"python {expected}"
     assert _command_to_repeat(options, 2, "cpu") == f"ACCELERATE_USE_CPU=1 torchrun --nproc_per_node 2 {expected}"
     assert _command_to_repeat(options, 4, "cuda") == f"torchrun --nproc_per_node 4 {expected}"
+
+
+def test_values_beyond_half_precision_are_kept(exported):
+    folder, trunk, _ = exported("simclr", watched=False, variance=70_000.0)
+    stored = load_file(folder / "model.safetensors")
+    assert torch.equal(stored["bn1.running_var"], trunk.bn1.running_var)
+    assert stored["conv1.weight"].dtype == torch.float16

@@ -84,5 +84,5 @@ def test_a_dry_run_counts_what_is_left(finished_study: Any, tmp_path: Path) -> N
 def test_an_unknown_size_is_a_question_mark(study_content: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     specs = expand(parse_study(study_content(domains=["somebody/images"], seeds=[0]), "study"))
     text = dry_run_text(specs, Store(tmp_path / "none"))
-    assert "`?`: the size of the domain is known once it is loaded." in text
+    assert "`?`: the size of the domain is not known until it is loaded." in text
     assert next(line for line in text.splitlines() if line.startswith("all")).split()[3] == "?"

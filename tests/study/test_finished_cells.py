@@ -53,7 +53,7 @@ def test_what_the_file_says_now_is_shown(store: Store) -> None:
     study = read_study_results(store)
     vit = [cell for cell in study.cells if cell.backbone == "vit"]
     assert {(cell.provenance["objective"], cell.provenance["pretraining_seed"]) for cell in vit} == {("byol", 7)}
-    assert study.missing == [f"2 cells of the store belong to no cell of {STUDY_FILE} and are not shown."]
+    assert study.missing == [f"2 cells in the store are not part of {STUDY_FILE} and are not shown."]
 
 
 def test_a_changed_domain_is_another_plan(store: Store, study_content: Callable[..., dict[str, Any]]) -> None:
@@ -131,4 +131,7 @@ def test_an_index_that_leads_to_another_cell_is_named(finished_study: Any, store
     store.index(spec, str(store.indexed(other)))
     cells, damaged = finished_cells([spec], store)
     assert cells == []
-    assert damaged == [f"{store.index_path(spec)} leads from {spec.title} to another cell; remove it to look again"]
+    assert damaged == [
+        f"{store.index_path(spec)} leads from {spec.title} to a different cell; remove the file, and the cell is "
+        "looked up again"
+    ]

@@ -110,5 +110,5 @@ def test_a_range_of_intensities_is_part_of_a_cell(study_content: Content) -> Non
         keys.append({spec.key for spec in cells(content)})
     assert len(set.union(*keys)) == sum(map(len, keys))
     content["domains"][0]["intensity_range"] = "200,0"
-    with pytest.raises(InputError, match="intensity_range '200,0' should be LOW,HIGH"):
+    with pytest.raises(InputError, match="intensity_range '200,0' must be LOW,HIGH"):
         cells(content)

@@ -1,5 +1,6 @@
 """What can't be computed is found before anything is computed, and the Hub is asked once for what it does not give."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 
 from hf_sslgen.command_line import run_command
-from hf_sslgen.errors import UnavailableError
+from hf_sslgen.errors import DiskFullError, HubError
 from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.config import parse_study
 from hf_sslgen.study.execution.worker import run_worker
@@ -63,6 +64,29 @@ def test_what_is_impossible_is_told_first_and_the_rest_is_computed(
     assert run_worker(specs, store, num_threads=1) == {"computed": 4, "failed": 2}
 
 
+def test_a_full_disk_is_no_cells_fault(
+    study_content: Content,
+    tmp_path: Path,
+    image_folder: Callable[[dict[str, int]], Path],
+    small_disk: Callable[[int], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a cache that has no room for a data set's pictures."""
+    pictures, disk = image_folder({"train": 4, "test": 2}), small_disk(100_000)
+    rows = [{"image": path.read_bytes(), "label": index} for index, path in enumerate(sorted(pictures.rglob("*.png")))]
+    (tmp_path / "tables").mkdir()
+    for split in ("train", "test"):
+        pd.DataFrame(rows).to_parquet(tmp_path / "tables" / f"{split}.parquet")
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(disk))
+    (disk / "filler").write_bytes(bytes(shutil.disk_usage(disk).free))
+    specs = specs_of(study_content(domains=[str(tmp_path / "tables")], seeds=[0]))
+    store = Store(tmp_path / "store")
+    store.prepare()
+    with pytest.raises(DiskFullError, match="no disk space left"):
+        prepare(specs, store, {})
+    assert not any(store.has_failed(spec) for spec in specs)
+
+
 @pytest.mark.parametrize("what", ["domain", "backbone"])
 def test_the_hub_is_asked_once_for_each_name(
     what: str, study_content: Content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -72,7 +96,7 @@ def test_the_hub_is_asked_once_for_each_name(
 
     def away(name: str, *_: Any, **__: Any) -> None:
         asked.append(name)
-        raise UnavailableError("the Hub can't be reached")
+        raise HubError("the Hub can't be reached")
 
     target = (
         "hf_sslgen.domains.sources.resolve_dataset"
@@ -91,6 +115,7 @@ def test_the_hub_is_asked_once_for_each_name(
     prepare(specs, store, unavailable)
     assert run_worker(specs, store, num_threads=1, unavailable=unavailable) == {"failed": 10}
     assert asked == ["owner/pictures" if what == "domain" else "owner/net"]
+    assert all(store.failure(spec).error.startswith("HubError: ") for spec in specs)
     assert all("the Hub can't be reached" in store.failure(spec).error for spec in specs)
 
 
@@ -104,7 +129,7 @@ def test_a_cell_that_fails_does_not_hide_the_comparison(tmp_path: Path, capsys: 
     assert ended.value.code == 2
     said = capsys.readouterr()
     (error,) = [line for line in said.err.splitlines() if line.startswith("error: ")]
-    assert error.startswith(f"error: the comparison lacks cells (tracebacks in {folder / 'failures'}). Failed: ")
+    assert error.startswith(f"error: the comparison is missing cells (tracebacks in {folder / 'failures'}). Failed: ")
     assert "on digits, few-shot" in error
     assert "an episode of 5 ways needs" in error
     assert f"Report: {folder / 'report' / 'index.html'}" in said.out

@@ -1,4 +1,4 @@
-"""Pictures of one colour each, which says what split, class and number they are of: what is read can be checked."""
+"""Pictures of a single colour that encodes their split, class and number, so that reading them can be checked."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +16,7 @@ LOSSLESS = {".png": "PNG", ".bmp": "BMP", ".ppm": "PPM", ".tiff": "TIFF", ".webp
 
 
 class Kind(NamedTuple):
-    """What a picture is of: a position in `SPLITS`, a class, and a number among its like."""
+    """The origin of a picture: a position in `SPLITS`, a class, and a number within both."""
 
     split: int
     label: int

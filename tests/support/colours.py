@@ -1,4 +1,4 @@
-"""Pictures whose class is their colour, so that what became of labels and pixels can be read off any of them."""
+"""Pictures whose colour encodes their class, so that labels and pixels can be checked on each."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ def colour_of(image: Image.Image) -> str:
 
 
 def write_folder(root: Path, names: Mapping[str, str] | Sequence[str], counts: Mapping[str, int]) -> Path:
-    """`split/class/number.png`; a mapping says which colour a class folder holds."""
+    """Write `split/class/number.png`; a mapping gives the colour of each class folder."""
     shown = names if isinstance(names, Mapping) else {name: name for name in names}
     for number, (split, count) in enumerate(counts.items()):
         for folder, colour in shown.items():

@@ -35,4 +35,4 @@ COMMANDS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "convert": ((ConvertArguments,), {"folder": "x"}),
     "demo": ((DemoArguments,), {}),
 }
-"""What each command reads, and the least that it needs to be told."""
+"""The dataclasses that each command reads, and its required arguments."""

@@ -1,4 +1,4 @@
-"""What happens to cells on disk, and cells from elsewhere whose checksums were made to fit what is in them."""
+"""Damage to cells on disk, and foreign cells whose checksums were made to match their contents."""
 
 import contextlib
 import json
@@ -10,7 +10,7 @@ from hf_sslgen.study.cells.cell_form import cell_content
 
 
 def reseal(cell: Path) -> None:
-    """Write checksums that fit the files, as whoever makes up a cell would; one that can't be read stays as it is."""
+    """Write checksums that match the files, as a forger would; an unreadable cell stays as it is."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         content = json.loads((cell / "cell.json").read_text(encoding="utf-8"))
         sealed = cell_content(content["identity"], content["provenance"], cell)

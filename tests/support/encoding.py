@@ -1,4 +1,4 @@
-"""Features of pixels that are in memory already, by the network that measures."""
+"""Features of pixels in memory, computed by the network that measures."""
 
 import numpy as np
 import torch

@@ -39,7 +39,7 @@ LOCALIZATION = (
 
 @dataclass(frozen=True)
 class FakeBackbone:
-    """What the synthetic records of a backbone are drawn from."""
+    """The distribution of a backbone's synthetic records."""
 
     name: str
     objective: str
@@ -131,7 +131,7 @@ def localization_of(backbone: FakeBackbone, domain: str, is_zero: np.ndarray) ->
 
 
 def published_map_records(backbone: FakeBackbone, domain: str) -> pd.DataFrame:
-    """A row per clean image of an encoder that was looked at without a classifier: nothing is predicted."""
+    """A row per clean image of an encoder measured without a classifier: nothing is predicted."""
     columns = (
         "sample_id",
         "stage",

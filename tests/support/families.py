@@ -20,18 +20,18 @@ NUM_CLASSES = 3
 
 @dataclass(frozen=True)
 class Family:
-    """A small network and what is known of it beforehand.
+    """A small network and the facts known about it beforehand.
 
     Attributes:
         source: name of an architecture of timm, or of a model class of transformers.
         arguments: of `timm.create_model`, or of the class's configuration.
-        layer: module where the rule reads it, and the side.
+        layer: module that the rule reads, and on which side.
         classifier: its linear layer.
         last_stage: prefixes of the parameters of the last stage and of what follows it.
         stride: pixels per cell of the grid.
         width: D of the layer's tensor.
         num_prefix_tokens: None for networks whose layer holds a map.
-        size_argument: what the input's size is called; "" where any size is taken.
+        size_argument: name of the argument for the input's size; "" if any size is accepted.
     """
 
     source: str
@@ -185,7 +185,7 @@ def pixels_of(family: Family, size: str) -> tuple[int, int]:
 
 
 def _spread(network: nn.Module) -> None:
-    """Weights of a size that lets every layer matter: as initialised, residual branches are often near zero."""
+    """Scale weights so that every layer matters: after initialisation, residual branches are often near zero."""
     for parameter in network.parameters():
         if parameter.ndim > 1:
             nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)

@@ -1,4 +1,4 @@
-"""Names that mean something to Markdown, HTML, YAML or a template, and what a reader makes of text that holds them."""
+"""Names with a meaning in Markdown, HTML, YAML or a template, and parsers for text that contains them."""
 
 import re
 from collections import Counter
@@ -42,7 +42,7 @@ class Markdown:
 
     @property
     def kinds(self) -> Counter[str]:
-        """How often there is what: the same for all names, if they are only text."""
+        """Count the elements: the counts are the same for all names if these are only text."""
         structure = [token.type for token in self.tokens if token.type != "inline"]
         words = [child.type for child in self.inline if child.type not in ("text", "text_special")]
         return Counter(structure + words)

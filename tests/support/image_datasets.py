@@ -1,4 +1,4 @@
-"""Small data sets of real pictures as files of the Hub: parquet and webdataset, in shards of any sizes."""
+"""Small datasets of real pictures as files of the Hub: parquet and webdataset, in shards of any size."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Cells that are ready to be measured, of a small network and a domain that is loaded already."""
+"""Cells that are ready to be measured, with a small network and a loaded domain."""
 
 from hf_sslgen.analysis.analysis_settings import AnalysisSettings
 from hf_sslgen.domains.domain_arguments import DomainArguments
@@ -19,7 +19,7 @@ def prepared_cell(
     analysis: AnalysisSettings | None = None,
     geometry: Geometry | None = None,
 ) -> PreparedCell:
-    """The cell of a network under a protocol; its specification names the domain and says no more of it."""
+    """The cell of a network under a protocol; its specification gives only the domain's name."""
     analysis = analysis or AnalysisSettings()
     arguments = DomainArguments(domain.name)
     spec = CellSpec(backbone_entry(location), arguments, "a protocol", protocol, seed, analysis, geometry)

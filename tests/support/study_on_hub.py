@@ -1,4 +1,4 @@
-"""Studies on a Hub: small stores, what is done to them, and what a repository then holds."""
+"""Studies on a Hub: small stores, changes to them, and the contents of repositories."""
 
 import json
 from collections.abc import Callable

@@ -1,11 +1,11 @@
-"""Python processes that begin with the heavy libraries imported: forks of one process that did nothing else.
+"""Python processes that start with the heavy libraries imported, as forks of a process that does nothing else.
 
-Many tests need a process of its own: to kill it, to give it another environment, to let it meet a second one. None
-of them needs torch and scikit-learn imported again, which costs five CPU seconds. `run` and `start` do what subprocess
-does with `[sys.executable, *arguments]`, for `-c CODE`, `-m MODULE` and scripts. What reads Hugging Face's environment
-variables when it is imported (huggingface_hub and all that use it, this project among them) is left to each process.
-Only what the interpreter itself reads (such as PYTHONHASHSEED) and the number of OpenMP's threads come from the
-environment of the tests.
+Many tests need a separate process: to kill it, to change its environment, to run it beside another one. None of them
+needs to import torch and scikit-learn again, which costs five CPU seconds. `run` and `start` correspond to subprocess
+with `[sys.executable, *arguments]`, for `-c CODE`, `-m MODULE` and scripts. Packages that read Hugging Face's
+environment variables when imported (huggingface_hub and everything that uses it, including this project) are imported
+by each process itself. Only variables that the interpreter reads (such as PYTHONHASHSEED) and the number of OpenMP
+threads come from the environment of the tests.
 """
 
 import contextlib
@@ -21,6 +21,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,19 +41,19 @@ PRELOADED = (
     "aiohttp",
     "jinja2",
 )
-"""What takes long to import and does not read Hugging Face's environment variables."""
+"""Modules that take long to import and do not read Hugging Face's environment variables."""
 
 LARGEST_REQUEST = 150_000
-"""Bytes; what a socket takes at once."""
+"""Number of bytes that a socket accepts at once."""
 
 NUMBER_WIDTH = 12
 
 
 class WarmProcess:
-    """A started process: `start` says what its arguments are.
+    """A started process; see `start` for its arguments.
 
     Attributes:
-        stdin, stdout: its pipes, where it has any.
+        stdin, stdout: its pipes, if it has any.
     """
 
     def __init__(
@@ -86,15 +87,16 @@ class WarmProcess:
         for descriptor in theirs:
             os.close(descriptor)
         self.pid = self._number()
+        _forks.append(self)
 
     def _number(self, timeout: float | None = None) -> int:
-        """The next number that is said of the process: who it is, then how it ended."""
+        """Return the next number reported about the process: its id, then its exit status."""
         if not select.select([self._status], [], [], timeout)[0]:
             raise subprocess.TimeoutExpired(self.args, timeout or 0)
         return int(os.read(self._status, NUMBER_WIDTH))
 
     def wait(self, timeout: float | None = None) -> int:
-        """Its exit code, negative for a signal, once it has ended."""
+        """Wait for the process and return its exit code, negative for a signal."""
         if self.returncode is None:
             self.returncode = self._number(timeout)
             os.close(self._status)
@@ -114,11 +116,11 @@ class WarmProcess:
 
     @property
     def errors(self) -> str:
-        """What it has written to stderr so far."""
+        """Its output to stderr so far."""
         return _content(self._err)
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
-        """What it wrote to stdout and stderr, once it has ended; its pipes are closed."""
+        """Wait for the process, close its pipes and return its stdout and stderr."""
         said = ""
         if self.stdin is not None and self.stdout is not None:
             self.stdin.close()
@@ -146,10 +148,10 @@ def start(
     piped: bool = False,
     own_group: bool = False,
 ) -> WarmProcess:
-    """Start `python ARGUMENTS` in an environment and a folder, or in those of this process.
+    """Start `python ARGUMENTS` in an environment and a folder, by default those of this process.
 
-    What it writes is kept in temporary files and it reads nothing, unless its stdin and stdout are to be pipes.
-    It may lead a group of processes of its own.
+    Its output goes to temporary files and its input is empty, unless its stdin and stdout are pipes. It can lead a
+    process group of its own.
     """
     return WarmProcess(arguments, env, cwd, piped, own_group)
 
@@ -161,7 +163,7 @@ def run(
     timeout: float | None = None,
     check: bool = False,
 ) -> "subprocess.CompletedProcess[str]":
-    """Run `python ARGUMENTS` to its end and return what it said; past its time limit (seconds) it is killed."""
+    """Run `python ARGUMENTS` and return its output; it is killed after the time limit (seconds)."""
     with start(arguments, env, cwd) as process:
         said = process.communicate(timeout)
         ended = subprocess.CompletedProcess(process.args, process.wait(), *said)
@@ -171,7 +173,7 @@ def run(
 
 
 def start_together(arguments: Sequence[str | Path], env: Mapping[str, str], processes: int) -> list[WarmProcess]:
-    """Start as many processes as one, told of each other by what `torchrun --standalone` would set."""
+    """Start several processes as one launch, with the environment that `torchrun --standalone` would set."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
@@ -181,8 +183,16 @@ def start_together(arguments: Sequence[str | Path], env: Mapping[str, str], proc
 
 
 def run_together(arguments: Sequence[str | Path], env: Mapping[str, str], processes: int) -> tuple[str, str]:
-    """The same, to their end, which has to be a good one; returns what all of them wrote to stdout and to stderr."""
+    """Run such a launch, which must succeed; returns what all processes wrote to stdout and to stderr.
+
+    As with a launcher, if one process fails, the others, which would wait for it, are terminated.
+    """
     started = start_together(arguments, env, processes)
+    while None in [process.poll() for process in started]:
+        if any(process.returncode for process in started):
+            for process in started:
+                process.kill()
+        time.sleep(0.02)
     said = [process.communicate() for process in started]
     failed = [errors[-3000:] for process, (_, errors) in zip(started, said, strict=True) if process.returncode]
     assert not failed, "\n".join(failed)
@@ -190,7 +200,7 @@ def run_together(arguments: Sequence[str | Path], env: Mapping[str, str], proces
 
 
 class _First:
-    """The process that is forked, from this side."""
+    """This side of the process that is forked."""
 
     def __init__(self) -> None:
         self.connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -206,6 +216,8 @@ class _First:
 
 
 _started: list[_First] = []
+_forks: list[WarmProcess] = []
+"""Every process that was started; those still alive at the end, of tests that failed, are ended with the tests."""
 
 
 def _first() -> _First:
@@ -215,7 +227,10 @@ def _first() -> _First:
 
 
 def end() -> None:
-    """End what the forks are made of, if there was any need of it."""
+    """Terminate the process that is forked, if it was started, and the remaining forks."""
+    for process in _forks:
+        process.kill()
+    _forks.clear()
     while _started:
         _started.pop().end()
 
@@ -225,7 +240,7 @@ def _said(number: int) -> bytes:
 
 
 def _serve(connection: socket.socket) -> dict[str, Any] | None:
-    """Fork for every request; returns it in the process that is to run it, and None in the first one in the end."""
+    """Fork for every request; returns the request in the fork that runs it, and finally None in the parent."""
     while True:
         message, descriptors, _, _ = socket.recv_fds(connection, LARGEST_REQUEST, 4)
         if not message:
@@ -254,7 +269,7 @@ def _serve(connection: socket.socket) -> dict[str, Any] | None:
 
 
 def _become(arguments: list[str], environment: dict[str, str], folder: str, own_group: bool) -> None:
-    """What the interpreter does with a command."""
+    """Run a command as the interpreter would."""
     if own_group:
         os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -280,7 +295,7 @@ def _become(arguments: list[str], environment: dict[str, str], folder: str, own_
 
 
 def _main(descriptor: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with the tests, and is no job of the shell's
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with the tests, and is not a job of the shell
     for name in PRELOADED:
         importlib.import_module(name)
     assert "huggingface_hub" not in sys.modules, "a process would not read its own HF_ENDPOINT"

@@ -17,6 +17,6 @@ def features_of(backbone: LoadedBackbone, split: ImageSplit, batch_size: int) ->
 
 
 def classified(backbone: LoadedBackbone, split: ImageSplit, batch_size: int) -> Predictions:
-    """What the network's classifier says of the images."""
+    """The classifier's predictions for the images."""
     logits = split_logits(backbone, split, AnalysisSettings(batch_size=batch_size))
     return predictions_of(split.sample_ids, split.labels, logits)

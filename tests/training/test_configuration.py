@@ -70,7 +70,7 @@ def test_a_missing_file_is_named():
 def test_a_choice_in_the_file_is_checked(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text("model_name_or_path: a\ntrainable: everything\n")
-    with pytest.raises(InputError, match="trainable is 'everything'; it has to be one of all, last_stage, head"):
+    with pytest.raises(InputError, match="trainable is 'everything'; it must be one of all, last_stage, head"):
         parse_arguments((ModelArguments,), "test", ["--config", str(path)])
 
 
@@ -114,7 +114,7 @@ def test_a_boolean_in_a_file_is_what_it_says(command, name, default, tmp_path):
         if not (value and name in ("fp16", "dataloader_pin_memory")):  # which need a GPU
             assert read_file(tmp_path, command, {name: value, **together})[name] is value
     for wrong in (0, 1, 1.0, "maybe", None, [True], "2024-01-01"):
-        with pytest.raises(InputError, match=f"config '.*config.yaml': {name} is .*; it has to be true or false"):
+        with pytest.raises(InputError, match=f"config '.*config.yaml': {name} is .*; it must be true or false"):
             read_file(tmp_path, command, {name: wrong})
 
 
@@ -162,7 +162,7 @@ def test_file_and_command_line_refuse_alike(command, name, value, tmp_path):
     command_line = [f"--{key}={each[0] if isinstance(each, list) else each}" for key, each in options]
     with pytest.raises(InputError, match=name) as from_command_line:
         parse_arguments(kinds, "", command_line)
-    wanted = [str(each.value).partition("; it has to be ")[2] for each in (from_file, from_command_line)]
+    wanted = [str(each.value).partition("; it must be ")[2] for each in (from_file, from_command_line)]
     assert wanted[0] == wanted[1] != ""
 
 

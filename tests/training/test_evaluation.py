@@ -8,6 +8,7 @@ from sklearn.metrics import log_loss, roc_auc_score, top_k_accuracy_score
 from transformers import EvalPrediction
 
 from hf_sslgen.errors import DivergedError
+from hf_sslgen.metrics import MetricResult, expected_calibration_error
 from hf_sslgen.training.evaluation import Predictions, compute_metrics_for, reduce_logits
 
 
@@ -93,3 +94,13 @@ def test_a_number_that_can_not_be_had_says_why() -> None:
     auroc = predictions.estimates(2)["auroc"]
     assert np.isnan(auroc.value)
     assert "every prediction is correct" in auroc.reason
+
+
+def test_a_number_is_taken_from_its_result_without_the_tables_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    probabilities = softmax(np.random.default_rng(0).normal(size=(120, 3)), axis=1)
+    predictions = Predictions.from_probabilities(np.arange(120), np.arange(120) % 3, probabilities)
+    binned = expected_calibration_error(predictions.confidences, predictions.correct)
+    monkeypatch.delattr(MetricResult, "to_dict")  # which makes lists of all bins
+    found = predictions.estimates(3)
+    for name in ("expected_calibration_error", "ece_if_calibrated", "maximum_calibration_error"):
+        assert found[name].value == vars(binned)[name] and found[name].n == 120

@@ -55,6 +55,6 @@ def test_classes_with_too_few_images_take_no_part() -> None:
     assert len(prototypical_accuracies(FEATURES[kept], LABELS[kept], 5, 5, 15, 3, seed=0)) == 3
     with pytest.raises(
         InputError,
-        match=r"6 ways needs 6 classes with 20 test images .* only 5 have them; lower ways, shots or queries",
+        match=r"6 classes with 20 test images .* only 5 classes have that many; lower ways, shots or queries",
     ):
         prototypical_accuracies(FEATURES[kept], LABELS[kept], 6, 5, 15, 3, seed=0)

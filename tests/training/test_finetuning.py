@@ -17,7 +17,7 @@ from whole_splits import classified
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import load_domain
 from hf_sslgen.domains.streaming.training_stream import ImageStream
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import DiskFullError, DivergedError, InputError
 from hf_sslgen.training import finetuning
 from hf_sslgen.training.finetuning import finetune
 from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
@@ -206,7 +206,7 @@ def test_a_loss_that_is_not_finite_stops_training_and_names_the_step(small_backb
     location = small_backbones["timm_vit"]
     backbone = load_backbone(location, digits_domain.class_names)
     arguments = arguments_for(tmp_path, learning_rate=1e30, max_grad_norm=0.0, lr_scheduler_type="constant")
-    with pytest.raises(InputError, match=r"the loss became nan at step [2-6] \(learning_rate 1e\+30\)"):
+    with pytest.raises(DivergedError, match=r"the loss became nan at step [2-6] \(learning_rate 1e\+30\)"):
         finetune(backbone, digits_domain, ModelArguments(location), arguments)
     assert not (tmp_path / "results.json").exists()
 
@@ -329,7 +329,7 @@ def test_a_stream_needs_max_steps(small_backbones, image_folder, tmp_path):
 
 
 def test_a_disk_that_is_too_small_is_said_before_training(tmp_path):
-    with pytest.raises(InputError, match=r"needs about .* GB for 3 checkpoints, but the disk has"):
+    with pytest.raises(DiskFullError, match=r"needs about .* GB for 3 checkpoints, but the disk has"):
         require_disk_space(tmp_path / "run", num_parameters=10**14, checkpoints=3)
     require_disk_space(tmp_path / "run", num_parameters=10, checkpoints=3)
 

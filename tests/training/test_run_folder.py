@@ -15,7 +15,7 @@ import warm_python
 from transformers import TrainerCallback
 
 from hf_sslgen.checksums import CHECKSUMS_FILE, damage
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import InputError, OutOfMemoryError, WorkerError
 from hf_sslgen.files import is_disk_full
 from hf_sslgen.output_folder import claim_folder
 from hf_sslgen.training import finetuning
@@ -163,7 +163,7 @@ def test_a_damaged_checkpoint_is_not_resumed_from(name, harm, run, stopped, unin
         run(folder)
     assert same_end(folder, uninterrupted)
     said = [record.message for record in caplog.records if record.name.startswith("hf_sslgen")]
-    (line,) = [line for line in said if "removed and not used" in line]
+    (line,) = [line for line in said if "unusable and has been removed" in line]
     assert LAST in line
     assert name in line
     assert f"going on from {folder / BEFORE}" in said
@@ -176,7 +176,7 @@ def test_without_a_good_checkpoint_training_starts_anew(run, stopped, uninterrup
         flip_a_bit(checkpoint / "rng_state.pth")
     run(folder)
     assert same_end(folder, uninterrupted)
-    assert any("starts from the beginning" in record.message for record in caplog.records)
+    assert any("training starts over" in record.message for record in caplog.records)
 
 
 def test_a_run_whose_best_checkpoint_is_damaged_does_not_end_with_another(run, tmp_path, caplog):
@@ -188,9 +188,10 @@ def test_a_run_whose_best_checkpoint_is_damaged_does_not_end_with_another(run, t
     run(tmp_path, **FIRST_IS_BEST)
     said = [record.message for record in caplog.records]
     assert any(
-        f"{LAST} is removed and not used: the best checkpoint, {BEFORE}, can't be used" in line for line in said
+        f"{LAST} is unusable and has been removed: the best checkpoint, {BEFORE}, can't be used" in line
+        for line in said
     )
-    assert any("starts from the beginning" in line for line in said)
+    assert any("training starts over" in line for line in said)
 
 
 def test_the_best_checkpoint_is_found_after_the_folder_was_moved(run, tmp_path, monkeypatch):
@@ -211,7 +212,7 @@ def test_checkpoints_without_their_optimiser_are_not_resumed_from(run, tmp_path,
     run(tmp_path, **options)
     said = [record.message for record in caplog.records]
     assert any("it has no optimiser" in line for line in said)
-    assert any("starts from the beginning" in line for line in said)
+    assert any("training starts over" in line for line in said)
 
 
 @pytest.mark.parametrize("harm", [flip_a_bit, cut, remove])
@@ -222,7 +223,7 @@ def test_a_finished_run_that_is_not_as_it_was_is_not_finished(name, harm, run, u
     harm(folder / name)
     if (name, harm) == ("results.json", remove):
         pytest.skip("without results it goes on from its last checkpoint")
-    with pytest.raises(InputError, match=rf"has changed: {name} (is missing|has)"):
+    with pytest.raises(InputError, match=rf"was modified: {name} (is missing|has)"):
         run(folder)
 
 
@@ -259,7 +260,7 @@ def test_a_run_whose_folder_was_taken_over_writes_nothing_more(run, tmp_path):
                     path.unlink()
                 claim_folder(tmp_path)
 
-    with with_callback(TakeOver()), pytest.raises(InputError, match="was taken over by another process"):
+    with with_callback(TakeOver()), pytest.raises(WorkerError, match="was taken over by another process"):
         run(tmp_path)
     assert not list(tmp_path.glob("checkpoint-*"))
 
@@ -271,7 +272,7 @@ def test_memory_that_is_short_names_the_batch_size(run, tmp_path):
 
     with (
         with_callback(TakeMemory()),
-        pytest.raises(InputError, match="per_device_train_batch_size 10; give"),
+        pytest.raises(OutOfMemoryError, match="per_device_train_batch_size 10; give"),
     ):
         run(tmp_path)
 
@@ -299,7 +300,7 @@ def test_a_disk_that_fills_up_leaves_whole_checkpoints_alone(run, small_disk, mo
 
 def test_memory_that_is_short_in_evaluation_names_its_batch_size(run, tmp_path, monkeypatch):
     monkeypatch.setattr(FineTuningTrainer, "prediction_step", lambda *arguments, **options: torch.empty(2**50))
-    with pytest.raises(InputError, match="per_device_eval_batch_size 128; give"):
+    with pytest.raises(OutOfMemoryError, match="per_device_eval_batch_size 128; give"):
         run(tmp_path, network="timm_vit")
 
 

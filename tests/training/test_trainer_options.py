@@ -23,7 +23,7 @@ def arguments_for(folder: Path, **options) -> FineTuningArguments:
 
 
 def test_every_option_is_honoured_or_refused():
-    """A new release of transformers may add options: each has to be looked at and put into one of the tables."""
+    """A new release of transformers may add options: each must be looked at and put into one of the tables."""
     fields = {field.name for field in dataclasses.fields(FineTuningArguments)}
     assert fields == HONOURED.keys() | REFUSED.keys()
     assert not HONOURED.keys() & REFUSED.keys()
@@ -52,7 +52,7 @@ OTHER_VALUES = {
 def test_a_refused_option_says_why_and_is_taken_as_it_is_by_default(name, tmp_path):
     (field,) = (field for field in dataclasses.fields(FineTuningArguments) if field.name == name)
     other = OTHER_VALUES.get(name, not field.default)
-    with pytest.raises(InputError, match=f"^{name} is .*, which is not offered: .*; drop it$"):
+    with pytest.raises(InputError, match=f"^{name} is .*, which is not supported: .*; drop it$"):
         arguments_for(tmp_path, **{name: other})
     if isinstance(field.default, bool):
         arguments_for(tmp_path, **{name: field.default})
@@ -61,47 +61,47 @@ def test_a_refused_option_says_why_and_is_taken_as_it_is_by_default(name, tmp_pa
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--eval_strategy steps", "give --save_strategy steps too"),
-        ("--eval_strategy no", "give --load_best_model_at_end false too"),
+        ("--eval_strategy steps", "also give --save_strategy steps"),
+        ("--eval_strategy no", "also give --load_best_model_at_end false"),
         ("--eval_strategy no --save_strategy best --load_best_model_at_end false", "give --eval_strategy epoch"),
-        ("--eval_strategy steps --save_strategy steps --eval_steps 7", "a multiple of the other"),
+        ("--eval_strategy steps --save_strategy steps --eval_steps 7", "make save_steps a multiple of that"),
         ("--eval_steps 5", "needs --eval_strategy steps"),
         ("--save_steps 5", "needs --save_strategy steps"),
         ("--fp16", "fp16 is true, which needs a GPU"),
-        ("--fp16 --bf16", "give one of them"),
+        ("--fp16 --bf16", "give only one of them"),
         ("--tf32 true", "needs an NVIDIA GPU"),
         ("--report_to wandb", "report_to is 'wandb', which is not installed; run `pip install wandb`"),
-        ("--report_to tensorbord", "not a tracker; did you mean 'tensorboard'"),
-        ("--run_name mine", "give --report_to too"),
+        ("--report_to tensorbord", "all, none; did you mean 'tensorboard'"),
+        ("--run_name mine", "also give --report_to"),
         ("--project mine", "needs --report_to trackio"),
-        ("--dataloader_prefetch_factor 2", "give --dataloader_num_workers too"),
-        ("--dataloader_persistent_workers", "give --dataloader_num_workers too"),
+        ("--dataloader_prefetch_factor 2", "also give --dataloader_num_workers"),
+        ("--dataloader_persistent_workers", "also give --dataloader_num_workers"),
         ("--metric_for_best_model acuracy", "did you mean 'accuracy'"),
         ("--metric_for_best_model runtime", "is not measured on the validation split; known: loss, accuracy"),
         ("--metric_for_best_model confidence_gap", "has no better direction"),
         ("--metric_for_best_model accuracy --greater_is_better false", "higher accuracy is better"),
         ("--metric_for_best_model eval_loss --greater_is_better true", "lower loss is better"),
-        ("--learning_rate nan", "learning_rate is 'nan'; it has to be a number"),
+        ("--learning_rate nan", "learning_rate is 'nan'; it must be a number"),
         ("--learning_rate -1", "at least 0"),
-        ("--weight_decay -1", "weight_decay is -1.0; it has to be at least 0"),
-        ("--seed 1.5", "seed is '1.5'; it has to be a whole number"),
+        ("--weight_decay -1", "weight_decay is -1.0; it must be at least 0"),
+        ("--seed 1.5", "seed is '1.5'; it must be a whole number"),
         ("--seed -1", "at least 0"),
         ("--num_train_epochs 0", "above 0"),
         ("--max_steps 0", "at least 1, or -1"),
         ("--per_device_train_batch_size 0", "at least 1"),
         ("--adam_beta1 1", "below 1"),
         ("--logging_steps 1.5", "a whole number"),
-        ("--optim lion_32bit", "optim is 'lion_32bit'; it has to be one of adamw_torch"),
-        ("--optim_args beta=1", "'beta', which optimiser 'adamw_torch' does not take; drop it"),
-        ("--optim sgd --optim_args lr=1", "it takes momentum, dampening, nesterov"),
+        ("--optim lion_32bit", "optim is 'lion_32bit'; it must be one of adamw_torch"),
+        ("--optim_args beta=1", "'beta', which optimiser 'adamw_torch' does not accept; drop it"),
+        ("--optim sgd --optim_args lr=1", "it accepts momentum, dampening, nesterov"),
         ("--optim sgd --optim_args momentum=big", "optim_args: momentum is 'big'"),
         ("--lr_scheduler_type cosin", "did you mean 'cosine'"),
         ("--lr_scheduler_type constant --warmup_steps 5", "has no warm-up"),
-        ("--lr_scheduler_type constant --lr_scheduler_kwargs {a:1}", "takes none"),
+        ("--lr_scheduler_type constant --lr_scheduler_kwargs {a:1}", "accepts none"),
         ("--lr_scheduler_type greedy --eval_strategy no --load_best_model_at_end false", "give --eval_strategy epoch"),
-        ('--lr_scheduler_type reduce_lr_on_plateau --lr_scheduler_kwargs {"mode":"max"}', "followed with 'min'"),
+        ('--lr_scheduler_type reduce_lr_on_plateau --lr_scheduler_kwargs {"mode":"max"}', "needs 'min'"),
         ("--log_level loud", "one of detail, debug"),
-        ("--torch_compile_backend tvn", "torch_compile_backend is 'tvn'; it has to be one of"),
+        ("--torch_compile_backend tvn", "torch_compile_backend is 'tvn'; it must be one of"),
         ("--dataloader_multiprocessing_context thread", "one of fork, spawn, forkserver"),
     ],
 )

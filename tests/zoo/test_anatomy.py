@@ -137,7 +137,7 @@ def test_last_stage_that_is_not_there_is_refused() -> None:
         freeze_all_but(model, "last_stage")
     stageless = small_network("resnet", 32, 32)
     stageless.resnet.encoder = nn.Identity()
-    with pytest.raises(InputError, match="can't be told apart; use --trainable all or head"):
+    with pytest.raises(InputError, match="can't be identified; use --trainable all or head"):
         freeze_all_but(stageless, "last_stage")
 
 
@@ -194,5 +194,5 @@ def test_unread_networks_say_how_to_name_the_layer() -> None:
     vit.vit.embeddings.patch_embeddings.projection.stride = (4, 4)
     with pytest.raises(InputError, match=r"ViTForImageClassification could not be found.*--attribution_layer"):
         find_attribution_layer(vit)
-    with pytest.raises(InputError, match=r"'vit.layers.1.norm1' is no module .*did you mean"):
+    with pytest.raises(InputError, match=r"'vit.layers.1.norm1' is not a module .*did you mean"):
         find_attribution_layer(small_network("vit", 32, 32), "vit.layers.1.norm1")

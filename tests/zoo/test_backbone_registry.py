@@ -143,19 +143,19 @@ def test_no_listed_backbone_matches_an_exclusion():
         (("library: timm", "library: tim"), "library is 'tim'; did you mean 'timm'"),
         (("family: supervised", "family: guessing"), "family is 'guessing'; known: supervised, contrastive"),
         (("family: supervised", "family: contrastive"), "contradict each other"),
-        (("verified: true", "verified: perhaps"), "verified is 'perhaps'; it has to be true or false"),
+        (("verified: true", "verified: perhaps"), "verified is 'perhaps'; it must be true or false"),
         (
             ("verified: true", "verified: true\n        paper: 2104.14294"),
-            "paper is 2104.14294; it has to be none or text",
+            "paper is 2104.14294; it must be none or text",
         ),
         (
             ("verified: true", "verified: true\n        parameters: true"),
-            "parameters is True; it has to be a whole number",
+            "parameters is True; it must be a whole number",
         ),
-        (("verified: true", "verified: true\n        exact_twin: false"), "'reason' has to say why"),
-        (("library: timm", "library: conversion"), "'url' has to say of which file"),
+        (("verified: true", "verified: true\n        exact_twin: false"), "state why in the field 'reason'"),
+        (("library: timm", "library: conversion"), "state the file's address in the field 'url'"),
         (("        verified: true\n", ""), "the field 'verified' is missing"),
-        (("verified: true", "verified: true\n        verified: false"), "'verified' is written twice"),
+        (("verified: true", "verified: true\n        verified: false"), "'verified' occurs twice"),
         (("verified: true", "verified: true\n        source_data: JFT"), "exact_twin, but its source_data"),
     ],
 )
@@ -165,7 +165,7 @@ def test_a_wrong_row_is_named(tmp_path, change, message):
 
 
 def test_a_backbone_in_two_places_is_an_error(tmp_path):
-    with pytest.raises(InputError, match="'some/backbone' is in the registry twice"):
+    with pytest.raises(InputError, match="'some/backbone' occurs twice in the registry"):
         backbone_registry.read_registry(_write(tmp_path, ROW + ROW))
 
 
@@ -174,7 +174,7 @@ def test_a_registry_of_another_shape_is_an_error(tmp_path):
     path.write_text("twin_sets: []\nextra: []\n", encoding="utf-8")
     with pytest.raises(InputError, match="needs the sections twin_sets, unmatched, excluded"):
         backbone_registry.read_registry(path)
-    with pytest.raises(InputError, match="section 'unmatched' should be a list of rows"):
+    with pytest.raises(InputError, match="section 'unmatched' must be a list of rows"):
         backbone_registry.read_registry(_write(tmp_path, unmatched="{a: 1}"))
     path.write_text("twin_sets: [", encoding="utf-8")
     with pytest.raises(InputError, match=r"registry .* can't be read"):

@@ -1,5 +1,6 @@
 """What is read off image processors, against what they themselves do to real photographs: the same, or refused."""
 
+import functools
 import json
 
 import numpy as np
@@ -152,6 +153,7 @@ REFUSED = {
 """By what the refusal says."""
 
 
+@functools.cache
 def _photograph(size: tuple[int, int]) -> Image.Image:
     """Softened, because at black and white Pillow and torch cut off at different steps."""
     pixels = Image.fromarray(load_sample_image("china.jpg")).crop((100, 60, 500, 360)).resize(size)
@@ -263,7 +265,7 @@ def test_what_cannot_be_followed_of_timm_is_refused_by_name(described, reason, t
 
 def test_silent_checkpoint_gets_imagenets_preprocessing_with_a_warning(tmp_path, caplog):
     assert read_preprocessing(tmp_path, ViTConfig()) == IMAGENET_PREPROCESSING
-    assert "says nothing about its preprocessing" in caplog.text
+    assert "does not state its preprocessing" in caplog.text
 
 
 @pytest.mark.parametrize("kind", [*PUBLISHED, *UNUSUAL])

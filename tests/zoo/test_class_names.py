@@ -79,12 +79,12 @@ def test_a_classifier_for_something_else_altogether_is_left_unused(checkpoint):
 def test_positions_count_where_they_are_asked_for_or_all_there_is(checkpoint, small_backbones, caplog):
     own = logits(load_backbone(checkpoint, KNOWN))
     assert torch.equal(logits(load_backbone(checkpoint, ("x", "y", "z"), match="position")), own)
-    with pytest.raises(InputError, match=r"has 3, and the data set has 2 \('x', 'y'\)"):
+    with pytest.raises(InputError, match=r"has 3, and the dataset has 2 \('x', 'y'\)"):
         load_backbone(checkpoint, ("x", "y"), match="position")
     caplog.clear()
     for match in ("name", None):
         assert load_backbone(small_backbones["transformers_resnet"], tuple("abcdefg"), match=match).has_trained_head
-    said = [record.message for record in caplog.records if "taken for the classes in their order" in record.message]
+    said = [record.message for record in caplog.records if "matched to the classes in order" in record.message]
     assert len(said) == 2 and "'a', 'b'" in said[0]
     caplog.clear()
     assert not load_backbone(small_backbones["timm_resnet"], ("a", "b"), match="name").has_trained_head

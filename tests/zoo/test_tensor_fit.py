@@ -94,7 +94,7 @@ def test_blocks_too_many_of_transformers_are_refused_by_name(small_backbones, tm
     folder = Path(shutil.copytree(small_backbones["transformers_vit"], tmp_path / "shallow"))
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 1}))
-    with pytest.raises(InputError, match=r"holds 16 tensors that ViTForImageClassification .*vit\.layers\.1"):
+    with pytest.raises(InputError, match=r"holds 16 tensors that the ViTForImageClassification .*vit\.layers\.1"):
         load_backbone(str(folder), CLASSES)
 
 
@@ -151,7 +151,7 @@ def test_another_layout_is_named_by_its_prefix(small_backbones, name, prefix, tm
         for key in list(tensors):
             tensors[prefix + key] = tensors.pop(key)
 
-    with pytest.raises(InputError, match=rf"another layout: its tensors carry the prefix '{prefix}', as in '"):
+    with pytest.raises(InputError, match=rf"another layout: its tensor names have the prefix '{prefix}', as in '"):
         load_backbone(_changed(small_backbones[name], tmp_path / "prefixed", renamed), CLASSES)
 
 
@@ -171,7 +171,7 @@ def _twice(tensors):
     ("change", "reason"),
     [
         (_nan, r"holds NaN or infinity in 'timm_model\.layer1\.0\.conv1\.weight'"),
-        (_quantised, r"stores 'layer1\.0\.conv1\.weight' in whole numbers \(I8\)"),
+        (_quantised, r"stores 'layer1\.0\.conv1\.weight' as integers \(I8\)"),
         (_twice, r"holds 'timm_model\.conv1\.weight' twice"),
     ],
 )
@@ -198,7 +198,7 @@ def test_other_channels_than_three_are_refused(small_backbones, channels, tmp_pa
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "num_channels": channels}))
     for each in (tmp_path / "timm", folder):
-        with pytest.raises(InputError, match=rf"takes pictures of {channels} channels"):
+        with pytest.raises(InputError, match=rf"takes images with {channels} channels"):
             load_backbone(str(each), CLASSES)
 
 
@@ -225,5 +225,5 @@ def test_an_adapter_and_weights_elsewhere_are_refused(small_backbones, tmp_path)
     (folder / "adapter_config.json").unlink()
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "transformers_weights": "other.safetensors"}))
-    with pytest.raises(InputError, match=r"names other weights, 'other\.safetensors'"):
+    with pytest.raises(InputError, match=r"refers to other weights, 'other\.safetensors'"):
         load_backbone(str(folder), CLASSES)

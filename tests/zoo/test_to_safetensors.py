@@ -36,7 +36,7 @@ class _Runs:
 def test_what_is_more_than_tensors_is_refused_and_not_run(tmp_path):
     marker = tmp_path / "was-run"
     torch.save({"a": _Runs(marker)}, tmp_path / "pytorch_model.bin")
-    with pytest.raises(InputError, match="holds more than tensors"):
+    with pytest.raises(InputError, match="contains more than tensors"):
         convert_folder(tmp_path)
     assert not marker.exists() and not (tmp_path / "model.safetensors").exists()
     nested, numbered = {"model": {"a": torch.ones(1)}}, {0: torch.ones(1)}
@@ -74,9 +74,9 @@ def test_a_part_that_differs_from_its_checksum_is_named_and_nothing_is_written(t
 
 def test_tensors_below_a_key_and_tensors_held_twice_are_named(tmp_path):
     torch.save({"epoch": 3, "state_dict": {"a": torch.ones(1)}}, tmp_path / "pytorch_model.bin")
-    with pytest.raises(InputError, match="lie under the key 'state_dict'"):
+    with pytest.raises(InputError, match="are under the key 'state_dict'"):
         convert_folder(tmp_path)
     torch.save({"a": torch.ones(1)}, tmp_path / "pytorch_model.bin")
     torch.save({"a": torch.zeros(1)}, tmp_path / "pytorch_model-2.bin")
-    with pytest.raises(InputError, match="holds 'a', which another"):
+    with pytest.raises(InputError, match="holds 'a', as does another"):
         convert_folder(tmp_path)

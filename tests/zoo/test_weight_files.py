@@ -128,7 +128,7 @@ def test_an_index_that_cannot_be_read_is_refused(small_backbones, content, tmp_p
 def test_a_shard_that_is_missing_is_named(small_backbones, tmp_path):
     folder = _sharded(small_backbones["timm_resnet"], tmp_path / "checkpoint")
     (folder / "model-00002-of-00002.safetensors").unlink()
-    with pytest.raises(InputError, match=r"names model-00002-of-00002\.safetensors, which is not there"):
+    with pytest.raises(InputError, match=r"names model-00002-of-00002\.safetensors, which is missing"):
         load_backbone(str(folder), CLASSES)
 
 

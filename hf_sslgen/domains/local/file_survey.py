@@ -1,4 +1,4 @@
-"""Every file below a folder: the pictures, and what else lies there, so that nothing is left out without a word."""
+"""Survey every file below a folder, pictures and others, so that nothing is left out silently."""
 
 import functools
 import os
@@ -16,12 +16,12 @@ ARCHIVE_SUFFIXES = (".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".tbz2", ".txz
 METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 SYSTEM_FOLDERS = frozenset({"__MACOSX", "@eaDir", ".git", ".cache", ".ipynb_checkpoints"})
-"""Folders that programs make beside people's files, with copies or parts of them."""
+"""Folders that programs create next to users' files, holding copies or parts of them."""
 
 
 @functools.cache
 def picture_suffixes() -> frozenset[str]:
-    """Suffixes of the kinds of pictures that are read, in lower case."""
+    """Return the suffixes of readable pictures, in lower case."""
     kinds = picture_formats()
     return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in kinds)
 
@@ -32,7 +32,7 @@ class FoundFile:
 
     Attributes:
         parts: folders and name below the folder, joined by `/` in `name`.
-        real: the file itself, where links lead to it; equal for two ways to one file.
+        real: the file that links lead to; equal for two paths to the same file.
     """
 
     parts: tuple[str, ...]
@@ -45,7 +45,7 @@ class FoundFile:
 
     @property
     def suffix(self) -> str:
-        """In lower case, with its dot; empty where there is none."""
+        """The suffix in lower case, with its dot; empty if there is none."""
         return PurePath(self.parts[-1]).suffix.lower()
 
     @property
@@ -59,12 +59,12 @@ class FoundFile:
 
 @dataclass(frozen=True)
 class Survey:
-    """What lies below a folder, in the order of names.
+    """The contents of a folder, ordered by name.
 
     Attributes:
-        folders: every folder below it, by the names on the way, without hidden ones.
-        hidden: pictures in each hidden folder, or in those of `SYSTEM_FOLDERS`; single hidden ones are under "".
-        repeated_folders: links that lead to a folder that they lie in.
+        folders: every folder below it except hidden ones, as the names along its path.
+        hidden: number of pictures in each hidden folder or one of `SYSTEM_FOLDERS`; hidden files are under "".
+        repeated_folders: links to a folder that contains them.
     """
 
     root: Path
@@ -79,15 +79,15 @@ class Survey:
 
     @property
     def others(self) -> list[FoundFile]:
-        """Files that are neither pictures nor tables of metadata."""
+        """Files that are neither pictures nor metadata tables."""
         return [file for file in self.files if not file.is_picture and not file.is_metadata]
 
 
 def survey_folder(root: Path) -> Survey:
-    """Look at every file below a folder, by way of links too; a link to a folder around it is not followed.
+    """List every file below a folder, following links except those to a folder that contains them.
 
     Raises:
-        InputError: a folder can't be read, or a name is not text.
+        InputError: a folder can't be read, or a name is not valid text.
     """
     found = _Found([], [], Counter(), [])
     _walk(str(root), os.path.realpath(root), (), (), None, found)
@@ -111,22 +111,22 @@ class _Found:
 def _walk(
     folder: str, real: str, parts: tuple[str, ...], around: tuple[str, ...], hidden: str | None, found: _Found
 ) -> None:
-    """Add what lies in a folder and below.
+    """Add the contents of a folder, recursively.
 
     Args:
-        real: the folder itself, where a link leads to it.
-        around: the folders on the way to it.
-        hidden: the hidden folder it lies in, if any.
+        real: the folder that a link leads to, or the folder itself.
+        around: the folders that contain it.
+        hidden: the hidden folder that contains it, if any.
     """
     try:
         with os.scandir(folder) as entries:
             listed = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
-        raise InputError(f"folder {folder!r} of the data set can't be read: {error.strerror}") from error
+        raise InputError(f"folder {folder!r} of the dataset can't be read: {error.strerror}") from error
     for entry in listed:
         if not _is_text(entry.name):
             raise InputError(f"the name of {entry.path!r} is not valid UTF-8; rename it")
-        # Only links are resolved: asking the disk for every component of every path would take most of the time.
+        # Only links are resolved: looking up every component of every path would take most of the time.
         target = os.path.realpath(entry.path) if entry.is_symlink() else f"{real}/{entry.name}"
         here = (*parts, entry.name)
         is_hidden = entry.name.startswith(".") or entry.name in SYSTEM_FOLDERS
@@ -138,7 +138,7 @@ def _walk(
                 found.hidden[hidden or ""] += 1
         elif target == real or target in around:
             found.repeated.append("/".join(here))
-        elif entry.name != ".git":  # annexed pictures lie there a second time
+        elif entry.name != ".git":  # annexed pictures occur there a second time
             inside = hidden or ("/".join(here) if is_hidden else None)
             if inside is None:
                 found.folders.append(here)
@@ -146,7 +146,7 @@ def _walk(
 
 
 def _is_text(name: str) -> bool:
-    """Whether a file's name can be written down: bytes that are no UTF-8 come as halves of characters."""
+    """Whether a file's name can be encoded: bytes that are not valid UTF-8 are decoded to surrogates."""
     try:
         name.encode()
     except UnicodeEncodeError:

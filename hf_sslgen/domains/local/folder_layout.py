@@ -1,8 +1,8 @@
-"""Which split and which class each picture of a local folder belongs to, told by the folders it lies in.
+"""Derive the split and the class of each picture in a local folder from the folders that contain it.
 
-Where folders of the first level are named after splits, they are the splits and the next level is the classes;
-otherwise the first level is the classes. Only these levels count: a class may have any name, `train` too, and what
-lies deeper belongs to its class.
+If first-level folders are named after splits, they are the splits and the next level is the classes; otherwise the
+first level is the classes. Only these levels count: a class may have any name, even `train`, and pictures
+in deeper folders belong to the class folder above them.
 """
 
 import unicodedata
@@ -14,7 +14,7 @@ from hf_sslgen.domains.split_roles import role_of
 from hf_sslgen.errors import InputError
 
 ONLY_SPLIT = "train"
-"""Name of the split where a folder has none."""
+"""Name of the split for a folder without split folders."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class PlacedPicture:
     """A picture of a split.
 
     Attributes:
-        class_name: None where it lies in no class folder.
-        is_below: whether it lies in a folder below its class's.
+        class_name: None if it is not in a class folder.
+        is_below: whether it is in a subfolder of its class folder.
     """
 
     file: FoundFile
@@ -33,12 +33,12 @@ class PlacedPicture:
 
 @dataclass(frozen=True)
 class FolderLayout:
-    """The pictures of a folder by split, in the order of their names.
+    """The pictures of a folder by split, ordered by name.
 
     Attributes:
-        wrapping: the folders around all splits or classes, mostly none.
-        has_split_folders: whether the splits are folders; otherwise `ONLY_SPLIT` is everything.
-        outside: pictures beside the split folders: how many, by the folder of the first level ("": in none).
+        wrapping: the folders that enclose all splits or classes; usually none.
+        has_split_folders: whether the splits are folders; otherwise `ONLY_SPLIT` holds everything.
+        outside: number of pictures outside the split folders, by first-level folder ("" for none).
     """
 
     splits: Mapping[str, tuple[PlacedPicture, ...]]
@@ -47,29 +47,29 @@ class FolderLayout:
     outside: Mapping[str, int]
 
     def class_names(self, splits: Iterable[str]) -> tuple[str, ...]:
-        """Names of the class folders that hold pictures in these splits, sorted."""
+        """Return the sorted names of the class folders that hold pictures in these splits."""
         names = {each.class_name for split in splits for each in self.splits[split] if each.class_name is not None}
         return tuple(sorted(names))
 
 
 def class_name(folder: str) -> str:
-    """A class by its folder's name, in one form of Unicode: file systems change it."""
+    """Return a folder's class name in canonical Unicode form, because file systems change the form."""
     return unicodedata.normalize("NFC", folder)
 
 
 def read_layout(
     pictures: Sequence[FoundFile], stated: Collection[str], described: Collection[str], tables_label: bool
 ) -> FolderLayout:
-    """Place every picture.
+    """Assign every picture to a split and a class.
 
     Args:
-        pictures: in the order of their names.
-        stated: names that are splits because the user says so.
-        described: paths of pictures that a table of metadata has a row for, which need no class folder.
-        tables_label: whether these tables have a column of labels by its name.
+        pictures: ordered by name.
+        stated: split names given by the user.
+        described: paths of pictures with a row in a metadata table, which need no class folder.
+        tables_label: whether these tables have a column named as labels.
 
     Raises:
-        InputError: what a folder means can't be told.
+        InputError: the meaning of a folder is ambiguous.
     """
     stated = {name.casefold() for name in stated}
     wrapping = _wrapping(pictures, stated)
@@ -110,7 +110,7 @@ def _placed(picture: FoundFile, depth: int) -> PlacedPicture:
 
 
 def _wrapping(pictures: Sequence[FoundFile], stated: Collection[str]) -> tuple[str, ...]:
-    """Folders around everything, each alone on its level and not a split, as in unpacked archives."""
+    """Find the folders that enclose everything, each alone on its level and not a split, as in unpacked archives."""
     wrapping: tuple[str, ...] = ()
     while True:
         depth = len(wrapping)
@@ -128,7 +128,7 @@ def _refuse_one_split_beside_classes(split: str, others: Sequence[str]) -> None:
     if len(others) > 1:
         option = f"--{role_of(split)}_split_name {split}"
         raise InputError(
-            f"the folder {split!r} could be a split or a class, because it lies beside others with pictures "
+            f"the folder {split!r} could be a split or a class, because other folders next to it hold pictures "
             f"({_few(others)}); pass {option} if it is a split, or move it into a folder named train if it is a class"
         )
 
@@ -137,8 +137,8 @@ def _refuse_flat_splits(named: Sequence[str], others: Sequence[str]) -> None:
     flat = named[0]
     if others:
         raise InputError(
-            f"the folder {flat!r} holds pictures but no class folders, and lies beside others ({_few(others)}), so "
-            "that it could be a class or a split; put the class folders into one named train, or move it elsewhere"
+            f"the folder {flat!r} holds pictures but no class folders, and lies next to others ({_few(others)}), so "
+            "it could be a class or a split; put the class folders into a folder named train, or move it elsewhere"
         )
     raise InputError(
         f"the folder {flat!r} has pictures but no class folders; put them into one folder per class "
@@ -153,7 +153,8 @@ def _refuse_splits_further_down(pictures: Sequence[FoundFile], depth: int, state
             place = "/".join(picture.parts[depth : depth + 2])
             raise InputError(
                 f"the folder {place!r} is named after a split but lies on the second level; splits come first and "
-                f"classes below them ({below[0]}/CLASS/picture.png): give the folder that they lie in, or move them"
+                f"classes below them ({below[0]}/CLASS/picture.png): give the folder that contains the splits, or "
+                "move them"
             )
 
 

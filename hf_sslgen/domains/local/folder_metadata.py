@@ -1,6 +1,6 @@
-"""Tables beside the pictures of a local folder: `metadata.csv`, `metadata.jsonl` or `metadata.parquet`.
+"""Read the metadata tables of a local folder: `metadata.csv`, `metadata.jsonl` or `metadata.parquet`.
 
-As in `datasets`: the column `file_name` names each row's picture, from the table's own folder on; a column
+As in `datasets`, the column `file_name` names each row's picture relative to the table's own folder; a column
 `mask_file_name` names another picture and becomes the column `mask`.
 """
 
@@ -23,14 +23,14 @@ FILE_NAME, PICTURE_FILE_SUFFIX = "file_name", "_file_name"
 
 @dataclass(frozen=True, eq=False)
 class Metadata:
-    """What the tables say of pictures.
+    """Metadata of pictures, from all tables.
 
     Attributes:
-        rows: by the picture's path, what stands in its row, in the order of the tables.
-        columns: names of the columns, without `file_name`, in the order of the tables.
-        picture_columns: those of `columns` that hold paths of further pictures.
+        rows: each picture's row, by its path, in table order.
+        columns: names of the columns except `file_name`, in table order.
+        picture_columns: the columns that hold paths of further pictures.
         linked: paths of the pictures in `picture_columns`.
-        missing: rows whose picture is not there.
+        missing: rows whose picture does not exist.
     """
 
     rows: Mapping[str, Mapping[str, Any]]
@@ -41,7 +41,7 @@ class Metadata:
     missing: int
 
     def table(self, paths: Sequence[str]) -> pa.Table:
-        """The columns for these pictures, null for those without a row.
+        """Return the columns for these pictures, with null for pictures without a row.
 
         Raises:
             InputError: a column holds values of several types.
@@ -60,14 +60,14 @@ class Metadata:
 
 
 def read_metadata(survey: Survey, skip_missing: bool) -> Metadata:
-    """Read every table of metadata below a folder.
+    """Read every metadata table below a folder.
 
     Args:
-        skip_missing: leave rows out whose picture is not there; otherwise they are an error.
+        skip_missing: skip rows whose picture does not exist, instead of raising an error.
 
     Raises:
-        InputError: a table can't be read, has no column `file_name`, names a picture that is not there, lies outside
-            the folder, or is in two rows.
+        InputError: a table can't be read or has no column `file_name`, or a picture it names does not exist, lies
+            outside the folder or occurs in two rows.
     """
     by_name = {unicodedata.normalize("NFC", file.name): file for file in survey.files}
     rows: dict[str, dict[str, Any]] = {}
@@ -81,8 +81,7 @@ def read_metadata(survey: Survey, skip_missing: bool) -> Metadata:
         key = FILE_NAME if FILE_NAME in found else f"image{PICTURE_FILE_SUFFIX}"
         if key not in found:
             raise InputError(
-                f"{table.name} has no column {FILE_NAME!r} that names each row's picture; its columns: "
-                f"{', '.join(found)}"
+                f"{table.name} has no column {FILE_NAME!r} to name each row's picture; its columns: {', '.join(found)}"
             )
         links = {
             name: name.removesuffix(PICTURE_FILE_SUFFIX)
@@ -99,18 +98,18 @@ def read_metadata(survey: Survey, skip_missing: bool) -> Metadata:
                 continue
             if picture.path in rows:
                 raise InputError(
-                    f"{table.name} names {row[key]!r}, which another row of metadata describes already; remove one"
+                    f"{table.name} names {row[key]!r}, which another metadata row already describes; remove one"
                 )
             values = {names[name]: value for name, value in row.items() if name in names}
             for name, column in links.items():
                 values[column] = _linked(row[name], name, table, by_name)
             rows[picture.path] = values
     if "image" in columns:
-        raise InputError(f"{tables[0].name} has a column 'image', the name of the pictures' own column; rename it")
+        raise InputError(f"{tables[0].name} has a column 'image', a name reserved for the pictures; rename it")
     if missing and not skip_missing:
         others = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise InputError(
-            f"the picture {missing[0]}{others} is not there; correct file_name, remove such rows, or pass "
+            f"the picture {missing[0]}{others} does not exist; correct file_name, remove such rows, or pass "
             "--skip_corrupt to leave them out"
         )
     linked = frozenset(row[name] for row in rows.values() for name in pictures if row.get(name) is not None)
@@ -119,15 +118,15 @@ def read_metadata(survey: Survey, skip_missing: bool) -> Metadata:
 
 
 def _find(written: Any, table: FoundFile, by_name: Mapping[str, FoundFile]) -> FoundFile | None:
-    """The file that a table names; None where it is not there."""
+    """Find the file that a table names; None if it does not exist."""
     if not isinstance(written, str) or not written:
-        raise InputError(f"{table.name} has a row whose {FILE_NAME} is {written!r}; every row needs a picture's name")
+        raise InputError(f"{table.name} has a row whose {FILE_NAME} is {written!r}; every row must name a picture")
     here = "/".join(table.parts[:-1])
     for form in (written, written.replace("\\", "/")):
         name = posixpath.normpath(posixpath.join(here, form))
         if name.startswith(("../", "/")):
             raise InputError(
-                f"{table.name} names {written!r}, which lies outside the data set; give paths inside it, relative to "
+                f"{table.name} names {written!r}, which lies outside the dataset; give paths inside it, relative to "
                 "the table's own folder"
             )
         if (file := by_name.get(unicodedata.normalize("NFC", name))) is not None:
@@ -136,12 +135,12 @@ def _find(written: Any, table: FoundFile, by_name: Mapping[str, FoundFile]) -> F
 
 
 def _linked(written: Any, column: str, table: FoundFile, by_name: Mapping[str, FoundFile]) -> str | None:
-    """The path of a further picture that a row names; None where it names none."""
+    """Return the path of a further picture that a row names; None if it names none."""
     if written is None or written == "":
         return None
     file = _find(written, table, by_name)
     if file is None:
-        raise InputError(f"{column} {written!r} of {table.name} is not there; correct it, or leave it empty")
+        raise InputError(f"{column} {written!r} of {table.name} does not exist; correct it, or leave it empty")
     return file.path
 
 
@@ -157,7 +156,7 @@ def _read_table(file: FoundFile) -> pa.Table:
 def _read_csv(path: str) -> pa.Table:
     import pandas as pd
 
-    # Only empty cells are missing: pandas would read the classes "NA" and "None" as such too.
+    # Only empty cells count as missing; pandas by default also treats the classes "NA" and "None" as missing.
     frame = pd.read_csv(path, keep_default_na=False, na_values=[""], encoding="utf-8-sig", dtype={FILE_NAME: str})
     return pa.Table.from_pandas(frame, preserve_index=False)
 
@@ -166,6 +165,6 @@ def _read_jsonl(path: str) -> pa.Table:
     with Path(path).open(encoding="utf-8-sig") as lines:
         rows = [json.loads(line) for line in lines if line.strip()]
     if not all(isinstance(row, dict) for row in rows):
-        raise ValueError('every line has to be an object, such as {"file_name": "1.png", "label": "cat"}')
+        raise ValueError('every line must be an object, such as {"file_name": "1.png", "label": "cat"}')
     names = dict.fromkeys(name for row in rows for name in row)
     return pa.table({name: [row.get(name) for row in rows] for name in names})

@@ -1,4 +1,4 @@
-"""Splits of a local folder that its tables of metadata tell, by a column `split`, where no folders do."""
+"""Splits of a local folder that are given by a column `split` in its metadata tables instead of by folders."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -11,13 +11,13 @@ from hf_sslgen.domains.split_roles import SPLIT_COLUMN, role_of
 def split_by_column(
     layout: FolderLayout, metadata: Metadata, stated: Collection[str]
 ) -> tuple[FolderLayout, Metadata]:
-    """The pictures by the split that their rows name, and the other columns.
+    """Group the pictures by the split that their rows name, and drop that column from the metadata.
 
-    Both are as given where folders are the splits, where there is no such column, or where it names no training split:
-    then it means something else.
+    Both are returned unchanged if the splits are folders, if there is no such column, or if the column names no
+    training split and therefore means something else.
 
     Args:
-        stated: names that are splits because the user says so.
+        stated: split names given by the user.
     """
     column = next((name for name in metadata.columns if name.casefold() == SPLIT_COLUMN), None)
     if layout.has_split_folders or column is None:

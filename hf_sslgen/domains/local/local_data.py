@@ -1,4 +1,4 @@
-"""A data set on this machine: a folder of pictures, files of tables, or what `save_to_disk` wrote."""
+"""Load a local dataset: a folder of pictures, table files, or the output of `save_to_disk`."""
 
 import glob
 import re
@@ -22,16 +22,17 @@ from hf_sslgen.domains.own_classes import load_with_own_classes
 from hf_sslgen.domains.picture_files import PictureFiles, listed_in_folder
 from hf_sslgen.domains.taken import LeftOut
 from hf_sslgen.errors import InputError
+from hf_sslgen.shortages import raise_shortage
 
 SAVED_DATASET, SAVED_DATASETS = "state.json", "dataset_dict.json"
-"""What `save_to_disk` puts beside one data set and beside the splits of one."""
+"""Files that `save_to_disk` writes for a single dataset and for a dataset with splits."""
 
 
 def load_local(path: Path, config: str | None, arguments: DomainArguments, entry: DomainEntry | None) -> LoadedSplits:
-    """All splits of a local data set that may have a role.
+    """Load all splits of a local dataset that may have a role.
 
     Raises:
-        InputError: it can't be read, or its layout is ambiguous.
+        InputError: the dataset can't be read, or its layout is ambiguous.
     """
     if not path.is_dir():
         return LoadedSplits(_load_file(path, arguments.streaming), PictureFiles(path.parent))
@@ -43,7 +44,7 @@ def load_local(path: Path, config: str | None, arguments: DomainArguments, entry
         are_files = all(rows.info.builder_name == "imagefolder" for rows in splits.values())
         return LoadedSplits(splits, listed_in_folder(path) if are_files else within)
     if config not in (None, "default"):
-        raise InputError(f"it has no configurations, so no {config!r}; drop --dataset_config_name")
+        raise InputError(f"a local dataset has no configurations such as {config!r}; drop --dataset_config_name")
     survey = survey_folder(path)
     tables = table_files(survey)
     if tables is None or _is_picture_folder(survey, tables[0], arguments, entry):
@@ -60,7 +61,7 @@ def load_local(path: Path, config: str | None, arguments: DomainArguments, entry
 
 
 def load_files(builder: str, files: Mapping[str, Sequence[str]], streaming: bool) -> Any:
-    """Files by split, read by a builder of `datasets`."""
+    """Read files, grouped by split, with a builder of `datasets`."""
     escaped = {split: [glob.escape(path) for path in paths] for split, paths in files.items()}
     return _read(builder, data_files=escaped, streaming=streaming)
 
@@ -71,6 +72,7 @@ def _read(path: str, **options: Any) -> Any:
     except InputError:
         raise
     except (DatasetGenerationError, OSError, RuntimeError, ValueError) as error:
+        raise_shortage(error)
         raise InputError(str(error.__cause__ or error).strip().split("\n")[0].rstrip(".")) from error
 
 
@@ -84,20 +86,20 @@ def _load_file(path: Path, streaming: bool) -> Any:
         raise InputError("it is an archive; unpack it and give the folder")
     if suffix in (".csv", ".tsv", ".json", ".jsonl", ".xlsx", ".txt"):
         raise InputError(
-            "it is a table; put it beside the pictures as metadata.csv or metadata.jsonl, with columns file_name and "
+            "it is a table; put it next to the pictures as metadata.csv or metadata.jsonl, with columns file_name and "
             "label, and give their folder"
         )
     if suffix in picture_suffixes():
         raise InputError("it is a single picture; give the folder that holds one folder of pictures per class")
-    raise InputError("it is not a data set file; give a folder, or a .parquet, .arrow or WebDataset .tar file")
+    raise InputError("it is not a dataset file; give a folder, or a .parquet, .arrow or WebDataset .tar file")
 
 
 def _load_saved(path: Path, streaming: bool) -> Any:
-    """What `save_to_disk` wrote; a single data set is the training split."""
+    """Load the output of `save_to_disk`; a single dataset becomes the training split."""
     try:
         saved = datasets.load_from_disk(str(path))
     except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise InputError(f"it was saved by `save_to_disk`, but can't be read: {str(error).splitlines()[0]}") from error
+        raise InputError(f"it was saved by `save_to_disk` but can't be read: {str(error).splitlines()[0]}") from error
     splits = DatasetDict({"train": saved}) if isinstance(saved, Dataset) else saved
     return IterableDatasetDict({name: _streamed(rows) for name, rows in splits.items()}) if streaming else splits
 
@@ -107,7 +109,7 @@ def _streamed(rows: Dataset) -> IterableDataset:
 
 
 def _states_configurations(path: Path) -> bool:
-    """Whether a folder says in its README.md, as repositories of the Hub do, which files each configuration has."""
+    """Whether a folder's README.md lists the files of each configuration, as repositories on the Hub do."""
     readme = path / "README.md"
     if not readme.is_file():
         return False
@@ -120,7 +122,7 @@ def _states_configurations(path: Path) -> bool:
 
 
 def _is_picture_folder(survey: Survey, suffix: str, arguments: DomainArguments, entry: DomainEntry | None) -> bool:
-    """Whether the data of a folder with both are its pictures: they have classes, or the tables hold no pictures."""
+    """Whether to use the pictures of a folder with both: they have classes, or the tables hold no pictures."""
     if not survey.pictures:
         return False
     if suffix in (".csv", ".json", ".jsonl"):
@@ -136,11 +138,11 @@ def _empty_words(survey: Survey) -> str:
     found = [str(each) for each in unread_files(survey)]
     holds = f"it holds {', '.join(found[:5])}" if found else "it is empty"
     unpack = "; unpack the archives first" if any(file.suffix in ARCHIVE_SUFFIXES for file in survey.others) else ""
-    return f"there are no pictures, parquet, Arrow or WebDataset files below it: {holds}{unpack}"
+    return f"it contains no pictures, parquet, Arrow or WebDataset files: {holds}{unpack}"
 
 
 def _beside(survey: Survey, read: set[str]) -> Iterator[LeftOut]:
-    """What lies beside the files that are the data."""
+    """List the files that are not part of the data."""
     if survey.pictures:
         yield LeftOut("pictures beside the tables", len(survey.pictures))
     yield from unread_files(survey, read)

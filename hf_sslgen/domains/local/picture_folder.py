@@ -1,4 +1,4 @@
-"""A local folder of pictures as a data set: its layout, its tables of metadata, and a count of what it leaves out."""
+"""Load a local folder of pictures as a dataset: its layout, its metadata tables, and a count of what is left out."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -22,10 +22,10 @@ from hf_sslgen.errors import InputError
 IMAGE, LABEL = "image", "label"
 
 LABEL_WORDS = ("labels", "class", "classes", "class_name", "category", "target")
-"""Columns of metadata that may be meant as labels, where folders may be too."""
+"""Metadata columns that may be meant as labels even if there are class folders."""
 
 STREAM_SHARDS = 64
-"""Parts of a streamed folder, from several of which a shuffled pass reads by turns: files are in order of class."""
+"""Shards of a streamed folder; a shuffled pass interleaves several, because files are ordered by class."""
 
 HARMLESS_NAMES = frozenset({"thumbs.db", "desktop.ini"})
 
@@ -33,7 +33,7 @@ HARMLESS_NAMES = frozenset({"thumbs.db", "desktop.ini"})
 def find_layout(
     survey: Survey, arguments: DomainArguments, entry: DomainEntry | None
 ) -> tuple[FolderLayout, Metadata]:
-    """Where each picture belongs, and what tables say of it; raises InputError where that can't be told."""
+    """Derive the layout and read the metadata; raises InputError if the layout is ambiguous."""
     metadata = read_metadata(survey, arguments.skip_corrupt)
     pictures = [
         file
@@ -48,15 +48,15 @@ def find_layout(
 
 
 def load_picture_folder(survey: Survey, arguments: DomainArguments, entry: DomainEntry | None) -> LoadedSplits:
-    """The splits of a folder of pictures that have a role, with labels from its folders or its tables.
+    """Load the splits with a role from a folder of pictures, with labels from its folders or tables.
 
     Raises:
-        InputError: what the folders mean can't be told, a picture is in two splits or classes, or there are no
+        InputError: the meaning of the folders is ambiguous, a picture is in two splits or classes, or there are no
             labels.
     """
     layout, metadata = find_layout(survey, arguments, entry)
     if not layout.splits:
-        raise InputError(f"there are no pictures below it. {_unread_words(survey)}".rstrip())
+        raise InputError(f"it contains no pictures. {_unread_words(survey)}".rstrip())
     roles = split_names(arguments, entry, list(layout.splits))
     used = [name for name in roles if name is not None]
     from_folders = _labels_are_folders(layout, metadata, used, arguments)
@@ -88,7 +88,7 @@ def load_picture_folder(survey: Survey, arguments: DomainArguments, entry: Domai
 
 
 def _below_classes(kept: Mapping[str, Sequence[PlacedPicture]]) -> Iterator[str]:
-    """Other programs take the innermost folder for the class, and files are often unpacked one level too deep."""
+    """Report pictures in subfolders of a class: often unpacked one level too deep, and read differently elsewhere."""
     below = [each.file for pictures in kept.values() for each in pictures if each.is_below]
     if below:
         verb = "pictures lie" if len(below) > 1 else "picture lies"
@@ -99,7 +99,7 @@ def _below_classes(kept: Mapping[str, Sequence[PlacedPicture]]) -> Iterator[str]
 def _labels_are_folders(
     layout: FolderLayout, metadata: Metadata, used: Sequence[str], arguments: DomainArguments
 ) -> bool:
-    """Whether the folders are the labels: where there are several, unless metadata has a column that is."""
+    """Whether the folders are the labels: if there are several and metadata has no label column."""
     asked, tables = arguments.label_column_name, ", ".join(metadata.tables)
     num_folders = len(layout.class_names(used))
     if asked in metadata.columns or (asked is None and LABEL in metadata.columns):
@@ -122,7 +122,7 @@ def _labels_are_folders(
 
 
 def _once_each(kept: dict[str, list[PlacedPicture]]) -> tuple[dict[str, list[PlacedPicture]], int]:
-    """Each file once, and how many further links to them there are; raises InputError where these disagree."""
+    """Return each file once and the number of further links to them; raises InputError if these disagree."""
     first: dict[str, tuple[str, PlacedPicture]] = {}
     single: dict[str, list[PlacedPicture]] = {}
     for name, pictures in kept.items():
@@ -140,7 +140,7 @@ def _once_each(kept: dict[str, list[PlacedPicture]]) -> tuple[dict[str, list[Pla
 
 
 def _require_common_classes(kept: dict[str, list[PlacedPicture]], roles: Sequence[str | None]) -> None:
-    """Raise InputError where classes of validation or test can't be those that are trained on."""
+    """Raise InputError if the classes of validation or test do not match the training classes."""
     train, *others = ({each.class_name for each in kept[name]} if name is not None else None for name in roles)
     assert train is not None
     for name, classes in zip(roles[1:], others, strict=True):
@@ -159,7 +159,7 @@ def _require_common_classes(kept: dict[str, list[PlacedPicture]], roles: Sequenc
 
 
 def _dataset(pictures: Sequence[PlacedPicture], metadata: Metadata, class_names: Sequence[str]) -> Dataset:
-    """Rows in the order of the tables, and then in that of names; pictures are paths, undecoded."""
+    """Build the rows, in table order and then by name; pictures are undecoded paths."""
     order = {path: row for row, path in enumerate(metadata.rows)}
     pictures = sorted(pictures, key=lambda each: order.get(each.file.path, len(order)))
     paths = [each.file.path for each in pictures]
@@ -216,10 +216,10 @@ def _filled(layout: FolderLayout, used: Sequence[str]) -> set[tuple[str, ...]]:
 
 
 def unread_files(survey: Survey, read: Collection[str] = ()) -> Iterator[LeftOut]:
-    """Files that are not pictures, by suffix, the most frequent first.
+    """Count files that are not pictures by suffix, most frequent first.
 
     Args:
-        read: paths of those that were read all the same.
+        read: paths of files that were read as data and are not counted.
     """
     others = [file for file in survey.others if file.path not in read and not _is_document(file)]
     for suffix, count in Counter(file.suffix for file in others).most_common():
@@ -228,7 +228,7 @@ def unread_files(survey: Survey, read: Collection[str] = ()) -> Iterator[LeftOut
 
 
 def _is_document(file: FoundFile) -> bool:
-    """Whether the file is clearly not data."""
+    """Whether the file is clearly not part of the data."""
     name = PurePath(file.parts[-1].lower())
     return name.name in HARMLESS_NAMES or name.stem in ("readme", "license", "licence")
 

@@ -1,4 +1,4 @@
-"""A local folder of parquet, Arrow, CSV, JSON or WebDataset files: which file belongs to which split."""
+"""Assign the parquet, Arrow, CSV, JSON or WebDataset files of a local folder to splits."""
 
 import re
 from collections.abc import Sequence
@@ -16,16 +16,16 @@ BUILDERS = {
     ".jsonl": "json",
     ".json": "json",
 }
-"""What of `datasets` reads files of a suffix; where a folder has several kinds, the first is taken."""
+"""The builder of `datasets` for each suffix; in a folder with several kinds, the first in this order is used."""
 
 SHARD = re.compile(r"(?P<split>\w+(?:\.\w+)*)-(?P<index>\d{5})-of-(?P<count>\d{5})(?:-[0-9a-f]+)?")
-"""Names of the Hub's files, without their suffix."""
+"""Pattern of file names on the Hub, without their suffix."""
 
 WORDS = re.compile(r"[^\W\d_]+")
 
 
 def table_files(survey: Survey) -> tuple[str, list[FoundFile]] | None:
-    """The suffix and the files of the kind that is taken; None where there are none."""
+    """Return the suffix and files of the kind to use; None if there are none."""
     for suffix in BUILDERS:
         files = [file for file in survey.others if file.suffix == suffix and not _describes(file)]
         if files:
@@ -34,16 +34,16 @@ def table_files(survey: Survey) -> tuple[str, list[FoundFile]] | None:
 
 
 def _describes(file: FoundFile) -> bool:
-    """Whether it describes a data set rather than holding it."""
+    """Whether a file describes a dataset rather than containing it."""
     return file.parts[-1].lower() in ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
 
 
 def split_files(files: Sequence[FoundFile], suffix: str) -> dict[str, list[FoundFile]]:
-    """Files by split: as the Hub names them, by a folder of the first level (or of one in `data`), or by their name.
+    """Group files by split: by the Hub's naming scheme, by first-level folder (also within `data`), or by name.
 
     Raises:
         InputError: a file's split is unknown while others have one, a shard is missing, or two folders hold files
-            of one name, as configurations do.
+            with the same name, as configurations do.
     """
     splits: dict[str, list[FoundFile]] = {}
     without = []
@@ -62,7 +62,7 @@ def split_files(files: Sequence[FoundFile], suffix: str) -> dict[str, list[Found
         splits["train"] = without
     for split, shards in splits.items():
         _require_every_shard(split, shards)
-    roles = [*ROLE_NAMES]  # `datasets` takes the columns' types from the first split
+    roles = [*ROLE_NAMES]  # `datasets` uses the column types of the first split
     return dict(sorted(splits.items(), key=lambda item: roles.index(role_of(item[0]) or roles[-1])))
 
 
@@ -76,12 +76,12 @@ def _split_of(file: FoundFile) -> str | None:
             return folder
     roles = {role_of(word): word for word in WORDS.findall(stem) if role_of(word) is not None}
     if len(roles) > 1:
-        raise InputError(f"the name of {file.name!r} says {' and '.join(roles.values())}; name it after one split")
+        raise InputError(f"the name of {file.name!r} contains {' and '.join(roles.values())}; name it after one split")
     return next(iter(roles.values()), None)
 
 
 def _require_every_shard(split: str, files: Sequence[FoundFile]) -> None:
-    """Raise InputError where a split's numbered files are not all there, once each."""
+    """Raise InputError unless each of a split's numbered files exists exactly once."""
     numbered = [match for file in files if (match := SHARD.fullmatch(Path(file.parts[-1]).stem)) is not None]
     if not numbered:
         return
@@ -96,5 +96,5 @@ def _require_every_shard(split: str, files: Sequence[FoundFile]) -> None:
     if missing:
         raise InputError(
             f"split {split!r} should have {int(numbered[0]['count'])} files, but number {missing[0]:05d}"
-            f"{f' and {len(missing) - 1} more are' if len(missing) > 1 else ' is'} not there; fetch what is missing"
+            f"{f' and {len(missing) - 1} more are' if len(missing) > 1 else ' is'} missing; download the missing files"
         )

@@ -1,4 +1,4 @@
-"""Names inside WebDataset archives: files named the same up to the first dot are the fields of one sample."""
+"""Check the names in WebDataset archives: files with the same name up to the first dot are fields of one sample."""
 
 import re
 import tarfile
@@ -11,11 +11,11 @@ SAMPLE_AND_FIELD = re.compile(r"(?P<sample>(?:.*/)?[^./]+)\.(?P<field>[^/]*)")
 
 
 def check_webdataset_names(archives: Iterable[FoundFile]) -> None:
-    """Look at the names in archives.
+    """Check the names in archives.
 
     Raises:
-        InputError: an archive can't be read, its pictures have nothing beside them that could be a label, or no field
-            is the picture of every sample, as where dots in names cut them apart.
+        InputError: an archive can't be read, its samples have no field that could be a label, or no field is the
+            picture of every sample, for example because names contain further dots.
     """
     for archive in archives:
         common: set[str] | None = None
@@ -37,19 +37,19 @@ def check_webdataset_names(archives: Iterable[FoundFile]) -> None:
         common = pictures if common is None else common & pictures
         if not has_others:
             raise InputError(
-                f"{archive.name} holds pictures without labels beside them, such as 0001.cls or 0001.json; "
-                "unpack it and give the folder"
+                f"{archive.name} holds pictures without label files such as 0001.cls or 0001.json; unpack it and give "
+                "the folder"
             )
         if len(common) != 1 and "." in example.rpartition("/")[2].removesuffix(f".{example.rpartition('.')[2]}"):
             stem, _, rest = example.rpartition("/")[2].partition(".")
             raise InputError(
-                f"{archive.name} holds {example!r}, which WebDataset takes for the field {rest!r} of the sample "
-                f"{stem!r}, because it cuts names at their first dot; use no other dots in the names"
+                f"{archive.name} holds {example!r}, which WebDataset reads as the field {rest!r} of the sample "
+                f"{stem!r}, because it splits names at the first dot; remove all other dots from the names"
             )
         if not common:
             raise InputError(
-                f"no field of {archive.name} is the picture of every sample; give each sample one picture, all with "
-                "the same suffix"
+                f"{archive.name} has no field that is the picture of every sample; give each sample one picture, all "
+                "with the same suffix"
             )
 
 

@@ -1,4 +1,4 @@
-"""Reading a streamed data set shard by shard: every row once, over whatever faults of the Hub pass."""
+"""Read a streamed dataset shard by shard, every row once, retrying after temporary faults of the Hub."""
 
 import atexit
 import itertools
@@ -16,24 +16,24 @@ from datasets.table import CastError
 
 from hf_sslgen.domains.hub_datasets import HubDataset, from_hub
 from hf_sslgen.domains.picture_files import BYTES_ONLY, PictureFiles
-from hf_sslgen.errors import InputError, OneProcessError
-from hf_sslgen.hub_access import DamagedFileError
+from hf_sslgen.errors import InputError, SslgenError
+from hf_sslgen.hub_access.faults import DamagedFileError
 from hf_sslgen.randomness import derive_seed
 
 Row = dict[str, Any]
 Item = TypeVar("Item")
 
 OPEN_SHARDS = 10
-"""Shards that a shuffled pass reads from by turns, so that a shard of one class does not come in one piece."""
+"""Number of shards that a shuffled pass interleaves, so that a single-class shard is not read in one piece."""
 
 ENDING_SECONDS = 10.0
-"""How long the process waits at its end for a thread that is reading."""
+"""Seconds that the process waits on exit for a reading thread."""
 
 
 class _Shard(Iterator[Row]):
-    """The rows of one shard, with the bytes of their pictures.
+    """Iterate over the rows of one shard, with the bytes of their pictures.
 
-    After a fault it is opened anew, and the rows that were given out are passed over.
+    After a fault the shard is reopened, and rows already returned are skipped.
     """
 
     def __init__(
@@ -49,12 +49,13 @@ class _Shard(Iterator[Row]):
                 row = self._next()
             except (pa.ArrowException, tarfile.TarError, CastError) as error:
                 reason = str(error).strip().split("\n")[0]
-                raise InputError(f"row {self.taken} of the streamed data set can't be read: {reason}") from error
+                raise InputError(f"row {self.taken} of the streamed dataset can't be read: {reason}") from error
         else:
             try:
                 row = from_hub(self._next_from_hub, self.found)
-            except InputError as error:
-                raise OneProcessError(str(error)) from None
+            except SslgenError as error:
+                error.of_one_process = True
+                raise
         if row is None:
             raise StopIteration
         return row
@@ -95,15 +96,15 @@ def stored_order(
     found: HubDataset | None,
     files: PictureFiles = BYTES_ONLY,
 ) -> Iterator[Row]:
-    """Every row, in the order of the files.
+    """Iterate over every row, in the order of the files.
 
     Args:
-        image_column: undecoded; the rows have the bytes of its pictures. None where they have no pictures.
-        found: the data set on the Hub, or None where it is local and faults are not of the kind that pass.
-        files: which files the rows may name.
+        image_column: undecoded; the rows get the bytes of its pictures. None for rows without pictures.
+        found: the dataset on the Hub; None for a local dataset, whose faults are never temporary.
+        files: the files that the rows may refer to.
 
     Raises:
-        OneProcessError: the Hub can't be reached, for longer than it is tried again.
+        HubError: the Hub stayed unreachable through all retries.
     """
     return itertools.chain.from_iterable(_shards(dataset, image_column, found, files))
 
@@ -115,7 +116,7 @@ def mixed_order(
     seed: int,
     files: PictureFiles = BYTES_ONLY,
 ) -> Iterator[Row]:
-    """Every row, from `OPEN_SHARDS` shards by turns, decided by the seed."""
+    """Iterate over every row, interleaving `OPEN_SHARDS` shards in an order determined by the seed."""
     generator = np.random.default_rng(derive_seed(seed, "shards"))
     shards = _shards(dataset, image_column, found, files)
     return _by_turns([shards[index] for index in generator.permutation(len(shards))], generator)
@@ -134,7 +135,7 @@ def _by_turns(shards: Sequence[Iterator[Row]], generator: np.random.Generator) -
 
 
 def through_buffer(items: Iterator[Item], size: int, seed: int) -> Iterator[Item]:
-    """The items in an order that a buffer of `size` of them and the seed decide."""
+    """Shuffle the items with a buffer of `size` items; the seed determines the order."""
     generator = np.random.default_rng(derive_seed(seed, "buffer"))
     buffer = list(itertools.islice(items, size))
     for item in items:
@@ -147,13 +148,13 @@ def through_buffer(items: Iterator[Item], size: int, seed: int) -> Iterator[Item
 
 @dataclass(frozen=True)
 class _End:
-    """What a reading thread puts behind the last item: the error that ended it, if there was one."""
+    """End marker that a reading thread puts behind the last item, with the error that ended it, if any."""
 
     error: BaseException | None
 
 
 def read_ahead(items: Iterator[Item], count: int) -> Iterator[Item]:
-    """The items, of which a thread reads up to `count` before they are asked for."""
+    """Iterate over the items while a thread reads up to `count` of them ahead."""
     waiting: queue.Queue[Item | _End] = queue.Queue(maxsize=count)
     unwanted = threading.Event()
 
@@ -172,7 +173,7 @@ def read_ahead(items: Iterator[Item], count: int) -> Iterator[Item]:
                 put(item)
                 if unwanted.is_set():
                     return
-        except BaseException as error:  # whatever it is, it belongs to whoever asks for the next item
+        except BaseException as error:  # re-raised to the consumer of the next item
             end = _End(error)
         put(end)
 
@@ -181,7 +182,7 @@ def read_ahead(items: Iterator[Item], count: int) -> Iterator[Item]:
         thread.join(ENDING_SECONDS)
 
     thread = threading.Thread(target=read, name="reading ahead", daemon=True)
-    atexit.register(stop)  # Arrow calls Python from threads of its own, which must not outlive the interpreter
+    atexit.register(stop)  # Arrow calls Python from its own threads, which must not outlive the interpreter
     thread.start()
     try:
         while not isinstance(item := waiting.get(), _End):

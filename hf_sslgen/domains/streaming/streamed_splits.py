@@ -1,4 +1,4 @@
-"""The splits of a stream that are measured on: written to a private folder as they arrive, read from there."""
+"""Evaluation splits of a stream, written to a private folder as they arrive and read from there."""
 
 import atexit
 import functools
@@ -26,12 +26,12 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.processes import is_left_behind, unfinished_name
 
 ROWS_AT_ONCE = 100
-"""Annotations held in memory before they are written."""
+"""Number of annotations held in memory before they are written."""
 
 
 @functools.cache
 def _private_folder(process: int) -> Path:
-    """A folder of this process alone, removed at its end; what killed processes left is removed too."""
+    """Create a folder private to this process and removed on exit; also remove those of killed processes."""
     parent = Path(datasets.config.HF_DATASETS_CACHE) / "hf-sslgen-streamed"
     parent.mkdir(parents=True, exist_ok=True)
     for other in parent.iterdir():
@@ -44,7 +44,7 @@ def _private_folder(process: int) -> Path:
 
 
 def _remove(folder: Path, process: int) -> None:
-    if os.getpid() == process:  # not one that was forked from it
+    if os.getpid() == process:  # not in a forked child
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -54,12 +54,12 @@ def _new_file(kind: str) -> Path:
 
 @dataclass(frozen=True, eq=False)
 class StoredImages:
-    """Undecoded pictures in one file, read when asked for: mapped, all of it would count as the process's memory.
+    """Undecoded pictures in one file, read on demand: a memory map would count as the process's memory.
 
     Attributes:
-        ends: (N,) where in the file each one ends and the next begins.
-        present: (N,) False for rows that have none.
-        unreadable: by row, the values of those whose file can't be read.
+        ends: (N,) offset in the file at which each picture ends and the next begins.
+        present: (N,) False for rows without a picture.
+        unreadable: by row, the values of pictures whose file can't be read.
     """
 
     file: Path
@@ -69,7 +69,7 @@ class StoredImages:
 
     @classmethod
     def of(cls, values: Iterable[dict[str, Any] | None]) -> "StoredImages":
-        """Those of undecoded `datasets.Image` values, written one by one."""
+        """Store the pictures of undecoded `datasets.Image` values, one by one."""
         path, ends, present, unreadable = _new_file("images"), [], [], {}
         with path.open("wb") as file:
             for row, value in enumerate(values):
@@ -84,7 +84,7 @@ class StoredImages:
         return len(self.ends)
 
     def __getitem__(self, row: int) -> dict[str, Any]:
-        """A row as a `Dataset` with the column `image` alone gives it."""
+        """Return a row, in the form of a `Dataset` with the single column `image`."""
         if not self.present[row]:
             return {"image": None}
         if row in self.unreadable:
@@ -100,7 +100,7 @@ class StoredSplit:
     """A split that was read to its end.
 
     Attributes:
-        labels: as the data set has them.
+        labels: raw labels, as in the dataset.
     """
 
     images: StoredImages
@@ -115,12 +115,12 @@ def store_split(
     found: HubDataset | None,
     files: PictureFiles = BYTES_ONLY,
 ) -> StoredSplit:
-    """Read a split of a stream once and keep it in the private folder, pictures undecoded.
+    """Read a split of a stream once and store it in the private folder, with pictures undecoded.
 
     Args:
         columns: names of the image column, which is undecoded, and the label column.
-        found: the data set on the Hub, None for a local one.
-        files: which files the rows may name.
+        found: the dataset on the Hub; None for a local one.
+        files: the files that the rows may refer to.
     """
     image, label = columns
     named = list(annotations.named().values())
@@ -145,7 +145,7 @@ def store_split(
 
 
 def held_out_split(stream: ImageStream) -> ImageSplit:
-    """The stream's validation images by position, without annotations; reads the stream once."""
+    """Return the stream's validation images by position, without annotations; reads the stream once."""
     labels: list[int] = []
 
     def values() -> Iterator[dict[str, Any] | None]:
@@ -156,8 +156,8 @@ def held_out_split(stream: ImageStream) -> ImageSplit:
     images = StoredImages.of(values())
     if not labels:
         raise InputError(
-            f"no image of the streamed split {stream.name!r} fell into validation; raise --train_val_split or name a "
-            "--validation_split_name"
+            f"no image of the streamed split {stream.name!r} was assigned to validation; raise --train_val_split or "
+            "name a split with --validation_split_name"
         )
     rows = np.arange(len(labels))
     return ImageSplit(stream.name, images, rows, np.array(labels, dtype=np.int64), intensity=stream.intensity)

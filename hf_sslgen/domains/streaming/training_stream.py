@@ -1,4 +1,4 @@
-"""The training images of a stream, pass after pass."""
+"""Training images of a stream, pass after pass."""
 
 import logging
 from collections.abc import Iterator
@@ -28,8 +28,8 @@ class StreamedImage:
     Attributes:
         value: undecoded, with its bytes.
         sample_id: derived from its content.
-        split: the published split it comes from.
-        intensity: which stored values are black and white.
+        split: the published split that it comes from.
+        intensity: the stored values that map to black and white.
     """
 
     value: dict[str, Any] | None
@@ -40,27 +40,28 @@ class StreamedImage:
 
     @property
     def where(self) -> str:
-        """What errors call it."""
+        """Describe the image, for errors."""
         return f"an image (id {self.sample_id}) of the streamed split {self.split!r}"
 
     @property
     def image(self) -> Image.Image:
-        """RGB, decoded each time; raises CorruptImageError naming it."""
+        """Decode the RGB image, on every call; raises CorruptImageError naming it."""
         return decode_image(self.value, self.where, self.intensity)
 
 
 @dataclass(frozen=True, eq=False)
 class ImageStream:
-    """Labelled images that arrive in order, without the part held out for validation.
+    """Labelled images read in sequence, without the part held out for validation.
 
     Attributes:
         dataset: undecoded column `image` and raw column `label`.
-        held_out_fraction: share of the images, chosen by content, that is left to validation.
+        held_out_fraction: share of the images, chosen by content, that is held out for validation.
         shuffle_buffer_size: 0 keeps the stored order.
-        found: the data set on the Hub; None for a local one.
-        expected_size: of the whole split, held-out images too, which each pass checks at its end; None where unknown.
-        files: which files its rows may name.
-        intensity: which stored values are black and white.
+        found: the dataset on the Hub; None for a local one.
+        expected_size: size of the whole split including held-out images, checked at the end of each pass; None if
+            unknown.
+        files: the files that its rows may refer to.
+        intensity: the stored values that map to black and white.
     """
 
     name: str
@@ -76,11 +77,11 @@ class ImageStream:
     intensity: Intensity = STATED
 
     def held_out(self) -> Iterator[StreamedImage]:
-        """The validation images, in stored order."""
+        """Iterate over the validation images, in stored order."""
         return self._read(self._stored_order(), held_out=True)
 
     def one_pass(self, epoch: int) -> Iterator[StreamedImage]:
-        """Every training image once, in an order that the seed and the epoch decide."""
+        """Iterate over every training image once, in an order determined by the seed and the epoch."""
         seed = derive_seed(self.seed, "pass", epoch)
         if self.shuffle_buffer_size == 0:
             yield from self._usable(self._read(self._stored_order(), held_out=False))
@@ -92,7 +93,7 @@ class ImageStream:
         return stored_order(self.dataset, "image", self.found, self.files)
 
     def _read(self, rows: Iterator[Row], held_out: bool) -> Iterator[StreamedImage]:
-        """The images on one side of the validation cut."""
+        """Iterate over the images on one side of the validation split."""
         number = -1
         for number, row in enumerate(rows):
             if not self.skip_corrupt:
@@ -106,7 +107,7 @@ class ImageStream:
             self.expected_size.check(number + 1)
 
     def _usable(self, images: Iterator[StreamedImage]) -> Iterator[StreamedImage]:
-        """Without those that can't be decoded, where that is asked for."""
+        """Skip images that can't be decoded, if requested."""
         skipped = 0
         for each in images:
             if self.skip_corrupt:
@@ -119,7 +120,7 @@ class ImageStream:
             yield each
 
     def fingerprint(self) -> str:
-        """What decides the images and their order, as far as it is known before they are read."""
+        """Describe what determines the images and their order, as far as it is known before reading."""
         source = "" if self.found is None else f" from {self.found}"
         return (
             f"streamed{source}, {self.held_out_fraction:g} held out, seed {self.seed}, shuffle buffer "

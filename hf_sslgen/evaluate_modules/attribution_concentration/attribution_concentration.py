@@ -9,16 +9,16 @@ from hf_sslgen.evaluate_modules.module_result import module_result
 from hf_sslgen.metrics.concentration import attribution_concentration
 
 DESCRIPTION = """
-How concentrated attribution maps (Grad-CAM, integrated gradients, attention ...) are: on how few cells of the grid
-their mass lies (Gini coefficient, effective area and four more), and how far apart those cells are (spread). The Gini
-coefficient does not see where mass lies: rectified Gaussian noise has 0.707, like a clean blob, but a spread near 1.
-So both come together.
+How concentrated attribution maps (Grad-CAM, integrated gradients, attention ...) are: on how few grid cells their mass
+lies (Gini coefficient, effective area and four more numbers), and how far apart these cells are (spread). The Gini
+coefficient ignores where the mass lies: rectified Gaussian noise has 0.707, like a clean blob, but a spread near 1.
+Both are therefore reported together.
 """
 
 INPUTS = """
-One route: arrays, all at once, by keyword.
+Pass all arrays at once, by keyword.
 
-- `maps` (N, h, w): attributions on the grid of the layer itself. Upsampling before measuring changes the numbers.
+- `maps` (N, h, w): attributions on the layer's own grid. Upsampling before measuring changes the numbers.
 - `sign` ("positive"): "positive" keeps max(A, 0), the convention of Grad-CAM; "absolute" takes |A|.
 - `return_per_sample` (False): whether to return the N values behind each mean, for paired comparisons.
 
@@ -32,25 +32,25 @@ One route: arrays, all at once, by keyword.
 RETURNS = """
 Returns a dict. Means over maps that are not all-zero; `x_interval` is the 95% interval of `x` over maps, [low, high]:
 
-- `attribution_concentration`, and the same as `gini`: Gini coefficient; 0 for a uniform map, (n - 1)/n for one cell
+- `attribution_concentration`, also returned as `gini`: Gini coefficient; 0 for a uniform map, (n - 1)/n for one cell
   of n.
-- `effective_area`: exp(entropy)/n, share of the grid; `participation_ratio`: 1/(n sum p^2), likewise.
+- `effective_area`: exp(entropy)/n, a share of the grid; `participation_ratio`: 1/(n sum p^2), likewise.
 - `top_10_percent_mass`: share of the mass in the largest 10% of cells.
 - `area_at_80_percent_mass`: share of the grid that holds 80% of the mass.
 - `entropy`: in nats; grows with the grid, so compare equal grids.
 - `spread`: standard deviation of position, relative to the uniform map's: 1; 0 for a single cell; NaN on a 1 x 1 grid.
 - `zero_map_rate`: share of maps that are all-zero after the sign rule.
-- `n`, `n_undefined`: maps, and those that are all-zero.
-- `reason`: why a number is NaN; else empty.
+- `n`, `n_undefined`: number of maps, and of those that are all-zero.
+- `reason`: why a number is NaN; otherwise empty.
 - `per_sample_gini` and so on for each of the seven: with `return_per_sample`, N values, NaN for an all-zero map.
 """
 
 LIMITS = """
-- Concentration has no better direction: a model may well look at one small wrong thing. `attribution_localization`
-  judges maps against where the object is.
-- Compare models on images where both maps are non-zero, and in their zero-map rates; compare with the same network
-  with fresh weights, too.
-- Entropy and spread depend on the grid; the others do not change when every cell is divided into equal parts.
+- Neither higher nor lower concentration is better: a model may look at one small, wrong thing.
+  `attribution_localization` compares maps with the object's position.
+- Compare models on images where both maps are non-zero, and by their zero-map rates; also compare with the same
+  network with fresh weights.
+- Entropy and spread depend on the grid; the other numbers do not change if every cell is divided into equal parts.
 """
 
 CITATION = """

@@ -10,15 +10,16 @@ from hf_sslgen.metrics.localization import attribution_localization
 
 DESCRIPTION = """
 Whether attribution maps (Grad-CAM, integrated gradients, attention ...) lie on the object, given its mask or box: the
-share of their mass inside it, how much that is above the object's share of the image, and how often the largest cell
+share of their mass inside it, the ratio of that to the object's share of the image, and how often the largest cell
 lies inside (pointing game).
 """
 
 INPUTS = """
-One route: arrays, all at once, by keyword. Either masks or boxes, not both.
+Pass all arrays at once, by keyword, with either masks or boxes, not both.
 
-- `maps` (N, h, w): attributions on the grid of the layer itself.
-- `masks` (N, h', w'): 0 outside the object, 1 inside, or shares; h' and w' multiples of h and w, averaged into cells.
+- `maps` (N, h, w): attributions on the layer's own grid.
+- `masks` (N, h', w'): 0 outside the object, 1 inside, or fractions; h' and w' are multiples of h and w, and masks are
+  averaged per cell.
 - `boxes` (N, 4): x0, y0, x1, y1 relative to the image, in [0, 1]; cells on the border count by their covered share.
 - `sign` ("positive"): "positive" keeps max(A, 0), the convention of Grad-CAM; "absolute" takes |A|.
 - `return_per_sample` (False): whether to return the N values behind each mean, for paired comparisons.
@@ -37,20 +38,20 @@ RETURNS = """
 Returns a dict. Means over samples with a map that is not all-zero and an object that is not empty; `x_interval` is
 the 95% interval of `x` over samples, [low, high]:
 
-- `attribution_localization`, and the same as `mass_accuracy`: share of the mass inside the object; higher is better.
-- `lift`: mass accuracy divided by the object's share of the image; 1 is what a uniform map gets.
-- `pointing_game`: how often the largest cell lies inside; cells that share the maximum count by their mean.
+- `attribution_localization`, also returned as `mass_accuracy`: share of the mass inside the object; higher is better.
+- `lift`: mass accuracy divided by the object's share of the image; a uniform map gets 1.
+- `pointing_game`: how often the largest cell lies inside; cells that share the maximum are averaged.
 - `area_share`: the object's share of the image.
 - `zero_map_rate`: share of maps that are all-zero after the sign rule.
-- `n`, `n_undefined`: samples, and those left out.
-- `reason`: why a number is NaN; else empty.
+- `n`, `n_undefined`: number of samples, and of those left out.
+- `reason`: why a number is NaN; otherwise empty.
 - `per_sample_mass_accuracy` and so on: with `return_per_sample`, N values, NaN for a sample left out.
 """
 
 LIMITS = """
-- Mass accuracy is high for any map where the object fills the image: read it with `lift`.
-- Context may be a good reason for a prediction: a map beside the object is not proof of a wrong reason.
-- The grid is coarse; an object smaller than a cell can't be hit by more than its share of that cell.
+- Mass accuracy is high for any map if the object fills the image, so read it together with `lift`.
+- Context may be a good reason for a prediction, so a map off the object does not prove a wrong reason.
+- The grid is coarse; an object smaller than a cell can't score more than its share of that cell.
 """
 
 CITATION = """

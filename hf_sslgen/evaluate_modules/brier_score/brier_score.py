@@ -12,17 +12,17 @@ from hf_sslgen.metrics.top_label import top_label
 
 DESCRIPTION = """
 Multi-class Brier score: the squared difference between class probabilities and the true class, summed over classes and
-averaged over samples. From 0 to 2, lower is better; the binary form that scikit-learn has by default is half of it.
+averaged over samples. It ranges from 0 to 2, lower is better; scikit-learn's default binary form is half of it.
 
-It needs the probabilities of all classes. Where only the confidence p of the predicted class is known, another number
-can be had, the mean of (p - y)^2 with y = 1 for a right prediction; it is returned as `top_label_brier`, and
-`brier_score` is then NaN with a `reason`, because the two are different numbers.
+It needs the probabilities of all classes. If only the confidence p of the predicted class is known, the module instead
+returns `top_label_brier`, the mean of (p - y)^2 with y = 1 for a right prediction; `brier_score` is then NaN, with a
+`reason`, because the two numbers are not comparable.
 """
 
 INPUTS = (
     TOP_LABEL_INPUTS
     + """
-`brier_score` is a number on the second route only; the first one gives `top_label_brier`.
+Only the second route gives `brier_score`; the first one gives `top_label_brier`.
 
 Options:
 
@@ -43,18 +43,18 @@ Options:
 RETURNS = """
 Returns a dict. `x_interval` is the 95% interval of `x` over samples, [low, high]:
 
-- `brier_score`: from 0 to 2; NaN where only confidences are known.
+- `brier_score`: from 0 to 2; NaN if only confidences are known.
 - `top_label_brier`: from 0 to 1.
 - `n`: number of samples.
-- `reason`: why `brier_score` is NaN; else empty.
-- `per_sample_score`, `per_sample_top_label_score`: with `return_per_sample`, N values each, the first where
-  `brier_score` is a number.
+- `reason`: why `brier_score` is NaN; otherwise empty.
+- `per_sample_score`, `per_sample_top_label_score`: with `return_per_sample`, N values each; the first only if
+  `brier_score` is defined.
 """
 
 LIMITS = """
-- It mixes calibration with accuracy: a sharper model can have the better score and the worse calibration.
-- Compare models on the same samples only, pair by pair (`return_per_sample`).
-- The interval speaks of samples like these, not of other data sets or training seeds.
+- It mixes calibration with accuracy: a sharper model can have a better score and worse calibration.
+- Compare models only on the same samples, pair by pair (`return_per_sample`).
+- The interval applies to samples like these, not to other datasets or training seeds.
 """
 
 CITATION = """
@@ -101,6 +101,6 @@ class BrierScore(TopLabelMetric):
 
 
 def _named(name: str, score: ProperScoreResult) -> dict[str, Any]:
-    """The mean and, where it has one, its interval, under the name of the score."""
+    """Return the mean and, if there is one, its interval, under the name of the score."""
     interval = score.intervals.get("mean")
     return {name: score.mean} | ({} if interval is None else {f"{name}_interval": list(interval)})

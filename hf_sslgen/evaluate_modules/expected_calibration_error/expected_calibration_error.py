@@ -11,13 +11,12 @@ from hf_sslgen.metrics.calibration import expected_calibration_error
 from hf_sslgen.metrics.inputs import BoolArray, FloatArray
 
 DESCRIPTION = """
-By how much a classifier's confidence (its largest class probability) differs from its accuracy, in bins of equal
-width:
+How much a classifier's confidence (its largest class probability) differs from its accuracy, in bins of equal width:
 
     ECE = sum over bins b of  n_b / N * |accuracy_b - mean confidence_b|
 
-Bins are right-closed, (lo, hi], and the first also holds 0. Beside the error comes the value to expect from a
-perfectly calibrated model with these confidences: in a finite sample it is above 0, unless every confidence is 0 or
+Bins are right-closed, (lo, hi], and the first also contains 0. The module also returns the error expected of a
+perfectly calibrated model with these confidences, which in a finite sample is above 0 unless every confidence is 0 or
 1.
 """
 
@@ -27,7 +26,7 @@ INPUTS = (
 Options:
 
 - `num_bins` (15): number of bins M.
-- `num_simulations` (0): how often to simulate the calibrated model, for `ece_if_calibrated_95`; `seed` (0) of that.
+- `num_simulations` (0): number of simulated calibrated models, for `ece_if_calibrated_95`; `seed` (0) seeds them.
 
 ```python
 >>> metric.compute(
@@ -44,24 +43,23 @@ Options:
 )
 
 RETURNS = """
-Returns a dict. All but counts and the table are in units of probability, from 0 to 1:
+Returns a dict. All values except counts and the table are in units of probability, from 0 to 1:
 
 - `expected_calibration_error`: the error, l1; lower is better.
 - `l2_calibration_error`: square root of the weighted mean of squared differences.
 - `maximum_calibration_error`: largest difference of any bin.
-- `ece_if_calibrated`: mean of the error if each prediction were right with probability equal to its confidence.
-- `ece_if_calibrated_95`: 95th percentile of the same, by simulation; NaN without `num_simulations`.
+- `ece_if_calibrated`: expected error if each prediction were right with probability equal to its confidence.
+- `ece_if_calibrated_95`: 95th percentile of that error, by simulation; NaN without `num_simulations`.
 - `n`, `num_bins`: numbers of samples and bins.
-- `bin_edges` (M + 1), `bin_counts`, `bin_confidence`, `bin_accuracy` (M each): the table; NaN where a bin is empty.
+- `bin_edges` (M + 1), `bin_counts`, `bin_confidence`, `bin_accuracy` (M each): the table; NaN for empty bins.
 """
 
 LIMITS = """
 - The estimate is biased upward, more so with few samples or many bins; compare it with `ece_if_calibrated`, and
-  compare models at the same N and M only.
-- It has no interval: a bootstrap interval around it does not cover. Use `brier_score` for inference.
-- Only the confidence of the predicted class is judged, and 0 can be reached by a useless model that knows its
-  accuracy.
-- Bin edges are compared in float64: float32 0.3 is greater than 3/10 and falls in the next bin.
+  compare models only at the same N and M.
+- It has no interval, because a bootstrap interval around it does not cover. Use `brier_score` for inference.
+- It judges only the confidence of the predicted class, and a useless model that knows its accuracy can reach 0.
+- Confidences are compared with bin edges in float64: float32 0.3 exceeds 3/10 and falls into the next bin.
 """
 
 CITATION = """

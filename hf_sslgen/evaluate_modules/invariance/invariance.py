@@ -11,21 +11,22 @@ from hf_sslgen.metrics.invariance import invariance
 from hf_sslgen.metrics.stages import PRETRAINED_STAGE, Stage
 
 DESCRIPTION = """
-How little a representation moves when its images are transformed. With c+ the mean cosine of an image's features and
-those of its transformed version, and c- that of different images, invariance = (c+ - c-) / (1 - c-): 0 at chance, 1
-where nothing moves. A raw cosine alone can be near 1 for an untrained network, and a collapsed representation can
-have invariance 1: so retrieval (recall@1) and guards against collapse (two ranks of the features, and dead dimensions)
-come with it.
+How little a representation moves when its images are transformed. With c+ the mean cosine between the features of an
+image and its transformed version, and c- that between different images, invariance = (c+ - c-) / (1 - c-): 0 at
+chance, 1 if nothing moves. A raw cosine can be near 1 for an untrained network, and a collapsed representation can
+have invariance 1, so the module also returns retrieval (recall@1) and guards against collapse (two ranks of the
+features, and dead dimensions).
 """
 
 INPUTS = """
-One route: arrays, all at once, by keyword.
+Pass all arrays at once, by keyword.
 
-- `features`, `transformed_features` (N, D): of each image and of its transformed version, in the same order.
-- `groups` (N,): labels, such as classes, within which chance pairs are taken; without it, among all images.
-- `unchanged` (N,): 1 where the transform left the image as it was; those are left out.
-- `gallery_size` (256): images among which recall@1 looks for the transformed version.
-- `stage` ("pretrained"): "fine-tuned" never says `collapsed`, because there a rank near C - 1 is healthy.
+- `features`, `transformed_features` (N, D): features of each image and of its transformed version, in the same order.
+- `groups` (N,): labels, such as classes, within which chance pairs are formed; without them, pairs are formed among
+  all images.
+- `unchanged` (N,): 1 where the transform did not change the image; those images are left out.
+- `gallery_size` (256): number of images among which recall@1 searches for the transformed version.
+- `stage` ("pretrained"): with "fine-tuned", `collapsed` is never set, because a rank near C - 1 is then healthy.
 - `return_per_sample` (False): whether to return the N values behind each mean, for paired comparisons.
 
 ```python
@@ -43,28 +44,28 @@ Returns a dict. `x_interval` is the 95% interval of `x` over images, [low, high]
 
 - `invariance`: chance-corrected cosine, at most 1.
 - `cosine`, `chance_cosine`: c+ and c-, from -1 to 1.
-- `recall_at_1`: chance that an image is closest to its own transformed version; chance level 1/`gallery_size`.
-- `gallery_size`: as used, at most the number of defined images.
+- `recall_at_1`: probability that an image is closest to its own transformed version; chance level 1/`gallery_size`.
+- `gallery_size`: the size used, at most the number of defined images.
 - `distance_invariance`: the same idea with squared distances, 1 - mean over pairs / mean over different images.
-- `rank_auc`: chance that an image is closer to its own transformed version than to another image's.
-- `n`, `n_undefined`, `n_without_chance`: images, those left out, and those alone in their group.
+- `rank_auc`: probability that an image is closer to its own transformed version than to another image's.
+- `n`, `n_undefined`, `n_without_chance`: number of images, of those left out, and of those alone in their group.
 - `covariance_effective_rank`: exponential of the entropy of the covariance's eigenvalues, at most min(N - 1, D): the
-  directions that the features use, weighed by their variance. The singular values of the features, to which Roy and
-  Vetterli apply the same, are the square roots of these.
-- `rankme`: exponential of the entropy of the singular values of the features, which are not centred.
-- `dead_dimension_share`: dimensions that don't vary.
-- `collapsed`: whether the effective rank of the covariance is below 2, in which case invariance means nothing; never
-  said of fewer than 10 images.
-- `reason`, `guards_reason`: why a number is NaN, or collapse not judged; else empty.
+  number of directions that the features use, weighted by variance. Roy and Vetterli apply the same to the features'
+  singular values, which are the square roots of these.
+- `rankme`: exponential of the entropy of the singular values of the uncentred features.
+- `dead_dimension_share`: share of dimensions that do not vary.
+- `collapsed`: whether the effective rank of the covariance is below 2, in which case invariance is meaningless; never
+  set with fewer than 10 images.
+- `reason`, `guards_reason`: why a number is NaN, or why collapse is not judged; otherwise empty.
 - `per_sample_cosine` and so on: with `return_per_sample`, N values, NaN for an image left out.
 """
 
 LIMITS = """
-- Compare with the same architecture with fresh weights, which can be very invariant without seeing anything.
-- After fine-tuning, images of one class cluster: give `groups`, or invariance measures the clusters.
-- Whether invariance helps depends on the task: invariance to colour is a fault where colour is the label.
-- With few images ranks are small, whatever the encoder: the example above can't show more than 2. Compare ranks of
-  the same images.
+- Compare with the same architecture with fresh weights, which can be very invariant without having learned anything.
+- After fine-tuning, images of a class cluster; pass `groups`, or invariance measures the clusters.
+- Whether invariance helps depends on the task: invariance to colour is a defect if colour determines the label.
+- With few images, ranks are small for any encoder: the example above can't exceed 2. Compare ranks only on the same
+  images.
 """
 
 CITATION = """

@@ -11,8 +11,8 @@ from hf_sslgen.metrics.confidence import prediction_confidence
 from hf_sslgen.metrics.inputs import BoolArray, FloatArray
 
 DESCRIPTION = """
-How confident a classifier is (its largest class probability, averaged over samples), whether it may be (the gap to its
-accuracy), and whether confidence tells right predictions from wrong ones (AUROC).
+How confident a classifier is (its largest class probability, averaged over samples), whether that confidence is
+justified (the gap to its accuracy), and how well confidence separates right predictions from wrong ones (AUROC).
 """
 
 INPUTS = (
@@ -32,21 +32,22 @@ INPUTS = (
 )
 
 RETURNS = """
-Returns a dict. All but counts are in units of probability; `x_interval` is the 95% interval of `x` over samples,
-[low, high]:
+Returns a dict. All values except counts are in units of probability; `x_interval` is the 95% interval of `x` over
+samples, [low, high]:
 
-- `prediction_confidence`, and the same as `mean_confidence`: mean confidence of all predictions, from 0 to 1.
-- `mean_confidence_correct`, `mean_confidence_incorrect`: of the right and of the wrong ones.
-- `gap`: mean confidence less accuracy, from -1 to 1; positive is over-confident.
-- `auroc`: chance that a right prediction is more confident than a wrong one, ties counting half; 0.5 tells nothing.
+- `prediction_confidence`, also returned as `mean_confidence`: mean confidence of all predictions, from 0 to 1.
+- `mean_confidence_correct`, `mean_confidence_incorrect`: mean confidence of right and of wrong predictions.
+- `gap`: mean confidence minus accuracy, from -1 to 1; positive is over-confident.
+- `auroc`: probability that a right prediction is more confident than a wrong one, ties counting half; 0.5 is
+  uninformative.
 - `n`: number of samples.
-- `reason`: why a number is NaN (all predictions right, or all wrong); else empty.
+- `reason`: why a number is NaN (all predictions right, or all wrong); otherwise empty.
 """
 
 LIMITS = """
-- Confidence has no better direction of its own: read it with the gap.
-- A gap of 0 can hide over-confidence in one place and under-confidence in another; see `expected_calibration_error`.
-- AUROC ranks predictions of one model; the AUROC of models that make different mistakes are not rankings of the same
+- Neither higher nor lower confidence is better by itself; read it together with the gap.
+- A gap of 0 can hide over-confidence in some places and under-confidence in others; see `expected_calibration_error`.
+- AUROC ranks the predictions of one model; the AUROCs of models that make different mistakes do not rank the same
   samples.
 """
 

@@ -11,10 +11,10 @@ from hf_sslgen.metrics.inputs import BoolArray, FloatArray
 from hf_sslgen.metrics.risk_coverage import risk_coverage
 
 DESCRIPTION = """
-How wrong a classifier is on the samples it is most confident of: if it answers only the most confident share of
-samples (coverage), which share of its answers is wrong (risk)? The area under that curve (AURC) is low for a model
-that is accurate and whose confidence puts its mistakes last. Samples of equal confidence are answered together, so
-that their order does not matter.
+How often a classifier is wrong on the samples it is most confident about: if it answers only the most confident share
+of samples (coverage), what share of its answers is wrong (risk)? The area under that curve (AURC) is low for an
+accurate model whose confidence ranks its mistakes last. Samples of equal confidence are answered together, so their
+order does not matter.
 """
 
 INPUTS = (
@@ -39,16 +39,16 @@ Options:
 RETURNS = """
 Returns a dict. Areas are in units of risk, the share of wrong answers, from 0 to 1; lower is better:
 
-- `risk_coverage`, and the same as `aurc`: the area.
+- `risk_coverage`, also returned as `aurc`: the area.
 - `excess_aurc`: its excess over the area of a perfect ordering, all right predictions first.
 - `n`: number of samples.
 - `coverage`, `risk`: with `return_curve`, the curve at the ends of groups of equal confidence.
 """
 
 LIMITS = """
-- AURC depends on accuracy, and `excess_aurc` less so (in random order it is .35 at an accuracy of .5 and .09 at
-  .9): compare the orderings of models of similar accuracy.
-- Confidences need only be comparable with each other: the area says nothing of calibration.
+- AURC depends on accuracy, and so, less strongly, does `excess_aurc` (in random order it is .35 at an accuracy of .5
+  and .09 at .9); compare only models of similar accuracy.
+- Only the order of confidences matters: the area says nothing about calibration.
 - It has no interval here; compare models on the same samples.
 """
 

@@ -1,6 +1,6 @@
-"""The app of a metric's Space: paste or upload inputs, get the metric's numbers.
+"""The app of a metric's Space: paste or upload inputs and get the metric's numbers.
 
-One app for all metrics; what differs between them is in `space.json` beside it.
+All metrics share this app; `space.json` in the same folder holds the differences.
 """
 
 import json
@@ -17,7 +17,7 @@ METRIC = evaluate.load(str(FOLDER / f"{SPACE['name']}.py"))
 
 
 def compute(text: str, file: str | None, options: str) -> tuple[list[list[str]], dict[str, Any]]:
-    """The table of numbers, and all that the metric returned; what can't be used is shown as a message."""
+    """Return the table of numbers and the metric's full result; invalid input is shown as a message."""
     try:
         result = METRIC.compute(**read_inputs(text, file, options))
     except (ValueError, TypeError) as error:
@@ -26,7 +26,7 @@ def compute(text: str, file: str | None, options: str) -> tuple[list[list[str]],
 
 
 def build() -> gr.Blocks:
-    """The page. One request is computed at a time, which `evaluate` needs, since it keeps inputs in the metric."""
+    """Build the page; requests run one at a time, because `evaluate` keeps inputs in the metric."""
     with gr.Blocks(title=SPACE["title"]) as page:
         gr.Markdown(f"# {SPACE['title']}\n\n{SPACE['description']}")
         with gr.Row():

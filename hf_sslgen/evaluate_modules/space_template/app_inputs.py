@@ -1,4 +1,4 @@
-"""What is pasted or uploaded into a Space, as keyword arguments of its metric; and the metric's dict as a table."""
+"""Parse pasted or uploaded Space inputs into a metric's keyword arguments, and tabulate the metric's dict."""
 
 import csv
 import json
@@ -13,10 +13,10 @@ FORMATS = f"{TEXT_FORMATS}; or upload such a file, or an .npz file of arrays"
 
 
 def read_inputs(text: str, file: str | None, options: str) -> dict[str, Any]:
-    """Keyword arguments from a file or else from text, and options as a JSON object on top.
+    """Read keyword arguments from a file or else from text, and add options from a JSON object.
 
     Raises:
-        ValueError: there is no input, both kinds are there, or it can't be read.
+        ValueError: there is no input, there are both text and a file, or the input can't be read.
     """
     if file and text.strip():
         raise ValueError("there is both text and a file: clear one of them")
@@ -30,7 +30,7 @@ def read_inputs(text: str, file: str | None, options: str) -> dict[str, Any]:
 
 
 def as_rows(result: dict[str, Any]) -> list[list[str]]:
-    """Name and value of each single number, interval and text of a metric's dict; longer lists are left out."""
+    """List name and value of each number, interval and text in a metric's dict, omitting longer lists."""
     rows = []
     for name, value in result.items():
         if isinstance(value, list):
@@ -47,7 +47,7 @@ def _read_file(path: Path) -> dict[str, Any]:
             with np.load(path, allow_pickle=False) as arrays:
                 return {name: arrays[name] for name in arrays.files}
         except (OSError, ValueError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{path.name} is no .npz file of plain arrays: {error}") from error
+            raise ValueError(f"{path.name} is not an .npz file of plain arrays: {error}") from error
     try:
         return _read_text(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -88,4 +88,4 @@ def _number(cell: str, column: str, line: int) -> int | float:
     try:
         return float(cell)
     except ValueError:
-        raise ValueError(f"line {line}: {cell!r} in column {column} is no number") from None
+        raise ValueError(f"line {line}: {cell!r} in column {column} is not a number") from None

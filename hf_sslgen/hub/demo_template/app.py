@@ -1,11 +1,11 @@
-"""The page of a demo: a picture in; prediction, confidence and attribution out."""
+"""Show the page of a demo: a picture in; prediction, confidence and attribution out."""
 
 import gradio as gr
 from prediction import SPACE, predict
 
 page = gr.Interface(
     predict,
-    gr.Image(type="filepath", image_mode=None, label="Picture"),  # as it is stored: Gradio would cut deep ones
+    gr.Image(type="filepath", image_mode=None, label="Picture"),  # unconverted: Gradio would truncate high bit depths
     [gr.Label(label="Prediction and confidence"), gr.Image(label="What it rests on")],
     title=SPACE["title"],
     description="Red: parts of the picture whose removal lowers the confidence in the first class.",

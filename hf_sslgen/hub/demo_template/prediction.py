@@ -1,4 +1,4 @@
-"""What a model says of a picture, and which parts of the picture that rests on."""
+"""Predict the class of a picture, and find the parts of the picture on which the prediction rests."""
 
 import json
 from pathlib import Path
@@ -11,10 +11,10 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 SPACE = json.loads((Path(__file__).parent / "space.json").read_text(encoding="utf-8"))
 INTENSITY = Intensity(**SPACE["intensity"]) if SPACE["intensity"] else STATED
-"""Which stored values of a picture are black and white, as the model was trained."""
+"""The stored values of a picture that are black and white, as in training."""
 
 GRID = 8
-"""Cells a side that are hidden one after another."""
+"""Number of cells per side, which are hidden one after another."""
 
 BATCH_SIZE = 16
 SHOWN_CLASSES = 5
@@ -25,13 +25,13 @@ PROCESSOR = AutoImageProcessor.from_pretrained(SPACE["model"], **OPTIONS)
 
 
 def probabilities(pixels: torch.Tensor) -> torch.Tensor:
-    """(B, C) of (B, 3, H, W) processed pictures."""
+    """Return probabilities (B, C) for processed pictures (B, 3, H, W)."""
     with torch.inference_mode():
         return torch.cat([MODEL(pixel_values=part).logits.softmax(1) for part in pixels.split(BATCH_SIZE)])
 
 
 def occlusion_map(pixels: torch.Tensor, label: int) -> np.ndarray:
-    """(GRID, GRID): by how much the class's probability falls when a cell is gray (Zeiler and Fergus 2014).
+    """Return the drop in the class's probability when each cell is gray, (GRID, GRID) (Zeiler and Fergus 2014).
 
     Args:
         pixels: (1, 3, H, W), a processed picture.
@@ -47,7 +47,8 @@ def occlusion_map(pixels: torch.Tensor, label: int) -> np.ndarray:
 
 
 def overlay(pixels: torch.Tensor, drops: np.ndarray) -> Image.Image:
-    """The picture as the network sees it, its contrast stretched; red where hiding a cell lowers the probability."""
+    """Show the picture as the network sees it, with stretched contrast; red where hiding a cell lowers the
+    probability."""
     shown = pixels[0].permute(1, 2, 0).numpy()
     shown = (shown - shown.min()) / max(float(np.ptp(shown)), 1e-6)
     heat = Image.fromarray((255 * drops.clip(0) / max(float(drops.max()), 1e-6)).astype(np.uint8))
@@ -57,14 +58,14 @@ def overlay(pixels: torch.Tensor, drops: np.ndarray) -> Image.Image:
 
 
 def read_picture(path: str) -> Image.Image:
-    """RGB and upright, with the shades that the model was trained on."""
+    """Load the picture as RGB and upright, with the intensities used in training."""
     with Image.open(path) as opened:
         stored = stored_values(opened)
         return to_rgb(ImageOps.exif_transpose(opened), stored, INTENSITY, "the picture")
 
 
 def predict(path: str) -> tuple[dict[str, float], Image.Image]:
-    """The likeliest classes with their confidence, and what the first rests on."""
+    """Return the most probable classes with their confidence, and what the first one rests on."""
     pixels = PROCESSOR(read_picture(path), return_tensors="pt")["pixel_values"]
     confidences = probabilities(pixels)[0]
     best = confidences.topk(min(SHOWN_CLASSES, len(confidences)))

@@ -1,5 +1,7 @@
-"""One row per number: all that results, comparisons, tables, cards and the glossary have to know about it.
+"""Declare each number in one row that serves results, comparisons, tables, cards and the glossary.
 
-`metric` says what a row holds; `prediction_metrics`, `map_metrics` and `feature_metrics` are the rows; `rows` finds
-them, and derives the lists in which numbers stand. `measurement` runs the functions that rows name.
+`metric` defines the content of a row. `accuracy_metrics`, `confidence_metrics`, `map_metrics` and `feature_metrics`
+contain the rows, and `explanations` the glossary entries they refer to. `rows` finds a number's row and derives the
+lists in which numbers appear. `measurement` runs the functions that rows name; `prediction_functions` contains those
+of predictions.
 """

@@ -31,20 +31,20 @@ SIMILARITY_COLUMNS = ("cosine", "chance_cosine", "candidate_chance_cosine")
 
 
 def _invariance_values(rows: Rows) -> FloatArray:
-    """Chance pairs are drawn within a class after fine-tuning."""
+    """Return invariance per image; after fine-tuning, chance pairs are drawn within a class."""
     is_tuned = bool(np.all(np.asarray(rows["stage"]) == FINE_TUNED_STAGE))
     cosine, chance, candidate_chance = (rows[name] for name in SIMILARITY_COLUMNS)
     return invariance_values(cosine, chance, candidate_chance, rows.get("reference") if is_tuned else None)
 
 
 def _collapsed(result: GuardsResult) -> float:
-    """1 where it has collapsed and 0 where not; NaN where there are too few images to tell."""
+    """Return 1 if the encoder has collapsed and 0 if not; NaN with too few images to tell."""
     return math.nan if result.reason else float(result.collapsed)
 
 
-IN_PARTS = "invariance, which is made of it, stands for it"
-BY_TRANSFORM = "it stands by transform only"
-OF_ALL_IMAGES = "it is of all images together, and no mean over them"
+IN_PARTS = "invariance, which is computed from it, is compared instead"
+BY_TRANSFORM = "it is shown only by transform"
+OF_ALL_IMAGES = "it is computed from all images together rather than as a mean over them"
 
 FEATURE_METRICS = (
     Metric(
@@ -134,7 +134,7 @@ FEATURE_METRICS = (
     ),
     Metric(
         "prediction_consistency",
-        share_words("Same prediction", "share of images whose prediction stays"),
+        share_words("Same prediction", "share of images whose prediction stays the same"),
         Part.INVARIANCE,
         explanations.FURTHER_INVARIANCE,
         better=None,

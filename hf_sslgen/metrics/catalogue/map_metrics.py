@@ -32,7 +32,7 @@ RANDOMISED_PARTS = {
     "last_three_quarters": "last three quarters of the blocks",
     "all": "all weights",
 }
-"""Parts of a network whose weights are drawn afresh, in words."""
+"""Parts of a network whose weights are re-initialised, in words."""
 
 
 def _is_zero(result: ConcentrationResult, maps: npt.ArrayLike) -> FloatArray:
@@ -42,6 +42,7 @@ def _is_zero(result: ConcentrationResult, maps: npt.ArrayLike) -> FloatArray:
 def _of_maps(
     name: str,
     words: MetricWords,
+    axis_title: str,
     explanation: Explanation,
     field: str = "",
     table: Table = Table.DETAILS,
@@ -49,7 +50,7 @@ def _of_maps(
     terminal_title: str = "",
     controlled: bool = False,
 ) -> Metric:
-    """A mean over maps of how concentrated each is."""
+    """Return the row of a mean over maps of a measure of concentration."""
     field = field or name
     return Metric(
         name,
@@ -63,6 +64,7 @@ def _of_maps(
         table=table,
         role=role,
         terminal_title=terminal_title,
+        axis_title=axis_title,
         controlled=controlled,
     )
 
@@ -71,6 +73,7 @@ CONCENTRATION_METRICS = (
     _of_maps(
         "gini",
         MetricWords("Gini", "Gini coefficient of the attribution maps"),
+        "Gini coefficient (even map: 0, one cell: 1)",
         explanations.CONCENTRATION,
         table=Table.MEASUREMENTS,
         role=Role.TESTED,
@@ -80,6 +83,7 @@ CONCENTRATION_METRICS = (
     _of_maps(
         "spatial_spread",
         MetricWords("Spatial spread", "spatial spread of the attribution maps"),
+        "Spatial spread (even map: 1)",
         explanations.CONCENTRATION,
         field="spread",
         table=Table.MEASUREMENTS,
@@ -93,26 +97,31 @@ FURTHER_CONCENTRATION_METRICS = (
     _of_maps(
         "effective_area",
         share_words("Effective area", "effective area of the attribution maps"),
+        "Effective area (share of the map)",
         explanations.FURTHER_CONCENTRATION,
     ),
     _of_maps(
         "participation_ratio",
         share_words("Participation ratio", "participation ratio of the attribution maps"),
+        "Participation ratio (share of the map)",
         explanations.FURTHER_CONCENTRATION,
     ),
     _of_maps(
         "top_10_percent_mass",
         share_words("Mass in the top 10%", "attribution in the strongest tenth of the map"),
+        "Mass in the top 10% of cells (share)",
         explanations.FURTHER_CONCENTRATION,
     ),
     _of_maps(
         "area_at_80_percent_mass",
         share_words("Area of 80% of the mass", "share of the map that holds 80% of the attribution"),
+        "Area that holds 80% of the mass (share)",
         explanations.FURTHER_CONCENTRATION,
     ),
     _of_maps(
         "entropy",
         MetricWords("Entropy", "entropy of the attribution maps", unit=" nats", difference_unit=" nats"),
+        "Entropy (nats)",
         explanations.FURTHER_CONCENTRATION,
     ),
     Metric(
@@ -143,6 +152,7 @@ LOCALIZATION_METRICS = (
         columns=(RecordColumn("lift"),),
         table=Table.MEASUREMENTS,
         role=Role.TESTED,
+        axis_title="Lift on the object (1: chance)",
         controlled=True,
     ),
     Metric(
@@ -172,11 +182,11 @@ LOCALIZATION_METRICS = (
 FURTHER_LOCALIZATION_METRICS = (
     Metric(
         "area_share",
-        share_words("Area of the object", "share of the image that the object takes"),
+        share_words("Area of the object", "share of the image that the object covers"),
         Part.LOCALIZATION,
         explanations.LOCALIZATION,
         better=None,
-        compared="it is a property of the images alone",
+        compared="it depends only on the images",
         measured=Measured(Subject.OBJECTS, attribution_localization, "area_share"),
         columns=(RecordColumn("area_share"),),
     ),
@@ -184,14 +194,14 @@ FURTHER_LOCALIZATION_METRICS = (
         "lift_over_control",
         MetricWords(
             "Lift over the re-initialised control",
-            "lift minus that of the same network re-initialised",
+            "lift minus the lift of the same network re-initialised",
             decimals=2,
             signed=True,
         ),
         Part.LOCALIZATION,
         explanations.REINITIALISED,
         better="higher",
-        compared="it is a difference itself",
+        compared="it is itself a difference",
     ),
 )
 
@@ -201,11 +211,11 @@ MAP_METRICS = (
     *FURTHER_CONCENTRATION_METRICS,
     *FURTHER_LOCALIZATION_METRICS,
 )
-"""In the order in which they are compared."""
+"""Metrics of maps, in the order of their comparison."""
 
 
 def _similar(field: str, title: str, phrase: str) -> Iterator[Metric]:
-    """How alike maps stay, for each part of the network that is drawn afresh."""
+    """Return a row on the similarity of maps for each re-initialised part of the network."""
     for part, drawn in RANDOMISED_PARTS.items():
         name = f"map_{field}_{part}"
         yield Metric(
@@ -214,7 +224,7 @@ def _similar(field: str, title: str, phrase: str) -> Iterator[Metric]:
             Part.CONTROL,
             explanations.REINITIALISED,
             better=None,
-            compared="it compares a network with itself, and the weights drawn afresh are one draw",
+            compared="it compares a network with itself, and the re-initialised weights are a single draw",
             measured=Measured(Subject.RANDOMISED, map_similarity, field, part=part),
             columns=(RecordColumn(name, f"per_sample_{field}"),),
         )

@@ -1,4 +1,4 @@
-"""Running the functions that the catalogue's rows name."""
+"""Run the functions named in the catalogue's rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from hf_sslgen.metrics.results import NO_INTERVAL, MetricResult
 
 @dataclass(frozen=True, eq=False)
 class Measurements:
-    """What there is to say of one subject.
+    """The measurements of one subject.
 
     Attributes:
-        estimates: each number by its name, with its 95% interval over images where it has a valid one; a number that
-            is undefined throughout is NaN with its reason. `n` counts the images that lack it too.
-        num_undefined: of the images of each number, how many lack it.
-        columns: what is added to the records, (N,) each.
+        estimates: each number by its name, with its 95% interval over images if it has a valid one; a number that is
+            undefined for every image is NaN with a reason. `n` also counts images that lack the number.
+        num_undefined: for each number, how many of its images lack it.
+        columns: columns added to the records, (N,) each.
     """
 
     estimates: dict[str, Estimate]
@@ -30,11 +30,11 @@ class Measurements:
 
 
 def measure(subject: Subject, *arguments: Any, part: str = "") -> Measurements:
-    """Every number of a subject; each function runs once.
+    """Measure every number of a subject, running each function once.
 
     Args:
-        arguments: what the functions take, as `Subject` says.
-        part: of the network whose weights are drawn afresh, for `Subject.RANDOMISED`.
+        arguments: arguments of the functions, as described in `Subject`.
+        part: the re-initialised part of the network, for `Subject.RANDOMISED`.
     """
     results: dict[Any, MetricResult | None] = {}
     found = Measurements({}, {}, {})

@@ -1,4 +1,4 @@
-"""What a row of the catalogue holds."""
+"""Define the rows of the catalogue."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -13,14 +13,14 @@ from hf_sslgen.metrics.inputs import FloatArray
 from hf_sslgen.metrics.results import PER_SAMPLE, MetricResult
 
 OVERALL_FAMILY = "mean"
-"""In place of a transform's name: the mean over all transforms."""
+"""Used instead of a transform's name for the mean over all transforms."""
 
 Rows = Mapping[str, Any]
 """Columns of records, each of shape (N,)."""
 
 
 class Part(Enum):
-    """The measurement a number belongs to, by its title; in the order in which they are reported."""
+    """The measurement a number belongs to, with its title, in reporting order."""
 
     ACCURACY = "Accuracy"
     CONFIDENCE = "Prediction confidence"
@@ -31,20 +31,20 @@ class Part(Enum):
 
 
 class Subject(Enum):
-    """What a number is measured on, and so which arguments its function receives."""
+    """What a number is measured on, which determines the arguments of its function."""
 
     PREDICTIONS = "predicted images, and the number of classes"
     MAPS = "attribution maps (N, h, w)"
     OBJECTS = "attribution maps (N, h, w), and the share of each cell that the object covers"
-    RANDOMISED = "attribution maps of a network and of one whose weights were drawn afresh in part, both (N, h, w)"
-    TRANSFORMED = "features (N, D), transformed features (N, D), the groups of chance pairs, what was left unchanged"
+    RANDOMISED = "attribution maps of a network and of its partly re-initialised copy, both (N, h, w)"
+    TRANSFORMED = "features (N, D), transformed features (N, D), groups of chance pairs, which images are unchanged"
     CHANGED_FEATURES = "features and transformed features of the images that the transform changed"
     CHANGED_PREDICTIONS = "predictions and transformed predictions of the images that the transform changed"
     ENCODER = "features (N, D), and the stage"
 
 
 class Table(Enum):
-    """Where a cell's number stands on a page; all stand in `results.csv`."""
+    """Where a page shows a cell's number; `results.csv` contains all numbers."""
 
     MEASUREMENTS = "the table of the four measurements"
     DETAILS = "the table of further numbers, folded away"
@@ -53,15 +53,15 @@ class Table(Enum):
 
 
 class Role(Enum):
-    """What a number's differences are for."""
+    """The purpose of a number's differences."""
 
     TESTED = "tested over targets, answers the question, and is shown first"
-    SHOWN = "shown first, beside the tested ones"
-    FURTHER = "stands among all differences"
+    SHOWN = "shown first, beside the tested numbers"
+    FURTHER = "shown only among all differences"
 
 
 class Paired(Enum):
-    """Which interval a paired difference has; see `hf_sslgen.study.inference.paired`."""
+    """The kind of interval of a paired difference; see `hf_sslgen.study.inference.paired`."""
 
     SHARE = "a mean of credits in [0, 1]"
     CLASS_SHARE = "a mean over classes of shares"
@@ -72,15 +72,15 @@ class Paired(Enum):
 
 @dataclass(frozen=True)
 class MetricWords:
-    """How a number is named and written.
+    """Name and format of a number.
 
     Attributes:
         title: column header.
-        phrase: the number within a sentence, before "of <backbone>".
-        scale: what stored values are multiplied by for display (100 for shares).
-        decimals: digits after the point for display.
-        unit: written after a value; `difference_unit` after a difference.
-        signed: whether a plus sign is written before positive values.
+        phrase: name within a sentence, before "of <backbone>".
+        scale: factor applied to stored values for display (100 for shares).
+        decimals: number of displayed decimals.
+        unit: written after a value; `difference_unit` is written after a difference.
+        signed: whether positive values are displayed with a plus sign.
     """
 
     title: str
@@ -101,7 +101,7 @@ def points_words(title: str, phrase: str, decimals: int = 1, signed: bool = Fals
 
 
 class Explanation(NamedTuple):
-    """An entry of the glossary: several numbers that are read together share one."""
+    """A glossary entry; numbers that are read together share one."""
 
     title: str
     text: str
@@ -112,11 +112,11 @@ class Measured:
     """The function that yields a number.
 
     Attributes:
-        subject: decides the function's arguments.
-        function: returns a result, or None where there is no such number (top-5 accuracy of five classes).
-        field: the field of the result that is the number, or a function of the result.
-        count_undefined: images without the number, from the function's arguments; None counts the NaN of its column.
-        part: of the network, whose weights are drawn afresh; for `Subject.RANDOMISED`.
+        subject: determines the function's arguments.
+        function: returns a result, or None if the number does not exist (top-5 accuracy with five classes).
+        field: field of the result that holds the number, or a function of the result.
+        count_undefined: counts images without the number from the function's arguments; None counts NaN in its column.
+        part: the re-initialised part of the network, for `Subject.RANDOMISED`.
     """
 
     subject: Subject
@@ -128,11 +128,11 @@ class Measured:
 
 @dataclass(frozen=True)
 class RecordColumn:
-    """A column of the records, a value per image.
+    """A column of the records, with a value per image.
 
     Attributes:
-        source: the field of the result that holds the values, empty for `per_sample_` and the column's name; or a
-            function of the result and the arguments it was computed from.
+        source: field of the result that holds the values (empty: `per_sample_` followed by the column's name), or a
+            function of the result and its arguments.
         low, high: the range of its values.
     """
 
@@ -142,7 +142,7 @@ class RecordColumn:
     high: float = math.inf
 
     def of(self, result: MetricResult, *arguments: Any) -> NDArray[Any]:
-        """The column, (N,), from a result and what it was computed from."""
+        """Return the column, (N,), from a result and the arguments it was computed from."""
         if callable(self.source):
             return self.source(result, *arguments)
         found: NDArray[Any] = vars(result)[self.source or f"{PER_SAMPLE}{self.name}"]
@@ -154,10 +154,10 @@ class Compared:
     """How a number is compared between two backbones, image by image.
 
     Attributes:
-        paired: which interval the difference has.
-        columns: the columns of the records that are needed; none for the number's own first column, and whether the
-            prediction is right for a number that depends on it.
-        values: what the number is the mean of, (N,), from rows; None for its first column.
+        paired: the kind of interval of the difference.
+        columns: required columns of the records; empty for the number's own first column, plus `correct` if the number
+            depends on correctness.
+        values: computes the values, (N,), whose mean is the number, from rows; None uses its first column.
     """
 
     paired: Paired
@@ -170,17 +170,18 @@ class Metric:
     """A number, declared once.
 
     Attributes:
-        name: in `results.json`, `results.csv` and on the command line.
-        better: whether higher or lower values are better; None where neither is.
-        measured: what yields it; None for a number that its measurement itself makes, such as a fitted temperature.
-        compared: how it is compared, or the reason why it is not.
-        columns: what it adds to the records, the values it is the mean of first.
-        is_column_mean: whether it is the mean of its first column, which a cell's check relies on.
-        terminal_title: header of its column in the terminal's table; empty where it has none there.
-        beside: the number that is written in brackets behind it in that table.
-        card_place: its place among the numbers of a fine-tuned model's card; None where it is not there.
-        scaled: whether a temperature changes it; `scaled_in_details` says that it is shown after scaling too.
-        controlled: whether it is kept of the re-initialised control too.
+        name: name in `results.json`, `results.csv` and on the command line.
+        better: whether higher or lower values are better; None if neither is.
+        measured: the function that yields it; None if the measurement itself does, as for a fitted temperature.
+        compared: how it is compared, or why it is not.
+        columns: columns it adds to the records, starting with the values whose mean it is.
+        is_column_mean: whether it is the mean of its first column, which the check of a cell relies on.
+        terminal_title: header of its column in the terminal table; empty if it has none.
+        axis_title: axis title for its distribution over images; empty if it can't be drawn.
+        beside: the number in brackets after it in the terminal table.
+        card_place: its position on a fine-tuned model's card; None if it is not on the card.
+        scaled: whether a temperature changes it; `scaled_in_details` shows it after scaling as well.
+        controlled: whether it is also stored for the re-initialised control.
     """
 
     name: str
@@ -196,6 +197,7 @@ class Metric:
     role: Role = Role.FURTHER
     terminal_title: str = ""
     beside: str = ""
+    axis_title: str = ""
     card_place: int | None = None
     scaled: bool = False
     scaled_in_details: bool = False
@@ -207,12 +209,12 @@ class Metric:
 
     @property
     def transform(self) -> str:
-        """The transform under which it stands in tables: the mean over all for a number of transforms."""
+        """The transform under which tables show it: the mean over all transforms for a number of transforms."""
         return OVERALL_FAMILY if self.subject is Subject.TRANSFORMED else ""
 
     @property
     def compared_columns(self) -> tuple[str, ...]:
-        """The columns of the records that comparing it needs, that whose images are counted first."""
+        """The columns of the records that its comparison needs, starting with the one whose images are counted."""
         if isinstance(self.compared, str):
             return ()
         if self.compared.columns:
@@ -221,7 +223,7 @@ class Metric:
         return (self.columns[0].name, *outcome)
 
     def values(self, rows: Rows) -> FloatArray:
-        """What the number is the mean of, (N,), from rows with its `compared_columns`."""
+        """Return the values, (N,), whose mean is the number, from rows with its `compared_columns`."""
         if isinstance(self.compared, Compared) and self.compared.values is not None:
             return self.compared.values(rows)
         return np.asarray(rows[self.columns[0].name], dtype=np.float64)

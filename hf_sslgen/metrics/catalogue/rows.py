@@ -1,11 +1,13 @@
-"""The rows of the catalogue, and the lists in which their numbers stand elsewhere.
+"""Find rows of the catalogue, and derive the lists of numbers used elsewhere.
 
-All lists are derived when they are asked for, so a number that has a row is in each of them that its row names.
+All lists are derived on request, so a number with a row appears in every list that its row names.
 """
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
+from hf_sslgen.metrics.catalogue.accuracy_metrics import ACCURACY_METRICS
+from hf_sslgen.metrics.catalogue.confidence_metrics import CONFIDENCE_METRICS
 from hf_sslgen.metrics.catalogue.feature_metrics import FEATURE_METRICS
 from hf_sslgen.metrics.catalogue.map_metrics import MAP_METRICS, RANDOMISED_METRICS
 from hf_sslgen.metrics.catalogue.metric import (
@@ -19,20 +21,20 @@ from hf_sslgen.metrics.catalogue.metric import (
     Subject,
     Table,
 )
-from hf_sslgen.metrics.catalogue.prediction_metrics import ORDER, PREDICTION_METRICS
+from hf_sslgen.metrics.catalogue.prediction_functions import ORDER
 
 HEADLINE_ACCURACY = "headline_accuracy"
-"""The accuracy each domain is judged by, under one name, so that domains can be averaged."""
+"""The accuracy by which each domain is judged, under one name, so that domains can be averaged."""
 
 AFTER_TEMPERATURE = "_after_temperature"
-"""Ends the names of numbers and columns of probabilities that were scaled with a temperature."""
+"""Suffix of numbers and columns computed from temperature-scaled probabilities."""
 
 CONTROL = "control_"
-"""Begins the names of numbers and columns of the same network with its weights drawn afresh."""
+"""Prefix of numbers and columns of the same network with re-initialised weights."""
 
 OF_MAPS = (Subject.MAPS, Subject.OBJECTS)
 CLEAN = (Subject.PREDICTIONS, *OF_MAPS)
-"""What is measured on images as they are, each for itself."""
+"""Subjects measured on individual untransformed images."""
 
 OF_TRANSFORMS = (Subject.TRANSFORMED, Subject.CHANGED_FEATURES, Subject.CHANGED_PREDICTIONS)
 
@@ -45,15 +47,15 @@ def _by_name(metrics: Iterable[Metric]) -> dict[str, Metric]:
     return rows
 
 
-METRICS = _by_name((*PREDICTION_METRICS, *MAP_METRICS, *RANDOMISED_METRICS, *FEATURE_METRICS))
-"""Every number by its name, in the order in which numbers are compared.
+METRICS = _by_name((*ACCURACY_METRICS, *CONFIDENCE_METRICS, *MAP_METRICS, *RANDOMISED_METRICS, *FEATURE_METRICS))
+"""Every number by name, in the order of comparisons.
 
-Those after temperature scaling and of the re-initialised control have no rows of their own: see `find_metric`.
+Numbers after temperature scaling and of the re-initialised control have no rows of their own: see `find_metric`.
 """
 
 
 def find_metric(name: str) -> Metric | None:
-    """The row of a number, also of one after temperature scaling or of the control; None where there is none."""
+    """Return the row of a number, including numbers after temperature scaling and of the control; None if unknown."""
     if name in METRICS:
         return METRICS[name]
     if name.endswith(AFTER_TEMPERATURE) and (base := METRICS.get(name.removesuffix(AFTER_TEMPERATURE))):
@@ -75,7 +77,7 @@ def _after_temperature(base: Metric) -> Metric:
 
 def _of_control(base: Metric) -> Metric:
     control = _variant(
-        base, f"{CONTROL}{base.name}", "of the re-initialised control", "the control is one draw", Table.DETAILS
+        base, f"{CONTROL}{base.name}", "of the re-initialised control", "the control is a single draw", Table.DETAILS
     )
     return replace(control, part=Part.CONTROL)
 
@@ -91,7 +93,7 @@ def _in_parts(metrics: Iterable[Metric]) -> list[Metric]:
 
 
 def measured_on(subject: Subject, part: str = "") -> list[tuple[Metric, Measured]]:
-    """The rows of a subject, those of one function together, in the order in which results hold them."""
+    """Return the rows of a subject in the order of results, with rows of the same function together."""
     rows = [(m, m.measured) for m in METRICS.values() if m.measured is not None and m.measured.subject is subject]
     rows = [(metric, measured) for metric, measured in rows if measured.part == part]
     functions = [*ORDER, *(measured.function for _, measured in rows)]
@@ -99,22 +101,22 @@ def measured_on(subject: Subject, part: str = "") -> list[tuple[Metric, Measured
 
 
 def names_of(subjects: Collection[Subject]) -> tuple[str, ...]:
-    """Names of the numbers that are measured on some subjects."""
+    """Return the names of the numbers measured on the given subjects."""
     return tuple(metric.name for metric in METRICS.values() if metric.subject in subjects)
 
 
 def scaled_names() -> frozenset[str]:
-    """Names of the numbers that a temperature changes: it keeps the order of the classes, and so all accuracies."""
+    """Return the names of the numbers that a temperature changes; it keeps class order and so all accuracies."""
     return frozenset(metric.name for metric in METRICS.values() if metric.scaled)
 
 
 def controlled_names() -> tuple[str, ...]:
-    """Names of the numbers of maps that are also kept of the re-initialised control."""
+    """Return the names of the map numbers that are also stored for the re-initialised control."""
     return tuple(metric.name for metric in _in_parts(METRICS.values()) if metric.controlled)
 
 
 def better_directions() -> dict[str, bool]:
-    """Of the numbers of predictions that have a better direction: whether that is higher."""
+    """Return whether higher is better, for the numbers of predictions that have a better direction."""
     return {
         metric.name: metric.better == "higher"
         for metric in METRICS.values()
@@ -123,7 +125,7 @@ def better_directions() -> dict[str, bool]:
 
 
 def compared_on(subjects: Collection[Subject]) -> list[tuple[Metric, Compared]]:
-    """The rows that are compared between backbones, in the order of the comparisons."""
+    """Return the rows that are compared between backbones, in the order of comparisons."""
     return [
         (metric, metric.compared)
         for metric in METRICS.values()
@@ -132,17 +134,17 @@ def compared_on(subjects: Collection[Subject]) -> list[tuple[Metric, Compared]]:
 
 
 def names_compared_by(column: str) -> tuple[str, ...]:
-    """Names of the numbers for whose comparison one column of the records is enough."""
+    """Return the names of the numbers whose comparison needs only the given column of the records."""
     return tuple(metric.name for metric, _ in compared_on(CLEAN) if metric.compared_columns == (column,))
 
 
 def undefined_columns() -> tuple[str, ...]:
-    """Columns of compared numbers of maps: an image may lack them, and is then left out of both sides."""
+    """Return the columns of compared map numbers; an image that lacks one is left out for both backbones."""
     return tuple(metric.compared_columns[0] for metric, _ in compared_on(OF_MAPS))
 
 
 def record_columns() -> dict[str, RecordColumn]:
-    """Every column that a number adds to the records, by its name."""
+    """Return every column that a number adds to the records, by name."""
     columns = {column.name: column for metric in METRICS.values() for column in metric.columns}
     scaled = {
         f"{column.name}{AFTER_TEMPERATURE}": column
@@ -154,16 +156,16 @@ def record_columns() -> dict[str, RecordColumn]:
 
 
 def tested_numbers() -> tuple[tuple[str, str], ...]:
-    """Name and transform of the numbers that answer the question.
+    """Return name and transform of the numbers that answer the question.
 
-    Those of one contrast, protocol, label budget and group are one family of tests; other numbers have an interval
-    and no test.
+    Within one contrast, protocol, label budget and group they form one family of tests; other numbers have an interval
+    but no test.
     """
     return tuple(number for _, numbers in tested_parts() for number in numbers)
 
 
 def tested_parts() -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
-    """Titles of the measurements, and name and transform of the tested numbers that speak for each."""
+    """Return the titles of the measurements, each with name and transform of its tested numbers."""
     parts = {
         part: tuple((m.name, m.transform) for m in METRICS.values() if m.part is part and m.role is Role.TESTED)
         for part in Part
@@ -172,23 +174,23 @@ def tested_parts() -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
 
 
 def numbers_shown_first() -> dict[str, str]:
-    """Numbers, beside the headline accuracy, whose differences are shown first: name to transform."""
+    """Return the numbers, besides the headline accuracy, whose differences are shown first: name to transform."""
     shown = (m for m in _in_parts(METRICS.values()) if m.role is not Role.FURTHER and m.name != HEADLINE_ACCURACY)
     return {metric.name: metric.transform for metric in shown}
 
 
 def measurement_metrics() -> list[Metric]:
-    """The rows of the table of the four measurements."""
+    """Return the rows in the table of the four measurements."""
     return [metric for metric in _in_parts(METRICS.values()) if metric.table is Table.MEASUREMENTS]
 
 
 def terminal_metrics() -> list[Metric]:
-    """The rows that have a column in the terminal's table."""
+    """Return the rows that have a column in the terminal table."""
     return [metric for metric in _in_parts(METRICS.values()) if metric.terminal_title]
 
 
 def detail_names() -> tuple[str, ...]:
-    """Names of the numbers in the table of further numbers."""
+    """Return the names of the numbers in the table of further numbers."""
     own = [metric for metric in METRICS.values() if metric.subject is not Subject.RANDOMISED]
     scaled = [_after_temperature(metric) for metric in METRICS.values() if metric.scaled]
     of_control = [_of_control(METRICS[name]) for name in controlled_names()]
@@ -197,20 +199,34 @@ def detail_names() -> tuple[str, ...]:
     return tuple(metric.name for metric in found if metric.table is Table.DETAILS)
 
 
+def drawn_maps(tested: bool = False) -> list[tuple[str, Metric]]:
+    """Return the rows whose distribution over maps can be drawn, each with the result field that holds the number.
+
+    Args:
+        tested: whether to return only tested numbers.
+    """
+    return [
+        (metric.measured.field, metric)
+        for metric in _in_parts(METRICS.values())
+        if metric.axis_title and metric.measured is not None and isinstance(metric.measured.field, str)
+        if metric.role is Role.TESTED or not tested
+    ]
+
+
 def transform_names() -> tuple[str, ...]:
-    """Names of the numbers in the table by transform, in the order in which the glossary explains them."""
+    """Return the names of the numbers in the table by transform, in the order of the glossary."""
     rows = [METRICS[name] for name in names_of(OF_TRANSFORMS)]
     explained = [metric.explanation for metric in rows]
     return tuple(metric.name for metric in sorted(rows, key=lambda metric: explained.index(metric.explanation)))
 
 
 def card_names() -> tuple[str, ...]:
-    """Names of the numbers on a fine-tuned model's card."""
+    """Return the names of the numbers on a fine-tuned model's card."""
     places = {metric.name: metric.card_place for metric in METRICS.values() if metric.card_place is not None}
     return tuple(sorted(places, key=lambda name: places[name]))
 
 
 def explanations_of(parts: Collection[Part], known: Iterable[Explanation]) -> list[Explanation]:
-    """The glossary's entries of some measurements: the known ones, and after them those of rows that have others."""
+    """Return the glossary entries of some measurements: the known entries, followed by any others of their rows."""
     found = (metric.explanation for metric in METRICS.values() if metric.part in parts)
     return list(dict.fromkeys((*known, *found)))

@@ -1,4 +1,4 @@
-"""Charts of numbers by backbone: headline accuracy, and invariance by transform."""
+"""Chart numbers by backbone: headline accuracy, and invariance by transform."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -24,12 +24,12 @@ from hf_sslgen.reporting.figures.figure_style import (
     new_figure,
     style_axes,
 )
-from hf_sslgen.reporting.rows import (
+from hf_sslgen.reporting.table_rows import (
     domains_of,
-    headline_metric,
     order_backbones,
     rows_of,
     settings_of,
+    shown_accuracy,
 )
 from hf_sslgen.reporting.vocabulary import FAMILIES, MISSING, format_value, setting_words, transform_words, words
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL, Cell
@@ -39,10 +39,10 @@ OUTLINE = [withStroke(linewidth=3.2, foreground="white")]
 
 
 def accuracy_bars(cells: Sequence[Cell], styles: Styles | None = None) -> Figure:
-    """Headline accuracy in percent with its 95% interval: a panel per domain and setting, a bar per backbone
-    and seed.
+    """Draw headline accuracy in percent with its 95% interval: a panel per domain and setting, a bar per backbone and
+    seed.
 
-    The dotted line is what guessing uniformly among the classes gets.
+    The dotted line is the expected accuracy of uniform guessing among the classes.
     """
     styles = styles or backbone_styles(order_backbones(cells))
     panels = [
@@ -57,7 +57,7 @@ def accuracy_bars(cells: Sequence[Cell], styles: Styles | None = None) -> Figure
     figure = new_figure(sum(heights) + 0.3)
     grid = figure.subplots(len(panels), 1, squeeze=False, sharex=True, height_ratios=heights)
     for axes, (domain, setting, rows) in zip(grid[:, 0], panels, strict=True):
-        metric = headline_metric(rows[0].cell)
+        metric = shown_accuracy(rows[0].cell)
         for position, row in enumerate(rows):
             number = row.number(metric)
             if number is None or math.isnan(number.value):
@@ -87,7 +87,7 @@ def accuracy_bars(cells: Sequence[Cell], styles: Styles | None = None) -> Figure
             )
         classes = len(rows[0].provenance.get("class_names") or ())
         guessing = ""
-        if classes and rows[0].number("mean_confidence") is not None:  # episodes are among fewer classes
+        if classes and rows[0].number("mean_confidence") is not None:  # episodes have fewer classes
             axes.axvline(100 / classes, color=INK, linewidth=1, linestyle=":")
             guessing = f"; dotted: guessing among {classes} classes"
         axes.set_yticks(range(len(rows)), [literal(row.label) for row in rows])
@@ -104,9 +104,9 @@ def accuracy_bars(cells: Sequence[Cell], styles: Styles | None = None) -> Figure
 def invariance_by_transform(
     cells: Sequence[Cell], stage: str = PRETRAINED_STAGE, styles: Styles | None = None
 ) -> Figure:
-    """Chance-corrected invariance per transform with 95% intervals, backbones side by side; a panel per domain.
+    """Draw chance-corrected invariance per transform with 95% intervals, backbones side by side; a panel per domain.
 
-    The line at 0 is chance: a transformed image is then no nearer to its original than to any other image's.
+    The line at 0 is chance: a transformed image is then no closer to its original than to other images.
     """
     styles = styles or backbone_styles(order_backbones(cells))
     panels = []
@@ -141,7 +141,7 @@ def invariance_by_transform(
                 if math.isnan(n.value):
                     y = positions[n.transform, n.severity] + offset
                     axes.annotate(
-                        f"{MISSING} undefined",  # in words: a dash alone looks like a value
+                        f"{MISSING} undefined",  # a dash alone would look like a value
                         (0, y),
                         (5, 0),
                         textcoords="offset points",
@@ -164,7 +164,7 @@ def invariance_by_transform(
 
 
 def _invariance_series(cells: Sequence[Cell], stage: str) -> dict[str, list[Number]]:
-    """Invariance numbers by backbone, of the lowest seed where there are several, in the order of backbones."""
+    """Return invariance numbers by backbone, of the lowest seed if there are several, in the order of backbones."""
     found: dict[str, list[Number]] = {}
     for name in order_backbones(cells):
         for cell in sorted((c for c in cells if c.backbone == name), key=lambda c: c.seed):
@@ -176,7 +176,7 @@ def _invariance_series(cells: Sequence[Cell], stage: str) -> dict[str, list[Numb
 
 
 def _transform_order(series: Mapping[str, Sequence[Number]]) -> list[tuple[str, str]]:
-    """Transforms and severities in stored order, after family means and real pairs."""
+    """Return family means and real pairs first, then transforms and severities in stored order."""
     keys = dict.fromkeys((n.transform, n.severity) for numbers in series.values() for n in numbers)
     first = [*FAMILIES, PAIR]
     return sorted(keys, key=lambda key: first.index(key[0]) if key[0] in first else len(first))

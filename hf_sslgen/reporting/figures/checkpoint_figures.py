@@ -1,6 +1,5 @@
-"""Figures of one checkpoint, for an analysis that has nothing to compare it with."""
+"""Draw the figures of a single checkpoint, for an analysis without a comparison."""
 
-import math
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -11,25 +10,22 @@ from hf_sslgen.reporting.figures.charts import accuracy_bars, invariance_by_tran
 from hf_sslgen.reporting.figures.concentration_distributions import concentration_of_records
 from hf_sslgen.reporting.figures.figure_style import figure_png
 from hf_sslgen.reporting.figures.overlays import attribution_overlays
-from hf_sslgen.reporting.figures.reliability_diagrams import clean_records, reliability_before_and_after
-from hf_sslgen.reporting.figures.risk_coverage_curves import risk_coverage_of_records
+from hf_sslgen.reporting.figures.reliability_diagrams import confident_predictions, reliability_before_and_after
+from hf_sslgen.reporting.figures.risk_coverage_curves import risk_coverage_of_cells
 from hf_sslgen.reporting.figures.severity_curves import invariance_by_severity_of_numbers
-from hf_sslgen.reporting.rows import headline_metric
+from hf_sslgen.reporting.table_rows import shown_accuracy
 from hf_sslgen.study.cells.cell_folder import Cell
 
 
 def checkpoint_figures(cell: Cell) -> dict[str, Figure]:
-    """The figures a cell has numbers for, by name."""
+    """Return the figures that a cell has numbers for, by name."""
     figures = {}
-    if cell.number(headline_metric(cell)) is not None:
+    if cell.number(shown_accuracy(cell)) is not None:
         figures["accuracy"] = accuracy_bars([cell])
     records = cell.records()
-    if len(clean_records(records)):
-        temperature = cell.number("temperature")
-        figures["reliability"] = reliability_before_and_after(
-            cell.backbone, records, math.nan if temperature is None else temperature.value
-        )
-        figures["risk_coverage"] = risk_coverage_of_records({cell.backbone: records})
+    if confident_predictions(cell) is not None:
+        figures["reliability"] = reliability_before_and_after(cell)
+        figures["risk_coverage"] = risk_coverage_of_cells([cell])
     examples = cell.examples()
     if examples is not None:
         class_names = cell.provenance.get("class_names") or ()

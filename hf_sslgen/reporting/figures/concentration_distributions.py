@@ -1,4 +1,4 @@
-"""How concentration and lift are distributed over attribution maps, beside maps of noise and of the control."""
+"""Draw the distributions of concentration and lift over attribution maps, with those for noise and the control."""
 
 import math
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from hf_sslgen.metrics import ConcentrationResult, noise_null
-from hf_sslgen.metrics.catalogue.rows import CONTROL
+from hf_sslgen.metrics.catalogue.rows import CONTROL, drawn_maps
 from hf_sslgen.metrics.inputs import FloatArray, float_array
 from hf_sslgen.reporting.figures.figure_style import (
     FONT_SIZE,
@@ -33,26 +33,11 @@ from hf_sslgen.reporting.figures.figure_style import (
 
 NUM_BINS = 30
 DASHES = (0, (3, 1.5))
-AXIS_TITLES = {
-    "gini": "Gini coefficient (even map: 0, one cell: 1)",
-    "spread": "Spatial spread (even map: 1)",
-    "effective_area": "Effective area (share of the map)",
-    "participation_ratio": "Participation ratio (share of the map)",
-    "top_10_percent_mass": "Mass in the top 10% of cells (share)",
-    "area_at_80_percent_mass": "Area that holds 80% of the mass (share)",
-    "entropy": "Entropy (nats)",
-    "lift": "Lift on the object (1: chance)",
-}
-"""The numbers that can be drawn: per-sample fields of a `ConcentrationResult`, and lift, which only arrays have."""
-
 CHANCE = {"lift": 1.0}
-"""Numbers that have a value of chance: a line there takes the place of noise."""
-
-COLUMNS = {"gini": "gini", "spread": "spatial_spread", "lift": "lift"}
-"""What is drawn of records, and the columns that hold it."""
+"""Numbers with a known value at chance, drawn as a line in place of noise."""
 
 TAIL = 99.0
-"""Percentile beyond which values of a number with a long tail fall into the last bin."""
+"""Percentile above which values of a long-tailed number fall into the last bin."""
 
 Maps = ConcentrationResult | Mapping[str, npt.ArrayLike]
 
@@ -64,27 +49,28 @@ def concentration_distribution(
     styles: Styles | None = None,
     controls: Mapping[str, Maps] | None = None,
 ) -> Figure:
-    """Histograms of concentration over maps, a row per backbone and a column per number.
+    """Draw histograms of concentration over maps, a row per backbone and a column per number.
 
-    Gray: the same number of rectified Gaussian noise on the same grid. Noise has the Gini coefficient of a clean blob,
-    so only spread tells the two apart: keep both. Dashed: the control. Heights are relative to each histogram's own
-    peak; the last bin of lift holds what lies beyond.
+    Gray: the number for rectified Gaussian noise on the same grid. Noise has the Gini coefficient of a clean blob, so
+    only spread distinguishes the two: keep both. Dashed: the control. Heights are relative to each histogram's own
+    peak; the last bin of lift holds all larger values.
 
     Args:
-        results: for each name a result of `attribution_concentration`, or per-sample arrays of shape (N,) by the names
-            in `numbers`; NaN stands for a map that is all-zero.
-        nulls: a result of `noise_null` for all, or one for each name where grids differ; None draws none.
-        numbers: names of what is drawn, such as `gini`, `spread`, `effective_area` or `entropy`.
-        styles: how each backbone is drawn; by position where it is None.
-        controls: for names that have one, the same of the network with its weights drawn afresh.
+        results: for each name, a result of `attribution_concentration`, or per-sample arrays of shape (N,) by the
+            names in `numbers`; NaN marks an all-zero map.
+        nulls: one result of `noise_null` for all names, or one for each name if grids differ; None draws none.
+        numbers: numbers to draw, such as `gini`, `spread`, `effective_area` or `entropy`.
+        styles: style of each backbone; None assigns styles by position.
+        controls: as `results`, for the re-initialised controls of the names that have one.
 
     Raises:
-        ValueError: nothing to draw, an unknown number, or a name without its array, null or style.
+        ValueError: there is nothing to draw, a number is unknown, or a name lacks its array, null or style.
     """
     styles = styles_for(results, styles, "results")
-    unknown = [number for number in numbers if number not in AXIS_TITLES]
+    axis_titles = {field: metric.axis_title for field, metric in drawn_maps()}
+    unknown = [number for number in numbers if number not in axis_titles]
     if unknown or not numbers:
-        raise ValueError(f"numbers must name some of {', '.join(AXIS_TITLES)}, got {', '.join(unknown) or 'nothing'}")
+        raise ValueError(f"numbers must name some of {', '.join(axis_titles)}, got {', '.join(unknown) or 'nothing'}")
     null_of = _nulls_by_name(results, nulls)
     figure = new_figure(1.1 + 0.62 * len(results))
     panels = figure.subplots(1, len(numbers), squeeze=False, sharey=True)[0]
@@ -104,7 +90,7 @@ def concentration_distribution(
                     _tops(row, control[name], edges), edges, baseline=row, color=INK, linewidth=1, linestyle=DASHES
                 )
         axes.set_xlim(edges[0], edges[-1])
-        axes.set_xlabel(_wrapped(AXIS_TITLES[number], len(numbers)), fontsize=FONT_SIZE)
+        axes.set_xlabel(_wrapped(axis_titles[number], len(numbers)), fontsize=FONT_SIZE)
         style_axes(axes)
     panels[0].set_yticks(range(len(results)), [_label(name, result) for name, result in results.items()])
     panels[0].set_ylim(len(results) - 0.85, -0.95)
@@ -125,10 +111,10 @@ def concentration_of_records(
     grids: Mapping[str, tuple[int, int]],
     styles: Styles | None = None,
 ) -> Figure:
-    """`concentration_distribution` of cells' records, each beside noise on its own grid.
+    """Draw `concentration_distribution` from cells' records, each with noise on its own grid.
 
     Args:
-        records_by_backbone: records of a cell; those without attribution are left out.
+        records_by_backbone: records of a cell for each backbone; records without attribution are skipped.
         grids: height and width of each backbone's maps.
     """
     attributed = {
@@ -138,9 +124,9 @@ def concentration_of_records(
     }
     if not attributed:
         return empty_figure("no attribution was measured")
-    drawn = {"gini": COLUMNS["gini"], "spread": COLUMNS["spread"]}
-    if any("lift" in records and records["lift"].notna().any() for records in attributed.values()):
-        drawn["lift"] = COLUMNS["lift"]
+    columns = {field: metric.columns[0].name for field, metric in drawn_maps(tested=True)}
+    with_lift = any("lift" in records and records["lift"].notna().any() for records in attributed.values())
+    drawn = {number: column for number, column in columns.items() if with_lift or number not in CHANCE}
     results = {name: _columns(records, drawn, "") for name, records in attributed.items()}
     controls = {
         name: _columns(records, drawn, CONTROL)
@@ -153,7 +139,7 @@ def concentration_of_records(
 
 
 def _columns(records: pd.DataFrame, drawn: Mapping[str, str], prefix: str) -> dict[str, npt.ArrayLike]:
-    """Per-sample values of what is drawn; NaN where the records have no such column."""
+    """Return the per-sample values to draw; NaN if the records lack a column."""
     return {
         number: records[prefix + column] if prefix + column in records else np.full(len(records), np.nan)
         for number, column in drawn.items()
@@ -173,7 +159,7 @@ def _nulls_by_name(results: Mapping[str, Maps], nulls: Any) -> Mapping[str, Maps
 
 
 def _values(result: Maps, number: str, argument: str) -> FloatArray:
-    """The defined per-sample values of a number."""
+    """Return the defined per-sample values of a number."""
     if isinstance(result, ConcentrationResult):
         values = vars(result)[f"per_sample_{number}"]
     elif number in result:
@@ -186,7 +172,7 @@ def _values(result: Maps, number: str, argument: str) -> FloatArray:
 
 
 def _label(name: str, result: Maps) -> str:
-    """The name, with the share of maps that have no concentration where there are any."""
+    """Return the name, with the share of maps without concentration unless it is zero."""
     of_first = result.per_sample_gini if isinstance(result, ConcentrationResult) else next(iter(result.values()))
     share = float(np.isnan(np.asarray(of_first, dtype=float)).mean())
     note = f"\n{100 * share:.1f}% of maps all-zero" if share else ""
@@ -194,8 +180,8 @@ def _label(name: str, result: Maps) -> str:
 
 
 def _common_edges(number: str, arrays: list[FloatArray]) -> FloatArray:
-    """Bins for all rows of a panel: from 0 to 1, further where values are larger, and only the upper half or less of
-    it where they all lie there."""
+    """Return bin edges for all rows of a panel: from 0 to 1, extended for larger values, and restricted to the upper
+    half or less if all values lie there."""
     if not any(len(array) for array in arrays):
         return np.linspace(0.0, 1.0, NUM_BINS + 1)
     values = np.concatenate([*arrays, [1.0]])
@@ -206,19 +192,19 @@ def _common_edges(number: str, arrays: list[FloatArray]) -> FloatArray:
 
 
 def _wrapped(title: str, num_panels: int) -> str:
-    """An axis title that fits below its panel: what is in brackets on a line of its own where panels are narrow."""
+    """Fit an axis title below its panel: the text in brackets gets its own line if panels are narrow."""
     return title.replace(" (", "\n(") if num_panels > 2 else title
 
 
 def _tops(row: int, values: FloatArray, edges: FloatArray) -> FloatArray:
-    """Heights of a histogram that stands on `row` of an inverted axis."""
+    """Return the heights of a histogram that stands on `row` of an inverted axis."""
     counts = np.histogram(np.minimum(values, edges[-1]), edges)[0]
     tops: FloatArray = row - 0.8 * counts / counts.max()
     return tops
 
 
 def _histogram(axes: Axes, row: int, values: FloatArray, edges: FloatArray, style: BackboneStyle | None) -> None:
-    """A row's histogram standing on its base line at `row`, upwards on the inverted axis; noise has no style."""
+    """Draw a row's histogram upwards from its base line at `row` of the inverted axis; noise has no style."""
     if not len(values):
         middle = (edges[0] + edges[-1]) / 2
         axes.text(middle, row - 0.25, "undefined for every map", ha="center", fontsize=FONT_SIZE - 1, color=MUTED)

@@ -1,4 +1,4 @@
-"""A figure on a page, with the text that stands in for it where it can't be seen."""
+"""Prepare a figure for a page, with its text alternative."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ IMAGE_DPI = 110
 class FigureCard:
     """A figure with its caption and text alternative; either `svg` markup or an `image` data address is set.
 
-    `width` is its natural width in CSS pixels: on a narrow screen it scrolls rather than shrinks to nothing.
+    `width` is its natural width in CSS pixels: on a narrow screen, it scrolls instead of becoming unreadably small.
     """
 
     identifier: str
@@ -28,13 +28,13 @@ class FigureCard:
 
 
 def svg_card(figure: Figure, identifier: str, title: str, caption: str, alt: str) -> FigureCard:
-    """A figure as vector graphics."""
+    """Return a figure as vector graphics."""
     # Markup is safe here: names are drawn as outlines, so none of them occurs in the SVG.
     return FigureCard(identifier, title, caption, alt, _pixels(figure), svg=Markup(figure_svg(figure, identifier)))
 
 
 def image_card(figure: Figure, identifier: str, title: str, caption: str, alt: str) -> FigureCard:
-    """A figure as pixels, for those that would be several times as large as vector graphics."""
+    """Return a figure as pixels, if it would be several times larger as vector graphics."""
     return FigureCard(identifier, title, caption, alt, _pixels(figure), image=figure_data_uri(figure, IMAGE_DPI))
 
 

@@ -1,7 +1,8 @@
-"""Looks shared by all figures, and their encoding for a page that requests nothing from elsewhere.
+"""Define the appearance shared by all figures, and encode them for a page that loads nothing else.
 
-Figures are `matplotlib.figure.Figure` objects made without pyplot, so no backend, style or open window of the caller
-changes. Every backbone has one colour, marker and hatch in all figures; none of the three is the only distinction.
+Figures are `matplotlib.figure.Figure` objects made without pyplot, so the caller's backend, styles and open windows
+are unaffected. Every backbone has the same colour, marker and hatch in all figures; none of the three is the only
+distinction.
 """
 
 import base64
@@ -21,11 +22,11 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 # yellow, which is faint on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#777777")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h")
-HATCHES = ("", "///", "\\\\\\", "---", "xxx", "|||", "+++")  # of lines: dots make a figure ten times as large
+HATCHES = ("", "///", "\\\\\\", "---", "xxx", "|||", "+++")  # of lines: dots make a figure ten times larger
 INK = "#222222"
 MUTED = "#666666"
 NULL = "#c8c8c8"
-"""What would be seen without an effect: calibrated predictions, maps of noise."""
+"""For what is expected without an effect: calibrated predictions, maps of noise."""
 FAINT = "#d9d9d9"
 FONT_SIZE = 9.0
 WIDTH_INCHES = 8.0
@@ -35,7 +36,7 @@ WEBP_QUALITY = 85
 
 @dataclass(frozen=True)
 class BackboneStyle:
-    """How one backbone is drawn."""
+    """The appearance of one backbone."""
 
     color: str
     marker: str
@@ -46,7 +47,7 @@ Styles = Mapping[str, BackboneStyle]
 
 
 def backbone_styles(backbones: Iterable[str]) -> dict[str, BackboneStyle]:
-    """A style per backbone, by position: pass one list to all figures of a page to have them agree.
+    """Assign each backbone a style by position; use the same list for all figures of a page so that they agree.
 
     Colours repeat after eight; markers and hatches have other cycle lengths, so the combination stays unique.
     """
@@ -59,14 +60,17 @@ def backbone_styles(backbones: Iterable[str]) -> dict[str, BackboneStyle]:
 
 
 def styles_for(names: Iterable[str], styles: Styles | None, argument: str) -> Styles:
-    """The styles given, or by position where there are none.
+    """Return the given styles, or styles by position if there are none.
+
+    Args:
+        argument: the caller's name for the mapping that holds the names, for messages.
 
     Raises:
-        ValueError: nothing to draw, or a name without a style; `argument` is what the caller calls the names' mapping.
+        ValueError: there is nothing to draw, or a name has no style.
     """
     names = list(names)
     if not names:
-        raise ValueError(f"{argument} must map at least one name to what is drawn, got an empty mapping")
+        raise ValueError(f"{argument} must map at least one name to data, got an empty mapping")
     if styles is None:
         return backbone_styles(names)
     unknown = [name for name in names if name not in styles]
@@ -76,24 +80,24 @@ def styles_for(names: Iterable[str], styles: Styles | None, argument: str) -> St
 
 
 def literal(text: object) -> str:
-    """Text that matplotlib writes as it is: a `$` in a name would otherwise start a formula, or fail to parse."""
+    """Escape text for matplotlib: a `$` in a name would otherwise start a formula, or fail to parse."""
     return str(text).replace("$", r"\$")
 
 
 def shortened(name: str, width: int = 30) -> str:
-    """At most `width` characters, cut in the middle: names of one family differ at their ends."""
+    """Shorten to `width` characters in the middle, because names of one family differ at their ends."""
     return name if len(name) <= width else f"{name[: width - 13]}…{name[-12:]}"
 
 
 def interval_lengths(value: float, low: float, high: float) -> tuple[float, float]:
-    """Distances from the value down to `low` and up to `high`; zero where there is no interval."""
+    """Return the distances from the value down to `low` and up to `high`; zero without an interval."""
     if math.isnan(low) or math.isnan(high):
         return 0.0, 0.0
     return max(0.0, value - low), max(0.0, high - value)
 
 
 def interval_marks(style: BackboneStyle) -> dict[str, Any]:
-    """Keywords of `Axes.errorbar` with which every figure draws values of a backbone with their intervals."""
+    """Return the keywords of `Axes.errorbar` that all figures use for a backbone's values and intervals."""
     return {
         "marker": style.marker,
         "color": style.color,
@@ -105,7 +109,7 @@ def interval_marks(style: BackboneStyle) -> dict[str, Any]:
 
 
 def name_legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str], columns: int = 3) -> None:
-    """A legend above the panels, in as many columns as report width has room for."""
+    """Draw a legend above the panels, in as many columns as fit the width of the report."""
     figure.legend(
         handles,
         labels,
@@ -117,20 +121,20 @@ def name_legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str], c
 
 
 def new_figure(height: float, width: float = WIDTH_INCHES) -> Figure:
-    """A white figure of this size in inches."""
+    """Return a white figure of this size in inches."""
     layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
     return Figure(figsize=(width, height), layout=layout, facecolor="white")
 
 
 def empty_figure(message: str) -> Figure:
-    """A figure that says why nothing is drawn."""
+    """Return a figure that states why nothing is drawn."""
     figure = new_figure(1.0)
     figure.text(0.5, 0.5, literal(message), ha="center", va="center", fontsize=FONT_SIZE, color=MUTED)
     return figure
 
 
 def style_axes(axes: Axes, grid: str = "x") -> None:
-    """Thin frame, light grid along one axis (`x`, `y` or `both`) behind the data, readable ticks."""
+    """Give axes a thin frame, a light grid along `x`, `y` or `both` behind the data, and readable ticks."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(MUTED)
     axes.tick_params(labelsize=FONT_SIZE - 1, colors=INK, length=3)
@@ -139,17 +143,17 @@ def style_axes(axes: Axes, grid: str = "x") -> None:
 
 
 def figure_svg(figure: Figure, identifier: str) -> str:
-    """The figure as an `<svg>` element to be placed inside HTML.
+    """Return the figure as an `<svg>` element for HTML.
 
     Text is drawn as outlines, so it looks the same without the font. Comments, metadata and namespace declarations,
-    which HTML does not need, are removed: names then occur nowhere in the markup, nor does any address. Every id
-    starts with `identifier`, so that figures of one page don't share clip paths or markers, and markup is kept small.
+    which HTML does not need, are removed, so the markup contains no names and no addresses. Every id starts with
+    `identifier`, so that figures on a page don't share clip paths or markers, and the markup is kept small.
     """
     buffer = BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": identifier, "svg.fonttype": "path"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = buffer.getvalue().decode("utf-8")
-    text = text[text.index("<svg") :].replace("<svg", '<svg aria-hidden="true"', 1)  # what holds it has the words
+    text = text[text.index("<svg") :].replace("<svg", '<svg aria-hidden="true"', 1)  # its container has the text
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text)
@@ -157,7 +161,7 @@ def figure_svg(figure: Figure, identifier: str) -> str:
 
 
 def _renamed_ids(text: str, identifier: str) -> str:
-    """Ids that are referred to become `identifier` with a number, the others go: they are a third of the text."""
+    """Replace referenced ids by `identifier` with a number and remove the others, a third of the text."""
     referred = dict.fromkeys(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
     short = {name: f"{identifier}-{index}" for index, name in enumerate(referred)}
     text = re.sub(
@@ -167,7 +171,7 @@ def _renamed_ids(text: str, identifier: str) -> str:
 
 
 def _compact(text: str) -> str:
-    """The same drawing in less text: a hundredth of a point is finer than any screen, scales keep their digits."""
+    """Shorten the markup: a hundredth of a point is finer than any screen; scales keep their digits."""
 
     def rounded(found: re.Match[str]) -> str:
         return re.sub(r"(\.\d\d)\d+", r"\1", re.sub(r"\s+", " ", found.group()))
@@ -175,7 +179,7 @@ def _compact(text: str) -> str:
     text = re.sub(r'\b(?:d|x|y)="[^"]*"|translate\([^)]*\)', rounded, text)
     text = re.sub(r'\bd="([^"]*)"', lambda found: f'd="{_short_path(found.group(1))}"', text)
     text = re.sub(r">\s+<", "><", text)
-    text = re.sub(r'(<use [^>]*)transform="translate\(([^ )]+) 0\)"/>', r'\1x="\2"/>', text)  # letters of a line
+    text = re.sub(r'(<use [^>]*)transform="translate\(([^ )]+) 0\)"/>', r'\1x="\2"/>', text)  # letters on a line
     text = re.sub(r'style="[^"]*"', lambda found: re.sub(r"([:;]) ", r"\1", found.group()), text)
     text = text.replace("xlink:href", "href")
     lone = re.compile(r"<g>(<(?:path|use)\b[^>]*/>|<g\b[^>]*>(?:<(?:path|use)\b[^>]*/>)*</g>)</g>")
@@ -185,7 +189,7 @@ def _compact(text: str) -> str:
 
 
 def _short_path(path: str) -> str:
-    """An outline without the letters that repeat the command before: points after M or L are joined by lines."""
+    """Remove the letters that repeat the previous command of an outline; points after M or L are joined by lines."""
     kept, command = [], ""
     for token in path.split():
         if token.isalpha():
@@ -198,14 +202,14 @@ def _short_path(path: str) -> str:
 
 
 def figure_png(figure: Figure, dpi: int = PNG_DPI) -> bytes:
-    """The figure as PNG bytes."""
+    """Return the figure as PNG bytes."""
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
     return buffer.getvalue()
 
 
 def figure_data_uri(figure: Figure, dpi: int = PNG_DPI) -> str:
-    """The figure as a `data:` address holding WebP, which takes a third of PNG's space for photographs."""
+    """Return the figure as a `data:` address with WebP, which needs a third of the space of PNG for photographs."""
     buffer = BytesIO()
     figure.savefig(buffer, format="webp", dpi=dpi, pil_kwargs={"quality": WEBP_QUALITY})
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

@@ -1,4 +1,4 @@
-"""Differences by domain group: every target as a dot, the mean of the group with its interval."""
+"""Draw differences by domain group: each target as a dot, and the mean of the group with its interval."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -25,13 +25,13 @@ MEAN_SIZE = 7.0
 
 
 def group_forest(groups: Sequence[GroupDifference], names: Mapping[Scope, str]) -> Figure:
-    """A line per comparison and group of one number: dots are targets, the large marker their mean.
+    """Draw a line per comparison and group for one number: dots are targets, the large marker is their mean.
 
     Bars are 95% Student t intervals over targets; a mean of fewer than two targets has none.
 
     Args:
         groups: estimates of one metric.
-        names: how each comparison is called.
+        names: the name of each comparison.
     """
     if not groups:
         return empty_figure("no difference was measured")

@@ -1,4 +1,4 @@
-"""Attribution maps drawn over the images they explain."""
+"""Draw attribution maps over the images they explain."""
 
 import re
 import textwrap
@@ -20,7 +20,7 @@ from hf_sslgen.reporting.figures.reliability_diagrams import untransformed
 EVIDENCE = "Positive evidence"
 COLORMAP_NAME = "inferno"
 DIMMED = 0.55
-"""Share of its brightness that a picture keeps below a map, so that more evidence is lighter on any picture."""
+"""Share of brightness that a picture keeps below a map, so that more evidence looks lighter on any picture."""
 
 MIDDLE_GRAY = str(DIMMED / 2)
 MAX_SIDE_INCHES = 1.45
@@ -40,20 +40,19 @@ def attribution_overlays(
     objectives: Mapping[str, str] | None = None,
     quantity: str = EVIDENCE,
 ) -> Figure:
-    """The same images in rows: first as they are, then with each backbone's map over them.
+    """Draw each image in a row: first unchanged, then overlaid with each backbone's map.
 
     Only positive values are drawn, each map divided by its own maximum. A map is measured on the grid of its layer and
-    enlarged here for display only. Where examples have boxes, the object's is outlined.
+    enlarged here only for display. If examples have boxes, the object's box is outlined.
 
     Args:
         examples_by_backbone: `images` (E, S, S, 3) bytes, `maps` (E, h, w) and `sample_ids` (E,) per backbone, and
-            `boxes` (E, 4) of x0, y0, x1, y1 in shares of the image, NaN for an image without, where there are boxes.
-            Images that not all backbones have are left out.
+            optionally `boxes` (E, 4): x0, y0, x1, y1 in shares of the image, NaN for an image without a box. Images
+            that any backbone lacks are skipped.
         class_names: names of labels, for captions.
-        records_by_backbone: records with `sample_id` and `reference`, and `prediction` where there are predictions,
-            for captions.
-        max_images: rows at most.
-        objectives: of each backbone, written below its name.
+        records_by_backbone: records with `sample_id`, `reference` and optionally `prediction`, for captions.
+        max_images: maximum number of rows.
+        objectives: objective of each backbone, written below its name.
         quantity: what the maps show.
     """
     positions = {
@@ -64,7 +63,7 @@ def attribution_overlays(
     shared = [s for s in positions[names[0]] if all(s in found for found in positions.values())] if names else []
     shared = shared[:max_images]
     if not shared:
-        return empty_figure("no example image is shared by these backbones")
+        return empty_figure("these backbones share no example images")
     captions = {
         name: _classes(records_by_backbone[name]) if records_by_backbone and name in records_by_backbone else {}
         for name in names
@@ -93,7 +92,7 @@ def attribution_overlays(
 
 
 class _Layout:
-    """A figure of square images in rows and columns, placed in inches: titles above, a caption below each image."""
+    """Lay out square images in rows and columns, placed in inches: titles above, a caption below each image."""
 
     def __init__(self, titles: Sequence[str], num_rows: int) -> None:
         self.side = _side(len(titles) - 1)
@@ -105,7 +104,7 @@ class _Layout:
             self._text(self._left(column) + self.side / 2, self.top - 0.04, title, "bottom", FONT_SIZE - 1.5)
 
     def axes(self, line: int, column: int, caption: str) -> Axes:
-        """Axes without a frame for one image."""
+        """Return axes without a frame for one image."""
         left, top = self._left(column), self.top + line * (self.side + CAPTION_INCHES)
         self._text(left + self.side / 2, top + self.side + 0.04, caption, "top", FONT_SIZE - 2)
         axes = self._add_axes(left, top, self.side, self.side)
@@ -113,7 +112,7 @@ class _Layout:
         return axes
 
     def colorbar(self, quantity: str) -> None:
-        """The scale of all maps, at the foot, over the gray of a picture of middle brightness."""
+        """Draw the scale of all maps at the bottom, over the gray of a picture of medium brightness."""
         width = min(4.0, self.width - 0.6)
         axes = self._add_axes((self.width - width) / 2, self.height - COLORBAR_INCHES + 0.1, width, 0.12)
         bar = self.figure.colorbar(ScalarMappable(Normalize(0, 1), _translucent()), cax=axes, orientation="horizontal")
@@ -138,12 +137,12 @@ class _Layout:
 
 
 def _side(num_backbones: int) -> float:
-    """Side of an image in inches."""
+    """Return the side of an image in inches."""
     return min(MAX_SIDE_INCHES, MAX_WIDTH_INCHES / (num_backbones + 1))
 
 
 def draw_map(axes: Axes, image: npt.NDArray, attribution: npt.NDArray) -> None:
-    """One map (h, w) over one image (S, S, 3) of bytes, drawn in dark gray: colour and light mean evidence."""
+    """Draw a map (h, w) over an image (S, S, 3) of bytes in dark gray: colour and brightness mean evidence."""
     side = image.shape[:2]
     gray = image.astype(float) @ np.array([0.299, 0.587, 0.114])
     positive = np.maximum(np.asarray(attribution, dtype=float), 0.0)
@@ -173,7 +172,7 @@ def draw_map(axes: Axes, image: npt.NDArray, attribution: npt.NDArray) -> None:
 
 
 def _translucent() -> ListedColormap:
-    """A colour map of rising lightness whose low end lets the image through."""
+    """Return a colour map of rising lightness whose low end is transparent."""
     from matplotlib import colormaps
 
     colors = colormaps[COLORMAP_NAME](np.linspace(0.4, 1.0, 256))
@@ -182,11 +181,11 @@ def _translucent() -> ListedColormap:
 
 
 def _outline(axes: Axes, box: npt.NDArray | None, side: tuple[int, int]) -> None:
-    """The object's box: a white line with a dark one around it, which is seen on any picture."""
+    """Draw the object's box: a white line with a dark outline, visible on any picture."""
     if box is None or not np.isfinite(box).all():
         return
     (height, width), (x0, y0, x1, y1) = side, box
-    inset = 0.012 * width  # a line at the picture's very edge would be cut off by it
+    inset = 0.012 * width  # the picture's edge would cut off a line drawn on it
     left, right = max(x0 * width, inset) - 0.5, min(x1 * width, width - inset) - 0.5
     top, bottom = max(y0 * height, inset) - 0.5, min(y1 * height, height - inset) - 0.5
     axes.add_patch(
@@ -203,7 +202,7 @@ def _outline(axes: Axes, box: npt.NDArray | None, side: tuple[int, int]) -> None
 
 
 def _classes(records: pd.DataFrame) -> dict[str, tuple[int, int | None]]:
-    """(reference, prediction) by sample id, of clean rows; the prediction is None in records without predictions."""
+    """Return (reference, prediction) of clean rows by sample id; the prediction is None in records without one."""
     clean = untransformed(records)
     if "reference" not in clean:
         return {}
@@ -226,13 +225,13 @@ def _label(prefix: str, index: int | None, class_names: Sequence[str]) -> str:
 
 
 def _title(name: str, objective: str, num_backbones: int) -> str:
-    """A backbone's name, and its objective in brackets unless the name says it."""
+    """Return a backbone's name, with its objective in brackets unless the name contains it."""
     title = _broken(name, _side(num_backbones))
     return f"{title}\n({objective})" if objective and objective.lower() not in name.lower() else title
 
 
 def _broken(title: str, side: float) -> str:
-    """A title broken into lines of what fits over a column of `side` inches, after a separator where there is one."""
+    """Break a title into lines that fit over a column of `side` inches, after separators if possible."""
     width = max(8, int(side * CHARACTERS_PER_INCH))
     lines = [""]
     for part in re.findall(r"[^-_/. ]+[-_/. ]*|[-_/. ]+", title):

@@ -1,4 +1,4 @@
-"""How pretraining went: loss and k-NN accuracy by epoch."""
+"""Draw the course of pretraining: loss and k-NN accuracy by epoch."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,11 +14,11 @@ HEIGHT_INCHES = 3.0
 
 
 def pretraining_curves(log: Log, objective: str, initial_knn_accuracy: float | None) -> Figure:
-    """Loss by epoch and, where it was watched, k-NN accuracy on held-out source images.
+    """Draw loss and, if it was monitored, k-NN accuracy on held-out source images by epoch.
 
     Args:
-        log: a row per epoch with `epoch`, `loss` and, in some, `knn_accuracy`.
-        initial_knn_accuracy: of the initial weights, measured in the same way; None where nothing was.
+        log: a row per epoch with `epoch`, `loss` and, in some rows, `knn_accuracy`.
+        initial_knn_accuracy: k-NN accuracy of the initial weights; None if it was not monitored.
     """
     watched = [row for row in log if "knn_accuracy" in row]
     figure = new_figure(HEIGHT_INCHES)

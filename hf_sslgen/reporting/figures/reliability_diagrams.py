@@ -1,7 +1,8 @@
-"""Reliability diagrams: accuracy against confidence, with what calibrated models would show."""
+"""Draw reliability diagrams: accuracy against confidence, compared with calibrated models."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +14,11 @@ from matplotlib.patches import Patch
 
 from hf_sslgen.metrics import (
     CalibrationResult,
+    ReliabilityBins,
     ReliabilityNullBand,
     TopLabelResult,
     expected_calibration_error,
+    reliability_bins,
     reliability_null_band,
 )
 from hf_sslgen.metrics.catalogue.rows import AFTER_TEMPERATURE
@@ -35,8 +38,22 @@ from hf_sslgen.reporting.figures.figure_style import (
     style_axes,
     styles_for,
 )
+from hf_sslgen.study.cells.cell_folder import Cell
 
 PANELS_PER_LINE = 3
+
+Predictions = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+"""Confidences p in [0, 1] and whether the predictions are correct, both of shape (N,)."""
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """The content of a model's panel: its bins, the bins of calibrated models, and the calibration error of both."""
+
+    bins: CalibrationResult | ReliabilityBins
+    band: ReliabilityNullBand
+    error: float
+    if_calibrated: float
 
 
 def reliability_diagram(
@@ -44,19 +61,19 @@ def reliability_diagram(
     num_bins: int = 15,
     styles: Styles | None = None,
 ) -> Figure:
-    """Accuracy against confidence per bin, and below it the share of samples in each bin; a panel per model.
+    """Draw accuracy against confidence per bin, and below it the share of samples in each bin; a panel per model.
 
-    Gray boxes hold the bin's accuracy in 95% of simulations of a perfectly calibrated model with these confidences
+    Gray boxes contain the bin's accuracy in 95% of simulations of a perfectly calibrated model with these confidences
     (Broecker and Smith 2007). Points above the diagonal are under-confident, below it over-confident.
 
     Args:
-        models: for each name a result of `top_label`, or the confidences p in [0, 1] and whether the predictions are
+        models: for each name, a result of `top_label`, or the confidences p in [0, 1] and whether the predictions are
             correct, both of shape (N,).
-        num_bins: equal-width bins, as in the expected calibration error.
-        styles: how each model is drawn; by position where it is None.
+        num_bins: number of equal-width bins, as in the expected calibration error.
+        styles: style of each model; None assigns styles by position.
 
     Raises:
-        ValueError: no model, or what `expected_calibration_error` refuses.
+        ValueError: there is no model, or `expected_calibration_error` rejects its data.
     """
     styles = styles_for(models, styles, "models")
     drawn = {}
@@ -65,7 +82,12 @@ def reliability_diagram(
             model = model.per_sample_confidence, model.per_sample_correct
         confidences, correct = model
         band = reliability_null_band(confidences, num_bins=num_bins)
-        drawn[name] = expected_calibration_error(confidences, correct, num_bins=num_bins), band
+        measured = expected_calibration_error(confidences, correct, num_bins=num_bins)
+        drawn[name] = _Panel(measured, band, measured.expected_calibration_error, measured.ece_if_calibrated)
+    return _figure(drawn, styles)
+
+
+def _figure(drawn: Mapping[str, _Panel], styles: Styles) -> Figure:
     columns = 2 if len(drawn) == 4 else min(PANELS_PER_LINE, len(drawn))
     lines = math.ceil(len(drawn) / columns)
     width = max(columns, 1.4) / PANELS_PER_LINE * WIDTH_INCHES  # the legend needs more room than one panel
@@ -78,7 +100,7 @@ def reliability_diagram(
             bottom.set_visible(False)
             continue
         name = list(drawn)[index]
-        _panel(top, bottom, name, *drawn[name], styles[name])
+        _draw_panel(top, bottom, name, drawn[name], styles[name])
         if index % columns == 0:
             top.set_ylabel("Accuracy in bin", fontsize=FONT_SIZE)
             bottom.set_ylabel("Images (%)", fontsize=FONT_SIZE)
@@ -87,44 +109,51 @@ def reliability_diagram(
     return figure
 
 
-def reliability_diagrams(
-    records_by_backbone: Mapping[str, pd.DataFrame], num_bins: int = 15, styles: Styles | None = None
-) -> Figure:
-    """`reliability_diagram` of cells' records.
+def reliability_of_cells(cells: Sequence[Cell], styles: Styles | None = None) -> Figure:
+    """Draw `reliability_diagram` of the cells that have predictions with confidences, a panel for each."""
+    return _of_panels({cell.backbone: _panel_of(cell) for cell in cells}, styles)
 
-    Args:
-        records_by_backbone: records of a cell, with columns `confidence` and `correct`; rows of transformed images
-            and rows without confidence are left out.
-    """
-    models = confident_predictions(records_by_backbone)
-    if not models:
+
+def reliability_before_and_after(cell: Cell, styles: Styles | None = None) -> Figure:
+    """Draw the reliability of one cell and, if it has a temperature, its reliability after temperature scaling."""
+    temperature = cell.number("temperature")
+    if temperature is None or math.isnan(temperature.value):
+        return reliability_of_cells([cell], styles)
+    scaled = f"scaled, temperature {temperature.value:.2f}"
+    style = {} if styles is None else {cell.backbone: styles[cell.backbone], scaled: styles[cell.backbone]}
+    panels = {cell.backbone: _panel_of(cell), scaled: _panel_of(cell, AFTER_TEMPERATURE)}
+    return _of_panels(panels, style or None)
+
+
+def _of_panels(panels: Mapping[str, _Panel | None], styles: Styles | None) -> Figure:
+    drawn = {name: panel for name, panel in panels.items() if panel is not None}
+    if not drawn:
         return empty_figure("no prediction confidence was measured")
-    return reliability_diagram(models, num_bins, styles)
+    return _figure(drawn, styles_for(drawn, styles, "cells"))
 
 
-def reliability_before_and_after(
-    name: str, records: pd.DataFrame, temperature: float, num_bins: int = 15, styles: Styles | None = None
-) -> Figure:
-    """The reliability of one backbone, beside that after temperature scaling where its records have it.
+def _panel_of(cell: Cell, ending: str = "") -> _Panel | None:
+    """Return a cell's panel, with stored calibration errors if available.
 
     Args:
-        temperature: NaN where there is none.
+        ending: suffix of the names of confidences and numbers.
     """
-    before = {name: records}
-    column = f"confidence{AFTER_TEMPERATURE}"
-    if math.isnan(temperature) or column not in records:
-        return reliability_diagrams(before, num_bins, styles)
-    scaled = f"scaled, temperature {temperature:.2f}"
-    after = {scaled: records.assign(confidence=records[column])}
-    style = {} if styles is None else {name: styles[name], scaled: styles[name]}
-    return reliability_diagrams(before | after, num_bins, style or None)
+    predictions = confident_predictions(cell, ending)
+    if predictions is None:
+        return None
+    band = reliability_null_band(predictions[0])
+    error = cell.number(f"expected_calibration_error{ending}")
+    if_calibrated = cell.number(f"ece_if_calibrated{ending}")
+    if error is None or if_calibrated is None:
+        measured = expected_calibration_error(*predictions)
+        return _Panel(measured, band, measured.expected_calibration_error, measured.ece_if_calibrated)
+    return _Panel(reliability_bins(*predictions), band, error.value, if_calibrated.value)
 
 
-def _panel(
-    top: Axes, bottom: Axes, name: str, table: CalibrationResult, band: ReliabilityNullBand, style: BackboneStyle
-) -> None:
+def _draw_panel(top: Axes, bottom: Axes, name: str, panel: _Panel, style: BackboneStyle) -> None:
+    table, band = panel.bins, panel.band
     filled = table.bin_counts > 0
-    left, width = table.bin_edges[:-1][filled], 1.0 / table.num_bins
+    left, width = table.bin_edges[:-1][filled], 1.0 / len(table.bin_counts)
     top.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle="--")
     top.bar(left, (band.high - band.low)[filled], width, band.low[filled], align="edge", color=NULL, linewidth=0)
     top.plot(
@@ -136,9 +165,8 @@ def _panel(
         linewidth=1,
         markeredgewidth=0,
     )
-    ece, null = table.expected_calibration_error, table.ece_if_calibrated
     top.set_title(
-        f"{literal(shortened(name))}\nECE {100 * ece:.1f} pt (calibrated: {100 * null:.1f} pt)",
+        f"{literal(shortened(name))}\nECE {100 * panel.error:.1f} pt (calibrated: {100 * panel.if_calibrated:.1f} pt)",
         fontsize=FONT_SIZE - 0.5,
         color=INK,
         loc="left",
@@ -163,23 +191,18 @@ def _panel(
 
 
 def untransformed(records: pd.DataFrame) -> pd.DataFrame:
-    """Rows of images as they are."""
+    """Return the rows of untransformed images."""
     return records[records["transform"].fillna("") == ""] if "transform" in records else records
 
 
-def clean_records(records: pd.DataFrame) -> pd.DataFrame:
-    """Rows of untransformed images that have a prediction confidence."""
-    clean = untransformed(records)
-    return clean[clean["confidence"].notna()] if "confidence" in clean else clean.iloc[:0]
+def confident_predictions(cell: Cell, ending: str = "") -> Predictions | None:
+    """Return confidence and correctness of a cell's untransformed images that have a confidence; None if none has.
 
-
-def confident_predictions(
-    records_by_backbone: Mapping[str, pd.DataFrame],
-) -> dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
-    """Confidences and correctness of the untransformed images, of those backbones that have them."""
-    clean = {name: clean_records(records) for name, records in records_by_backbone.items()}
-    return {
-        name: (records["confidence"].to_numpy(dtype=float), records["correct"].to_numpy(dtype=float))
-        for name, records in clean.items()
-        if len(records)
-    }
+    Args:
+        ending: suffix of the name of the confidence column.
+    """
+    records, column = untransformed(cell.records()), f"confidence{ending}"
+    if column not in records or not (records[column].notna()).any():
+        return None
+    confident = records[records[column].notna()]
+    return confident[column].to_numpy(dtype=float), confident["correct"].to_numpy(dtype=float)

@@ -1,10 +1,10 @@
-"""Risk-coverage curves: the error that is left when only the most confident predictions are answered."""
+"""Draw risk-coverage curves: the error that remains when only the most confident predictions are kept."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -23,23 +23,24 @@ from hf_sslgen.reporting.figures.figure_style import (
     styles_for,
 )
 from hf_sslgen.reporting.figures.reliability_diagrams import confident_predictions
+from hf_sslgen.study.cells.cell_folder import Cell
 
 MAX_POINTS, ORACLE_POINTS = 120, 30
-"""Points of a curve that are drawn; more would only make the picture larger."""
+"""Number of drawn points of a curve; more would only make the figure larger."""
 
 
 def risk_coverage_curves(results: Mapping[str, RiskCoverageResult], styles: Styles | None = None) -> Figure:
-    """Error rate among the most confident share of the samples, for every such share (El-Yaniv and Wiener 2010).
+    """Draw the error rate among the most confident share of the samples, by share (El-Yaniv and Wiener 2010).
 
-    Dotted: the oracle, which puts every wrong prediction last. Dashed: a random order, whose expected error is that
-    of all samples. Confidence is useful as far as the curve stays below dashed and near dotted.
+    Dotted: the oracle, which puts every wrong prediction last. Dashed: a random order, whose expected error is the
+    error over all samples. Confidence is useful to the extent that the curve stays below dashed and near dotted.
 
     Args:
-        results: of `hf_sslgen.metrics.risk_coverage`, by name.
-        styles: how each model is drawn; by position where it is None.
+        results: results of `hf_sslgen.metrics.risk_coverage` by name.
+        styles: style of each model; None assigns styles by position.
 
     Raises:
-        ValueError: no result, or a name without a style.
+        ValueError: there is no result, or a name has no style.
     """
     styles = styles_for(results, styles, "results")
     figure = new_figure(3.6 + 0.2 * len(results), 6.0)
@@ -74,28 +75,39 @@ def risk_coverage_curves(results: Mapping[str, RiskCoverageResult], styles: Styl
     labels += ["random order", "oracle: wrong predictions last"]
     axes.set_xlim(0, 100)
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("Coverage: most confident images that are answered (%)", fontsize=FONT_SIZE)
+    axes.set_xlabel("Coverage: share of most confident images (%)", fontsize=FONT_SIZE)
     axes.set_ylabel("Risk: errors among them (%)", fontsize=FONT_SIZE, color=INK)
     style_axes(axes, "both")
     name_legend(figure, handles, labels, columns=1)
     return figure
 
 
-def risk_coverage_of_records(records_by_backbone: Mapping[str, pd.DataFrame], styles: Styles | None = None) -> Figure:
-    """`risk_coverage_curves` of cells' records, as `reliability_diagrams` takes them."""
-    models = confident_predictions(records_by_backbone)
-    if not models:
+def risk_coverage_of_cells(cells: Sequence[Cell], styles: Styles | None = None) -> Figure:
+    """Draw `risk_coverage_curves` of the cells that have predictions with confidences, using their stored areas."""
+    results = {}
+    for cell in cells:
+        predictions = confident_predictions(cell)
+        if predictions is not None:
+            results[cell.backbone] = _with_stored_areas(risk_coverage(*predictions), cell)
+    if not results:
         return empty_figure("no prediction confidence was measured")
-    return risk_coverage_curves({name: risk_coverage(*model) for name, model in models.items()}, styles)
+    return risk_coverage_curves(results, styles)
+
+
+def _with_stored_areas(result: RiskCoverageResult, cell: Cell) -> RiskCoverageResult:
+    area, excess = cell.number("aurc"), cell.number("excess_aurc")
+    if area is None or excess is None:
+        return result
+    return replace(result, aurc=area.value, excess_aurc=excess.value)
 
 
 def _thinned(length: int, at_most: int) -> npt.NDArray[np.int64]:
-    """Indices of at most `at_most` of so many points, both ends among them."""
+    """Return indices of at most `at_most` out of `length` points, including both ends."""
     return np.unique(np.linspace(0, length - 1, min(length, at_most)).round().astype(np.int64))
 
 
 def _oracle(result: RiskCoverageResult) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Coverage and risk in percent of the order in which every wrong prediction comes last."""
+    """Return coverage and risk, in percent, of the order in which every wrong prediction comes last."""
     num_wrong = round(float(result.risk[-1]) * result.n)
     num_right = result.n - num_wrong
     wrong = _thinned(num_wrong + 1, ORACLE_POINTS)

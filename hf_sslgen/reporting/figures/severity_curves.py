@@ -1,4 +1,4 @@
-"""Invariance against the severity of each transform."""
+"""Draw invariance against the severity of each transform."""
 
 import math
 import re
@@ -31,29 +31,29 @@ from hf_sslgen.reporting.vocabulary import severity_words, transform_words
 
 PANELS_PER_LINE = 3
 MIN_SEVERITIES = 2
-"""Severities of a transform from which a study draws them: one alone says nothing about severity."""
+"""Minimum number of severities of a transform to draw; a single one says nothing about severity."""
 
 MANY = 8
-"""Severities beyond which their labels are set smaller."""
+"""Number of severities beyond which labels are smaller."""
 
 Variants = Mapping[tuple[str, str], InvarianceResult | Estimate]
-"""Results by transform and severity, the latter written like `+20`, `0.5` or `right 0.1`."""
+"""Results by transform and severity; a severity is written like `+20`, `0.5` or `right 0.1`."""
 
 
 def invariance_by_severity(results: Mapping[str, Variants], styles: Styles | None = None) -> Figure:
-    """Chance-corrected invariance against severity, a panel per transform and a line per backbone.
+    """Draw chance-corrected invariance against severity, a panel per transform and a line per backbone.
 
-    0 is chance: the transformed image is no nearer to its original than to any other image's. Severities stand in
-    numeric order at equal distances; those that begin with a word, such as a direction, stand together. A transform
+    0 is chance: the transformed image is no closer to its original than to other images. Severities are in numeric
+    order at equal distances; severities that begin with a word, such as a direction, are grouped by it. A transform
     without any value, such as a change of hue in gray images, has no panel.
 
     Args:
-        results: for each name the results of `invariance`, or estimates with intervals (`bootstrap_interval`), by
+        results: for each name, the results of `invariance`, or estimates with intervals (`bootstrap_interval`), by
             (transform, severity).
-        styles: how each backbone is drawn; by position where it is None.
+        styles: style of each backbone; None assigns styles by position.
 
     Raises:
-        ValueError: no name, no value, or a key that is no pair of strings.
+        ValueError: there is no name or no value, or a key is not a pair of strings.
     """
     styles = styles_for(results, styles, "results")
     transforms = _severities(
@@ -63,7 +63,7 @@ def invariance_by_severity(results: Mapping[str, Variants], styles: Styles | Non
         if not math.isnan(_estimate(result).value)
     )
     if not transforms:
-        raise ValueError("results must hold a value that is not NaN for some (transform, severity), got none")
+        raise ValueError("results must contain a value other than NaN for some (transform, severity), got none")
     columns = min(PANELS_PER_LINE, len(transforms))
     lines = math.ceil(len(transforms) / columns)
     width = max(columns, 1.5) / PANELS_PER_LINE * WIDTH_INCHES
@@ -88,11 +88,11 @@ def invariance_by_severity(results: Mapping[str, Variants], styles: Styles | Non
 def invariance_by_severity_of_numbers(
     numbers_by_backbone: Mapping[str, Sequence[Number]], styles: Styles | None = None
 ) -> Figure | None:
-    """`invariance_by_severity` of cells' numbers, or None where no transform was measured at several severities.
+    """Draw `invariance_by_severity` from cells' numbers; None if no transform was measured at several severities.
 
     Args:
-        numbers_by_backbone: numbers of one stage on one domain; those that are no invariance of a transform are left
-            out.
+        numbers_by_backbone: numbers of one stage on one domain; numbers other than invariance to a transform are
+            skipped.
     """
     found: dict[str, dict[tuple[str, str], Estimate]] = {}
     severities: dict[str, set[str]] = {}
@@ -110,7 +110,7 @@ def invariance_by_severity_of_numbers(
 
 
 def _severities(keys: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """Each transform's severities in the order in which they are drawn; transforms in the order of the keys."""
+    """Return each transform's severities in drawing order, with transforms in the order of the keys."""
     found: dict[str, dict[str, None]] = {}
     for key in keys:
         if not (isinstance(key, tuple) and len(key) == 2 and all(isinstance(part, str) for part in key)):
@@ -124,13 +124,13 @@ def _severities(keys: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def _parsed(severity: str) -> tuple[str, float]:
-    """The word before a severity's number, and the number; a severity without one is all word."""
+    """Split a severity into a word and a number; a severity without a number is all word."""
     match = re.fullmatch(r"(.*?)\s*([+-]?\d*\.?\d+)", severity)
     return (match[1], float(match[2])) if match else (severity, 0.0)
 
 
 def _by_word(severities: Sequence[str]) -> list[list[int]]:
-    """Positions that a line connects: those of one word."""
+    """Group positions by their word; a line connects each group."""
     groups: dict[str, list[int]] = {}
     for position, severity in enumerate(severities):
         groups.setdefault(_parsed(severity)[0], []).append(position)
@@ -138,7 +138,7 @@ def _by_word(severities: Sequence[str]) -> list[list[int]]:
 
 
 def _estimate(result: InvarianceResult | Estimate | None) -> Estimate:
-    """The value with its interval; NaN where there is none."""
+    """Return the value with its interval; NaN if there is none."""
     if isinstance(result, Estimate):
         return result
     if result is None:
@@ -149,7 +149,7 @@ def _estimate(result: InvarianceResult | Estimate | None) -> Estimate:
 def _line(
     axes: Axes, transform: str, severities: Sequence[str], variants: Variants, shift: float, style: BackboneStyle
 ) -> None:
-    """The values of a backbone, connected among severities of one word; what is missing or NaN is left out."""
+    """Draw a backbone's values, connected among severities with the same word; missing values and NaN are skipped."""
     estimates = [_estimate(variants.get((transform, severity))) for severity in severities]
     for group in _by_word(severities):
         drawn = [position for position in group if not math.isnan(estimates[position].value)]
@@ -164,7 +164,7 @@ def _line(
 
 
 def _label_axes(axes: Axes, transform: str, severities: Sequence[str]) -> None:
-    """Numbers below their positions, the word of a group once below its numbers."""
+    """Label positions with numbers, and each group once with its word below."""
     for group in _by_word(severities)[1:]:
         axes.axvline(group[0] - 0.5, color=FAINT, linewidth=0.8)
     labels = []

@@ -1,7 +1,7 @@
-"""The answer to the question, generated from stored estimates over targets, or over images where targets are too few.
+"""Answer the question from stored estimates over targets, or over images if there are too few targets.
 
-A direction is claimed only where the 95% interval excludes zero. Concentration and the signed confidence gap have no
-better direction, so nothing is called better; lift on the object has one, and its sentences say who looks more at it.
+A direction is claimed only if the 95% interval excludes zero. For concentration and the signed confidence gap, neither
+direction is better, so nothing is called better; for lift, sentences say which backbone looks more at the object.
 """
 
 import math
@@ -16,15 +16,15 @@ from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
 from hf_sslgen.study.inference.target_groups import Scope, StudyResults
 
 MIN_DOMAINS = 3
-"""Fewer targets say nothing about others: of two, the t interval reaches nine standard deviations to each side."""
+"""Fewer targets say nothing about others: for two, the t interval extends nine standard deviations to each side."""
 
 INLINE = 2
-"""Up to so many comparisons are named in their sentence; of more, it counts and a list follows."""
+"""Up to this many comparisons are named in their sentence; more are counted, and a list follows."""
 
 
 @dataclass(frozen=True)
 class Statement:
-    """A sentence, and the comparisons it counts where they are too many to be named in it."""
+    """A sentence, and the comparisons it counts if there are too many to name."""
 
     text: str
     listed: list[str]
@@ -32,7 +32,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class AnswerPart:
-    """What is said on one of the measurements."""
+    """The statements about one of the measurements."""
 
     title: str
     statements: list[Statement]
@@ -40,7 +40,7 @@ class AnswerPart:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer: in short, by measurement, and what to know about it."""
+    """The answer: in short, by measurement, and with notes."""
 
     short: str
     parts: list[AnswerPart]
@@ -49,17 +49,17 @@ class Answer:
 
 @dataclass(frozen=True)
 class _Item:
-    """One comparison; `name` says which among those of its sentence."""
+    """One comparison; `name` distinguishes it from the others in its sentence."""
 
     name: str
     estimate: Bounded
 
 
 def answer(results: StudyResults) -> Answer:
-    """What a study says, for domains similar to the source and for different ones apart."""
+    """Answer the question of a study, separately for similar and different domains."""
     groups = [g for g in results.groups if (g.scope.metric, g.scope.transform) == (HEADLINE_ACCURACY, "")]
     if not groups:
-        nothing = "No accuracy of a self-supervised backbone is compared with that of a supervised twin here."
+        nothing = "This report compares no self-supervised backbone with a supervised twin by accuracy."
         return Answer(nothing, [], [])
     parts = []
     for title, metrics in tested_parts():
@@ -80,12 +80,12 @@ def _group_names(results: StudyResults) -> list[str]:
 
 def _heading(group: str) -> str:
     if group == "unstated":
-        return "On domains whose likeness to the source is not stated"
+        return "On domains whose similarity to the source is not stated"
     return f"On domains {group_words(group)}"
 
 
 def _items(results: StudyResults, group: str, metric: str, transform: str) -> list[_Item]:
-    """Comparisons of one number in one group: over targets where they are enough, else target by target."""
+    """Return the comparisons of one number in one group: over targets if there are enough, else by target."""
     items = []
     for g in results.groups:
         if g.group != group or not _is_number(g.scope, metric, transform):
@@ -105,7 +105,7 @@ def _is_number(scope: Scope, metric: str, transform: str) -> bool:
 
 
 def scope_name(results: StudyResults, scope: Scope) -> str:
-    """What tells a scope from the others of the study: its contrast where there are several, and its setting."""
+    """Return what distinguishes a scope from others: its contrast if the study has several, and its setting."""
     contrasts = {(g.scope.first, g.scope.second, g.scope.source) for g in results.groups}
     contrast = ""
     if len(contrasts) > 1:
@@ -125,18 +125,18 @@ def _joined(*parts: str) -> str:
 def _on_group(heading: str, metric: str, items: Sequence[_Item]) -> list[Statement]:
     if not items:
         return []
-    subject = f"{heading}, {words(metric).phrase} of the self-supervised backbone against its supervised twin"
+    subject = f"{heading}, {words(metric).phrase} of the self-supervised backbone compared with its supervised twin"
     meanings = {"higher": "higher", "lower": "lower", "undecided": "undecided"}
     if metric == "lift":
         meanings |= {
-            "higher": "higher, it looks more at the object,",
-            "lower": "lower, it looks less at the object,",
+            "higher": "higher, so it looks more at the object,",
+            "lower": "lower, so it looks less at the object,",
         }
     return [_statement(subject, items, metric, meanings)]
 
 
 def _between_groups(results: StudyResults, metric: str, transform: str) -> list[Statement]:
-    """Whether the two groups differ, where both have enough domains."""
+    """State whether the two groups differ, if both have enough domains."""
     items = [
         _Item(scope_name(results, i.scope), i)
         for i in results.interactions
@@ -149,12 +149,12 @@ def _between_groups(results: StudyResults, metric: str, transform: str) -> list[
         "lower": "lower on different domains than on similar ones",
         "undecided": "undecided",
     }
-    subject = f"Different against similar domains, the difference in {words(metric).phrase}"
+    subject = f"Different versus similar domains, the difference in {words(metric).phrase}"
     return [_statement(subject, items, metric, meanings)]
 
 
 def _statement(subject: str, items: Sequence[_Item], metric: str, meanings: Mapping[str, str]) -> Statement:
-    """Each verdict with its count, and the comparisons beside or below it."""
+    """State each verdict with its count, and name or list the comparisons."""
     clauses: list[str] = []
     listed: list[str] = []
     for verdict, meaning in meanings.items():
@@ -179,7 +179,7 @@ def _spoken(item: _Item, metric: str) -> str:
 
 
 def _short(results: StudyResults) -> str:
-    """The accuracy in counts."""
+    """Count the verdicts on accuracy."""
     sentences = []
     for group in _group_names(results):
         verdicts = [item.estimate.verdict for item in _items(results, group, HEADLINE_ACCURACY, "")]
@@ -192,7 +192,7 @@ def _short(results: StudyResults) -> str:
         ]
         undecided = verdicts.count("undecided")
         if not counts:
-            sentences.append(f"{_heading(group)}, it is undecided which is more accurate ({total}).")
+            sentences.append(f"{_heading(group)}, it is undecided which backbone is more accurate ({total}).")
         else:
             rest = f", and undecided in {undecided}" if undecided else ""
             of_all = f" of {total}" if len(verdicts) > 1 else f" ({total})"
@@ -206,18 +206,20 @@ def _notes(results: StudyResults) -> list[str]:
     small = [group for group, size in sizes.items() if size < MIN_DOMAINS]
     notes = [
         "A comparison is one contrast of backbones under one protocol and label budget, over the domains of a group "
-        "or, where these are too few, on one domain. Undecided means that the interval includes zero or can't be had."
+        "or, if there are too few, on one domain. Undecided means that the interval includes zero or is unavailable."
     ]
     if len(small) < len(sizes):
-        notes.append("Intervals over domains are Student’s t: they speak of domains of that kind.")
+        notes.append(
+            "Intervals over domains are Student’s t intervals and apply to these networks on domains of that kind."
+        )
     if small:
         notes.append(
-            f"Fewer than {MIN_DOMAINS} domains of a kind are too few to say anything about other domains of that "
-            "kind: those intervals speak of these images."
+            f"Fewer than {MIN_DOMAINS} domains of a kind say nothing about other domains of that kind, "
+            "so those intervals apply only to these networks, on images like these."
         )
     if small or set(sizes) != {"similar", "different"}:
         notes.append(
-            "Whether similar and different domains differ from each other is not tested: that takes at least "
-            f"{MIN_DOMAINS} of each."
+            "Whether similar and different domains differ from each other is not tested, because the test needs at "
+            f"least {MIN_DOMAINS} of each."
         )
     return notes

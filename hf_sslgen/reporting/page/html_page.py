@@ -1,4 +1,4 @@
-"""The report's page: one HTML file that opens from disk and requests nothing from elsewhere."""
+"""Write the report's page: one HTML file that opens from disk and loads nothing else."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from hf_sslgen.reporting.page.glossary import LIMITS, glossary
 from hf_sslgen.reporting.page.page_content import domain_section
 from hf_sslgen.reporting.page.page_summary import summary
 from hf_sslgen.reporting.page.page_tables import provenance_rows
-from hf_sslgen.reporting.rows import domains_of, order_backbones
+from hf_sslgen.reporting.table_rows import domains_of, order_backbones
 from hf_sslgen.reporting.unseen import without_unseen
 from hf_sslgen.study.inference.target_groups import StudyResults
 
@@ -24,7 +24,7 @@ QUESTION = (
 )
 SINGLE_QUESTION = "How accurate, how well calibrated, how concentrated and how invariant is this backbone?"
 OPEN_UP_TO = 3
-"""Domains that a page shows unfolded; of more, each is unfolded by its reader."""
+"""Up to this many domains are shown unfolded; if there are more, readers unfold each themselves."""
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -33,20 +33,20 @@ def write_page(results: StudyResults, path: Path, title: str, missing: Sequence[
     """Write the page as one file.
 
     Args:
-        missing: plain sentences on cells that failed or are not computed yet.
+        missing: plain sentences about cells that failed or are not computed yet.
     """
     with replace_file(path) as unfinished:
         unfinished.write_text(render_page(results, title, missing), encoding="utf-8")
 
 
 def render_page(results: StudyResults, title: str, missing: Sequence[str] = ()) -> str:
-    """The page as HTML text."""
+    """Return the page as HTML text."""
     cells = results.cells
     backbones = order_backbones(cells)
     styles = backbone_styles(backbones)
     single = len(backbones) == 1 and not results.differences
     names = domains_of(cells)
-    # Identifiers are numbered, not made from names, so that no name can break or shadow another's.
+    # Identifiers are numbered rather than made from names, so that no name can break or shadow another's.
     domains = [domain_section(results, name, f"domain-{index}", styles) for index, name in enumerate(names, start=1)]
     groups: dict[str, list] = {}
     for section in domains:
@@ -69,7 +69,7 @@ def render_page(results: StudyResults, title: str, missing: Sequence[str] = ()) 
         "limits": LIMITS,
         "notes": list(dict.fromkeys(str(n) for cell in cells for n in cell.provenance.get("notes") or ())),
         "provenance": provenance_rows(cells),
-        # Our own files, written into the page as they are.
+        # Our own files, inserted into the page unescaped.
         "style": Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
         "script": Markup((TEMPLATES / "page.js").read_text(encoding="utf-8")),
     }
@@ -80,5 +80,5 @@ def _answer(results: StudyResults, single: bool) -> Answer:
     if results.differences:
         return answer(results)
     if single:
-        return Answer("One backbone was analysed, so nothing is compared; see its tables below.", [], [])
-    return Answer("No paired difference was computed, so nothing is compared.", [], [])
+        return Answer("Only one backbone was analysed, so there is nothing to compare; see its tables below.", [], [])
+    return Answer("No paired differences were computed, so there is nothing to compare.", [], [])

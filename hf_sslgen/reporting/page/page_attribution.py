@@ -1,4 +1,4 @@
-"""The figures of attribution on a page: how maps are distributed, and examples of them."""
+"""Make the attribution figures of a page: distributions over maps, and example maps."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from hf_sslgen.reporting.figures.concentration_distributions import concentratio
 from hf_sslgen.reporting.figures.figure_card import FigureCard, image_card, svg_card
 from hf_sslgen.reporting.figures.figure_style import Styles
 from hf_sslgen.reporting.figures.overlays import attribution_overlays
-from hf_sslgen.reporting.rows import shown_in_figures
+from hf_sslgen.reporting.table_rows import shown_in_figures
 from hf_sslgen.reporting.vocabulary import setting_words
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL, Cell
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_OVERLAYS = 4
-"""Example images of a domain and setting: a study of many domains stays a page that opens at once."""
+"""Example images per domain and setting, few enough that the page of a large study opens quickly."""
 
 
 def attribution_cards(
@@ -30,7 +30,7 @@ def attribution_cards(
     styles: Styles,
     note: str,
 ) -> list[FigureCard]:
-    """Of the cells that have maps; maps of several methods are not drawn together, those of the first are."""
+    """Make figures of the cells that have maps; if their methods differ, only maps of the first method are drawn."""
     with_maps = [(cell, found) for cell in drawn if (found := cell.examples()) is not None]
     if not with_maps:
         return []
@@ -38,7 +38,7 @@ def attribution_cards(
     method = attribution_words(first)
     examples = {cell.backbone: found for cell, found in with_maps if attribution_words(cell) == method}
     if len(examples) < len(with_maps):
-        note = f" Backbones whose maps are of another method are not drawn.{note}"
+        note = f" Backbones with maps from another method are not drawn.{note}"
     return [
         _concentration_card(
             {name: records[name] for name in examples}, examples, identifier, setting, method, styles, note
@@ -55,9 +55,9 @@ def attribution_cards(
             f"{identifier}-overlays",
             f"Attribution on {setting}",
             f"The same images under each backbone: {method}. Lighter is more; each map is divided by its own maximum "
-            f"and enlarged for display only.{_boxes_note(examples)} Examples illustrate and prove nothing; the "
+            f"and enlarged only for display.{_boxes_note(examples)} Examples illustrate but prove nothing; the "
             f"numbers are in the table.{note}",
-            f"The same images with the attribution map of each backbone over them: {', '.join(examples)}.",
+            f"The same images overlaid with the attribution map of each backbone: {', '.join(examples)}.",
         ),
     ]
 
@@ -75,10 +75,10 @@ def _concentration_card(
     with_control = any(f"{CONTROL}gini" in table for table in records.values())
     caption = [
         f"{method[0].upper()}{method[1:]}.",
-        "Gray: maps of noise, which have the Gini coefficient of a concentrated map but spread over all of it.",
-        "Dashed: the same architecture with all weights drawn afresh." if with_control else "",
-        "Each height is relative to its own peak. Concentration has no better direction.",
-        "Lift has: 1 is chance, higher is more on the object; its last bin holds whatever lies beyond."
+        "Gray: maps of noise, which have the Gini coefficient of a concentrated map but spread over the whole image.",
+        "Dashed: the same architecture with re-initialised weights." if with_control else "",
+        "Heights are relative to each histogram’s own peak. Neither higher nor lower concentration is better.",
+        "Higher lift means more attribution on the object, and 1 is chance; its last bin holds all larger values."
         if with_lift
         else "",
     ]
@@ -88,8 +88,8 @@ def _concentration_card(
         f"{identifier}-concentration",
         f"Concentration of attribution{' and its lift on the object' if with_lift else ''} on {setting}",
         " ".join(sentence for sentence in caption if sentence) + note,
-        f"Distribution over images of {drawn} for {', '.join(records)}, beside maps of noise. The means are in the "
-        "table above.",
+        f"Distribution of {drawn} over images for {', '.join(records)}, compared with maps of noise. The means are "
+        "in the table above.",
     )
 
 
@@ -99,7 +99,7 @@ def _boxes_note(examples: Mapping[str, Mapping[str, np.ndarray]]) -> str:
 
 
 def published_cards(cells: Sequence[Cell], identifier: str, styles: Styles) -> list[FigureCard]:
-    """Where the published encoders of a domain look, for those that have maps of their own."""
+    """Make the figures of where a domain's published encoders look, for those with maps of their own."""
     order = {name: index for index, name in enumerate(styles)}
     published = sorted((c for c in cells if c.protocol == PRETRAINED_PROTOCOL), key=lambda c: order[c.backbone])
     if not published:

@@ -1,4 +1,4 @@
-"""What a page shows, as plain values that a template only has to write down.
+"""Prepare the content of a page as plain values, so that the template only has to insert them.
 
 Every displayed number keeps its stored value at full precision beside the rounded text.
 """
@@ -22,8 +22,8 @@ from hf_sslgen.reporting.page.page_tables import (
     transform_titles,
 )
 from hf_sslgen.reporting.page.sentences import sentence
-from hf_sslgen.reporting.rows import Row, Setting, collapsed_rows, rows_of, settings_of
-from hf_sslgen.reporting.terminal_tables import headline_differences
+from hf_sslgen.reporting.table_rows import Row, Setting, collapsed_rows, rows_of, settings_of
+from hf_sslgen.reporting.terminal_tables import differences_shown_first
 from hf_sslgen.reporting.vocabulary import format_value, group_words, setting_words
 from hf_sslgen.study.cells.cell_folder import ALL_LABELS, PRETRAINED_PROTOCOL
 from hf_sslgen.study.inference.seed_averages import TargetDifference
@@ -33,7 +33,7 @@ from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 @dataclass(frozen=True)
 class Pair:
-    """Sentences on two backbones under one heading."""
+    """Sentences about two backbones under one heading."""
 
     title: str
     sentences: list[str]
@@ -58,7 +58,7 @@ class SettingSection:
 
 @dataclass(frozen=True)
 class DomainSection:
-    """All a page says of one domain."""
+    """The content of a page about one domain."""
 
     identifier: str
     name: str
@@ -76,11 +76,11 @@ class DomainSection:
 
 
 def domain_section(results: StudyResults, domain: str, identifier: str, styles: Styles) -> DomainSection:
-    """The section of a domain; `identifier` is unique within the page and safe as an id."""
+    """Return the section of a domain; `identifier` is unique within the page and safe as an HTML id."""
     here = [cell for cell in results.cells if cell.domain == domain]
     of_domain = [difference for difference in results.differences if difference.domain == domain]
     targets = [target for target in results.targets if target.domain == domain]
-    headline = headline_differences(targets, headline_metrics_of(here))
+    headline = differences_shown_first(targets, headline_metrics_of(here))
     sections = []
     warnings: dict[str, None] = {}
     for index, setting in enumerate(settings_of(here, domain)):
@@ -104,7 +104,7 @@ def domain_section(results: StudyResults, domain: str, identifier: str, styles: 
         )
     published = (PRETRAINED_PROTOCOL, ALL_LABELS)
     shown = {(cell.protocol, cell.labels) for cell in here if shows_the_published_encoder(cell)}
-    # What a table and figures above show already is not shown again.
+    # Do not repeat what a table and figures above already show.
     is_shown = bool(shown & set(settings_of(here, domain)))
     looks = [] if is_shown else published_cards(here, identifier, styles)
     of_encoders = [target for target in headline if target.transform or not is_shown]
@@ -148,5 +148,5 @@ def _collapse_warning(row: Row, rank: Number) -> str:
     return (
         f"The covariance of {row.cell.backbone}’s features has an effective rank of "
         f"{format_value(rank.value, rank.metric)}, below 2: images differ along one direction and hardly along any "
-        f"other. The invariance of such an encoder means nothing, however high it is. This encoder {kind}."
+        f"other. The invariance of such an encoder is meaningless, however high. This encoder {kind}."
     )

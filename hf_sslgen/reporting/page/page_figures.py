@@ -1,7 +1,7 @@
-"""The figures of accuracy, confidence and invariance on a page; those of attribution are `page_attribution`'s."""
+"""Make a page's figures of accuracy, confidence and invariance; `page_attribution` makes those of attribution."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hf_sslgen.metrics.catalogue.metric import OVERALL_FAMILY
@@ -10,26 +10,26 @@ from hf_sslgen.reporting.figures.charts import accuracy_bars, invariance_by_tran
 from hf_sslgen.reporting.figures.figure_card import FigureCard, image_card, svg_card
 from hf_sslgen.reporting.figures.figure_style import Styles
 from hf_sslgen.reporting.figures.reliability_diagrams import (
-    clean_records,
+    confident_predictions,
     reliability_before_and_after,
-    reliability_diagrams,
+    reliability_of_cells,
 )
-from hf_sslgen.reporting.figures.risk_coverage_curves import risk_coverage_of_records
+from hf_sslgen.reporting.figures.risk_coverage_curves import risk_coverage_of_cells
 from hf_sslgen.reporting.figures.severity_curves import invariance_by_severity_of_numbers
 from hf_sslgen.reporting.page.page_attribution import attribution_cards
-from hf_sslgen.reporting.rows import Row, headline_metric, shown_in_figures
+from hf_sslgen.reporting.table_rows import Row, shown_accuracy, shown_in_figures
 from hf_sslgen.reporting.vocabulary import format_value, setting_words, words
 from hf_sslgen.study.cells.cell_folder import Cell
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 MAX_BARS = 12
-"""Backbones and seeds that a chart of bars shows all of."""
+"""Number of backbones and seeds up to which a bar chart shows all."""
 
 
 def setting_cards(rows: Sequence[Row], identifier: str, styles: Styles) -> list[FigureCard]:
-    """Accuracy, confidence and attribution of one domain and setting, each only where it was measured."""
+    """Make the figures of accuracy, confidence and attribution for one domain and setting, as far as measured."""
     first = rows[0].cell
     setting = f"{first.domain}, {setting_words(first.protocol, first.labels)}"
     drawn, left_out = shown_in_figures([row.cell for row in rows])
@@ -37,7 +37,7 @@ def setting_cards(rows: Sequence[Row], identifier: str, styles: Styles) -> list[
     records = {cell.backbone: cell.records() for cell in drawn}
     return [
         *_accuracy_card(rows, drawn, identifier, setting, styles, note),
-        *_confidence_cards(drawn, records, identifier, setting, styles, note),
+        *_confidence_cards(drawn, identifier, setting, styles, note),
         *attribution_cards(drawn, records, identifier, setting, styles, note),
     ]
 
@@ -45,7 +45,7 @@ def setting_cards(rows: Sequence[Row], identifier: str, styles: Styles) -> list[
 def _accuracy_card(
     rows: Sequence[Row], drawn: Sequence[Cell], identifier: str, setting: str, styles: Styles, note: str
 ) -> list[FigureCard]:
-    metric = headline_metric(rows[0].cell)
+    metric = shown_accuracy(rows[0].cell)
     chosen = rows if len(rows) <= MAX_BARS else [row for row in rows if row.cell in drawn]
     accuracies = [(row, number) for row in chosen if (number := row.number(metric)) is not None]
     if not accuracies:
@@ -63,47 +63,42 @@ def _accuracy_card(
 
 
 def _confidence_cards(
-    drawn: Sequence[Cell],
-    records: Mapping[str, "pd.DataFrame"],
-    identifier: str,
-    setting: str,
-    styles: Styles,
-    note: str,
+    drawn: Sequence[Cell], identifier: str, setting: str, styles: Styles, note: str
 ) -> list[FigureCard]:
-    confident = {name: table for name, table in records.items() if len(clean_records(table))}
+    confident = [cell for cell in drawn if confident_predictions(cell) is not None]
     if not confident:
         return []
-    names = ", ".join(confident)
+    names = ", ".join(cell.backbone for cell in confident)
     temperature = drawn[0].number("temperature")
     scaled = ""
     if len(drawn) == 1 and temperature is not None and not math.isnan(temperature.value):
         scaled = " Right: after temperature scaling, fitted on validation images."
-        reliability = reliability_before_and_after(names, records[names], temperature.value, styles=styles)
+        reliability = reliability_before_and_after(confident[0], styles)
     else:
-        reliability = reliability_diagrams(confident, styles=styles)
+        reliability = reliability_of_cells(confident, styles)
     return [
         svg_card(
             reliability,
             f"{identifier}-reliability",
             f"Reliability on {setting}",
-            "Points above the dashed diagonal are under-confident, below it over-confident. Gray boxes: where 95% "
+            "Points above the dashed diagonal are under-confident, below it over-confident. Gray boxes show where 95% "
             f"of calibrated models with these confidences would lie, bin by bin.{scaled}{note}",
             f"Accuracy against confidence in 15 bins for {names}. The gap and the expected calibration error are in "
             "the table above.",
         ),
         svg_card(
-            risk_coverage_of_records(confident, styles),
+            risk_coverage_of_cells(confident, styles),
             f"{identifier}-risk-coverage",
-            f"Errors left when unsure images are declined, on {setting}",
-            "The nearer to dotted, the better confidence tells right from wrong. AURC is the area under the curve; "
-            f"accuracy weighs in it, but not in its distance from the oracle’s.{note}",
+            f"Errors that remain when uncertain images are rejected, on {setting}",
+            "The closer to the dotted line, the better confidence separates right from wrong. AURC is the area under "
+            f"the curve, which depends on accuracy; its distance from the oracle’s depends on it less.{note}",
             f"Error rate against the share of most confident images for {names}. The areas are in results.csv.",
         ),
     ]
 
 
 def invariance_cards(cells: Sequence[Cell], identifier: str, styles: Styles) -> list[FigureCard]:
-    """Invariance by transform on one domain, a figure per stage that was measured."""
+    """Make the figures of invariance by transform on one domain, one per measured stage."""
     cards = []
     for stage in (PRETRAINED_STAGE, FINE_TUNED_STAGE):
         measured = [c for c in cells if any(n.metric == "invariance" and n.stage == stage for n in c.numbers)]
@@ -119,7 +114,7 @@ def invariance_cards(cells: Sequence[Cell], identifier: str, styles: Styles) -> 
         )
         meaning = {
             PRETRAINED_STAGE: "The published encoder, before any training on this domain.",
-            FINE_TUNED_STAGE: "After fine-tuning, this also measures how tightly classes cluster.",
+            FINE_TUNED_STAGE: "After fine-tuning, invariance also measures how tightly classes cluster.",
         }[stage]
         cards.append(
             svg_card(
@@ -138,8 +133,8 @@ def invariance_cards(cells: Sequence[Cell], identifier: str, styles: Styles) -> 
                     by_severity,
                     f"{identifier}-severity-{stage}",
                     f"Invariance by severity on {cells[0].domain}, {stage} stage",
-                    f"The transforms that were measured at several severities. {meaning} Lines are 95% intervals over "
-                    f"these images; 0 is chance.{note}",
+                    f"Only transforms measured at several severities. {meaning} Lines are 95% intervals over these "
+                    f"images; 0 is chance.{note}",
                     "Chance-corrected invariance against severity, a panel per transform, for "
                     f"{', '.join(by_backbone)}. The numbers are in the table below.",
                 )

@@ -1,4 +1,4 @@
-"""The summary of a page: differences by domain group, between the groups, and by target."""
+"""Prepare the summary of a page: differences by domain group, between the groups, and by target."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from hf_sslgen.reporting.figures.figure_card import FigureCard, svg_card
 from hf_sslgen.reporting.figures.forest import group_forest
 from hf_sslgen.reporting.page.answers import MIN_DOMAINS, scope_name
 from hf_sslgen.reporting.page.page_tables import Entry, difference_entry, spread_entry
-from hf_sslgen.reporting.terminal_tables import headline_differences
+from hf_sslgen.reporting.terminal_tables import differences_shown_first
 from hf_sslgen.reporting.vocabulary import (
     MISSING,
     format_decimals,
@@ -33,7 +33,7 @@ from hf_sslgen.study.inference.target_groups import (
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 TOO_FEW = "too few domains"
-"""Stands in the place of a verdict, as it does in the answer."""
+"""Replaces a verdict, as in the answer."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,15 @@ class Summary:
 
 
 def summary(results: StudyResults) -> Summary | None:
-    """The summary of a study, or None where nothing is compared with a supervised twin."""
+    """Return the summary of a study, or None if nothing is compared with a supervised twin."""
     tested = sorted((g for g in results.groups if _is_tested(g.scope)), key=_place)
     if not tested:
         return None
     targets = [d for d in results.targets if d.second_objective != UNTRAINED]
     further = numbers_shown_first().keys() - {metric for metric, _ in tested_numbers()}
-    shown = [d for d in headline_differences(targets, headline_metrics_of(results.cells)) if d.metric not in further]
+    shown = [
+        d for d in differences_shown_first(targets, headline_metrics_of(results.cells)) if d.metric not in further
+    ]
     return Summary(
         groups=[_group_row(g) for g in tested],
         interactions=[_interaction_row(i) for i in results.interactions if _is_tested(i.scope)],
@@ -69,7 +71,7 @@ def _is_tested(scope: Scope) -> bool:
 
 
 def _place(g: GroupDifference) -> tuple[int, int, str]:
-    """Similar before different, then in the order of the four measurements."""
+    """Sort key: similar before different, then the order of the four measurements."""
     group = {"similar": 0, "different": 1}.get(g.group, 2)
     return group, tested_numbers().index((g.scope.metric, g.scope.transform)), g.group
 
@@ -137,7 +139,7 @@ def _decimal_entry(value: float, decimals: int, signed: bool = False, note: str 
 
 
 def _forests(results: StudyResults) -> list[FigureCard]:
-    """One number of each measurement, drawn by group."""
+    """Draw one number of each measurement by group."""
     cards = []
     for index, (_, numbers) in enumerate(tested_parts()):
         metric, transform = numbers[0]

@@ -1,4 +1,4 @@
-"""The tables of a page, as values a template only has to write down.
+"""Prepare the tables of a page as plain values, so that the template only has to insert them.
 
 Every displayed number keeps its stored value at full precision beside the rounded text.
 """
@@ -13,7 +13,7 @@ from hf_sslgen.metrics.catalogue.rows import detail_names, transform_names
 from hf_sslgen.metrics.stages import FINE_TUNED_STAGE
 from hf_sslgen.reporting.figures.figure_style import Styles
 from hf_sslgen.reporting.page.sentences import Bounded
-from hf_sslgen.reporting.rows import Row, columns_for
+from hf_sslgen.reporting.table_rows import Row, columns_for
 from hf_sslgen.reporting.vocabulary import (
     MISSING,
     format_decimals,
@@ -33,7 +33,7 @@ from hf_sslgen.study.inference.differences import Difference
 
 @dataclass(frozen=True)
 class Entry:
-    """A number as shown: `value` is the stored one as text at full precision, None where there is none."""
+    """A displayed number: `value` is the stored number as text at full precision, or None if there is none."""
 
     text: str
     value: str | None = None
@@ -42,7 +42,7 @@ class Entry:
 
 
 def measurement_table(rows: Sequence[Row], styles: Styles) -> dict[str, Any]:
-    """The table of the four measurements: `groups`, `columns`, `rows`, and what is `missing` with its reason."""
+    """Return the table of the four measurements: `groups`, `columns`, `rows`, and `missing` numbers with reasons."""
     columns = columns_for(rows)
     groups: list[dict[str, Any]] = []
     for column in columns:
@@ -67,7 +67,7 @@ def measurement_table(rows: Sequence[Row], styles: Styles) -> dict[str, Any]:
 
 
 def detail_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """The further numbers that some row has: a row per number, with an entry for each of `rows`."""
+    """Return the further numbers that any row has: a row per number, with an entry for each of `rows`."""
     return [
         {
             "title": _title(metric),
@@ -80,16 +80,16 @@ def detail_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def details_missing(rows: Sequence[Row]) -> list[str]:
-    """What of the further numbers could not be had, with its reason."""
+    """Return the undefined further numbers with their reasons."""
     return _missing((row, row.number(metric)) for row in rows for metric in detail_names())
 
 
 def _missing(numbers: Iterable[tuple[Row, Number | None]]) -> list[str]:
-    """What could not be had, gathered by row and reason."""
+    """Return undefined numbers, grouped by row and reason."""
     found: dict[tuple[str, str], list[str]] = {}
     for row, number in numbers:
         if number is not None and math.isnan(number.value):
-            key = (row.label, number.reason or "no reason was stored")
+            key = (row.label, number.reason or "no reason stored")
             found.setdefault(key, []).append(words(number.metric).title)
     return [f"{', '.join(titles)} of {label} ({reason})" for (label, reason), titles in found.items()]
 
@@ -109,18 +109,18 @@ def _entry(number: Number | None) -> Entry:
 
 
 def _transform_metrics(cells: Sequence[Cell]) -> list[str]:
-    """The metrics of transforms that some cell has."""
+    """Return the transform metrics that any cell has."""
     found = {n.metric for cell in cells for n in cell.numbers if n.transform}
     return [metric for metric in transform_names() if metric in found]
 
 
 def transform_titles(cells: Sequence[Cell]) -> list[str]:
-    """Column titles of `transform_rows`."""
+    """Return the column titles of `transform_rows`."""
     return [_title(metric) for metric in _transform_metrics(cells)]
 
 
 def transform_rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
-    """Invariance by transform and severity: a row per cell, stage, transform and severity."""
+    """Return invariance by transform: a row per cell, stage, transform and severity."""
     rows = []
     metrics = _transform_metrics(cells)
     for cell in cells:
@@ -138,7 +138,7 @@ def transform_rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
 
 
 def difference_row(difference: Difference) -> dict[str, Any]:
-    """A paired difference, `first` minus `second`."""
+    """Return the row of a paired difference, `first` minus `second`."""
     name = words(difference.metric).title
     if difference.transform:
         name += f", {transform_words(difference.transform, difference.severity)}"
@@ -156,7 +156,7 @@ def difference_row(difference: Difference) -> dict[str, Any]:
 
 
 def difference_entry(estimate: Bounded, metric: str, reason: str = "") -> Entry:
-    """A difference at any level with its interval; `reason` says why there is none."""
+    """Return the entry of a difference at any level with its interval; `reason` explains a missing value."""
     if math.isnan(estimate.value):
         return Entry(MISSING, note=reason)
     return Entry(
@@ -167,14 +167,14 @@ def difference_entry(estimate: Bounded, metric: str, reason: str = "") -> Entry:
 
 
 def spread_entry(spread: float, metric: str) -> Entry:
-    """A standard deviation of a number, in its units."""
+    """Return the entry of a standard deviation, in the units of its number."""
     if math.isnan(spread):
         return Entry(MISSING)
     return Entry(format_decimals(spread * words(metric).scale, words(metric).decimals), repr(float(spread)))
 
 
 def provenance_rows(cells: Iterable[Cell]) -> list[dict[str, Any]]:
-    """A row per cell: what it is and what it took."""
+    """Return a row per cell: its identity, licence and cost."""
     return [
         {
             "backbone": cell.backbone,

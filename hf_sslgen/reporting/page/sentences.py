@@ -1,8 +1,8 @@
-"""Sentences made from stored paired differences, averaged over seeds, and nothing else.
+"""Make sentences solely from stored paired differences, averaged over seeds.
 
-A sentence claims a direction only where the 95% interval excludes zero, and speaks of the images that were measured.
-Attribution concentration and the signed confidence gap have no better direction, so no sentence calls one better. Lift
-on the object is held against the truth, so a sentence says who looks more at it.
+A sentence claims a direction only if the 95% interval excludes zero, and refers to the measured images. For
+attribution concentration and the signed confidence gap, neither direction is better, so no sentence calls a backbone
+better. Lift on the object is measured against the truth, so a sentence says which backbone looks more at it.
 """
 
 import math
@@ -15,7 +15,7 @@ from hf_sslgen.study.inference.seed_averages import TargetDifference
 MAX_DECIMALS = 5
 DESCRIPTIVE = {
     "expected_calibration_error": "this number is biased upward by an amount that depends on the model, so it is "
-    "described and not tested",
+    "descriptive and not tested",
 }
 
 
@@ -33,9 +33,9 @@ class Bounded(Protocol):
 
 
 def sentence(difference: TargetDifference, with_setting: bool = True) -> str:
-    """What a paired difference says, in one sentence ending in a full stop.
+    """Describe a paired difference in one sentence with a full stop.
 
-    `with_setting=False` leaves out domain and protocol, for a place whose heading names them.
+    `with_setting=False` leaves out domain and protocol, for use below a heading that names them.
     """
     where = f"{_where(difference)}: " if with_setting else ""
     first, second = difference.first, difference.second
@@ -45,11 +45,11 @@ def sentence(difference: TargetDifference, with_setting: bool = True) -> str:
     signed = spoken_amount(difference, difference.metric, signed=True)
     subtraction = f"the {phrase} of {first} minus that of {second} is {signed}"
     if difference.metric in DESCRIPTIVE:
-        # Decided or not, no interval of this number covers, so no verdict is given on it.
+        # No interval of this number reaches its nominal coverage, so no verdict is given.
         return f"{where}{subtraction}; {DESCRIPTIVE[difference.metric]}."
     images = f"on these {difference.n:,} {difference.unit}{_runs(difference)}"
     if math.isnan(difference.low) or math.isnan(difference.high):
-        return f"{where}undecided: {subtraction} {images}, and an interval {_because(difference)}."
+        return f"{where}undecided: {subtraction} {images}, and its interval {_because(difference)}."
     interval = f"(95% interval {spoken_interval(difference, difference.metric)}, {images})"
     if difference.verdict == "undecided":
         return f"{where}undecided: {subtraction} {interval}.{_note(difference)}"
@@ -70,7 +70,7 @@ def _where(difference: TargetDifference) -> str:
 
 
 def _runs(difference: TargetDifference) -> str:
-    """How many trained models are averaged, where there are several."""
+    """State how many trained models are averaged, if there are several."""
     if difference.num_seeds == 1:
         return ""
     if difference.num_pretraining_seeds == 1:
@@ -79,7 +79,7 @@ def _runs(difference: TargetDifference) -> str:
 
 
 def _images_treated(difference: TargetDifference) -> str:
-    """The stage and transforms of an invariance, since it has no meaning without them."""
+    """State the stage and transforms of an invariance, which has no meaning without them."""
     if not difference.transform:
         return ""
     if difference.stage == PRETRAINED_STAGE:
@@ -94,7 +94,7 @@ def _more_or_less(difference: TargetDifference) -> str:
 
 
 def decimals_of(estimate: Bounded, metric: str) -> int:
-    """Digits at which a bound that differs from zero is not written as zero, so that no verdict looks wrong."""
+    """Return enough decimals that a nonzero bound is not written as zero, so that no verdict looks wrong."""
     scale, decimals = words(metric).scale, words(metric).decimals
     bounds = [abs(bound * scale) for bound in (estimate.low, estimate.high) if bound and bound == bound]
     while decimals < MAX_DECIMALS and any(float(f"{bound:.{decimals}f}") == 0 for bound in bounds):
@@ -103,14 +103,14 @@ def decimals_of(estimate: Bounded, metric: str) -> int:
 
 
 def spoken_amount(estimate: Bounded, metric: str, signed: bool = False) -> str:
-    """The size of a difference with its unit, such as `8.1 points`."""
+    """Return the size of a difference with its unit, such as `8.1 points`."""
     value, unit = estimate.value * words(metric).scale, words(metric).difference_unit
     text = format_decimals(value if signed else abs(value), decimals_of(estimate, metric))
     return f"{text}{' point' if unit == ' points' and text.lstrip(MINUS) == '1.0' else unit}"
 
 
 def spoken_interval(estimate: Bounded, metric: str, signed: bool = False) -> str:
-    """The interval as spoken: signed, or else of the difference's size where a direction is claimed."""
+    """Return the interval in words: signed, or of the difference's size if a direction is claimed."""
     scale, decimals = words(metric).scale, decimals_of(estimate, metric)
     low, high = estimate.low * scale, estimate.high * scale
     if estimate.verdict == "lower" and not signed:
@@ -119,7 +119,7 @@ def spoken_interval(estimate: Bounded, metric: str, signed: bool = False) -> str
 
 
 def _because(difference: TargetDifference) -> str:
-    return f"can't be had ({difference.reason or 'no reason was stored'})"
+    return f"is unavailable ({difference.reason or 'no reason stored'})"
 
 
 def _note(difference: TargetDifference) -> str:

@@ -1,17 +1,17 @@
-"""Cells: one backbone on one domain under one protocol with one seed, and the folder that holds each.
+"""Cells, each one backbone on one domain under one protocol with one seed, and their folders.
 
-A cell's folder exists whole or not at all. It holds
+A cell's folder is complete or does not exist. It holds
 
 - `cell.json`: `identity` (what decides the numbers; `describe.cell_identity` has the list), `provenance` (when, where
   and how long; never compared) and `checksums` (sha256 of the other files, and of these two parts);
 - `results.json`: the numbers;
 - `records.parquet`: a row per test image (few-shot: per episode), and for invariance a row per image, transform and
   severity;
-- `examples.npz`, where the cell has attribution maps: `images` (E, S, S, 3) bytes, `maps` (E, h, w), `sample_ids`
-  (E,), the same images for every backbone of a domain.
+- `examples.npz`, if the cell has attribution maps: `images` (E, S, S, 3) bytes, `maps` (E, h, w), `sample_ids` (E,),
+  the same images for every backbone of a domain.
 
-A cell whose files are not as they were written is not read. Nor is one without checksums, which versions before them
-wrote: its numbers have other definitions, so no study asks for it.
+A cell whose files have changed since they were written is not read. Neither is a cell without checksums, which earlier
+versions wrote: its numbers have other definitions, so no study needs it.
 """
 
 import hashlib
@@ -44,14 +44,14 @@ if TYPE_CHECKING:
 ALL_LABELS = "100%"
 
 PRETRAINED_PROTOCOL: Final = "pretrained"
-"""The protocol of cells of encoders as they were published."""
+"""The protocol of cells that measure the published encoder."""
 
 METRIC_DEFINITIONS = 4
-"""Version of the definitions in `hf_sslgen.metrics`; raised when a number's meaning changes."""
+"""Version of the definitions in `hf_sslgen.metrics`; increased when a number's meaning changes."""
 
 
 CELL_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,150}--[0-9a-f]{12}")
-"""Names of cells' folders."""
+"""Pattern of the names of cells' folders."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Cell:
     """A cell read back from its folder.
 
     `identity` has at least `backbone`, `domain`, `protocol` (such as `pretrained`, `linear` or `finetune`) and `seed`,
-    and `labels` where fewer labels than there are were trained on. `provenance` has `objective`, `group`,
+    and `labels` if it was trained on a part of the labels. `provenance` has `objective`, `group`,
     `parameters`, `licence`, `seconds`, `domain_metric` and `class_names`, and may have `source` and
     `pretraining_seed`. `reader` returns the records of a file.
     """
@@ -103,22 +103,22 @@ class Cell:
 
     @property
     def headline_metric(self) -> str:
-        """The accuracy the cell's domain is judged by."""
+        """The kind of accuracy that is used for the cell's domain."""
         return str(self.provenance.get("domain_metric") or "accuracy")
 
     @property
     def source(self) -> str:
-        """Name of the data the backbone was pretrained on; empty where it is not stated."""
+        """Name of the data the backbone was pretrained on; empty if not stated."""
         return str(self.provenance.get("source") or "")
 
     @property
     def pretraining_seed(self) -> int | None:
-        """Which of several pretraining runs the backbone is; None where it is not stated."""
+        """Seed of the backbone's pretraining run; None if not stated."""
         seed = self.provenance.get("pretraining_seed")
         return None if seed is None else int(seed)
 
     def number(self, metric: str, transform: str = "", severity: str = "") -> Number | None:
-        """The cell's number of that name, or None where it has none."""
+        """Return the cell's number of that name, or None if it has none."""
         for number in self.numbers:
             if (number.metric, number.transform, number.severity) == (metric, transform, severity):
                 return number
@@ -129,7 +129,7 @@ class Cell:
         return self.reader(self.folder / RECORDS)
 
     def examples(self) -> dict[str, np.ndarray] | None:
-        """Example images with their maps, or None for a cell without attribution."""
+        """Return the example images with their maps, or None for a cell without attribution."""
         path = self.folder / EXAMPLES
         if not path.exists():
             return None
@@ -138,20 +138,20 @@ class Cell:
 
 
 def identity_hash(identity: dict[str, Any]) -> str:
-    """Twelve hexadecimal digits that are equal for equal identities, whatever the order of their keys."""
+    """Return twelve hexadecimal digits that are equal for equal identities, whatever the order of their keys."""
     text = json.dumps(identity, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def cell_folder(store: Path, identity: dict[str, Any]) -> Path:
-    """Where a cell of this identity lies: readable names first, the hash decides."""
+    """Return the name of the folder for a cell of this identity: readable parts, then the hash, which decides."""
     names = "--".join(str(identity[key]) for key in ("domain", "backbone", "protocol", "labels", "seed"))
     readable = re.sub(r"^\.|[^A-Za-z0-9._-]+", "_", names)[:120]  # a folder whose name begins with a dot is unfinished
     return store / f"{readable}--{identity_hash(identity)}"
 
 
 def read_cell(folder: Path) -> Cell:
-    """Read a cell; raises InputError, which says what to do, where the folder holds none or is damaged."""
+    """Read a cell; raises InputError with the remedy if the folder is damaged or does not contain a cell."""
     try:
         return Cell(folder, *read_cell_files(folder))
     except (OSError, NoCellError) as error:
@@ -160,33 +160,33 @@ def read_cell(folder: Path) -> Cell:
 
 
 def read_stored_cell(folder: Path) -> Cell:
-    """Read a cell of a store, whose name has to be its own; raises InputError as `read_cell` does."""
+    """Read a cell of a store, whose folder must have its name; raises InputError like `read_cell`."""
     cell = read_cell(folder)
     if cell_folder(folder.parent, cell.identity).name != folder.name:
         raise InputError(
-            f"{folder} holds no readable cell (it is not the cell that its name says); remove it to have it "
+            f"{folder} holds no readable cell (its cell does not match the folder's name); remove it to have it "
             "computed again"
         )
     return cell
 
 
 def stored_folders(store: Path) -> list[Path]:
-    """The folders of a store's cells, in the order of their names, whatever is in them."""
+    """Return the folders of a store's cells, sorted by name, whatever is in them."""
     return sorted(path for path in store.iterdir() if not path.name.startswith(".")) if store.is_dir() else []
 
 
 def read_cells(store: Path) -> Iterator[Cell]:
-    """Every cell of a store, in the order of their names; raises InputError at one that is damaged."""
+    """Read every cell of a store, sorted by name; raises InputError if one is damaged."""
     yield from map(read_stored_cell, stored_folders(store))
 
 
 def write_cell(
     folder: Path, identity: dict[str, Any], provenance: dict[str, Any], analysis: Analysis, replace: bool = True
 ) -> None:
-    """Write a cell's folder, whole or not at all.
+    """Write a cell's folder atomically.
 
     Args:
-        replace: whether a cell that stands there is replaced; otherwise it stays and this one is dropped.
+        replace: whether to replace an existing cell; otherwise it is kept and this one is dropped.
     """
     with replace_files(folder, obsolete=[EXAMPLES]) if replace else create_folder(folder) as unfinished:
         write_json(unfinished / RESULTS, {"numbers": [number.to_json() for number in analysis.numbers]})

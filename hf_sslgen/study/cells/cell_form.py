@@ -1,6 +1,6 @@
-"""The form of a cell's two JSON files: nothing in them is used before its type is known.
+"""The format of a cell's two JSON files; the type of every value is checked before it is used.
 
-`cell.json` has `identity`, `provenance` and `checksums`; `results.json` has `numbers`, a row each.
+`cell.json` has `identity`, `provenance` and `checksums`; `results.json` has `numbers`, one row per number.
 """
 
 import hashlib
@@ -16,13 +16,13 @@ from hf_sslgen.metrics.stages import Stage
 
 CELL, RESULTS, RECORDS, EXAMPLES = "cell.json", "results.json", "records.parquet", "examples.npz"
 CHECKSUMMED = (RESULTS, RECORDS, EXAMPLES)
-"""Files whose checksums are in `cell.json`; the last is there for cells with attribution maps alone."""
+"""Files whose checksums are in `cell.json`; only cells with attribution maps have the last one."""
 
 OWN = "identity and provenance"
 """Key of the checksum of those two parts of `cell.json` itself."""
 
 MOST_DIGITS = 18
-"""Of an integer in JSON; more may not fit into a column."""
+"""Largest number of digits of an integer in JSON; a longer one may not fit into a column."""
 
 Types = dict[str, tuple[type, ...]]
 NUMBER_TYPES: Types = {
@@ -43,17 +43,17 @@ NEEDED_PROVENANCE = ("objective", "group", "seconds", "class_names", "not_label_
 
 
 class NoCellError(InputError):
-    """Files that can't be taken for a cell's; the message is the reason alone."""
+    """The files are not those of a valid cell; the message is the reason alone."""
 
 
 def file_checksum(path: Path) -> str:
-    """sha256 of a file, as 64 hexadecimal digits."""
+    """Return the sha256 of a file, as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def cell_content(identity: Mapping[str, Any], provenance: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """What `cell.json` holds beside the other files of a cell, which lie in `folder`."""
+    """Return the content of `cell.json` for a cell whose other files are in `folder`."""
     checksums = {OWN: _own_checksum(identity, provenance)}
     checksums |= {name: file_checksum(folder / name) for name in CHECKSUMMED if (folder / name).exists()}
     return {"identity": identity, "provenance": provenance, "checksums": checksums}
@@ -65,11 +65,11 @@ def _own_checksum(identity: Mapping[str, Any], provenance: Mapping[str, Any]) ->
 
 
 def read_cell_files(folder: Path) -> tuple[dict[str, Any], dict[str, Any], tuple[Number, ...]]:
-    """The identity, the provenance and the numbers of a cell whose files are all as they were written.
+    """Read the identity, the provenance and the numbers of a cell, whose files must match their checksums.
 
     Raises:
-        NoCellError: a file is missing, damaged or of another form.
-        OSError: one can't be read.
+        NoCellError: a file is missing, damaged or in another format.
+        OSError: a file can't be read.
     """
     content = _mapping(_plain_json(folder / CELL), CELL)
     identity, provenance = (_mapping(content.get(key), CELL) for key in ("identity", "provenance"))
@@ -93,7 +93,7 @@ def _check_files(folder: Path, checksums: dict[str, Any], own: str) -> None:
 
 
 def _plain_json(path: Path) -> Any:
-    """A file's content; all of its values can be written again, and put into a table or a page."""
+    """Read a JSON file, refusing values that can't be written again or put into a table or a page."""
     if not path.exists():
         raise NoCellError(f"it has no {path.name}")
     try:
@@ -103,7 +103,7 @@ def _plain_json(path: Path) -> Any:
         raise
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NoCellError(f"its {path.name} can't be read") from error
-    except ValueError as error:  # NaN and infinity, or half of a character
+    except ValueError as error:  # NaN and infinity, or half of a surrogate pair
         raise NoCellError(f"its {path.name} holds a value that can't be written again") from error
     return content
 
@@ -116,7 +116,7 @@ def _integer(digits: str) -> int:
 
 def _mapping(value: Any, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise NoCellError(f"its {name} is not that of a cell")
+        raise NoCellError(f"its {name} does not have the format of a cell")
     return value
 
 
@@ -151,16 +151,16 @@ def _numbers(content: dict[str, Any]) -> tuple[Number, ...]:
     try:
         numbers = tuple(Number.from_json(_mapping(row, RESULTS)) for row in rows)
     except TypeError as error:  # a field that numbers do not have, or lack
-        raise NoCellError(f"its {RESULTS} is not that of a cell") from error
+        raise NoCellError(f"its {RESULTS} does not have the format of a cell") from error
     keys = set()
     for number in numbers:
         for name, value in vars(number).items():
             if not _is(value, NUMBER_TYPES[name]) or value in (math.inf, -math.inf):
                 raise NoCellError(f"one of its numbers has no usable {name!r}")
         if number.stage not in get_args(Stage):
-            raise NoCellError("one of its numbers is of an unknown stage")
+            raise NoCellError("one of its numbers has an unknown stage")
         if number.n < 0 or number.n_undefined < 0:
-            raise NoCellError(f"its {number.metric!r} is of fewer than zero images")
+            raise NoCellError(f"its {number.metric!r} has a negative number of images")
         keys.add((number.metric, number.stage, number.transform, number.severity))
     if len(keys) < len(numbers):
         raise NoCellError("it has the same number twice")

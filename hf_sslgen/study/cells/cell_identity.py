@@ -1,4 +1,4 @@
-"""What a cell says of itself: its identity, which decides its numbers, and its provenance, which does not."""
+"""A cell's identity, which decides its numbers, and its provenance, which does not."""
 
 import dataclasses
 import functools
@@ -35,33 +35,33 @@ LIBRARIES = (
 
 @functools.cache
 def _library_versions() -> tuple[tuple[str, str], ...]:
-    """Looked up once a process: reading them takes longer than writing a cell."""
+    """Looked up once per process: reading them takes longer than writing a cell."""
     return tuple((name, version(name)) for name in LIBRARIES)
 
 
 def cell_identity(cell: PreparedCell, fingerprints: dict[str, str]) -> dict[str, Any]:
-    """Everything the numbers depend on; equal identities are one cell.
+    """Return everything that the numbers depend on; cells with equal identities are the same cell.
 
-    | what decides | where it is |
+    | what the numbers depend on | key |
     |---|---|
-    | every file of the checkpoint that is read: configuration, processor, weights | `weights` |
+    | every file that is read from the checkpoint: configuration, processor, weights | `weights` |
     | pixels: size, crop, interpolation, normalisation | `preprocessing`, `protocol_settings.resize` |
     | pictures, their order and sample ids, labels, boxes, masks, pairs and how they are read | `splits` |
     | names and order of the classes | `classes` |
-    | transforms that the domain's labels do not survive | `not_label_preserving` |
+    | transforms that change the label in this domain | `not_label_preserving` |
     | protocol with every setting, label budget, seed | `protocol`, `protocol_settings`, `labels`, `seed` |
     | transforms, subset and its seed, attribution, precision | `analysis` |
     | what each number means | `metric_definitions` |
 
-    The number of workers, threads and images a batch, the machine and the folder change numbers by rounding at most,
-    and are not in it.
+    The number of workers and threads, the batch size, the machine and the folder change numbers by rounding at most
+    and are left out.
 
-    The pretrained stage looks at test images only, so it does not depend on how the rest is split. A checkpoint that
-    somebody else trained (no protocol, but another name than the pretrained stage's) has a temperature fitted on
-    validation images.
+    The pretrained stage uses test images only, so it does not depend on how the rest is split. For a checkpoint
+    trained elsewhere (without a protocol, but under another name than the pretrained stage's), the temperature is
+    fitted on validation images.
 
     Args:
-        fingerprints: of the domain's splits, by their role.
+        fingerprints: of the domain's splits, by role.
     """
     spec, facts, domain = cell.spec, cell.facts, cell.domain
     named = {}
@@ -90,15 +90,15 @@ def cell_identity(cell: PreparedCell, fingerprints: dict[str, str]) -> dict[str,
 
 
 def _fingerprint_of_names(names: Sequence[str]) -> str:
-    """Sixteen hexadecimal digits of names in their order."""
+    """Return sixteen hexadecimal digits that identify names and their order."""
     return hashlib.sha256(json.dumps(list(names)).encode()).hexdigest()[:16]
 
 
 def cell_provenance(cell: PreparedCell, seconds: float, selection: dict[str, Any]) -> dict[str, Any]:
-    """Where the numbers come from, and what reports say about backbone and domain.
+    """Return where the numbers come from, and what reports say about backbone and domain.
 
     Args:
-        seconds: time it took.
+        seconds: time the cell took.
         selection: hyper-parameters selected on validation, with the score of each candidate.
     """
     backbone, domain = cell.spec.backbone, cell.domain

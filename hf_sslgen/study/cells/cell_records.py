@@ -1,4 +1,4 @@
-"""Whether a cell's records bear out its numbers, where these follow from them."""
+"""Check a cell's numbers against its records, as far as they follow from them."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KEYS = ("sample_id", "stage", "transform", "severity")
-"""Columns of all records; the last three are texts."""
+"""Columns that all records have; the last three contain text."""
 
 ROUNDING = 1e-6
 OF_LOGARITHM = 1e-3
-"""How far a likelihood may be from that of the confidence, which may be close to 1."""
+"""Largest difference between a likelihood and the one computed from the confidence, which can be close to 1."""
 
 
 def require_consistent(cell: Cell) -> None:
     """Check a cell's records, and every number that is a statistic of them.
 
     Raises:
-        NoCellError: a column is missing, of another type or out of its range; two rows are of one image and variant;
-            or a number is not that of the records.
+        NoCellError: a column is missing, has another type or exceeds its range; two rows have the same image and
+            variant; or a number differs from the one computed from the records.
     """
     records = _read(cell)
     _check_columns(records, len(cell.provenance["class_names"]))
@@ -62,7 +62,7 @@ def _accuracy_per_class(rows: "pd.DataFrame") -> Statistic:
 def _read(cell: Cell) -> "pd.DataFrame":
     try:
         return cell.records()
-    # pyarrow's own errors are of these kinds; what stands in a file's metadata can raise any of them.
+    # pyarrow's own errors are of these kinds; a file's metadata can cause any of them.
     except (OSError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError) as error:
         raise NoCellError(f"its {RECORDS} can't be read") from error
 
@@ -76,15 +76,15 @@ def _check_columns(records: "pd.DataFrame", num_classes: int) -> None:
         if key not in records.columns:
             raise NoCellError(f"its records have no column {key!r}")
         if not is_string_dtype(records[key]) and not (key == "sample_id" and is_integer_dtype(records[key])):
-            raise NoCellError(f"its records have a column {key!r} of another type")
+            raise NoCellError(f"its records have a column {key!r} of the wrong type")
     if records[list(KEYS)].isna().any(axis=None):
-        raise NoCellError("some of its records do not say what they are of")
+        raise NoCellError("some of its records do not name their image or variant")
     ranges = record_columns()
     for name in records.columns.difference(KEYS):
         column = records[name]
-        # With rows that lack it a column of truth values is one of objects.
+        # A column of truth values has dtype object if some rows lack a value.
         if not is_numeric_dtype(column) and not is_bool_dtype(column.dropna().infer_objects()):
-            raise NoCellError(f"its records have a column {name!r} of another type")
+            raise NoCellError(f"its records have a column {name!r} of the wrong type")
         values = column.astype(float)
         if is_float_dtype(column) and np.isinf(values).any():
             raise NoCellError(f"its records have infinite values of {name!r}")
@@ -93,28 +93,28 @@ def _check_columns(records: "pd.DataFrame", num_classes: int) -> None:
         if name in ("reference", "prediction"):
             low, high = 0, num_classes - 1
         if (values < low - ROUNDING).any() or (values > high + ROUNDING).any():
-            raise NoCellError(f"its records have values of {name!r} out of its range")
+            raise NoCellError(f"its records have values of {name!r} that are out of range")
     if records.duplicated(["sample_id", "transform", "severity"]).any():
-        raise NoCellError("two of its records are of one image and variant")
+        raise NoCellError("two of its records have the same image and variant")
 
 
 def _check_predictions(clean: "pd.DataFrame") -> None:
-    """Within a row: right where the prediction is the class, and as likely then as it is confident."""
+    """Check each row: `correct` if the prediction is the class, and a likelihood that then fits the confidence."""
     if not {"reference", "prediction", "correct"} <= set(clean.columns):
         return
     reference, prediction, correct = (clean[name].astype(float) for name in ("reference", "prediction", "correct"))
     if ((prediction == reference) != (correct == 1)).any():
-        raise NoCellError("some of its records have a `correct` that contradicts class and prediction")
+        raise NoCellError("some of its records have a value of `correct` that contradicts class and prediction")
     if {"confidence", "negative_log_likelihood"} <= set(clean.columns):
         right = clean[(correct == 1) & clean["confidence"].notna()]
         likelihood = np.exp(-right["negative_log_likelihood"].astype(float))
         if (np.abs(likelihood - right["confidence"].astype(float)) > OF_LOGARITHM).any():
-            raise NoCellError("its records have likelihoods that are not those of their confidences")
+            raise NoCellError("its records have likelihoods that contradict their confidences")
 
 
 def _check_variant(number: Number, rows: "pd.DataFrame") -> None:
     if number.n and rows.empty:
-        raise NoCellError(f"it has {_name(number)}, but no records of it")
+        raise NoCellError(f"it has {_name(number)}, but no records for it")
     metric = METRICS.get(number.metric)
     if metric is None or metric.subject is not Subject.TRANSFORMED:
         return
@@ -126,7 +126,7 @@ def _check_variant(number: Number, rows: "pd.DataFrame") -> None:
 
 
 def _check_families(cell: Cell) -> None:
-    """A family's number is the mean over its variants."""
+    """Check that a family's number is the mean over its variants."""
     preserving = tuple(cell.provenance["not_label_preserving"])
     for family in (number for number in cell.numbers if number.transform in FAMILIES):
         members = [
@@ -145,7 +145,7 @@ def _check(
     columns: Sequence[str],
     statistic: Callable[["pd.DataFrame"], Statistic],
 ) -> None:
-    """Compare a number with the statistic of its columns, and how many images it is of with how many have them."""
+    """Compare a number with the statistic of its columns, and its number of images with the rows that have them."""
     if math.isnan(number.value):
         return
     missing = [name for name in columns if name not in rows.columns]
@@ -153,7 +153,7 @@ def _check(
         raise NoCellError(f"it has {_name(number)}, but its records have no column {missing[0]!r}")
     defined: NDArray[np.bool_] = rows[list(columns)].notna().all(axis=1).to_numpy()
     if number.n != defined.sum():
-        raise NoCellError(f"its {_name(number)} is of {number.n} images, but its records have {defined.sum()}")
+        raise NoCellError(f"its {_name(number)} is over {number.n} images, but its records have {defined.sum()}")
     try:
         found = float(statistic(rows)(np.ones((1, len(rows))))[0])
     except (ValueError, TypeError) as error:
@@ -165,7 +165,7 @@ def _compare(number: Number, found: float) -> None:
     if math.isnan(number.value):
         return
     if not math.isclose(number.value, found, rel_tol=ROUNDING, abs_tol=ROUNDING):
-        raise NoCellError(f"its {_name(number)} is {number.value:.6g} in {RESULTS}, but {found:.6g} by its records")
+        raise NoCellError(f"its {_name(number)} is {number.value:.6g} in {RESULTS}, but {found:.6g} in its records")
 
 
 def _name(number: Number) -> str:

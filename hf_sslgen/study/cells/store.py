@@ -1,13 +1,13 @@
-"""A study's folder: finished cells, claims on cells in work, failures, and where each planned cell ended up.
+"""A study's folder: finished cells, claims on cells in progress, failures, and the folder of each planned cell.
 
     cells/      a folder per finished cell
-    claims/     who is computing what (`claims.py`)
-    failures/   a JSON file per planned cell that failed, with its traceback
+    claims/     which process is computing which cell (`claims.py`)
+    failures/   a JSON file per failed cell, with its traceback
     index/      a JSON file per planned cell: the folder that its identity leads to
-    scratch/    runs in work, removed when their cell ends
-    unfinished/ parts of cells in work that outlive a process that is killed: whoever claims the cell next goes on
+    scratch/    runs in progress, removed when their cell ends
+    unfinished/ parts of cells in progress that survive a killed process, for the next one to resume from
 
-Files appear whole or not at all, and processes share the folder without further agreement.
+Files are written atomically, and processes need nothing but the folder to work together.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ from hf_sslgen.tokens import without_tokens
 STUDY_FILE = "study.yaml"
 OTHER_FOLDERS = ("index", "failures", "report")
 REPORT_CLAIM = "report"
-"""The claim on writing the report; no cell's name is that short."""
+"""Name of the claim on writing the report; every cell's name is longer."""
 
 POLL_SECONDS = 0.2
 
@@ -64,10 +64,10 @@ class Store:
         self.claims = folder / "claims"
 
     def prepare(self) -> None:
-        """Make the folder, and clear up after processes that were killed.
+        """Make the folder, and clean up after killed processes.
 
         Raises:
-            InputError: it holds something else, or can't be written.
+            InputError: the folder contains something else or can't be written.
         """
         require_output_folder(self.folder, own=["cells"])
         for folder in (self.cells, self.claims):
@@ -83,22 +83,22 @@ class Store:
             finish_replacement(self.folder)
             release(reporting)
         for folder in self.folder.glob("unfinished/*"):
-            if (self.cells / folder.name).exists():  # its worker was killed before it could clear up
+            if (self.cells / folder.name).exists():  # its worker was killed before it could clean up
                 self._clear_unfinished(folder)
 
     def scratch(self, claim: Claim) -> Path:
-        """A folder for the runs of one claim on a cell; what earlier claims on it left behind is removed."""
+        """Return a folder for the runs of one claim on a cell; the leftovers of earlier claims are removed."""
         shutil.rmtree(self.folder / "scratch" / claim.name, ignore_errors=True)
         for abandoned in self.cells.glob(f".{claim.name}.*.unfinished"):
             shutil.rmtree(abandoned, ignore_errors=True)
         return self._scratch(claim)
 
     def unfinished(self, claim: Claim) -> Path:
-        """A folder for finished parts of a cell, for this claim and those that may follow it."""
+        """Return a folder for finished parts of a cell, shared by this claim and later ones."""
         return self.folder / "unfinished" / claim.name
 
     def clear_unfinished(self, claim: Claim) -> None:
-        """Remove the parts of a cell that is finished, or has failed."""
+        """Remove the parts of a cell that has finished or failed."""
         self._clear_unfinished(self.unfinished(claim))
 
     def _clear_unfinished(self, folder: Path) -> None:
@@ -107,7 +107,7 @@ class Store:
             folder.parent.rmdir()
 
     def clear_scratch(self, claim: Claim) -> None:
-        """Remove what the runs of a claim left; those of the claim that overtook it stay."""
+        """Remove the runs of a claim; those of a claim that took over from it are kept."""
         folder = self._scratch(claim)
         shutil.rmtree(folder, ignore_errors=True)
         for empty in (folder.parent, folder.parent.parent):
@@ -118,28 +118,28 @@ class Store:
         return self.folder / "scratch" / claim.name / (claim.owner.token if claim.owner is not None else "unknown")
 
     def index(self, spec: CellSpec, cell: str) -> None:
-        """Remember which folder a planned cell's identity leads to."""
+        """Record which folder a planned cell's identity leads to."""
         if self.indexed(spec) != cell:
             write_json(self.index_path(spec), {"title": spec.title, "key": spec.key, "cell": cell})
 
     def index_path(self, spec: CellSpec) -> Path:
-        """The file that says which folder a planned cell leads to."""
+        """Return the file that records a planned cell's folder."""
         return self.folder / "index" / f"{spec.key}.json"
 
     def indexed(self, spec: CellSpec) -> str | None:
-        """The name of the folder a planned cell leads to, where that was found out before; a damaged entry is none."""
+        """Return the recorded name of a planned cell's folder; None if there is no entry or it is damaged."""
         content = _read(self.index_path(spec))
         cell = content.get("cell")
         is_whole = content.get("key") == spec.key and isinstance(cell, str) and CELL_NAME.fullmatch(cell)
         return cell if is_whole else None
 
     def is_finished(self, spec: CellSpec) -> bool:
-        """Whether a planned cell was found finished; false also where nobody has looked yet."""
+        """Whether a planned cell was found finished; false if no process has looked it up yet."""
         cell = self.indexed(spec)
         return cell is not None and (self.cells / cell).exists()
 
     def record_failure(self, spec: CellSpec, error: BaseException) -> None:
-        """Keep what went wrong with a cell."""
+        """Record a cell's failure."""
         owner = this_process()
         failure = Failure(
             key=spec.key,
@@ -153,7 +153,7 @@ class Store:
         write_json(self._failure_path(spec), asdict(failure))
 
     def failure(self, spec: CellSpec) -> Failure | None:
-        """What is known of a cell's failure, or None; a damaged record of one is none, and the cell is tried again."""
+        """Return the record of a cell's failure; None if there is none or it is damaged, and the cell is retried."""
         content = _read(self._failure_path(spec))
         kinds = get_type_hints(Failure)
         if content.keys() != kinds.keys() or not all(isinstance(content[name], kinds[name]) for name in kinds):
@@ -161,11 +161,11 @@ class Store:
         return Failure(**content)
 
     def has_failed(self, spec: CellSpec) -> bool:
-        """Whether a planned cell failed and was not finished since by anybody."""
+        """Whether a planned cell failed and has not been finished since."""
         return self.failure(spec) is not None and not self.is_finished(spec)
 
     def forget_failures(self, specs: Iterable[CellSpec]) -> None:
-        """These cells are to be tried again, or succeeded."""
+        """Forget the failures of cells that will be retried or have succeeded."""
         for spec in specs:
             self._failure_path(spec).unlink(missing_ok=True)
 
@@ -174,7 +174,7 @@ class Store:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A JSON file's mapping; empty where it is not there (any more), or damaged after a machine lost power."""
+    """Read a JSON file's mapping; empty if the file is missing, or damaged because a machine lost power."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -184,7 +184,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def alone_in_reporting(store: Store) -> Iterator[None]:
-    """Wait until no other process writes a study's tables and page, and keep others from it inside the block."""
+    """Hold the claim on a study's tables and page, after waiting for any other process that is writing them."""
     while (claim := try_claim(store.claims, REPORT_CLAIM)) is None:
         time.sleep(POLL_SECONDS)
     with kept_alive(claim):

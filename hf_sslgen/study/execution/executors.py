@@ -1,6 +1,6 @@
-"""Running a study's workers: as several processes (one per GPU where there are several), or on a Ray cluster.
+"""Run a study's workers as processes (one per GPU if there are several) or on a Ray cluster.
 
-All of them share nothing but the store, so each may die without harm and any number may be added elsewhere.
+Workers share nothing but the store, so any of them can die without harm, and others can join from other machines.
 """
 
 import logging
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import InputError, WorkerError
 from hf_sslgen.interruption import deferred_interrupts, raise_on_sigterm
 from hf_sslgen.study.config import read_study
 from hf_sslgen.study.execution.worker_process import work
@@ -25,12 +25,12 @@ GRACE_SECONDS = 20.0
 
 
 def default_workers() -> int:
-    """One per GPU where there are several, else one."""
+    """Return one per GPU if there are several, else one."""
     return max(1, torch.cuda.device_count())
 
 
-def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    """End processes: politely, so that they give up their claims, and after a while, or asked once more, at once."""
+def stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Terminate processes so that they give up their claims; kill them after a while or at a second interrupt."""
     try:
         for process in processes:
             if process.poll() is None:
@@ -46,7 +46,7 @@ def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 def worker_environment(index: int, num_gpus: int, environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a worker: with one GPU of its own, where this process sees several."""
+    """Return the environment of a worker, with one GPU of its own if this process sees several."""
     if num_gpus < 2:
         return dict(environment)
     said = environment.get("CUDA_VISIBLE_DEVICES")
@@ -55,45 +55,46 @@ def worker_environment(index: int, num_gpus: int, environment: Mapping[str, str]
 
 
 def run_processes(study: Path, output_dir: Path, workers: int) -> None:
-    """Run worker processes until all have ended; they are ended with this one.
+    """Run worker processes and wait for them; they are terminated if this process is.
 
     Raises:
-        InputError: a worker ended with an error; the others were left to finish first.
+        WorkerError: a worker ended with an error; the others have finished their work.
     """
     command = [sys.executable, "-m", "hf_sslgen.study.execution.worker_process", str(study), str(output_dir)]
     num_gpus = torch.cuda.device_count()
     processes: list[subprocess.Popen[bytes]] = []
     try:
-        with deferred_interrupts() as request:  # none may come between a process and its place in the list
+        with deferred_interrupts() as request:  # an interrupt must not come between starting a process and listing it
             for index in range(workers):
                 environment = worker_environment(index, num_gpus, os.environ)
                 processes.append(subprocess.Popen(command, env=environment))
         request.obey()
         codes = [process.wait() for process in processes]
     finally:
-        _stop(processes)
+        stop(processes)
     failed = [code for code in codes if code != 0]
     if failed:
-        raise InputError(
+        raise WorkerError(
             f"{len(failed)} of {workers} workers ended with an error (exit codes {', '.join(map(str, failed))}; their "
-            "messages are above); what they had is kept, run the same command again to go on"
+            "messages are above); finished cells are kept, run the same command again to continue"
         )
 
 
 def _ray_worker(study: str, output_dir: str, folder: str) -> dict[str, int]:
-    """What a Ray task runs: the work of any process, from the folder the study was started in, where there is one."""
+    """Work as a Ray task the way any worker process does, in the folder the study was started from if it exists."""
     if Path(folder).is_dir():
         os.chdir(folder)
     return {str(outcome): count for outcome, count in work(Path(study), Path(output_dir)).items()}
 
 
 def run_on_ray(study: Path, output_dir: Path, workers: int, address: str | None) -> None:
-    """Run workers as Ray tasks, on a cluster whose machines see `output_dir`, or on a Ray of this machine alone.
+    """Run workers as Ray tasks, on a cluster whose machines see `output_dir`, or on a local Ray.
 
-    A task whose machine is lost is started again by Ray; the claims of the lost one are overtaken.
+    Ray restarts a task whose machine is lost; its claims are taken over.
 
     Raises:
-        InputError: Ray is not installed, the cluster can't be reached, or a worker met what no cell can be blamed for.
+        InputError: Ray is not installed.
+        WorkerError: the cluster can't be reached, or a worker met an error that is not a fault of any cell.
     """
     try:
         import ray
@@ -107,8 +108,8 @@ def run_on_ray(study: Path, output_dir: Path, workers: int, address: str | None)
             ray.init(address=address, logging_level=logging.WARNING)
     except (ConnectionError, ValueError, RuntimeError) as error:
         what = "a local Ray can't be started" if address is None else f"ray_address {address!r} can't be reached"
-        raise InputError(f"{what}: {error}") from error
-    raise_on_sigterm()  # Ray has put a handler of its own in place
+        raise WorkerError(f"{what}: {error}") from error
+    raise_on_sigterm()  # Ray has installed its own handler
     try:
         gpus = 1 if ray.cluster_resources().get("GPU") else 0
         task = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=3)(_ray_worker)
@@ -117,8 +118,8 @@ def run_on_ray(study: Path, output_dir: Path, workers: int, address: str | None)
             logger.info("a Ray worker ended: %s", ", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
     except ray.exceptions.RayTaskError as error:
         cause = error.cause
-        raise InputError(f"a Ray worker ended with {type(cause).__name__}: {cause}") from error
+        raise WorkerError(f"a Ray worker ended with {type(cause).__name__}: {cause}") from error
     except ray.exceptions.RayError as error:
-        raise InputError(f"Ray gave up ({error}); what was computed is kept, run the same command again") from error
+        raise WorkerError(f"Ray gave up ({error}); finished cells are kept, run the same command again") from error
     finally:
         ray.shutdown()

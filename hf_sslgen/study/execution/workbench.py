@@ -1,4 +1,4 @@
-"""What a worker keeps at hand between cells: the last domain, and what identifies each backbone."""
+"""A worker's caches between cells: the last domain, and what identifies each backbone."""
 
 import functools
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import Domain, load_domain
-from hf_sslgen.errors import InputError, UnavailableError
+from hf_sslgen.errors import HubError
 from hf_sslgen.geometry import Geometry
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.prepared_cell import BackboneFacts, PreparedCell
@@ -20,18 +20,18 @@ Result = TypeVar("Result")
 
 @functools.lru_cache(maxsize=KEPT_DOMAINS)
 def domain_at_hand(arguments: DomainArguments) -> Domain:
-    """A domain, loaded once for the cells that follow one another."""
+    """Return a domain, loaded once for consecutive cells."""
     return load_domain(arguments)
 
 
 @functools.lru_cache(maxsize=KEPT_DOMAINS)
 def split_fingerprints(arguments: DomainArguments) -> dict[str, str]:
-    """Fingerprints of a domain's splits, taken once."""
+    """Return the fingerprints of a domain's splits, computed once."""
     return domain_at_hand(arguments).fingerprints()
 
 
 def backbone_facts(location: str, seed: int, geometry: Geometry | None) -> BackboneFacts:
-    """What identifies a backbone, found out by loading it once; once a seed where the seed makes its weights."""
+    """Return what identifies a backbone, loading it once, or once per seed if its weights depend on the seed."""
     return _facts(location, seed if location.startswith(UNTRAINED_PREFIX) else 0, geometry)
 
 
@@ -41,24 +41,23 @@ def _facts(location: str, seed: int, geometry: Geometry | None) -> BackboneFacts
     return BackboneFacts.of(backbone)
 
 
-Unavailable = dict[tuple[str, ...], InputError]
-"""The errors of this run's requests that the Hub did not answer, by what was asked for."""
+Unavailable = dict[tuple[str, ...], HubError]
+"""Errors of the Hub in this run, by what was requested."""
 
 
 def _asked_once(asked: tuple[str, ...], unavailable: Unavailable, load: Callable[[], Result]) -> Result:
-    """What `load` returns; raises the earlier error where the Hub did not give it before."""
+    """Return what `load` returns, or raise the earlier error if the same request to the Hub failed before."""
     if asked in unavailable:
         raise unavailable[asked]
     try:
         return load()
-    except InputError as error:
-        if isinstance(error, UnavailableError) or isinstance(error.__cause__, UnavailableError):
-            unavailable[asked] = error
+    except HubError as error:
+        unavailable[asked] = error
         raise
 
 
 def domain_asked_once(arguments: DomainArguments, unavailable: Unavailable) -> Domain:
-    """A domain; the Hub is asked only once for a data set that it does not give."""
+    """Return a domain; a dataset that the Hub fails to provide is requested only once."""
     stated = (arguments.dataset_name, arguments.dataset_config_name or "", arguments.dataset_revision or "")
     return _asked_once(("domain", *stated), unavailable, lambda: domain_at_hand(arguments))
 
@@ -67,10 +66,11 @@ def prepare_cell(spec: CellSpec, unavailable: Unavailable | None = None) -> Prep
     """Load what a cell's identity depends on.
 
     Args:
-        unavailable: what is not asked for again; new failures are added.
+        unavailable: failed requests to the Hub, which are not repeated; new ones are added.
 
     Raises:
         InputError: the domain or the backbone can't be loaded.
+        HubError: the Hub fails to provide them.
     """
     unavailable = {} if unavailable is None else unavailable
     domain = domain_asked_once(spec.domain, unavailable)

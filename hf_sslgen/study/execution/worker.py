@@ -1,4 +1,4 @@
-"""A worker: goes through a study's cells and computes those that nobody else has or is computing."""
+"""A worker, which computes the cells of a study that are not finished and that no other process is computing."""
 
 import contextlib
 import logging
@@ -16,8 +16,9 @@ from tqdm.auto import tqdm
 
 from hf_sslgen.analysis.pass_shards import Run
 from hf_sslgen.claims import Claim, find_claim, is_alive, kept_alive, still_held, try_claim
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import DiskFullError
 from hf_sslgen.files import is_disk_full
+from hf_sslgen.interruption import interrupt_behind
 from hf_sslgen.study.cells.cell_folder import cell_folder, write_cell
 from hf_sslgen.study.cells.cell_identity import cell_identity, cell_provenance
 from hf_sslgen.study.cells.store import Store
@@ -30,12 +31,10 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
 FULL_BELOW_BYTES = 1_000_000
-FULL_WORDS = "GB left; free some"
-"""How our own check before fine-tuning says that the disk is full."""
 
 
 class Outcome(StrEnum):
-    """What became of a cell when a worker came to it."""
+    """The outcome of a worker's attempt at a cell."""
 
     COMPUTED = "computed"
     FOUND = "found"
@@ -43,21 +42,16 @@ class Outcome(StrEnum):
     BUSY = "busy"
 
 
-class DiskFullError(InputError):
-    """No room is left for results; the store is intact."""
-
-
 def _require_room(error: BaseException, folder: Path) -> None:
-    """Raise DiskFullError where an error comes from a full disk, which would fail every other cell as well."""
-    says_so = is_disk_full(error) or FULL_WORDS in str(error)
-    if says_so or shutil.disk_usage(folder).free < FULL_BELOW_BYTES:
+    """Raise DiskFullError if an error comes from a full disk, which would fail every other cell as well."""
+    if is_disk_full(error) or shutil.disk_usage(folder).free < FULL_BELOW_BYTES:
         raise DiskFullError(
-            f"no disk space left in {folder}; finished cells are intact: free some and run the same command again"
+            f"no disk space left in {folder}; finished cells are kept: free some space and run the same command again"
         ) from error
 
 
 def _fail(spec: CellSpec, store: Store, error: Exception) -> Outcome:
-    """Keep what a cell met; on a full disk, which all would meet, end instead."""
+    """Record a cell's failure; raise DiskFullError on a full disk, which would fail every cell."""
     _require_room(error, store.folder)
     try:
         store.record_failure(spec, error)
@@ -69,7 +63,7 @@ def _fail(spec: CellSpec, store: Store, error: Exception) -> Outcome:
 
 
 def _measure(prepared: PreparedCell, identity: dict[str, Any], store: Store, claim: Claim) -> Outcome:
-    """Measure and write a cell whose claim is held."""
+    """Measure and write a cell whose claim this process holds."""
     spec = prepared.spec
     try:
         started = time.perf_counter()
@@ -80,7 +74,9 @@ def _measure(prepared: PreparedCell, identity: dict[str, Any], store: Store, cla
             return Outcome.BUSY
         provenance = cell_provenance(prepared, seconds, selection)
         write_cell(store.cells / claim.name, identity, provenance, analysis, replace=False)
-    except Exception as error:  # whatever one cell meets must not stop the others; it is kept with its traceback
+    except Exception as error:  # an error in one cell must not stop the others; it is recorded with its traceback
+        if (interrupt := interrupt_behind(error)) is not None:
+            raise interrupt from None
         if still_held(claim):
             store.clear_unfinished(claim)
             return _fail(spec, store, error)
@@ -95,7 +91,7 @@ def _measure(prepared: PreparedCell, identity: dict[str, Any], store: Store, cla
 
 
 def _compute(prepared: PreparedCell, store: Store) -> Outcome:
-    """Compute a cell under a claim, unless another process has it."""
+    """Compute a cell under a claim, unless another process holds it."""
     identity = cell_identity(prepared, split_fingerprints(prepared.spec.domain))
     folder = cell_folder(store.cells, identity)
     store.index(prepared.spec, folder.name)
@@ -105,33 +101,33 @@ def _compute(prepared: PreparedCell, store: Store) -> Outcome:
     if claim is None:
         return Outcome.BUSY
     with kept_alive(claim):
-        # Another process may have ended with it between the looks above and the claim.
+        # Another process may have finished it between the checks above and the claim.
         if folder.exists():
             return Outcome.FOUND
         return Outcome.FAILED if store.has_failed(prepared.spec) else _measure(prepared, identity, store, claim)
 
 
 def work_on(spec: CellSpec, store: Store, unavailable: Unavailable | None = None) -> Outcome:
-    """Compute one cell, if it is there to be computed; a failure is recorded and not raised.
+    """Compute one cell unless it is finished or claimed; a failure is recorded, not raised.
 
     Args:
         unavailable: as in `prepare_cell`.
 
     Raises:
-        DiskFullError: no room is left.
+        DiskFullError: the disk is full.
     """
     if store.has_failed(spec):
         return Outcome.FAILED
     try:
         return _compute(prepare_cell(spec, unavailable), store)
-    except DiskFullError:
-        raise
-    except Exception as error:  # a domain or backbone that can't be loaded must not stop the others either
+    except Exception as error:  # nor must a domain or backbone that can't be loaded
+        if (interrupt := interrupt_behind(error)) is not None:
+            raise interrupt from None
         return _fail(spec, store, error)
 
 
 def _still_busy(spec: CellSpec, store: Store) -> bool:
-    """Whether the process that has a cell is still computing it, told without loading anything."""
+    """Whether another process is still computing a cell; nothing is loaded to find out."""
     cell = store.indexed(spec)
     if cell is None or (store.cells / cell).exists():
         return False
@@ -141,7 +137,7 @@ def _still_busy(spec: CellSpec, store: Store) -> bool:
 
 @contextlib.contextmanager
 def limited_threads(num_threads: int | None) -> Iterator[None]:
-    """Compute with so many threads; sums are the same to the last bit only under equal numbers of threads."""
+    """Set the number of threads; sums are the same to the last bit only for equal numbers of threads."""
     if num_threads is None:
         yield
         return
@@ -157,13 +153,13 @@ def limited_threads(num_threads: int | None) -> Iterator[None]:
 def run_worker(
     specs: Sequence[CellSpec], store: Store, num_threads: int | None = None, unavailable: Unavailable | None = None
 ) -> Counter[Outcome]:
-    """Work until every cell is finished or failed, waiting for those that other processes are computing.
+    """Work until every cell has finished or failed, waiting for cells that other processes are computing.
 
     Args:
         unavailable: as in `prepare_cell`.
 
     Returns:
-        How many cells were computed here, found finished, or failed.
+        The number of cells with each outcome.
     """
     counts: Counter[Outcome] = Counter()
     unavailable = {} if unavailable is None else unavailable

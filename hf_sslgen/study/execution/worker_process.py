@@ -1,6 +1,6 @@
-"""What each process of a study runs: `python -m hf_sslgen.study.execution.worker_process STUDY.yaml OUTPUT_DIR`.
+"""One worker process of a study: `python -m hf_sslgen.study.execution.worker_process STUDY.yaml OUTPUT_DIR`.
 
-It works on the cells and says nothing of failures; who started it reports them once.
+It works on the cells but does not report failures; the process that started it reports them once.
 """
 
 import logging
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def work(study: Path, output_dir: Path, unavailable: Unavailable | None = None) -> Counter[Outcome]:
-    """Work on a study until all its cells have ended; returns what became of them here.
+    """Work on a study until all its cells have finished or failed; returns this process's outcomes.
 
     Args:
         unavailable: as in `prepare_cell`.
@@ -32,12 +32,12 @@ def work(study: Path, output_dir: Path, unavailable: Unavailable | None = None) 
 
 
 def outcome_words(counts: Counter[Outcome]) -> str:
-    """Such as "3 cells computed, 1 cells found"."""
+    """Return outcomes in words, such as "3 cells computed, 1 cells found"."""
     return ", ".join(f"{count} cells {outcome}" for outcome, count in counts.items())
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
-    """The two words of the command line are the study's file and folder."""
+    """Run a worker; the two arguments are the study's file and folder."""
     study, output_dir = command_line or sys.argv[1:]
     work(Path(study), Path(output_dir))
 

@@ -1,4 +1,4 @@
-"""Which cells are compared with which."""
+"""The choice of cells to compare with each other."""
 
 from collections.abc import Collection, Sequence
 
@@ -12,20 +12,21 @@ CellKey = tuple[str, str, str, str, int]
 
 
 def cell_key(cell: Cell) -> CellKey:
-    """Backbone, domain, protocol, labels and seed: what names a cell within one study."""
+    """Return backbone, domain, protocol, labels and seed, which identify a cell within one study."""
     return cell.backbone, cell.domain, cell.protocol, cell.labels, cell.seed
 
 
 def compare_all(cells: Sequence[Cell], pairs: PairNames | None = None) -> list[Difference]:
-    """Every self-supervised backbone against its supervised twins, and each of both against the untrained control.
+    """Compare every self-supervised backbone with its supervised twins, and each of them with the untrained control.
 
-    Only cells of one domain, protocol, label budget and seed are compared.
+    Only cells with the same domain, protocol, label budget and seed are compared.
 
     Args:
         cells: cells of one study.
-        pairs: (self-supervised, supervised) names of the backbones to compare. Where None, every self-supervised
-            backbone is paired with every supervised one of the same source and pretraining seed; a source or seed
-            that one of both does not state is no obstacle. A backbone whose objective is unknown is then in no pair.
+        pairs: (self-supervised, supervised) names of the backbones to compare. If None, every self-supervised
+            backbone is paired with every supervised one with the same source and pretraining seed; if one of the two
+            does not state its source or seed, they can still be a pair. Backbones with an unknown objective are left
+            out.
 
     Raises:
         InputError: two cells have the same backbone, domain, protocol, labels and seed.
@@ -69,7 +70,7 @@ def _require_unique(cells: Sequence[Cell]) -> None:
         other = found.setdefault(cell_key(cell), cell)
         if other is not cell:
             raise InputError(
-                f"two cells are of {cell.backbone} on {cell.domain} ({cell.protocol}, {cell.labels} of the labels, "
-                f"seed {cell.seed}): {other.folder.name} and {cell.folder.name}; compare cells of one study, and name "
-                "variants of a protocol apart"
+                f"two cells have {cell.backbone} on {cell.domain} ({cell.protocol}, {cell.labels} of the labels, "
+                f"seed {cell.seed}): {other.folder.name} and {cell.folder.name}; compare cells of one study, and give "
+                "variants of a protocol different names"
             )

@@ -1,7 +1,7 @@
-"""Paired differences: one number of one backbone minus that of another, everything else equal.
+"""Paired differences: a number of one backbone minus the same number of another, everything else being equal.
 
-The interval is over the test images all cells involved share, so it speaks of these images only. Several pairs of
-cells, such as one per fine-tuning seed, are averaged image by image.
+The interval is over the test images that all cells involved share, so it says nothing about other images. Several
+pairs of cells, such as one per fine-tuning seed, are averaged image by image.
 """
 
 from collections.abc import Sequence
@@ -23,11 +23,11 @@ from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 @dataclass(frozen=True)
 class Difference:
-    """`first` minus `second` in one number; `first` is the self-supervised backbone, or any backbone against its
+    """`first` minus `second` in one number; `first` is the self-supervised backbone, or any backbone compared with its
     untrained control.
 
-    `pretraining_seed` is None unless it is known for both; an untrained control has none of its own. `n` counts
-    `unit`: test images, or few-shot episodes. `variances` say how it varies between runs, where several are averaged.
+    `pretraining_seed` is None unless it is known for both; an untrained control does not need one. `n` counts `unit`:
+    test images, or few-shot episodes. `variances` is how the difference varies between the runs that were averaged.
     """
 
     metric: str
@@ -55,12 +55,12 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """`higher`, `lower`, or `undecided` where the interval includes zero or can't be had."""
+        """`higher`, `lower`, or `undecided` if there is no interval or it includes zero."""
         return verdict_of(self.low, self.high)
 
 
 def verdict_of(low: float, high: float) -> str:
-    """What an interval of a difference decides: `higher`, `lower`, or `undecided`."""
+    """Return what the interval of a difference decides: `higher`, `lower`, or `undecided`."""
     if low > 0:
         return "higher"
     return "lower" if high < 0 else "undecided"
@@ -81,20 +81,20 @@ class _Compared:
 
 
 def compare_cells(first: Cell, second: Cell) -> list[Difference]:
-    """Every number both cells have, compared on the images they share.
+    """Compare every number that both cells have on the images that they share.
 
     Args:
-        first, second: cells of one domain, protocol, label budget and seed.
+        first, second: cells with the same domain, protocol, label budget and seed.
     """
     return compare_averaged([[(first, second)]])
 
 
 def compare_averaged(runs: Sequence[Sequence[tuple[Cell, Cell]]]) -> list[Difference]:
-    """Each number's difference on the images all cells share, averaged within runs and then over them.
+    """Return each number's difference on the images that all cells share, averaged within runs and then over runs.
 
     Args:
-        runs: for each pretraining run a pair of cells per fine-tuning seed, all of one domain, protocol and label
-            budget. The differences bear the names and seeds of the very first pair.
+        runs: for each pretraining run a pair of cells per fine-tuning seed, all with the same domain, protocol and
+            label budget. The differences have the names and seeds of the very first pair.
     """
     records = [_distinct([(first.records(), second.records()) for first, second in run]) for run in runs]
     clean = Replicates([[(a[a["transform"] == ""], b[b["transform"] == ""]) for a, b in run] for run in records])
@@ -146,7 +146,7 @@ def _differences(pair: tuple[Cell, Cell], compared: Sequence[_Compared]) -> list
 
 
 def _clean_numbers(replicates: Replicates) -> list[_Compared]:
-    """The numbers of untransformed images whose columns all cells have: not every protocol measures all."""
+    """Return the numbers of untransformed images whose columns all cells have; not every protocol measures all."""
     rows = replicates.aligned(undefined_columns())
     if not rows.num_images:
         return []
@@ -177,7 +177,7 @@ def _contributions(kind: Paired, rows: Replicates, differences: paired.Runs, uni
 
 
 def _estimate(kind: Paired, rows: Replicates, differences: paired.Runs, unit: str = "images") -> Estimate:
-    """The difference with the interval of numbers of its kind."""
+    """Return the difference with the interval for numbers of its kind."""
     if unit == "episodes":  # whose accuracies are shares themselves; every class has equally many queries
         return paired.mean_difference(differences, unit)
     if kind is Paired.CLASS_SHARE:
@@ -194,7 +194,10 @@ def _estimate(kind: Paired, rows: Replicates, differences: paired.Runs, unit: st
 
 
 def _invariance_numbers(replicates: Replicates, not_preserving: tuple[str, ...]) -> list[_Compared]:
-    """Per variant, then family means over the variants that preserve labels and change at least two images."""
+    """Return the numbers per variant, then per family.
+
+    Family means are over the variants that preserve labels and change at least two images.
+    """
     found: list[_Compared] = []
     members: dict[tuple[str, str], list[paired.Runs]] = {}
     stage = ""
@@ -204,7 +207,7 @@ def _invariance_numbers(replicates: Replicates, not_preserving: tuple[str, ...])
         replicates.sides[0][["transform", "severity"]].drop_duplicates().itertuples(index=False)
     ):
         rows = replicates.of_variant(transform, severity).aligned(columns)
-        if not rows.num_images or not rows.have(SIMILARITY_COLUMNS):  # cells of earlier definitions lack some
+        if not rows.num_images or not rows.have(SIMILARITY_COLUMNS):  # cells with earlier definitions lack some
             continue
         stage = str(rows.sides[0]["stage"].iloc[0])
         defined = rows.num_defined(SIMILARITY_COLUMNS[0])

@@ -1,7 +1,7 @@
-"""What the same images say of a difference: its value and, where one covers, its interval.
+"""A difference estimated on the same images: its value and, if one has the right coverage, its interval.
 
 Several pairs of cells, such as one per fine-tuning seed, are averaged image by image. Intervals are those of
-`hf_sslgen.metrics` for one number, of the differences that images have in it.
+`hf_sslgen.metrics` for a single number, applied to the per-image differences.
 """
 
 import math
@@ -18,7 +18,7 @@ from hf_sslgen.metrics.shares import MIN_CLASS_SIZE, class_weights, paired_share
 from hf_sslgen.metrics.two_groups import MIN_OUTCOMES, SURE, two_group_interval
 
 Runs = Sequence[Sequence[NDArray[np.float64]]]
-"""Per run and pair of cells the differences (N,) of all images, in one order; NaN where one is undefined."""
+"""Differences (N,) per run and pair of cells, for all images in the same order; NaN where undefined."""
 
 UNDEFINED = "the number is undefined on all images of a pair"
 
@@ -34,9 +34,9 @@ def mean_over_variants(variants: Sequence[Runs]) -> list[list[NDArray[np.float64
 
 
 def per_image(runs: Runs) -> NDArray[np.float64]:
-    """What each image adds to the difference, (N,), averaged over pairs and then runs; their mean is the difference.
+    """Return each image's contribution (N,), averaged over pairs and then runs; their mean is the difference.
 
-    NaN throughout where the number is undefined for all images of a pair.
+    All values are NaN if the number is undefined for all images of a pair.
     """
     return np.mean([np.mean([spread_to_all(pair) for pair in run], axis=0) for run in runs], axis=0)
 
@@ -65,7 +65,7 @@ def per_class_contributions(runs: Runs, references: NDArray[np.int64]) -> list[l
 
 
 def share_difference(runs: Runs) -> Estimate:
-    """For a mean of credits in [0, 1], such as a share of images. Images undefined throughout are left out."""
+    """Estimate a mean of credits in [0, 1], such as a share of images. Images undefined in all pairs are left out."""
     anywhere = ~np.all([np.isnan(pair) for run in runs for pair in run], axis=0)
     found = [[pair[anywhere] for pair in run] for run in runs]
     if not all((~np.isnan(pair)).any() for run in found for pair in run):
@@ -75,7 +75,7 @@ def share_difference(runs: Runs) -> Estimate:
 
 
 def per_class_difference(runs: Runs, references: NDArray[np.int64]) -> Estimate:
-    """For accuracy averaged over classes, from differences in being right. References have shape (N,)."""
+    """Estimate accuracy averaged over classes from differences in correctness. References have shape (N,)."""
     differences = per_image(runs)
     weights = class_weights(references)
     value, smallest = float(weights @ differences), smallest_class(references)
@@ -86,17 +86,17 @@ def per_class_difference(runs: Runs, references: NDArray[np.int64]) -> Estimate:
 
 
 def outcome_difference(runs: Runs, wrong: NDArray[np.bool_]) -> Estimate:
-    """For a mean that depends on right and wrong; `wrong`, (N,), where any of the models is."""
+    """Estimate a mean that depends on right and wrong; `wrong` (N,) is true where any of the models is wrong."""
     return _of_few(runs, wrong, "are predicted wrongly by either")
 
 
 def confidence_difference(runs: Runs, confidences: NDArray[np.float64]) -> Estimate:
-    """For a mean that varies with confidence; `confidences`, (N,), are the smallest of all the models."""
+    """Estimate a mean that varies with confidence; `confidences` (N,) are the smallest of all the models."""
     return _of_few(runs, confidences <= SURE, f"have a confidence of at most {SURE} in either")
 
 
 def mean_difference(runs: Runs, unit: str = "images") -> Estimate:
-    """For any other mean."""
+    """Estimate any other mean."""
     differences = per_image(runs)
     defined = int(np.all([~np.isnan(pair) for run in runs for pair in run], axis=0).sum())
     value = float(differences.mean())
@@ -124,7 +124,8 @@ def _of_few(runs: Runs, few: NDArray[np.bool_], what: str) -> Estimate:
 
 
 def _scaled(pair: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Differences whose mean over all images is that over the defined ones; the others add nothing."""
+    """Scale the defined differences and set the others to zero, so that the mean over all images is that of the
+    defined ones."""
     defined = ~np.isnan(pair)
     scaled: NDArray[np.float64] = np.where(defined, pair, 0.0) * (len(pair) / defined.sum())
     return scaled

@@ -1,4 +1,4 @@
-"""Records of several pairs of cells, brought to the same images."""
+"""Records of several pairs of cells, aligned to the same images."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Records = tuple["pd.DataFrame", "pd.DataFrame"]
 Values = Callable[["pd.DataFrame"], NDArray[np.float64]]
-"""What a number is the mean of, a value per row."""
+"""Returns the values, one per row, whose mean is the number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +43,8 @@ class Replicates:
         return Replicates([[(rows(a), rows(b)) for a, b in run] for run in self.runs])
 
     def aligned(self, optional: Sequence[str]) -> "Replicates":
-        """The rows of the images all have, in one order; a value of the `optional` columns that one side of a pair
-        lacks is left out of both."""
+        """Return the rows of the images that all have, in one order; a value of the `optional` columns that is missing
+        on one side of a pair is removed from both."""
         shared = reduce(np.intersect1d, [side["sample_id"].to_numpy() for side in self.sides])
 
         def paired(a: "pd.DataFrame", b: "pd.DataFrame") -> Records:
@@ -59,5 +59,5 @@ class Replicates:
         return Replicates([[paired(a, b) for a, b in run] for run in self.runs])
 
     def differences(self, values: Values) -> list[list[NDArray[np.float64]]]:
-        """By run and pair, the first side's values minus the second's, (N,) each; images must be aligned."""
+        """Return by run and pair the first side's values minus the second's, (N,) each; images must be aligned."""
         return [[values(a) - values(b) for a, b in run] for run in self.runs]

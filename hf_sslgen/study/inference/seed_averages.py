@@ -1,7 +1,7 @@
 """Paired differences averaged over seeds: one per contrast, target, protocol, label budget and number.
 
-Fine-tuning seeds are averaged first, then pretraining seeds, on the same resampled images, and the spread over each
-of the two is kept apart.
+Fine-tuning seeds are averaged first, then pretraining seeds, on the same resampled images. The spreads over the two
+are reported separately.
 """
 
 import math
@@ -58,11 +58,11 @@ class TargetDifference(Difference):
 
 
 def target_differences(cells: Sequence[Cell], differences: Sequence[Difference]) -> list[TargetDifference]:
-    """Differences averaged over seeds, those against untrained controls included.
+    """Average differences over seeds, including differences from untrained controls.
 
     Args:
-        cells: the cells the differences are of; their records are read again where several seeds are averaged.
-        differences: as `hf_sslgen.study.inference.contrasts.compare_all` yields them.
+        cells: the cells that were compared; their records are read again if several seeds are averaged.
+        differences: from `hf_sslgen.study.inference.contrasts.compare_all`.
     """
     by_key = {cell_key(cell): cell for cell in cells}
     contrasts = _contrasts(differences)
@@ -77,13 +77,13 @@ def target_differences(cells: Sequence[Cell], differences: Sequence[Difference])
         targets += [
             _target(difference, contrast, replicates[_number(difference)])
             for difference in averaged
-            if _number(difference) in replicates  # a caller may have picked some numbers
+            if _number(difference) in replicates  # a caller may have selected some numbers
         ]
     return targets
 
 
 def grouped(items: Sequence[Item], keys: Sequence[Key]) -> dict[Key, list[Item]]:
-    """Items by key, both in order of first appearance."""
+    """Group items by key, both in order of first appearance."""
     groups: dict[Key, list[Item]] = {}
     for item, key in zip(items, keys, strict=True):
         groups.setdefault(key, []).append(item)
@@ -99,10 +99,10 @@ def _number(d: Difference) -> tuple[str, str, str, str]:
 
 
 def _contrasts(differences: Sequence[Difference]) -> dict[Pair, Contrast]:
-    """What each pair of backbones is a replicate of: first, second and source.
+    """Return the contrast that each pair of backbones replicates: first, second and source.
 
-    Pairs are pretraining seeds of one contrast where all state a seed and none states it twice. Otherwise each pair
-    stands for itself, since two networks of one objective may differ in more than a seed.
+    Pairs are pretraining seeds of one contrast if all of them state a seed and no two the same. Otherwise each pair is
+    a contrast of its own, since two networks with the same objective may differ in more than a seed.
     """
     pairs = {_pair(d): d for d in differences}
     candidates = grouped(list(pairs), [(d.first_objective, d.second_objective, d.source) for d in pairs.values()])

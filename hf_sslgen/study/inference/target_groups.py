@@ -1,4 +1,4 @@
-"""What differences on targets say of a group of targets, and of the similar and the different group apart."""
+"""Inference from differences on targets to a group of targets, and to similar against different targets."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 @dataclass(frozen=True)
 class Scope:
-    """Which number of which contrast is averaged over targets."""
+    """A number of a contrast, to average over targets."""
 
     metric: str
     first: str
@@ -30,9 +30,9 @@ class Scope:
 
 @dataclass(frozen=True)
 class GroupDifference:
-    """A difference over the targets of one group, its `members`.
+    """A difference averaged over the targets of one group, its `members`.
 
-    `value` to `reason` are those of `hf_sslgen.metrics.TargetMean`, the p-values those of
+    `value` to `reason` come from `hf_sslgen.metrics.TargetMean`, the p-values from
     `hf_sslgen.metrics.SignedRankResult`: NaN for a number that is not tested.
     """
 
@@ -79,7 +79,7 @@ class Interaction:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """Everything a report speaks of, each level computed from the one before."""
+    """Everything that a report shows, each level computed from the one before."""
 
     cells: tuple[Cell, ...]
     differences: tuple[Difference, ...]
@@ -89,7 +89,7 @@ class StudyResults:
 
 
 def infer(cells: Sequence[Cell], pairs: PairNames | None = None) -> StudyResults:
-    """Compare the cells of a study and draw the inference over its targets.
+    """Compare the cells of a study and infer over its targets.
 
     Args:
         cells, pairs: as for `hf_sslgen.study.inference.contrasts.compare_all`.
@@ -112,14 +112,14 @@ def infer(cells: Sequence[Cell], pairs: PairNames | None = None) -> StudyResults
 def group_differences(
     targets: Sequence[TargetDifference], headline_metrics: Mapping[str, str]
 ) -> list[GroupDifference]:
-    """Every number of every contrast over the targets of each group, against supervised backbones.
+    """Average every number of every contrast with a supervised backbone over the targets of each group.
 
-    Single transforms are left out: domains allow different ones, and family means speak for them. So are targets on
-    which the number can't be had.
+    Single transforms are left out, because domains allow different ones and family means represent them. Targets on
+    which the number is undefined are left out too.
 
     Args:
         targets: from `hf_sslgen.study.inference.seed_averages.target_differences`.
-        headline_metrics: the accuracy each domain is judged by.
+        headline_metrics: the kind of accuracy used for each domain.
     """
     chosen = _over_targets(targets, headline_metrics)
     groups = grouped(chosen, [(_scope(d), d.group) for d in chosen])
@@ -139,7 +139,7 @@ def group_differences(
 
 
 def interactions(targets: Sequence[TargetDifference], headline_metrics: Mapping[str, str]) -> list[Interaction]:
-    """Whether differences are other on different targets than on similar ones, where there are both.
+    """Compare differences on different targets with those on similar ones, if there are both.
 
     Args:
         targets, headline_metrics: as for `group_differences`.
@@ -157,16 +157,16 @@ def interactions(targets: Sequence[TargetDifference], headline_metrics: Mapping[
 
 
 def headline_metrics_of(cells: Sequence[Cell]) -> dict[str, str]:
-    """The accuracy each domain is judged by."""
+    """Return the kind of accuracy used for each domain."""
     return {cell.domain: cell.headline_metric for cell in cells}
 
 
 def headline_accuracies(
     targets: Sequence[TargetDifference], headline_metrics: Mapping[str, str]
 ) -> list[TargetDifference]:
-    """The differences in the accuracy each domain is judged by.
+    """Return the differences in the kind of accuracy used for each domain.
 
-    Plain accuracy stands in where a protocol has no other, as few-shot episodes of balanced classes have.
+    Plain accuracy is used where a protocol has no other kind, as in few-shot episodes with balanced classes.
     """
     measured = {(_setting(d), d.metric) for d in targets}
     chosen = []

@@ -1,4 +1,4 @@
-"""How a cell is measured: the pretrained stage, or a protocol of one of the kinds."""
+"""Measure a cell: the pretrained stage, or a protocol of any kind."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from hf_sslgen.training.few_shot import eligible_classes
 
 
 def require_possible(protocol: Protocol | None, domain: Domain) -> None:
-    """Raise InputError where a protocol can't be run on a domain, without computing anything."""
+    """Raise InputError if a protocol can't be run on a domain, without computing anything."""
     if isinstance(protocol, KNNProtocol):
         possible_neighbours(domain, protocol)
     elif isinstance(protocol, FewShotProtocol):
@@ -29,17 +29,17 @@ def require_possible(protocol: Protocol | None, domain: Domain) -> None:
 
 
 def measure(cell: PreparedCell, scratch: Path, run: Run = ALONE) -> Measured:
-    """Measure a backbone on a domain under the cell's protocol; without one, its pretrained stage.
+    """Measure a backbone on a domain under the cell's protocol or, without a protocol, its pretrained stage.
 
     Args:
         scratch: folder for training runs, which are not kept.
-        run: how passes over images are run.
+        run: how to run passes over images.
 
     Returns:
         The analysis, and what was selected (`selection.selection_record`; {} for the pretrained stage).
 
     Raises:
-        InputError: a domain that the protocol can't be run on.
+        InputError: the protocol can't be run on the domain.
         DivergedError: training diverged with every candidate.
     """
     protocol = cell.spec.protocol

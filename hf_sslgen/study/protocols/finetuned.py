@@ -1,4 +1,4 @@
-"""Measuring a backbone that is fine-tuned: once per candidate of a grid, the best by validation likelihood."""
+"""Fine-tune a backbone once per candidate of a grid, and measure the best by validation likelihood."""
 
 import itertools
 import logging
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 def resolved(cell: PreparedCell, protocol: FineTuningProtocol) -> FineTuningProtocol:
-    """The protocol with the optimiser that it takes for the backbone's architecture, and that optimiser's grid."""
+    """Return the protocol with the optimiser for the backbone's architecture, and that optimiser's grid."""
     if protocol.optimiser != "by_architecture":
         return protocol
     optimiser = optimiser_of_architecture(cell.load().model)
@@ -54,7 +54,7 @@ def resolved(cell: PreparedCell, protocol: FineTuningProtocol) -> FineTuningProt
 
 
 def grid_points(protocol: FineTuningProtocol) -> Iterator[tuple[dict[str, float], float, float]]:
-    """Each point of the grid, with the learning rate and the weight decay it stands for."""
+    """Return each point of the grid, with the learning rate and the weight decay that it stands for."""
     for rate, decay in itertools.product(protocol.learning_rates, protocol.weight_decays):
         if protocol.weight_decay_over_learning_rate:
             yield {"learning_rate": rate, "weight_decay_times_learning_rate": decay}, rate, decay / rate
@@ -63,7 +63,7 @@ def grid_points(protocol: FineTuningProtocol) -> Iterator[tuple[dict[str, float]
 
 
 def reduced_domain(cell: PreparedCell, protocol: FineTuningProtocol) -> Domain:
-    """The domain with as many training and validation images as the protocol takes."""
+    """Return the domain with as many training and validation images as the protocol uses."""
     domain = cell.domain
     if protocol.train_images is not None:
         train = positional(domain)
@@ -79,7 +79,7 @@ def reduced_domain(cell: PreparedCell, protocol: FineTuningProtocol) -> Domain:
 def training_arguments(
     cell: PreparedCell, protocol: FineTuningProtocol, rate: float, decay: float, folder: Path
 ) -> tuple[ModelArguments, FineTuningArguments, Optimisation]:
-    """What `finetune` is told, for a protocol whose optimiser is resolved."""
+    """Return the arguments of `finetune`, for a protocol whose optimiser is resolved."""
     stops_early = protocol.early_stopping_patience is not None
     model_arguments = ModelArguments(
         cell.facts.pinned,
@@ -129,7 +129,7 @@ def _train(
 
 
 def _drop_weights(folder: Path) -> None:
-    """Remove the weights of a run that is not needed; its results stay, so that it is not run again."""
+    """Remove the weights of a run that is not needed; its results are kept, so that it is not run again."""
     for checkpoint in folder.glob("checkpoint-*"):
         shutil.rmtree(checkpoint)
     dropped = list(folder.glob("*.safetensors"))
@@ -141,10 +141,10 @@ def _drop_weights(folder: Path) -> None:
 
 def measure_finetuned(cell: PreparedCell, protocol: FineTuningProtocol, scratch: Path, run: Run) -> Measured:
     """Fine-tune once per candidate and measure the one with the best validation likelihood, retrained on training
-    and validation images where the protocol says so.
+    and validation images if the protocol says so.
 
-    The test split is looked at once, after the selection. A candidate whose training diverges is not selected; its
-    score is recorded as missing.
+    The test split is used once, after the selection. A candidate whose training diverges is not selected; its score is
+    recorded as missing.
 
     Raises:
         DivergedError: training diverged with every candidate.

@@ -1,4 +1,4 @@
-"""The kinds of protocols: how a backbone meets a domain, with every setting that decides the outcome."""
+"""The kinds of protocols, which adapt a backbone to a domain, with every setting that decides the outcome."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,11 +8,11 @@ from hf_sslgen.settings import check_fields, ranged
 from hf_sslgen.training.probe_defaults import INVERSE_REGULARISATION_GRID, TOLERANCE
 
 Resize = Literal["as_given", "shorter_side", "squash"]
-"""From picture to input: as the study's geometry says; the shorter side resized to the input's side and the centre
-cut out; or both sides resized whatever the aspect ratio."""
+"""How a picture is resized: as the study's geometry specifies; by the shorter side, then cropped at the centre; or by
+both sides, regardless of the aspect ratio."""
 
 MAX_CANDIDATES = 1000
-"""Of one grid of fine-tuning."""
+"""Largest number of candidates in one fine-tuning grid."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class LinearProtocol:
 
     Attributes:
         inverse_regularisations: candidates of C (scikit-learn's: it multiplies the summed loss).
-        standardise: whether features are brought to mean 0 and deviation 1 of the training images.
-        tolerance: largest gradient at which a fit is done.
-        max_iterations: where a fit stops in any case; how many did is recorded.
-        retrain_on_validation: fit the selected C once more, on training and validation images together.
+        standardise: whether to scale features to mean 0 and standard deviation 1 over the training images.
+        tolerance: a fit has converged if its largest gradient is below this.
+        max_iterations: a fit stops here in any case; the number of such fits is recorded.
+        retrain_on_validation: refit with the selected C on training and validation images together.
     """
 
     inverse_regularisations: tuple[float, ...] = ranged(INVERSE_REGULARISATION_GRID, above=0)
@@ -40,29 +40,29 @@ class LinearProtocol:
 
 @dataclass(frozen=True)
 class FineTuningProtocol:
-    """The whole network trained on the domain, once per candidate of a grid.
+    """Training of the whole network on the domain, once per candidate of a grid.
 
     Attributes:
-        optimiser: `by_architecture` takes AdamW for networks with layer normalisation (vision transformers, Swin,
-            ConvNeXt) and SGD for the others (ResNet, RegNet, EfficientNet), which were published with each.
+        optimiser: `by_architecture` uses AdamW for networks with layer normalisation (vision transformers, Swin,
+            ConvNeXt) and SGD for the others (ResNet, RegNet, EfficientNet), as these were published.
         learning_rates, weight_decays: the grid is their product.
-        sgd_learning_rates, sgd_weight_decays: the grid where `by_architecture` takes SGD.
+        sgd_learning_rates, sgd_weight_decays: the grid if `by_architecture` selects SGD.
         weight_decay_over_learning_rate: the values of the grid are wd', and the weight decay is wd' / learning rate,
-            which keeps their product, by which SGD shrinks weights at each step, apart from the learning rate.
-        decay_all_parameters: weight decay for biases and normalisation layers too, as plain PyTorch and TensorFlow
-            optimisers do; otherwise only for weights.
+            which makes their product, by which SGD shrinks weights at each step, independent of the learning rate.
+        decay_all_parameters: apply weight decay to biases and normalisation layers too, as plain PyTorch and
+            TensorFlow optimisers do; otherwise only to weights.
         layer_decay: in vision transformers a layer's learning rate is this power of its distance from the classifier
             (Clark et al. 2020; BEiT, Bao et al. 2022); other networks are not affected. None: one rate for all.
         num_train_epochs: passes over the training images, unless `max_steps` is given.
-        schedule: `cosine` falls to 0 over all steps, step by step; `steps` multiplies by `step_factor` after each of
+        schedule: `cosine` falls to 0 over all steps; `steps` multiplies by `step_factor` after each of
             `step_milestones`.
         warmup_steps: steps of linear warm-up from 0; below 1, a share of all steps.
-        max_grad_norm: gradients are scaled to at most this norm; 0 leaves them.
-        minimum_crop_area: smallest share of a picture a random crop keeps; 1 turns cropping off.
-        zero_initialised_classifier: start from a classifier of zeros, not from random weights.
-        train_images, validation_images: use at most so many, a stratified part drawn by the seed.
-        early_stopping_patience: stop after so many epochs without a better validation likelihood, and keep the best.
-        retrain_on_validation: train the selected candidate once more, on training and validation images together.
+        max_grad_norm: gradients are scaled to at most this norm; 0 leaves them unchanged.
+        minimum_crop_area: smallest share of a picture that a random crop keeps; 1 turns cropping off.
+        zero_initialised_classifier: start from a classifier of zeros instead of random weights.
+        train_images, validation_images: use at most this many images, a stratified subset drawn by the seed.
+        early_stopping_patience: stop after this many epochs without a better validation likelihood, and keep the best.
+        retrain_on_validation: retrain the selected candidate on training and validation images together.
     """
 
     optimiser: Literal["adamw", "sgd", "by_architecture"] = "adamw"
@@ -105,7 +105,8 @@ class FineTuningProtocol:
                 )
         if self.early_stopping_patience is not None and self.retrain_on_validation:
             raise InputError(
-                "retrain_on_validation leaves nothing to stop early on; set early_stopping_patience to none"
+                "retrain_on_validation leaves no validation images for early stopping; set early_stopping_patience to "
+                "none"
             )
         if self.optimiser == "by_architecture" and not (self.sgd_learning_rates and self.sgd_weight_decays):
             raise InputError("optimiser 'by_architecture' needs sgd_learning_rates and sgd_weight_decays")
@@ -125,8 +126,8 @@ class KNNProtocol:
     """Weighted k-nearest neighbours by cosine similarity (Wu et al. 2018; Caron et al. 2021, DINO).
 
     Each neighbour votes exp(similarity / temperature) for its class. Only the prediction is published; for confidence
-    and likelihood the votes are made probabilities, (k v_c + a / C) / (k + a), with v_c the share of class c in the
-    votes and a = `pseudo_neighbours` spread evenly over the C classes, so that a class without a vote keeps a
+    and likelihood the votes are turned into probabilities, (k v_c + a / C) / (k + a), with v_c the share of class c in
+    the votes and a = `pseudo_neighbours` spread evenly over the C classes, so that a class without a vote keeps a
     probability above 0. The prediction does not depend on a.
 
     Attributes:
@@ -144,17 +145,17 @@ class KNNProtocol:
 
 @dataclass(frozen=True)
 class FewShotProtocol:
-    """Few-shot episodes with prototypes (Snell et al. 2017): a query belongs to the nearest class mean of the support
-    images, by Euclidean distance between features as they are.
+    """Few-shot episodes with prototypes (Snell et al. 2017): a query is assigned to the nearest class mean of the
+    support images, by Euclidean distance between unscaled features.
 
-    Support and query images are drawn from the test split, and the same ones for every backbone; nothing is trained
-    or selected. The 95% interval is over episodes, as published: episodes share images, so it says nothing of other
+    Support and query images are drawn from the test split, the same for every backbone; nothing is trained or
+    selected. The 95% interval is over episodes, as published: episodes share images, so it does not extend to other
     test images and is narrower than an interval over images.
 
     Attributes:
-        ways: classes of an episode.
-        shots: support images of each class.
-        queries: query images of each class.
+        ways: number of classes in an episode.
+        shots: number of support images per class.
+        queries: number of query images per class.
     """
 
     ways: int = ranged(5, at_least=2)

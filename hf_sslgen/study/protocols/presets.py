@@ -1,22 +1,22 @@
 """Protocols by name, as presets with their published settings.
 
-Deviations common to all presets, so that cells of one study can be compared:
+All presets deviate from the publications in the following, so that cells of one study can be compared:
 
 - Hyper-parameters are selected by the negative log-likelihood of the validation split. The publications select by
-  validation accuracy, which on small splits ties often and ignores confidence.
-- Pixels follow the study's geometry (its image size and interpolation), the same for all backbones of a twin set;
-  only how a picture is cropped to it (`resize`) is the protocol's. The publications use 224 px.
+  validation accuracy, which often ties on small splits and ignores confidence.
+- Pixels follow the study's geometry (image size and interpolation), which is the same for all backbones of a twin set;
+  the protocol decides only how a picture is cropped to it (`resize`). The publications use 224 px.
 - Normalisation is the backbone's own.
 """
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
 import numpy as np
 
-from hf_sslgen.errors import InputError, nearest_names
-from hf_sslgen.settings import read_setting, shown
+from hf_sslgen.errors import InputError, hinted, nearest_names
+from hf_sslgen.settings import settings_of, shown
 from hf_sslgen.study.protocols.kinds import (
     FewShotProtocol,
     FineTuningProtocol,
@@ -40,7 +40,7 @@ __all__ = [
 
 
 def _decades(first: float, last: float, count: int) -> tuple[float, ...]:
-    """Powers of ten at `count` equally spaced exponents."""
+    """Return powers of ten at `count` equally spaced exponents."""
     return tuple(float(f"{value:.12g}") for value in np.logspace(first, last, count))
 
 
@@ -110,45 +110,38 @@ PRESETS: dict[str, Protocol] = {
 PresetName = Literal[
     "linear", "finetune", "ssl-transfer", "ssl-transfer-linear", "vtab-1k", "dino-knn", "few-shot", "full"
 ]
-"""The names of `PRESETS`, as options have them."""
+"""The names of `PRESETS`, as a type for options."""
 
 
 def get_protocol(name: str, overrides: Mapping[str, Any] | None = None) -> Protocol:
-    """A preset, with some of its fields replaced (lists serve as tuples).
+    """Return a preset with some of its fields replaced (tuples can be given as lists).
 
     Raises:
-        InputError: an unknown preset or field (names the nearest known one), or a value of the wrong kind or range.
+        InputError: the preset or a field is unknown (the nearest known name is given), or a value has the wrong type
+            or range.
     """
     if name not in PRESETS:
-        raise InputError(
-            f"protocol {shown(name)} is unknown. {nearest_names(name, PRESETS)} Known: {', '.join(PRESETS)}".replace(
-                "  ", " "
-            )
-        )
+        raise InputError(hinted(f"protocol {shown(name)} is unknown; known: {', '.join(PRESETS)}", name, PRESETS))
     preset = PRESETS[name]
-    hints, known = get_type_hints(type(preset)), {each.name: each for each in dataclasses.fields(preset)}
+    known = settings_of(type(preset))
     for key in overrides or {}:
         if key not in known:
             hint = nearest_names(key, known) or f"it has {', '.join(sorted(known))}"
             raise InputError(f"protocol {name!r} has no field {shown(key)}; {hint}")
     try:
-        values = {
-            key: read_setting(key, hints[key], value, known[key].metadata.get("range"))
-            for key, value in (overrides or {}).items()
-        }
-        return dataclasses.replace(preset, **values)
+        return dataclasses.replace(preset, **{key: known[key].read(value) for key, value in (overrides or {}).items()})
     except InputError as error:
         raise InputError(f"protocol {name!r}: {error}") from error
 
 
 def departures(name: str, protocol: Protocol) -> dict[str, Any]:
-    """The fields, as JSON values, in which a protocol differs from the preset of that name."""
-    published, actual = protocol_settings(PRESETS[name]), protocol_settings(protocol)
-    return {key: value for key, value in actual.items() if key not in published or published[key] != value}
+    """Return the fields, as JSON values, in which a protocol differs from the preset of that name."""
+    of_preset, actual = protocol_settings(PRESETS[name]), protocol_settings(protocol)
+    return {key: value for key, value in actual.items() if key not in of_preset or of_preset[key] != value}
 
 
 def protocol_settings(protocol: Protocol | None) -> dict[str, Any]:
-    """Everything of a protocol that decides its outcome, as JSON values; {} for the pretrained stage."""
+    """Return everything in a protocol that decides its outcome, as JSON values; {} for the pretrained stage."""
     if protocol is None:
         return {}
     return {

@@ -1,4 +1,4 @@
-"""Measuring a backbone on frozen features: linear probe, nearest neighbours, few-shot episodes."""
+"""Measure a backbone on frozen features: linear probe, nearest neighbours, few-shot episodes."""
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,7 @@ from hf_sslgen.zoo.backbone_loading import set_linear_classifier
 
 
 def measure_linear(cell: PreparedCell, protocol: LinearProtocol, run: Run) -> Measured:
-    """A linear classifier on frozen features, its regularisation selected by validation likelihood."""
+    """Measure a linear classifier on frozen features, with regularisation selected by validation likelihood."""
     domain, settings = cell.domain, cell.spec.analysis
     labelled, backbone = positional(domain), cell.load()
     train, validation = (split_features(backbone, split, settings, run) for split in (labelled, domain.validation))
@@ -61,7 +61,7 @@ def measure_linear(cell: PreparedCell, protocol: LinearProtocol, run: Run) -> Me
 
 
 def possible_neighbours(domain: Domain, protocol: KNNProtocol) -> list[int]:
-    """The numbers of neighbours that there are training images for; raises InputError where it is none."""
+    """Return the candidates that don't exceed the number of training images; raises InputError if all do."""
     num_images = len(positional(domain))
     possible = [k for k in protocol.neighbours if k <= num_images]
     if not possible:
@@ -73,9 +73,9 @@ def possible_neighbours(domain: Domain, protocol: KNNProtocol) -> list[int]:
 
 
 def measure_knn(cell: PreparedCell, protocol: KNNProtocol, run: Run) -> Measured:
-    """Nearest neighbours among the training images, k selected by validation likelihood.
+    """Measure nearest neighbours among the training images, with k selected by validation likelihood.
 
-    There is no classifier whose attribution could be measured.
+    Attribution is not measured, because there is no classifier.
     """
     domain, settings = cell.domain, cell.spec.analysis
     labelled, backbone = positional(domain), cell.load()
@@ -112,8 +112,8 @@ def measure_knn(cell: PreparedCell, protocol: KNNProtocol, run: Run) -> Measured
 
 
 def measure_few_shot(cell: PreparedCell, protocol: FewShotProtocol, run: Run) -> Measured:
-    """Accuracy over episodes: a record per episode, whose `sample_id` is the episode's index and `correct` the share
-    of its queries that were right. Every class has equally many queries, so accuracy per class is the same number."""
+    """Measure accuracy over episodes: a record per episode, with the episode's index as `sample_id` and the share of
+    correct queries as `correct`. Every class has equally many queries, so accuracy per class is the same number."""
     accuracies = prototypical_accuracies(
         split_features(cell.load(), cell.domain.test, cell.spec.analysis, run),
         cell.domain.test.labels,

@@ -1,4 +1,4 @@
-"""Selecting hyper-parameters on the validation split, and the record that says how."""
+"""Select hyper-parameters on the validation split, and record how."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,11 +12,11 @@ TRAIN_AND_VALIDATION = "train and validation; no validation is left to score the
 
 @dataclass(frozen=True)
 class Candidate:
-    """Hyper-parameters that were tried.
+    """One candidate's hyper-parameters and score.
 
     Attributes:
         point: the values of the grid, by name.
-        score: validation negative log-likelihood; None where there is none (training diverged).
+        score: validation negative log-likelihood; None if training diverged.
         settings: values that follow from the point.
     """
 
@@ -29,19 +29,19 @@ class Candidate:
 
 
 def best_candidate(candidates: Sequence[Candidate]) -> Candidate | None:
-    """The one with the lowest score, the first of equals; None where none has a score."""
+    """Return the candidate with the lowest score, the first of equals; None if none has a score."""
     scored = [(candidate.score, index) for index, candidate in enumerate(candidates) if candidate.score is not None]
     return candidates[min(scored)[1]] if scored else None
 
 
 def selection_record(candidates: Sequence[Candidate], best: Candidate, seed: int, fitted_on: str) -> dict[str, Any]:
-    """What a cell says about the selection.
+    """Return a cell's record of the selection.
 
     Args:
         fitted_on: the images that the measured model was fitted on.
 
     Returns:
-        `chosen` (the hyper-parameters), `candidates` (each with its score, None where it has none), `criterion`,
+        `chosen` (the hyper-parameters), `candidates` (each with its score, or None), `criterion`,
         `seed`, `fitted_on`, `at_grid_end` (hyper-parameters whose chosen value is the largest or smallest of its
         grid: the best may lie beyond) and `ties` (how many others had the same score).
     """
@@ -62,7 +62,7 @@ def selection_record(candidates: Sequence[Candidate], best: Candidate, seed: int
 
 
 def nothing_selected(seed: int, fitted_on: str) -> dict[str, Any]:
-    """The record, with the same keys, of a protocol that has no hyper-parameters to select."""
+    """Return the record, with the same keys, of a protocol that has no hyper-parameters to select."""
     return {
         "chosen": {},
         "candidates": [],

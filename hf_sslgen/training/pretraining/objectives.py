@@ -1,8 +1,8 @@
-"""Pretraining objectives: all that may differ between twins.
+"""Pretraining objectives, the only thing that may differ between twins.
 
-Each is a module of its own parameters (a classifier, a projection head, a teacher) that turns the trunk's pooled
-features of the views of a batch into a loss. Heads and losses are lightly's. Labels are looked at by the supervised
-objective alone.
+Each is a module with its own parameters (a classifier, a projection head, a teacher) that computes a loss from the
+trunk's pooled features of a batch's views. Heads and losses come from lightly. Only the supervised objective uses
+labels.
 """
 
 import copy
@@ -14,30 +14,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import InputError, hinted
 
 
 class Objective(nn.Module, ABC):
-    """What a trunk is trained for.
+    """A pretraining objective for a trunk.
 
     Attributes:
-        num_views: random views of each image that a step looks at.
+        num_views: number of random views of each image per step.
     """
 
     num_views = 2
 
     @abstractmethod
     def forward(self, features: list[Tensor], views: list[Tensor], labels: Tensor) -> Tensor:
-        """The loss of a batch.
+        """Compute the loss of a batch.
 
         Args:
-            features: for each view (B, D), what the trunk made of it.
-            views: for each view (B, 3, H, W), what the trunk was given.
+            features: the trunk's output for each view, (B, D).
+            views: the trunk's input for each view, (B, 3, H, W).
             labels: (B,) class indices.
         """
 
     def after_step(self, trunk: nn.Module, progress: float) -> None:
-        """Called after every step of the optimiser; `progress` is the share of the training that is done."""
+        """Update state after every optimiser step; `progress` is the completed fraction of the training."""
 
 
 class SupervisedObjective(Objective):
@@ -54,7 +54,7 @@ class SupervisedObjective(Objective):
 
 
 class SimCLRObjective(Objective):
-    """SimCLR (Chen et al. 2020, arXiv 2002.05709): two views of an image attract, those of other images repel."""
+    """SimCLR (Chen et al. 2020, arXiv 2002.05709): views of the same image attract, views of other images repel."""
 
     def __init__(self, num_features: int, temperature: float, gather_distributed: bool) -> None:
         super().__init__()
@@ -70,8 +70,7 @@ class SimCLRObjective(Objective):
 
 
 class BarlowTwinsObjective(Objective):
-    """Barlow Twins (Zbontar et al. 2021, arXiv 2103.03230): the projections of two views correlate dimension by
-    dimension and not across dimensions.
+    """Barlow Twins (Zbontar et al. 2021, arXiv 2103.03230): make the cross-correlation of two views the identity.
 
     The projector is narrower than the paper's (1024 instead of 8192), as the trunks are.
     """
@@ -87,19 +86,18 @@ class BarlowTwinsObjective(Objective):
         self.loss = BarlowTwinsLoss(gather_distributed=gather_distributed)
 
     def forward(self, features: list[Tensor], views: list[Tensor], labels: Tensor) -> Tensor:
-        # One view at a time through the head: its batch normalisation must not mix the views.
+        # Pass one view at a time through the head, because its batch normalisation must not mix the views.
         first, second = (self.projection_head(view).float() for view in features)
-        # The sum over dimensions is divided by their number, so that the learning rates of the other objectives serve.
+        # The sum over dimensions is divided by their number, so that the other objectives' learning rates work here.
         return self.loss(first, second) / self.WIDTH
 
 
 class BYOLObjective(Objective):
-    """BYOL (Grill et al. 2020, arXiv 2006.07733): from one view predict what a slowly following teacher makes of the
-    other.
+    """BYOL (Grill et al. 2020, arXiv 2006.07733): predict the teacher's output for one view from the other view.
 
     The teacher is an exponential moving average of trunk and projection head whose momentum rises from
-    `teacher_momentum` to 1 along a cosine (the paper's section 3.3); its batch normalisation takes the statistics of
-    its own batches. The loss is half of the paper's: one minus the cosine, summed over the two directions.
+    `teacher_momentum` to 1 along a cosine (section 3.3 of the paper); its batch normalisation uses the statistics of
+    its own batches. The loss is half of the paper's: one minus the cosine, summed over both directions.
     """
 
     def __init__(self, trunk: nn.Module, num_features: int, teacher_momentum: float) -> None:
@@ -132,7 +130,7 @@ OBJECTIVES = ("supervised", "simclr", "barlow-twins", "byol")
 
 
 def require_objective(name: str) -> None:
-    """Raise InputError where the package that an objective's heads and losses are from is not installed."""
+    """Raise InputError if lightly, which provides an objective's heads and losses, is not installed."""
     if name != "supervised" and importlib.util.find_spec("lightly") is None:
         raise InputError(f"objective {name!r} needs lightly; run `pip install 'hf-sslgen[pretrain]'`")
 
@@ -146,16 +144,16 @@ def build_objective(
     teacher_momentum: float = 0.99,
     gather_distributed: bool = False,
 ) -> Objective:
-    """The objective called `name`.
+    """Build the objective with this name.
 
     Args:
-        trunk: what it trains; a teacher starts as its copy.
-        temperature: of SimCLR's loss.
-        teacher_momentum: of BYOL's teacher at the beginning.
-        gather_distributed: whether contrast and correlation reach over all processes.
+        trunk: the network to train; a teacher starts as its copy.
+        temperature: temperature of the SimCLR loss.
+        teacher_momentum: initial momentum of the BYOL teacher.
+        gather_distributed: whether contrast and correlation extend over all processes.
 
     Raises:
-        InputError: a name that is none of `OBJECTIVES`.
+        InputError: the name is not in `OBJECTIVES`.
     """
     if name == "supervised":
         return SupervisedObjective(num_features, num_classes)
@@ -165,6 +163,4 @@ def build_objective(
         return BarlowTwinsObjective(num_features, gather_distributed)
     if name == "byol":
         return BYOLObjective(trunk, num_features, teacher_momentum)
-    raise InputError(
-        f"objective {name!r} is unknown; known: {', '.join(OBJECTIVES)}. {nearest_names(name, OBJECTIVES)}"
-    )
+    raise InputError(hinted(f"objective {name!r} is unknown; known: {', '.join(OBJECTIVES)}", name, OBJECTIVES))

@@ -1,4 +1,4 @@
-"""Planning how long to pretrain from the time there is: once, and then kept for as long as the run is continued."""
+"""Plan the number of pretraining epochs from a time budget, once per run; resumed runs keep the plan."""
 
 import json
 import logging
@@ -21,11 +21,11 @@ logger = logging.getLogger(__name__)
 PLAN_FILE = "plan.json"
 TIMED_STEPS = 8
 TRAINING_SHARE = 0.9
-"""Of the time; the rest is kept for reading the images, the monitor and checkpoints."""
+"""Share of the time planned for training; the rest is reserved for reading images, monitoring and checkpoints."""
 
 
 def seconds_per_step(state: TrainingState) -> float:
-    """The median time of a few steps, which change `state`."""
+    """Return the median time of a few steps, which modify `state`."""
     device = state.accelerator.device
     make_views = ViewMaker(state.settings.seed, state.accelerator.process_index, device, state.settings.view_size)
     durations = []
@@ -46,13 +46,13 @@ def planned_epochs(
     target_minutes: float,
     output_dir: Path,
 ) -> int:
-    """The epochs that fit into a time, by timing a few steps that are then forgotten.
+    """Return the number of epochs that fit into a time budget, by timing a few steps that are then discarded.
 
-    The number is kept in `output_dir/plan.json` and read from there the next time, so that a continued run keeps its
-    schedule. The main process decides for all.
+    The number is stored in `output_dir/plan.json` and read from there later, so that a resumed run keeps its schedule.
+    The main process decides for all processes.
 
     Raises:
-        InputError: not even one epoch fits, or the plan that is there was made for another time or can't be read.
+        InputError: not even one epoch fits, or an existing plan was made for another budget or can't be read.
     """
     path = output_dir / PLAN_FILE
     is_main_process = Accelerator(mixed_precision=settings.mixed_precision).is_main_process
@@ -77,12 +77,12 @@ def planned_epochs(
             "num_train_epochs": epochs,
         }
         write_json(path, plan)
-        logger.info("%d epochs fit into %g minutes (%.3f s a step)", epochs, target_minutes, seconds)
+        logger.info("%d epochs fit into %g minutes (%.3f s per step)", epochs, target_minutes, seconds)
     return epochs
 
 
 def _read_plan(path: Path, target_minutes: float) -> int | None:
-    """The epochs planned before, or None where nothing was."""
+    """Return the number of epochs planned before; None if there is no plan."""
     if not path.exists():
         return None
     try:
@@ -92,7 +92,7 @@ def _read_plan(path: Path, target_minutes: float) -> int | None:
         raise InputError(f"{path} can't be read as a plan ({error}); remove it to plan anew") from error
     if minutes != target_minutes:
         raise InputError(
-            f"target_minutes {target_minutes:g} is not what {path} was planned for ({minutes:g} minutes, {epochs} "
-            "epochs); keep that, or give another output_dir"
+            f"target_minutes is {target_minutes:g}, but {path} was planned for {minutes:g} minutes ({epochs} epochs); "
+            "keep that, or give another output_dir"
         )
     return epochs

@@ -1,4 +1,4 @@
-"""The state of interrupted pretraining on disk: whole or not at all, and only for what it was written with."""
+"""Save and load the state of interrupted pretraining, atomically and only for the same settings."""
 
 import json
 import pickle
@@ -11,17 +11,18 @@ import torch
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.files import flush_to_disk, replace_file, write_json
+from hf_sslgen.shortages import raise_shortage
 from hf_sslgen.training.pretraining.pretraining_state import TrainingState
 
 CHECKPOINT_FILE = "checkpoint.pt"
 LOG_FILE = "log.json"
 
 UNREADABLE = (RuntimeError, KeyError, TypeError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile)
-"""What torch raises, or taking the state apart does, where a file is cut short, overwritten or of something else."""
+"""Exceptions raised on reading a file that is truncated, overwritten or not a checkpoint."""
 
 
 def _identity(state: TrainingState) -> dict[str, Any]:
-    """What has to be the same for training to go on, as JSON values."""
+    """Return the settings that must be equal for training to resume, as JSON values."""
     settings = json.loads(json.dumps(asdict(state.settings)))
     return {
         **settings,
@@ -33,10 +34,10 @@ def _identity(state: TrainingState) -> dict[str, Any]:
 def save_checkpoint(folder: Path, state: TrainingState) -> None:
     """Write weights, optimiser, gradient scaler, position and log.
 
-    The order of the images and their views need no state: they follow from the seed and the position.
+    The order of the images and their views need no state, because they follow from the seed and the position.
 
     Raises:
-        OSError: the disk is full, for one; the previous checkpoint is then as it was.
+        OSError: writing failed, for example because the disk is full; the previous checkpoint is then unchanged.
     """
     scaler = state.accelerator.scaler
     content = {
@@ -56,7 +57,7 @@ def save_checkpoint(folder: Path, state: TrainingState) -> None:
                 torch.save(content, file)
             flush_to_disk(unfinished)
         except (OSError, RuntimeError) as error:
-            # torch hides a full disk behind an error about its own container.
+            # torch reports a full disk as an error about its own container.
             cause = error if isinstance(error, OSError) else error.__context__
             if not isinstance(cause, OSError):
                 raise
@@ -65,21 +66,22 @@ def save_checkpoint(folder: Path, state: TrainingState) -> None:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what processes that were killed while they saved have left."""
+    """Remove files left by processes that were killed while saving."""
     for path in folder.glob(f".{CHECKPOINT_FILE}.*.unfinished"):
         path.unlink(missing_ok=True)
 
 
 def write_log(folder: Path, state: TrainingState) -> None:
-    """Write the rows of the finished epochs as JSON."""
+    """Write the log rows of the finished epochs as JSON."""
     write_json(folder / LOG_FILE, state.log)
 
 
 def load_checkpoint(folder: Path, state: TrainingState) -> bool:
-    """Put a checkpoint's state into `state`, in place; False where the folder holds none.
+    """Load a checkpoint into `state`, in place; returns False if the folder holds none.
 
     Raises:
-        InputError: the checkpoint was written with other settings, images or processes (names them) or can't be read.
+        InputError: the checkpoint was written with other settings, images or processes (names them), or can't be read.
+        ResourceError: there is too little memory for it.
     """
     path = folder / CHECKPOINT_FILE
     if not path.exists():
@@ -99,15 +101,16 @@ def load_checkpoint(folder: Path, state: TrainingState) -> bool:
     except InputError:
         raise
     except UNREADABLE as error:
+        raise_shortage(error)
         reason = str(error).strip().partition("\n")[0]
         raise InputError(
-            f"{path} can't be read as a checkpoint ({type(error).__name__}: {reason}); remove it to start anew"
+            f"{path} can't be read as a checkpoint ({type(error).__name__}: {reason}); remove it to start over"
         ) from error
     return True
 
 
 def _require_undamaged(path: Path) -> None:
-    """Compare every part of the file with its checksum, which torch writes but doesn't look at."""
+    """Verify the checksum of every part of the file, which torch writes but does not check."""
     with zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()
     if damaged is not None:
@@ -115,13 +118,13 @@ def _require_undamaged(path: Path) -> None:
 
 
 def _require_same(path: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Raise where a checkpoint was written for something else.
+    """Raise InputError if a checkpoint was written with other settings.
 
-    What it says nothing about does not count: its writer may not have known that setting.
+    Settings that the checkpoint does not mention are ignored, because an older version may have written it.
     """
     different = sorted(key for key in found if found[key] != wanted.get(key))
     if different:
         listed = "; ".join(f"{key}: {found[key]!r} there, {wanted.get(key)!r} now" for key in different[:4])
         raise InputError(
-            f"{path} was written with other settings ({listed}); give another output_dir or remove it to start anew"
+            f"{path} was written with other settings ({listed}); give another output_dir or remove it to start over"
         )

@@ -1,8 +1,8 @@
-"""Pretraining of twins: one Accelerate loop in which only the objective differs.
+"""Pretrain twins in one Accelerate loop in which only the objective differs.
 
-The initial trunk, the order of the images, the first view of each image, the optimiser and its schedule depend on the
-seed alone, so twins trained with the same arguments see the same pixels at the same step. All randomness is derived
-from (seed, epoch, step), never from generator state, so interrupted training goes on as if it had not been.
+The initial trunk, the order of the images, the first view of each image, the optimiser and its schedule depend only on
+the seed, so twins trained with the same arguments see the same pixels at the same step. All randomness is derived from
+(seed, epoch, step), never from generator state, so a resumed run behaves as if it had not been interrupted.
 """
 
 import logging
@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import DivergedError
 from hf_sslgen.interruption import InterruptedByRequestError, Request, deferred_interrupts
 from hf_sslgen.training.augmentation import ViewMaker
 from hf_sslgen.training.pretraining.pretraining_checkpoint import (
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 def learning_rate_factor(step: int, total_steps: int, warmup_steps: int) -> float:
-    """Linear warm-up, then a cosine to zero."""
+    """Return the learning-rate factor: linear warm-up, then a cosine to zero."""
     if step < warmup_steps:
         return (step + 1) / warmup_steps
     progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
@@ -45,10 +45,10 @@ def learning_rate_factor(step: int, total_steps: int, warmup_steps: int) -> floa
 
 
 def train_step(state: TrainingState, make_views: ViewMaker, batch: Tensor, labels: Tensor) -> None:
-    """One step of the optimiser.
+    """Perform one optimiser step.
 
     Raises:
-        InputError: the loss is no longer finite in some process (names the step).
+        DivergedError: the loss is no longer finite in some process (names the step).
     """
     settings, accelerator = state.settings, state.accelerator
     warmup_steps = round(state.steps_per_epoch * settings.warmup_epochs)
@@ -61,7 +61,7 @@ def train_step(state: TrainingState, make_views: ViewMaker, batch: Tensor, label
         loss = state.objective(list(features.chunk(state.num_views)), list(views.chunk(state.num_views)), labels)
     loss_of_all: Any = accelerator.reduce(loss.detach(), "mean")
     if not torch.isfinite(loss_of_all):
-        raise InputError(
+        raise DivergedError(
             f"the loss became {loss_of_all.item()} at step {state.steps} "
             f"(learning rate {rate:g}); a lower learning_rate or longer warmup_epochs would help"
         )
@@ -74,11 +74,11 @@ def train_step(state: TrainingState, make_views: ViewMaker, batch: Tensor, label
 
 
 def batches_of_epoch(state: TrainingState) -> Any:
-    """The epoch's batches that were not seen yet, behind a progress bar."""
+    """Iterate over the epoch's remaining batches with a progress bar."""
     settings, accelerator = state.settings, state.accelerator
     epoch = len(state.log)
     state.order.start = state.steps_of_epoch * settings.per_device_train_batch_size * accelerator.num_processes
-    state.loader.set_epoch(epoch)  # also sets the order's epoch; the loader would put it back to its own count
+    state.loader.set_epoch(epoch)  # also sets the sampler's epoch, which the loader would reset to its own count
     return tqdm(
         state.loader,
         desc=f"epoch {epoch + 1} of {settings.num_train_epochs}",
@@ -90,7 +90,7 @@ def batches_of_epoch(state: TrainingState) -> Any:
 
 
 def _end_epoch(state: TrainingState, monitor: Monitor | None, monitor_epochs: int) -> None:
-    """Write the epoch's row of the log: its loss, the time it took and, every few epochs, what the monitor says."""
+    """Write the epoch's log row: its loss, its duration and, every few epochs, the monitor's value."""
     epoch = len(state.log) + 1
     loss = torch.stack([each.float().cpu() for each in state.losses_of_epoch]).mean().item()
     row = {"epoch": epoch, "loss": loss, "seconds": round(state.seconds_of_epoch, 2)}
@@ -106,7 +106,7 @@ def _end_epoch(state: TrainingState, monitor: Monitor | None, monitor_epochs: in
 
 
 def requested_signal(accelerator: Accelerator, request: Request) -> int | None:
-    """The signal by which any of the processes was asked to end; all of them get the same answer."""
+    """Return the signal by which any process was asked to end; all processes get the same answer."""
     number: Any = accelerator.reduce(torch.tensor(request.signal_number or 0, device=accelerator.device), "max")
     return int(number) or None
 
@@ -122,10 +122,10 @@ def pretrain(
     monitor_epochs: int = 0,
     save_minutes: float = 5.0,
 ) -> nn.Module:
-    """Train a trunk and return it on the CPU, going on from where `output_dir` says that training stopped.
+    """Train a trunk and return it on the CPU, resuming from the checkpoint in `output_dir` if there is one.
 
-    After SIGTERM or Ctrl-C the step is finished and saved. Several processes agree on the step; each of them has to
-    see `output_dir`.
+    After SIGTERM or Ctrl-C the current step is finished and saved. Several processes agree on the step; all of them
+    must see `output_dir`.
 
     Args:
         images: yields ((3, image_size, image_size) bytes, label) for a key (epoch, position).
@@ -133,18 +133,18 @@ def pretrain(
         output_dir: receives `checkpoint.pt` (after every epoch, every `save_minutes`, and on interruption) and
             `log.json`, a row per epoch.
         monitor: called in the main process with the trunk in evaluation mode, every `monitor_epochs` epochs (0: never)
-            and after the last one; its number goes into the log as `knn_accuracy`. It must not change the trunk.
+            and after the last one; its value is logged as `knn_accuracy`. It must not change the trunk.
 
     Raises:
-        InputError: unknown objective, a batch larger than the data, a checkpoint of other settings, or a loss that is
-            no longer finite (names the step).
-        InterruptedByRequestError: after a signal, when the state is saved.
+        InputError: the objective is unknown, a batch is larger than the data, or the checkpoint has other settings.
+        DivergedError: the loss is no longer finite (names the step).
+        InterruptedByRequestError: a signal arrived; the state has been saved.
     """
     state = begin_training(images, num_images, num_classes, settings, dataloader_num_workers)
     accelerator = state.accelerator
     if load_checkpoint(output_dir, state) and accelerator.is_main_process:
         logger.info("resuming %s after %d of %d steps", output_dir, state.steps, state.total_steps)
-        write_log(output_dir, state)  # an interruption may have come between checkpoint and log
+        write_log(output_dir, state)  # the run may have been interrupted between checkpoint and log
     if accelerator.is_main_process:
         remove_unfinished(output_dir)
     make_views = ViewMaker(settings.seed, accelerator.process_index, accelerator.device, settings.view_size)
@@ -161,7 +161,7 @@ def pretrain(
                     save_checkpoint(output_dir, state)
                     saved = time.perf_counter()
                 if signal_number is not None:
-                    accelerator.wait_for_everyone()  # a launcher ends all processes when the first of them has ended
+                    accelerator.wait_for_everyone()  # a launcher ends all processes once the first has ended
                     raise InterruptedByRequestError(signal_number)
             _end_epoch(state, monitor, monitor_epochs)
             if accelerator.is_main_process:

@@ -1,4 +1,4 @@
-"""What pretraining starts from and changes: settings, networks, optimiser, the order of the images, the position."""
+"""Settings and mutable state of pretraining: networks, optimiser, image order and position."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import InputError, hinted
 from hf_sslgen.randomness import derive_seed
 from hf_sslgen.settings import shown
 from hf_sslgen.training.pretraining.objectives import Objective, build_objective
@@ -21,14 +21,14 @@ Monitor = Callable[[nn.Module], float]
 
 @dataclass(frozen=True)
 class PretrainingSettings:
-    """Everything the weights depend on, besides the images and the number of processes.
+    """Everything that the weights depend on, besides the images and the number of processes.
 
     Attributes:
-        image_size: side in pixels of the stored images, which is also what the finished network is given.
-        view_size: side of the random views it is trained on; None for `image_size`. Random crops enlarge objects, so
-            smaller views show them as large as whole images do later (Touvron et al. 2019, arXiv 1906.06423).
-        temperature: of SimCLR's loss.
-        teacher_momentum: of BYOL's teacher at the beginning.
+        image_size: side in pixels of the stored images and of the finished network's input.
+        view_size: side in pixels of the random training views; None for `image_size`. Random crops enlarge objects, so
+            smaller views show them at the size they have in whole images (Touvron et al. 2019, arXiv 1906.06423).
+        temperature: temperature of the SimCLR loss.
+        teacher_momentum: initial momentum of the BYOL teacher.
     """
 
     objective: str
@@ -49,7 +49,7 @@ class PretrainingSettings:
 
 
 class TrunkAndObjective(nn.Module):
-    """All that is trained, under the names a checkpoint has."""
+    """All trained modules, under the names used in checkpoints."""
 
     def __init__(self, trunk: nn.Module, objective: Objective) -> None:
         super().__init__()
@@ -58,13 +58,13 @@ class TrunkAndObjective(nn.Module):
 
 @dataclass
 class TrainingState:
-    """Everything that training changes, and what it needs at hand to do so.
+    """Everything that training changes, together with the objects it needs.
 
-    `trunk` and `objective` are those of `modules` as Accelerate wraps them.
+    `trunk` and `objective` are those of `modules`, wrapped by Accelerate.
 
     Attributes:
-        losses_of_epoch: of each step of the unfinished epoch, the mean over processes; shape ().
-        log: a row per finished epoch.
+        losses_of_epoch: loss of each step of the unfinished epoch, averaged over processes; shape ().
+        log: one row per finished epoch.
     """
 
     settings: PretrainingSettings
@@ -88,27 +88,27 @@ class TrainingState:
 
     @property
     def steps(self) -> int:
-        """Steps done since the beginning."""
+        """Total number of steps done."""
         return len(self.log) * self.steps_per_epoch + self.steps_of_epoch
 
 
 def build_trunk(settings: PretrainingSettings) -> Any:
-    """timm's initialisation of the architecture without a head; the same for every objective of a seed.
+    """Initialise the architecture without a head as timm does, identically for every objective with the same seed.
 
     Raises:
-        InputError: timm does not know the architecture, or it does not take the arguments.
+        InputError: timm does not know the architecture, or it does not accept the arguments.
     """
     import timm
 
     torch.manual_seed(derive_seed(settings.seed, "trunk"))
     if not timm.is_model(settings.architecture):
-        hint = nearest_names(settings.architecture, timm.list_models())
-        raise InputError(f"architecture {shown(settings.architecture)} is unknown to timm. {hint}".rstrip())
+        unknown = f"architecture {shown(settings.architecture)} is unknown to timm"
+        raise InputError(hinted(unknown, settings.architecture, timm.list_models()))
     try:
         return timm.create_model(settings.architecture, num_classes=0, **settings.architecture_arguments)
     except (TypeError, ValueError, RuntimeError, KeyError, AttributeError, AssertionError) as error:
         raise InputError(
-            f"architecture {settings.architecture!r} does not take architecture_arguments "
+            f"architecture {settings.architecture!r} does not accept architecture_arguments "
             f"{shown(settings.architecture_arguments)}: {' '.join(str(error).split())}"
         ) from error
 
@@ -116,14 +116,14 @@ def build_trunk(settings: PretrainingSettings) -> Any:
 def begin_training(
     images: Images, num_images: int, num_classes: int, settings: PretrainingSettings, dataloader_num_workers: int = 0
 ) -> TrainingState:
-    """Everything as it is before the first step.
+    """Create the state before the first step.
 
     Args:
         images: yields ((3, image_size, image_size) bytes, label) for a key (epoch, position).
         num_images: length of `images`.
 
     Raises:
-        InputError: unknown objective, or a batch larger than the data.
+        InputError: the objective is unknown, or a batch is larger than the data.
     """
     accelerator = Accelerator(mixed_precision=settings.mixed_precision)
     trunk = build_trunk(settings).to(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""k-nearest neighbours on the source's held-out images, to watch what a trunk has learned while it trains."""
+"""Monitor a trunk during pretraining by k-nearest neighbours on the source's held-out images."""
 
 import numpy as np
 import torch
@@ -14,14 +14,14 @@ from hf_sslgen.training.probes import knn_predictions
 from hf_sslgen.training.samples import SourceImages
 
 BANK_SIZE = 5000
-"""Training images the monitor looks for neighbours among: enough to compare epochs, and quick."""
+"""Number of training images that the monitor searches for neighbours: enough to compare epochs, and fast."""
 
 
 @torch.inference_mode()
 def trunk_features(
     trunk: nn.Module, images: Images, positions: NDArray[np.int64], preprocessing: Preprocessing, batch_size: int = 256
 ) -> NDArray[np.float32]:
-    """(N, D) pooled features of the images at these positions, by a trunk in evaluation mode, in float32."""
+    """Return (N, D) float32 pooled features of the images at these positions, with the trunk in evaluation mode."""
     device = next(trunk.parameters()).device
     features = []
     for start in range(0, len(positions), batch_size):
@@ -34,9 +34,10 @@ def trunk_features(
 def knn_monitor(
     train_images: SourceImages, held_out: ImageSplit, num_classes: int, preprocessing: Preprocessing
 ) -> Monitor:
-    """A function from a trunk to its k-NN accuracy on the held-out images, by `BANK_SIZE` training images.
+    """Return a function that measures a trunk's k-NN accuracy on held-out images, using `BANK_SIZE` training images.
 
-    Lower than by all training images: it compares epochs, and the finished twin is measured by all.
+    The accuracy is lower than with all training images; it serves to compare epochs, and the finished twin is measured
+    with all of them.
     """
     bank = stratified_subset(train_images.split.labels, BANK_SIZE, seed=0)
     held_out_images = SourceImages(held_out, preprocessing.geometry)

@@ -110,7 +110,7 @@ def _suffixes():
 
 
 def _litter(place: Path, rng: np.random.Generator) -> int:
-    """Put files that are not pictures beside them; returns how many have to be named as left out."""
+    """Put files that are not pictures beside them; returns how many must be named as left out."""
     if rng.random() > 0.3:
         return 0
     for name in ("one.heic", "two.DNG", "notes.txt", "backup.zip"):

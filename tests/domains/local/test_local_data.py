@@ -68,7 +68,7 @@ def test_missing_shard_and_unnamed_table_are_refused(hub_folder):
         _load(folder)
     (folder / "data" / "more.parquet").unlink()
     (folder / "data" / "train-00001-of-00003.parquet").unlink()
-    with pytest.raises(InputError, match="split 'train' should have 3 files, but number 00001 is not there"):
+    with pytest.raises(InputError, match="split 'train' should have 3 files, but number 00001 is missing"):
         _load(folder)
 
 
@@ -86,18 +86,18 @@ def test_what_save_to_disk_wrote_is_loaded(hub_folder, tmp_path):
     ("name", "reason"),
     [
         ("pets.zip", "it is an archive; unpack it"),
-        ("pets.csv", "it is a table; put it beside the pictures as metadata.csv"),
+        ("pets.csv", "it is a table; put it next to the pictures as metadata.csv"),
         ("pets.png", "it is a single picture"),
-        ("pets.bin", "it is not a data set file"),
+        ("pets.bin", "it is not a dataset file"),
         ("archives", r"it holds \.zip archives \(1\); unpack the archives first"),
         ("nothing", "it is empty"),
         ("flat", r"the folder 'test' has pictures but no class folders; put them into"),
         ("loose", "needs one folder per class and at least two of them"),
-        ("beside", r"the folder 'train' holds pictures but no class folders, and lies beside others"),
+        ("beside", r"the folder 'train' holds pictures but no class folders, and lies next to others"),
         ("upside_down", "'cat/test' is named after a split but lies on the second level"),
         ("case", "the class 'cat' of 'train' is called 'Cat' in 'test'"),
         ("disjoint", "split 'test' has no class in common with 'train'"),
-        ("two_names", "has 2 splits whose names say train"),
+        ("two_names", "has 2 splits whose names mean train"),
     ],
 )
 def test_what_is_no_data_set_is_refused_with_the_remedy(tmp_path, name, reason):
@@ -180,11 +180,11 @@ def test_metadata_labels_are_read_as_they_stand(tmp_path):
     assert domain.class_names == ("NA", "None") and _left_out(domain) == {"pictures of 'test' without metadata": 1}
     assert all(name == ("NA", "None")[kind.label] for kind, name in kinds_by_role(domain)["test"])
     (root / "train" / "3.png").unlink()
-    with pytest.raises(InputError, match=r"the picture '3.png' of train/metadata.csv is not there"):
+    with pytest.raises(InputError, match=r"the picture '3.png' of train/metadata.csv does not exist"):
         _load(root)
     assert sum(_sizes(_load(root, skip_corrupt=True))) == 15
     _write_metadata(root / "train" / "metadata.csv", [{"file_name": "../../secret.png", "label": "NA"}])
-    with pytest.raises(InputError, match="lies outside the data set"):
+    with pytest.raises(InputError, match="lies outside the dataset"):
         _load(root)
 
 
@@ -242,14 +242,14 @@ def test_dots_in_the_names_of_a_webdataset_are_refused(tmp_path):
         return path
 
     assert sum(_sizes(_load(write(tmp_path / "good.tar", "a")))) == 12
-    with pytest.raises(InputError, match="because it cuts names at their first dot"):
+    with pytest.raises(InputError, match="because it splits names at the first dot"):
         _load(write(tmp_path / "bad.tar", "v1.0-"))
 
 
 def test_folder_of_a_registered_name_is_ambiguous(tmp_path, monkeypatch):
     _folders(tmp_path / "digits")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=r"write ./digits for what lies here, or registered:digits for the domain"):
+    with pytest.raises(InputError, match=r"write ./digits for the local one, or registered:digits for the domain"):
         _load("digits")
     assert _load("./digits").class_names == ("cat", "dog")
     registered = _load("registered:digits", max_test_samples=10)

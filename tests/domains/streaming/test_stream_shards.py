@@ -5,8 +5,10 @@ import threading
 import time
 
 import pytest
-from datasets import ClassLabel, Dataset, Features, Image
+from datasets import ClassLabel, Dataset, Features, Image, IterableDataset
+from huggingface_hub.utils import httpx
 
+from hf_sslgen.domains.hub_datasets import HubDataset
 from hf_sslgen.domains.streaming.stream_shards import (
     OPEN_SHARDS,
     mixed_order,
@@ -14,6 +16,7 @@ from hf_sslgen.domains.streaming.stream_shards import (
     stored_order,
     through_buffer,
 )
+from hf_sslgen.hub_access.retries import RetryPolicy
 
 ROWS, SHARDS = 60, 15
 
@@ -39,6 +42,35 @@ def test_every_row_comes_once_in_each_order(stream):
     assert len({number // 4 for number in mixed[0][:OPEN_SHARDS]}) > 4  # not one shard after another
     for number in range(0, ROWS, 4):  # within a shard in its order
         assert [each for each in mixed[0] if each // 4 == number // 4] == list(range(number, number + 4))
+
+
+class BreakingShards:
+    """Reads shards of four rows; the connection breaks before each row of odd number, once."""
+
+    def __init__(self):
+        self.broken = []
+
+    def __call__(self, shards):
+        for shard in shards:
+            for row in range(4 * shard, 4 * shard + 4):
+                if row % 2 and row not in self.broken:
+                    self.broken.append(row)
+                    raise httpx.ReadError("connection reset")
+                yield {"image": {"bytes": bytes([row]), "path": None}}
+
+
+def test_after_each_fault_in_the_middle_of_a_shard_its_rows_go_on(monkeypatch):
+    monkeypatch.setattr("hf_sslgen.hub_access.retries.POLICY", RetryPolicy(waits=(0.0,)))
+    found = HubDataset("org/breaking", None, "0" * 40)
+    features = Features({"image": Image(decode=False)})
+    in_order, mixed = BreakingShards(), BreakingShards()
+    streams = [
+        IterableDataset.from_generator(each, features=features, gen_kwargs={"shards": list(range(SHARDS))})
+        for each in (in_order, mixed)
+    ]
+    assert _numbers(stored_order(streams[0], "image", found)) == list(range(ROWS))
+    assert sorted(_numbers(mixed_order(streams[1], "image", found, 0))) == list(range(ROWS))
+    assert sorted(in_order.broken) == sorted(mixed.broken) == list(range(1, ROWS, 2))
 
 
 @pytest.mark.parametrize("size", [1, 7, 60, 100])

@@ -128,11 +128,11 @@ def test_corrupt_pictures_of_a_stream_are_named_or_left_out(hub_folder, pictures
 @pytest.mark.parametrize(
     ("labels", "options", "reason"),
     [
-        (LABELS, {"samples_per_class": 2}, "a stream can't be reduced with samples_per_class"),
-        (LABELS, {"max_train_samples": 9}, "can't be reduced with samples_per_class, label_fraction or max_train"),
-        (LABELS, {"label_fraction": 0.5}, "can't be reduced with samples_per_class, label_fraction or max_train"),
-        ({"train": LABELS["train"]}, {}, "a stream has no test split to carve"),
-        (UNVALIDATED, {"train_val_split": 1e-6}, "no image .* fell into validation; raise --train_val_split"),
+        (LABELS, {"samples_per_class": 2}, "samples_per_class"),
+        (LABELS, {"max_train_samples": 9}, "samples_per_class, label_fraction and max_train"),
+        (LABELS, {"label_fraction": 0.5}, "samples_per_class, label_fraction and max_train"),
+        ({"train": LABELS["train"]}, {}, "a test split can't be carved from a stream"),
+        (UNVALIDATED, {"train_val_split": 1e-6}, "no image .* was assigned to validation; raise --train_val_split"),
         ({"train": [], "test": [0]}, {}, "the training split is empty"),
         ({**LABELS, "validation": []}, {}, "split 'validation' is empty"),
         ({"train": [0, 1], "test": [2]}, {"train_val_split": 0.5}, "label 2 in row 0 of split 'test'"),

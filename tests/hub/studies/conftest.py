@@ -9,6 +9,7 @@ from damage import reseal
 from study_on_hub import REPOSITORY, Command, add_cells
 
 from hf_sslgen.command_line import run_command
+from hf_sslgen.hub_access.retries import RetryPolicy
 from tests.loopback_hub import ROLES, Hub
 
 
@@ -33,7 +34,7 @@ def store(_built: Path, tmp_path: Path) -> Path:
 def study_hub(hub_in_process: Hub, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """The Hub, with this process logged in as its owner and with no time to lose."""
     monkeypatch.setenv("HF_TOKEN", ROLES["owner"].token)
-    monkeypatch.setattr("hf_sslgen.hub_access.WAITS", (0.02, 0.05, 0.1))
+    monkeypatch.setattr("hf_sslgen.hub_access.retries.POLICY", RetryPolicy(waits=(0.02, 0.05, 0.1)))
     yield hub_in_process
     assert [str(visit) for visit in hub_in_process.visits if visit.status == 501] == []
 

@@ -21,10 +21,10 @@ from study_on_hub import (
 )
 
 from hf_sslgen.command_line import run_command
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import HubError
 from hf_sslgen.hub import remote_study, study_push
-from hf_sslgen.hub.exchange import in_one_sentence
 from hf_sslgen.hub.study_pull import Pulled, pull_cells
+from hf_sslgen.hub_access.exchange import in_one_sentence
 from hf_sslgen.reporting.page.html_page import render_page
 from hf_sslgen.study.cells.cell_folder import read_cells
 from hf_sslgen.study.cells.store import Store
@@ -75,19 +75,19 @@ def assert_published(hub: Hub, store: Path, size: int | None = None) -> None:
 
 def test_a_wrong_token(study_hub: Hub, failed_push: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", WRONG_TOKEN)
-    assert "error: the Hub does not know the token; make one at " in failed_push()
+    assert "error: the Hub rejects the token; create one at " in failed_push()
 
 
 def test_a_token_that_is_none(study_hub: Hub, failed_push: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret\N{EURO SIGN}secretsecret")
     error = failed_push()
-    assert error.startswith("error: HF_TOKEN holds characters that no token has; correct it")
+    assert error.startswith("error: HF_TOKEN contains invalid characters; correct it")
     assert "secret" not in error
 
 
 def test_no_token(study_hub: Hub, failed_push: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_TOKEN")
-    assert "there is no token: run `hf auth login`" in failed_push()
+    assert "no token found: run `hf auth login`" in failed_push()
     assert study_hub.visits == []
 
 
@@ -100,15 +100,15 @@ def test_no_right_to_write(
         study_hub.api().create_repo(REPOSITORY, repo_type="dataset")
     monkeypatch.setenv("HF_TOKEN", ROLES[role].token)
     assert failed_push() == (
-        "error: the token has no right to write to datasets/org/study: it needs the role 'write', and its owner a "
-        "place there; give another repository, or another token by `hf auth login` or HF_TOKEN"
+        "error: the token has no write access to datasets/org/study: it needs the role 'write', and its owner must "
+        "be a member; give another repository, or another token with `hf auth login` or HF_TOKEN"
     )
     assert study_hub.uploaded_bytes() == 0
 
 
 def test_an_unknown_licence(study_hub: Hub, push: Command, store: Path) -> None:
     said = push(store, "--license", "my own")
-    assert re.search('error: the Hub refuses the card of datasets/org/study: - "license" must be one of', said)
+    assert re.search('error: the Hub rejects the card of datasets/org/study: - "license" must be one of', said)
     assert "4 cells added" in push(store, "--license", "mit")
 
 
@@ -160,7 +160,7 @@ def test_a_hub_that_stays_unwell(study_hub: Hub, failed_push: Any, push: Command
 
 def test_a_push_that_the_hub_objects_to(study_hub: Hub, failed_push: Any) -> None:
     study_hub.fail("status", "/commit/", status=400)
-    assert failed_push().startswith("error: the Hub refuses what was to be pushed to datasets/org/study: ")
+    assert failed_push().startswith("error: the Hub rejects the push to datasets/org/study: ")
 
 
 def test_a_hub_that_goes_down_before_the_commit(study_hub: Hub, failed_push: Any, push: Command, store: Path) -> None:
@@ -195,7 +195,7 @@ def test_a_moment_of_weakness_while_the_page_is_published(
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"kind": "status", "status": 403}, "the token has no right to write to spaces/org/study"),
+        ({"kind": "status", "status": 403}, "the token has no write access to spaces/org/study"),
         ({"kind": "status", "status": 503, "times": 1000}, "the Hub answers 503 "),
         ({"kind": "stop"}, "the Hub can't be reached at "),
     ],
@@ -211,7 +211,7 @@ def test_a_page_that_can_not_be_published(
     study_hub.heal()
     assert commits(study_hub, kind="space") == 1
     words = push(store, "--report_space", "true")
-    assert "0 cells added, 4 were there already" in words
+    assert "0 cells added, 4 already there" in words
     assert "the page is new" in words
     assert_published(study_hub, store)
 
@@ -251,7 +251,7 @@ def test_asked_to_end_in_the_middle(study_hub: Hub, push: Command, store: Path) 
     study_hub.fail("before", "/_large/", "PUT", action=lambda: process.send_signal(signal.SIGTERM))
     said = process.communicate()[1]
     assert process.returncode == 128 + signal.SIGTERM, said
-    assert "interrupted; run the same command again to go on" in said
+    assert "interrupted; run the same command again to resume" in said
     assert "Traceback" not in said
     push(store)
     assert set(cell_names(store)) <= {path.split("/")[1] for path in remote_files(study_hub) if "/" in path}
@@ -265,7 +265,7 @@ def test_two_pushes_at_once(study_hub: Hub, push: Command, store: Path, tmp_path
     study_hub.fail("before", "/commit/", action=lambda: push(other))
     ended = warm_python.run(command(store), env=study_hub.environment("owner"))
     assert ended.returncode == 0, ended.stderr
-    assert "2 cells added, 2 were there already" in ended.stdout
+    assert "2 cells added, 2 already there" in ended.stdout
     files = remote_files(study_hub)
     names = set(cell_names(store)) | set(cell_names(other))
     assert len(names) == 6
@@ -288,12 +288,12 @@ def test_somebody_else_commits_first(study_hub: Hub, push: Command, store: Path,
 
     study_hub.fail("before", "/commit/", action=overtake)
     said = push(store)
-    assert "somebody else committed to datasets/org/study in the meantime" in said
+    assert "another commit to datasets/org/study came first" in said
     # In any order: a visit is noted when its answer has been sent, and theirs ends while ours goes on.
     assert sorted(visit.status for visit in study_hub.visited("/commit/", "POST")) == [200, 200, 412]
-    assert "2 cells added, 1 were there already" in said
-    assert f"other numbers and were left as they are:\n  {name}" in said
-    assert "value is 1.3 here, 0.123 there" in said
+    assert "2 cells added, 1 already there" in said
+    assert f"different numbers and were left unchanged:\n  {name}" in said
+    assert "value is 1.3 here, 0.123 on the Hub" in said
     theirs = (other / "cells" / name / "results.json").read_bytes()
     assert remote_files(study_hub)[f"cells/{name}/results.json"] == theirs
 
@@ -338,15 +338,15 @@ def test_a_moment_of_weakness_while_pulling(
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        (503, "the Hub is in trouble and answers 503 for datasets/org/study; run this again later"),
-        (403, "the token that was sent has no right to this in datasets/org/study; give it one"),
+        (503, "the Hub has a fault and answers 503 for datasets/org/study; run this again later"),
+        (403, "the token that was sent lacks permission for this in datasets/org/study; grant it"),
     ],
 )
 def test_what_does_not_pass_while_pulling(
     status: int, said: str, study_hub: Hub, pull: Any, store: Path, tmp_path: Path
 ) -> None:
     study_hub.fail("status", "/resolve/.*records.parquet", "GET", status=status, times=1000)
-    with pytest.raises(InputError, match=re.escape(said)):
+    with pytest.raises(HubError, match=re.escape(said)):
         pull()
     assert list((tmp_path / "here" / "cells").iterdir()) == []
     study_hub.heal()
@@ -355,7 +355,7 @@ def test_what_does_not_pass_while_pulling(
 
 def test_an_offline_client_pulls_nothing(pull: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(InputError, match="HF_HUB_OFFLINE is set, so nothing can be pulled; unset it"):
+    with pytest.raises(HubError, match="HF_HUB_OFFLINE is set, so nothing can be pulled; unset it"):
         pull()
 
 
@@ -375,7 +375,8 @@ def test_a_hub_that_goes_down_while_pulling(
     last = cell_names(store)[-1]
     study_hub.fail("stop", f"/resolve/.*{last}/records.parquet", "GET")
     with pytest.raises(
-        InputError, match="can't be reached or broke off while datasets/org/study was asked for; run this again"
+        HubError,
+        match="can't be reached, or the connection broke, in a request for datasets/org/study; run this again",
     ):
         pull()
     assert cell_names(tmp_path / "here") == cell_names(store)[:-1]  # whole cells, and nothing unfinished
@@ -386,7 +387,9 @@ def test_a_hub_that_goes_down_while_pulling(
 
 def test_a_hub_that_is_down_before_a_cell_is_pulled(study_hub: Hub, pull: Any, store: Path, tmp_path: Path) -> None:
     study_hub.fail("stop", "/api/datasets/org/study$")
-    with pytest.raises(InputError, match="can't be reached or broke off while datasets/org/study was asked for"):
+    with pytest.raises(
+        HubError, match="can't be reached, or the connection broke, in a request for datasets/org/study"
+    ):
         pull()
     assert list((tmp_path / "here" / "cells").iterdir()) == []
     study_hub.heal()
@@ -396,7 +399,7 @@ def test_a_hub_that_is_down_before_a_cell_is_pulled(study_hub: Hub, pull: Any, s
 def test_an_upload_that_is_refused(study_hub: Hub, failed_push: Any, push: Command, store: Path) -> None:
     """One of several large files, whose error the client wraps."""
     study_hub.fail("status", "/_large/", status=403)
-    assert "error: the token has no right to write to datasets/org/study" in failed_push()
+    assert "error: the token has no write access to datasets/org/study" in failed_push()
     push(store)
     assert_published(study_hub, store)
 
@@ -404,11 +407,11 @@ def test_an_upload_that_is_refused(study_hub: Hub, failed_push: Any, push: Comma
 @pytest.mark.parametrize(
     ("token", "repository", "said"),
     [
-        (WRONG_TOKEN, "org/study", r"the Hub does not know the token that was sent; log in again"),
+        (WRONG_TOKEN, "org/study", r"the Hub rejects the token that was sent; log in again"),
         (ROLES["reader"].token, "org/other", r"there is no datasets/org/other on http\S+, or it is private .*; check"),
         (ROLES["nobody"].token, "org/private", r"there is no datasets/org/private on http\S+, or it is private"),
-        ("", "org/private", r"there is no datasets/org/private .*nobody is logged in"),
-        ("", "a/b c", r"'a/b c' can't be a repository on the Hub; give it as owner/name"),
+        ("", "org/private", r"there is no datasets/org/private .*you are not logged in"),
+        ("", "a/b c", r"'a/b c' is not a valid repository name; give owner/name"),
         ("", "a/b/c", r"pull is 'a/b/c'; give a dataset on the Hub as owner/name"),
         ("", "study", r"pull is 'study'; give a dataset on the Hub as owner/name"),
     ],
@@ -444,5 +447,5 @@ def test_large_studies_come_in_several_commits(
     assert len(remote.cells()) == 3  # whole, with their tables and a card
     assert all(len(files) >= 3 for files in remote.cells().values())
     assert "3 cells" in remote_files(study_hub)["README.md"].decode()
-    assert "1 cells added, 3 were there already" in push(store)
+    assert "1 cells added, 3 already there" in push(store)
     assert commits(study_hub) == 3

@@ -65,9 +65,11 @@ def test_the_names_of_a_study_are_text(study_hub: Hub, push: Command, tmp_path: 
 
 def test_the_name_of_what_is_no_cell_is_quoted_in_a_message() -> None:
     """A folder of somebody else's repository may be called anything, and messages go to a terminal."""
-    lines = in_lines({"a--linear--0123456789ab": "other numbers", "\x1b[2J\nerror: none": "that is no name of a cell"})
+    lines = in_lines(
+        {"a--linear--0123456789ab": "other numbers", "\x1b[2J\nerror: none": "it is not a valid cell name"}
+    )
     assert lines.splitlines() == [
         "",
         "  a--linear--0123456789ab: other numbers",
-        r"  '\x1b[2J\nerror: none': that is no name of a cell",
+        r"  '\x1b[2J\nerror: none': it is not a valid cell name",
     ]

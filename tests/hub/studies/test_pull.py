@@ -17,9 +17,11 @@ import pyarrow.parquet as pq
 import pytest
 import warm_python
 from damage import reseal
+from huggingface_hub import HfApi
+from huggingface_hub.errors import LocalEntryNotFoundError
 from study_on_hub import REPOSITORY, Command, add_cells, cell_names, change_numbers, contents, rewrite_identity
 
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import HubError, InputError
 from hf_sslgen.hub.cell_check import LARGEST
 from hf_sslgen.hub.study_pull import Pulled, pull_cells
 from hf_sslgen.study.cells.cell_folder import read_cells
@@ -57,7 +59,7 @@ def test_a_study_goes_on_from_what_others_ran(
     command = ["-m", "hf_sslgen.cli", "study", str(larger), "--output_dir", str(folder), "--pull", REPOSITORY]
     ended = warm_python.run(command, env=study_hub.environment(None))
     assert ended.returncode == 0, ended.stderr
-    assert "6 cells taken over, 0 were here already" in ended.stderr
+    assert "6 cells pulled, 0 already here" in ended.stderr
     computed = COMPUTED.findall(ended.stderr)
     assert sorted(computed) == sorted(
         f"{name} on digits, linear, 100%, at most 30 images of the labels, seed 2" for name in ("resnet", "vit")
@@ -66,7 +68,7 @@ def test_a_study_goes_on_from_what_others_ran(
     same = {path: content for path, content in ours.items() if not path.endswith("cell.json")}
     assert same.items() <= theirs.items()
     assert (folder / "report" / "index.html").exists()
-    assert f"{len(computed)} cells added, 6 were there already" in push(folder)
+    assert f"{len(computed)} cells added, 6 already there" in push(folder)
 
 
 def test_cells_are_taken_over_once(push: Command, pull: Pull, store: Path, tmp_path: Path) -> None:
@@ -110,6 +112,20 @@ def test_a_damaged_cell_here_is_named(spoil: Callable[[Path], object], push: Com
     )
 
 
+def test_a_hub_that_goes_away_is_not_taken_for_other_numbers(
+    push: Command, pull: Pull, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(store)
+    change_numbers(store / "cells" / cell_names(store)[0])
+
+    def away(*_: object, **__: object) -> None:
+        raise LocalEntryNotFoundError("the Hub gives no answer")
+
+    monkeypatch.setattr(HfApi, "hf_hub_download", away)
+    with pytest.raises(HubError, match="datasets/org/study is not in the cache"):
+        pull(store)
+
+
 def test_numbers_of_a_size_that_no_cell_has_are_not_fetched(
     study_hub: Hub, push: Command, pull: Pull, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,7 +135,7 @@ def test_numbers_of_a_size_that_no_cell_has_are_not_fetched(
     monkeypatch.setitem(LARGEST, "results.json", 10)
     pulled = pull(store)
     assert list(pulled.conflicts) == [name]
-    assert "bytes, which is no cell's" in pulled.conflicts[name]
+    assert "bytes, too many for a cell" in pulled.conflicts[name]
     assert study_hub.visited("/resolve/", "GET") == []
 
 
@@ -196,8 +212,11 @@ def _in_json(name: str, change: Callable[[dict], object]) -> Callable[[Path], No
 
 
 BAD_CELLS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "another identity": (_in_json("cell.json", lambda c: c["identity"].update(seed=7)), "does not belong to its name"),
-    "an identity that is none": (_in_json("cell.json", lambda c: c.update(identity=[])), "is not that of a cell"),
+    "another identity": (_in_json("cell.json", lambda c: c["identity"].update(seed=7)), "does not match its name"),
+    "an identity that is none": (
+        _in_json("cell.json", lambda c: c.update(identity=[])),
+        "does not have the format of a cell",
+    ),
     "a provenance without a key": (_in_json("cell.json", lambda c: c["provenance"].pop("seconds")), "'seconds'"),
     "a provenance of another type": (
         _in_json("cell.json", lambda c: c["provenance"].update(parameters="x")),
@@ -242,20 +261,20 @@ BAD_CELLS: dict[str, tuple[Callable[[Path], object], str]] = {
     "half a results.json": (_cut("results.json"), "results.json"),
     "half of its records": (_cut("records.parquet"), "can't be read"),
     "half of its pictures": (_cut("examples.npz"), "can't be read"),
-    "records without a column": (_without_column, "no column 'severity'"),
+    "records without a column": (_without_column, "lack the column 'severity'"),
     "records with endless texts": (_with_long_texts, "a text of more than 1000 bytes in 'transform'"),
-    "records that say whose they are": (_with_column("seed", 1), "unknown kind of column, 'seed'"),
+    "records that say whose they are": (_with_column("seed", 1), "column of unknown type, 'seed'"),
     "records that are not finite": (_with_column("confidence", float("inf")), "infinite values of 'confidence'"),
-    "records with bytes": (_with_objects, "unknown kind of column, 'object'"),
+    "records with bytes": (_with_objects, "column of unknown type, 'object'"),
     "a pickle": (_with_pickle, "unusable images"),
     "pictures that unpack to half a gigabyte": (_with_huge_pictures, "too large"),
     "a file of another kind": (
         lambda c: (c / "run.py").write_text("print(1)"),
-        "'run.py', which is no file of a cell",
+        "'run.py', which does not belong to a cell",
     ),
     "no records": (lambda c: (c / "records.parquet").unlink(), "has no records.parquet"),
-    "another name": (lambda c: c.rename(c.with_name(f"x--{'0' * 12}")), "does not belong to its name"),
-    "a name that is none": (lambda c: c.rename(c.with_name("..x")), "no name of a cell"),
+    "another name": (lambda c: c.rename(c.with_name(f"x--{'0' * 12}")), "does not match its name"),
+    "a name that is none": (lambda c: c.rename(c.with_name("..x")), "not a valid cell name"),
 }
 
 
@@ -306,7 +325,7 @@ def test_killed_in_the_middle_of_a_pull(
 
 def test_a_repository_without_a_study_is_refused(study_hub: Hub, pull: Pull, tmp_path: Path) -> None:
     study_hub.api().create_repo(REPOSITORY, repo_type="dataset")
-    with pytest.raises(InputError, match="holds no study: it has no folder `cells`"):
+    with pytest.raises(InputError, match="does not contain a study: it has no `cells` folder"):
         pull(tmp_path / "here")
 
 
@@ -314,5 +333,5 @@ def test_pulling_and_looking_do_not_go_together(study_file: Callable[..., Path],
     from hf_sslgen.commands.study import main
 
     options = [str(study_file()), "--output_dir", str(tmp_path / "out"), "--dry_run", "true", "--pull", REPOSITORY]
-    with pytest.raises(InputError, match="give one of them"):
+    with pytest.raises(InputError, match="give only one of them"):
         main(options)

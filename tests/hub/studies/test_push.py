@@ -24,7 +24,8 @@ from study_on_hub import (
     rewrite_identity,
 )
 
-from hf_sslgen.commands.push_study import PushStudyArguments, publication_of
+from hf_sslgen.commands.push_study import PushStudyArguments
+from hf_sslgen.commands.run_push_study import publication_of
 from hf_sslgen.hub.publishable import PUBLISHED_PROVENANCE, without_paths
 from hf_sslgen.hub.study_push import push_report
 from hf_sslgen.study.cells.cell_folder import read_cells
@@ -78,9 +79,9 @@ def test_both_tables_load(study_hub: Hub, push: Command, store: Path, tmp_path: 
 def test_cells_are_published_whole(study_hub: Hub, push: Command, store: Path) -> None:
     said = push(store)
     assert "4 cells (2 backbones, 1 domains, 2 protocols)" in said
-    assert "for all to see" in said
+    assert "public" in said
     assert "example pictures of photo-patches" in said
-    assert said.index("for all to see") < said.index("4 cells added")
+    assert said.index("public") < said.index("4 cells added")
     files = remote_files(study_hub)
     for path, content in contents(store / "cells").items():
         if not path.endswith("cell.json"):
@@ -99,11 +100,11 @@ def test_a_dry_run_sends_nothing(study_hub: Hub, push: Command, store: Path) -> 
 def test_only_what_is_new_is_sent(study_hub: Hub, push: Command, store: Path) -> None:
     push(store)
     sent = study_hub.uploaded_bytes()
-    assert "0 cells added, 4 were there already" in push(store)
+    assert "0 cells added, 4 already there" in push(store)
     assert (study_hub.uploaded_bytes(), commits(study_hub)) == (sent, 2)
     before = remote_files(study_hub)
     add_cells(store, "few-shot")
-    assert "2 cells added, 4 were there already" in push(store)
+    assert "2 cells added, 4 already there" in push(store)
     after = remote_files(study_hub)
     new = {path: content for path, content in after.items() if path not in before}
     assert {path: after[path] for path in before if path != "README.md"} == {
@@ -119,10 +120,9 @@ def test_other_numbers_are_reported_and_stay(study_hub: Hub, push: Command, stor
     before = remote_files(study_hub)
     change_numbers(store / "cells" / cell_names(store)[1])
     said = push(store)
-    assert "0 cells added, 3 were there already" in said
-    assert (
-        f"1 cells are there with other numbers and were left as they are:\n  {cell_names(store)[1]}: 1 of its" in said
-    )
+    assert "0 cells added, 3 already there" in said
+    kept = "1 cells are already there with different numbers and were left unchanged"
+    assert f"{kept}:\n  {cell_names(store)[1]}: 1 of its" in said
     assert "0.123 here" in said
     assert remote_files(study_hub) == before
 
@@ -149,7 +149,7 @@ def test_what_others_need_not_know_stays_here(study_hub: Hub, push: Command, sto
 
 
 def test_provenance_that_is_published_is_that_of_cells() -> None:
-    """A key that is added to provenance has to be decided on."""
+    """A key that is added to provenance must be decided on."""
     code = Path(cell_provenance.__code__.co_filename).read_text()
     keys = set(re.findall(r'^        "(\w+)":', code.split("def cell_provenance")[1], re.MULTILINE))
     assert keys - set(PUBLISHED_PROVENANCE) == {"command", "taken"}
@@ -176,7 +176,7 @@ def test_paths_and_tokens_are_blotted_out(text: str, published: str) -> None:
 
 def test_a_local_path_in_an_identity_is_refused(study_hub: Hub, push: Command, store: Path) -> None:
     rewrite_identity(store / "cells" / cell_names(store)[0], backbone="/home/alice/net")
-    assert "local path, '/home/alice/net', which all would see: give the backbone a `name`" in push(store)
+    assert "local path, '/home/alice/net', which would be published: give the backbone a `name`" in push(store)
     assert study_hub.visits == []
     assert "4 cells added" in push(store, "--allow_local_paths", "true")
 
@@ -186,14 +186,14 @@ def test_a_relative_path_in_an_identity_is_refused(push: Command, store: Path) -
     cell = rewrite_identity(store / "cells" / cell_names(store)[0], backbone="clients/net", weights="a" * 40)
     assert "4 cells (" in push(store, "--dry_run", "true")
     rewrite_identity(cell, weights="0123456789abcdef")
-    assert "local path, 'clients/net', which all would see" in push(store, "--dry_run", "true")
+    assert "local path, 'clients/net', which would be published" in push(store, "--dry_run", "true")
     assert "4 cells (" in push(store, "--dry_run", "true", "--allow_local_paths", "true")
 
 
 def test_without_pictures(study_hub: Hub, push: Command, store: Path) -> None:
     said = push(store, "--examples", "false", "--private", "true", "--license", "cc-by-4.0")
     assert "example pictures" not in said
-    assert "MB, private (a repository that is there already" in said
+    assert "MB, private (an existing repository" in said
     files = remote_files(study_hub)
     assert not any(path.endswith(".npz") for path in files)
     assert "license: cc-by-4.0" in files["README.md"].decode()
@@ -208,7 +208,7 @@ def test_later_pushes_keep_licence_and_page_and_may_set_them(
 
     push(store)
     assert (card().data.license, "/spaces/org/study" in card().text) == (None, False)
-    assert "0 cells added, 4 were there already" in push(store, "--license", "mit", "--report_space", "true")
+    assert "0 cells added, 4 already there" in push(store, "--license", "mit", "--report_space", "true")
     assert (card().data.license, "/spaces/org/study" in card().text) == ("mit", True)
     assert "4 cells" in card().text
     other = tmp_path / "other"
@@ -219,7 +219,7 @@ def test_later_pushes_keep_licence_and_page_and_may_set_them(
     assert commits(study_hub) == 4
     push(other, "--license", "mit")
     assert commits(study_hub) == 4
-    assert "the Hub refuses the card of datasets/org/study" in push(other, "--license", "my own")
+    assert "the Hub rejects the card of datasets/org/study" in push(other, "--license", "my own")
 
 
 def test_a_page_as_a_space(study_hub: Hub, push: Command, store: Path) -> None:
@@ -249,9 +249,9 @@ def test_what_is_something_else_is_not_written_to(study_hub: Hub, push: Command,
     for kind, name in (("dataset", "index.csv"), ("space", "index.html")):
         api.create_repo(REPOSITORY, repo_type=kind, space_sdk="static" if kind == "space" else None)
         api.upload_file(path_or_fileobj=b"x\n1\n", path_in_repo=name, repo_id=REPOSITORY, repo_type=kind)
-    assert "the dataset 'org/study' holds something else ('index.csv') and no study" in push(store)
+    assert "the dataset 'org/study' exists and does not contain a study (it contains 'index.csv')" in push(store)
     api.delete_repo(REPOSITORY, repo_type="dataset")
-    assert "the Space 'org/study' holds something else" in push(store, "--report_space", "true")
+    assert "the Space 'org/study' exists and is not a study's report" in push(store, "--report_space", "true")
     assert remote_files(study_hub, kind="space")["index.html"] == b"x\n1\n"
 
 
@@ -282,10 +282,10 @@ def test_names_are_only_text(study_hub: Hub, push: Command, tmp_path: Path) -> N
 
 
 def test_a_folder_that_is_no_study_is_refused(study_hub: Hub, push: Command, store: Path, tmp_path: Path) -> None:
-    assert "holds no study" in push(tmp_path / "none")
+    assert "does not hold a study" in push(tmp_path / "none")
     assert "give it as owner/name" in push(store, repository="study")
-    assert "can't be one" in push(store, repository="org/a b")
+    assert "is not a valid name" in push(store, repository="org/a b")
     name = cell_names(store)[0]
     (store / "cells" / name).rename(store / "cells" / f"{name[:-12]}{'0' * 12}")
-    assert "cells that can't be read were left out: " in push(store, "--dry_run", "true")
+    assert "unreadable cells were left out: " in push(store, "--dry_run", "true")
     assert study_hub.visits == []

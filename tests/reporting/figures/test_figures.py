@@ -10,16 +10,22 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from hf_sslgen.metrics import expected_calibration_error
+from hf_sslgen.analysis.numbers import Number
+from hf_sslgen.metrics import expected_calibration_error, risk_coverage
 from hf_sslgen.reporting.figures.charts import accuracy_bars, invariance_by_transform
 from hf_sslgen.reporting.figures.checkpoint_figures import write_checkpoint_figures
 from hf_sslgen.reporting.figures.concentration_distributions import concentration_of_records
 from hf_sslgen.reporting.figures.figure_style import backbone_styles, figure_png, figure_svg
 from hf_sslgen.reporting.figures.forest import group_forest
 from hf_sslgen.reporting.figures.overlays import attribution_overlays, draw_map
-from hf_sslgen.reporting.figures.reliability_diagrams import reliability_before_and_after, reliability_diagrams
+from hf_sslgen.reporting.figures.reliability_diagrams import (
+    confident_predictions,
+    reliability_before_and_after,
+    reliability_of_cells,
+)
+from hf_sslgen.reporting.figures.risk_coverage_curves import risk_coverage_of_cells
 from hf_sslgen.reporting.page.answers import scope_name
-from hf_sslgen.reporting.rows import shown_in_figures
+from hf_sslgen.reporting.table_rows import shown_in_figures
 
 NAN = float("nan")
 
@@ -38,7 +44,7 @@ def figures(study, probes):
     records = {cell.backbone: cell.records() for cell in probes}
     return {
         "accuracy": accuracy_bars(study.cells),
-        "reliability": reliability_diagrams(records),
+        "reliability": reliability_of_cells(probes),
         "invariance": invariance_by_transform(study.cells),
         "overlays": attribution_overlays({c.backbone: c.examples() for c in probes}, ["<b>", "b"], records, 2),
     }
@@ -91,7 +97,8 @@ def test_nothing_to_draw_says_so(study) -> None:
     for figure in (
         accuracy_bars(pretrained),
         invariance_by_transform(study.cells, stage="fine-tuned"),
-        reliability_diagrams({pretrained[0].backbone: pretrained[0].records()}),
+        reliability_of_cells(pretrained[:1]),
+        risk_coverage_of_cells(pretrained[:1]),
         attribution_overlays({}),
     ):
         assert len(figure.texts) == 1
@@ -183,14 +190,44 @@ def test_checkpoint_figures_are_the_ones_the_cell_has_numbers_for(study, probes,
 
 def test_reliability_of_one_checkpoint_has_a_panel_after_scaling(probes) -> None:
     name, records = probes[0].backbone, probes[0].records()
-    figure = reliability_before_and_after(name, records, 1.3)
+    figure = reliability_before_and_after(probes[0])
     before, after = (axes for axes in figure.axes if axes.get_visible() and axes.get_title("left"))
     assert after.get_title("left").startswith("scaled, temperature 1.30")
     scaled = expected_calibration_error(records["confidence_after_temperature"], records["correct"])
     assert f"ECE {100 * scaled.expected_calibration_error:.1f} pt" in after.get_title("left")
     assert before.get_title("left").startswith(name)
-    alone = reliability_before_and_after(name, records, NAN)
+    unscaled = replace(probes[0], numbers=tuple(n for n in probes[0].numbers if n.metric != "temperature"))
+    alone = reliability_before_and_after(unscaled)
     assert len([axes for axes in alone.axes if axes.get_title("left")]) == 1
+
+
+def test_calibration_and_areas_that_a_cell_holds_are_not_computed_again(probes) -> None:
+    """Numbers that its records do not give show which of both is printed."""
+    stated = {
+        "expected_calibration_error": 0.123,
+        "ece_if_calibrated": 0.045,
+        "expected_calibration_error_after_temperature": 0.067,
+        "ece_if_calibrated_after_temperature": 0.089,
+        "aurc": 0.2345,
+        "excess_aurc": 0.0567,
+    }
+    others = tuple(number for number in probes[0].numbers if number.metric not in stated)
+    cell = replace(probes[0], numbers=(*others, *(Number(name, value) for name, value in stated.items())))
+    titles = [axes.get_title("left") for axes in reliability_before_and_after(cell).axes if axes.get_title("left")]
+    assert [title.splitlines()[1] for title in titles] == [
+        "ECE 12.3 pt (calibrated: 4.5 pt)",
+        "ECE 6.7 pt (calibrated: 8.9 pt)",
+    ]
+    (legend,) = risk_coverage_of_cells([cell]).legends
+    assert "AURC 23.45%, 5.67 points above the oracle" in legend.get_texts()[0].get_text()
+    # A cell of fewer numbers still has its figures.
+    predictions = confident_predictions(cell)
+    bare = replace(cell, numbers=())
+    measured = expected_calibration_error(*predictions)
+    title = reliability_of_cells([bare]).axes[0].get_title("left")
+    assert f"ECE {100 * measured.expected_calibration_error:.1f} pt" in title
+    (legend,) = risk_coverage_of_cells([bare]).legends
+    assert f"AURC {100 * risk_coverage(*predictions).aurc:.2f}%" in legend.get_texts()[0].get_text()
 
 
 def test_real_pairs_stand_between_means_and_transforms(study) -> None:

@@ -61,15 +61,18 @@ def test_groups_stand_apart_with_student_t_and_interaction() -> None:
 
 def test_two_domains_of_a_kind_are_too_few_and_said_so() -> None:
     found = text_of(answer(results_of(*targets([-0.08, 0.05], "similar"))))
-    assert "Fewer than 3 domains of a kind are too few" in found
+    assert "Fewer than 3 domains of a kind say nothing" in found
     assert "similar-0, linear probe: −8.0 points" in found and "similar-1, linear probe: 5.0 points" in found
-    assert "Different against similar domains" not in found and "is not tested" in found
+    assert "Different versus similar domains" not in found and "is not tested" in found
     assert "over 2 domains" not in found
 
 
 def test_an_interval_over_domains_that_includes_zero_is_undecided_though_each_domain_is_decided() -> None:
     found = answer(results_of(*targets([-0.08, 0.07, -0.03], "similar")))
-    assert found.short == "On domains similar to the source, it is undecided which is more accurate (1 comparison)."
+    assert (
+        found.short
+        == "On domains similar to the source, it is undecided which backbone is more accurate (1 comparison)."
+    )
     assert ": undecided (" in found.parts[0].statements[0].text
 
 
@@ -104,7 +107,7 @@ def test_lift_answers_who_looks_more_at_the_object() -> None:
     accuracy = targets([0.1, 0.1, 0.1], "similar")
     part = next(p for p in answer(results_of(*accuracy, *looked)).parts if p.title == "Attribution on the object")
     similar, different = (statement.text for statement in part.statements[:2])
-    assert "twin: higher, it looks more at the object (linear probe, over 3 domains: 0.30" in similar
+    assert "twin: higher, so it looks more at the object (linear probe, over 3 domains: 0.30" in similar
     assert "twin: undecided (" in different and "looks" not in different
 
 
@@ -118,7 +121,7 @@ def test_the_accuracy_a_domain_is_judged_by_answers() -> None:
 
 def test_nothing_to_compare_is_said_so(study) -> None:
     supervised = [cell for cell in study.cells if cell.objective != "simclr"]
-    assert answer(infer(supervised)).short.startswith("No accuracy of a self-supervised backbone is compared")
+    assert answer(infer(supervised)).short.startswith("This report compares no self-supervised backbone")
 
 
 @pytest.mark.parametrize("group", ["unstated", "medical"])

@@ -1,6 +1,7 @@
 """The page shows stored numbers only, escapes every name, and requests nothing."""
 
 import re
+from collections import defaultdict
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +16,7 @@ from hf_sslgen.reporting.study_report import write_study_report
 from hf_sslgen.study.inference.target_groups import StudyResults, infer
 
 NAN = float("nan")
+SCALES = {metric.words.scale for metric in METRICS.values()}
 VOID = {"meta", "img", "br", "input", "link", "hr"}
 
 
@@ -81,8 +83,8 @@ def shown_as(value: float, text: str) -> bool:
     decimals = len(number.partition(".")[2])
     sign = -1 if text.startswith("−") else 1
     return any(
-        f"{abs(value * metric.words.scale):.{decimals}f}" == number and (sign * value >= 0 or float(number) == 0)
-        for metric in METRICS.values()
+        f"{abs(value * scale):.{decimals}f}" == number and (sign * value >= 0 or float(number) == 0)
+        for scale in SCALES
     )
 
 
@@ -113,13 +115,14 @@ def test_every_number_in_the_tables_is_in_the_results(size, results, large_resul
 
 def test_every_interval_in_the_tables_is_in_the_results(large_results, large_page: str) -> None:
     frame = results_frame(large_results)
-    by_value = dict(iter(frame.groupby("value")))
+    by_value = defaultdict(list)
+    for stored, *ends in frame[["value", "low", "high"]].itertuples(index=False):
+        by_value[stored].append(ends)
     found = re.findall(r'<data value="([^"]+)">[^<]*</data><span class="interval">\[([^\]]+)\]', large_page)
     assert len(found) > 1000
     for value, text in found:
         low, high = text.split(", ")
-        rows = by_value[float(value)]
-        assert any(shown_as(row.low, low) and shown_as(row.high, high) for row in rows.itertuples()), text
+        assert any(shown_as(ends[0], low) and shown_as(ends[1], high) for ends in by_value[float(value)]), text
 
 
 def test_every_number_of_the_answer_is_in_the_results(large_results, large_page: str) -> None:
@@ -223,7 +226,7 @@ def test_missing_numbers_are_dashes_with_their_reason(study) -> None:
 def test_one_backbone_needs_no_comparison(study) -> None:
     cells = [c for c in study.cells if c.backbone == "resnet50-simclr" and c.domain == "photo-patches"]
     text = render_page(infer(cells), "One")
-    assert "nothing is compared" in text and "<svg" in text and 'id="summary"' not in text
+    assert "there is nothing to compare" in text and "<svg" in text and 'id="summary"' not in text
     only_pretrained = [c for c in cells if c.protocol == "pretrained"]
     assert "Encoder as published" in render_page(infer(only_pretrained), "One")
 
@@ -241,7 +244,7 @@ def test_a_whole_study_stays_readable(large_page: str) -> None:
     assert len(domains) == 6 and not any("open" in a for a in domains)
     for words in ("Linear probe, 10% of the labels", "Few-shot prototypes, 5-shot", "over these episodes"):
         assert words in large_page
-    assert "Of several fine-tuning seeds and pretraining seeds only the lowest is drawn." in large_page
+    assert "Of several fine-tuning seeds and pretraining seeds, only the lowest is drawn." in large_page
     assert "mean of 4 runs from 2 pretraining seeds" in large_page
     assert "0.05 is out of reach" in large_page
     assert len(large_page) < 8_500_000

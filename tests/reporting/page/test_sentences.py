@@ -81,7 +81,7 @@ def test_invariance_names_stage_and_transforms() -> None:
 
 def test_calibration_error_gets_no_verdict() -> None:
     text = sentence(replace(HIGHER, metric="expected_calibration_error"))
-    assert "described and not tested" in text and "higher" not in text
+    assert "descriptive and not tested" in text and "higher" not in text
 
 
 def test_seeds_and_episodes_are_named() -> None:

@@ -2,13 +2,13 @@
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import warm_python
 
 from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.errors import InputError
@@ -44,20 +44,13 @@ EXAMPLES = {
     "sample_ids": np.array([4, 9]),
 }
 
-KILLED = """
-import os, sys
-from pathlib import Path
-import pandas as pd
-from hf_sslgen.analysis.numbers import Analysis, Number
-from hf_sslgen.study.cells.cell_folder import write_cell
 
 class KillsWhenWritten(pd.DataFrame):
-    def to_parquet(self, path, **arguments):
-        assert sorted(p.name for p in path.parent.iterdir()) == ["results.json"]
-        os._exit(9)
+    """Records on whose writing the process dies at once, after the numbers were written."""
 
-write_cell(Path(sys.argv[1]), {}, {}, Analysis((Number("accuracy", 0.5),), KillsWhenWritten({"sample_id": [1]})))
-"""
+    def to_parquet(self, path, **arguments):
+        assert sorted(each.name for each in path.parent.iterdir()) == ["results.json"]
+        os._exit(9)
 
 
 def assert_is_what_was_written(cell: Cell) -> None:
@@ -131,14 +124,20 @@ def test_an_error_while_writing_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_killed_process_leaves_no_cell_and_the_next_writes_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_killed_process_leaves_no_cell_and_the_next_writes_it(replace: bool, tmp_path: Path) -> None:
     folder = cell_folder(tmp_path, IDENTITY)
-    killed = warm_python.run(["-c", KILLED, folder])
-    assert killed.returncode == 9, killed.stderr
+    killed = os.fork()
+    if killed == 0:
+        try:
+            write_cell(folder, IDENTITY, PROVENANCE, Analysis(NUMBERS, KillsWhenWritten(RECORDS)), replace)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(killed, 0)[1]) == 9
     assert len(list(tmp_path.iterdir())) == 1  # what the killed one left behind
-    assert list(read_cells(tmp_path)) == []
     assert not folder.exists()
-    write_cell(folder, IDENTITY, PROVENANCE, Analysis(NUMBERS, RECORDS, EXAMPLES), replace=False)
+    assert list(read_cells(tmp_path)) == []
+    write_cell(folder, IDENTITY, PROVENANCE, Analysis(NUMBERS, RECORDS, EXAMPLES), replace)
     assert_is_what_was_written(read_cell(folder))
     remove_abandoned(tmp_path)
     assert list(tmp_path.iterdir()) == [folder]

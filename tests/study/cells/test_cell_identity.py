@@ -333,5 +333,5 @@ def test_a_checkpoint_that_changes_while_a_study_runs_is_not_measured_under_its_
     cell = prepare_cell(replace(prepared.spec, backbone=backbone_entry(str(folder))))
     assert cell.load().weights == cell.facts.weights
     change_weights(folder / "model.safetensors")
-    with pytest.raises(InputError, match="was changed while the study ran; run the same command again"):
+    with pytest.raises(InputError, match="was changed while the study was running; run the same command again"):
         cell.load()

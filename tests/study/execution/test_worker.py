@@ -15,12 +15,14 @@ import warm_python
 
 from hf_sslgen.analysis import pass_shards
 from hf_sslgen.claims import LEASE_SECONDS, find_claims, try_claim
-from hf_sslgen.errors import InputError
+from hf_sslgen.command_line import run_main
+from hf_sslgen.errors import DiskFullError, InputError
+from hf_sslgen.interruption import InterruptedByRequestError
 from hf_sslgen.study.cells.cell_folder import read_cells
 from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.config import read_study
-from hf_sslgen.study.execution.executors import worker_environment
-from hf_sslgen.study.execution.worker import DiskFullError, run_worker
+from hf_sslgen.study.execution import worker
+from hf_sslgen.study.execution.worker import run_worker
 from hf_sslgen.study.plan import expand
 
 StudyFile = Callable[..., Path]
@@ -50,6 +52,32 @@ def test_failures_are_kept_with_their_traceback(finished_study: Any) -> None:
         assert "prototypical_accuracies" in failure.traceback
         assert failure.process == os.getpid()
     assert not (finished_study.store.folder / "scratch").exists()
+
+
+@pytest.mark.parametrize("place", ["measure", "prepare_cell"])
+def test_an_interrupt_that_broke_the_clean_up_is_not_taken_for_a_failure(
+    place: str, study_file: StudyFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when `shutil.rmtree`, interrupted at the wrong moment, closes a descriptor twice."""
+    store, specs = prepared(tmp_path / "store"), expand(read_study(study_file()))[:2]
+
+    def interrupted(*_: Any) -> None:
+        descriptor = os.open(tmp_path, os.O_RDONLY)
+        try:
+            os.close(descriptor)
+            raise InterruptedByRequestError(signal.SIGTERM)
+        finally:
+            os.close(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, place, interrupted)
+        with pytest.raises(InterruptedByRequestError):
+            run_worker(specs, store, num_threads=1)
+    assert not any(store.has_failed(spec) for spec in specs)
+    assert not list(store.claims.glob("*.json"))
+    with pytest.raises(SystemExit) as ended:
+        run_main(interrupted)
+    assert ended.value.code == 128 + signal.SIGTERM
 
 
 def test_an_interrupted_cell_goes_on_from_its_shards(
@@ -110,16 +138,38 @@ def test_a_backbone_that_can_not_be_loaded_is_tried_again_on_request(
     assert not any(store.has_failed(spec) for spec in specs)
 
 
-def test_a_suspended_worker_drops_what_another_took_over(study_file: StudyFile, tmp_path: Path) -> None:
+STOPS = """
+import os, signal
+from hf_sslgen.command_line import run_command
+from hf_sslgen.study.execution import worker
+measure = worker.measure
+def measure_and_stop(*arguments):
+    found, worker.measure = measure(*arguments), measure
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return found
+worker.measure = measure_and_stop
+run_command("hf_sslgen.study.execution.worker_process")
+"""
+
+
+def is_stopped(process: warm_python.WarmProcess) -> bool:
+    stat = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8")
+    return stat.rpartition(")")[2].split()[0] == "T"
+
+
+@pytest.mark.parametrize("when", ["it trains", "it has measured"])
+def test_a_suspended_worker_drops_what_another_took_over(when: str, study_file: StudyFile, tmp_path: Path) -> None:
     finetune = {"preset": "finetune", "learning_rates": [1e-3], "max_steps": 2, "batch_size": 10}
     study = study_file(seeds=[0], protocols=[finetune], exclude=[{"protocol": "pretrained"}])
     store = prepared(tmp_path / "store")
-    command = ["-m", "hf_sslgen.study.execution.worker_process", str(study), str(store.folder)]
-    suspended = warm_python.start(command)
+    program = ["-m", "hf_sslgen.study.execution.worker_process"] if when == "it trains" else ["-c", STOPS]
+    suspended = warm_python.start([*program, study, store.folder])
     try:
-        while not list(store.folder.glob("scratch/*/*/*")) and suspended.poll() is None:  # until it trains
+        while suspended.poll() is None and not is_stopped(suspended):
+            if when == "it trains" and list(store.folder.glob("scratch/*/*/*")):
+                suspended.send_signal(signal.SIGSTOP)
             time.sleep(0.001)
-        suspended.send_signal(signal.SIGSTOP)
+        assert suspended.poll() is None, suspended.errors
         claims = find_claims(store.claims)
         long_ago = time.time() - LEASE_SECONDS - 1
         os.utime(claims[0].path, (long_ago, long_ago))
@@ -232,10 +282,3 @@ def test_a_read_only_folder_is_refused(small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     with pytest.raises(InputError, match="can't be written"):
         prepared(small_disk / "store")
-
-
-def test_each_worker_has_one_of_the_visible_gpus() -> None:
-    assert worker_environment(1, 1, {"A": "b"}) == {"A": "b"}
-    assert [worker_environment(index, 2, {})["CUDA_VISIBLE_DEVICES"] for index in range(3)] == ["0", "1", "0"]
-    allotted = {"CUDA_VISIBLE_DEVICES": "4, GPU-ab12"}
-    assert [worker_environment(index, 2, allotted)["CUDA_VISIBLE_DEVICES"] for index in (0, 1)] == ["4", "GPU-ab12"]

@@ -235,5 +235,5 @@ def test_what_can_not_be_had_is_no_target() -> None:
 
 
 def test_cells_that_can_not_be_told_apart_are_refused(cells) -> None:
-    with pytest.raises(InputError, match="two cells are of resnet50-dino"):
+    with pytest.raises(InputError, match="two cells have resnet50-dino"):
         compare_all([cells[0], replace(cells[0], folder=cells[1].folder)])

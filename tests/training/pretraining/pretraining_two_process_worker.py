@@ -3,6 +3,7 @@
 torchrun --nproc_per_node 2 pretraining_two_process_worker.py FOLDER
 """
 
+import faulthandler
 import json
 import os
 import signal
@@ -19,10 +20,14 @@ from torch.utils.data import Dataset
 from hf_sslgen.commands.pretrain import main as command
 from hf_sslgen.files import write_json
 from hf_sslgen.interruption import InterruptedByRequestError
-from hf_sslgen.training.pretraining.objectives import SupervisedObjective, build_objective
+from hf_sslgen.training.pretraining.objectives import SupervisedObjective
 from hf_sslgen.training.pretraining.pretraining_budget import planned_epochs
 from hf_sslgen.training.pretraining.pretraining_loop import pretrain
+from hf_sslgen.training.pretraining.pretraining_state import begin_training
 from hf_sslgen.training.samples import SourceImages
+
+STUCK_SECONDS = 120.0
+"""A hundred times what an interrupted training takes; processes that wait for each other end then, and say where."""
 
 
 class Watched(Dataset):
@@ -42,9 +47,9 @@ class Watched(Dataset):
         return self.images[key]
 
 
-def gathered(name: str, projections: Tensor, rank: int) -> dict[str, object]:
+def gathered(name: str, images: SourceImages, projections: Tensor, rank: int) -> dict[str, object]:
     """Loss and gradient of half of a batch's projections (2, 2, B, D): this process's share of a loss over all."""
-    objective = build_objective(name, torch.nn.Identity(), 8, 0, gather_distributed=True)
+    objective = begin_training(images, len(images), NUM_CLASSES, small_settings(name)).modules.objective
     share = projections[rank].clone().requires_grad_()
     loss = objective.loss(share[0], share[1])
     loss.backward()
@@ -86,11 +91,13 @@ def main(folder: Path) -> None:
         settings = small_settings(objective, per_device_train_batch_size=8)
         whole = pretrain(images, len(images), NUM_CLASSES, settings, folder / f"{objective}-whole")
         asking = Watched(images, 8 * 4 if rank == 1 else None)
+        faulthandler.dump_traceback_later(STUCK_SECONDS, exit=True)
         try:
             pretrain(asking, len(images), NUM_CLASSES, settings, folder / f"{objective}-resumed")
         except InterruptedByRequestError as error:
             result[f"{objective} exit code"] = error.exit_code
         accelerator.wait_for_everyone()
+        faulthandler.cancel_dump_traceback_later()
         rest = Watched(images, None)
         resumed = pretrain(rest, len(images), NUM_CLASSES, settings, folder / f"{objective}-resumed")
         result[f"{objective} read again"] = len(rest.seen)
@@ -98,8 +105,8 @@ def main(folder: Path) -> None:
 
     projections = torch.randn(2, 2, 6, 8, generator=torch.Generator().manual_seed(0))
     result["projections"] = projections.tolist()
-    result["simclr gathered"] = gathered("simclr", projections, rank)
-    result["barlow-twins gathered"] = gathered("barlow-twins", projections, rank)
+    result["simclr gathered"] = gathered("simclr", images, projections, rank)
+    result["barlow-twins gathered"] = gathered("barlow-twins", images, projections, rank)
     result["planned"] = planned_epochs(images, len(images), NUM_CLASSES, settings, 1.0, folder / "planned")
     (folder / f"rank{rank}.json").write_text(json.dumps(result))
 

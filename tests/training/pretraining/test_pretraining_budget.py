@@ -42,7 +42,7 @@ def test_a_plan_is_kept_and_nothing_is_timed_again(images, tmp_path):
 
 def test_a_plan_for_another_time_is_not_followed(images, tmp_path):
     (tmp_path / "plan.json").write_text('{"target_minutes": 1.0, "num_train_epochs": 7}')
-    with pytest.raises(InputError, match=r"target_minutes 2 is not what .*plan\.json was planned for \(1 minutes, 7"):
+    with pytest.raises(InputError, match=r"target_minutes is 2, but .*plan\.json was planned for 1 minutes \(7"):
         plan(images, 2.0, tmp_path)
 
 

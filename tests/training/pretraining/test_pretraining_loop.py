@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import load_domain
-from hf_sslgen.errors import InputError
+from hf_sslgen.errors import DivergedError, InputError
 from hf_sslgen.geometry import Geometry
 from hf_sslgen.interruption import InterruptedByRequestError
 from hf_sslgen.preprocessing import Preprocessing
@@ -204,7 +204,7 @@ def test_a_damaged_checkpoint_is_named(damage, images, tmp_path):
     train(images, settings, tmp_path)
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(InputError, match=r"checkpoint\.pt can't be read as a checkpoint .*remove it to start anew"):
+    with pytest.raises(InputError, match=r"checkpoint\.pt can't be read as a checkpoint .*remove it to start over"):
         train(images, settings, tmp_path)
 
 
@@ -233,7 +233,7 @@ def test_a_loss_that_is_not_finite_names_the_step(tmp_path):
         def __len__(self):
             return 32
 
-    with pytest.raises(InputError, match="became nan at step 0"):
+    with pytest.raises(DivergedError, match="became nan at step 0"):
         train(Broken(), small_settings("supervised"), tmp_path)
 
 

@@ -176,7 +176,7 @@ def test_sigterm_and_ctrl_c_save_say_how_to_go_on_and_leave_no_process(image_fol
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         code, lines = interrupt(command, tmp_path, signal_number)
         assert code == 128 + signal_number, lines[-20:]
-        assert lines[-1] == "interrupted; run the same command again to go on"
+        assert lines[-1] == "interrupted; run the same command again to resume"
         assert not any("Traceback" in line for line in lines)
         checkpoint = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
         steps.append(6 * len(checkpoint["log"]) + checkpoint["steps_of_epoch"])

@@ -1,4 +1,4 @@
-// Click a header to sort by it, click again to turn the order round. Cells without a number stay last.
+// Click a header to sort by it, click again to reverse the order. Cells without a number stay last.
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
   const headers = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
@@ -18,13 +18,13 @@ for (const table of document.querySelectorAll("table.sortable")) {
   }));
 }
 
-// A link to a domain unfolds it; so does coming to the page by such a link.
+// A link to a domain unfolds it, also when the page is opened through such a link.
 const unfold = target => { for (const details of target?.closest("section.domain")?.querySelectorAll("details.domain") ?? []) details.open = true; };
 const linked = () => unfold(document.getElementById(decodeURIComponent(location.hash.slice(1))));
 addEventListener("hashchange", linked);
 linked();
 
-// One button unfolds or folds all domains; on paper everything is unfolded.
+// One button unfolds or folds all domains; printing unfolds everything.
 const domains = [...document.querySelectorAll("details.domain")];
 const button = document.querySelector("button.fold");
 const fold = open => {

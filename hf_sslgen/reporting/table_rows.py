@@ -1,4 +1,4 @@
-"""Selecting from cells what a table or figure shows: the rows of a domain and protocol, and each row's numbers."""
+"""Select the content of a table or figure from cells: the rows of a domain and protocol, and each row's numbers."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ PUBLISHED_GROUP = "Published encoder (invariance: mean over transforms)"
 TUNED_GROUP = "After fine-tuning (mean over transforms)"
 PROTOCOL_ORDER = ("linear", "finetune")
 ALONE_BELOW = 5
-"""Figures show every backbone up to here, and of more only one pretraining run of each objective."""
+"""Up to this number, figures show every backbone; beyond it, only one pretraining run per objective."""
 
 Setting = tuple[str, str]
 """A protocol and its label budget."""
@@ -26,7 +26,7 @@ Setting = tuple[str, str]
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a domain's table: a cell, and the cell of the same backbone's published encoder where there is one."""
+    """A row of a domain's table: a cell, and the cell of the same backbone's published encoder if it exists."""
 
     cell: Cell
     pretrained: Cell | None
@@ -41,13 +41,13 @@ class Row:
         return self.cell.objective
 
     def published(self, metric: str) -> Number | None:
-        """The number of the published encoder's own maps, unless those of the row are the same."""
+        """Return the number for the published encoder's own maps, unless the row shows the same maps."""
         if self.pretrained is None or shows_the_published_encoder(self.cell):
             return None
         return self.pretrained.number(metric)
 
     def number(self, metric: str, transform: str = "", stage: str = "") -> Number | None:
-        """The row's number; a `stage` of `pretrained` is looked up in the published encoder's cell first."""
+        """Return the row's number; for the stage `pretrained`, look in the published encoder's cell first."""
         sources = [self.pretrained, self.cell] if stage == PRETRAINED_STAGE else [self.cell]
         for cell in sources:
             for number in cell.numbers if cell else ():
@@ -68,39 +68,34 @@ class Column:
     stage: str = ""
 
     def of(self, row: Row) -> Number | None:
-        """The row's number in this column."""
+        """Return the row's number in this column."""
         if self.group == PUBLISHED_MAPS_GROUP:
             return row.published(self.metric)
         return row.number(self.metric, self.transform, self.stage)
 
 
-def headline_metric(cell: Cell) -> str:
-    """The accuracy this cell's domain is judged by, or plain accuracy where the protocol has no other."""
+def shown_accuracy(cell: Cell) -> str:
+    """Return the accuracy by which this cell's domain is judged, or plain accuracy if the protocol has no other."""
     return cell.headline_metric if cell.number(cell.headline_metric) is not None else "accuracy"
 
 
-def untrained_backbones(cells: Iterable[Cell]) -> frozenset[str]:
-    """Names of the untrained controls."""
-    return frozenset(cell.backbone for cell in cells if cell.objective == UNTRAINED)
-
-
 def order_backbones(cells: Iterable[Cell]) -> list[str]:
-    """Backbone names: supervised first, then self-supervised, untrained controls last; by name within each."""
+    """Sort backbone names: supervised, self-supervised, untrained controls, and by name within each."""
     rank = {"supervised": 0, UNTRAINED: 2}
     ranks = {cell.backbone: rank.get(cell.objective, 1) for cell in cells}
     return sorted(ranks, key=lambda name: (ranks[name], name))
 
 
 def domains_of(cells: Iterable[Cell]) -> list[str]:
-    """Domain names: similar to the source first, then different, then unstated; by name within each."""
+    """Sort domain names: similar to the source, different, unstated, and by name within each."""
     rank = {"similar": 0, "different": 1}
     ranks = {cell.domain: rank.get(cell.group, 2) for cell in cells}
     return sorted(ranks, key=lambda name: (ranks[name], name))
 
 
 def settings_of(cells: Iterable[Cell], domain: str) -> list[Setting]:
-    """Protocols and label budgets of a domain that get a table: `pretrained` only where it is alone, since others
-    show its numbers. All labels come first, then fewer."""
+    """Return the protocols and label budgets of a domain that get a table, from all labels to fewer; `pretrained` only
+    if it is alone, because the other tables show its numbers."""
     found = {(cell.protocol, cell.labels) for cell in cells if cell.domain == domain}
     trained = {setting for setting in found if setting[0] != PRETRAINED_PROTOCOL}
     order = {name: index for index, name in enumerate(PROTOCOL_ORDER)}
@@ -111,13 +106,13 @@ def settings_of(cells: Iterable[Cell], domain: str) -> list[Setting]:
 
 
 def _leading_number(labels: str) -> float:
-    """10 of `10%` and 5 of `5-shot`, so that budgets stand in order; 0 for other words."""
+    """Return 10 for `10%` and 5 for `5-shot`, to sort label budgets; 0 for other words."""
     found = re.match(r"\d+(\.\d+)?", labels)
     return float(found.group()) if found else 0.0
 
 
 def rows_of(cells: Sequence[Cell], domain: str, setting: Setting) -> list[Row]:
-    """Rows of a domain and setting, a row per backbone and seed; labels name the seed where there are several."""
+    """Return the rows of a domain and setting by backbone and seed; labels name the seed if there are several."""
     order = {name: index for index, name in enumerate(order_backbones(cells))}
     here = [cell for cell in cells if cell.domain == domain]
     chosen = sorted(
@@ -130,7 +125,7 @@ def rows_of(cells: Sequence[Cell], domain: str, setting: Setting) -> list[Row]:
         published = [
             other for other in here if other.protocol == PRETRAINED_PROTOCOL and other.backbone == cell.backbone
         ]
-        # The published encoder has no training seed: one of the same seed only decides between subsets of images.
+        # The published encoder has no training seed; matching the seed only selects the same subset of images.
         published.sort(key=lambda other: (other.seed != cell.seed, other.seed))
         label = cell.backbone if names.count(cell.backbone) == 1 else f"{cell.backbone} (seed {cell.seed})"
         rows.append(Row(cell, published[0] if published else None, label))
@@ -138,9 +133,9 @@ def rows_of(cells: Sequence[Cell], domain: str, setting: Setting) -> list[Row]:
 
 
 def shown_in_figures(cells: Sequence[Cell]) -> tuple[list[Cell], str]:
-    """The cells a figure has room for, and a sentence on what is left out.
+    """Return the cells a figure has room for, and a sentence about those left out.
 
-    Of several seeds the lowest is shown; of many backbones one pretraining run of each objective and source.
+    Of several seeds, the lowest is shown; of many backbones, one pretraining run per objective and source.
     """
     lowest: dict[str, int] = {}
     for cell in cells:
@@ -158,12 +153,12 @@ def shown_in_figures(cells: Sequence[Cell]) -> tuple[list[Cell], str]:
         ]
         left_out += ["pretraining seeds"] if len(first_runs) < len(shown) else []
         shown = first_runs
-    return shown, f"Of several {' and '.join(left_out)} only the lowest is drawn." if left_out else ""
+    return shown, f"Of several {' and '.join(left_out)}, only the lowest is drawn." if left_out else ""
 
 
 def columns_for(rows: Sequence[Row]) -> list[Column]:
-    """Columns of a table of these rows: the four measurements, and the guards of the representation."""
-    accuracy = headline_metric(rows[0].cell) if rows else "accuracy"
+    """Return the columns of a table of these rows: the four measurements, and the guards of the representation."""
+    accuracy = shown_accuracy(rows[0].cell) if rows else "accuracy"
     metrics = measurement_metrics()
     of_cells = [metric for metric in metrics if metric.part is not Part.INVARIANCE]
     of_encoders = [metric for metric in metrics if metric.part is Part.INVARIANCE]
@@ -175,12 +170,12 @@ def columns_for(rows: Sequence[Row]) -> list[Column]:
         *(Column(metric.name, PUBLISHED_GROUP, metric.transform, PRETRAINED_STAGE) for metric in of_encoders),
         *(Column(m.name, TUNED_GROUP, m.transform, FINE_TUNED_STAGE) for m in of_encoders if m.transform),
     ]
-    # A measurement that no row has gets no column; one that could not be had (NaN) keeps its column of dashes.
+    # A number that no row has gets no column; one that is undefined (NaN) keeps its column of dashes.
     return [column for column in columns if any(column.of(row) is not None for row in rows)]
 
 
 def collapsed_rows(rows: Iterable[Row]) -> list[tuple[Row, Number]]:
-    """Rows whose published encoder has collapsed, with the effective rank of the covariance that says so."""
+    """Return the rows whose published encoder has collapsed, with the effective rank that shows it."""
     found = []
     for row in rows:
         collapsed = row.number("collapsed", stage=PRETRAINED_STAGE)

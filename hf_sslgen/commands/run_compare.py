@@ -1,0 +1,129 @@
+"""Run `hf-sslgen compare`, after its options have been parsed."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hf_sslgen.analysis.analysis_settings import AnalysisSettings
+from hf_sslgen.commands.compare import CompareArguments
+from hf_sslgen.domains.domain_arguments import DomainArguments
+from hf_sslgen.domains.domain_names import told_apart
+from hf_sslgen.errors import InputError
+from hf_sslgen.geometry import Geometry
+from hf_sslgen.output_folder import require_output_folder
+from hf_sslgen.reporting.study_report import write_results
+from hf_sslgen.reporting.terminal_tables import terminal_table
+from hf_sslgen.study.backbones import BackboneEntry, backbone_entry, untrained_controls
+from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
+from hf_sslgen.study.cells.store import Store, alone_in_reporting
+from hf_sslgen.study.execution.workbench import Unavailable, domain_at_hand
+from hf_sslgen.study.execution.worker import run_worker
+from hf_sslgen.study.finished_cells import finished_cells
+from hf_sslgen.study.inference.target_groups import infer
+from hf_sslgen.study.plan import CellSpec
+from hf_sslgen.study.preflight import prepare
+from hf_sslgen.study.progress import missing_sentences
+from hf_sslgen.study.protocols.presets import FineTuningProtocol, Protocol, get_protocol
+from hf_sslgen.zoo.backbone_registry import TwinSet, get_twin_set
+
+logger = logging.getLogger(__name__)
+
+
+def backbones_of(twin_set: TwinSet, untrained_control: bool) -> list[BackboneEntry]:
+    """Return the set's loadable backbones and the untrained control, and log which ones are left out."""
+    loadable = [backbone for backbone in twin_set.backbones if backbone.library != "conversion"]
+    left_out = [backbone.id for backbone in twin_set.backbones if backbone.library == "conversion"]
+    if left_out:
+        logger.warning("left out until converted: %s", ", ".join(left_out))
+    if not loadable:
+        raise InputError(f"twin_set {twin_set.name!r} has no backbone that can be loaded without conversion")
+    entries = [backbone_entry(backbone.id) for backbone in loadable]
+    return entries + (untrained_controls(entries) if untrained_control else [])
+
+
+def domains_of(arguments: CompareArguments, shared: Any) -> list[DomainArguments]:
+    """Return each domain's own arguments, combined with those shared by all domains."""
+    count = len(arguments.dataset_name)
+    stated: list[Sequence[str | None]] = []
+    for name, given in (("registered_as", arguments.registered_as), ("group", arguments.group)):
+        if given is not None and len(given) != count:
+            raise InputError(f"{name} has {len(given)} values for {count} dataset_name; give one each, `-` for none")
+        stated.append([None if each == "-" else each for each in given or ["-"] * count])
+    domains = [
+        DomainArguments(name, registered_as=original, group=group, split_seed=arguments.seed, **vars(shared))
+        for name, original, group in zip(arguments.dataset_name, *stated, strict=True)
+    ]
+    domains = told_apart(domains)
+    names = [domain_at_hand(domain).name for domain in domains]  # finds errors before hours are spent
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"dataset_name: {twice[0]!r} is given twice")
+    return domains
+
+
+def chosen_protocol(name: str, arguments: CompareArguments) -> Protocol:
+    """Return a preset, with the arguments' fine-tuning settings in place of its own."""
+    preset = get_protocol(name)
+    if not isinstance(preset, FineTuningProtocol):
+        return preset
+    overrides: dict[str, Any] = {"batch_size": arguments.batch_size}
+    if arguments.learning_rates is not None:
+        overrides["learning_rates"] = arguments.learning_rates
+        if preset.optimiser == "by_architecture":
+            overrides["sgd_learning_rates"] = arguments.learning_rates
+    if arguments.num_train_epochs is not None:
+        overrides |= {"num_train_epochs": arguments.num_train_epochs, "max_steps": None}
+    if arguments.max_steps is not None:
+        overrides["max_steps"] = arguments.max_steps
+    return get_protocol(name, overrides)
+
+
+def planned_cells(arguments: CompareArguments, shared: Any) -> list[CellSpec]:
+    """Return the cells of the comparison: the pretrained stage and each protocol, by domain and backbone."""
+    twin_set = get_twin_set(arguments.twin_set)
+    backbones = backbones_of(twin_set, arguments.untrained_control)
+    protocols: dict[str, Protocol | None] = {PRETRAINED_PROTOCOL: None}
+    protocols |= {name: chosen_protocol(name, arguments) for name in arguments.protocol}
+    analysis = AnalysisSettings(transforms=arguments.transforms, seed=arguments.seed, batch_size=arguments.batch_size)
+    geometry = Geometry(twin_set.image_size, twin_set.crop_pct, twin_set.interpolation)
+    return [
+        CellSpec(backbone, domain, name, protocol, arguments.seed, analysis, geometry)
+        for domain in domains_of(arguments, shared)
+        for backbone in backbones
+        for name, protocol in protocols.items()
+    ]
+
+
+def compare(arguments: CompareArguments, shared: Any) -> Path:
+    """Compute missing cells, compare the finished ones and write the results; returns the report's path.
+
+    Args:
+        shared: `SharedDomainArguments`, the settings for all domains.
+
+    Raises:
+        InputError: names the cells that failed or are unreadable; tables and page are written for the others.
+    """
+    store = Store(require_output_folder(arguments.output_dir, own=["cells"]))
+    specs = planned_cells(arguments, shared)
+    store.prepare()
+    store.forget_failures(specs)
+    unavailable: Unavailable = {}
+    prepare(specs, store, unavailable)
+    run_worker(specs, store, unavailable=unavailable)
+    cells, damaged = finished_cells(specs, store)
+    missing = [*missing_sentences(specs, store), *damaged]
+    if not cells:
+        raise InputError(f"no cell could be computed. {' '.join(missing)}")
+    results = infer(cells)
+    names = arguments.dataset_name
+    count = f"{len(names)} domains" if len(names) > 1 else names[0]
+    with alone_in_reporting(store):
+        report = write_results(results, store.folder, title=f"{arguments.twin_set} on {count}", missing=missing)
+    print(terminal_table(results))
+    print(f"\nReport: {report}")
+    if missing:
+        raise InputError(
+            f"the comparison is missing cells (tracebacks in {store.folder / 'failures'}). {' '.join(missing)}"
+        )
+    return report

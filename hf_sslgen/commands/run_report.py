@@ -1,0 +1,41 @@
+"""Run `hf-sslgen report`, after its options have been parsed."""
+
+from pathlib import Path
+
+from hf_sslgen.errors import InputError
+from hf_sslgen.output_folder import require_output_folder
+from hf_sslgen.reporting.study_report import write_study_report
+from hf_sslgen.study.cells.store import Store, alone_in_reporting
+from hf_sslgen.study.finished_cells import read_study_results
+
+
+def report_study(folder: Path) -> list[str]:
+    """Write a study's tables and page into its folder unless another process is doing so; see `write_report`."""
+    store = Store(folder)
+    if not store.cells.is_dir():
+        raise InputError(f"study_dir {str(folder)!r} does not hold a study: it has no folder `cells`")
+    require_output_folder(folder, own=["cells"], argument="study_dir")
+    with alone_in_reporting(store):
+        return write_report(store)
+
+
+def write_report(store: Store) -> list[str]:
+    """Write a study's tables and page, in the process that holds the claim on its report.
+
+    Returns:
+        A sentence on each unreadable cell.
+    """
+    folder = store.folder
+    study = read_study_results(store)
+    if not study.cells:
+        words = " ".join(study.missing)
+        raise InputError(f"study_dir {str(folder)!r} has no finished cell to report. {words}".rstrip())
+    page = write_study_report(
+        study.cells,
+        folder,
+        title=study.config.title if study.config is not None else folder.resolve().name,
+        pairs=study.config.pairs if study.config is not None else None,
+        missing=study.missing,
+    )
+    print(f"Report: {page}")
+    return study.damaged

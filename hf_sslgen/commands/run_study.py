@@ -1,0 +1,156 @@
+"""Run `hf-sslgen study`, after its options have been parsed."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from huggingface_hub import HfApi
+
+from hf_sslgen.claims import kept_alive, try_claim
+from hf_sslgen.commands.run_report import write_report
+from hf_sslgen.commands.study import StudyArguments
+from hf_sslgen.domains.domain_registry import domain_entries, find_domain
+from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.files import replace_file
+from hf_sslgen.hub.remote_study import in_lines
+from hf_sslgen.hub.study_pull import pull_cells
+from hf_sslgen.hub_access.exchange import in_one_sentence
+from hf_sslgen.local_paths import path_refusal
+from hf_sslgen.output_folder import require_output_folder
+from hf_sslgen.study.cells.store import REPORT_CLAIM, STUDY_FILE, Store
+from hf_sslgen.study.config import StudyConfig, read_study
+from hf_sslgen.study.estimate import dry_run_text, is_at_hand
+from hf_sslgen.study.execution.executors import default_workers, run_on_ray, run_processes
+from hf_sslgen.study.execution.workbench import Unavailable
+from hf_sslgen.study.execution.worker import limited_threads
+from hf_sslgen.study.execution.worker_process import work
+from hf_sslgen.study.plan import CellSpec, expand
+from hf_sslgen.study.preflight import impossible_sentences, look_ahead, prepare
+from hf_sslgen.study.progress import damaged_sentences, failure_sentences
+from hf_sslgen.zoo.locations import UNTRAINED_PREFIX, resolve_location, wanted_revision
+
+logger = logging.getLogger(__name__)
+
+
+def _keep_configuration(path: Path, store: Store) -> None:
+    """Copy the study's file into its folder, for `status` and `report`."""
+    copy, content = store.folder / STUDY_FILE, path.read_bytes()
+    if copy.exists():
+        if copy.read_bytes() == content:
+            return
+        logger.warning(
+            "%s held another configuration and is replaced; cells only that one had are kept but not reported", copy
+        )
+    with replace_file(copy) as unfinished:
+        unfinished.write_bytes(content)
+
+
+def _require_names(config: StudyConfig) -> None:
+    """Raise InputError for an unknown backbone or a misspelt domain before the first cell is computed."""
+    for backbone in config.backbones:
+        location = backbone.location.removeprefix(UNTRAINED_PREFIX)
+        resolve_location(location)
+        wanted_revision(location, None)
+    for domain in config.domains:
+        name = domain.dataset_name
+        words = "" if find_domain(name) is not None or Path(name).exists() else path_refusal(name)
+        if words:
+            raise InputError(f"dataset_name {name!r}: {words}")
+        if find_domain(name) is None and "/" not in name and not Path(name).exists():
+            hint = nearest_names(name, domain_entries())
+            if hint:
+                raise InputError(
+                    f"dataset_name {name!r} is neither a folder nor a file nor a registered domain; {hint}"
+                )
+
+
+def _write_report(specs: Sequence[CellSpec], store: Store) -> None:
+    """Write the report, unless another process that ended at the same time is writing it."""
+    damaged = damaged_sentences(specs, store)
+    if not any(store.is_finished(spec) and spec not in damaged for spec in specs):
+        return
+    claim = try_claim(store.claims, REPORT_CLAIM)
+    if claim is not None:
+        with kept_alive(claim):
+            write_report(store)
+
+
+def _pull(repository: str, store: Store) -> None:
+    """Pull finished cells from the Hub and log what happened to them."""
+    if repository.count("/") != 1:
+        raise InputError(f"pull is {repository!r}; give a dataset on the Hub as owner/name")
+    api = HfApi()
+    with in_one_sentence(repository, "dataset", writing=False):
+        pulled = pull_cells(api, repository, store.cells)
+    logger.info(
+        "%s at %s: %d cells pulled, %d already here",
+        repository,
+        pulled.commit[:12],
+        len(pulled.taken),
+        len(pulled.found),
+    )
+    if pulled.conflicts:
+        logger.warning(
+            "%d cells are already here with different numbers and were left unchanged:%s",
+            len(pulled.conflicts),
+            in_lines(pulled.conflicts),
+        )
+    if pulled.damaged:
+        logger.warning("%d cells here are unreadable:%s", len(pulled.damaged), in_lines(pulled.damaged))
+    if pulled.refused:
+        logger.warning("%d cells were rejected:%s", len(pulled.refused), in_lines(pulled.refused))
+
+
+def run_study(arguments: StudyArguments) -> None:
+    """Compute the missing cells, then write tables and report."""
+    path, folder = Path(arguments.study), Path(arguments.output_dir)
+    store = Store(folder if arguments.dry_run else require_output_folder(arguments.output_dir, own=["cells"]))
+    config = read_study(path)
+    specs = expand(config)
+    _require_names(config)
+    if arguments.dry_run:
+        with limited_threads(config.num_threads):
+            print(dry_run_text(specs, store))
+        found = look_ahead([spec for spec in specs if is_at_hand(spec) and not store.is_finished(spec)], {})
+        found.print_taken()
+        for sentence in impossible_sentences(found.impossible):
+            print(sentence[0].upper() + sentence[1:])
+        return
+    store.prepare()
+    _keep_configuration(path, store)
+    if arguments.retry_failed:
+        store.forget_failures(specs)
+    if arguments.pull is not None:
+        _pull(arguments.pull, store)
+    workers = arguments.workers or default_workers()
+    unavailable: Unavailable = {}
+    if arguments.ray_address is None:  # a cluster's machines may see other folders
+        prepare(specs, store, unavailable)
+    if arguments.executor == "ray":
+        run_on_ray(path, store.folder, workers, arguments.ray_address)
+    elif workers > 1:
+        run_processes(path, store.folder, workers)
+    else:
+        work(path, store.folder, unavailable)
+    if arguments.write_report:
+        _write_report(specs, store)
+    _require_all(specs, store)
+
+
+def _require_all(specs: Sequence[CellSpec], store: Store) -> None:
+    """Raise InputError if a cell failed or is unreadable."""
+    damaged = dict.fromkeys(damaged_sentences(specs, store).values())
+    failed = sum(store.has_failed(spec) for spec in specs)
+    print(
+        "".join(f"{sentence}\n" for sentence in (*failure_sentences(specs, store), *damaged)), end="", file=sys.stderr
+    )
+    if failed:
+        raise InputError(
+            f"{failed} of {len(specs)} cells failed; their tracebacks are in {store.folder / 'failures'}. "
+            "Once the cause is fixed, retry them with --retry_failed true"
+        )
+    if damaged:
+        raise InputError(
+            f"{len(damaged)} of {len(specs)} cells are unreadable; remove them and run the same command again"
+        )
