@@ -4,18 +4,30 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hf_sslgen.analysis.families import FAMILIES
 from hf_sslgen.metrics import interaction, signed_rank_family, target_mean
 from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY, tested_numbers
+from hf_sslgen.metrics.results import NO_INTERVAL, Interval
+from hf_sslgen.metrics.run_variance import contrast_variance, crossed_variance
+from hf_sslgen.metrics.target_inference import InteractionResult, TargetMean
 from hf_sslgen.study.cells.cell_folder import Cell
-from hf_sslgen.study.inference.contrasts import PairNames, compare_all
-from hf_sslgen.study.inference.differences import Difference, verdict_of
-from hf_sslgen.study.inference.seed_averages import TargetDifference, grouped, target_differences
+from hf_sslgen.study.inference.judgement import Judgement
+from hf_sslgen.study.inference.scopes import UNKNOWN, scoped_domain_intervals
+from hf_sslgen.study.inference.seed_averages import TargetDifference, grouped
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
+
+MIN_DOMAINS = 3
+"""Fewer targets say nothing about others: for two, the t interval extends nine standard deviations to each side."""
+
+TOO_FEW = "too few domains"
+"""The verdict over fewer."""
 
 
 @dataclass(frozen=True)
-class Scope:
+class Comparison:
     """A number of a contrast, to average over targets."""
 
     metric: str
@@ -26,17 +38,19 @@ class Scope:
     labels: str
     stage: str
     transform: str
+    first_objective: str
+    second_objective: str
 
 
 @dataclass(frozen=True)
 class GroupDifference:
     """A difference averaged over the targets of one group, its `members`.
 
-    `value` to `reason` come from `hf_sslgen.metrics.TargetMean`, the p-values from
+    `value` to `reason` come from `hf_sslgen.metrics.TargetMean`, the signed-rank p-values from
     `hf_sslgen.metrics.SignedRankResult`: NaN for a number that is not tested.
     """
 
-    scope: Scope
+    comparison: Comparison
     group: str
     members: tuple[TargetDifference, ...]
     value: float
@@ -46,14 +60,16 @@ class GroupDifference:
     standard_deviation: float
     effect_size: float
     probability_of_improvement: float
+    judgement: Judgement
     reason: str = ""
-    p_value: float = math.nan
-    adjusted_p_value: float = math.nan
-    p_value_reason: str = ""
+    signed_rank_p_value: float = math.nan
+    adjusted_signed_rank_p_value: float = math.nan
+    signed_rank_reason: str = ""
 
     @property
     def verdict(self) -> str:
-        return verdict_of(self.low, self.high)
+        """`higher`, `lower`, `undecided`, or `too few domains`."""
+        return self.judgement.verdict if self.n >= MIN_DOMAINS else TOO_FEW
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -64,49 +80,19 @@ class GroupDifference:
 class Interaction:
     """The difference on different targets minus that on similar ones, with Welch's t interval."""
 
-    scope: Scope
+    comparison: Comparison
     value: float
     low: float
     high: float
     n_similar: int
     n_different: int
+    judgement: Judgement
     reason: str = ""
 
     @property
     def verdict(self) -> str:
-        return verdict_of(self.low, self.high)
-
-
-@dataclass(frozen=True)
-class StudyResults:
-    """Everything that a report shows, each level computed from the one before."""
-
-    cells: tuple[Cell, ...]
-    differences: tuple[Difference, ...]
-    targets: tuple[TargetDifference, ...]
-    groups: tuple[GroupDifference, ...]
-    interactions: tuple[Interaction, ...]
-
-
-def infer(cells: Sequence[Cell], pairs: PairNames | None = None) -> StudyResults:
-    """Compare the cells of a study and infer over its targets.
-
-    Args:
-        cells, pairs: as for `hf_sslgen.study.inference.contrasts.compare_all`.
-
-    Raises:
-        InputError: two cells have the same backbone, domain, protocol, labels and seed.
-    """
-    differences = compare_all(cells, pairs)
-    targets = target_differences(cells, differences)
-    headline_metrics = headline_metrics_of(cells)
-    return StudyResults(
-        tuple(cells),
-        tuple(differences),
-        tuple(targets),
-        tuple(group_differences(targets, headline_metrics)),
-        tuple(interactions(targets, headline_metrics)),
-    )
+        """`higher`, `lower`, `undecided`, or `too few domains`."""
+        return self.judgement.verdict if min(self.n_similar, self.n_different) >= MIN_DOMAINS else TOO_FEW
 
 
 def group_differences(
@@ -122,18 +108,20 @@ def group_differences(
         headline_metrics: the kind of accuracy used for each domain.
     """
     chosen = _over_targets(targets, headline_metrics)
-    groups = grouped(chosen, [(_scope(d), d.group) for d in chosen])
-    estimates = [_estimate(scope, group, members) for (scope, group), members in groups.items()]
-    tested = [index for index, e in enumerate(estimates) if (e.scope.metric, e.scope.transform) in tested_numbers()]
+    groups = grouped(chosen, [(_comparison(d), d.group) for d in chosen])
+    estimates = [_estimate(comparison, group, members) for (comparison, group), members in groups.items()]
+    tested = [
+        index for index, e in enumerate(estimates) if (e.comparison.metric, e.comparison.transform) in tested_numbers()
+    ]
     families = grouped(tested, [_family(estimates[index]) for index in tested])
     for family in families.values():
         results = signed_rank_family([[d.value for d in estimates[index].members] for index in family])
         for index, result in zip(family, results, strict=True):
             estimates[index] = replace(
                 estimates[index],
-                p_value=result.p_value,
-                adjusted_p_value=result.adjusted_p_value,
-                p_value_reason=result.reason,
+                signed_rank_p_value=result.p_value,
+                adjusted_signed_rank_p_value=result.adjusted_p_value,
+                signed_rank_reason=result.reason,
             )
     return estimates
 
@@ -146,13 +134,10 @@ def interactions(targets: Sequence[TargetDifference], headline_metrics: Mapping[
     """
     chosen = _over_targets(targets, headline_metrics)
     found = []
-    for scope, members in grouped(chosen, [_scope(d) for d in chosen]).items():
-        similar, different = ([d.value for d in members if d.group == group] for group in ("similar", "different"))
+    for comparison, members in grouped(chosen, [_comparison(d) for d in chosen]).items():
+        similar, different = ([d for d in members if d.group == group] for group in ("similar", "different"))
         if similar and different:
-            result = interaction(different, similar)
-            found.append(
-                Interaction(scope, result.value, result.low, result.high, result.n_b, result.n_a, result.reason)
-            )
+            found.append(_interaction(comparison, similar, different))
     return found
 
 
@@ -193,18 +178,36 @@ def _over_targets(targets: Sequence[TargetDifference], headline_metrics: Mapping
     ]
 
 
-def _scope(d: TargetDifference) -> Scope:
-    return Scope(d.metric, d.first, d.second, d.source, d.protocol, d.labels, d.stage, d.transform)
+def _comparison(d: TargetDifference) -> Comparison:
+    return Comparison(
+        d.metric,
+        d.first,
+        d.second,
+        d.source,
+        d.protocol,
+        d.labels,
+        d.stage,
+        d.transform,
+        d.first_objective,
+        d.second_objective,
+    )
 
 
 def _family(e: GroupDifference) -> tuple[str, ...]:
-    return e.scope.first, e.scope.second, e.scope.source, e.scope.protocol, e.scope.labels, e.group
+    comparison = e.comparison
+    contrast = comparison.first, comparison.second, comparison.source
+    return *contrast, comparison.protocol, comparison.labels, e.group
 
 
-def _estimate(scope: Scope, group: str, members: Sequence[TargetDifference]) -> GroupDifference:
+def _estimate(comparison: Comparison, group: str, members: Sequence[TargetDifference]) -> GroupDifference:
     mean = target_mean([d.value for d in members])
+    by_run = values_by_run(members)
+    pretraining = UNKNOWN if by_run is None or len(members) < 2 else crossed_variance(by_run)
+    scopes = scoped_domain_intervals(
+        mean.value, _if_enough(mean, mean.n), pretraining, mean.n - 1, _too_few_domains(mean.n)
+    )
     return GroupDifference(
-        scope,
+        comparison,
         group,
         tuple(members),
         value=mean.value,
@@ -214,5 +217,53 @@ def _estimate(scope: Scope, group: str, members: Sequence[TargetDifference]) -> 
         standard_deviation=mean.standard_deviation,
         effect_size=mean.effect_size,
         probability_of_improvement=mean.probability_of_improvement,
+        judgement=Judgement(scopes),
         reason=mean.reason,
     )
+
+
+def _interaction(
+    comparison: Comparison, similar: Sequence[TargetDifference], different: Sequence[TargetDifference]
+) -> Interaction:
+    result = interaction([d.value for d in different], [d.value for d in similar])
+    fewest = min(len(similar), len(different))
+    of_similar, of_different = values_by_run(similar), values_by_run(different)
+    pretraining = UNKNOWN
+    if of_similar is not None and of_different is not None and fewest > 1 and _same_runs(similar, different):
+        pretraining = contrast_variance(of_different, of_similar)
+    scopes = scoped_domain_intervals(
+        result.value, _if_enough(result, fewest), pretraining, result.degrees_of_freedom, _too_few_domains(fewest)
+    )
+    return Interaction(
+        comparison,
+        result.value,
+        result.low,
+        result.high,
+        len(similar),
+        len(different),
+        Judgement(scopes),
+        result.reason,
+    )
+
+
+def values_by_run(members: Sequence[TargetDifference]) -> NDArray[np.float64] | None:
+    """Return differences by domain and pretraining run, (T, R), or None if the domains do not share their runs."""
+    runs = list(members[0].run_values)
+    if not runs or any(list(d.run_values) != runs for d in members):
+        return None
+    return np.array([[d.run_values[run] for run in runs] for d in members])
+
+
+def _same_runs(one: Sequence[TargetDifference], other: Sequence[TargetDifference]) -> bool:
+    return list(one[0].run_values) == list(other[0].run_values)
+
+
+def _if_enough(estimate: TargetMean | InteractionResult, num_domains: int) -> Interval:
+    return Interval(estimate.low, estimate.high) if num_domains >= MIN_DOMAINS else NO_INTERVAL
+
+
+def _too_few_domains(num_domains: int) -> str:
+    if num_domains >= MIN_DOMAINS:
+        return "the differences do not vary between domains"
+    domains = "1 domain" if num_domains == 1 else f"{num_domains} domains"
+    return f"not testable: {domains}; {MIN_DOMAINS} would do"
