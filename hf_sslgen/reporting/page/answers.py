@@ -16,11 +16,12 @@ from hf_sslgen.reporting.page.sentences import Claimed, spoken_amount, spoken_de
 from hf_sslgen.reporting.vocabulary import group_words, scope_words, setting_words, words
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
 from hf_sslgen.study.inference.contrasts import role_of
+from hf_sslgen.study.inference.interactions import Interaction
 from hf_sslgen.study.inference.judgement import HIGHER, LOWER, UNDECIDED
 from hf_sslgen.study.inference.multiplicity import is_answer
 from hf_sslgen.study.inference.seed_averages import TargetDifference
 from hf_sslgen.study.inference.study_results import StudyResults
-from hf_sslgen.study.inference.target_groups import MIN_DOMAINS, Comparison, GroupDifference, Interaction
+from hf_sslgen.study.inference.target_groups import MIN_DOMAINS, Comparison, GroupDifference
 
 INLINE = 2
 """Up to this many comparisons are named in their sentence; more are counted, and a list follows."""

@@ -25,9 +25,10 @@ from hf_sslgen.reporting.vocabulary import (
     words,
 )
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
+from hf_sslgen.study.inference.interactions import Interaction
 from hf_sslgen.study.inference.seed_averages import TargetDifference
 from hf_sslgen.study.inference.study_results import StudyResults
-from hf_sslgen.study.inference.target_groups import Comparison, GroupDifference, Interaction, headline_metrics_of
+from hf_sslgen.study.inference.target_groups import Comparison, GroupDifference, headline_metrics_of
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 

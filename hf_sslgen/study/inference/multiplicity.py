@@ -16,15 +16,10 @@ from hf_sslgen.metrics import holm
 from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY, tested_numbers
 from hf_sslgen.metrics.stages import PRETRAINED_STAGE
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
+from hf_sslgen.study.inference.interactions import Interaction
 from hf_sslgen.study.inference.judgement import Judgement
 from hf_sslgen.study.inference.seed_averages import TargetDifference
-from hf_sslgen.study.inference.target_groups import (
-    MIN_DOMAINS,
-    Comparison,
-    GroupDifference,
-    Interaction,
-    headline_accuracies,
-)
+from hf_sslgen.study.inference.target_groups import MIN_DOMAINS, Comparison, GroupDifference, headline_accuracies
 
 
 @dataclass(frozen=True)

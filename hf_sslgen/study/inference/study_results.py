@@ -4,16 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hf_sslgen.study.cells.cell_folder import Cell
+from hf_sslgen.study.inference.cautions import Caution, find_cautions
 from hf_sslgen.study.inference.contrasts import PairNames, compare_all
 from hf_sslgen.study.inference.differences import Difference
+from hf_sslgen.study.inference.interactions import Interaction, interactions
 from hf_sslgen.study.inference.multiplicity import judge_together
 from hf_sslgen.study.inference.seed_averages import TargetDifference, target_differences
 from hf_sslgen.study.inference.target_groups import (
     GroupDifference,
-    Interaction,
     group_differences,
+    headline_accuracies,
     headline_metrics_of,
-    interactions,
 )
 
 
@@ -26,6 +27,7 @@ class StudyResults:
     targets: tuple[TargetDifference, ...]
     groups: tuple[GroupDifference, ...]
     interactions: tuple[Interaction, ...]
+    cautions: tuple[Caution, ...] = ()
 
 
 def infer(cells: Sequence[Cell], pairs: PairNames | None = None) -> StudyResults:
@@ -57,4 +59,5 @@ def infer_over(
     groups = group_differences(targets, headline_metrics)
     between = interactions(targets, headline_metrics)
     judged = judge_together(targets, groups, between, headline_metrics)
-    return StudyResults(tuple(cells), tuple(differences), judged.targets, judged.groups, judged.interactions)
+    cautions = find_cautions(cells, headline_accuracies(targets, headline_metrics))
+    return StudyResults(tuple(cells), tuple(differences), judged.targets, judged.groups, judged.interactions, cautions)

@@ -1,4 +1,4 @@
-"""Inference from differences on targets to a group of targets, and to similar against different targets."""
+"""Inference from differences on targets to a group of targets."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_sslgen.analysis.families import FAMILIES
-from hf_sslgen.metrics import interaction, signed_rank_family, target_mean
+from hf_sslgen.metrics import signed_rank_family, target_mean
 from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY, tested_numbers
 from hf_sslgen.metrics.results import NO_INTERVAL, Interval
-from hf_sslgen.metrics.run_variance import contrast_variance, crossed_variance
+from hf_sslgen.metrics.run_variance import crossed_variance
 from hf_sslgen.metrics.target_inference import InteractionResult, TargetMean
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.judgement import Judgement
@@ -76,25 +76,6 @@ class GroupDifference:
         return tuple(member.domain for member in self.members)
 
 
-@dataclass(frozen=True)
-class Interaction:
-    """The difference on different targets minus that on similar ones, with Welch's t interval."""
-
-    comparison: Comparison
-    value: float
-    low: float
-    high: float
-    n_similar: int
-    n_different: int
-    judgement: Judgement
-    reason: str = ""
-
-    @property
-    def verdict(self) -> str:
-        """`higher`, `lower`, `undecided`, or `too few domains`."""
-        return self.judgement.verdict if min(self.n_similar, self.n_different) >= MIN_DOMAINS else TOO_FEW
-
-
 def group_differences(
     targets: Sequence[TargetDifference], headline_metrics: Mapping[str, str]
 ) -> list[GroupDifference]:
@@ -107,8 +88,8 @@ def group_differences(
         targets: from `hf_sslgen.study.inference.seed_averages.target_differences`.
         headline_metrics: the kind of accuracy used for each domain.
     """
-    chosen = _over_targets(targets, headline_metrics)
-    groups = grouped(chosen, [(_comparison(d), d.group) for d in chosen])
+    chosen = over_targets(targets, headline_metrics)
+    groups = grouped(chosen, [(comparison_of(d), d.group) for d in chosen])
     estimates = [_estimate(comparison, group, members) for (comparison, group), members in groups.items()]
     tested = [
         index for index, e in enumerate(estimates) if (e.comparison.metric, e.comparison.transform) in tested_numbers()
@@ -124,21 +105,6 @@ def group_differences(
                 signed_rank_reason=result.reason,
             )
     return estimates
-
-
-def interactions(targets: Sequence[TargetDifference], headline_metrics: Mapping[str, str]) -> list[Interaction]:
-    """Compare differences on different targets with those on similar ones, if there are both.
-
-    Args:
-        targets, headline_metrics: as for `group_differences`.
-    """
-    chosen = _over_targets(targets, headline_metrics)
-    found = []
-    for comparison, members in grouped(chosen, [_comparison(d) for d in chosen]).items():
-        similar, different = ([d for d in members if d.group == group] for group in ("similar", "different"))
-        if similar and different:
-            found.append(_interaction(comparison, similar, different))
-    return found
 
 
 def headline_metrics_of(cells: Sequence[Cell]) -> dict[str, str]:
@@ -166,7 +132,9 @@ def _setting(d: TargetDifference) -> tuple[str, ...]:
     return d.first, d.second, d.source, d.domain, d.protocol, d.labels
 
 
-def _over_targets(targets: Sequence[TargetDifference], headline_metrics: Mapping[str, str]) -> list[TargetDifference]:
+def over_targets(targets: Sequence[TargetDifference], headline_metrics: Mapping[str, str]) -> list[TargetDifference]:
+    """Return the differences from supervised backbones that are averaged over targets, headline accuracies among
+    them under that name."""
     headlines = [replace(d, metric=HEADLINE_ACCURACY) for d in headline_accuracies(targets, headline_metrics)]
     return [
         d
@@ -178,7 +146,8 @@ def _over_targets(targets: Sequence[TargetDifference], headline_metrics: Mapping
     ]
 
 
-def _comparison(d: TargetDifference) -> Comparison:
+def comparison_of(d: TargetDifference) -> Comparison:
+    """Return what is compared, whatever the target."""
     return Comparison(
         d.metric,
         d.first,
@@ -204,7 +173,7 @@ def _estimate(comparison: Comparison, group: str, members: Sequence[TargetDiffer
     by_run = values_by_run(members)
     pretraining = UNKNOWN if by_run is None or len(members) < 2 else crossed_variance(by_run)
     scopes = scoped_domain_intervals(
-        mean.value, _if_enough(mean, mean.n), pretraining, mean.n - 1, _too_few_domains(mean.n)
+        mean.value, if_enough_domains(mean, mean.n), pretraining, mean.n - 1, too_few_domains(mean.n)
     )
     return GroupDifference(
         comparison,
@@ -222,30 +191,6 @@ def _estimate(comparison: Comparison, group: str, members: Sequence[TargetDiffer
     )
 
 
-def _interaction(
-    comparison: Comparison, similar: Sequence[TargetDifference], different: Sequence[TargetDifference]
-) -> Interaction:
-    result = interaction([d.value for d in different], [d.value for d in similar])
-    fewest = min(len(similar), len(different))
-    of_similar, of_different = values_by_run(similar), values_by_run(different)
-    pretraining = UNKNOWN
-    if of_similar is not None and of_different is not None and fewest > 1 and _same_runs(similar, different):
-        pretraining = contrast_variance(of_different, of_similar)
-    scopes = scoped_domain_intervals(
-        result.value, _if_enough(result, fewest), pretraining, result.degrees_of_freedom, _too_few_domains(fewest)
-    )
-    return Interaction(
-        comparison,
-        result.value,
-        result.low,
-        result.high,
-        len(similar),
-        len(different),
-        Judgement(scopes),
-        result.reason,
-    )
-
-
 def values_by_run(members: Sequence[TargetDifference]) -> NDArray[np.float64] | None:
     """Return differences by domain and pretraining run, (T, R), or None if the domains do not share their runs."""
     runs = list(members[0].run_values)
@@ -254,15 +199,13 @@ def values_by_run(members: Sequence[TargetDifference]) -> NDArray[np.float64] | 
     return np.array([[d.run_values[run] for run in runs] for d in members])
 
 
-def _same_runs(one: Sequence[TargetDifference], other: Sequence[TargetDifference]) -> bool:
-    return list(one[0].run_values) == list(other[0].run_values)
-
-
-def _if_enough(estimate: TargetMean | InteractionResult, num_domains: int) -> Interval:
+def if_enough_domains(estimate: TargetMean | InteractionResult, num_domains: int) -> Interval:
+    """Return the interval over domains, or none if they say nothing about others."""
     return Interval(estimate.low, estimate.high) if num_domains >= MIN_DOMAINS else NO_INTERVAL
 
 
-def _too_few_domains(num_domains: int) -> str:
+def too_few_domains(num_domains: int) -> str:
+    """Return why there is no interval over so many domains."""
     if num_domains >= MIN_DOMAINS:
         return "the differences do not vary between domains"
     domains = "1 domain" if num_domains == 1 else f"{num_domains} domains"

@@ -14,9 +14,10 @@ from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY, OF_MAPS, names_o
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.contrasts import cell_key, compare_all
 from hf_sslgen.study.inference.differences import Difference
+from hf_sslgen.study.inference.interactions import interactions
 from hf_sslgen.study.inference.seed_averages import TargetDifference, target_differences
 from hf_sslgen.study.inference.study_results import StudyResults
-from hf_sslgen.study.inference.target_groups import group_differences, headline_accuracies, interactions
+from hf_sslgen.study.inference.target_groups import group_differences, headline_accuracies
 from tests.support.target_differences import changed, target_difference
 
 
