@@ -10,6 +10,8 @@ matter there.
 | target | the same, averaged over seeds |
 | group | the mean of targets over the domains of a group |
 | interaction | the mean over different domains minus that over similar ones |
+
+`cautions.csv` has a row per reason for caution (`hf_sslgen.study.inference.cautions`).
 """
 
 from collections.abc import Iterable
@@ -55,6 +57,11 @@ GROUP_COLUMNS = [
     *(*_VALUE, "verdict", "reason", *_GROUP),
 ]
 
+CAUTION_COLUMNS = [
+    *("kind", "backbone", "against", "hyper_parameter", "domain", "protocol", "labels", "seeds", "num_seeds"),
+    *("value", "low", "high"),
+]
+
 
 def results_frame(results: StudyResults) -> pd.DataFrame:
     """Return every number, with columns `RESULT_COLUMNS`; undefined numbers are NaN."""
@@ -72,12 +79,20 @@ def groups_frame(results: StudyResults) -> pd.DataFrame:
     return _frame(_group_rows(results), GROUP_COLUMNS)
 
 
+def cautions_frame(results: StudyResults) -> pd.DataFrame:
+    """Return a row per reason for caution, with columns `CAUTION_COLUMNS`."""
+    rows = [vars(c) | {"seeds": " ".join(map(str, c.seeds))} for c in results.cautions]
+    return _frame(rows, CAUTION_COLUMNS)
+
+
 def write_csv_files(results: StudyResults, folder: Path) -> None:
-    """Write `results.csv`, `comparisons.csv` and `groups.csv` at full precision; NaN is an empty field."""
+    """Write `results.csv`, `comparisons.csv`, `groups.csv` and `cautions.csv` at full precision; NaN is an empty
+    field."""
     files = {
         "results.csv": results_frame(results),
         "comparisons.csv": comparisons_frame(results),
         "groups.csv": groups_frame(results),
+        "cautions.csv": cautions_frame(results),
     }
     for name, frame in files.items():
         write_csv(frame, folder / name)

@@ -6,6 +6,7 @@ from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.metrics.catalogue.metric import Metric, Part
 from hf_sslgen.metrics.catalogue.rows import numbers_shown_first, terminal_metrics
 from hf_sslgen.metrics.stages import PRETRAINED_STAGE
+from hf_sslgen.reporting.caution_words import caution_blocks, some_names
 from hf_sslgen.reporting.table_rows import (
     Row,
     domains_of,
@@ -55,7 +56,7 @@ def differences_shown_first(
 
 def terminal_table(results: StudyResults) -> str:
     """Return the results as plain text of at most 160 columns: a table per domain and setting, then a line per
-    difference.
+    difference, then a line per kind of caution.
 
     Differences from the untrained control appear only in `comparisons.csv` and on the page. After each ECE stands the
     value a perfectly calibrated model would get. Intervals are 95% over these images.
@@ -75,7 +76,19 @@ def terminal_table(results: StudyResults) -> str:
             lines = [f"{domain}, paired differences (first - second, 95% interval over these images)"]
             lines += _align([_difference_row(difference) for difference in shown], right_from=4, right_to=6)
             blocks.append("\n".join(_printable(line) for line in lines))
+    if cautions := caution_lines(results):
+        blocks.append("\n".join(cautions))
     return "\n\n".join(blocks) if blocks else "no cells"
+
+
+def caution_lines(results: StudyResults) -> list[str]:
+    """Return a heading and a line per kind of caution, of at most 160 columns; nothing if there is none."""
+    lines = [
+        f"  {block.title}: {some_names([_shorten(name, NAME_WIDTH) for name in block.backbones], 2)}, {block.domains}"
+        for block in caution_blocks(results)
+    ]
+    heading = ["Cautions (explained on the page; cautions.csv has all):"] if lines else []
+    return [_printable(line) for line in heading + lines]
 
 
 def _numbers_aligned(rows: Sequence[Row]) -> list[str]:

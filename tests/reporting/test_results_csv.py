@@ -22,7 +22,12 @@ def read(path: Path) -> pd.DataFrame:
 
 def test_files_are_written_whole_and_keep_full_precision(large_results, tmp_path: Path) -> None:
     write_csv_files(large_results, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["comparisons.csv", "groups.csv", "results.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "cautions.csv",
+        "comparisons.csv",
+        "groups.csv",
+        "results.csv",
+    ]
     results = read(tmp_path / "results.csv")
     assert list(results.columns) == RESULT_COLUMNS
     counts = results["kind"].value_counts().to_dict()

@@ -8,6 +8,7 @@ from hf_sslgen.analysis.families import FAMILIES
 from hf_sslgen.metrics import interaction, signed_rank_family, target_mean
 from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY, tested_numbers
 from hf_sslgen.study.cells.cell_folder import Cell
+from hf_sslgen.study.inference.cautions import Caution, find_cautions
 from hf_sslgen.study.inference.contrasts import PairNames, compare_all
 from hf_sslgen.study.inference.differences import Difference, verdict_of
 from hf_sslgen.study.inference.seed_averages import TargetDifference, grouped, target_differences
@@ -86,6 +87,7 @@ class StudyResults:
     targets: tuple[TargetDifference, ...]
     groups: tuple[GroupDifference, ...]
     interactions: tuple[Interaction, ...]
+    cautions: tuple[Caution, ...] = ()
 
 
 def infer(cells: Sequence[Cell], pairs: PairNames | None = None) -> StudyResults:
@@ -106,6 +108,7 @@ def infer(cells: Sequence[Cell], pairs: PairNames | None = None) -> StudyResults
         tuple(targets),
         tuple(group_differences(targets, headline_metrics)),
         tuple(interactions(targets, headline_metrics)),
+        find_cautions(cells, headline_accuracies(targets, headline_metrics)),
     )
 
 
