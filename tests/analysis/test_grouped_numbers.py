@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from whole_splits import features_of
@@ -125,5 +126,5 @@ def test_six_photographs_are_too_few(small_backbones: dict[str, str]) -> None:
 
 
 def test_images_without_groups_stay_as_they_are(digits_domain: Any) -> None:
-    analysis = Analysis((), None)  # type: ignore[arg-type]
+    analysis = Analysis((), pd.DataFrame())
     assert over_groups(analysis, digits_domain.test) is analysis
