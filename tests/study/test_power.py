@@ -74,7 +74,8 @@ def test_sizes_that_are_not_known_are_said_to_be_assumed() -> None:
     _, study = planned(domains=["somebody/images"])
     power = power_of(study, [], {}, IMAGENET_SIZE, max_subset=1000)
     assert power.assumed_sizes == ("somebody/images",)
-    assert "Test images not known until loaded, taken as 1,000: somebody/images." in power_table(power, "", IMAGENET_SIZE)
+    text = power_table(power, "", IMAGENET_SIZE)
+    assert "Test images not known until loaded, taken as 1,000: somebody/images." in text
 
 
 @pytest.fixture
