@@ -95,7 +95,7 @@ def compare_averaged(runs: Sequence[Sequence[tuple[Cell, Cell]]]) -> list[Differ
         runs: for each pretraining run a pair of cells per fine-tuning seed, all with the same domain, protocol and
             label budget. The differences have the names and seeds of the very first pair.
     """
-    records = [_distinct([(first.records(), second.records()) for first, second in run]) for run in runs]
+    records = [distinct([(first.records(), second.records()) for first, second in run]) for run in runs]
     clean = Replicates([[(a[a["transform"] == ""], b[b["transform"] == ""]) for a, b in run] for run in records])
     moved = Replicates([[(a[a["transform"] != ""], b[b["transform"] != ""]) for a, b in run] for run in records])
     compared = _clean_numbers(clean) + _invariance_numbers(
@@ -104,7 +104,7 @@ def compare_averaged(runs: Sequence[Sequence[tuple[Cell, Cell]]]) -> list[Differ
     return _differences(runs[0][0], compared)
 
 
-def _distinct(pairs: Sequence[Records]) -> Sequence[Records]:
+def distinct(pairs: Sequence[Records]) -> Sequence[Records]:
     """One pair of records where all are the same: a deterministic probe that ran again is no other run."""
     (first, second), *others = pairs
     return pairs[:1] if all(a.equals(first) and b.equals(second) for a, b in others) else pairs
@@ -151,24 +151,36 @@ def _clean_numbers(replicates: Replicates) -> list[_Compared]:
     if not rows.num_images:
         return []
     stage = str(rows.sides[0]["stage"].iloc[0])
-    unit = "images" if rows.have(["reference"]) else "episodes"  # an episode has no true class, but an accuracy
+    unit = unit_of(rows)
     found = []
     for metric, compared in compared_on(CLEAN):
         if not rows.have(metric.compared_columns):
             continue
-        differences = rows.differences(metric.values)
+        estimate, variances = compare_rows(compared.paired, rows, rows.differences(metric.values))
         found.append(
             _Compared(
                 metric.name,
-                _estimate(compared.paired, rows, differences, unit),
+                estimate,
                 rows.num_defined(metric.compared_columns[0]),
                 stage,
                 unit=unit,
-                variances=run_variances(_contributions(compared.paired, rows, differences, unit)),
-                row_degrees_of_freedom=_degrees_of_freedom(rows.groups),
+                variances=variances,
+                row_degrees_of_freedom=degrees_of_freedom(rows.groups),
             )
         )
     return found
+
+
+def unit_of(rows: Replicates) -> str:
+    """Return what a row is: an image, or an episode, which has no true class but an accuracy."""
+    return "images" if rows.have(["reference"]) else "episodes"
+
+
+def compare_rows(kind: Paired, rows: Replicates, differences: paired.Runs) -> tuple[Estimate, RunVariances]:
+    """Estimate a mean difference with the interval for numbers of its kind, and how it varies between runs."""
+    unit = unit_of(rows)
+    variances = run_variances(_contributions(kind, rows, differences, unit))
+    return _estimate(kind, rows, differences, unit), variances
 
 
 def _contributions(kind: Paired, rows: Replicates, differences: paired.Runs, unit: str) -> paired.Runs:
@@ -177,7 +189,8 @@ def _contributions(kind: Paired, rows: Replicates, differences: paired.Runs, uni
     return paired.contributions(differences, rows.groups)
 
 
-def _degrees_of_freedom(groups: paired.Groups) -> float:
+def degrees_of_freedom(groups: paired.Groups) -> float:
+    """Return those of an interval over images, or over the groups that they come in."""
     return math.inf if groups is None else len(np.unique(groups)) - 1.0
 
 
@@ -224,7 +237,7 @@ def _invariance_numbers(replicates: Replicates, not_preserving: tuple[str, ...])
             estimate = _estimate(compared.paired, rows, differences)
             variances = run_variances(paired.contributions(differences, rows.groups))
             named = metric.name, estimate, defined, stage, str(transform), str(severity)
-            freedom = _degrees_of_freedom(rows.groups)
+            freedom = degrees_of_freedom(rows.groups)
             found.append(_Compared(*named, variances=variances, row_degrees_of_freedom=freedom))
             for family in families_of(str(transform), defined, not_preserving):
                 family_rows = rows
@@ -236,7 +249,7 @@ def _invariance_numbers(replicates: Replicates, not_preserving: tuple[str, ...])
                 images = paired.per_image(averages)
                 estimate = _estimate(compared.paired, family_rows, [[images]])
                 variances = run_variances(paired.by_group(averages, family_rows.groups))
-                freedom = _degrees_of_freedom(family_rows.groups)
+                freedom = degrees_of_freedom(family_rows.groups)
                 named = metric.name, estimate, len(images), stage, family, ""
                 found.append(_Compared(*named, variances=variances, row_degrees_of_freedom=freedom))
     return found

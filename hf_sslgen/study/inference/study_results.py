@@ -9,6 +9,7 @@ from hf_sslgen.study.inference.contrasts import PairNames, compare_all
 from hf_sslgen.study.inference.differences import Difference
 from hf_sslgen.study.inference.interactions import Interaction, interactions
 from hf_sslgen.study.inference.multiplicity import judge_together
+from hf_sslgen.study.inference.ranking import Ranking, rank_all
 from hf_sslgen.study.inference.seed_averages import TargetDifference, target_differences
 from hf_sslgen.study.inference.target_groups import (
     GroupDifference,
@@ -28,6 +29,7 @@ class StudyResults:
     groups: tuple[GroupDifference, ...]
     interactions: tuple[Interaction, ...]
     cautions: tuple[Caution, ...] = ()
+    rankings: tuple[Ranking, ...] = ()
 
 
 def infer(cells: Sequence[Cell], pairs: PairNames | None = None) -> StudyResults:
@@ -60,4 +62,12 @@ def infer_over(
     between = interactions(targets, headline_metrics)
     judged = judge_together(targets, groups, between, headline_metrics)
     cautions = find_cautions(cells, headline_accuracies(targets, headline_metrics))
-    return StudyResults(tuple(cells), tuple(differences), judged.targets, judged.groups, judged.interactions, cautions)
+    return StudyResults(
+        tuple(cells),
+        tuple(differences),
+        judged.targets,
+        judged.groups,
+        judged.interactions,
+        cautions,
+        rank_all(cells),
+    )
