@@ -6,14 +6,16 @@ are reported separately.
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
 
+from hf_sslgen.metrics.results import Interval
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.contrasts import CellKey, cell_key
-from hf_sslgen.study.inference.differences import Difference, compare_averaged
+from hf_sslgen.study.inference.differences import Difference, compare_averaged, verdict_of
+from hf_sslgen.study.inference.scopes import ScopedInterval, scoped_intervals, widest_scope
 
 Item = TypeVar("Item")
 Key = TypeVar("Key", bound=Hashable)
@@ -33,12 +35,26 @@ class TargetDifference(Difference):
         seed_spread: over fine-tuning seeds, pooled over pretraining seeds.
         num_pretraining_seeds: pairs of pretraining runs.
         pretraining_seed_spread: over pretraining seeds, each averaged over its fine-tuning seeds.
+        scopes: the interval of each scope, the narrowest first.
+        run_values: the difference of each pretraining seed.
     """
 
     num_seeds: int = 1
     seed_spread: float = math.nan
     num_pretraining_seeds: int = 1
     pretraining_seed_spread: float = math.nan
+    scopes: tuple[ScopedInterval, ...] = ()
+    run_values: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def claimed(self) -> ScopedInterval:
+        """The interval of the widest scope that this study's runs can carry."""
+        return widest_scope(self.scopes)
+
+    @property
+    def verdict(self) -> str:
+        """`higher`, `lower` or `undecided`, in the widest scope."""
+        return verdict_of(self.claimed.low, self.claimed.high)
 
 
 def target_differences(cells: Sequence[Cell], differences: Sequence[Difference]) -> list[TargetDifference]:
@@ -116,11 +132,14 @@ def _target(difference: Difference, contrast: Contrast, replicates: Sequence[Dif
     by_run = grouped([d.value for d in replicates], [_pair(d) for d in replicates])
     means = [float(np.mean(values)) for values in by_run.values()]
     variances = [float(np.var(values, ddof=1)) for values in by_run.values() if len(values) > 1]
-    named = asdict(difference) | {"first": first, "second": second, "source": source}
+    named = vars(difference) | {"first": first, "second": second, "source": source}
+    over_images = Interval(difference.low, difference.high)
     return TargetDifference(
         **named,
         num_seeds=len(replicates),
         seed_spread=float(np.sqrt(np.mean(variances))) if variances else math.nan,
         num_pretraining_seeds=len(means),
         pretraining_seed_spread=float(np.std(means, ddof=1)) if len(means) > 1 else math.nan,
+        scopes=scoped_intervals(difference.value, over_images, difference.variances),
+        run_values={seed: mean for (*_, seed), mean in zip(by_run, means, strict=True) if seed is not None},
     )
