@@ -16,12 +16,13 @@ from hf_sslgen.domains.domain_registry import DomainEntry
 from hf_sslgen.domains.picture_files import BYTES_ONLY, PictureFiles
 from hf_sslgen.errors import InputError
 
-Kind = Literal["box", "mask", "pair"]
+Kind = Literal["box", "mask", "pair", "group"]
 
 WANTED = {
     "box": "lists of numbers: x0, y0, x1, y1 (or --box_format xywh) of one box, or a list of boxes",
     "mask": "pictures or 2-D arrays of numbers",
     "pair": "one name or number per image",
+    "group": "one name or number per image",
 }
 
 
@@ -32,11 +33,16 @@ class AnnotationColumns:
     box: str | None = None
     mask: str | None = None
     pair: str | None = None
+    group: str | None = None
     box_format: BoxFormat = "xyxy"
 
     def named(self) -> dict[Kind, str]:
         """Names of the columns that are present."""
         return {kind: vars(self)[kind] for kind in get_args(Kind) if vars(self)[kind] is not None}
+
+    def different(self) -> list[str]:
+        """Names of the columns that are present, each once."""
+        return list(dict.fromkeys(self.named().values()))
 
 
 def find_annotations(features: Features, arguments: DomainArguments, entry: DomainEntry | None) -> AnnotationColumns:
@@ -49,10 +55,11 @@ def find_annotations(features: Features, arguments: DomainArguments, entry: Doma
         arguments.box_column_name or (entry.box_column if entry else None),
         arguments.mask_column_name or (entry.mask_column if entry else None),
         arguments.pair_column_name or (entry.pair_column if entry else None),
+        arguments.group_column_name or (entry.group_column if entry else None),
         arguments.box_format,
     )
     if arguments.box_column_name is None and entry is not None and entry.box_format is not None:
-        columns = AnnotationColumns(columns.box, columns.mask, columns.pair, cast(BoxFormat, entry.box_format))
+        columns = replace(columns, box_format=cast(BoxFormat, entry.box_format))
     for kind, column in columns.named().items():
         feature = features[require_column(features, column, f"{kind}_column_name")]
         if not _can_hold(kind, feature):
@@ -61,9 +68,11 @@ def find_annotations(features: Features, arguments: DomainArguments, entry: Doma
 
 
 def require_a_column_each(image_and_label: tuple[str, str], annotations: AnnotationColumns) -> None:
-    """Raise InputError if a column would serve two purposes."""
+    """Raise InputError if a column would serve two purposes; only groups may be those of the label or the pairs."""
     others = list(image_and_label)
     for kind, column in annotations.named().items():
+        if kind == "group" and column in (image_and_label[1], annotations.pair):
+            continue
         if column in others:
             raise InputError(
                 f"{kind}_column_name {column!r} is already used for something else; images, labels, boxes, masks and "
@@ -73,7 +82,7 @@ def require_a_column_each(image_and_label: tuple[str, str], annotations: Annotat
 
 
 def _can_hold(kind: Kind, feature: Any) -> bool:
-    if kind == "pair":
+    if kind in ("pair", "group"):
         return isinstance(feature, (Value, ClassLabel))
     if kind == "mask" and _is_picture(feature):
         return True
@@ -108,7 +117,7 @@ class Annotations:
         cls, dataset: Dataset, columns: AnnotationColumns, files: PictureFiles = BYTES_ONLY
     ) -> "Annotations | None":
         """Take the annotation columns from a dataset; None if no column is named."""
-        named = list(columns.named().values())
+        named = columns.different()
         if not named:
             return None
         kept = dataset.select_columns(named)
@@ -136,16 +145,24 @@ class Annotations:
 
         Null, NaN, empty text and a ClassLabel's -1 count as missing.
         """
-        column = self.columns.named()["pair"]
-        unlabelled = -1 if isinstance(self.dataset.features[column], ClassLabel) else None
         codes: dict[Any, int] = {}
-        return np.array(
-            [
-                -1 if _is_missing(value) or value == unlabelled else codes.setdefault(value, len(codes))
-                for value in self.dataset[column][:]
-            ],
-            dtype=np.int64,
-        )
+        names = self.names("pair")
+        return np.array([-1 if name is None else codes.setdefault(name, len(codes)) for name in names], np.int64)
+
+    def group_codes(self) -> NDArray[np.int64]:
+        """Number the groups: (rows,), in order of appearance; a row for which none is named is a group of its own."""
+        codes: dict[Any, int] = {}
+        keys = [(row,) if name is None else name for row, name in enumerate(self.names("group"))]
+        return np.array([codes.setdefault(key, len(codes)) for key in keys], np.int64)
+
+    def names(self, kind: Literal["pair", "group"]) -> list[Any]:
+        """Return the values of a column of names or numbers; None for those that `pair_codes` counts as missing."""
+        column = self.columns.named()[kind]
+        feature = self.dataset.features[column]
+        values = self.dataset[column][:]
+        if isinstance(feature, ClassLabel):  # two splits may number their classes differently
+            values = [None if value is None or value < 0 else feature.int2str(value) for value in values]
+        return [None if is_missing(value) else value for value in values]
 
     @property
     def meaning(self) -> tuple[str, ...]:
@@ -161,5 +178,6 @@ class Annotations:
             yield encoded_bytes(value, where) if is_file else repr(value).encode()
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
+    """Whether the value of a column of names or numbers names nothing."""
     return value is None or value == "" or (isinstance(value, float) and math.isnan(value))

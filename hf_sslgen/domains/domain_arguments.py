@@ -60,6 +60,14 @@ class DomainArguments:
             "help": "Column that identifies the object, burst or patient: images with equal values show the same one."
         },
     )
+    group_column_name: str | None = field(
+        default=None,
+        metadata={
+            "help": "Column that names the patient, photograph or burst that an image belongs to: carving keeps the "
+            "images of one together, and intervals are over these groups instead of images (default: known for "
+            "registered domains)."
+        },
+    )
     train_split_name: str | None = field(default=None, metadata={"help": "Split to train on (default: train)."})
     validation_split_name: str | None = field(
         default=None,
@@ -146,6 +154,7 @@ class DomainArguments:
 SHARED = (
     "image_column_name",
     "label_column_name",
+    "group_column_name",
     "label_fraction",
     "samples_per_class",
     "max_train_samples",

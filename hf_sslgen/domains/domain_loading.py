@@ -9,12 +9,12 @@ from hf_sslgen.domains.budgets import at_most, few_labelled, labelled_share
 from hf_sslgen.domains.depth import dataset_intensity, look_at
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_names import domain_name
+from hf_sslgen.domains.groups import carved, note_shared_groups
 from hf_sslgen.domains.hub_datasets import HubDataset
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.sources import load_splits, registered_entry
 from hf_sslgen.domains.split_reading import read_split, read_stream, read_table, usable
 from hf_sslgen.domains.split_roles import split_names
-from hf_sslgen.domains.splits import stratified_split
 from hf_sslgen.domains.streaming.streamed_splits import held_out_split
 from hf_sslgen.domains.streaming.training_stream import ImageStream
 from hf_sslgen.domains.taken import Taken
@@ -63,10 +63,9 @@ def _test_seed(arguments: DomainArguments) -> int:
 def _carve(
     train: ImageSplit, role: str, arguments: DomainArguments, notes: list[str]
 ) -> tuple[ImageSplit, ImageSplit]:
-    """Carve a stratified part off the training split and add a note about it."""
+    """Carve a stratified part off the training split, in whole groups if there are any, and add a note about it."""
     seed = _test_seed(arguments) if role == "test" else arguments.split_seed
-    kept, held_out = stratified_split(train.labels, arguments.train_val_split, seed)
-    notes.append(f"{role}: a stratified {arguments.train_val_split:.0%} of '{train.name}' (seed {seed})")
+    kept, held_out = carved(train, role, arguments.train_val_split, seed, notes)
     if len(held_out) == 0:
         raise InputError(
             f"no {role} images can be carved from split {train.name!r}: every class has only one image; name a split "
@@ -88,7 +87,8 @@ def load_domain(arguments: DomainArguments) -> Domain:
     """Load a domain's training, validation and test images.
 
     A missing validation split is carved from the training split (stratified, or by content for a stream). If neither
-    a test nor a validation split is published, the test split is carved first. `label_fraction` reduces the training
+    a test nor a validation split is published, the test split is carved first. Where images come in groups, whole
+    groups are carved. `label_fraction` reduces the training
     split after the test split is carved and before the validation split is, and reduces a published validation split
     alike; the test split always stays whole.
 
@@ -121,7 +121,8 @@ def load_domain(arguments: DomainArguments) -> Domain:
         train = read_stream(loaded, train_name, table, arguments, held_out)
         intensity = dataset_intensity(train, arguments, notes)
         if validation is None:
-            notes.append(f"validation: {held_out:.0%} of the streamed '{train_name}', chosen by content")
+            chosen_by = "content" if train.group_column is None else f"groups ({train.group_column!r})"
+            notes.append(f"validation: {held_out:.0%} of the streamed '{train_name}', chosen by {chosen_by}")
             validation = usable(held_out_split(train), arguments, notes)
     else:
         train = read(train_name)
@@ -147,6 +148,7 @@ def load_domain(arguments: DomainArguments) -> Domain:
         for position in range(len(test)):  # find invalid boxes before training starts
             test.boxes(position)
     validation = at_most(validation, arguments.max_eval_samples, arguments.split_seed)
+    note_shared_groups(train, validation, test, notes)
     splits = {"train": train, "validation": validation, "test": test}
     _require_trained_classes(train, test)
     return Domain(

@@ -57,8 +57,8 @@ class DomainEntry:
         validation_split: None if it is to be carved from the training split.
         test_split: None if it is to be carved from the only published split.
         expected_sizes: images in each split, where known exactly; another number means that the dataset changed.
-        box_column, mask_column, pair_column: annotation columns, as for `--box_column_name` and its siblings;
-            `box_format` belongs to `box_column`.
+        box_column, mask_column, pair_column, group_column: annotation columns, as for `--box_column_name` and its
+            siblings; `box_format` belongs to `box_column`.
         row_filter: keep only rows in which each of these columns has this value (the name, for a ClassLabel).
         group: expected distance to ImageNet, to be checked against the measured distance.
         verified: whether columns and splits were checked on the dataset's page.
@@ -84,6 +84,7 @@ class DomainEntry:
     box_format: str | None = field(default=None, metadata=one_of(*get_args(BoxFormat)))
     mask_column: str | None = None
     pair_column: str | None = None
+    group_column: str | None = None
     expected_sizes: Mapping[str, int] = field(default_factory=dict, hash=False)
     row_filter: Mapping[str, str] = field(default_factory=dict, hash=False)
     licence: str | None = None

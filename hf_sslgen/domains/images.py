@@ -71,7 +71,7 @@ class ImageSplit:
         return stored_picture(self.encoded(position), self.where(position))
 
     def has(self, kind: Kind) -> bool:
-        """Whether the domain has a column of boxes, masks or pairs."""
+        """Whether the domain has a column of boxes, masks, pairs or groups."""
         return self.annotations is not None and kind in self.annotations.columns.named()
 
     def boxes(self, position: int) -> NDArray[np.float64]:
@@ -88,6 +88,15 @@ class ImageSplit:
     def pair_keys(self) -> NDArray[np.int64]:
         """Number (N,) the object, burst or patient that each image shows; -1 where the dataset names none."""
         return self._annotations("pair").pair_codes()[self.sample_ids]
+
+    def group_codes(self) -> NDArray[np.int64]:
+        """Number (N,) the group that each image belongs to; the numbers are those of the whole published split."""
+        return self._annotations("group").group_codes()[self.sample_ids]
+
+    def group_names(self) -> list[Any]:
+        """Name the group of each image; None where the dataset names none."""
+        names = self._annotations("group").names("group")
+        return [names[row] for row in self.sample_ids]
 
     def _annotations(self, kind: Kind) -> Annotations:
         if self.annotations is None or not self.has(kind):

@@ -17,6 +17,7 @@ UNUSED = (
     "box_column_name",
     "mask_column_name",
     "pair_column_name",
+    "group_column_name",
     "group",
     "train_val_split",
     "split_seed",

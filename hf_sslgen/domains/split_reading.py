@@ -71,10 +71,13 @@ def _as_pictures(dataset: Any, column: str) -> Any:
     return dataset.map(encoded, with_indices=True, input_columns=[column], features=features)
 
 
-def _undecoded(dataset: Any, columns: tuple[str, str]) -> Any:
-    """Reduce a dataset, on disk or streamed, to an undecoded column `image` and a raw column `label`."""
-    dataset = _as_pictures(dataset.select_columns(list(columns)), columns[0])
-    renamed = {column: role for column, role in zip(columns, ("image", "label"), strict=True) if column != role}
+def _undecoded(dataset: Any, columns: tuple[str, str], group: str | None = None) -> Any:
+    """Reduce a dataset, on disk or streamed, to an undecoded column `image` and raw columns `label` and, if there is
+    one, `group`."""
+    roles = dict(zip(("image", "label", "group"), (*columns, group), strict=True))
+    kept = {role: column for role, column in roles.items() if column is not None}
+    dataset = _as_pictures(dataset.select_columns(list(kept.values())), columns[0])
+    renamed = {column: role for role, column in kept.items() if column != role}
     return dataset.rename_columns(renamed) if renamed else dataset
 
 
@@ -131,9 +134,11 @@ def read_stream(
         raise InputError(
             "samples_per_class, label_fraction and max_train_samples can't reduce a stream; drop --streaming"
         )
+    group = table.annotations.group
+    group = None if group == table.columns[1] else group  # whole classes can't be held out
     return ImageStream(
         name,
-        _undecoded(published.splits[name], table.columns),
+        _undecoded(published.splits[name], table.columns, group),
         table.encoding,
         held_out_fraction,
         arguments.split_seed,
@@ -143,4 +148,5 @@ def read_stream(
         published.expected_sizes.get(name),
         published.files,
         asked_intensity(arguments),
+        group,
     )

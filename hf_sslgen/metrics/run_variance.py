@@ -63,7 +63,7 @@ class RunVariance:
 
 
 def crossed_variance(values: npt.ArrayLike) -> RunVariance:
-    """How the mean of crossed rows and columns varies.
+    """Estimate how the mean of crossed rows and columns varies.
 
     Args:
         values: one per row and column, shape (R, C).
@@ -72,7 +72,7 @@ def crossed_variance(values: npt.ArrayLike) -> RunVariance:
 
 
 def nested_variance(groups: Sequence[npt.ArrayLike]) -> RunVariance:
-    """How a mean over fixed groups of random columns varies, such as over pretrained backbones trained again.
+    """Estimate how a mean over fixed groups of random columns varies, such as over pretrained backbones trained again.
 
     The mean is that of the groups' means. Columns are taken to vary alike in all groups; a group of one column shares
     the variance of the others.
@@ -97,8 +97,24 @@ def nested_variance(groups: Sequence[npt.ArrayLike]) -> RunVariance:
     return RunVariance(share * between, freedom, share * residual / rows, row)
 
 
+def contrast_variance(a: npt.ArrayLike, b: npt.ArrayLike) -> RunVariance:
+    """Estimate how the mean of `a` minus that of `b` varies, if both have the same random columns on different rows.
+
+    Args:
+        a, b: values by row and column, shapes (R_a, C) and (R_b, C).
+    """
+    one, other = crossed_variance(a), crossed_variance(b)
+    of_columns = float_array(a, "a", ("R_a", "C")).mean(axis=0) - float_array(b, "b", ("R_b", "C")).mean(axis=0)
+    if one.degrees_of_freedom != other.degrees_of_freedom:
+        raise ValueError(f"a and b must have the same columns, got shapes {np.shape(a)} and {np.shape(b)}")
+    if one.degrees_of_freedom == 0:
+        return RunVariance(float("nan"), 0, float("nan"), one.row + other.row)
+    column = float(of_columns.var(ddof=1)) / len(of_columns)
+    return RunVariance(column, one.degrees_of_freedom, one.interaction + other.interaction, one.row + other.row)
+
+
 def widened_interval(value: float, over_rows: Interval, variance: RunVariance, level: float = 0.95) -> Interval:
-    """An interval over rows, widened by what training again adds.
+    """Widen an interval over rows by what training again adds.
 
     Args:
         value: the mean.
@@ -121,7 +137,7 @@ def widened_interval(value: float, over_rows: Interval, variance: RunVariance, l
 
 
 def widened_error(over_rows: float, variance: RunVariance) -> float:
-    """The standard error of a mean, from that over rows alone and what training again adds."""
+    """Compute the standard error of a mean from that over rows alone and what training again adds."""
     if not variance.runs_differ:
         return over_rows
     return float(np.sqrt(variance.column + _share_of_rows_alone(variance) * over_rows**2))
@@ -133,7 +149,7 @@ def interval_p_value(
     variance: RunVariance | None = None,
     row_degrees_of_freedom: float = np.inf,
 ) -> float:
-    """Two-sided p-value of a difference of zero that agrees with a 95% interval: below 0.05 where it excludes zero.
+    """Compute the two-sided p-value of no difference that agrees with a 95% interval: below 0.05 if it excludes zero.
 
     The interval's half width on the side of zero is read as that many standard errors as Student's quantile says.
 

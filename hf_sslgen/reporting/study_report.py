@@ -9,7 +9,7 @@ from hf_sslgen.reporting.page.html_page import write_page
 from hf_sslgen.reporting.results_csv import write_csv_files
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.contrasts import PairNames
-from hf_sslgen.study.inference.target_groups import StudyResults, infer
+from hf_sslgen.study.inference.study_results import StudyResults, infer
 
 DEFAULT_TITLE = "Self-supervised against supervised backbones"
 
@@ -25,7 +25,8 @@ def write_study_report(
 
     Args:
         cells: all cells of the report.
-        output_dir: receives `results.csv` (every number), `comparisons.csv`, `groups.csv` and `report/index.html`.
+        output_dir: receives `results.csv` (every number), `comparisons.csv`, `groups.csv`, `cautions.csv` and
+            `report/index.html`.
         title: title of the page.
         pairs: (self-supervised, supervised) backbones to compare; None pairs those that share source and pretraining
             seed.

@@ -6,6 +6,7 @@ from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.metrics.catalogue.metric import Metric, Part
 from hf_sslgen.metrics.catalogue.rows import numbers_shown_first, terminal_metrics
 from hf_sslgen.metrics.stages import PRETRAINED_STAGE
+from hf_sslgen.reporting.caution_words import caution_blocks, some_names
 from hf_sslgen.reporting.table_rows import (
     Row,
     domains_of,
@@ -27,11 +28,12 @@ from hf_sslgen.reporting.vocabulary import (
     words,
 )
 from hf_sslgen.study.inference.seed_averages import TargetDifference
-from hf_sslgen.study.inference.target_groups import StudyResults, headline_accuracies, headline_metrics_of
+from hf_sslgen.study.inference.study_results import StudyResults
+from hf_sslgen.study.inference.target_groups import headline_accuracies, headline_metrics_of
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 NAME_WIDTH = 28
-SETTING_WIDTH = 30
+SETTING_WIDTH = 25
 
 
 def differences_shown_first(
@@ -55,7 +57,7 @@ def differences_shown_first(
 
 def terminal_table(results: StudyResults) -> str:
     """Return the results as plain text of at most 160 columns: a table per domain and setting, then a line per
-    difference.
+    difference, then a line per kind of caution.
 
     Differences from the untrained control appear only in `comparisons.csv` and on the page. After each ECE stands the
     value a perfectly calibrated model would get. Intervals are 95% over these images.
@@ -72,10 +74,22 @@ def terminal_table(results: StudyResults) -> str:
         here = [d for d in results.targets if d.domain == domain and d.second_objective != UNTRAINED]
         shown = differences_shown_first(here, headline_metrics)
         if shown:
-            lines = [f"{domain}, paired differences (first - second, 95% interval over these images)"]
+            lines = [f"{domain}, paired differences (first - second, 95% interval, verdict and its scope)"]
             lines += _align([_difference_row(difference) for difference in shown], right_from=4, right_to=6)
             blocks.append("\n".join(_printable(line) for line in lines))
+    if cautions := caution_lines(results):
+        blocks.append("\n".join(cautions))
     return "\n\n".join(blocks) if blocks else "no cells"
+
+
+def caution_lines(results: StudyResults) -> list[str]:
+    """Return a heading and a line per kind of caution, of at most 160 columns; nothing if there is none."""
+    lines = [
+        f"  {block.title}: {some_names([_shorten(name, NAME_WIDTH) for name in block.backbones], 2)}, {block.domains}"
+        for block in caution_blocks(results)
+    ]
+    heading = ["Cautions (explained on the page; cautions.csv has all):"] if lines else []
+    return [_printable(line) for line in heading + lines]
 
 
 def _numbers_aligned(rows: Sequence[Row]) -> list[str]:
@@ -108,7 +122,7 @@ def _terminal_number(row: Row, metric: Metric) -> str:
 
 
 def _difference_row(difference: TargetDifference) -> list[str]:
-    metric = words(difference.metric)
+    metric, claimed = words(difference.metric), difference.judgement.claimed
     setting = setting_words(difference.protocol, difference.labels)
     if difference.num_seeds > 1:
         setting += f", {difference.num_seeds} runs"
@@ -119,8 +133,8 @@ def _difference_row(difference: TargetDifference) -> list[str]:
         name,
         "pt" if metric.scale == 100 else metric.difference_unit.strip(),
         format_difference(difference.value, difference.metric),
-        format_difference_interval(difference.low, difference.high, difference.metric),
-        difference.verdict,
+        format_difference_interval(claimed.low, claimed.high, difference.metric),
+        f"{difference.verdict} ({claimed.scope})",
     ]
 
 

@@ -55,6 +55,8 @@ class CellSpec:
         found on loading."""
         domain = dataclasses.asdict(self.domain)
         del domain["group"]  # used by reports only, and may be changed later
+        if domain["group_column_name"] is None:  # requests made before there was such an option keep their key
+            del domain["group_column_name"]
         content = {
             "backbone": self.backbone.location,
             "name": self.backbone.name,

@@ -4,6 +4,7 @@ All colour operations except contrast are linear in RGB, so brightness, saturati
 one 3 x 3 matrix per image and applied in a single pass.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -35,6 +36,24 @@ class AugmentationPolicy:
     saturation: float = 0.4
     hue: float = 0.1
     grayscale_probability: float = 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class _ColourConstants:
+    """The colour matrices' constant parts, on one device."""
+
+    identity: Tensor
+    luma: Tensor
+    to_yiq: Tensor
+    from_yiq: Tensor
+
+
+@functools.cache
+def _colour_constants(device: torch.device) -> _ColourConstants:
+    """Computed on the CPU and copied once: inverting a matrix on a GPU waits for everything launched there before."""
+    to_yiq = torch.tensor(RGB_TO_YIQ)
+    constants = torch.eye(3), torch.tensor(LUMA_WEIGHTS), to_yiq, torch.linalg.inv(to_yiq)
+    return _ColourConstants(*(constant.to(device) for constant in constants))
 
 
 def _uniform(generator: torch.Generator, count: int, low: float, high: float) -> Tensor:
@@ -72,23 +91,20 @@ def crop_and_flip(
 
 def _colour_matrices(count: int, policy: AugmentationPolicy, generator: torch.Generator, jittered: Tensor) -> Tensor:
     """Return (B, 3, 3) matrices that change brightness, saturation and hue, or convert an image to grayscale."""
-    device = generator.device
-    identity = torch.eye(3, device=device)
-    luma = torch.tensor(LUMA_WEIGHTS, device=device)
-    gray = luma.expand(3, 3)
+    constants = _colour_constants(generator.device)
+    gray = constants.luma.expand(3, 3)
     brightness = _uniform(generator, count, 1 - policy.brightness, 1 + policy.brightness)
     saturation = _uniform(generator, count, 1 - policy.saturation, 1 + policy.saturation)
     angle = _uniform(generator, count, -policy.hue, policy.hue) * 2 * math.pi
-    desaturation = saturation[:, None, None] * identity + (1 - saturation)[:, None, None] * gray
-    to_yiq = torch.tensor(RGB_TO_YIQ, device=device)
-    rotation = torch.zeros(count, 3, 3, device=device)
+    desaturation = saturation[:, None, None] * constants.identity + (1 - saturation)[:, None, None] * gray
+    rotation = torch.zeros(count, 3, 3, device=generator.device)
     rotation[:, 0, 0] = 1
     rotation[:, 1, 1] = rotation[:, 2, 2] = torch.cos(angle)
     rotation[:, 1, 2] = -torch.sin(angle)
     rotation[:, 2, 1] = torch.sin(angle)
-    hue = torch.linalg.inv(to_yiq) @ rotation @ to_yiq
+    hue = constants.from_yiq @ rotation @ constants.to_yiq
     jitter = brightness[:, None, None] * (hue @ desaturation)
-    matrices = torch.where(jittered[:, None, None], jitter, identity)
+    matrices = torch.where(jittered[:, None, None], jitter, constants.identity)
     grayed = _uniform(generator, count, 0.0, 1.0) < policy.grayscale_probability
     return torch.where(grayed[:, None, None], gray @ matrices, matrices)
 
@@ -100,7 +116,7 @@ def jitter_colours(images: Tensor, policy: AugmentationPolicy, generator: torch.
     contrast = _uniform(generator, count, 1 - policy.contrast, 1 + policy.contrast)
     contrast = torch.where(jittered, contrast, 1.0).to(images.dtype)[:, None, None, None]
     matrices = _colour_matrices(count, policy, generator, jittered).to(images.dtype)
-    luma = torch.tensor(LUMA_WEIGHTS, device=images.device, dtype=images.dtype)
+    luma = _colour_constants(images.device).luma.to(images.dtype)
     mean_luma = torch.einsum("bchw,c->b", images, luma) / (images.shape[2] * images.shape[3])
     contrasted = images * contrast + (1 - contrast) * mean_luma[:, None, None, None]
     return torch.einsum("bij,bjhw->bihw", matrices, contrasted).clamp(0, 1)

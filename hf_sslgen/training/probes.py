@@ -28,6 +28,7 @@ class LinearProbe:
         inverse_regularisation: the selected C.
         candidates: validation negative log-likelihood of each C tried.
         not_converged: number of fits that stopped at the iteration limit.
+        converged: whether this classifier's own fit did not.
     """
 
     weight: NDArray[np.float64]
@@ -35,6 +36,7 @@ class LinearProbe:
     inverse_regularisation: float
     candidates: dict[float, float]
     not_converged: int
+    converged: bool
 
 
 def _folded(
@@ -110,9 +112,9 @@ def fit_linear_probe(
     options = (standardise, tolerance, max_iterations)
     not_converged = 0
     candidates: dict[float, float] = {}
-    probes: dict[float, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
+    probes: dict[float, tuple[NDArray[np.float64], NDArray[np.float64], bool]] = {}
     for value, weight, bias, converged in _logistic_regressions(features, labels, num_classes, grid, *options):
-        probes[value] = weight, bias
+        probes[value] = weight, bias, converged
         not_converged += not converged
         logits = validation_features.astype(np.float64) @ weight.T + bias
         candidates[value] = negative_log_likelihood(logits, validation_labels, from_logits=True).mean
@@ -121,14 +123,14 @@ def fit_linear_probe(
         logger.warning("%d of %d logistic regressions stopped at the iteration limit", not_converged, len(candidates))
     if len(candidates) > 1 and best in (min(candidates), max(candidates)):
         logger.info("the selected C = %g lies at an end of its grid", best)
-    weight, bias = probes[best]
+    weight, bias, converged = probes[best]
     if retrain_on_validation:
         features, labels = (
             np.concatenate(parts) for parts in ((features, validation_features), (labels, validation_labels))
         )
         ((_, weight, bias, converged),) = _logistic_regressions(features, labels, num_classes, (best,), *options)
         not_converged += not converged
-    return LinearProbe(weight, bias, best, candidates, not_converged)
+    return LinearProbe(weight, bias, best, candidates, not_converged, converged)
 
 
 def knn_probabilities(

@@ -13,7 +13,7 @@ from hf_sslgen.reporting.results_csv import (
     results_frame,
     write_csv_files,
 )
-from hf_sslgen.study.inference.target_groups import infer
+from hf_sslgen.study.inference.study_results import infer
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -22,7 +22,12 @@ def read(path: Path) -> pd.DataFrame:
 
 def test_files_are_written_whole_and_keep_full_precision(large_results, tmp_path: Path) -> None:
     write_csv_files(large_results, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["comparisons.csv", "groups.csv", "results.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "cautions.csv",
+        "comparisons.csv",
+        "groups.csv",
+        "results.csv",
+    ]
     results = read(tmp_path / "results.csv")
     assert list(results.columns) == RESULT_COLUMNS
     counts = results["kind"].value_counts().to_dict()

@@ -102,7 +102,9 @@ def test_regularisation_is_selected_by_validation_likelihood(splits: tuple[Split
 def test_fits_that_stop_early_are_counted(splits: tuple[Split, Split, Split]) -> None:
     train, validation, _ = splits
     probe = fit_linear_probe(*train, *validation, 10, grid=(1e-8, 1.0, 10.0), max_iterations=3)
-    assert probe.not_converged == 2
+    assert probe.not_converged == 2 and not probe.converged
+    strong = fit_linear_probe(*train, *validation, 10, grid=(1e-8,), max_iterations=3)
+    assert strong.not_converged == 0 and strong.converged
 
 
 def test_features_that_are_not_finite_are_refused(splits: tuple[Split, Split, Split]) -> None:

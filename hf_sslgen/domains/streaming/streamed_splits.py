@@ -123,7 +123,7 @@ def store_split(
         files: the files that the rows may refer to.
     """
     image, label = columns
-    named = list(annotations.named().values())
+    named = annotations.different()
     labels: list[Any] = []
     path, writer = _new_file("arrow"), None
     if named:
@@ -131,7 +131,8 @@ def store_split(
         writer = ArrowWriter(features=features, path=str(path), writer_batch_size=ROWS_AT_ONCE)
 
     def images() -> Iterator[dict[str, Any] | None]:
-        for row in stored_order(dataset.select_columns([image, label, *named]), image, found, files):
+        read = list(dict.fromkeys([image, label, *named]))
+        for row in stored_order(dataset.select_columns(read), image, found, files):
             labels.append(row[label])
             if writer is not None:
                 writer.write({name: row[name] for name in named})

@@ -9,6 +9,7 @@ from datasets import IterableDataset
 from PIL import Image
 
 from hf_sslgen.decoding import CorruptImageError, decode_image, encoded_bytes
+from hf_sslgen.domains.annotations import is_missing
 from hf_sslgen.domains.hub_datasets import HubDataset
 from hf_sslgen.domains.labels import LabelEncoding
 from hf_sslgen.domains.picture_files import BYTES_ONLY, PictureFiles
@@ -54,14 +55,16 @@ class ImageStream:
     """Labelled images read in sequence, without the part held out for validation.
 
     Attributes:
-        dataset: undecoded column `image` and raw column `label`.
-        held_out_fraction: share of the images, chosen by content, that is held out for validation.
+        dataset: undecoded column `image` and raw columns `label` and, with a `group_column`, `group`.
+        held_out_fraction: share of the images or groups, chosen by content, that is held out for validation.
         shuffle_buffer_size: 0 keeps the stored order.
         found: the dataset on the Hub; None for a local one.
         expected_size: size of the whole split including held-out images, checked at the end of each pass; None if
             unknown.
         files: the files that its rows may refer to.
         intensity: the stored values that map to black and white.
+        group_column: the dataset's column behind `dataset`'s column `group`; images with equal values of it are held
+            out together. None without such a column.
     """
 
     name: str
@@ -75,6 +78,7 @@ class ImageStream:
     expected_size: ExpectedSize | None = None
     files: PictureFiles = BYTES_ONLY
     intensity: Intensity = STATED
+    group_column: str | None = None
 
     def held_out(self) -> Iterator[StreamedImage]:
         """Iterate over the validation images, in stored order."""
@@ -100,11 +104,17 @@ class ImageStream:
                 encoded_bytes(row["image"], f"row {number} of the streamed split {self.name!r}")
             value = row["image"] or {"bytes": None, "path": None}
             identity = content_id(value["bytes"] or str(value["path"]).encode())
-            if is_held_out(identity, self.held_out_fraction, self.seed) == held_out:
+            if is_held_out(self._together(row, identity), self.held_out_fraction, self.seed) == held_out:
                 (label,) = self.encoding.encode([row["label"]], f"{self.name} (row {number} of the stream)")
                 yield StreamedImage(row["image"], int(label), identity, self.name, self.intensity)
         if self.expected_size is not None:
             self.expected_size.check(number + 1)
+
+    def _together(self, row: Row, identity: int) -> int:
+        """Return a number that images of one group share; that of the image itself if it has no group."""
+        if self.group_column is None or is_missing(row["group"]):
+            return identity
+        return content_id(repr(row["group"]).encode())
 
     def _usable(self, images: Iterator[StreamedImage]) -> Iterator[StreamedImage]:
         """Skip images that can't be decoded, if requested."""
@@ -125,4 +135,5 @@ class ImageStream:
         return (
             f"streamed{source}, {self.held_out_fraction:g} held out, seed {self.seed}, shuffle buffer "
             f"{self.shuffle_buffer_size}{'' if self.intensity.is_stated else f', intensities {self.intensity}'}"
+            f"{'' if self.group_column is None else f', groups {self.group_column!r}'}"
         )

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from hf_sslgen.files import replace_file
 from hf_sslgen.reporting.attribution_words import attribution_meaning
+from hf_sslgen.reporting.caution_words import caution_blocks
 from hf_sslgen.reporting.figures.figure_style import backbone_styles
 from hf_sslgen.reporting.page.answers import Answer, answer
 from hf_sslgen.reporting.page.glossary import LIMITS, glossary
@@ -16,7 +17,7 @@ from hf_sslgen.reporting.page.page_summary import summary
 from hf_sslgen.reporting.page.page_tables import provenance_rows
 from hf_sslgen.reporting.table_rows import domains_of, order_backbones
 from hf_sslgen.reporting.unseen import without_unseen
-from hf_sslgen.study.inference.target_groups import StudyResults
+from hf_sslgen.study.inference.study_results import StudyResults
 
 QUESTION = (
     "Do self-supervised backbones generalise better than their supervised twins, on domains similar to the source and "
@@ -61,6 +62,7 @@ def render_page(results: StudyResults, title: str, missing: Sequence[str] = ()) 
         "title": title,
         "question": SINGLE_QUESTION if single else QUESTION,
         "answer": _answer(results, single),
+        "cautions": caution_blocks(results),
         "missing": list(missing),
         "summary": summary(results),
         "groups": [{"title": name, "domains": sections} for name, sections in groups.items()],

@@ -16,6 +16,7 @@ from hf_sslgen.metrics.catalogue.metric import Paired, Subject
 from hf_sslgen.metrics.catalogue.rows import CLEAN, compared_on, undefined_columns
 from hf_sslgen.study.cells.cell_folder import ALL_LABELS, Cell
 from hf_sslgen.study.inference import paired
+from hf_sslgen.study.inference.judgement import verdict_of
 from hf_sslgen.study.inference.replicates import Records, Replicates
 from hf_sslgen.study.inference.scopes import ONE_RUN, RunVariances, run_variances
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
@@ -27,7 +28,7 @@ class Difference:
     untrained control.
 
     `pretraining_seed` is None unless it is known for both; an untrained control does not need one. `n` counts `unit`:
-    test images, or few-shot episodes. `variances` say how it varies between runs, where several are averaged.
+    test images, or few-shot episodes. `variances` is how the difference varies between the runs that were averaged.
     """
 
     metric: str
@@ -57,13 +58,6 @@ class Difference:
     def verdict(self) -> str:
         """`higher`, `lower`, or `undecided` if there is no interval or it includes zero."""
         return verdict_of(self.low, self.high)
-
-
-def verdict_of(low: float, high: float) -> str:
-    """Return what the interval of a difference decides: `higher`, `lower`, or `undecided`."""
-    if low > 0:
-        return "higher"
-    return "lower" if high < 0 else "undecided"
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,8 @@ def measure_linear(cell: PreparedCell, protocol: LinearProtocol, run: Run) -> Me
     candidates = [Candidate({"inverse_regularisation": value}, score) for value, score in probe.candidates.items()]
     best = next(c for c in candidates if c.point["inverse_regularisation"] == probe.inverse_regularisation)
     fitted_on = TRAIN_AND_VALIDATION if protocol.retrain_on_validation else TRAIN
-    selection = selection_record(candidates, best, cell.spec.seed, fitted_on) | {"not_converged": probe.not_converged}
+    selection = selection_record(candidates, best, cell.spec.seed, fitted_on)
+    selection |= {"not_converged": probe.not_converged, "converged": probe.converged}
     unseen = None
     if not protocol.retrain_on_validation:
         unseen = ValidationLogits(validation @ probe.weight.T + probe.bias, domain.validation.labels)

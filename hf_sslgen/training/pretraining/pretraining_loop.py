@@ -107,6 +107,8 @@ def _end_epoch(state: TrainingState, monitor: Monitor | None, monitor_epochs: in
 
 def requested_signal(accelerator: Accelerator, request: Request) -> int | None:
     """Return the signal by which any process was asked to end; all processes get the same answer."""
+    if accelerator.num_processes == 1:
+        return request.signal_number  # without waiting for the device
     number: Any = accelerator.reduce(torch.tensor(request.signal_number or 0, device=accelerator.device), "max")
     return int(number) or None
 

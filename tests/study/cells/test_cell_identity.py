@@ -145,6 +145,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "boxes not read": {"box_column_name": None},
     "masks not read": {"mask_column_name": None},
     "pairs not read": {"pair_column_name": None},
+    "groups": {"group_column_name": "pair"},
     "fewer training images": {"max_train_samples": 3},
     "fewer validation images": {"max_eval_samples": 1},
     "fewer test images": {"max_test_samples": 2},

@@ -95,6 +95,8 @@ def test_every_preset_runs(preset: str, job_of: JobOf) -> None:
     scores = [row["validation_negative_log_likelihood"] for row in selection["candidates"]]
     chosen = [row for row in selection["candidates"] if selection["chosen"].items() <= row.items()]
     assert [row["validation_negative_log_likelihood"] for row in chosen] == [min(s for s in scores if s is not None)]
+    if preset in ("linear", "ssl-transfer-linear"):
+        assert selection["converged"] in (True, False) and selection["not_converged"] >= (not selection["converged"])
     retrained = "ssl-transfer" in preset or preset == "vtab-1k"
     assert selection["fitted_on"].startswith("train and validation" if retrained else "train")
     if preset != "dino-knn":
