@@ -89,18 +89,31 @@ def class_weights(references: IntArray) -> FloatArray:
     return 1.0 / (len(sizes) * sizes[index])
 
 
+def per_class_values(values: FloatArray, references: IntArray) -> FloatArray:
+    """Compute values (N,) whose mean is the mean over classes of the mean within each; classes are fixed.
+
+    Args:
+        values, references: values and true labels, shape (N,).
+    """
+    weights = class_weights(references)
+    _, classes, sizes = np.unique(references, return_inverse=True, return_counts=True)
+    within = np.bincount(classes, values) / sizes
+    spread: FloatArray = float(weights @ values) + len(values) * weights * (values - within[classes])
+    return spread
+
+
 def smallest_class(references: IntArray) -> int:
     """Count the images of the rarest class in the references, shape (N,), to compare with `MIN_CLASS_SIZE`."""
     return int(np.unique(references, return_counts=True)[1].min())
 
 
-def effective_share_interval(share: float, variance: float, n: int) -> Interval:
+def effective_share_interval(share: float, variance: float, n: float) -> Interval:
     """Compute the interval of a share of n samples with this variance instead of share (1 - share)."""
     # The low limit is one minus the high limit of failures, so that unseen failures count as unseen successes do.
     return Interval(1.0 - _effective_limits(1.0 - share, variance, n)[1], _effective_limits(share, variance, n)[1])
 
 
-def _effective_limits(share: float, variance: float, n: int, mid_p: bool = False) -> tuple[float, float]:
+def _effective_limits(share: float, variance: float, n: float, mid_p: bool = False) -> tuple[float, float]:
     if variance <= ROUNDING:  # all equal, which does not reveal how others vary
         variance = share * (1.0 - share)
     return _limits(share, variance / (n * (1.0 - share)) if share < 1.0 else 1.0 / n, 1.0 / n, mid_p)
