@@ -10,7 +10,7 @@ from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY
 from hf_sslgen.metrics.target_inference import holm
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.judgement import Judgement
-from hf_sslgen.study.inference.study_results import infer
+from hf_sslgen.study.inference.study_results import StudyResults, infer
 from simulated.networks import ACCURACY, BRIER, GINI, NUMBERS, Domain, Study
 from simulated.study_verdicts import (
     DOMAIN,
@@ -87,22 +87,17 @@ def require_same_verdicts(study: Study, runs: int, seeds: int, domains: int, ima
         RuntimeError: two of them differ.
     """
     results = infer(cells_of(study, runs, seeds, domains, images))
-    expected: dict[tuple[str, ...], tuple[Found, Judgement]] = {}
+    expected: dict[tuple[str, str, str], tuple[Found, Judgement]] = {}
     for number in NUMBERS:
         for index, domain in enumerate(study.domains[:domains]):
             of_domain = next(d for d in results.targets if (d.metric, d.domain) == (number, domain_name(index)))
-            key = DOMAIN, number, of_domain.domain
-            expected[key] = on_domain(domain, number, runs, seeds, images), of_domain.judgement
+            expected[DOMAIN, number, of_domain.domain] = (
+                on_domain(domain, number, runs, seeds, images),
+                of_domain.judgement,
+            )
         values = values_of(study, number, images)[:domains, :runs, :seeds]
         for found in over_all_domains(study, number, values):
-            shown = HEADLINE_ACCURACY if number == ACCURACY else number
-            judged = results.interactions if found.level == INTERACTION else results.groups
-            of_kind = (
-                each.judgement
-                for each in judged
-                if each.comparison.metric == shown and (found.level == INTERACTION or each.group == found.kind)
-            )
-            expected[found.level, number, found.kind] = found, next(of_kind)
+            expected[found.level, number, found.kind] = found, _judged(results, found)
     for key, (found, judgement) in expected.items():
         for scoped, theirs in zip(found.scopes, judgement.scopes, strict=True):
             mine = (*scoped.interval, scoped.p_value())
@@ -113,3 +108,12 @@ def require_same_verdicts(study: Study, runs: int, seeds: int, domains: int, ima
         if not np.isclose(adjusted, judgement.adjusted_p_value, rtol=1e-6):
             raise RuntimeError(f"the chain adjusts {judgement}, and the simulation its p-value to {adjusted}")
     return len(expected)
+
+
+def _judged(results: StudyResults, found: Found) -> Judgement:
+    """What the chain says of a difference over domains."""
+    metric = HEADLINE_ACCURACY if found.number == ACCURACY else found.number
+    if found.level == INTERACTION:
+        return next(each.judgement for each in results.interactions if each.comparison.metric == metric)
+    groups = (each for each in results.groups if each.group == found.kind)
+    return next(each.judgement for each in groups if each.comparison.metric == metric)

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import verdicts
-from simulated import verdict_counts
+from simulated import study_cells, verdict_counts
 from simulated.networks import ACCURACY, BRIER, GINI, KINDS, NUMBERS, REGIMES, Population, Regime, Study
-from simulated.study_cells import require_same_verdicts
+from simulated.study_cells import cells_of, require_same_verdicts
 from simulated.study_verdicts import DOMAIN, claimed, on_domain, over_all_domains, values_of
 from simulated.verdict_counts import (
     ADJUSTED,
@@ -80,22 +80,9 @@ def test_whole_chain_gives_the_same_verdicts(regime: str, runs: int, seeds: int)
 def test_verdicts_that_differ_from_the_chain_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     study = _draw(REGIMES["small"], images=120, domains=6)
     other = _draw(REGIMES["small"], difference=5.0, images=120, domains=6)
-    monkeypatch.setattr("simulated.study_cells.cells_of", lambda _, *design: verdicts_of_cells(other, *design))
+    monkeypatch.setattr(study_cells, "cells_of", lambda _, *design: cells_of(other, *design))
     with pytest.raises(RuntimeError, match="the chain gives"):
         require_same_verdicts(study, 2, 1, 6, 120)
-
-
-def verdicts_of_cells(study: Study, *design: int) -> list[object]:
-    from simulated.study_cells import _cell, domain_name
-
-    runs, seeds, _, images = design
-    return [
-        _cell(domain, domain_name(index), side, run, seed, images)
-        for index, domain in enumerate(study.domains)
-        for side in range(2)
-        for run in range(runs)
-        for seed in range(seeds)
-    ]
 
 
 @pytest.fixture
