@@ -56,7 +56,5 @@ def equal_backbones(
             of_backbone = difficulty + generator.normal(0, 0.5, images) + (levels[index] if levels else 0.0)
             for seed in range(seeds):
                 score = of_backbone + generator.normal(0, 0.5, images) + generator.normal(0, seed_deviation)
-                cells.append(
-                    simulated_cell(score > 0, f"backbone-{index}", f"domain-{domain}", seed=seed)
-                )
+                cells.append(simulated_cell(score > 0, f"backbone-{index}", f"domain-{domain}", seed=seed))
     return cells

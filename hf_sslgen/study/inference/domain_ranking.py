@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,10 @@ from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.contestants import AlignedRecords, Contestant, Entry, headline_accuracy
 from hf_sslgen.study.inference.differences import compare_rows, degrees_of_freedom
 from hf_sslgen.study.inference.replicates import Replicates
-from hf_sslgen.study.inference.scopes import ScopedInterval, scoped_intervals, widest_scope
+from hf_sslgen.study.inference.scopes import WEIGHTS, ScopedInterval, scoped_intervals, widest_scope
+
+MIN_CONTESTANTS = 3
+"""Two are a comparison, not a ranking."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +54,16 @@ class DomainRanking:
 
 
 def rank_on_domain(entries: Sequence[Entry]) -> DomainRanking | None:
-    """Compare all contestants on one domain under one protocol and label budget; None if not all have an accuracy.
+    """Compare the contestants on one domain under one protocol and label budget, if there are enough.
 
-    Args:
-        entries: two at least.
+    Those without a defined accuracy are left out.
     """
-    metric = headline_accuracy(entries)
-    records = AlignedRecords.of(entries)
-    if metric is None or not records.num_images:
+    metric = headline_accuracy(entries) if entries else None
+    if metric is None:
+        return None
+    entries = [e for e in entries if not any(math.isnan(_number(cell, metric)[0]) for cell in e.cells)]
+    records = AlignedRecords.of(entries) if len(entries) >= MIN_CONTESTANTS else None
+    if records is None or not records.num_images:
         return None
     return DomainRanking(
         entries[0].cells[0].domain,
@@ -80,7 +85,12 @@ def _standing(entry: Entry, metric: Metric, rows: Replicates) -> Standing:
     _, variances = compare_rows(_kind(metric), rows, [[metric.values(one) for one, _ in run] for run in rows.runs])
     over_images = Interval(value - below, value + above)
     scopes = scoped_intervals(value, over_images, variances, degrees_of_freedom(rows.groups))
-    return Standing(entry.contestant, value, widest_scope(scopes), of_runs)
+    return Standing(entry.contestant, value, within_shares(widest_scope(scopes)), of_runs)
+
+
+def within_shares(interval: ScopedInterval) -> ScopedInterval:
+    """Return the interval of an accuracy within [0, 1]."""
+    return replace(interval, low=float(np.clip(interval.low, 0.0, 1.0)), high=float(np.clip(interval.high, 0.0, 1.0)))
 
 
 def _number(cell: Cell, metric: Metric) -> tuple[float, float, float]:
@@ -94,6 +104,12 @@ def _kind(metric: Metric) -> Paired:
 
 
 def _pair(first: Entry, second: Entry, metric: Metric, rows: Replicates) -> PairDifference:
+    if not rows.runs:
+        a, b = (float(np.mean([_number(cell, metric)[0] for cell in entry.cells])) for entry in (first, second))
+        unpaired = ScopedInterval(
+            WEIGHTS, math.nan, math.nan, math.nan, math.nan, "they have no training seed in common"
+        )
+        return PairDifference(first.contestant, second.contestant, a - b, unpaired)
     estimate, variances = compare_rows(_kind(metric), rows, rows.differences(metric.values))
     over_images = Interval(estimate.low, estimate.high)
     scopes = scoped_intervals(estimate.value, over_images, variances, degrees_of_freedom(rows.groups))

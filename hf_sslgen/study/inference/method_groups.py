@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hf_sslgen.metrics.ranking import MIN_METHODS, compare_method_groups
+from hf_sslgen.metrics.rank_statistics import MIN_METHODS, compare_method_groups
 from hf_sslgen.metrics.run_variance import interval_p_value, widened_interval
 from hf_sslgen.study.inference.contestants import Contestant
 from hf_sslgen.study.inference.judgement import verdict_of
@@ -74,9 +74,8 @@ def _contrast(source: str, first: dict[str, Sequence[float]], second: dict[str, 
     reason = _not_testable(len(first), len(second), len(a))
     if reason:
         return MethodContrast(*named, math.nan, math.nan, math.nan, reason)
-    interval = widened_interval(found.value, found.over_domains, found.methods)
-    p_value = interval_p_value(found.value, found.over_domains, found.methods, len(a) - 1.0)
-    return MethodContrast(*named, *interval, p_value)
+    between = found.value, found.over_domains, found.methods, len(a) - 1.0
+    return MethodContrast(*named, *widened_interval(*between), interval_p_value(*between))
 
 
 def _not_testable(num_first: int, num_second: int, num_domains: int) -> str:

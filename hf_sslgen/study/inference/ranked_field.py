@@ -11,12 +11,15 @@ from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY
 from hf_sslgen.metrics.results import Interval
 from hf_sslgen.metrics.run_variance import crossed_variance
 from hf_sslgen.metrics.target_inference import target_mean
-from hf_sslgen.study.inference.domain_ranking import DomainRanking, PairDifference, Standing
+from hf_sslgen.study.inference.domain_ranking import (
+    MIN_CONTESTANTS,
+    DomainRanking,
+    PairDifference,
+    Standing,
+    within_shares,
+)
 from hf_sslgen.study.inference.scopes import UNKNOWN, ScopedInterval, scoped_domain_intervals, widest_scope
 from hf_sslgen.study.inference.target_groups import MIN_DOMAINS
-
-MIN_CONTESTANTS = 3
-"""Two are a comparison, not a ranking."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def over_domains(domains: Sequence[DomainRanking]) -> list[Field]:
 def _standing_over_domains(standings: Sequence[Standing]) -> Standing:
     contestant, values = standings[0].contestant, [standing.value for standing in standings]
     by_run = np.array([standing.of_runs for standing in standings]) if contestant.are_runs else None
-    return Standing(contestant, float(np.mean(values)), _interval_over_domains(values, by_run), ())
+    return Standing(contestant, float(np.mean(values)), within_shares(_interval_over_domains(values, by_run)), ())
 
 
 def _pair_over_domains(

@@ -1,7 +1,7 @@
 """Rank many backbones by accuracy: on each domain, and over the domains of a study if there are enough.
 
 All pairs of a ranking are one family, adjusted by Shaffer's procedure, or by Holm's if not all of them speak of the
-same scope, because equality is transitive only within one. `hf_sslgen.metrics.ranking.tiers` defines the tiers.
+same scope, because equality is transitive only within one. `hf_sslgen.metrics.rank_statistics.tiers` defines the tiers.
 """
 
 import math
@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hf_sslgen.metrics.ranking import AverageRanks, adjust_all_pairs, average_ranks, tiers
+from hf_sslgen.metrics.rank_statistics import AverageRanks, adjust_all_pairs, average_ranks, tiers
 from hf_sslgen.metrics.target_inference import SIGNIFICANCE, holm, signed_rank_family
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL, Cell
 from hf_sslgen.study.inference.contestants import Contestant, entries_of, find_contestants
 from hf_sslgen.study.inference.domain_ranking import rank_on_domain
+from hf_sslgen.study.inference.judgement import UNDECIDED, verdict_of
 from hf_sslgen.study.inference.method_groups import MethodContrast, contrast_methods
-from hf_sslgen.study.inference.ranked_field import MIN_CONTESTANTS, Field, on_domain, over_domains
+from hf_sslgen.study.inference.ranked_field import Field, on_domain, over_domains
 from hf_sslgen.study.inference.scopes import ScopedInterval
 from hf_sslgen.study.inference.seed_averages import grouped
 from hf_sslgen.study.inference.tradeoffs import Front, Tradeoffs, front_of
@@ -43,6 +44,11 @@ class RankedPair:
     @property
     def is_told_apart(self) -> bool:
         return self.adjusted_p_value < SIGNIFICANCE
+
+    @property
+    def verdict(self) -> str:
+        """`higher`, `lower` or `undecided`, after adjustment."""
+        return verdict_of(self.interval.low, self.interval.high) if self.is_told_apart else UNDECIDED
 
 
 @dataclass(frozen=True)
@@ -112,8 +118,7 @@ def rank_all(cells: Sequence[Cell]) -> tuple[Ranking, ...]:
         contestants = find_contestants(members)
         found = []
         for of_domain in grouped(members, [cell.domain for cell in members]).values():
-            entries = entries_of(contestants, of_domain)
-            ranked = rank_on_domain(entries) if len(entries) >= MIN_CONTESTANTS else None
+            ranked = rank_on_domain(entries_of(contestants, of_domain))
             if ranked is not None:
                 found.append(ranked)
         rankings += [

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hf_sslgen.metrics.ranking import pareto_front
+from hf_sslgen.metrics.rank_statistics import pareto_front
 from hf_sslgen.study.cells.cell_folder import Cell
 
 NOT_MEASURED = ("throughput", "memory")
