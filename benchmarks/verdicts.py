@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from simulated.joint_families import FamilyCounts, compare_families
 from simulated.networks import KINDS, REGIMES, Population
 from simulated.study_cells import require_same_verdicts
 from simulated.tables import replace_between_markers
@@ -35,6 +36,7 @@ TILT = 1.5
 DOMAIN_STUDIES, GROUP_STUDIES, POWER_STUDIES = 2000, 500, 400
 """Of each regime; those over domains once more for true differences that vary."""
 DOMAIN_BLOCK, GROUP_BLOCK = 100, 25
+FAMILIES, FAMILY_BACKBONES = 1000, (1, 5)
 QUICK = 0.02
 CHAIN_DOMAINS, CHAIN_IMAGES = 6, 200
 
@@ -50,8 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             names = population | asdict(key)
             totals.setdefault(tuple(names.values()), (names, Counts()))[1].add(counts)
     entries: list[Entry] = list(totals.values())
+    families = _compare_families(round(FAMILIES * (QUICK if options.quick else options.share)), options)
     command = "python benchmarks/verdicts.py " + " ".join(sys.argv[1:] if arguments is None else arguments)
-    text = as_markdown(entries, command.strip(), compared)
+    text = as_markdown(entries, families, command.strip(), compared)
     if options.markdown is None:
         print(text)
     else:
@@ -66,6 +69,14 @@ def _compare_with_chain(seed: int) -> int:
         study = Population(REGIMES[regime], 2.0, TILT, KINDS).draw(runs, seeds, CHAIN_DOMAINS, CHAIN_IMAGES, generator)
         compared += require_same_verdicts(study, runs, seeds, CHAIN_DOMAINS, CHAIN_IMAGES)
     return compared
+
+
+def _compare_families(repetitions: int, options: argparse.Namespace) -> list[FamilyCounts]:
+    """Judge families of verdicts by Holm and by the largest statistic."""
+    cases = list(product(FAMILY_BACKBONES, (0.0, *DIFFERENCES)))
+    with ProcessPoolExecutor(options.num_processes) as pool:
+        futures = [pool.submit(compare_families, *case, max(5, repetitions), options.seed) for case in cases]
+        return [future.result() for future in futures]
 
 
 def _tasks(share: float, seed: int) -> list[Task]:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from simulated.joint_families import FamilyCounts
 from simulated.networks import ACCURACY, REGIMES
 from simulated.study_verdicts import DOMAIN, GROUP, INTERACTION
 from simulated.tables import line
@@ -30,7 +31,7 @@ Entry = tuple[dict[str, Any], Counts]
 """What was counted, by the names of `Task` and `Key`, and how often."""
 
 
-def as_markdown(entries: Sequence[Entry], command: str, compared: int) -> str:
+def as_markdown(entries: Sequence[Entry], families: Sequence[FamilyCounts], command: str, compared: int) -> str:
     """Return all tables of the counts.
 
     Args:
@@ -54,6 +55,7 @@ def as_markdown(entries: Sequence[Entry], command: str, compared: int) -> str:
     parts += ["### Over domains of one kind", _over_domains(alike, GROUP)]
     parts += ["### Different against similar domains", _over_domains(alike, INTERACTION)]
     parts += ["### Pages", _pages(alike)]
+    parts += ["### Holm beside the largest statistic", _families(families)]
     parts += ["### Coverage by scope", _coverage(alike)]
     if apart:
         parts += ["### Power and signs on one domain", _power(apart, DOMAIN)]
@@ -131,6 +133,21 @@ def _pages(entries: Sequence[Entry]) -> str:
             rows.append([f"{layout}, {runs}", *cells])
     header = f"layout, runs: % of pages with a false verdict, 1 contrast / {CONTRASTS} ({CONTRASTS}, unadjusted)"
     return _table([header, *regimes], rows)
+
+
+def _families(families: Iterable[FamilyCounts]) -> str:
+    rows = []
+    for each in families:
+        shares = (
+            (each.false_by_holm, each.families),
+            (each.false_by_largest, each.families),
+            (each.found_by_holm, each.tested),
+            (each.found_by_largest, each.tested),
+        )
+        cells = [f"{100.0 * count / total:.1f}" for count, total in shares]
+        rows.append([f"{each.verdicts} verdicts, {each.difference:g} points", *cells])
+    header = ["families with a false verdict, %: Holm", "largest", "accuracies decided, %: Holm", "largest"]
+    return _table(["size, true difference", *header], rows)
 
 
 def _coverage(entries: Sequence[Entry]) -> str:
