@@ -81,7 +81,10 @@ def adjust_by_largest(values: FloatArray, resampled: FloatArray, generator: np.r
 
 def _family(domain: Domain) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Per-image differences (N, M), p-values of no difference and of the true one, and the true ones (M,)."""
-    values, p_values, at_truth, truths = [], [], [], []
+    values: list[FloatArray] = []
+    truths: list[float] = []
+    p_values: list[float] = []
+    at_truth: list[float] = []
     for run in range(domain.right.shape[0]):
         for number in NUMBERS:
             first, second = domain.sides[number][0, run, 0], domain.sides[number][1, 0, 0]
