@@ -9,6 +9,7 @@ import pytest
 import verdicts
 from scipy import stats
 from simulated import study_cells, verdict_counts
+from simulated.combinations import rates_of_error
 from simulated.joint_families import adjust_by_largest, compare_families
 from simulated.networks import ACCURACY, BRIER, GINI, KINDS, NUMBERS, REGIMES, Population, Regime, Study
 from simulated.study_cells import cells_of, require_same_verdicts
@@ -119,8 +120,10 @@ def test_counts_follow_from_the_intervals() -> None:
 def test_studies_are_the_same_at_every_difference_and_tables_show_the_rates() -> None:
     tasks = [Task(TWO_KINDS, "ImageNet", difference, 1.5, 0, 5) for difference in (0.0, 20.0)]
     entries = [({**vars(task), **vars(key)}, counts) for task in tasks for key, counts in run_task(task).items()]
+    ways = {(4, 3): {("used", 0.05): [0.02, 0.06]}}
     families = [compare_families(1, 5.0, repetitions=4, seed=0)]
-    text = as_markdown(entries, families, "python verdicts.py", 27)
+    text = as_markdown(entries, families, ways, "python verdicts.py", 27)
+    assert "| 4 x 3 | 2 to 6 |" in text
     assert "| 3 verdicts, 5 points | 0.0 | 0.0 | 100.0 | 100.0 |" in text
     assert "27 differences" in text
     assert "| two kinds, 3 | none / none (none) | none / none (none) |" in text
@@ -159,3 +162,12 @@ def test_largest_statistic_of_independent_tests_is_that_of_sidak() -> None:
     p_values = np.sort(2 * stats.norm.sf(np.abs(values.mean(axis=0)) / values.std(axis=0) * 20))
     expected = np.maximum.accumulate(1.0 - (1.0 - p_values) ** np.arange(8, 0, -1))
     assert np.sort(adjust_by_largest(values, values, generator)) == pytest.approx(expected, abs=0.05)
+
+
+def test_square_and_add_never_errs_more_and_satterthwaite_does() -> None:
+    """The extremes of 45 rates, each with a standard error of 0.3 at 5% and 0.1 at 0.5%."""
+    rates = rates_of_error(rows=1000, columns=3, repetitions=4000, seed=1)
+    assert max(rates["square-and-add", 0.05]) < 0.065 < 0.07 < max(rates["Satterthwaite", 0.05])
+    assert min(rates["used", 0.05]) > 0.025
+    assert max(rates["used", 0.05]) < 0.073
+    assert max(rates["used", 0.005]) < 0.01 < 0.018 < max(rates["Satterthwaite", 0.005])
