@@ -37,7 +37,7 @@ TILT = 1.5
 DOMAIN_STUDIES, GROUP_STUDIES, POWER_STUDIES = 2000, 500, 400
 """Of each regime; those over domains once more for true differences that vary."""
 DOMAIN_BLOCK, GROUP_BLOCK = 100, 25
-FAMILIES, FAMILY_BACKBONES = 1000, (1, 5)
+FAMILIES, FAMILY_BACKBONES, FAMILY_DIFFERENCES = 1000, (1, 5), (0.0, 2.0, 5.0)
 WAY_REPETITIONS = 20_000
 QUICK = 0.02
 CHAIN_DOMAINS, CHAIN_IMAGES = 6, 200
@@ -76,7 +76,7 @@ def _compare_with_chain(seed: int) -> int:
 
 def _compare_families(repetitions: int, options: argparse.Namespace) -> list[FamilyCounts]:
     """Judge families of verdicts by Holm and by the largest statistic."""
-    cases = list(product(FAMILY_BACKBONES, (0.0, *DIFFERENCES)))
+    cases = list(product(FAMILY_BACKBONES, FAMILY_DIFFERENCES))
     with ProcessPoolExecutor(options.num_processes) as pool:
         futures = [pool.submit(compare_families, *case, max(5, repetitions), options.seed) for case in cases]
         return [future.result() for future in futures]

@@ -27,7 +27,7 @@ from simulated.verdict_counts import (
 LOWEST_RATE, HIGHEST_RATE = 0.03, 0.065
 LOWEST_MISSED, HIGHEST_MISSED = 0.025, 0.08
 HIGHEST_FAMILY_RATE = 0.06
-MOST_LISTED = 20
+MOST_LISTED = 10
 
 Ways = Mapping[tuple[int, int], Mapping[tuple[str, float], Sequence[float]]]
 """By number of rows and columns: rates of error by way to combine them and level."""
