@@ -95,8 +95,8 @@ def _over_both(by_target: FloatArray, without: FloatArray) -> tuple[Interval, fl
 
 
 def _without_each(ranks: FloatArray) -> FloatArray:
-    """Return the ranks, (T, B), within each row without each of its columns in turn, (T, B, B - 1): those above the one
-    left out move down by one, and its ties by half."""
+    """Return the ranks within each row, (T, B), without each of its columns in turn, (T, B, B - 1): those above the
+    one left out move down by one, and its ties by half."""
     left_out, others = ranks[:, :, None], ranks[:, None, :]
     moved: FloatArray = others - (others > left_out) - 0.5 * (others == left_out)
     targets, backbones = ranks.shape
