@@ -89,7 +89,7 @@ def _over_both(by_target: FloatArray, without: FloatArray) -> tuple[Interval, fl
     error = slope * float(by_target.std(ddof=1)) / np.sqrt(targets)
     half = float(scipy.special.stdtrit(targets - 1, 0.975)) * error
     over_targets = Interval(estimate - half, estimate + half)
-    low, high = np.tanh(widened_interval(estimate, over_targets, variance))
+    low, high = np.tanh(widened_interval(estimate, over_targets, variance, targets - 1))
     return Interval(float(low), float(high)), interval_p_value(estimate, over_targets, variance, targets - 1)
 
 
