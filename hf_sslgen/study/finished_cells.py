@@ -9,6 +9,7 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.study.cells.cell_folder import Cell, read_stored_cell, stored_folders
 from hf_sslgen.study.cells.cell_form import NoCellError
 from hf_sslgen.study.cells.cell_records import require_consistent
+from hf_sslgen.study.cells.few_shot_records import without_episode_intervals
 from hf_sslgen.study.cells.held_records import HeldRecords, read_records
 from hf_sslgen.study.cells.store import STUDY_FILE, Store
 from hf_sslgen.study.config import StudyConfig, read_study
@@ -46,6 +47,7 @@ def readable_cells(
         try:
             cell = replace(read_stored_cell(folder), reader=reader)
             require_consistent(cell)
+            cell = without_episode_intervals(cell)
         except NoCellError as error:
             damaged.append(f"{folder} holds no readable cell ({error}); remove it to have it computed again")
         except InputError as error:

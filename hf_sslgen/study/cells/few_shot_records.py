@@ -1,0 +1,55 @@
+"""Records of few-shot cells: a row per episode with its accuracy, and a row per image with its effect on them.
+
+An episode's row has its index as `sample_id` and the share of correct queries as `correct`. The rows of images have
+`IMAGE` as their transform, the column `EFFECT` and no accuracy. Cells of earlier versions lack them; their intervals
+were over episodes alone, of which any number can be drawn, so they are not shown.
+"""
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_sslgen.metrics.episodes import NO_EFFECTS
+from hf_sslgen.metrics.stages import PRETRAINED_STAGE
+from hf_sslgen.study.cells.cell_folder import Cell
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+IMAGE, EFFECT = "image", "effect"
+
+
+def few_shot_records(
+    accuracies: NDArray[np.float64], sample_ids: NDArray[np.int64], effects: NDArray[np.float64]
+) -> "pd.DataFrame":
+    """Return the records of a cell.
+
+    Args:
+        accuracies: of each episode, (E,).
+        sample_ids, effects: of each image that can take part, (M,).
+    """
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "sample_id": np.concatenate([np.arange(len(accuracies)), sample_ids]),
+            "stage": PRETRAINED_STAGE,
+            "transform": np.repeat(["", IMAGE], [len(accuracies), len(sample_ids)]),
+            "severity": "",
+            "correct": np.concatenate([accuracies, np.full(len(sample_ids), np.nan)]),
+            EFFECT: np.concatenate([np.full(len(accuracies), np.nan), effects]),
+        }
+    )
+
+
+def without_episode_intervals(cell: Cell) -> Cell:
+    """Return a few-shot cell of an earlier version without its intervals; any other cell unchanged."""
+    records = cell.records()
+    is_episodes = "correct" in records.columns and "reference" not in records.columns
+    if not is_episodes or EFFECT in records.columns:
+        return cell
+    numbers = (replace(number, low=math.nan, high=math.nan, reason=NO_EFFECTS) for number in cell.numbers)
+    return replace(cell, numbers=tuple(numbers))
