@@ -20,7 +20,7 @@ import warm_python
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from hf_sslgen.study.inference.target_groups import StudyResults
+    from hf_sslgen.study.inference.study_results import StudyResults
     from tests.loopback_hub import Hub
 
 HF_HOME = Path(tempfile.mkdtemp(prefix="hf-sslgen-tests-"))
@@ -270,7 +270,7 @@ def large_results(tmp_path_factory: pytest.TempPathFactory) -> "StudyResults":
     from fake_study import build_large_study
     from filelock import FileLock
 
-    from hf_sslgen.study.inference.target_groups import infer
+    from hf_sslgen.study.inference.study_results import infer
 
     own = tmp_path_factory.getbasetemp()
     shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own

@@ -20,7 +20,7 @@ from hf_sslgen.study.cells.store import Store, alone_in_reporting
 from hf_sslgen.study.execution.workbench import Unavailable, domain_at_hand
 from hf_sslgen.study.execution.worker import run_worker
 from hf_sslgen.study.finished_cells import finished_cells
-from hf_sslgen.study.inference.target_groups import infer
+from hf_sslgen.study.inference.study_results import infer
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.preflight import prepare
 from hf_sslgen.study.progress import missing_sentences

@@ -8,7 +8,7 @@ from hf_sslgen.reporting.study_report import write_results
 from hf_sslgen.reporting.terminal_tables import caution_lines
 from hf_sslgen.study.cells.store import Store, alone_in_reporting
 from hf_sslgen.study.finished_cells import read_study_results
-from hf_sslgen.study.inference.target_groups import infer
+from hf_sslgen.study.inference.study_results import infer
 
 
 def report_study(folder: Path) -> list[str]:

@@ -24,7 +24,7 @@ from hf_sslgen.reporting.page.html_page import render_page
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.cells.cell_form import NoCellError
 from hf_sslgen.study.inference.contrasts import PairNames
-from hf_sslgen.study.inference.target_groups import infer
+from hf_sslgen.study.inference.study_results import infer
 
 CELLS_PER_COMMIT = 150
 """For large studies; each cell has up to six files, and the Hub asks for commits of at most hundreds of files."""

@@ -177,11 +177,12 @@ def signed_rank_family(family: Sequence[npt.ArrayLike]) -> list[SignedRankResult
     p_values = [signed_rank_p_value(x) for x in arrays]
     best = len(arrays) * min(floors)
     if best > SIGNIFICANCE:
+        needed = 1 + math.ceil(math.log2(len(arrays) / SIGNIFICANCE))  # M 2^(1 - n) <= 0.05
         targets = "1 target allows" if max(counts) == 1 else f"{max(counts)} targets allow"
         tests = "1 test" if len(arrays) == 1 else f"{len(arrays)} tests together"
         reason = (
             f"{targets} no p-value below {min(floors):.3g}, and {tests} none below "
-            f"{min(1.0, best):.3g}: 0.05 is out of reach"
+            f"{min(1.0, best):.3g}: 0.05 is out of reach, for which {needed} targets would be needed"
         )
         return [
             SignedRankResult(p, math.nan, floor, n, reason)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hf_sslgen.reporting.vocabulary import setting_words
 from hf_sslgen.study.inference.cautions import INVERSE_REGULARISATION, LEARNING_RATE, Caution, CautionKind
 from hf_sslgen.study.inference.seed_averages import grouped
-from hf_sslgen.study.inference.target_groups import StudyResults
+from hf_sslgen.study.inference.study_results import StudyResults
 
 NAMED = 4
 """Up to this many domains are named; if there are more, the others are counted."""

@@ -22,7 +22,9 @@ import pandas as pd
 
 from hf_sslgen.reporting.csv_files import write_csv
 from hf_sslgen.study.cells.cell_folder import Cell
-from hf_sslgen.study.inference.target_groups import StudyResults
+from hf_sslgen.study.inference.judgement import Judgement
+from hf_sslgen.study.inference.scopes import WEIGHTS
+from hf_sslgen.study.inference.study_results import StudyResults
 
 _SETTING = ["domain", "group", "protocol", "labels", "stage", "seed", "pretraining_seed", "transform", "severity"]
 _VALUE = ["metric", "value", "low", "high", "n"]
@@ -33,9 +35,14 @@ _GROUP = [
     "standard_deviation",
     "effect_size",
     "probability_of_improvement",
-    "p_value",
-    "adjusted_p_value",
-    "p_value_reason",
+    "signed_rank_p_value",
+    "adjusted_signed_rank_p_value",
+    "signed_rank_reason",
+]
+_JUDGEMENT = [
+    *("family", "scope", "scope_low", "scope_high", "p_value", "adjusted_p_value", "q_value"),
+    *("minimum_detectable_difference", "training_low", "training_high", "pretraining_low", "pretraining_high"),
+    "not_testable",
 ]
 _BACKBONE = ["backbone", "objective", "parameters", "licence", "seconds"]
 _PAIR = ["first", "second", "first_objective", "second_objective"]
@@ -43,7 +50,7 @@ _SCOPE = ["protocol", "labels", "stage", "transform"]
 
 RESULT_COLUMNS = [
     *("kind", *_BACKBONE, *_PAIR, "source", *_SETTING, *_VALUE, "unit", "n_undefined", "verdict", "reason"),
-    *(*_SEEDS, *_GROUP),
+    *(*_SEEDS, *_GROUP, *_JUDGEMENT),
 ]
 WHOLE_NUMBERS = (
     *("parameters", "seed", "pretraining_seed", "n", "n_undefined", "num_seeds", "num_pretraining_seeds"),
@@ -51,10 +58,10 @@ WHOLE_NUMBERS = (
 )
 """Integer columns, which stay integer even if some rows have no value."""
 
-COMPARISON_COLUMNS = ["kind", *_PAIR, "source", *_SETTING, *_VALUE, "unit", "verdict", "reason", *_SEEDS]
+COMPARISON_COLUMNS = ["kind", *_PAIR, "source", *_SETTING, *_VALUE, "unit", "verdict", "reason", *_SEEDS, *_JUDGEMENT]
 GROUP_COLUMNS = [
     *("kind", "first", "second", "source", "group", *_SCOPE, "domains"),
-    *(*_VALUE, "verdict", "reason", *_GROUP),
+    *(*_VALUE, "verdict", "reason", *_GROUP, *_JUDGEMENT),
 ]
 
 CAUTION_COLUMNS = [
@@ -121,21 +128,53 @@ def describe_cell(cell: Cell) -> dict[str, Any]:
 
 
 def _comparison_rows(results: StudyResults) -> list[dict[str, Any]]:
-    differences = [vars(d) | {"kind": "difference", "verdict": d.verdict} for d in results.differences]
-    targets = [vars(d) | {"kind": "target", "verdict": d.verdict} for d in results.targets]
+    differences = [
+        vars(d) | {"kind": "difference", "verdict": d.verdict, "scope": WEIGHTS} for d in results.differences
+    ]
+    targets = [vars(d) | {"kind": "target", "verdict": d.verdict} | _judgement(d.judgement) for d in results.targets]
     return differences + targets
 
 
 def _group_rows(results: StudyResults) -> list[dict[str, Any]]:
     groups = [
-        vars(g) | vars(g.scope) | {"kind": "group", "verdict": g.verdict, "domains": " ".join(g.domains)}
+        vars(g)
+        | vars(g.comparison)
+        | {"kind": "group", "verdict": g.verdict, "domains": " ".join(g.domains)}
+        | _judgement(g.judgement)
         for g in results.groups
     ]
     interactions = [
-        vars(i) | vars(i.scope) | {"kind": "interaction", "verdict": i.verdict, "n": i.n_similar + i.n_different}
+        vars(i)
+        | vars(i.comparison)
+        | {"kind": "interaction", "verdict": i.verdict, "n": i.n_similar + i.n_different}
+        | _judgement(i.judgement)
         for i in results.interactions
     ]
     return groups + interactions
+
+
+def _judgement(judgement: Judgement) -> dict[str, Any]:
+    """Return the columns that say what may be claimed: the claimed scope's interval, then those of each scope.
+
+    `low` and `high` of a row are its interval over these images, or over domains.
+    """
+    claimed = judgement.claimed
+    bounds = {
+        f"{each.scope}_{name}": bound
+        for each in judgement.scopes
+        for name, bound in (("low", each.low), ("high", each.high))
+    }
+    return bounds | {
+        "family": "headline" if judgement.is_headline else "exploratory",
+        "scope": claimed.scope,
+        "scope_low": claimed.low,
+        "scope_high": claimed.high,
+        "p_value": claimed.p_value,
+        "adjusted_p_value": judgement.adjusted_p_value,
+        "q_value": judgement.q_value,
+        "minimum_detectable_difference": claimed.minimum_detectable_difference,
+        "not_testable": "; ".join(f"{each.scope}: {each.reason}" for each in judgement.wider),
+    }
 
 
 def _frame(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from hf_sslgen.reporting.page.html_page import write_page
 from hf_sslgen.reporting.results_csv import write_csv_files
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.contrasts import PairNames
-from hf_sslgen.study.inference.target_groups import StudyResults, infer
+from hf_sslgen.study.inference.study_results import StudyResults, infer
 
 DEFAULT_TITLE = "Self-supervised against supervised backbones"
 

@@ -28,11 +28,12 @@ from hf_sslgen.reporting.vocabulary import (
     words,
 )
 from hf_sslgen.study.inference.seed_averages import TargetDifference
-from hf_sslgen.study.inference.target_groups import StudyResults, headline_accuracies, headline_metrics_of
+from hf_sslgen.study.inference.study_results import StudyResults
+from hf_sslgen.study.inference.target_groups import headline_accuracies, headline_metrics_of
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 NAME_WIDTH = 28
-SETTING_WIDTH = 30
+SETTING_WIDTH = 25
 
 
 def differences_shown_first(
@@ -73,7 +74,7 @@ def terminal_table(results: StudyResults) -> str:
         here = [d for d in results.targets if d.domain == domain and d.second_objective != UNTRAINED]
         shown = differences_shown_first(here, headline_metrics)
         if shown:
-            lines = [f"{domain}, paired differences (first - second, 95% interval over these images)"]
+            lines = [f"{domain}, paired differences (first - second, 95% interval, verdict and its scope)"]
             lines += _align([_difference_row(difference) for difference in shown], right_from=4, right_to=6)
             blocks.append("\n".join(_printable(line) for line in lines))
     if cautions := caution_lines(results):
@@ -121,7 +122,7 @@ def _terminal_number(row: Row, metric: Metric) -> str:
 
 
 def _difference_row(difference: TargetDifference) -> list[str]:
-    metric = words(difference.metric)
+    metric, claimed = words(difference.metric), difference.judgement.claimed
     setting = setting_words(difference.protocol, difference.labels)
     if difference.num_seeds > 1:
         setting += f", {difference.num_seeds} runs"
@@ -132,8 +133,8 @@ def _difference_row(difference: TargetDifference) -> list[str]:
         name,
         "pt" if metric.scale == 100 else metric.difference_unit.strip(),
         format_difference(difference.value, difference.metric),
-        format_difference_interval(difference.low, difference.high, difference.metric),
-        difference.verdict,
+        format_difference_interval(claimed.low, claimed.high, difference.metric),
+        f"{difference.verdict} ({claimed.scope})",
     ]
 
 

@@ -6,6 +6,7 @@ from hf_sslgen.analysis.families import PAIR
 from hf_sslgen.metrics.catalogue.metric import OVERALL_FAMILY, MetricWords
 from hf_sslgen.metrics.catalogue.rows import find_metric
 from hf_sslgen.study.cells.cell_folder import ALL_LABELS, PRETRAINED_PROTOCOL
+from hf_sslgen.study.inference.scopes import PRETRAINING, TRAINING, WEIGHTS
 
 MISSING = "–"
 MINUS = "\u2212"
@@ -41,6 +42,18 @@ def words(metric: str) -> MetricWords:
     """Return the words for a metric; a metric missing from the catalogue keeps its own name."""
     found = find_metric(metric)
     return MetricWords(metric.replace("_", " "), metric.replace("_", " ")) if found is None else found.words
+
+
+SCOPES = {
+    WEIGHTS: "these weights",
+    TRAINING: "these backbones trained again",
+    PRETRAINING: "these objectives pretrained again",
+}
+
+
+def scope_words(scope: str) -> str:
+    """Return what an interval of this scope speaks of."""
+    return SCOPES[scope]
 
 
 def group_words(group: str) -> str:

@@ -86,7 +86,9 @@ def image_effects(
     effects = np.empty(len(positions))
     for image_positions in members:
         count = len(image_positions)
-        effect = correct[image_positions] / rounds + ways * shots * alone * supporting[image_positions]
+        # An image's fellow supports are drawn from the others, whose mean is lower the larger its own effect is.
+        of_supports = (count - 1) / (count - shots) * supporting[image_positions]
+        effect = correct[image_positions] / rounds + ways * shots * alone * of_supports
         scale = len(positions) / (len(members) * count) * np.sqrt(count / (count - 1))
         effects[image_positions] = scale * (effect - effect.mean())
     return ImageEffects(positions, effects)
@@ -124,7 +126,7 @@ class _Round:
 
     def of_class(self, k: int) -> tuple[Positions, Floats, Floats]:
         """Return the support sets (B, S) of a class, the probability (n,) that each of its images is classified
-        correctly as a query, and the expected accuracy (B,) of an episode with each support set."""
+        correctly as a query, and the expected accuracy (B,) of an episode with each support set, up to a constant."""
         sets, images = self.support_sets[k], self.members[k]
         prototypes = self.values[sets].mean(axis=1)
         of_set = np.full(len(self.values), -1)
@@ -137,8 +139,9 @@ class _Round:
             num_nearer = np.stack([np.searchsorted(row, to) for row, to in zip(to_others, to_sets, strict=True)])
             is_query = of_set[part, None] != np.arange(len(sets))
             correct = np.where(is_query, self.none_nearer[num_nearer], 0.0)
-            as_query[start : start + MOST_QUERIES] = correct.sum(axis=1) / is_query.sum(axis=1)
-            of_own += correct.sum(axis=0)
+            means = correct.sum(axis=1) / is_query.sum(axis=1)
+            as_query[start : start + MOST_QUERIES] = means
+            of_own += correct.sum(axis=0) - means @ is_query  # other queries than these would have other means
         of_own /= len(images) - sets.shape[1]
         of_others = self._of_other_classes(k, prototypes)
         return sets, as_query, (of_own + (self.ways - 1) * of_others) / self.ways

@@ -34,7 +34,7 @@ from hf_sslgen.study.cells.cell_folder import CELL_NAME, Cell, cell_folder, read
 from hf_sslgen.study.cells.store import STUDY_FILE, Store
 from hf_sslgen.study.config import read_study
 from hf_sslgen.study.finished_cells import read_study_results
-from hf_sslgen.study.inference.target_groups import infer
+from hf_sslgen.study.inference.study_results import infer
 from hf_sslgen.study.plan import expand
 
 DOMAIN = "photo-patches"

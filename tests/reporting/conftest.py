@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from fake_study import Study, build_study
 
-from hf_sslgen.study.inference.target_groups import StudyResults, infer
+from hf_sslgen.study.inference.study_results import StudyResults, infer
 
 
 @pytest.fixture(scope="session")

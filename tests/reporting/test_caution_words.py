@@ -11,7 +11,7 @@ from hf_sslgen.reporting.page.html_page import render_page
 from hf_sslgen.reporting.results_csv import CAUTION_COLUMNS, cautions_frame, write_csv_files
 from hf_sslgen.reporting.terminal_tables import caution_lines, terminal_table
 from hf_sslgen.study.inference.cautions import Caution, CautionKind
-from hf_sslgen.study.inference.target_groups import StudyResults, infer
+from hf_sslgen.study.inference.study_results import StudyResults, infer
 
 
 def caution(backbone: str, domain: str, kind: CautionKind = CautionKind.GRID_END, **changes) -> Caution:

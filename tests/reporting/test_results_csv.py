@@ -13,7 +13,7 @@ from hf_sslgen.reporting.results_csv import (
     results_frame,
     write_csv_files,
 )
-from hf_sslgen.study.inference.target_groups import infer
+from hf_sslgen.study.inference.study_results import infer
 
 
 def read(path: Path) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from hf_sslgen.study import finished_cells
 from hf_sslgen.study.cells.cell_form import RECORDS
 from hf_sslgen.study.cells.held_records import HeldRecords
 from hf_sslgen.study.cells.store import Store
-from hf_sslgen.study.inference.target_groups import infer
+from hf_sslgen.study.inference.study_results import infer
 
 SETTINGS = (Setting("pretrained"), Setting("finetune", seeds=(0, 1)))
 """Published encoders, whose maps are drawn, and two seeds, which are averaged image by image."""

@@ -6,7 +6,7 @@ import pytest
 
 from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.reporting.terminal_tables import terminal_table
-from hf_sslgen.study.inference.target_groups import infer
+from hf_sslgen.study.inference.study_results import infer
 
 
 def test_terminal_table_shows_every_backbone_and_verdict(study) -> None:
@@ -20,7 +20,7 @@ def test_terminal_table_shows_every_backbone_and_verdict(study) -> None:
     assert f"{100 * cell.number('accuracy').value:.1f} [" in supervised and "23.5M" in supervised
     accuracy = next(d for d in study.differences if d.metric == "accuracy" and d.first == "resnet50-simclr")
     line = next(line for line in lines if "resnet50-simclr - resnet50-supervised" in line and " Accuracy " in line)
-    assert line.endswith(accuracy.verdict)
+    assert line.endswith(f"{accuracy.verdict} (weights)")
 
 
 def test_terminal_table_writes_a_dash_for_nan_and_no_control_characters(study) -> None:

@@ -30,13 +30,14 @@ def variance_of(effects: np.ndarray) -> float:
 
 def test_effects_are_those_seen_in_episodes() -> None:
     """In many episodes, the mean accuracy with an image as support, and the image's own share as a query."""
-    features = features_of(np.random.default_rng(0))
     generator = np.random.default_rng(1)
-    num_episodes = 20_000
+    num_episodes, size = 40_000, 60
+    labels = np.repeat(np.arange(NUM_CLASSES), size)
+    features = MEANS[labels] + generator.normal(size=(len(labels), WIDTH))
     chosen = generator.random((num_episodes, NUM_CLASSES)).argsort(axis=1)[:, :WAYS]
     drawn = (
-        generator.random((num_episodes, WAYS, SIZE)).argsort(axis=2)[:, :, : SHOTS + QUERIES]
-        + SIZE * chosen[..., None]
+        generator.random((num_episodes, WAYS, size)).argsort(axis=2)[:, :, : SHOTS + QUERIES]
+        + size * chosen[..., None]
     )
     support, query = drawn[:, :, :SHOTS], drawn[:, :, SHOTS:]
     prototypes = features[support].mean(axis=2)
@@ -45,15 +46,15 @@ def test_effects_are_those_seen_in_episodes() -> None:
     count, num_right = np.bincount(query.ravel()), np.bincount(query.ravel(), weights=right.ravel())
     of_episode = np.broadcast_to(right.mean(axis=(1, 2))[:, None, None], support.shape)
     as_support = np.bincount(support.ravel(), weights=of_episode.ravel()) / np.bincount(support.ravel())
-    expected = np.empty(len(LABELS))
+    expected = np.empty(len(labels))
     for label in range(NUM_CLASSES):
-        own = label == LABELS
+        own = label == labels
         correct, supporting = (num_right / count)[own], as_support[own]
         effect = (correct - correct.mean()) / NUM_CLASSES
         effect += WAYS * SHOTS / NUM_CLASSES * (supporting - supporting.mean())
-        expected[own] = effect * len(LABELS) / SIZE * math.sqrt(SIZE / (SIZE - 1))
-    found = image_effects(features, LABELS, WAYS, SHOTS, QUERIES, seed=0)
-    assert (found.positions == np.arange(len(LABELS))).all()
+        expected[own] = effect * len(labels) / size * math.sqrt(size / (size - 1))
+    found = image_effects(features, labels, WAYS, SHOTS, QUERIES, seed=0)
+    assert (found.positions == np.arange(len(labels))).all()
     assert np.corrcoef(found.effects, expected)[0, 1] > 0.97
     assert variance_of(found.effects) == pytest.approx(variance_of(expected), rel=0.1)
 

@@ -1,7 +1,9 @@
 """Answer the question from stored estimates over targets, or over images if there are too few targets.
 
-A direction is claimed only if the 95% interval excludes zero. For concentration and the signed confidence gap, neither
-direction is better, so nothing is called better; for lift, sentences say which backbone looks more at the object.
+A direction is claimed only if the 95% interval excludes zero in the widest scope that the runs can test, and if the
+verdict holds after adjustment for all headline verdicts of the page. For concentration and the signed confidence gap,
+neither direction is better, so nothing is called better; for lift, sentences say which backbone looks more at the
+object. Each sentence counts comparisons of one level and one scope.
 """
 
 import math
@@ -9,14 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY, tested_parts
-from hf_sslgen.metrics.stages import PRETRAINED_STAGE
-from hf_sslgen.reporting.page.sentences import Bounded, spoken_amount, spoken_interval
-from hf_sslgen.reporting.vocabulary import group_words, setting_words, words
+from hf_sslgen.reporting.page.answer_notes import answer_notes
+from hf_sslgen.reporting.page.sentences import Claimed, spoken_amount, spoken_detectable, spoken_interval
+from hf_sslgen.reporting.vocabulary import group_words, scope_words, setting_words, words
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
-from hf_sslgen.study.inference.target_groups import Scope, StudyResults
-
-MIN_DOMAINS = 3
-"""Fewer targets say nothing about others: for two, the t interval extends nine standard deviations to each side."""
+from hf_sslgen.study.inference.contrasts import role_of
+from hf_sslgen.study.inference.interactions import Interaction
+from hf_sslgen.study.inference.judgement import HIGHER, LOWER, UNDECIDED
+from hf_sslgen.study.inference.multiplicity import is_answer
+from hf_sslgen.study.inference.seed_averages import TargetDifference
+from hf_sslgen.study.inference.study_results import StudyResults
+from hf_sslgen.study.inference.target_groups import MIN_DOMAINS, Comparison, GroupDifference
 
 INLINE = 2
 """Up to this many comparisons are named in their sentence; more are counted, and a list follows."""
@@ -52,12 +57,27 @@ class _Item:
     """One comparison; `name` distinguishes it from the others in its sentence."""
 
     name: str
-    estimate: Bounded
+    estimate: GroupDifference | Interaction | TargetDifference
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What the comparisons of one sentence have in common.
+
+    Attributes:
+        of_twins: whether each compares a self-supervised backbone with a supervised one.
+        level: `over domains` or `one by one`.
+        scope: as claimed.
+    """
+
+    of_twins: bool
+    level: str
+    scope: str
 
 
 def answer(results: StudyResults) -> Answer:
     """Answer the question of a study, separately for similar and different domains."""
-    groups = [g for g in results.groups if (g.scope.metric, g.scope.transform) == (HEADLINE_ACCURACY, "")]
+    groups = [g for g in results.groups if _is_number(g.comparison, HEADLINE_ACCURACY, "")]
     if not groups:
         nothing = "This report compares no self-supervised backbone with a supervised twin by accuracy."
         return Answer(nothing, [], [])
@@ -66,11 +86,11 @@ def answer(results: StudyResults) -> Answer:
         statements = []
         for metric, transform in metrics:
             for group in _group_names(results):
-                statements += _on_group(_heading(group), metric, _items(results, group, metric, transform))
+                statements += _on_group(group, metric, _items(results, group, metric, transform))
             statements += _between_groups(results, metric, transform)
         if statements:
             parts.append(AnswerPart(title, statements))
-    return Answer(_short(results), parts, _notes(results))
+    return Answer(_short(results), parts, answer_notes(results))
 
 
 def _group_names(results: StudyResults) -> list[str]:
@@ -78,43 +98,56 @@ def _group_names(results: StudyResults) -> list[str]:
     return [group for group in ("similar", "different") if group in found] + sorted(found - {"similar", "different"})
 
 
-def _heading(group: str) -> str:
+def _heading(group: str, kind: _Kind) -> str:
+    of = "Over" if kind.level == OVER_DOMAINS else "On"
     if group == "unstated":
-        return "On domains whose similarity to the source is not stated"
-    return f"On domains {group_words(group)}"
+        return f"{of} domains whose similarity to the source is not stated"
+    return f"{of} domains {group_words(group)}"
 
 
-def _items(results: StudyResults, group: str, metric: str, transform: str) -> list[_Item]:
+OVER_DOMAINS = "over domains"
+ONE_BY_ONE = "one by one"
+
+
+def _items(results: StudyResults, group: str, metric: str, transform: str) -> dict[_Kind, list[_Item]]:
     """Return the comparisons of one number in one group: over targets if there are enough, else by target."""
-    items = []
+    items: dict[_Kind, list[_Item]] = {}
     for g in results.groups:
-        if g.group != group or not _is_number(g.scope, metric, transform):
+        if g.group != group or not _is_number(g.comparison, metric, transform):
             continue
-        name = scope_name(results, g.scope)
+        name = comparison_name(results, g.comparison)
         if g.n >= MIN_DOMAINS:
-            items.append(_Item(_joined(name, f"over {g.n} domains"), g))
+            found = [_Item(_joined(name, f"over {g.n} domains"), g)]
         else:
-            items += [_Item(_joined(d.domain, name), d) for d in g.members]
+            found = [_Item(_joined(d.domain, name), d) for d in g.members]
+        level = OVER_DOMAINS if g.n >= MIN_DOMAINS else ONE_BY_ONE
+        for item in found:
+            kind = _Kind(_are_twins(g.comparison), level, item.estimate.judgement.claimed.scope)
+            items.setdefault(kind, []).append(item)
     return items
 
 
-def _is_number(scope: Scope, metric: str, transform: str) -> bool:
-    return (scope.metric, scope.transform) == (metric, transform) and (
-        not transform or (scope.stage == PRETRAINED_STAGE and scope.protocol == PRETRAINED_PROTOCOL)
-    )
+def _is_number(comparison: Comparison, metric: str, transform: str) -> bool:
+    return (comparison.metric, comparison.transform) == (metric, transform) and is_answer(comparison)
 
 
-def scope_name(results: StudyResults, scope: Scope) -> str:
-    """Return what distinguishes a scope from others: its contrast if the study has several, and its setting."""
-    contrasts = {(g.scope.first, g.scope.second, g.scope.source) for g in results.groups}
+def _are_twins(comparison: Comparison) -> bool:
+    return (role_of(comparison.first_objective), role_of(comparison.second_objective)) == ("ssl", "supervised")
+
+
+def comparison_name(results: StudyResults, comparison: Comparison) -> str:
+    """Return what distinguishes a comparison from others: its contrast if there are several, and its setting."""
+    contrasts = {(g.comparison.first, g.comparison.second, g.comparison.source) for g in results.groups}
     contrast = ""
     if len(contrasts) > 1:
-        alone = sum(first == scope.first for first, _, _ in contrasts) == 1
-        contrast = scope.first if alone else f"{scope.first} against {scope.second}"
-        if len({source for _, _, source in contrasts}) > 1 and scope.source:
-            contrast += f" ({scope.source})"
-    is_invariance = scope.protocol == PRETRAINED_PROTOCOL and scope.transform  # whose heading names the encoder
-    setting = "" if is_invariance else setting_words(scope.protocol, scope.labels)
+        alone = sum(first == comparison.first for first, _, _ in contrasts) == 1 and _are_twins(comparison)
+        contrast = comparison.first if alone else f"{comparison.first} against {comparison.second}"
+        if len({source for _, _, source in contrasts}) > 1 and comparison.source:
+            contrast += f" ({comparison.source})"
+    is_invariance = (
+        comparison.protocol == PRETRAINED_PROTOCOL and comparison.transform
+    )  # its heading names the encoder
+    setting = "" if is_invariance else setting_words(comparison.protocol, comparison.labels)
     return _joined(contrast, setting)
 
 
@@ -122,38 +155,49 @@ def _joined(*parts: str) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _on_group(heading: str, metric: str, items: Sequence[_Item]) -> list[Statement]:
-    if not items:
-        return []
-    subject = f"{heading}, {words(metric).phrase} of the self-supervised backbone compared with its supervised twin"
-    meanings = {"higher": "higher", "lower": "lower", "undecided": "undecided"}
+def _on_group(group: str, metric: str, items: Mapping[_Kind, Sequence[_Item]]) -> list[Statement]:
+    meanings = {HIGHER: "higher", LOWER: "lower", UNDECIDED: "undecided"}
     if metric == "lift":
         meanings |= {
-            "higher": "higher, so it looks more at the object,",
-            "lower": "lower, so it looks less at the object,",
+            HIGHER: "higher, so it looks more at the object,",
+            LOWER: "lower, so it looks less at the object,",
         }
-    return [_statement(subject, items, metric, meanings)]
+    return [
+        _statement(f"{_heading(group, kind)}, {_subject(metric, kind)}", kind, members, metric, meanings)
+        for kind, members in items.items()
+    ]
+
+
+def _subject(metric: str, kind: _Kind) -> str:
+    first, second = _sides(kind)
+    return f"{words(metric).phrase} of {first} compared with {second}"
+
+
+def _sides(kind: _Kind) -> tuple[str, str]:
+    if kind.of_twins:
+        return "the self-supervised backbone", "its supervised twin"
+    return "the first backbone", "the second"
 
 
 def _between_groups(results: StudyResults, metric: str, transform: str) -> list[Statement]:
     """State whether the two groups differ, if both have enough domains."""
-    items = [
-        _Item(scope_name(results, i.scope), i)
-        for i in results.interactions
-        if _is_number(i.scope, metric, transform) and min(i.n_similar, i.n_different) >= MIN_DOMAINS
-    ]
-    if not items:
-        return []
+    items: dict[_Kind, list[_Item]] = {}
+    for i in results.interactions:
+        if _is_number(i.comparison, metric, transform) and min(i.n_similar, i.n_different) >= MIN_DOMAINS:
+            kind = _Kind(_are_twins(i.comparison), OVER_DOMAINS, i.judgement.claimed.scope)
+            items.setdefault(kind, []).append(_Item(comparison_name(results, i.comparison), i))
     meanings = {
-        "higher": "higher on different domains than on similar ones",
-        "lower": "lower on different domains than on similar ones",
-        "undecided": "undecided",
+        HIGHER: "higher on different domains than on similar ones",
+        LOWER: "lower on different domains than on similar ones",
+        UNDECIDED: "undecided",
     }
     subject = f"Different versus similar domains, the difference in {words(metric).phrase}"
-    return [_statement(subject, items, metric, meanings)]
+    return [_statement(subject, kind, members, metric, meanings) for kind, members in items.items()]
 
 
-def _statement(subject: str, items: Sequence[_Item], metric: str, meanings: Mapping[str, str]) -> Statement:
+def _statement(
+    subject: str, kind: _Kind, items: Sequence[_Item], metric: str, meanings: Mapping[str, str]
+) -> Statement:
     """State each verdict with its count, and name or list the comparisons."""
     clauses: list[str] = []
     listed: list[str] = []
@@ -166,60 +210,45 @@ def _statement(subject: str, items: Sequence[_Item], metric: str, meanings: Mapp
         count = "" if len(items) == 1 else f" in {len(found)}{of}"
         clauses.append(f"{meaning}{count}".rstrip(",") + (f" ({'; '.join(named)})" if len(items) <= INLINE else ""))
         listed += [f"{verdict[0].upper()}{verdict[1:]}: {text}" for text in named]
-    return Statement(f"{subject}: {'; '.join(clauses)}.", listed if len(items) > INLINE else [])
+    text = f"{subject}, for {scope_words(kind.scope)}: {'; '.join(clauses)}."
+    return Statement(text, listed if len(items) > INLINE else [])
 
 
 def _spoken(item: _Item, metric: str) -> str:
-    estimate = item.estimate
+    claimed = Claimed.of(item.estimate)
     lead = f"{item.name}: " if item.name else ""
-    amount = spoken_amount(estimate, metric, signed=True)
-    if math.isnan(estimate.low):
+    amount = spoken_amount(claimed, metric, signed=True)
+    if math.isnan(claimed.low):
         return f"{lead}{amount}, without an interval"
-    return f"{lead}{amount}, 95% interval {spoken_interval(estimate, metric, signed=True)}"
+    interval = f"{lead}{amount}, 95% interval {spoken_interval(claimed, metric, signed=True)}"
+    if claimed.verdict != UNDECIDED:
+        return interval
+    detectable = spoken_detectable(item.estimate.judgement.claimed, metric)
+    return f"{interval}, {detectable}" if detectable else interval
 
 
 def _short(results: StudyResults) -> str:
     """Count the verdicts on accuracy."""
     sentences = []
     for group in _group_names(results):
-        verdicts = [item.estimate.verdict for item in _items(results, group, HEADLINE_ACCURACY, "")]
-        total = "1 comparison" if len(verdicts) == 1 else f"{len(verdicts)} comparisons"
-        counts = [
-            f"{word} accurate than its supervised twin"
-            + (f" in {verdicts.count(verdict)}" if len(verdicts) > 1 else "")
-            for verdict, word in (("higher", "more"), ("lower", "less"))
-            if verdict in verdicts
-        ]
-        undecided = verdicts.count("undecided")
-        if not counts:
-            sentences.append(f"{_heading(group)}, it is undecided which backbone is more accurate ({total}).")
-        else:
-            rest = f", and undecided in {undecided}" if undecided else ""
-            of_all = f" of {total}" if len(verdicts) > 1 else f" ({total})"
-            claim = f"the self-supervised backbone is {' and '.join(counts)}{of_all}{rest}"
-            sentences.append(f"{_heading(group)}, {claim}.")
+        for kind, items in _items(results, group, HEADLINE_ACCURACY, "").items():
+            sentences.append(_counted(group, kind, [item.estimate.verdict for item in items]))
     return " ".join(sentences)
 
 
-def _notes(results: StudyResults) -> list[str]:
-    sizes = {group: max(g.n for g in results.groups if g.group == group) for group in _group_names(results)}
-    small = [group for group, size in sizes.items() if size < MIN_DOMAINS]
-    notes = [
-        "A comparison is one contrast of backbones under one protocol and label budget, over the domains of a group "
-        "or, if there are too few, on one domain. Undecided means that the interval includes zero or is unavailable."
+def _counted(group: str, kind: _Kind, verdicts: Sequence[str]) -> str:
+    first, second = _sides(kind)
+    count = "1 comparison" if len(verdicts) == 1 else f"{len(verdicts)} comparisons"
+    total = f"{count}, for {scope_words(kind.scope)}"
+    lead = f"{_heading(group, kind)},"
+    counts = [
+        f"{word} accurate than {second}" + (f" in {verdicts.count(verdict)}" if len(verdicts) > 1 else "")
+        for verdict, word in ((HIGHER, "more"), (LOWER, "less"))
+        if verdict in verdicts
     ]
-    if len(small) < len(sizes):
-        notes.append(
-            "Intervals over domains are Student’s t intervals and apply to these networks on domains of that kind."
-        )
-    if small:
-        notes.append(
-            f"Fewer than {MIN_DOMAINS} domains of a kind say nothing about other domains of that kind, "
-            "so those intervals apply only to these networks, on images like these."
-        )
-    if small or set(sizes) != {"similar", "different"}:
-        notes.append(
-            "Whether similar and different domains differ from each other is not tested, because the test needs at "
-            f"least {MIN_DOMAINS} of each."
-        )
-    return notes
+    if not counts:
+        return f"{lead} it is undecided which backbone is more accurate ({total})."
+    undecided = verdicts.count(UNDECIDED)
+    rest = f", and undecided in {undecided}" if undecided else ""
+    of_all = f" of {total}" if len(verdicts) > 1 else f" ({total})"
+    return f"{lead} {first} is {' and '.join(counts)}{of_all}{rest}."

@@ -17,7 +17,7 @@ from hf_sslgen.reporting.page.page_summary import summary
 from hf_sslgen.reporting.page.page_tables import provenance_rows
 from hf_sslgen.reporting.table_rows import domains_of, order_backbones
 from hf_sslgen.reporting.unseen import without_unseen
-from hf_sslgen.study.inference.target_groups import StudyResults
+from hf_sslgen.study.inference.study_results import StudyResults
 
 QUESTION = (
     "Do self-supervised backbones generalise better than their supervised twins, on domains similar to the source and "

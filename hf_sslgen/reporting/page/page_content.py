@@ -27,7 +27,8 @@ from hf_sslgen.reporting.terminal_tables import differences_shown_first
 from hf_sslgen.reporting.vocabulary import format_value, group_words, setting_words
 from hf_sslgen.study.cells.cell_folder import ALL_LABELS, PRETRAINED_PROTOCOL
 from hf_sslgen.study.inference.seed_averages import TargetDifference
-from hf_sslgen.study.inference.target_groups import StudyResults, headline_metrics_of
+from hf_sslgen.study.inference.study_results import StudyResults
+from hf_sslgen.study.inference.target_groups import headline_metrics_of
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 

@@ -9,31 +9,27 @@ from hf_sslgen.metrics.catalogue.metric import OVERALL_FAMILY
 from hf_sslgen.metrics.catalogue.rows import numbers_shown_first, tested_numbers, tested_parts
 from hf_sslgen.reporting.figures.figure_card import FigureCard, svg_card
 from hf_sslgen.reporting.figures.forest import group_forest
-from hf_sslgen.reporting.page.answers import MIN_DOMAINS, scope_name
+from hf_sslgen.reporting.page.answers import comparison_name
 from hf_sslgen.reporting.page.page_tables import Entry, difference_entry, spread_entry
+from hf_sslgen.reporting.page.sentences import Judged
 from hf_sslgen.reporting.terminal_tables import differences_shown_first
 from hf_sslgen.reporting.vocabulary import (
     MISSING,
     format_decimals,
     format_difference,
+    format_difference_interval,
     group_words,
     protocol_words,
+    scope_words,
     transform_words,
     words,
 )
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
+from hf_sslgen.study.inference.interactions import Interaction
 from hf_sslgen.study.inference.seed_averages import TargetDifference
-from hf_sslgen.study.inference.target_groups import (
-    GroupDifference,
-    Interaction,
-    Scope,
-    StudyResults,
-    headline_metrics_of,
-)
+from hf_sslgen.study.inference.study_results import StudyResults
+from hf_sslgen.study.inference.target_groups import Comparison, GroupDifference, headline_metrics_of
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
-
-TOO_FEW = "too few domains"
-"""Replaces a verdict, as in the answer."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,7 @@ class Summary:
 
 def summary(results: StudyResults) -> Summary | None:
     """Return the summary of a study, or None if nothing is compared with a supervised twin."""
-    tested = sorted((g for g in results.groups if _is_tested(g.scope)), key=_place)
+    tested = sorted((g for g in results.groups if _is_tested(g.comparison)), key=_place)
     if not tested:
         return None
     targets = [d for d in results.targets if d.second_objective != UNTRAINED]
@@ -59,21 +55,21 @@ def summary(results: StudyResults) -> Summary | None:
     ]
     return Summary(
         groups=[_group_row(g) for g in tested],
-        interactions=[_interaction_row(i) for i in results.interactions if _is_tested(i.scope)],
+        interactions=[_interaction_row(i) for i in results.interactions if _is_tested(i.comparison)],
         targets=[_target_row(d) for d in shown],
-        untested=list(dict.fromkeys(g.p_value_reason for g in tested if g.p_value_reason)),
+        untested=list(dict.fromkeys(g.signed_rank_reason for g in tested if g.signed_rank_reason)),
         figures=_forests(results),
     )
 
 
-def _is_tested(scope: Scope) -> bool:
-    return (scope.metric, scope.transform) in tested_numbers()
+def _is_tested(comparison: Comparison) -> bool:
+    return (comparison.metric, comparison.transform) in tested_numbers()
 
 
 def _place(g: GroupDifference) -> tuple[int, int, str]:
     """Sort key: similar before different, then the order of the four measurements."""
     group = {"similar": 0, "different": 1}.get(g.group, 2)
-    return group, tested_numbers().index((g.scope.metric, g.scope.transform)), g.group
+    return group, tested_numbers().index((g.comparison.metric, g.comparison.transform)), g.group
 
 
 def _number_name(metric: str, transform: str, stage: str) -> str:
@@ -83,44 +79,44 @@ def _number_name(metric: str, transform: str, stage: str) -> str:
     return words(metric).title + place
 
 
-def _scope_cells(scope: Scope | TargetDifference) -> dict[str, str]:
+def _comparison_cells(comparison: Comparison | TargetDifference) -> dict[str, str]:
     return {
-        "first": scope.first,
-        "second": scope.second,
-        "source": scope.source,
-        "protocol": protocol_words(scope.protocol),
-        "labels": scope.labels,
-        "name": _number_name(scope.metric, scope.transform, scope.stage),
+        "first": comparison.first,
+        "second": comparison.second,
+        "source": comparison.source,
+        "protocol": protocol_words(comparison.protocol),
+        "labels": comparison.labels,
+        "name": _number_name(comparison.metric, comparison.transform, comparison.stage),
     }
 
 
 def _group_row(g: GroupDifference) -> dict[str, Any]:
     return {
-        **_scope_cells(g.scope),
+        **_comparison_cells(g.comparison),
         "group": g.group,
         "n": Entry(str(g.n), str(g.n)),
         "domains": ", ".join(g.domains),
-        "difference": difference_entry(g, g.scope.metric, g.reason),
+        "difference": difference_entry(g, g.comparison.metric, g.reason),
         "effect_size": _decimal_entry(g.effect_size, 2, signed=True),
         "improvement": _decimal_entry(g.probability_of_improvement, 2),
-        "p_value": _decimal_entry(g.adjusted_p_value, 3, note=g.p_value_reason),
-        "verdict": g.verdict if g.n >= MIN_DOMAINS else TOO_FEW,
+        "signed_rank_p_value": _decimal_entry(g.adjusted_signed_rank_p_value, 3, note=g.signed_rank_reason),
+        **_judged(g, g.comparison.metric),
     }
 
 
 def _interaction_row(i: Interaction) -> dict[str, Any]:
     return {
-        **_scope_cells(i.scope),
+        **_comparison_cells(i.comparison),
         "n_similar": Entry(str(i.n_similar), str(i.n_similar)),
         "n_different": Entry(str(i.n_different), str(i.n_different)),
-        "difference": difference_entry(i, i.scope.metric, i.reason),
-        "verdict": i.verdict if min(i.n_similar, i.n_different) >= MIN_DOMAINS else TOO_FEW,
+        "difference": difference_entry(i, i.comparison.metric, i.reason),
+        **_judged(i, i.comparison.metric),
     }
 
 
 def _target_row(d: TargetDifference) -> dict[str, Any]:
     return {
-        **_scope_cells(d),
+        **_comparison_cells(d),
         "domain": d.domain,
         "group": d.group,
         "difference": difference_entry(d, d.metric, d.reason),
@@ -128,7 +124,27 @@ def _target_row(d: TargetDifference) -> dict[str, Any]:
         "seed_spread": spread_entry(d.seed_spread, d.metric),
         "num_pretraining_seeds": Entry(str(d.num_pretraining_seeds), str(d.num_pretraining_seeds)),
         "pretraining_seed_spread": spread_entry(d.pretraining_seed_spread, d.metric),
-        "verdict": d.verdict,
+        **_judged(d, d.metric),
+    }
+
+
+def _judged(estimate: Judged, metric: str) -> dict[str, Any]:
+    """Return the columns that tell what may be claimed of a difference."""
+    judgement = estimate.judgement
+    claimed = judgement.claimed
+    detectable = claimed.minimum_detectable_difference
+    return {
+        "claimed": format_difference_interval(claimed.low, claimed.high, metric) or MISSING,
+        "scope": scope_words(claimed.scope),
+        "p_value": _decimal_entry(claimed.p_value, 3),
+        "adjusted": _decimal_entry(
+            judgement.adjusted_p_value if judgement.is_headline else judgement.q_value,
+            3,
+            note="" if judgement.is_headline else "q-value, exploratory",
+        ),
+        "detectable": spread_entry(detectable, metric),
+        "verdict": estimate.verdict if judgement.is_headline else f"{estimate.verdict} (exploratory)",
+        "untestable": [f"{scope_words(each.scope)}: {each.reason}" for each in judgement.wider],
     }
 
 
@@ -146,14 +162,17 @@ def _forests(results: StudyResults) -> list[FigureCard]:
         groups = [
             g
             for g in results.groups
-            if (g.scope.metric, g.scope.transform) == (metric, transform)
-            and (not transform or g.scope.protocol == PRETRAINED_PROTOCOL)
+            if (g.comparison.metric, g.comparison.transform) == (metric, transform)
+            and (not transform or g.comparison.protocol == PRETRAINED_PROTOCOL)
         ]
         if not groups:
             continue
         cards.append(
             svg_card(
-                group_forest(groups, {g.scope: scope_name(results, g.scope) or words(metric).title for g in groups}),
+                group_forest(
+                    groups,
+                    {g.comparison: comparison_name(results, g.comparison) or words(metric).title for g in groups},
+                ),
                 f"summary-{index}",
                 f"{words(metric).title} by domain group",
                 "Small markers are domains, large ones their mean with its 95% Student t interval over domains.",
@@ -165,7 +184,7 @@ def _forests(results: StudyResults) -> list[FigureCard]:
 
 def _spoken_means(results: StudyResults, groups: Sequence[GroupDifference]) -> str:
     return "; ".join(
-        f"{scope_name(results, g.scope)} {group_words(g.group)} "
-        f"{format_difference(g.value, g.scope.metric, with_unit=True)}".strip()
+        f"{comparison_name(results, g.comparison)} {group_words(g.group)} "
+        f"{format_difference(g.value, g.comparison.metric, with_unit=True)}".strip()
         for g in groups
     )

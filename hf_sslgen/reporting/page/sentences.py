@@ -1,15 +1,27 @@
 """Make sentences solely from stored paired differences, averaged over seeds.
 
-A sentence claims a direction only if the 95% interval excludes zero, and refers to the measured images. For
+A sentence claims a direction only if the 95% interval in the widest testable scope excludes zero and a headline's
+adjusted p-value is below 0.05. It names that scope and the measured images. For
 attribution concentration and the signed confidence gap, neither direction is better, so no sentence calls a backbone
 better. Lift on the object is measured against the truth, so a sentence says which backbone looks more at it.
 """
 
 import math
+from dataclasses import dataclass
 from typing import Protocol
 
 from hf_sslgen.metrics.stages import PRETRAINED_STAGE
-from hf_sslgen.reporting.vocabulary import MINUS, format_decimals, group_words, setting_words, transform_words, words
+from hf_sslgen.reporting.vocabulary import (
+    MINUS,
+    format_decimals,
+    group_words,
+    scope_words,
+    setting_words,
+    transform_words,
+    words,
+)
+from hf_sslgen.study.inference.judgement import UNDECIDED, Judgement, verdict_of
+from hf_sslgen.study.inference.scopes import ScopedInterval
 from hf_sslgen.study.inference.seed_averages import TargetDifference
 
 MAX_DECIMALS = 5
@@ -32,6 +44,32 @@ class Bounded(Protocol):
     def verdict(self) -> str: ...
 
 
+class Judged(Protocol):
+    """A difference at any level with what may be claimed of it."""
+
+    @property
+    def value(self) -> float: ...
+    @property
+    def judgement(self) -> Judgement: ...
+    @property
+    def verdict(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A difference with its interval in the claimed scope."""
+
+    value: float
+    low: float
+    high: float
+    verdict: str
+
+    @classmethod
+    def of(cls, estimate: Judged) -> "Claimed":
+        claimed = estimate.judgement.claimed
+        return cls(estimate.value, claimed.low, claimed.high, estimate.verdict)
+
+
 def sentence(difference: TargetDifference, with_setting: bool = True) -> str:
     """Describe a paired difference in one sentence with a full stop.
 
@@ -48,11 +86,15 @@ def sentence(difference: TargetDifference, with_setting: bool = True) -> str:
         # No interval of this number reaches its nominal coverage, so no verdict is given.
         return f"{where}{subtraction}; {DESCRIPTIVE[difference.metric]}."
     images = f"on these {difference.n:,} {difference.unit}{_runs(difference)}"
-    if math.isnan(difference.low) or math.isnan(difference.high):
+    claimed = Claimed.of(difference)
+    if math.isnan(claimed.low) or math.isnan(claimed.high):
         return f"{where}undecided: {subtraction} {images}, and its interval {_because(difference)}."
-    interval = f"(95% interval {spoken_interval(difference, difference.metric)}, {images})"
-    if difference.verdict == "undecided":
-        return f"{where}undecided: {subtraction} {interval}.{_note(difference)}"
+    scope = scope_words(difference.judgement.claimed.scope)
+    interval = f"(95% interval {spoken_interval(claimed, difference.metric)}, for {scope}, {images})"
+    if claimed.verdict == UNDECIDED:
+        detectable = spoken_detectable(difference.judgement.claimed, difference.metric)
+        more = "; ".join(text for text in (_not_after_adjustment(difference), detectable) if text)
+        return f"{where}undecided: {subtraction} {interval}{'; ' if more else ''}{more}.{_note(difference)}"
     amount = f"{spoken_amount(difference, difference.metric)} {interval}"
     if difference.metric == "accuracy":
         claim = f"{first} is {_more_or_less(difference)} accurate than {second} by {amount}"
@@ -62,6 +104,22 @@ def sentence(difference: TargetDifference, with_setting: bool = True) -> str:
     else:
         claim = f"the {phrase} of {first} is {difference.verdict} than that of {second} by {amount}"
     return f"{where}{claim}.{_note(difference)}"
+
+
+def spoken_detectable(claimed: ScopedInterval, metric: str) -> str:
+    """State the smallest difference that the design would probably have shown, or nothing if it is unknown."""
+    size = claimed.minimum_detectable_difference
+    if math.isnan(size):
+        return ""
+    amount = spoken_amount(Claimed(size, size, size, UNDECIDED), metric)
+    return f"and this design detects {amount} with 80% power"
+
+
+def _not_after_adjustment(difference: TargetDifference) -> str:
+    judgement = difference.judgement
+    if verdict_of(judgement.claimed.low, judgement.claimed.high) == UNDECIDED:
+        return ""
+    return f"p = {format_decimals(judgement.adjusted_p_value, 2)} after adjustment for all headline verdicts"
 
 
 def _where(difference: TargetDifference) -> str:

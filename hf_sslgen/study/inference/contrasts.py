@@ -41,7 +41,11 @@ def compare_all(cells: Sequence[Cell], pairs: PairNames | None = None) -> list[D
     for first in cells:
         for second in settings[cell_key(first)[1:]]:
             if second.objective == UNTRAINED:
-                wanted = first.backbone in named if paired is not None else _role(first) in ("ssl", "supervised")
+                wanted = (
+                    first.backbone in named
+                    if paired is not None
+                    else role_of(first.objective) in ("ssl", "supervised")
+                )
             elif paired is not None:
                 wanted = (first.backbone, second.backbone) in paired
             else:
@@ -52,7 +56,7 @@ def compare_all(cells: Sequence[Cell], pairs: PairNames | None = None) -> list[D
 
 
 def _are_twins(first: Cell, second: Cell) -> bool:
-    if (_role(first), _role(second)) != ("ssl", "supervised"):
+    if (role_of(first.objective), role_of(second.objective)) != ("ssl", "supervised"):
         return False
     if first.source and second.source and first.source != second.source:
         return False
@@ -60,8 +64,9 @@ def _are_twins(first: Cell, second: Cell) -> bool:
     return len(seeds) < 2
 
 
-def _role(cell: Cell) -> str:
-    return cell.objective if cell.objective in ("supervised", UNTRAINED, "unknown") else "ssl"
+def role_of(objective: str) -> str:
+    """Return `ssl` for any self-supervised objective, and the objective itself otherwise."""
+    return objective if objective in ("supervised", UNTRAINED, "unknown") else "ssl"
 
 
 def _require_unique(cells: Sequence[Cell]) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hf_sslgen.analysis.families import FAMILIES, families_of
 from hf_sslgen.metrics import Estimate
@@ -16,8 +15,11 @@ from hf_sslgen.metrics.catalogue.feature_metrics import SIMILARITY_COLUMNS
 from hf_sslgen.metrics.catalogue.metric import Paired, Subject
 from hf_sslgen.metrics.catalogue.rows import CLEAN, compared_on, undefined_columns
 from hf_sslgen.study.cells.cell_folder import ALL_LABELS, Cell
+from hf_sslgen.study.cells.few_shot_records import EFFECT, IMAGE
 from hf_sslgen.study.inference import paired
-from hf_sslgen.study.inference.replicates import Replicates
+from hf_sslgen.study.inference.judgement import verdict_of
+from hf_sslgen.study.inference.replicates import Records, Replicates, Values
+from hf_sslgen.study.inference.scopes import ONE_RUN, RunVariances, run_variances
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 
@@ -27,7 +29,7 @@ class Difference:
     untrained control.
 
     `pretraining_seed` is None unless it is known for both; an untrained control does not need one. `n` counts `unit`:
-    test images, or few-shot episodes.
+    test images, or few-shot episodes. `variances` is how the difference varies between the runs that were averaged.
     """
 
     metric: str
@@ -51,18 +53,12 @@ class Difference:
     source: str = ""
     pretraining_seed: int | None = None
     unit: str = "images"
+    variances: RunVariances = ONE_RUN
 
     @property
     def verdict(self) -> str:
         """`higher`, `lower`, or `undecided` if there is no interval or it includes zero."""
         return verdict_of(self.low, self.high)
-
-
-def verdict_of(low: float, high: float) -> str:
-    """Return what the interval of a difference decides: `higher`, `lower`, or `undecided`."""
-    if low > 0:
-        return "higher"
-    return "lower" if high < 0 else "undecided"
 
 
 @dataclass(frozen=True)
@@ -76,6 +72,7 @@ class _Compared:
     transform: str = ""
     severity: str = ""
     unit: str = "images"
+    variances: RunVariances = ONE_RUN
 
 
 def compare_cells(first: Cell, second: Cell) -> list[Difference]:
@@ -94,13 +91,19 @@ def compare_averaged(runs: Sequence[Sequence[tuple[Cell, Cell]]]) -> list[Differ
         runs: for each pretraining run a pair of cells per fine-tuning seed, all with the same domain, protocol and
             label budget. The differences have the names and seeds of the very first pair.
     """
-    records = [[(first.records(), second.records()) for first, second in run] for run in runs]
+    records = [_distinct([(first.records(), second.records()) for first, second in run]) for run in runs]
     clean = Replicates([[(a[a["transform"] == ""], b[b["transform"] == ""]) for a, b in run] for run in records])
     moved = Replicates([[(a[a["transform"] != ""], b[b["transform"] != ""]) for a, b in run] for run in records])
-    compared = _clean_numbers(clean) + _invariance_numbers(
+    compared = _clean_numbers(clean, moved) + _invariance_numbers(
         moved, tuple(runs[0][0][0].provenance["not_label_preserving"])
     )
     return _differences(runs[0][0], compared)
+
+
+def _distinct(pairs: Sequence[Records]) -> Sequence[Records]:
+    """One pair of records where all are the same: a deterministic probe that ran again is no other run."""
+    (first, second), *others = pairs
+    return pairs[:1] if all(a.equals(first) and b.equals(second) for a, b in others) else pairs
 
 
 def _differences(pair: tuple[Cell, Cell], compared: Sequence[_Compared]) -> list[Difference]:
@@ -131,35 +134,59 @@ def _differences(pair: tuple[Cell, Cell], compared: Sequence[_Compared]) -> list
             source=first.source,
             pretraining_seed=first.pretraining_seed if seeds_known else None,
             unit=number.unit,
+            variances=number.variances,
         )
         for number in compared
     ]
 
 
-def _clean_numbers(replicates: Replicates) -> list[_Compared]:
+def _clean_numbers(replicates: Replicates, moved: Replicates) -> list[_Compared]:
     """Return the numbers of untransformed images whose columns all cells have; not every protocol measures all."""
     rows = replicates.aligned(undefined_columns())
     if not rows.num_images:
         return []
     stage = str(rows.sides[0]["stage"].iloc[0])
     unit = "images" if rows.have(["reference"]) else "episodes"  # an episode has no true class, but an accuracy
-    return [
-        _Compared(
-            metric.name,
-            _estimate(compared.paired, rows, rows.differences(metric.values), unit),
-            rows.num_defined(metric.compared_columns[0]),
-            stage,
-            unit=unit,
+    found = []
+    for metric, compared in compared_on(CLEAN):
+        if not rows.have(metric.compared_columns):
+            continue
+        differences = rows.differences(metric.values)
+        found.append(
+            _Compared(
+                metric.name,
+                _estimate(compared.paired, rows, differences)
+                if unit == "images"
+                else paired.episode_difference(differences, _effects(moved), _means_of(rows, metric.values)),
+                rows.num_defined(metric.compared_columns[0]),
+                stage,
+                unit=unit,
+                variances=run_variances(_contributions(compared.paired, rows, differences, unit)),
+            )
         )
-        for metric, compared in compared_on(CLEAN)
-        if rows.have(metric.compared_columns)
-    ]
+    return found
 
 
-def _estimate(kind: Paired, rows: Replicates, differences: paired.Runs, unit: str = "images") -> Estimate:
+def _contributions(kind: Paired, rows: Replicates, differences: paired.Runs, unit: str) -> paired.Runs:
+    if kind is Paired.CLASS_SHARE and unit == "images":
+        return paired.per_class_contributions(differences, rows.sides[0]["reference"].to_numpy(np.int64))
+    return paired.contributions(differences)
+
+
+def _effects(moved: Replicates) -> paired.Runs | None:
+    """Return what each test image contributes to the differences between episodes, if all cells have recorded it."""
+    rows = moved.of_variant(IMAGE, "").aligned(())
+    if not rows.num_images or not rows.have([EFFECT]):
+        return None
+    return rows.differences(lambda side: side[EFFECT].to_numpy(float))
+
+
+def _means_of(rows: Replicates, values: Values) -> list[float]:
+    return [float(values(side).mean()) for side in rows.sides]
+
+
+def _estimate(kind: Paired, rows: Replicates, differences: paired.Runs) -> Estimate:
     """Return the difference with the interval for numbers of its kind."""
-    if unit == "episodes":  # whose accuracies are shares themselves; every class has equally many queries
-        return paired.mean_difference(differences, unit)
     if kind is Paired.CLASS_SHARE:
         return paired.per_class_difference(differences, rows.sides[0]["reference"].to_numpy(np.int64))
     if kind is Paired.SHARE:
@@ -179,7 +206,7 @@ def _invariance_numbers(replicates: Replicates, not_preserving: tuple[str, ...])
     Family means are over the variants that preserve labels and change at least two images.
     """
     found: list[_Compared] = []
-    members: dict[tuple[str, str], list[NDArray[np.float64]]] = {}
+    members: dict[tuple[str, str], list[paired.Runs]] = {}
     stage = ""
     numbers = compared_on((Subject.TRANSFORMED,))
     columns = tuple(dict.fromkeys(column for metric, _ in numbers for column in metric.compared_columns))
@@ -196,13 +223,17 @@ def _invariance_numbers(replicates: Replicates, not_preserving: tuple[str, ...])
                 continue
             differences = rows.differences(metric.values)
             estimate = _estimate(compared.paired, rows, differences)
-            found.append(_Compared(metric.name, estimate, defined, stage, str(transform), str(severity)))
+            variances = run_variances(paired.contributions(differences))
+            named = metric.name, estimate, defined, stage, str(transform), str(severity)
+            found.append(_Compared(*named, variances=variances))
             for family in families_of(str(transform), defined, not_preserving):
-                members.setdefault((family, metric.name), []).append(paired.per_image(differences))
+                members.setdefault((family, metric.name), []).append(paired.spread_to_images(differences))
     for family in FAMILIES:
         for metric, compared in numbers:
             if (family, metric.name) in members:
-                average = np.mean(members[family, metric.name], axis=0)
-                estimate = _estimate(compared.paired, replicates, [[average]])
-                found.append(_Compared(metric.name, estimate, len(average), stage, family))
+                averages = paired.mean_over_variants(members[family, metric.name])
+                images = paired.per_image(averages)
+                estimate = _estimate(compared.paired, replicates, [[images]])
+                variances = run_variances(averages)
+                found.append(_Compared(metric.name, estimate, len(images), stage, family, variances=variances))
     return found

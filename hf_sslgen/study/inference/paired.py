@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hf_sslgen.metrics import Estimate
 from hf_sslgen.metrics.defined import interval_of_defined, spread_to_all
+from hf_sslgen.metrics.episodes import episode_estimate
 from hf_sslgen.metrics.intervals import MIN_SAMPLES
 from hf_sslgen.metrics.results import NO_INTERVAL, Interval
 from hf_sslgen.metrics.shares import MIN_CLASS_SIZE, class_weights, paired_share_interval, smallest_class
@@ -23,12 +24,45 @@ Runs = Sequence[Sequence[NDArray[np.float64]]]
 UNDEFINED = "the number is undefined on all images of a pair"
 
 
+def spread_to_images(runs: Runs) -> list[list[NDArray[np.float64]]]:
+    """By run and pair what each image adds, (N,), also where it is undefined."""
+    return [[spread_to_all(pair) for pair in run] for run in runs]
+
+
+def mean_over_variants(variants: Sequence[Runs]) -> list[list[NDArray[np.float64]]]:
+    """By run and pair the mean over variants of a transform, (N,)."""
+    return [[np.mean(pairs, axis=0) for pairs in zip(*of_run, strict=True)] for of_run in zip(*variants, strict=True)]
+
+
 def per_image(runs: Runs) -> NDArray[np.float64]:
     """Return each image's contribution (N,), averaged over pairs and then runs; their mean is the difference.
 
     All values are NaN if the number is undefined for all images of a pair.
     """
     return np.mean([np.mean([spread_to_all(pair) for pair in run], axis=0) for run in runs], axis=0)
+
+
+def contributions(runs: Runs) -> list[list[NDArray[np.float64]]]:
+    """By run and pair what each image adds to that pair's difference, (N,): the mean over images is the difference.
+
+    Images undefined throughout are left out.
+    """
+    anywhere = ~np.all([np.isnan(pair) for run in runs for pair in run], axis=0)
+    return [[spread_to_all(pair[anywhere]) for pair in run] for run in runs]
+
+
+def per_class_contributions(runs: Runs, references: NDArray[np.int64]) -> list[list[NDArray[np.float64]]]:
+    """The same of accuracy averaged over classes: within a class images vary, and classes are fixed."""
+    weights = class_weights(references)
+    _, classes = np.unique(references, return_inverse=True)
+    sizes = np.bincount(classes)
+
+    def contribution(pair: NDArray[np.float64]) -> NDArray[np.float64]:
+        of_class = np.bincount(classes, pair) / sizes
+        added: NDArray[np.float64] = float(weights @ pair) + len(pair) * weights * (pair - of_class[classes])
+        return added
+
+    return [[contribution(pair) for pair in run] for run in runs]
 
 
 def share_difference(runs: Runs) -> Estimate:
@@ -75,6 +109,17 @@ def mean_difference(runs: Runs, unit: str = "images") -> Estimate:
     interval = interval_of_defined(differences)
     reason = f"all {unit} differ by the same amount" if math.isnan(interval.low) else ""
     return _estimate(value, interval, len(differences), reason)
+
+
+def episode_difference(runs: Runs, effects: Runs | None, shares: Sequence[float]) -> Estimate:
+    """Estimate a difference in the accuracy of few-shot episodes.
+
+    Args:
+        runs: differences of episodes.
+        effects: differences of the images' effects, (M,) per run and pair; None if a cell does not have them.
+        shares: the accuracy of each cell.
+    """
+    return episode_estimate(per_image(runs), None if effects is None else per_image(effects), shares)
 
 
 def _of_few(runs: Runs, few: NDArray[np.bool_], what: str) -> Estimate:

@@ -1,22 +1,33 @@
-"""Inference from differences on targets to a group of targets, and to similar against different targets."""
+"""Inference from differences on targets to a group of targets."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hf_sslgen.analysis.families import FAMILIES
-from hf_sslgen.metrics import interaction, signed_rank_family, target_mean
+from hf_sslgen.metrics import signed_rank_family, target_mean
 from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY, tested_numbers
+from hf_sslgen.metrics.results import NO_INTERVAL, Interval
+from hf_sslgen.metrics.run_variance import crossed_variance
+from hf_sslgen.metrics.target_inference import InteractionResult, TargetMean
 from hf_sslgen.study.cells.cell_folder import Cell
-from hf_sslgen.study.inference.cautions import Caution, find_cautions
-from hf_sslgen.study.inference.contrasts import PairNames, compare_all
-from hf_sslgen.study.inference.differences import Difference, verdict_of
-from hf_sslgen.study.inference.seed_averages import TargetDifference, grouped, target_differences
+from hf_sslgen.study.inference.judgement import Judgement
+from hf_sslgen.study.inference.scopes import UNKNOWN, scoped_domain_intervals
+from hf_sslgen.study.inference.seed_averages import TargetDifference, grouped
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
+
+MIN_DOMAINS = 3
+"""Fewer targets say nothing about others: for two, the t interval extends nine standard deviations to each side."""
+
+TOO_FEW = "too few domains"
+"""The verdict over fewer."""
 
 
 @dataclass(frozen=True)
-class Scope:
+class Comparison:
     """A number of a contrast, to average over targets."""
 
     metric: str
@@ -27,17 +38,19 @@ class Scope:
     labels: str
     stage: str
     transform: str
+    first_objective: str
+    second_objective: str
 
 
 @dataclass(frozen=True)
 class GroupDifference:
     """A difference averaged over the targets of one group, its `members`.
 
-    `value` to `reason` come from `hf_sslgen.metrics.TargetMean`, the p-values from
+    `value` to `reason` come from `hf_sslgen.metrics.TargetMean`, the signed-rank p-values from
     `hf_sslgen.metrics.SignedRankResult`: NaN for a number that is not tested.
     """
 
-    scope: Scope
+    comparison: Comparison
     group: str
     members: tuple[TargetDifference, ...]
     value: float
@@ -47,69 +60,20 @@ class GroupDifference:
     standard_deviation: float
     effect_size: float
     probability_of_improvement: float
+    judgement: Judgement
     reason: str = ""
-    p_value: float = math.nan
-    adjusted_p_value: float = math.nan
-    p_value_reason: str = ""
+    signed_rank_p_value: float = math.nan
+    adjusted_signed_rank_p_value: float = math.nan
+    signed_rank_reason: str = ""
 
     @property
     def verdict(self) -> str:
-        return verdict_of(self.low, self.high)
+        """`higher`, `lower`, `undecided`, or `too few domains`."""
+        return self.judgement.verdict if self.n >= MIN_DOMAINS else TOO_FEW
 
     @property
     def domains(self) -> tuple[str, ...]:
         return tuple(member.domain for member in self.members)
-
-
-@dataclass(frozen=True)
-class Interaction:
-    """The difference on different targets minus that on similar ones, with Welch's t interval."""
-
-    scope: Scope
-    value: float
-    low: float
-    high: float
-    n_similar: int
-    n_different: int
-    reason: str = ""
-
-    @property
-    def verdict(self) -> str:
-        return verdict_of(self.low, self.high)
-
-
-@dataclass(frozen=True)
-class StudyResults:
-    """Everything that a report shows, each level computed from the one before."""
-
-    cells: tuple[Cell, ...]
-    differences: tuple[Difference, ...]
-    targets: tuple[TargetDifference, ...]
-    groups: tuple[GroupDifference, ...]
-    interactions: tuple[Interaction, ...]
-    cautions: tuple[Caution, ...] = ()
-
-
-def infer(cells: Sequence[Cell], pairs: PairNames | None = None) -> StudyResults:
-    """Compare the cells of a study and infer over its targets.
-
-    Args:
-        cells, pairs: as for `hf_sslgen.study.inference.contrasts.compare_all`.
-
-    Raises:
-        InputError: two cells have the same backbone, domain, protocol, labels and seed.
-    """
-    differences = compare_all(cells, pairs)
-    targets = target_differences(cells, differences)
-    headline_metrics = headline_metrics_of(cells)
-    return StudyResults(
-        tuple(cells),
-        tuple(differences),
-        tuple(targets),
-        tuple(group_differences(targets, headline_metrics)),
-        tuple(interactions(targets, headline_metrics)),
-        find_cautions(cells, headline_accuracies(targets, headline_metrics)),
-    )
 
 
 def group_differences(
@@ -124,39 +88,23 @@ def group_differences(
         targets: from `hf_sslgen.study.inference.seed_averages.target_differences`.
         headline_metrics: the kind of accuracy used for each domain.
     """
-    chosen = _over_targets(targets, headline_metrics)
-    groups = grouped(chosen, [(_scope(d), d.group) for d in chosen])
-    estimates = [_estimate(scope, group, members) for (scope, group), members in groups.items()]
-    tested = [index for index, e in enumerate(estimates) if (e.scope.metric, e.scope.transform) in tested_numbers()]
+    chosen = over_targets(targets, headline_metrics)
+    groups = grouped(chosen, [(comparison_of(d), d.group) for d in chosen])
+    estimates = [_estimate(comparison, group, members) for (comparison, group), members in groups.items()]
+    tested = [
+        index for index, e in enumerate(estimates) if (e.comparison.metric, e.comparison.transform) in tested_numbers()
+    ]
     families = grouped(tested, [_family(estimates[index]) for index in tested])
     for family in families.values():
         results = signed_rank_family([[d.value for d in estimates[index].members] for index in family])
         for index, result in zip(family, results, strict=True):
             estimates[index] = replace(
                 estimates[index],
-                p_value=result.p_value,
-                adjusted_p_value=result.adjusted_p_value,
-                p_value_reason=result.reason,
+                signed_rank_p_value=result.p_value,
+                adjusted_signed_rank_p_value=result.adjusted_p_value,
+                signed_rank_reason=result.reason,
             )
     return estimates
-
-
-def interactions(targets: Sequence[TargetDifference], headline_metrics: Mapping[str, str]) -> list[Interaction]:
-    """Compare differences on different targets with those on similar ones, if there are both.
-
-    Args:
-        targets, headline_metrics: as for `group_differences`.
-    """
-    chosen = _over_targets(targets, headline_metrics)
-    found = []
-    for scope, members in grouped(chosen, [_scope(d) for d in chosen]).items():
-        similar, different = ([d.value for d in members if d.group == group] for group in ("similar", "different"))
-        if similar and different:
-            result = interaction(different, similar)
-            found.append(
-                Interaction(scope, result.value, result.low, result.high, result.n_b, result.n_a, result.reason)
-            )
-    return found
 
 
 def headline_metrics_of(cells: Sequence[Cell]) -> dict[str, str]:
@@ -184,7 +132,9 @@ def _setting(d: TargetDifference) -> tuple[str, ...]:
     return d.first, d.second, d.source, d.domain, d.protocol, d.labels
 
 
-def _over_targets(targets: Sequence[TargetDifference], headline_metrics: Mapping[str, str]) -> list[TargetDifference]:
+def over_targets(targets: Sequence[TargetDifference], headline_metrics: Mapping[str, str]) -> list[TargetDifference]:
+    """Return the differences from supervised backbones that are averaged over targets, headline accuracies among
+    them under that name."""
     headlines = [replace(d, metric=HEADLINE_ACCURACY) for d in headline_accuracies(targets, headline_metrics)]
     return [
         d
@@ -196,18 +146,37 @@ def _over_targets(targets: Sequence[TargetDifference], headline_metrics: Mapping
     ]
 
 
-def _scope(d: TargetDifference) -> Scope:
-    return Scope(d.metric, d.first, d.second, d.source, d.protocol, d.labels, d.stage, d.transform)
+def comparison_of(d: TargetDifference) -> Comparison:
+    """Return what is compared, whatever the target."""
+    return Comparison(
+        d.metric,
+        d.first,
+        d.second,
+        d.source,
+        d.protocol,
+        d.labels,
+        d.stage,
+        d.transform,
+        d.first_objective,
+        d.second_objective,
+    )
 
 
 def _family(e: GroupDifference) -> tuple[str, ...]:
-    return e.scope.first, e.scope.second, e.scope.source, e.scope.protocol, e.scope.labels, e.group
+    comparison = e.comparison
+    contrast = comparison.first, comparison.second, comparison.source
+    return *contrast, comparison.protocol, comparison.labels, e.group
 
 
-def _estimate(scope: Scope, group: str, members: Sequence[TargetDifference]) -> GroupDifference:
+def _estimate(comparison: Comparison, group: str, members: Sequence[TargetDifference]) -> GroupDifference:
     mean = target_mean([d.value for d in members])
+    by_run = values_by_run(members)
+    pretraining = UNKNOWN if by_run is None or len(members) < 2 else crossed_variance(by_run)
+    scopes = scoped_domain_intervals(
+        mean.value, if_enough_domains(mean, mean.n), pretraining, mean.n - 1, too_few_domains(mean.n)
+    )
     return GroupDifference(
-        scope,
+        comparison,
         group,
         tuple(members),
         value=mean.value,
@@ -217,5 +186,27 @@ def _estimate(scope: Scope, group: str, members: Sequence[TargetDifference]) -> 
         standard_deviation=mean.standard_deviation,
         effect_size=mean.effect_size,
         probability_of_improvement=mean.probability_of_improvement,
+        judgement=Judgement(scopes),
         reason=mean.reason,
     )
+
+
+def values_by_run(members: Sequence[TargetDifference]) -> NDArray[np.float64] | None:
+    """Return differences by domain and pretraining run, (T, R), or None if the domains do not share their runs."""
+    runs = list(members[0].run_values)
+    if not runs or any(list(d.run_values) != runs for d in members):
+        return None
+    return np.array([[d.run_values[run] for run in runs] for d in members])
+
+
+def if_enough_domains(estimate: TargetMean | InteractionResult, num_domains: int) -> Interval:
+    """Return the interval over domains, or none if they say nothing about others."""
+    return Interval(estimate.low, estimate.high) if num_domains >= MIN_DOMAINS else NO_INTERVAL
+
+
+def too_few_domains(num_domains: int) -> str:
+    """Return why there is no interval over so many domains."""
+    if num_domains >= MIN_DOMAINS:
+        return "the differences do not vary between domains"
+    domains = "1 domain" if num_domains == 1 else f"{num_domains} domains"
+    return f"not testable: {domains}; {MIN_DOMAINS} would do"

@@ -28,7 +28,7 @@ from hf_sslgen.hub_access.exchange import in_one_sentence
 from hf_sslgen.reporting.page.html_page import render_page
 from hf_sslgen.study.cells.cell_folder import read_cells
 from hf_sslgen.study.cells.store import Store
-from hf_sslgen.study.inference.target_groups import infer
+from hf_sslgen.study.inference.study_results import infer
 from tests.loopback_hub import ROLES, WRONG_TOKEN, Hub
 from tests.loopback_hub.faults import Kind
 

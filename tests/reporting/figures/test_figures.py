@@ -24,7 +24,7 @@ from hf_sslgen.reporting.figures.reliability_diagrams import (
     reliability_of_cells,
 )
 from hf_sslgen.reporting.figures.risk_coverage_curves import risk_coverage_of_cells
-from hf_sslgen.reporting.page.answers import scope_name
+from hf_sslgen.reporting.page.answers import comparison_name
 from hf_sslgen.reporting.table_rows import shown_in_figures
 
 NAN = float("nan")
@@ -259,14 +259,14 @@ def test_concentration_has_lift_and_control_where_they_are_measured(study, probe
 
 
 def test_forest_draws_every_target_and_the_mean_of_its_group(large_results) -> None:
-    groups = [g for g in large_results.groups if g.scope.metric == "headline_accuracy"]
-    figure = group_forest(groups, {g.scope: scope_name(large_results, g.scope) for g in groups})
+    groups = [g for g in large_results.groups if g.comparison.metric == "headline_accuracy"]
+    figure = group_forest(groups, {g.comparison: comparison_name(large_results, g.comparison) for g in groups})
     (axes,) = figure.axes
     drawn = [float(x) for line in axes.lines for x in line.get_xdata()]
     for group in groups:
         for value in (*(member.value for member in group.members), group.value, group.low, group.high):
             assert any(abs(x - 100 * value) < 1e-9 for x in drawn)
-    assert len({label.get_text() for label in axes.get_yticklabels()}) == len({g.scope for g in groups}) == 8
+    assert len({label.get_text() for label in axes.get_yticklabels()}) == len({g.comparison for g in groups}) == 8
     figure_svg(figure, "forest")
     assert len(group_forest([], {}).texts) == 1
 

@@ -1,15 +1,15 @@
 """The answer says what stored estimates allow, for each measurement and group, and no more."""
 
 import re
-from dataclasses import replace
 
 import pytest
 
 from hf_sslgen.reporting.page.answers import Answer, answer
 from hf_sslgen.study.inference.seed_averages import TargetDifference
-from hf_sslgen.study.inference.target_groups import StudyResults, group_differences, infer, interactions
+from hf_sslgen.study.inference.study_results import StudyResults, infer, infer_over
+from tests.support.target_differences import changed, target_difference
 
-ACCURACY = TargetDifference(
+ACCURACY = target_difference(
     metric="accuracy",
     first="simclr-x",
     second="sup-x",
@@ -30,13 +30,12 @@ ACCURACY = TargetDifference(
 
 
 def results_of(*targets: TargetDifference, headline: dict[str, str] | None = None) -> StudyResults:
-    groups, between = group_differences(targets, headline or {}), interactions(targets, headline or {})
-    return StudyResults((), targets, targets, tuple(groups), tuple(between))
+    return infer_over((), (), targets, headline or {})
 
 
 def targets(values: list[float], group: str, **changes: object) -> list[TargetDifference]:
     return [
-        replace(ACCURACY, domain=f"{group}-{i}", group=group, value=v, low=v - 0.02, high=v + 0.02, **changes)
+        changed(ACCURACY, domain=f"{group}-{i}", group=group, value=v, low=v - 0.02, high=v + 0.02, **changes)
         for i, v in enumerate(values)
     ]
 
@@ -49,9 +48,10 @@ def text_of(found: Answer) -> str:
 def test_groups_stand_apart_with_student_t_and_interaction() -> None:
     found = answer(results_of(*targets([-0.08, -0.07, -0.09], "similar"), *targets([0.03, 0.05, 0.04], "different")))
     assert found.short == (
-        "On domains similar to the source, the self-supervised backbone is less accurate than its supervised twin "
-        "(1 comparison). On domains significantly different from the source, the self-supervised backbone is more "
-        "accurate than its supervised twin (1 comparison)."
+        "Over domains similar to the source, the self-supervised backbone is less accurate than its supervised twin "
+        "(1 comparison, for these backbones trained again). Over domains significantly different from the source, "
+        "the self-supervised backbone is more accurate than its supervised twin (1 comparison, for these backbones "
+        "trained again)."
     )
     similar, different, between = (statement.text for statement in found.parts[0].statements)
     assert similar.endswith("lower (linear probe, over 3 domains: −8.0 points, 95% interval −10.5 to −5.5).")
@@ -71,7 +71,8 @@ def test_an_interval_over_domains_that_includes_zero_is_undecided_though_each_do
     found = answer(results_of(*targets([-0.08, 0.07, -0.03], "similar")))
     assert (
         found.short
-        == "On domains similar to the source, it is undecided which backbone is more accurate (1 comparison)."
+        == "Over domains similar to the source, it is undecided which backbone is more accurate (1 comparison, "
+        "for these backbones trained again)."
     )
     assert ": undecided (" in found.parts[0].statements[0].text
 
@@ -107,12 +108,12 @@ def test_lift_answers_who_looks_more_at_the_object() -> None:
     accuracy = targets([0.1, 0.1, 0.1], "similar")
     part = next(p for p in answer(results_of(*accuracy, *looked)).parts if p.title == "Attribution on the object")
     similar, different = (statement.text for statement in part.statements[:2])
-    assert "twin: higher, so it looks more at the object (linear probe, over 3 domains: 0.30" in similar
-    assert "twin: undecided (" in different and "looks" not in different
+    assert "trained again: higher, so it looks more at the object (linear probe, over 3 domains: 0.30" in similar
+    assert "again: undecided (" in different and "looks" not in different
 
 
 def test_the_accuracy_a_domain_is_judged_by_answers() -> None:
-    judged = replace(ACCURACY, metric="mean_per_class_accuracy", value=0.04, low=0.02, high=0.06)
+    judged = changed(ACCURACY, metric="mean_per_class_accuracy", value=0.04, low=0.02, high=0.06)
     found = answer(results_of(ACCURACY, judged, headline={"cifar10": "mean_per_class_accuracy"}))
     assert "more accurate" in found.short
     # episodes have plain accuracy only, which then stands for it

@@ -13,7 +13,7 @@ from hf_sslgen.metrics.catalogue.rows import METRICS
 from hf_sslgen.reporting.page.html_page import render_page
 from hf_sslgen.reporting.results_csv import results_frame
 from hf_sslgen.reporting.study_report import write_study_report
-from hf_sslgen.study.inference.target_groups import StudyResults, infer
+from hf_sslgen.study.inference.study_results import StudyResults, infer
 
 NAN = float("nan")
 SCALES = {metric.words.scale for metric in METRICS.values()}

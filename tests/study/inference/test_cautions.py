@@ -10,7 +10,7 @@ from fake_study import SELF_SUPERVISED, SUPERVISED, UNTRAINED, Setting, write_st
 
 from hf_sslgen.study.cells.cell_folder import Cell, read_cells
 from hf_sslgen.study.inference.cautions import Caution, CautionKind, find_cautions
-from hf_sslgen.study.inference.target_groups import infer
+from hf_sslgen.study.inference.study_results import infer
 
 GRIDS = {"linear": {"inverse_regularisations": [0.1, 1]}, "finetune": {"learning_rates": [0.1, 0.01]}}
 """By which the kinds of protocols are told apart."""

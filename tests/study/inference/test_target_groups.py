@@ -14,13 +14,11 @@ from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY, OF_MAPS, names_o
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.contrasts import cell_key, compare_all
 from hf_sslgen.study.inference.differences import Difference
+from hf_sslgen.study.inference.interactions import interactions
 from hf_sslgen.study.inference.seed_averages import TargetDifference, target_differences
-from hf_sslgen.study.inference.target_groups import (
-    StudyResults,
-    group_differences,
-    headline_accuracies,
-    interactions,
-)
+from hf_sslgen.study.inference.study_results import StudyResults
+from hf_sslgen.study.inference.target_groups import group_differences, headline_accuracies
+from tests.support.target_differences import changed, target_difference
 
 
 @pytest.fixture
@@ -129,10 +127,10 @@ def test_label_budgets_and_protocols_stay_apart(results: StudyResults) -> None:
 def test_groups_are_student_t_over_targets(results: StudyResults) -> None:
     checked = 0
     for group in results.groups:
-        assert group.scope.second in ("supervised", "resnet50-supervised-seed0")
+        assert group.comparison.second in ("supervised", "resnet50-supervised-seed0")
         values = [d.value for d in group.members]
         # One domain alone marks its objects, and one alone has maps of the encoder as published.
-        is_everywhere = group.scope.metric not in names_of(OF_MAPS) or len(values) == 3
+        is_everywhere = group.comparison.metric not in names_of(OF_MAPS) or len(values) == 3
         assert len(set(group.domains)) == group.n == (3 if is_everywhere else 1)
         assert {d.group for d in group.members} == {group.group}
         if not is_everywhere:
@@ -146,29 +144,30 @@ def test_groups_are_student_t_over_targets(results: StudyResults) -> None:
 
 def test_tests_are_adjusted_within_their_family(results: StudyResults) -> None:
     # eight targets of each group, so that the family of six can reach 0.05
-    many = [replace(d, domain=f"{d.domain}-{i}", value=d.value + i * 1e-4) for i in range(3) for d in results.targets]
+    many = [changed(d, domain=f"{d.domain}-{i}", value=d.value + i * 1e-4) for i in range(3) for d in results.targets]
     groups = group_differences(many, {})
     family = [
         g
         for g in groups
-        if (g.scope.first, g.scope.protocol, g.scope.labels, g.group) == ("simclr", "linear", "100%", "similar")
-        and (g.scope.metric, g.scope.transform) in rows.tested_numbers()
+        if (g.comparison.first, g.comparison.protocol, g.comparison.labels, g.group)
+        == ("simclr", "linear", "100%", "similar")
+        and (g.comparison.metric, g.comparison.transform) in rows.tested_numbers()
     ]
-    assert family[0].scope.metric == HEADLINE_ACCURACY and len(family) == 6
+    assert family[0].comparison.metric == HEADLINE_ACCURACY and len(family) == 6
     p_values = [signed_rank_p_value([d.value for d in g.members]) for g in family]
-    assert [g.p_value for g in family] == pytest.approx(p_values)
-    assert [g.adjusted_p_value for g in family] == pytest.approx(holm(p_values))
-    untested = [g for g in groups if g.scope.metric == "mean_confidence"]
-    assert untested and all(math.isnan(g.p_value) for g in untested)
-    few = [g for g in results.groups if (g.scope.metric, g.scope.transform) in rows.tested_numbers()]
-    assert all("out of reach" in g.p_value_reason and math.isnan(g.adjusted_p_value) for g in few)
+    assert [g.signed_rank_p_value for g in family] == pytest.approx(p_values)
+    assert [g.adjusted_signed_rank_p_value for g in family] == pytest.approx(holm(p_values))
+    untested = [g for g in groups if g.comparison.metric == "mean_confidence"]
+    assert untested and all(math.isnan(g.signed_rank_p_value) for g in untested)
+    few = [g for g in results.groups if (g.comparison.metric, g.comparison.transform) in rows.tested_numbers()]
+    assert all("out of reach" in g.signed_rank_reason and math.isnan(g.adjusted_signed_rank_p_value) for g in few)
 
 
 def test_interaction_is_different_minus_similar(results: StudyResults) -> None:
     (found,) = [
         i
         for i in results.interactions
-        if (i.scope.metric, i.scope.first, i.scope.protocol, i.scope.labels)
+        if (i.comparison.metric, i.comparison.first, i.comparison.protocol, i.comparison.labels)
         == (HEADLINE_ACCURACY, "simclr", "linear", "100%")
     ]
     values = {
@@ -185,50 +184,52 @@ def test_interaction_is_different_minus_similar(results: StudyResults) -> None:
 
 
 def test_each_domain_is_judged_by_its_own_accuracy() -> None:
-    base = TargetDifference(
-        "accuracy",
-        "a",
-        "b",
-        "d",
-        "similar",
-        "linear",
-        "pretrained",
-        "",
-        "",
-        0,
-        0.1,
-        0.0,
-        0.2,
-        10,
+    base = target_difference(
+        metric="accuracy",
+        first="a",
+        second="b",
+        domain="d",
+        group="similar",
+        protocol="linear",
+        stage="pretrained",
+        transform="",
+        severity="",
+        seed=0,
+        value=0.1,
+        low=0.0,
+        high=0.2,
+        n=10,
         second_objective="supervised",
     )
-    per_class = replace(base, metric="mean_per_class_accuracy", value=0.3)
-    elsewhere = replace(base, domain="e", value=0.5)
+    per_class = changed(base, metric="mean_per_class_accuracy", value=0.3)
+    elsewhere = changed(base, domain="e", value=0.5)
     targets = [base, per_class, elsewhere]
     assert headline_accuracies(targets, {"d": "mean_per_class_accuracy"}) == [per_class, elsewhere]
     (group,) = [
-        g for g in group_differences(targets, {"d": "mean_per_class_accuracy"}) if g.scope.metric == HEADLINE_ACCURACY
+        g
+        for g in group_differences(targets, {"d": "mean_per_class_accuracy"})
+        if g.comparison.metric == HEADLINE_ACCURACY
     ]
     assert group.value == pytest.approx(0.4)
     assert headline_accuracies([base], {"d": "mean_per_class_accuracy"}) == [base]  # all an episode has
 
 
 def test_what_can_not_be_had_is_no_target() -> None:
-    base = TargetDifference(
-        "gini",
-        "a",
-        "b",
-        "d",
-        "similar",
-        "linear",
-        "pretrained",
-        "",
-        "",
-        0,
-        float("nan"),
-        0.0,
-        0.2,
-        10,
+    base = target_difference(
+        metric="gini",
+        first="a",
+        second="b",
+        domain="d",
+        group="similar",
+        protocol="linear",
+        stage="pretrained",
+        transform="",
+        severity="",
+        seed=0,
+        value=float("nan"),
+        low=0.0,
+        high=0.2,
+        n=10,
         second_objective="supervised",
     )
     assert group_differences([base], {}) == [] and interactions([base], {}) == []

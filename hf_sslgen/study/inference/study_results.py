@@ -1,0 +1,63 @@
+"""Everything that a report shows of a study, each level computed from the one before."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hf_sslgen.study.cells.cell_folder import Cell
+from hf_sslgen.study.inference.cautions import Caution, find_cautions
+from hf_sslgen.study.inference.contrasts import PairNames, compare_all
+from hf_sslgen.study.inference.differences import Difference
+from hf_sslgen.study.inference.interactions import Interaction, interactions
+from hf_sslgen.study.inference.multiplicity import judge_together
+from hf_sslgen.study.inference.seed_averages import TargetDifference, target_differences
+from hf_sslgen.study.inference.target_groups import (
+    GroupDifference,
+    group_differences,
+    headline_accuracies,
+    headline_metrics_of,
+)
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """The cells of a study and what is inferred from them."""
+
+    cells: tuple[Cell, ...]
+    differences: tuple[Difference, ...]
+    targets: tuple[TargetDifference, ...]
+    groups: tuple[GroupDifference, ...]
+    interactions: tuple[Interaction, ...]
+    cautions: tuple[Caution, ...] = ()
+
+
+def infer(cells: Sequence[Cell], pairs: PairNames | None = None) -> StudyResults:
+    """Compare the cells of a study and infer over its targets.
+
+    Args:
+        cells, pairs: as for `hf_sslgen.study.inference.contrasts.compare_all`.
+
+    Raises:
+        InputError: two cells have the same backbone, domain, protocol, labels and seed.
+    """
+    differences = compare_all(cells, pairs)
+    return infer_over(cells, differences, target_differences(cells, differences), headline_metrics_of(cells))
+
+
+def infer_over(
+    cells: Sequence[Cell],
+    differences: Sequence[Difference],
+    targets: Sequence[TargetDifference],
+    headline_metrics: Mapping[str, str],
+) -> StudyResults:
+    """Infer over targets from differences averaged over seeds, and judge all of them as one page.
+
+    Args:
+        cells, differences: what the targets were averaged from.
+        targets: from `hf_sslgen.study.inference.seed_averages.target_differences`.
+        headline_metrics: the kind of accuracy used for each domain.
+    """
+    groups = group_differences(targets, headline_metrics)
+    between = interactions(targets, headline_metrics)
+    judged = judge_together(targets, groups, between, headline_metrics)
+    cautions = find_cautions(cells, headline_accuracies(targets, headline_metrics))
+    return StudyResults(tuple(cells), tuple(differences), judged.targets, judged.groups, judged.interactions, cautions)
