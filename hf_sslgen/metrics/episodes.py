@@ -12,7 +12,8 @@ from hf_sslgen.metrics.inputs import FloatArray
 from hf_sslgen.metrics.intervals import LEVEL, MIN_SAMPLES
 from hf_sslgen.metrics.two_groups import MIN_OUTCOMES
 
-NO_EFFECTS = "earlier versions did not record what each test image contributes to the episodes"
+NO_EFFECTS = "the cell does not record what each test image contributes to its episodes"
+"""Of cells of earlier versions, and of test images that come in groups."""
 
 
 def episode_estimate(

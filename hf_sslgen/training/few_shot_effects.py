@@ -11,7 +11,8 @@ where q_i is the probability that i is classified correctly as a query, and s_i 
 which i is a support image. Var(accuracy) = sum over classes of Var(psi) / n_k.
 
 q and s are expectations over classes, which are computed exactly, and over support sets, which are drawn in rounds: in
-each round every class is cut at random into sets of S images, and each of them is one support set of its class.
+each round every class is cut at random into sets of S images (half of the class if it has fewer than 2 S), and each of
+them is one support set of its class.
 """
 
 from collections.abc import Sequence
@@ -81,14 +82,14 @@ def image_effects(
             supporting[support_sets] += (accuracies - accuracies.mean())[:, None]
             tried[support_sets] += 1
     supporting = np.divide(supporting, tried, out=supporting, where=tried > 0)
-    # A support set's effect is the sum of its images': each also has the S - 1 others' in it, averaged over rounds.
-    alone = 1 / np.sqrt(1 + (shots - 1) / rounds)
     effects = np.empty(len(positions))
     for image_positions in members:
         count = len(image_positions)
-        # An image's fellow supports are drawn from the others, whose mean is lower the larger its own effect is.
-        of_supports = (count - 1) / (count - shots) * supporting[image_positions]
-        effect = correct[image_positions] / rounds + ways * shots * alone * of_supports
+        size = min(shots, count // 2)
+        # A support set's effect is the sum of its images'. What its others add to an image's is noise, averaged over
+        # rounds, and lower on average the larger the image's own is, because they are drawn from all but it.
+        alone = (count - 1) / (count - size) / np.sqrt(1 + (size - 1) / rounds)
+        effect = correct[image_positions] / rounds + ways * size * alone * supporting[image_positions]
         scale = len(positions) / (len(members) * count) * np.sqrt(count / (count - 1))
         effects[image_positions] = scale * (effect - effect.mean())
     return ImageEffects(positions, effects)
@@ -108,9 +109,7 @@ class _Round:
     ) -> None:
         self.values, self.own, self.members, self.ways = values, own, members, ways
         self.generator = generator
-        self.support_sets = [
-            generator.permutation(images)[: len(images) // shots * shots].reshape(-1, shots) for images in members
-        ]
+        self.support_sets = [_cut(generator.permutation(images), min(shots, len(images) // 2)) for images in members]
         others = len(members) - 1
         # Probability that none of the nearer classes is among the other classes of an episode; given one of them.
         self.none_nearer = comb(others - np.arange(others + 1), ways - 1) / comb(others, ways - 1)
@@ -155,6 +154,11 @@ class _Round:
         is_farther = _distances(self.values[outside], prototypes) >= self.to_own[outside, None]
         accuracies: Floats = (weights * rest) @ is_farther
         return accuracies
+
+
+def _cut(images: Positions, size: int) -> Positions:
+    """Return as many sets of this size as there are images for, (B, size)."""
+    return images[: len(images) // size * size].reshape(-1, size)
 
 
 def _distances(points: Floats, centres: Floats) -> Floats:

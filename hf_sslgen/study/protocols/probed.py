@@ -123,7 +123,8 @@ def measure_few_shot(cell: PreparedCell, protocol: FewShotProtocol, run: Run) ->
     episode = protocol.ways, protocol.shots, protocol.queries
     accuracies = prototypical_accuracies(features, test.labels, *episode, protocol.episodes, seed)
     images = image_effects(features, test.labels, *episode, seed)
-    estimate = episode_estimate(accuracies, images.effects)
+    effects = None if test.has("group") else images.effects
+    estimate = episode_estimate(accuracies, effects)
     numbers = tuple(number_of(metric, estimate, PRETRAINED_STAGE) for metric in names_compared_by("correct"))
-    records = few_shot_records(accuracies, test.sample_ids[images.positions], images.effects)
+    records = few_shot_records(accuracies, test.sample_ids[images.positions], effects)
     return Analysis(numbers, records), nothing_selected(seed, "support images of each episode")
