@@ -11,6 +11,7 @@ from hf_sslgen.study.cells.cell_form import NoCellError
 from hf_sslgen.study.cells.cell_records import require_consistent
 from hf_sslgen.study.cells.few_shot_records import without_episode_intervals
 from hf_sslgen.study.cells.held_records import HeldRecords, read_records
+from hf_sslgen.study.cells.repeated_runs import draws_nothing
 from hf_sslgen.study.cells.store import STUDY_FILE, Store
 from hf_sslgen.study.config import StudyConfig, read_study
 from hf_sslgen.study.plan import CellSpec, expand
@@ -72,7 +73,8 @@ def finished_cells(specs: Sequence[CellSpec], store: Store) -> tuple[list[Cell],
     shown = []
     for cell in cells:
         spec = by_name[cell.folder.name]
-        if (cell.backbone, cell.protocol, cell.seed) == (spec.backbone.name, spec.protocol_name, spec.seed):
+        is_meant = (cell.backbone, cell.protocol) == (spec.backbone.name, spec.protocol_name)
+        if is_meant and (cell.seed == spec.seed or draws_nothing(cell.identity)):
             group = spec.domain.group or cell.provenance["group"]
             shown.append(replace(cell, provenance={**cell.provenance, "group": group}))
         else:
