@@ -3,8 +3,8 @@
     python benchmarks/grouped_intervals.py --samples 1000 --json runs/groups.json
 
 K groups (patients, photographs) of equal, unequal or very unequal size are drawn with a known correlation between
-images of one group. Each cell of the table is the coverage and, in brackets, the share of samples that get an
-interval; an interval over images is shown for comparison.
+images of one group. Each cell of the first table is the coverage and, in brackets, the share of samples that get an
+interval; an interval over images is shown for comparison. The second table has the range over the correlations.
 """
 
 import argparse
@@ -32,6 +32,9 @@ CORRELATIONS = (0.1, 0.3, 0.5, 0.9)
 COUNTS = (10, 20, 50)
 FEWEST = 0.05
 """Share of samples with an interval below which no coverage is shown."""
+
+SUMMARISED = 0.2
+"""Share of samples with an interval from which a coverage counts in the second table."""
 
 Floats = NDArray[np.float64]
 Groups = NDArray[np.int64]
@@ -169,9 +172,30 @@ def main(command_line: Sequence[str] | None = None) -> int:
                 row = [measured(number, sizes, groups, each, options.samples, options.seed) for each in CORRELATIONS]
                 print(f"| {number} | {sizes} | {groups} |", *(f"{_words(each)} |" for each in row), flush=True)
                 found += row
+    _summarise(found)
     if options.json is not None:
         options.json.write_text(json.dumps([asdict(each) for each in found], indent=1), encoding="utf-8")
     return 0
+
+
+def _summarise(rows: Sequence[Coverage]) -> None:
+    """Print the range of coverage over the correlations, by number, sizes and count of groups."""
+    print("\n| number | sizes |", *(f"{count} groups |" for count in COUNTS), "over images |")
+    print("|---|---|" + "---:|" * (len(COUNTS) + 1))
+    for number, sizes in dict.fromkeys((row.number, row.sizes) for row in rows):
+        chosen = [row for row in rows if (row.number, row.sizes) == (number, sizes)]
+        cells = [
+            _range([row.coverage for row in chosen if row.groups == count and row.share >= SUMMARISED])
+            for count in COUNTS
+        ]
+        print(f"| {number} | {sizes} | {' | '.join(cells)} | {_range([row.over_images for row in chosen])} |")
+
+
+def _range(values: Sequence[float]) -> str:
+    if not values:
+        return "none"
+    low, high = (f"{100 * value:.0f}" for value in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
 
 
 def _words(row: Coverage) -> str:
