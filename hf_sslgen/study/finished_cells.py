@@ -9,7 +9,7 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.study.cells.cell_folder import Cell, read_stored_cell, stored_folders
 from hf_sslgen.study.cells.cell_form import NoCellError
 from hf_sslgen.study.cells.cell_records import require_consistent
-from hf_sslgen.study.cells.few_shot_records import without_episode_intervals
+from hf_sslgen.study.cells.episode_intervals import without_episode_intervals
 from hf_sslgen.study.cells.held_records import HeldRecords, read_records
 from hf_sslgen.study.cells.repeated_runs import draws_nothing
 from hf_sslgen.study.cells.store import STUDY_FILE, Store

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from hf_sslgen.analysis.few_shot_records import few_shot_records
 from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.metrics import (
     Statistic,
@@ -18,7 +19,6 @@ from hf_sslgen.metrics import (
 )
 from hf_sslgen.metrics.episodes import episode_estimate
 from hf_sslgen.study.cells.cell_folder import Cell, cell_folder, read_cells, write_cell
-from hf_sslgen.study.cells.few_shot_records import few_shot_records
 from hf_sslgen.study.inference.contrasts import compare_all
 from hf_sslgen.study.inference.differences import Difference
 

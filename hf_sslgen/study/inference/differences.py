@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from hf_sslgen.analysis.families import FAMILIES, families_of
+from hf_sslgen.analysis.few_shot_records import EFFECT, IMAGE
 from hf_sslgen.metrics import Estimate
 from hf_sslgen.metrics.catalogue.feature_metrics import SIMILARITY_COLUMNS
 from hf_sslgen.metrics.catalogue.metric import Paired, Subject
 from hf_sslgen.metrics.catalogue.rows import CLEAN, compared_on, undefined_columns
 from hf_sslgen.study.cells.cell_folder import ALL_LABELS, Cell
-from hf_sslgen.study.cells.few_shot_records import EFFECT, IMAGE
 from hf_sslgen.study.inference import paired
 from hf_sslgen.study.inference.judgement import verdict_of
 from hf_sslgen.study.inference.replicates import Records, Replicates, Values

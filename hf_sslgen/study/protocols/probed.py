@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from hf_sslgen.analysis.backbone_analysis import adapted_analysis
 from hf_sslgen.analysis.estimated_numbers import number_of
+from hf_sslgen.analysis.few_shot_records import few_shot_records
 from hf_sslgen.analysis.grouped_numbers import over_groups
 from hf_sslgen.analysis.numbers import Analysis
 from hf_sslgen.analysis.one_pass import split_features
@@ -17,7 +18,6 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.metrics.catalogue.rows import names_compared_by
 from hf_sslgen.metrics.episodes import episode_estimate
 from hf_sslgen.metrics.stages import PRETRAINED_STAGE
-from hf_sslgen.study.cells.few_shot_records import few_shot_records
 from hf_sslgen.study.prepared_cell import Measured, PreparedCell, positional
 from hf_sslgen.study.protocols.presets import FewShotProtocol, KNNProtocol, LinearProtocol
 from hf_sslgen.study.protocols.selection import (

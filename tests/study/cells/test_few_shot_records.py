@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 from fake_study import SELF_SUPERVISED, Setting, write_study
 
+from hf_sslgen.analysis.few_shot_records import EFFECT, IMAGE, few_shot_records
 from hf_sslgen.metrics.episodes import NO_EFFECTS, episode_estimate
 from hf_sslgen.study.cells.cell_folder import Cell, read_cells
 from hf_sslgen.study.cells.cell_records import require_consistent
-from hf_sslgen.study.cells.few_shot_records import EFFECT, IMAGE, few_shot_records, without_episode_intervals
+from hf_sslgen.study.cells.episode_intervals import without_episode_intervals
 from hf_sslgen.study.finished_cells import readable_cells
 
 

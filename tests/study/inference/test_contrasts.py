@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 
 from hf_sslgen.analysis.families import GEOMETRIC
+from hf_sslgen.analysis.few_shot_records import few_shot_records
 from hf_sslgen.analysis.numbers import Analysis
 from hf_sslgen.metrics.episodes import NO_EFFECTS
 from hf_sslgen.study.cells.cell_folder import Cell, read_cell, write_cell
-from hf_sslgen.study.cells.few_shot_records import few_shot_records
 from hf_sslgen.study.inference.contrasts import compare_all
 from hf_sslgen.study.inference.differences import Difference, compare_cells
 

@@ -13,12 +13,12 @@ from prepared_cells import prepared_cell
 from whole_splits import classified, features_of
 
 from hf_sslgen.analysis.analysis_settings import AnalysisSettings
+from hf_sslgen.analysis.few_shot_records import EFFECT, IMAGE
 from hf_sslgen.domains.images import joined
 from hf_sslgen.errors import DivergedError, InputError
 from hf_sslgen.geometry import Geometry
 from hf_sslgen.study.cells.cell_folder import Cell, read_cell, write_cell
 from hf_sslgen.study.cells.cell_records import require_consistent
-from hf_sslgen.study.cells.few_shot_records import EFFECT, IMAGE
 from hf_sslgen.study.inference.differences import compare_cells
 from hf_sslgen.study.prepared_cell import Measured, PreparedCell
 from hf_sslgen.study.protocols import finetuned

@@ -6,16 +6,12 @@ were over episodes alone, of which any number can be drawn, so they are not show
 lack them too, and have no interval: effects of images say nothing about other groups.
 """
 
-import math
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_sslgen.metrics.episodes import NO_EFFECTS
 from hf_sslgen.metrics.stages import PRETRAINED_STAGE
-from hf_sslgen.study.cells.cell_folder import Cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,13 +43,3 @@ def few_shot_records(
             EFFECT: np.concatenate([np.full(len(accuracies), np.nan), effects]),
         }
     )
-
-
-def without_episode_intervals(cell: Cell) -> Cell:
-    """Return a few-shot cell of an earlier version without its intervals; any other cell unchanged."""
-    records = cell.records()
-    is_episodes = "correct" in records.columns and "reference" not in records.columns
-    if not is_episodes or EFFECT in records.columns:
-        return cell
-    numbers = (replace(number, low=math.nan, high=math.nan, reason=NO_EFFECTS) for number in cell.numbers)
-    return replace(cell, numbers=tuple(numbers))
