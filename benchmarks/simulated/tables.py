@@ -1,8 +1,10 @@
 """Markdown tables of estimators' errors and intervals' coverage."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from simulated.repetitions import Row
 
@@ -45,6 +47,17 @@ def _repetitions(rows: Iterable[Row]) -> str:
         numbers = ", ".join(str(n) for n in sorted(sizes))
         said.append(f"{repetitions} datasets (n = {numbers}): a coverage of 95% has a standard error of {error:.1f}.")
     return " ".join(said)
+
+
+def write_results(text: str, content: Mapping[str, Any], markdown: Path | None, numbers: Path | None) -> None:
+    """Print the tables, or put them between the markers of a file, and write the numbers behind them if asked to."""
+    if markdown is None:
+        print(text)
+    else:
+        replace_between_markers(markdown, text)
+    if numbers is not None:
+        numbers.parent.mkdir(parents=True, exist_ok=True)
+        numbers.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def replace_between_markers(path: Path, text: str) -> None:

@@ -11,8 +11,9 @@ matter there.
 | group | the mean of targets over the domains of a group |
 | interaction | the mean over different domains minus that over similar ones |
 
-`cautions.csv` has a row per reason for caution (`hf_sslgen.study.inference.cautions`); `ranking.csv` has the rows of
-`hf_sslgen.reporting.ranking_csv`.
+`cautions.csv` has a row per reason for caution (`hf_sslgen.study.inference.cautions`), and `ranking.csv` the rows of
+`hf_sslgen.reporting.ranking_csv`. `claims.csv` is written only if the study asks for claims
+(`hf_sslgen.reporting.claims_csv`).
 """
 
 from collections.abc import Iterable
@@ -21,6 +22,7 @@ from typing import Any
 
 import pandas as pd
 
+from hf_sslgen.reporting.claims_csv import CLAIMS_FILE_NAME, claims_frame
 from hf_sslgen.reporting.csv_files import write_csv
 from hf_sslgen.reporting.ranking_csv import ranking_frame
 from hf_sslgen.study.cells.cell_folder import Cell
@@ -103,6 +105,8 @@ def write_csv_files(results: StudyResults, folder: Path) -> None:
         "cautions.csv": cautions_frame(results),
         "ranking.csv": ranking_frame(results.rankings),
     }
+    if results.claims:
+        files[CLAIMS_FILE_NAME] = claims_frame(results)
     for name, frame in files.items():
         write_csv(frame, folder / name)
 

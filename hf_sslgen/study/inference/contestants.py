@@ -11,8 +11,7 @@ from hf_sslgen.metrics.catalogue.metric import Compared, Metric
 from hf_sslgen.metrics.catalogue.rows import METRICS
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.contrasts import role_of
-from hf_sslgen.study.inference.differences import distinct
-from hf_sslgen.study.inference.replicates import Replicates
+from hf_sslgen.study.inference.replicates import Records, Replicates, distinct
 from hf_sslgen.study.inference.seed_averages import grouped
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
@@ -105,29 +104,49 @@ def headline_accuracy(entries: Sequence[Entry]) -> Metric | None:
 
 @dataclass(frozen=True, eq=False)
 class AlignedRecords:
-    """The records of several contestants' untransformed images, the same images in the same order."""
+    """The records of several contestants.
 
-    by_cell: "Mapping[int, pd.DataFrame]"
+    Attributes:
+        clean: of untransformed images, sorted by image, by cell.
+        moved: all others, by cell.
+        are_same: whether all cells measured the same images.
+    """
+
+    clean: "Mapping[int, pd.DataFrame]"
+    moved: "Mapping[int, pd.DataFrame]"
+    are_same: bool
 
     @classmethod
     def of(cls, entries: Sequence[Entry]) -> "AlignedRecords":
-        cells = [cell for entry in entries for cell in entry.cells]
-        records = [cell.records() for cell in cells]
-        clean = [rows[rows["transform"] == ""].set_index("sample_id") for rows in records]
-        shared = reduce(np.intersect1d, [rows.index.to_numpy() for rows in clean])
-        return cls({id(cell): rows.loc[shared] for cell, rows in zip(cells, clean, strict=True)})
+        records = {id(cell): cell.records() for entry in entries for cell in entry.cells}
+        clean = {
+            cell: rows[rows["transform"] == ""].set_index("sample_id").sort_index() for cell, rows in records.items()
+        }
+        first, *others = clean.values()
+        return cls(
+            clean,
+            {cell: rows[rows["transform"] != ""] for cell, rows in records.items()},
+            are_same=all(rows.index.equals(first.index) for rows in others),
+        )
 
-    @property
-    def num_images(self) -> int:
-        return min(map(len, self.by_cell.values()))
+    def pairs(self, first: Entry, second: Entry) -> tuple[Replicates, Replicates]:
+        """Return the clean and the other records of two contestants by pretraining run and seed.
 
-    def pairs(self, first: Entry, second: Entry) -> Replicates:
-        """Return the records of two contestants by pretraining run and seed; one of a single run meets all runs of the
-        other."""
+        The clean ones are of the images that all these cells share. A contestant of a single run meets all runs of the
+        other. There is no run if they share no seed or no image.
+        """
         count = max(len(first.runs), len(second.runs))
         sides = [entry.runs if len(entry.runs) == count else entry.runs * count for entry in (first, second)]
-        runs = [
-            [(self.by_cell[id(a[seed])], self.by_cell[id(b[seed])]) for seed in a if seed in b]
-            for a, b in zip(*sides, strict=True)
-        ]
-        return Replicates([distinct(run) for run in runs if run])
+        runs = [[(id(a[seed]), id(b[seed])) for seed in a if seed in b] for a, b in zip(*sides, strict=True)]
+        met = {cell for run in runs for pair in run for cell in pair}
+        clean = self.clean
+        if met and not self.are_same:
+            shared = reduce(np.intersect1d, [clean[cell].index.to_numpy() for cell in met])
+            clean = {cell: clean[cell].loc[shared] for cell in met}
+        found: list[Sequence[Records]] = []
+        others: list[Sequence[Records]] = []
+        for run in runs:
+            if run and len(clean[run[0][0]]):
+                found.append(distinct([(clean[a], clean[b]) for a, b in run]))
+                others.append([(self.moved[a], self.moved[b]) for a, b in run][: len(found[-1])])
+        return Replicates(found), Replicates(others)

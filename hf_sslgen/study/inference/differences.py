@@ -9,17 +9,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from hf_sslgen.analysis.families import FAMILIES, families_of
 from hf_sslgen.metrics import Estimate
 from hf_sslgen.metrics.catalogue.feature_metrics import SIMILARITY_COLUMNS
-from hf_sslgen.metrics.catalogue.metric import Paired, Subject
+from hf_sslgen.metrics.catalogue.metric import Subject
 from hf_sslgen.metrics.catalogue.rows import CLEAN, compared_on, undefined_columns
 from hf_sslgen.study.cells.cell_folder import ALL_LABELS, Cell
 from hf_sslgen.study.inference import paired
 from hf_sslgen.study.inference.judgement import verdict_of
-from hf_sslgen.study.inference.replicates import Records, Replicates
+from hf_sslgen.study.inference.number_differences import (
+    compare_number,
+    degrees_of_freedom,
+    estimate_difference,
+    unit_of,
+)
+from hf_sslgen.study.inference.replicates import Replicates, distinct
 from hf_sslgen.study.inference.scopes import ONE_RUN, RunVariances, run_variances
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
@@ -98,16 +102,10 @@ def compare_averaged(runs: Sequence[Sequence[tuple[Cell, Cell]]]) -> list[Differ
     records = [distinct([(first.records(), second.records()) for first, second in run]) for run in runs]
     clean = Replicates([[(a[a["transform"] == ""], b[b["transform"] == ""]) for a, b in run] for run in records])
     moved = Replicates([[(a[a["transform"] != ""], b[b["transform"] != ""]) for a, b in run] for run in records])
-    compared = _clean_numbers(clean) + _invariance_numbers(
+    compared = _clean_numbers(clean, moved) + _invariance_numbers(
         moved, tuple(runs[0][0][0].provenance["not_label_preserving"])
     )
     return _differences(runs[0][0], compared)
-
-
-def distinct(pairs: Sequence[Records]) -> Sequence[Records]:
-    """One pair of records where all are the same: a deterministic probe that ran again is no other run."""
-    (first, second), *others = pairs
-    return pairs[:1] if all(a.equals(first) and b.equals(second) for a, b in others) else pairs
 
 
 def _differences(pair: tuple[Cell, Cell], compared: Sequence[_Compared]) -> list[Difference]:
@@ -145,7 +143,7 @@ def _differences(pair: tuple[Cell, Cell], compared: Sequence[_Compared]) -> list
     ]
 
 
-def _clean_numbers(replicates: Replicates) -> list[_Compared]:
+def _clean_numbers(replicates: Replicates, moved: Replicates) -> list[_Compared]:
     """Return the numbers of untransformed images whose columns all cells have; not every protocol measures all."""
     rows = replicates.aligned(undefined_columns())
     if not rows.num_images:
@@ -156,7 +154,7 @@ def _clean_numbers(replicates: Replicates) -> list[_Compared]:
     for metric, compared in compared_on(CLEAN):
         if not rows.have(metric.compared_columns):
             continue
-        estimate, variances = compare_rows(compared.paired, rows, rows.differences(metric.values))
+        estimate, variances = compare_number(metric, compared.paired, rows, moved)
         found.append(
             _Compared(
                 metric.name,
@@ -169,47 +167,6 @@ def _clean_numbers(replicates: Replicates) -> list[_Compared]:
             )
         )
     return found
-
-
-def unit_of(rows: Replicates) -> str:
-    """Return what a row is: an image, or an episode, which has no true class but an accuracy."""
-    return "images" if rows.have(["reference"]) else "episodes"
-
-
-def compare_rows(kind: Paired, rows: Replicates, differences: paired.Runs) -> tuple[Estimate, RunVariances]:
-    """Estimate a mean difference with the interval for numbers of its kind, and how it varies between runs."""
-    unit = unit_of(rows)
-    variances = run_variances(_contributions(kind, rows, differences, unit))
-    return _estimate(kind, rows, differences, unit), variances
-
-
-def _contributions(kind: Paired, rows: Replicates, differences: paired.Runs, unit: str) -> paired.Runs:
-    if kind is Paired.CLASS_SHARE and unit == "images":
-        return paired.per_class_contributions(differences, rows.sides[0]["reference"].to_numpy(np.int64), rows.groups)
-    return paired.contributions(differences, rows.groups)
-
-
-def degrees_of_freedom(groups: paired.Groups) -> float:
-    """Return those of an interval over images, or over the groups that they come in."""
-    return math.inf if groups is None else len(np.unique(groups)) - 1.0
-
-
-def _estimate(kind: Paired, rows: Replicates, differences: paired.Runs, unit: str = "images") -> Estimate:
-    """Return the difference with the interval for numbers of its kind."""
-    groups = rows.groups
-    if unit == "episodes":  # whose accuracies are shares themselves; every class has equally many queries
-        return paired.mean_difference(differences, unit)
-    if kind is Paired.CLASS_SHARE:
-        return paired.per_class_difference(differences, rows.sides[0]["reference"].to_numpy(np.int64), groups)
-    if kind is Paired.SHARE:
-        return paired.share_difference(differences, groups)
-    if kind is Paired.OUTCOME:
-        right = np.all([side["correct"].to_numpy(bool) for side in rows.sides], axis=0)
-        return paired.outcome_difference(differences, ~right, groups)
-    if kind is Paired.CONFIDENCE:
-        least = np.min([side["confidence"].to_numpy(float) for side in rows.sides], axis=0)
-        return paired.confidence_difference(differences, least, groups)
-    return paired.mean_difference(differences, groups=groups)
 
 
 def _invariance_numbers(replicates: Replicates, not_preserving: tuple[str, ...]) -> list[_Compared]:
@@ -234,7 +191,7 @@ def _invariance_numbers(replicates: Replicates, not_preserving: tuple[str, ...])
             if not rows.have(metric.compared_columns):
                 continue
             differences = rows.differences(metric.values)
-            estimate = _estimate(compared.paired, rows, differences)
+            estimate = estimate_difference(compared.paired, rows, differences)
             variances = run_variances(paired.contributions(differences, rows.groups))
             named = metric.name, estimate, defined, stage, str(transform), str(severity)
             freedom = degrees_of_freedom(rows.groups)
@@ -247,7 +204,7 @@ def _invariance_numbers(replicates: Replicates, not_preserving: tuple[str, ...])
             if (family, metric.name) in members:
                 averages = paired.mean_over_variants(members[family, metric.name])
                 images = paired.per_image(averages)
-                estimate = _estimate(compared.paired, family_rows, [[images]])
+                estimate = estimate_difference(compared.paired, family_rows, [[images]])
                 variances = run_variances(paired.by_group(averages, family_rows.groups))
                 freedom = degrees_of_freedom(family_rows.groups)
                 named = metric.name, estimate, len(images), stage, family, ""

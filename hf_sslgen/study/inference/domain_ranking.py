@@ -11,9 +11,16 @@ from hf_sslgen.metrics.catalogue.metric import Compared, Metric, Paired
 from hf_sslgen.metrics.results import Interval
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.contestants import AlignedRecords, Contestant, Entry, headline_accuracy
-from hf_sslgen.study.inference.differences import compare_rows, degrees_of_freedom
+from hf_sslgen.study.inference.number_differences import compare_number, contributions, degrees_of_freedom
 from hf_sslgen.study.inference.replicates import Replicates
-from hf_sslgen.study.inference.scopes import WEIGHTS, ScopedInterval, scoped_intervals, widest_scope
+from hf_sslgen.study.inference.scopes import (
+    ONE_RUN,
+    WEIGHTS,
+    ScopedInterval,
+    run_variances,
+    scoped_intervals,
+    widest_scope,
+)
 
 MIN_CONTESTANTS = 3
 """Two are a comparison, not a ranking."""
@@ -62,15 +69,15 @@ def rank_on_domain(entries: Sequence[Entry]) -> DomainRanking | None:
     if metric is None:
         return None
     entries = [e for e in entries if not any(math.isnan(_number(cell, metric)[0]) for cell in e.cells)]
-    records = AlignedRecords.of(entries) if len(entries) >= MIN_CONTESTANTS else None
-    if records is None or not records.num_images:
+    if len(entries) < MIN_CONTESTANTS:
         return None
+    records = AlignedRecords.of(entries)
     return DomainRanking(
         entries[0].cells[0].domain,
         metric.name,
-        tuple(_standing(entry, metric, records.pairs(entry, entry)) for entry in entries),
+        tuple(_standing(entry, metric, records.pairs(entry, entry)[0]) for entry in entries),
         tuple(
-            _pair(first, second, metric, records.pairs(first, second))
+            _pair(first, second, metric, *records.pairs(first, second))
             for first, second in itertools.combinations(entries, 2)
         ),
     )
@@ -82,7 +89,8 @@ def _standing(entry: Entry, metric: Metric, rows: Replicates) -> Standing:
     value = float(np.mean(of_runs))
     numbers = np.array([_number(cell, metric) for cell in entry.cells])
     below, above = (float(np.mean(np.abs(numbers[:, 0] - numbers[:, side]))) for side in (1, 2))
-    _, variances = compare_rows(_kind(metric), rows, [[metric.values(one) for one, _ in run] for run in rows.runs])
+    values = [[metric.values(one) for one, _ in run] for run in rows.runs]
+    variances = run_variances(contributions(_kind(metric), rows, values)) if values else ONE_RUN
     over_images = Interval(value - below, value + above)
     scopes = scoped_intervals(value, over_images, variances, degrees_of_freedom(rows.groups))
     return Standing(entry.contestant, value, within_shares(widest_scope(scopes)), of_runs)
@@ -103,14 +111,14 @@ def _kind(metric: Metric) -> Paired:
     return metric.compared.paired
 
 
-def _pair(first: Entry, second: Entry, metric: Metric, rows: Replicates) -> PairDifference:
+def _pair(first: Entry, second: Entry, metric: Metric, rows: Replicates, moved: Replicates) -> PairDifference:
     if not rows.runs:
         a, b = (float(np.mean([_number(cell, metric)[0] for cell in entry.cells])) for entry in (first, second))
         unpaired = ScopedInterval(
-            WEIGHTS, math.nan, math.nan, math.nan, math.nan, "they have no training seed in common"
+            WEIGHTS, math.nan, math.nan, math.nan, math.nan, "they have no training seed or image in common"
         )
         return PairDifference(first.contestant, second.contestant, a - b, unpaired)
-    estimate, variances = compare_rows(_kind(metric), rows, rows.differences(metric.values))
+    estimate, variances = compare_number(metric, _kind(metric), rows, moved)
     over_images = Interval(estimate.low, estimate.high)
     scopes = scoped_intervals(estimate.value, over_images, variances, degrees_of_freedom(rows.groups))
     if not first.contestant.are_runs or not second.contestant.are_runs:  # one of the two was not pretrained again

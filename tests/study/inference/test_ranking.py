@@ -118,9 +118,19 @@ def test_without_an_accuracy_or_a_common_seed_nothing_is_told_apart() -> None:
     other = replace(cells[3], identity=cells[3].identity | {"seed": 7})
     pairs = {(pair.first, pair.second): pair for pair in ranking_of([*cells[:3], other]).pairs}
     unpaired = pairs["backbone-0", "backbone-3"]
-    assert unpaired.interval.reason == "they have no training seed in common"
+    assert unpaired.interval.reason == "they have no training seed or image in common"
     assert math.isnan(unpaired.adjusted_p_value) and unpaired.verdict == "undecided"
     assert unpaired.value == pytest.approx(cells[0].numbers[0].value - cells[3].numbers[0].value)
+
+
+def test_backbones_measured_on_other_images_are_compared_on_those_they_share() -> None:
+    cells = equal_backbones(np.random.default_rng(0), 3, 300)
+    records = cells[0].records()
+    part = replace(cells[0], reader=lambda _: records[records["sample_id"] < 200].iloc[::-1])
+    pairs = {(pair.first, pair.second): pair.value for pair in ranking_of([part, *cells[1:]]).pairs}
+    own, others = (cell.records()["correct"] for cell in cells[:2])
+    assert pairs["backbone-0", "backbone-1"] == pytest.approx((own[:200] - others[:200]).mean())
+    assert pairs["backbone-1", "backbone-2"] == pytest.approx(cells[1].numbers[0].value - cells[2].numbers[0].value)
 
 
 def run_of(name: str, seed: int | None, generator: np.random.Generator, **said: Any) -> Cell:
