@@ -12,6 +12,7 @@ from hf_sslgen.analysis.analysis_settings import AnalysisSettings
 from hf_sslgen.analysis.attribution import LABEL_FREE_METHODS
 from hf_sslgen.analysis.batch_pass import Wanted
 from hf_sslgen.analysis.families import MIN_IMAGES
+from hf_sslgen.analysis.grouped_numbers import over_groups
 from hf_sslgen.analysis.invariance_numbers import invariance_numbers, is_gray, pair_numbers
 from hf_sslgen.analysis.localization_numbers import first_boxes
 from hf_sslgen.analysis.map_numbers import control_numbers, map_numbers
@@ -116,6 +117,10 @@ def _joined(*analyses: Analysis) -> tuple[list[Number], pd.DataFrame]:
     return numbers, pd.concat([each.records for each in analyses if len(each.records)], ignore_index=True)
 
 
+def _over_groups(analysis: Analysis, domain: Domain) -> Analysis:
+    return over_groups(analysis, domain.test, domain.not_label_preserving)
+
+
 def pretrained_analysis(
     backbone: LoadedBackbone, domain: Domain, settings: AnalysisSettings, run: Run = ALONE
 ) -> Analysis:
@@ -130,11 +135,11 @@ def pretrained_analysis(
         maps = outputs.maps if wanted.layer is not None else None
     numbers, records = _joined(moved, _pair_analysis(backbone, domain.test, settings, run, stage))
     if maps is None:
-        return Analysis(tuple(numbers), records)
+        return _over_groups(Analysis(tuple(numbers), records), domain)
     attribution = _attribution(backbone, replace(wanted, classes=subset.labels), maps, settings, run, stage)
     clean = attribution.records.assign(stage=stage, transform="", severity="", reference=subset.labels)
     records = pd.concat([clean, records], ignore_index=True)
-    return Analysis((*attribution.numbers, *numbers), records, attribution.examples)
+    return _over_groups(Analysis((*attribution.numbers, *numbers), records, attribution.examples), domain)
 
 
 def _in_order(
@@ -190,4 +195,4 @@ def adapted_analysis(
         numbers, records = _joined(of_images)
     else:
         numbers, records = _joined(of_images, moved, _pair_analysis(backbone, test, settings, run, stage))
-    return Analysis(tuple(numbers), records, attribution.examples)
+    return _over_groups(Analysis(tuple(numbers), records, attribution.examples), domain)

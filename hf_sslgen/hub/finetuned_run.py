@@ -10,11 +10,15 @@ from typing import Any
 
 import pandas as pd
 
+from hf_sslgen.analysis.grouped_numbers import over_groups
+from hf_sslgen.analysis.numbers import Analysis
+from hf_sslgen.analysis.predictions import prediction_analysis
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.sources import registered_entry
 from hf_sslgen.metrics import Estimate
+from hf_sslgen.metrics.stages import FINE_TUNED_STAGE
 from hf_sslgen.preprocessing import Preprocessing
 from hf_sslgen.training.evaluation import Predictions
 from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
@@ -67,7 +71,7 @@ def read_run(
         folder=folder,
         settings=json.loads((folder / IDENTITY_FILE).read_text(encoding="utf-8")),
         predictions=predictions,
-        estimates=predictions.estimates(len(domain.class_names)),
+        estimates=_estimates(predictions, domain),
         domain=domain,
         domain_arguments=domain_arguments,
         preprocessing=backbone.preprocessing,
@@ -76,6 +80,19 @@ def read_run(
         base_model=base_model_id(backbone.name),
         dataset=dataset_id(domain_arguments),
     )
+
+
+def _estimates(predictions: Predictions, domain: Domain) -> dict[str, Estimate]:
+    """Return the numbers on the test split, with intervals over groups if the images come in groups."""
+    estimates = predictions.estimates(len(domain.class_names))
+    if not domain.test.has("group"):
+        return estimates
+    numbers, records = prediction_analysis(predictions, len(domain.class_names), FINE_TUNED_STAGE)
+    grouped = over_groups(Analysis(tuple(numbers), records), domain.test).numbers
+    return estimates | {
+        each.metric: dataclasses.replace(estimates[each.metric], low=each.low, high=each.high, reason=each.reason)
+        for each in grouped
+    }
 
 
 def base_model_id(name: str) -> str | None:

@@ -94,13 +94,13 @@ def smallest_class(references: IntArray) -> int:
     return int(np.unique(references, return_counts=True)[1].min())
 
 
-def effective_share_interval(share: float, variance: float, n: int) -> Interval:
+def effective_share_interval(share: float, variance: float, n: float) -> Interval:
     """Compute the interval of a share of n samples with this variance instead of share (1 - share)."""
     # The low limit is one minus the high limit of failures, so that unseen failures count as unseen successes do.
     return Interval(1.0 - _effective_limits(1.0 - share, variance, n)[1], _effective_limits(share, variance, n)[1])
 
 
-def _effective_limits(share: float, variance: float, n: int, mid_p: bool = False) -> tuple[float, float]:
+def _effective_limits(share: float, variance: float, n: float, mid_p: bool = False) -> tuple[float, float]:
     if variance <= ROUNDING:  # all equal, which does not reveal how others vary
         variance = share * (1.0 - share)
     return _limits(share, variance / (n * (1.0 - share)) if share < 1.0 else 1.0 / n, 1.0 / n, mid_p)

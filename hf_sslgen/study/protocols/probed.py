@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from hf_sslgen.analysis.backbone_analysis import adapted_analysis
 from hf_sslgen.analysis.estimated_numbers import mean_number
+from hf_sslgen.analysis.grouped_numbers import over_groups
 from hf_sslgen.analysis.numbers import Analysis
 from hf_sslgen.analysis.one_pass import split_features
 from hf_sslgen.analysis.pass_shards import Run
@@ -108,7 +109,7 @@ def measure_knn(cell: PreparedCell, protocol: KNNProtocol, run: Run) -> Measured
     chosen = int(best.point["neighbours"])
     measured = predictions(domain.test, test, [chosen])[chosen]
     numbers, records = prediction_analysis(measured, len(domain.class_names), PRETRAINED_STAGE)
-    analysis = Analysis(tuple(numbers), records)
+    analysis = over_groups(Analysis(tuple(numbers), records), domain.test)
     return analysis, selection_record(candidates, best, cell.spec.seed, TRAIN)
 
 
