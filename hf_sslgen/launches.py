@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
-from hf_sslgen.claims import Claim
 from hf_sslgen.errors import SslgenError
 from hf_sslgen.output_folder import claim_folder, working_in
+from hf_sslgen.work_claims import Claim
 
 Decision = TypeVar("Decision")
 

@@ -9,7 +9,10 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hf_sslgen.claims import (
+from hf_sslgen.errors import DiskFullError, InputError, WorkerError
+from hf_sslgen.files import finish_replacement, is_disk_full, remove_abandoned
+from hf_sslgen.processes import unfinished_name
+from hf_sslgen.work_claims import (
     LEASE_SECONDS,
     Claim,
     Owner,
@@ -20,9 +23,6 @@ from hf_sslgen.claims import (
     still_held,
     try_claim,
 )
-from hf_sslgen.errors import DiskFullError, InputError, WorkerError
-from hf_sslgen.files import finish_replacement, is_disk_full, remove_abandoned
-from hf_sslgen.processes import unfinished_name
 
 logger = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.metrics.catalogue.metric import Compared, Metric, Paired
 from hf_sslgen.metrics.catalogue.rows import METRICS
 from hf_sslgen.metrics.clusters import (
+    GROUP,
     GroupedInterval,
     grouped_class_share_interval,
     grouped_few_interval,
@@ -26,9 +27,6 @@ from hf_sslgen.metrics.two_groups import SURE
 
 if TYPE_CHECKING:
     import pandas as pd
-
-GROUP = "group_id"
-"""Column of the records with the number of each image's group; it says nothing else about the group."""
 
 
 def over_groups(analysis: Analysis, test: ImageSplit, not_label_preserving: tuple[str, ...] = ()) -> Analysis:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 
-from hf_sslgen.claims import kept_alive, try_claim
 from hf_sslgen.commands.run_report import write_report
 from hf_sslgen.commands.study import StudyArguments
 from hf_sslgen.domains.domain_registry import domain_entries, find_domain
@@ -28,6 +27,7 @@ from hf_sslgen.study.execution.worker_process import work
 from hf_sslgen.study.plan import CellSpec, expand
 from hf_sslgen.study.preflight import impossible_sentences, look_ahead, prepare
 from hf_sslgen.study.progress import damaged_sentences, failure_sentences
+from hf_sslgen.work_claims import kept_alive, try_claim
 from hf_sslgen.zoo.locations import UNTRAINED_PREFIX, resolve_location, wanted_revision
 
 logger = logging.getLogger(__name__)

@@ -19,8 +19,11 @@ import scipy
 from hf_sslgen.metrics.inputs import BoolArray, FloatArray, IntArray
 from hf_sslgen.metrics.intervals import LEVEL, mean_interval, skewed_mean_interval
 from hf_sslgen.metrics.results import NO_INTERVAL, Interval
-from hf_sslgen.metrics.shares import class_weights, effective_share_interval
+from hf_sslgen.metrics.shares import effective_share_interval, per_class_values
 from hf_sslgen.metrics.two_groups import MIN_OUTCOMES, two_group_interval
+
+GROUP = "group_id"
+"""Column of records with the number of each image's group; it says nothing else about the group."""
 
 MIN_GROUPS = 10
 """Minimum number of groups for an interval, and of groups that contain what decides it."""
@@ -176,6 +179,16 @@ def grouped_difference_interval(
     return GroupedInterval(mean_interval(contributions))
 
 
+def grouped_class_difference_interval(
+    differences: FloatArray, references: IntArray, groups: IntArray
+) -> GroupedInterval:
+    """Compute the interval of a mean over classes of credit differences, with true labels, shape (N,)."""
+    reason = too_few_groups(groups) or few_groups_of_a_class(references, groups)
+    if reason:
+        return GroupedInterval(NO_INTERVAL, reason)
+    return grouped_difference_interval(differences, groups, per_class_values(differences, references))
+
+
 def few_groups_of_a_class(references: IntArray, groups: IntArray) -> str:
     """Return why classes have images of too few groups for the interval of a mean over classes; empty if none has."""
     pairs = np.unique(np.stack([references, groups]), axis=1)
@@ -183,19 +196,6 @@ def few_groups_of_a_class(references: IntArray, groups: IntArray) -> str:
     if fewest >= MIN_GROUPS:
         return ""
     return f"a class has images of only {fewest} groups; an interval needs {MIN_GROUPS}"
-
-
-def per_class_values(values: FloatArray, references: IntArray) -> FloatArray:
-    """Compute values (N,) whose mean is the mean over classes of the mean within each; classes are fixed.
-
-    Args:
-        values, references: values and true labels, shape (N,).
-    """
-    weights = class_weights(references)
-    _, classes, sizes = np.unique(references, return_inverse=True, return_counts=True)
-    within = np.bincount(classes, values) / sizes
-    spread: FloatArray = float(weights @ values) + len(values) * weights * (values - within[classes])
-    return spread
 
 
 def _defined(values: FloatArray, groups: IntArray) -> tuple[FloatArray, IntArray]:

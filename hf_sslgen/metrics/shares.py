@@ -89,6 +89,19 @@ def class_weights(references: IntArray) -> FloatArray:
     return 1.0 / (len(sizes) * sizes[index])
 
 
+def per_class_values(values: FloatArray, references: IntArray) -> FloatArray:
+    """Compute values (N,) whose mean is the mean over classes of the mean within each; classes are fixed.
+
+    Args:
+        values, references: values and true labels, shape (N,).
+    """
+    weights = class_weights(references)
+    _, classes, sizes = np.unique(references, return_inverse=True, return_counts=True)
+    within = np.bincount(classes, values) / sizes
+    spread: FloatArray = float(weights @ values) + len(values) * weights * (values - within[classes])
+    return spread
+
+
 def smallest_class(references: IntArray) -> int:
     """Count the images of the rarest class in the references, shape (N,), to compare with `MIN_CLASS_SIZE`."""
     return int(np.unique(references, return_counts=True)[1].min())

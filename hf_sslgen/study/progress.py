@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from hf_sslgen.claims import find_claims, is_alive
 from hf_sslgen.errors import InputError
 from hf_sslgen.study.cells.cell_folder import read_stored_cell
 from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.plan import CellSpec
+from hf_sslgen.work_claims import find_claims, is_alive
 
 SHOWN = 4
 """How many of the cells with the same error are named."""

@@ -11,7 +11,6 @@ from torch.utils.data import DataLoader, Dataset
 
 import hf_sslgen
 from hf_sslgen import command_line
-from hf_sslgen.claims import try_claim
 from hf_sslgen.decoding import corrupt_image
 from hf_sslgen.errors import (
     DiskFullError,
@@ -30,6 +29,7 @@ from hf_sslgen.memory import naming_batch_size
 from hf_sslgen.output_folder import require_held
 from hf_sslgen.shortages import shortage_of
 from hf_sslgen.training.run_folder import require_disk_space
+from hf_sslgen.work_claims import try_claim
 
 PACKAGE = Path(hf_sslgen.__file__).parent
 KINDS = (InputError, DivergedError, ResourceError, HubError, WorkerError)

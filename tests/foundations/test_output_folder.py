@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from hf_sslgen import claims, output_folder
-from hf_sslgen.claims import LEASE_SECONDS, this_process, try_claim
+from hf_sslgen import output_folder, work_claims
 from hf_sslgen.errors import DiskFullError, InputError
 from hf_sslgen.files import write_json
 from hf_sslgen.output_folder import CLAIM, claim_folder, require_output_folder, working_in
+from hf_sslgen.work_claims import LEASE_SECONDS, this_process, try_claim
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_a_claim_of_another_machine_that_shows_none_is_overtaken(elsewhere, tmp_
         slept.append(seconds)
         assert len(slept) <= 3, "the lease has ended"
         if len(slept) == 3:
-            monkeypatch.setattr(claims, "LEASE_SECONDS", 0.0)
+            monkeypatch.setattr(work_claims, "LEASE_SECONDS", 0.0)
 
     monkeypatch.setattr(output_folder.time, "sleep", run_out_later)
     with caplog.at_level(logging.WARNING):
@@ -151,7 +151,7 @@ def test_without_hard_links_a_claim_is_held_all_the_same(tmp_path, monkeypatch) 
     def refuse(*arguments: object) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr(claims.os, "link", refuse)
+    monkeypatch.setattr(work_claims.os, "link", refuse)
     with pytest.raises(InputError, match="without hard links"):
         try_claim(tmp_path, "cell")
     claim = claim_folder(tmp_path)

@@ -12,11 +12,10 @@ from hf_sslgen.metrics.clusters import (
     grouped_few_interval,
     grouped_mean_interval,
     grouped_share_interval,
-    per_class_values,
     too_few_groups,
 )
 from hf_sslgen.metrics.intervals import mean_interval
-from hf_sslgen.metrics.shares import share_interval
+from hf_sslgen.metrics.shares import per_class_values, share_interval
 
 
 def drawn(generator, sizes, correlation):

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from hf_sslgen.claims import kept_alive, try_claim
 from hf_sslgen.study.cells.store import STUDY_FILE, Store
 from hf_sslgen.study.config import parse_study
 from hf_sslgen.study.finished_cells import finished_cells, read_study_results
 from hf_sslgen.study.plan import expand
 from hf_sslgen.study.progress import damaged_sentences, failure_sentences, living_claims, missing_sentences, state_of
+from hf_sslgen.work_claims import kept_alive, try_claim
 
 
 @pytest.fixture

@@ -22,7 +22,8 @@ LIMITS = (
     "per-class accuracy ten images of every class; any other mean 100 images. With fewer, and for calibration errors "
     "always, no interval reaches its nominal coverage, so none is given. Intervals apply to these images and these "
     "trained models, not to images of another kind, other seeds, other pretraining runs or other domains, nor to "
-    "kinds of images that are too rare to be among these.",
+    "kinds of images that are too rare to be among these. Where images come in groups, such as patients or "
+    "photographs, intervals are over groups instead, and none is given below ten of them.",
     "Several seeds are averaged image by image: fine-tuning seeds first, then pretraining seeds. The table by domain "
     "shows their spreads separately; no interval over images includes them.",
     "Intervals over domains are Student’s t intervals on one difference per domain, since domains are few. They apply "

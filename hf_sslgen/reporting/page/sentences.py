@@ -85,7 +85,7 @@ def sentence(difference: TargetDifference, with_setting: bool = True) -> str:
     if difference.metric in DESCRIPTIVE:
         # No interval of this number reaches its nominal coverage, so no verdict is given.
         return f"{where}{subtraction}; {DESCRIPTIVE[difference.metric]}."
-    images = f"on these {difference.n:,} {difference.unit}{_runs(difference)}"
+    images = f"on these {difference.n:,} {difference.unit}{_in_groups(difference)}{_runs(difference)}"
     claimed = Claimed.of(difference)
     if math.isnan(claimed.low) or math.isnan(claimed.high):
         return f"{where}undecided: {subtraction} {images}, and its interval {_because(difference)}."
@@ -125,6 +125,12 @@ def _not_after_adjustment(difference: TargetDifference) -> str:
 def _where(difference: TargetDifference) -> str:
     setting = setting_words(difference.protocol, difference.labels)
     return f"On {difference.domain} ({group_words(difference.group)}), {setting}"
+
+
+def _in_groups(difference: TargetDifference) -> str:
+    """State the number of groups (patients, photographs) that the images come in, if they do."""
+    freedom = difference.row_degrees_of_freedom
+    return "" if math.isinf(freedom) else f" in {freedom + 1:,.0f} groups"
 
 
 def _runs(difference: TargetDifference) -> str:

@@ -1,7 +1,7 @@
 """A study's folder: finished cells, claims on cells in progress, failures, and the folder of each planned cell.
 
     cells/      a folder per finished cell
-    claims/     which process is computing which cell (`claims.py`)
+    claims/     which process is computing which cell (`work_claims.py`)
     failures/   a JSON file per failed cell, with its traceback
     index/      a JSON file per planned cell: the folder that its identity leads to
     scratch/    runs in progress, removed when their cell ends
@@ -21,12 +21,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from hf_sslgen.claims import Claim, find_claims, is_alive, kept_alive, release, this_process, try_claim
 from hf_sslgen.files import finish_replacement, remove_abandoned, write_json
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.study.cells.cell_folder import CELL_NAME
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.tokens import without_tokens
+from hf_sslgen.work_claims import Claim, find_claims, is_alive, kept_alive, release, this_process, try_claim
 
 STUDY_FILE = "study.yaml"
 OTHER_FOLDERS = ("index", "failures", "report")

@@ -15,7 +15,6 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from hf_sslgen.analysis.pass_shards import Run
-from hf_sslgen.claims import Claim, find_claim, is_alive, kept_alive, still_held, try_claim
 from hf_sslgen.errors import DiskFullError
 from hf_sslgen.files import is_disk_full
 from hf_sslgen.interruption import interrupt_behind
@@ -26,6 +25,7 @@ from hf_sslgen.study.execution.workbench import Unavailable, prepare_cell, split
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.prepared_cell import PreparedCell
 from hf_sslgen.study.protocols.dispatch import measure
+from hf_sslgen.work_claims import Claim, find_claim, is_alive, kept_alive, still_held, try_claim
 
 logger = logging.getLogger(__name__)
 

@@ -1,9 +1,11 @@
 """Paired differences: a number of one backbone minus the same number of another, everything else being equal.
 
-The interval is over the test images that all cells involved share, so it says nothing about other images. Several
-pairs of cells, such as one per fine-tuning seed, are averaged image by image.
+The interval is over the test images that all cells involved share, or over the groups that these come in, such as
+patients, so it says nothing about other images. Several pairs of cells, such as one per fine-tuning seed, are averaged
+image by image.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,6 +31,7 @@ class Difference:
 
     `pretraining_seed` is None unless it is known for both; an untrained control does not need one. `n` counts `unit`:
     test images, or few-shot episodes. `variances` is how the difference varies between the runs that were averaged.
+    `row_degrees_of_freedom` are those of the interval: one less than groups of images; infinite without groups.
     """
 
     metric: str
@@ -53,6 +56,7 @@ class Difference:
     pretraining_seed: int | None = None
     unit: str = "images"
     variances: RunVariances = ONE_RUN
+    row_degrees_of_freedom: float = math.inf
 
     @property
     def verdict(self) -> str:
@@ -72,6 +76,7 @@ class _Compared:
     severity: str = ""
     unit: str = "images"
     variances: RunVariances = ONE_RUN
+    row_degrees_of_freedom: float = math.inf
 
 
 def compare_cells(first: Cell, second: Cell) -> list[Difference]:
@@ -134,6 +139,7 @@ def _differences(pair: tuple[Cell, Cell], compared: Sequence[_Compared]) -> list
             pretraining_seed=first.pretraining_seed if seeds_known else None,
             unit=number.unit,
             variances=number.variances,
+            row_degrees_of_freedom=number.row_degrees_of_freedom,
         )
         for number in compared
     ]
@@ -159,6 +165,7 @@ def _clean_numbers(replicates: Replicates) -> list[_Compared]:
                 stage,
                 unit=unit,
                 variances=run_variances(_contributions(compared.paired, rows, differences, unit)),
+                row_degrees_of_freedom=_degrees_of_freedom(rows.groups),
             )
         )
     return found
@@ -166,25 +173,30 @@ def _clean_numbers(replicates: Replicates) -> list[_Compared]:
 
 def _contributions(kind: Paired, rows: Replicates, differences: paired.Runs, unit: str) -> paired.Runs:
     if kind is Paired.CLASS_SHARE and unit == "images":
-        return paired.per_class_contributions(differences, rows.sides[0]["reference"].to_numpy(np.int64))
-    return paired.contributions(differences)
+        return paired.per_class_contributions(differences, rows.sides[0]["reference"].to_numpy(np.int64), rows.groups)
+    return paired.contributions(differences, rows.groups)
+
+
+def _degrees_of_freedom(groups: paired.Groups) -> float:
+    return math.inf if groups is None else len(np.unique(groups)) - 1.0
 
 
 def _estimate(kind: Paired, rows: Replicates, differences: paired.Runs, unit: str = "images") -> Estimate:
     """Return the difference with the interval for numbers of its kind."""
+    groups = rows.groups
     if unit == "episodes":  # whose accuracies are shares themselves; every class has equally many queries
         return paired.mean_difference(differences, unit)
     if kind is Paired.CLASS_SHARE:
-        return paired.per_class_difference(differences, rows.sides[0]["reference"].to_numpy(np.int64))
+        return paired.per_class_difference(differences, rows.sides[0]["reference"].to_numpy(np.int64), groups)
     if kind is Paired.SHARE:
-        return paired.share_difference(differences)
+        return paired.share_difference(differences, groups)
     if kind is Paired.OUTCOME:
         right = np.all([side["correct"].to_numpy(bool) for side in rows.sides], axis=0)
-        return paired.outcome_difference(differences, ~right)
+        return paired.outcome_difference(differences, ~right, groups)
     if kind is Paired.CONFIDENCE:
         least = np.min([side["confidence"].to_numpy(float) for side in rows.sides], axis=0)
-        return paired.confidence_difference(differences, least)
-    return paired.mean_difference(differences)
+        return paired.confidence_difference(differences, least, groups)
+    return paired.mean_difference(differences, groups=groups)
 
 
 def _invariance_numbers(replicates: Replicates, not_preserving: tuple[str, ...]) -> list[_Compared]:
@@ -194,7 +206,7 @@ def _invariance_numbers(replicates: Replicates, not_preserving: tuple[str, ...])
     """
     found: list[_Compared] = []
     members: dict[tuple[str, str], list[paired.Runs]] = {}
-    stage = ""
+    stage, family_rows = "", replicates  # all variants of a family have the same images in the same order
     numbers = compared_on((Subject.TRANSFORMED,))
     columns = tuple(dict.fromkeys(column for metric, _ in numbers for column in metric.compared_columns))
     for transform, severity in (
@@ -210,17 +222,21 @@ def _invariance_numbers(replicates: Replicates, not_preserving: tuple[str, ...])
                 continue
             differences = rows.differences(metric.values)
             estimate = _estimate(compared.paired, rows, differences)
-            variances = run_variances(paired.contributions(differences))
+            variances = run_variances(paired.contributions(differences, rows.groups))
             named = metric.name, estimate, defined, stage, str(transform), str(severity)
-            found.append(_Compared(*named, variances=variances))
+            freedom = _degrees_of_freedom(rows.groups)
+            found.append(_Compared(*named, variances=variances, row_degrees_of_freedom=freedom))
             for family in families_of(str(transform), defined, not_preserving):
+                family_rows = rows
                 members.setdefault((family, metric.name), []).append(paired.spread_to_images(differences))
     for family in FAMILIES:
         for metric, compared in numbers:
             if (family, metric.name) in members:
                 averages = paired.mean_over_variants(members[family, metric.name])
                 images = paired.per_image(averages)
-                estimate = _estimate(compared.paired, replicates, [[images]])
-                variances = run_variances(averages)
-                found.append(_Compared(metric.name, estimate, len(images), stage, family, variances=variances))
+                estimate = _estimate(compared.paired, family_rows, [[images]])
+                variances = run_variances(paired.by_group(averages, family_rows.groups))
+                freedom = _degrees_of_freedom(family_rows.groups)
+                named = metric.name, estimate, len(images), stage, family, ""
+                found.append(_Compared(*named, variances=variances, row_degrees_of_freedom=freedom))
     return found

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_sslgen.metrics.clusters import GROUP
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -29,6 +31,12 @@ class Replicates:
     @property
     def num_images(self) -> int:
         return len(self.sides[0])
+
+    @property
+    def groups(self) -> NDArray[np.int64] | None:
+        """The number of each image's group, (N,); None if the domain's images do not come in groups."""
+        with_groups = (side for side in self.sides if GROUP in side.columns)
+        return next((side[GROUP].to_numpy(np.int64) for side in with_groups), None)
 
     def have(self, columns: Sequence[str]) -> bool:
         return all(column in side.columns for side in self.sides for column in columns)

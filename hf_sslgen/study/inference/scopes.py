@@ -84,18 +84,21 @@ def run_variances(runs: Runs) -> RunVariances:
     return RunVariances(nested_variance(of_seeds), crossed_variance(of_runs) if len(runs) > 1 else UNKNOWN)
 
 
-def scoped_intervals(value: float, over_images: Interval, variances: RunVariances) -> tuple[ScopedInterval, ...]:
+def scoped_intervals(
+    value: float, over_images: Interval, variances: RunVariances, degrees_of_freedom: float = math.inf
+) -> tuple[ScopedInterval, ...]:
     """Return the interval of a difference on one domain in each scope, the narrowest scope first.
 
     Args:
         value: the difference.
-        over_images: its interval over images.
+        over_images: its interval over images, or over groups of images.
         variances: how it varies between runs.
+        degrees_of_freedom: of the interval over groups of images.
     """
     return (
-        _scoped(WEIGHTS, value, over_images, None),
-        _scoped(TRAINING, value, over_images, variances.training),
-        _scoped(PRETRAINING, value, over_images, variances.pretraining),
+        _scoped(WEIGHTS, value, over_images, None, degrees_of_freedom),
+        _scoped(TRAINING, value, over_images, variances.training, degrees_of_freedom),
+        _scoped(PRETRAINING, value, over_images, variances.pretraining, degrees_of_freedom),
     )
 
 

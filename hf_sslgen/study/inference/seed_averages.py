@@ -136,6 +136,8 @@ def _target(difference: Difference, contrast: Contrast, replicates: Sequence[Dif
         seed_spread=float(np.sqrt(np.mean(variances))) if variances else math.nan,
         num_pretraining_seeds=len(means),
         pretraining_seed_spread=float(np.std(means, ddof=1)) if len(means) > 1 else math.nan,
-        judgement=Judgement(scoped_intervals(difference.value, over_images, difference.variances)),
+        judgement=Judgement(
+            scoped_intervals(difference.value, over_images, difference.variances, difference.row_degrees_of_freedom)
+        ),
         run_values={seed: mean for (*_, seed), mean in zip(by_run, means, strict=True) if seed is not None},
     )

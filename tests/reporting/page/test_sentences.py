@@ -98,6 +98,11 @@ def test_seeds_and_episodes_are_named() -> None:
     )
 
 
+def test_groups_of_images_are_counted() -> None:
+    assert "images in 24 groups" in sentence(changed(HIGHER, row_degrees_of_freedom=23.0))
+    assert "groups" not in sentence(HIGHER)
+
+
 def test_lift_says_who_looks_more_at_the_object_only_where_decided() -> None:
     lift = changed(LOWER, metric="lift", value=-0.3, low=-0.5, high=-0.1)
     assert sentence(lift, with_setting=False) == (

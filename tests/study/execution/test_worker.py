@@ -14,7 +14,6 @@ import pytest
 import warm_python
 
 from hf_sslgen.analysis import pass_shards
-from hf_sslgen.claims import LEASE_SECONDS, find_claims, try_claim
 from hf_sslgen.command_line import run_main
 from hf_sslgen.errors import DiskFullError, InputError
 from hf_sslgen.interruption import InterruptedByRequestError
@@ -24,6 +23,7 @@ from hf_sslgen.study.config import read_study
 from hf_sslgen.study.execution import worker
 from hf_sslgen.study.execution.worker import run_worker
 from hf_sslgen.study.plan import expand
+from hf_sslgen.work_claims import LEASE_SECONDS, find_claims, try_claim
 
 StudyFile = Callable[..., Path]
 
@@ -209,7 +209,7 @@ def test_leftovers_of_the_dead_are_removed_and_those_of_the_living_stay(tmp_path
 import os, sys
 from pathlib import Path
 from hf_sslgen.processes import unfinished_name
-from hf_sslgen.claims import try_claim
+from hf_sslgen.work_claims import try_claim
 from hf_sslgen.study.cells.store import Store
 store = Store(Path(sys.argv[1]))
 store.prepare()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_sslgen.claims import (
+from hf_sslgen.work_claims import (
     LEASE_SECONDS,
     Claim,
     Owner,
@@ -29,7 +29,7 @@ from hf_sslgen.claims import (
 COMPETITOR = """
 import os, random, sys
 from pathlib import Path
-from hf_sslgen.claims import kept_alive, try_claim
+from hf_sslgen.work_claims import kept_alive, try_claim
 
 root, names = Path(sys.argv[1]), [f"cell.{number}" for number in range(int(sys.argv[2]))]
 chance = random.Random(os.getpid())
@@ -65,7 +65,7 @@ while left := [name for name in names if not (root / "done" / name).exists()]:
 OWNER = """
 import sys, time
 from pathlib import Path
-from hf_sslgen.claims import try_claim
+from hf_sslgen.work_claims import try_claim
 assert try_claim(Path(sys.argv[1]), "cell") is not None
 print("claimed", flush=True)
 time.sleep(600)
