@@ -21,7 +21,7 @@ from pathlib import Path
 from simulated.features import FeatureScenario
 from simulated.repetitions import Row, repeat
 from simulated.scenarios import SCENARIOS
-from simulated.tables import as_markdown, is_covered, replace_between_markers
+from simulated.tables import as_markdown, is_covered, write_results
 from simulated.targets import TargetScenario
 from tqdm import tqdm
 
@@ -50,14 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command = "python benchmarks/estimator_quality.py " + " ".join(sys.argv[1:] if arguments is None else arguments)
     descriptions = {name: SCENARIOS[name][1] for name in chosen}
     text = as_markdown(rows, descriptions, command.strip())
-    if options.markdown is None:
-        print(text)
-    else:
-        replace_between_markers(options.markdown, text)
-    if options.json is not None:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        content = {"command": command, "seed": options.seed, "rows": [asdict(row) for row in rows]}
-        options.json.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    content = {"command": command, "seed": options.seed, "rows": [asdict(row) for row in rows]}
+    write_results(text, content, options.markdown, options.json)
     shown = [row for row in rows if row.is_interval and row.without_interval < 1.0]
     print(
         f"{sum(not is_covered(row) for row in shown)} of {len(shown)} intervals cover less than 92% or more than 97.5%"

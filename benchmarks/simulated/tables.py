@@ -1,8 +1,10 @@
 """Markdown tables of estimators' errors and intervals' coverage."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from simulated.repetitions import Row
 
@@ -47,6 +49,17 @@ def _repetitions(rows: Iterable[Row]) -> str:
     return " ".join(said)
 
 
+def write_results(text: str, content: Mapping[str, Any], markdown: Path | None, numbers: Path | None) -> None:
+    """Print the tables, or put them between the markers of a file, and write the numbers behind them if asked to."""
+    if markdown is None:
+        print(text)
+    else:
+        replace_between_markers(markdown, text)
+    if numbers is not None:
+        numbers.parent.mkdir(parents=True, exist_ok=True)
+        numbers.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
 def replace_between_markers(path: Path, text: str) -> None:
     """Put text between the markers of a file, or write a new file with nothing else."""
     before, after = "", ""
@@ -65,14 +78,14 @@ def _errors(rows: Iterable[Row], sizes: Sequence[int]) -> str:
         if not row.is_interval:
             by_number.setdefault(row.number, {})[row.n] = row
     lines = [
-        _line("bias / root-mean-square error", "truth", *(f"n = {n}" for n in sizes)),
-        _line("---", *("---:" for _ in range(len(sizes) + 1))),
+        line("bias / root-mean-square error", "truth", *(f"n = {n}" for n in sizes)),
+        line("---", *("---:" for _ in range(len(sizes) + 1))),
     ]
     for number, found in by_number.items():
         truths = [found[n].truth for n in sizes]
         same = all(math.isclose(t, truths[0], rel_tol=1e-9, abs_tol=1e-12) for t in truths)
         truth = _short(truths[0]) if same else " / ".join(_short(t) for t in truths)
-        lines.append(_line(f"`{number}`", truth, *(_error(found[n]) for n in sizes)))
+        lines.append(line(f"`{number}`", truth, *(_error(found[n]) for n in sizes)))
     return "\n".join(lines)
 
 
@@ -88,11 +101,11 @@ def _coverage(rows: Iterable[Row], sizes: Sequence[int]) -> str:
         if row.is_interval:
             by_number.setdefault(row.number, {})[row.n] = row
     lines = [
-        _line("coverage of 95% intervals, and the share of datasets that get one", *(f"n = {n}" for n in sizes)),
-        _line("---", *("---:" for _ in sizes)),
+        line("coverage of 95% intervals, and the share of datasets that get one", *(f"n = {n}" for n in sizes)),
+        line("---", *("---:" for _ in sizes)),
     ]
     for number, found in sorted(by_number.items()):
-        lines.append(_line(f"`{number}`", *(_covered(found.get(n)) for n in sizes)))
+        lines.append(line(f"`{number}`", *(_covered(found.get(n)) for n in sizes)))
     return "\n".join(lines)
 
 
@@ -125,17 +138,17 @@ def _listed(rows: Sequence[Row]) -> str:
         return "none."
     lines = [
         f"{len(rows)}.\n",
-        _line("scenario", "n", "number", "coverage", "error", "wholly below", "wholly above", "without"),
-        _line("---", "---:", "---", "---:", "---:", "---:", "---:", "---:"),
+        line("scenario", "n", "number", "coverage", "error", "wholly below", "wholly above", "without"),
+        line("---", "---:", "---", "---:", "---:", "---:", "---:", "---:"),
     ]
     for row in rows:
         shares = (row.coverage, row.coverage_error, row.below, row.above, row.without_interval)
         percents = (f"{100.0 * share:.1f}" for share in shares)
-        lines.append(_line(row.scenario, str(row.n), f"`{row.number}`", *percents))
+        lines.append(line(row.scenario, str(row.n), f"`{row.number}`", *percents))
     return "\n".join(lines)
 
 
-def _line(*cells: str) -> str:
+def line(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 
+from hf_sslgen.commands.run_power import power_text
 from hf_sslgen.commands.run_report import write_report
 from hf_sslgen.commands.study import StudyArguments
 from hf_sslgen.domains.domain_registry import domain_entries, find_domain
@@ -102,10 +103,21 @@ def _pull(repository: str, store: Store) -> None:
         logger.warning("%d cells were rejected:%s", len(pulled.refused), in_lines(pulled.refused))
 
 
+def _print_power(arguments: StudyArguments) -> None:
+    config = read_study(Path(arguments.study))
+    _require_names(config)
+    folder = arguments.folder if arguments.output_dir is not None else None
+    print(power_text(config, expand(config), folder, arguments.power_from, short=False))
+
+
 def run_study(arguments: StudyArguments) -> None:
     """Compute the missing cells, then write tables and report."""
-    path, folder = Path(arguments.study), Path(arguments.output_dir)
-    store = Store(folder if arguments.dry_run else require_output_folder(arguments.output_dir, own=["cells"]))
+    path = Path(arguments.study)
+    if arguments.power:
+        _print_power(arguments)
+        return
+    folder = arguments.folder
+    store = Store(folder if arguments.dry_run else require_output_folder(folder, own=["cells"]))
     config = read_study(path)
     specs = expand(config)
     _require_names(config)
@@ -116,6 +128,7 @@ def run_study(arguments: StudyArguments) -> None:
         found.print_taken()
         for sentence in impossible_sentences(found.impossible):
             print(sentence[0].upper() + sentence[1:])
+        print(power_text(config, specs, folder, arguments.power_from, short=True))
         return
     store.prepare()
     _keep_configuration(path, store)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from hf_sslgen.errors import InputError
@@ -14,9 +15,22 @@ class StudyArguments:
     """Which study to run, where, and in how many processes."""
 
     study: str = field(metadata={"help": "The study's YAML file (docs/how-to.md lists its keys)."})
-    output_dir: str = field(metadata={"help": "The study's folder; any number of processes may share it."})
+    output_dir: str | None = field(
+        default=None, metadata={"help": "The study's folder; any number of processes may share it."}
+    )
     dry_run: bool = field(
         default=False, metadata={"help": "Only print the cells and the time and disk space they need."}
+    )
+    power: bool = field(
+        default=False,
+        metadata={"help": "Only print the smallest differences that the study can find, and what would halve them."},
+    )
+    power_from: str | None = field(
+        default=None,
+        metadata={
+            "help": "Folder of an earlier study whose variances --power and --dry_run use (default: this study's "
+            "folder, else published values)."
+        },
     )
     workers: int | None = setting(
         None,
@@ -39,10 +53,24 @@ class StudyArguments:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if not self.power:
+            _ = self.folder
+        if self.power and self.dry_run:
+            raise InputError("--power and --dry_run print different things; give only one of them")
+        if self.power_from is not None and not (self.power or self.dry_run):
+            raise InputError("power_from only works with --power or --dry_run; add one of them, or drop it")
         if self.ray_address is not None and self.executor != "ray":
             raise InputError("ray_address only works with --executor ray; add that, or drop it")
-        if self.pull is not None and self.dry_run:
-            raise InputError("--pull writes into the study's folder, which --dry_run must not; give only one of them")
+        only = "--dry_run" if self.dry_run else "--power"
+        if self.pull is not None and (self.dry_run or self.power):
+            raise InputError(f"--pull writes into the study's folder, which {only} must not; give only one of them")
+
+    @property
+    def folder(self) -> Path:
+        """The study's folder; InputError if it was not given, which only --power allows."""
+        if self.output_dir is None:
+            raise InputError("output_dir is missing; give it as --output_dir (--help lists the options)")
+        return Path(self.output_dir)
 
 
 def main(command_line: Sequence[str] | None = None) -> None:

@@ -59,7 +59,22 @@ def test_a_dry_run_writes_nothing(study_file: StudyFile, tmp_path: Path, capsys:
     assert next(line for line in shown.splitlines() if line.startswith("all")).split()[1:3] == ["10", "10"]
     assert "Can't be computed: resnet on digits, impossible" in shown
     assert "an episode of 5 ways needs 5 classes" in shown
+    assert "Smallest difference found with power 80% (--power true shows all):" in shown
     assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
+
+
+def test_power_needs_no_folder_and_writes_nothing(study_file: StudyFile, tmp_path: Path, capsys: Errors) -> None:
+    study = str(study_file())
+    run_command(STUDY, [study, "--power"])
+    shown = capsys.readouterr().out
+    assert "on digits, 30 images" in shown and "Not testable for these objectives pretrained again: one run" in shown
+    assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
+    assert refused(STUDY, [study], capsys).startswith("error: output_dir is missing")
+    folder = ["--output_dir", str(tmp_path / "out")]
+    assert "power_from only works with" in refused(STUDY, [study, *folder, "--power_from", "runs/earlier"], capsys)
+    assert "give only one of them" in refused(STUDY, [study, *folder, "--power", "--dry_run"], capsys)
+    assert "which --power must not" in refused(STUDY, [study, *folder, "--power", "--pull", "owner/name"], capsys)
+    assert "holds no finished cell" in refused(STUDY, [study, "--power", "--power_from", str(tmp_path)], capsys)
 
 
 def test_workers_that_end_with_an_error(

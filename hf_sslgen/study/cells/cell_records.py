@@ -12,6 +12,7 @@ from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.metrics import Statistic, mean_per_class_statistic, mean_statistic
 from hf_sslgen.metrics.catalogue.metric import Compared, Metric, Paired, Subject
 from hf_sslgen.metrics.catalogue.rows import CLEAN, METRICS, compared_on, record_columns
+from hf_sslgen.metrics.clusters import GROUP
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.cells.cell_form import RECORDS, RESULTS, NoCellError
 
@@ -96,6 +97,11 @@ def _check_columns(records: "pd.DataFrame", num_classes: int) -> None:
             raise NoCellError(f"its records have values of {name!r} that are out of range")
     if records.duplicated(["sample_id", "transform", "severity"]).any():
         raise NoCellError("two of its records have the same image and variant")
+    if GROUP in records.columns:
+        if not is_integer_dtype(records[GROUP]):
+            raise NoCellError(f"its records have a column {GROUP!r} of the wrong type")
+        if (records.groupby("sample_id")[GROUP].nunique(dropna=False) != 1).any():
+            raise NoCellError("its records put one image into several groups")
 
 
 def _check_predictions(clean: "pd.DataFrame") -> None:

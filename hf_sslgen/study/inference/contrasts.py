@@ -1,6 +1,7 @@
 """The choice of cells to compare with each other."""
 
 from collections.abc import Collection, Sequence
+from typing import Protocol
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.study.cells.cell_folder import Cell
@@ -49,13 +50,25 @@ def compare_all(cells: Sequence[Cell], pairs: PairNames | None = None) -> list[D
             elif paired is not None:
                 wanted = (first.backbone, second.backbone) in paired
             else:
-                wanted = _are_twins(first, second)
+                wanted = are_twins(first, second)
             if wanted and first.objective != UNTRAINED:
                 differences += compare_cells(first, second)
     return differences
 
 
-def _are_twins(first: Cell, second: Cell) -> bool:
+class Pretrained(Protocol):
+    """What decides whether two backbones are twins; `source` is empty or None where it is not stated."""
+
+    @property
+    def objective(self) -> str: ...
+    @property
+    def source(self) -> str | None: ...
+    @property
+    def pretraining_seed(self) -> int | None: ...
+
+
+def are_twins(first: Pretrained, second: Pretrained) -> bool:
+    """Return whether `first` is self-supervised and `second` its supervised twin, as far as both are described."""
     if (role_of(first.objective), role_of(second.objective)) != ("ssl", "supervised"):
         return False
     if first.source and second.source and first.source != second.source:

@@ -79,8 +79,8 @@ def run_variances(runs: Runs) -> RunVariances:
     first = runs[0][0]
     if len(runs) == len(runs[0]) == 1 or len(first) < 2 or any(np.isnan(pair).any() for run in runs for pair in run):
         return ONE_RUN
-    of_seeds = [np.stack(run, axis=1) for run in runs]
-    of_runs = np.stack([seeds.mean(axis=1) for seeds in of_seeds], axis=1)
+    of_seeds = [np.stack(run).T for run in runs]
+    of_runs = np.stack([seeds.mean(axis=1) for seeds in of_seeds]).T
     return RunVariances(nested_variance(of_seeds), crossed_variance(of_runs) if len(runs) > 1 else UNKNOWN)
 
 
@@ -132,12 +132,12 @@ def _scoped(
 ) -> ScopedInterval:
     if variance is not None and not variance.is_testable:
         return _without_interval(scope, _too_few(variance.degrees_of_freedom))
-    interval = over_rows if variance is None else widened_interval(value, over_rows, variance)
+    interval = over_rows if variance is None else widened_interval(value, over_rows, variance, row_degrees_of_freedom)
     if np.isnan(interval.low) or np.isnan(value):
         return _without_interval(scope, "no interval over images")
     error = (over_rows.high - over_rows.low) / 2.0 / float(special.stdtrit(row_degrees_of_freedom, 0.975))
     if variance is not None:
-        error = widened_error(error, variance)
+        error = widened_error(error, variance, row_degrees_of_freedom)
     return ScopedInterval(
         scope,
         *interval,
