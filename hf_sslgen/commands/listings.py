@@ -3,12 +3,13 @@
 import dataclasses
 
 from hf_sslgen.domains.domain_registry import DomainEntry
+from hf_sslgen.study.published_claims import Claim
 from hf_sslgen.zoo.backbone_registry import Backbone
 
 UNVERIFIED = "  (unverified)"
 
 
-def details(row: Backbone | DomainEntry) -> str:
+def details(row: Backbone | DomainEntry | Claim) -> str:
     """Format every known field of a row on a line of its own."""
     shown = {name: value for name, value in dataclasses.asdict(row).items() if value not in (None, (), {})}
     return "\n".join(f"{name.replace('_', ' '):22} {value}" for name, value in shown.items())

@@ -45,6 +45,7 @@ def publication_of(arguments: PushStudyArguments) -> tuple[Publication, list[str
         title=config.title if config is not None else store.folder.resolve().name,
         cells=cells,
         pairs=config.pairs if config is not None else None,
+        claims=config.claims if config is not None else (),
         missing=study.missing,
         examples=arguments.examples,
         licence=arguments.license,

@@ -5,7 +5,7 @@ from pathlib import Path
 from hf_sslgen.errors import InputError
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.reporting.study_report import write_results
-from hf_sslgen.reporting.terminal_tables import caution_lines
+from hf_sslgen.reporting.terminal_tables import caution_lines, claim_lines
 from hf_sslgen.study.cells.store import Store, alone_in_reporting
 from hf_sslgen.study.finished_cells import read_study_results
 from hf_sslgen.study.inference.study_results import infer
@@ -32,12 +32,13 @@ def write_report(store: Store) -> list[str]:
     if not study.cells:
         words = " ".join(study.missing)
         raise InputError(f"study_dir {str(folder)!r} has no finished cell to report. {words}".rstrip())
-    results = infer(study.cells, study.config.pairs if study.config is not None else None)
+    asked = (study.config.pairs, study.config.claims) if study.config is not None else (None, ())
+    results = infer(study.cells, *asked)
     page = write_results(
         results,
         folder,
         title=study.config.title if study.config is not None else folder.resolve().name,
         missing=study.missing,
     )
-    print("\n".join([*caution_lines(results), f"Report: {page}"]))
+    print("\n".join([*caution_lines(results), *claim_lines(results), f"Report: {page}"]))
     return study.damaged

@@ -25,6 +25,7 @@ from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.cells.cell_form import NoCellError
 from hf_sslgen.study.inference.contrasts import PairNames
 from hf_sslgen.study.inference.study_results import infer
+from hf_sslgen.study.published_claims import Claim
 
 CELLS_PER_COMMIT = 150
 """For large studies; each cell has up to six files, and the Hub asks for commits of at most hundreds of files."""
@@ -36,7 +37,7 @@ class Publication:
 
     Attributes:
         cells: finished cells, ordered by name.
-        pairs: as in `infer`, for the page.
+        pairs, claims: as in `infer`, for the page.
         missing: sentences about missing cells, for the page.
         examples: whether to include example pictures of the domains.
     """
@@ -45,6 +46,7 @@ class Publication:
     title: str
     cells: Sequence[Cell]
     pairs: PairNames | None
+    claims: Sequence[Claim]
     missing: Sequence[str]
     examples: bool
     licence: str | None
@@ -180,7 +182,7 @@ def push_report(api: HfApi, publication: Publication, private: bool | None) -> b
     with tempfile.TemporaryDirectory() as folder:
         cells = [stage(cell, Path(folder), publication.examples) for cell in publication.cells]
         missing = [without_paths(sentence) for sentence in publication.missing]
-        page = render_page(infer(cells, publication.pairs), publication.title, missing)
+        page = render_page(infer(cells, publication.pairs, publication.claims), publication.title, missing)
     files = {CARD: space_card(publication.repository, publication.title, cells), "index.html": page}
     _make(api, space, "space", private)
 

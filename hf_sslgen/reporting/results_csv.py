@@ -11,7 +11,8 @@ matter there.
 | group | the mean of targets over the domains of a group |
 | interaction | the mean over different domains minus that over similar ones |
 
-`cautions.csv` has a row per reason for caution (`hf_sslgen.study.inference.cautions`).
+`cautions.csv` has a row per reason for caution (`hf_sslgen.study.inference.cautions`). `claims.csv` is written only if
+the study asks for claims (`hf_sslgen.reporting.claims_csv`).
 """
 
 from collections.abc import Iterable
@@ -20,6 +21,7 @@ from typing import Any
 
 import pandas as pd
 
+from hf_sslgen.reporting.claims_csv import CLAIMS_FILE_NAME, claims_frame
 from hf_sslgen.reporting.csv_files import write_csv
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.judgement import Judgement
@@ -101,6 +103,8 @@ def write_csv_files(results: StudyResults, folder: Path) -> None:
         "groups.csv": groups_frame(results),
         "cautions.csv": cautions_frame(results),
     }
+    if results.claims:
+        files[CLAIMS_FILE_NAME] = claims_frame(results)
     for name, frame in files.items():
         write_csv(frame, folder / name)
 

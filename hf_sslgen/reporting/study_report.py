@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.files import replace_files
+from hf_sslgen.reporting.claims_csv import CLAIMS_FILE_NAME
 from hf_sslgen.reporting.page.html_page import write_page
 from hf_sslgen.reporting.results_csv import write_csv_files
 from hf_sslgen.study.cells.cell_folder import Cell
@@ -45,7 +46,7 @@ def write_results(
 ) -> Path:
     """Write the files of a study whose differences are already computed; see `write_study_report`."""
     page = Path("report", "index.html")
-    with replace_files(output_dir) as unfinished:
+    with replace_files(output_dir, obsolete=[CLAIMS_FILE_NAME]) as unfinished:
         write_csv_files(results, unfinished)
         write_page(results, unfinished / page, title, missing)
     return output_dir / page

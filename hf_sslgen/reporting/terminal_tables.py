@@ -1,5 +1,6 @@
 """Format stored numbers as plain text for a terminal, and select the differences shown first."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from hf_sslgen.analysis.numbers import Number
@@ -7,6 +8,7 @@ from hf_sslgen.metrics.catalogue.metric import Metric, Part
 from hf_sslgen.metrics.catalogue.rows import numbers_shown_first, terminal_metrics
 from hf_sslgen.metrics.stages import PRETRAINED_STAGE
 from hf_sslgen.reporting.caution_words import caution_blocks, some_names
+from hf_sslgen.reporting.claim_words import claim_summaries
 from hf_sslgen.reporting.table_rows import (
     Row,
     domains_of,
@@ -27,12 +29,14 @@ from hf_sslgen.reporting.vocabulary import (
     transform_words,
     words,
 )
+from hf_sslgen.study.inference.claim_lines import NOT_TESTABLE
 from hf_sslgen.study.inference.seed_averages import TargetDifference
 from hf_sslgen.study.inference.study_results import StudyResults
 from hf_sslgen.study.inference.target_groups import headline_accuracies, headline_metrics_of
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 NAME_WIDTH = 28
+TERMINAL_WIDTH = 160
 SETTING_WIDTH = 25
 
 
@@ -90,6 +94,23 @@ def caution_lines(results: StudyResults) -> list[str]:
     ]
     heading = ["Cautions (explained on the page; cautions.csv has all):"] if lines else []
     return [_printable(line) for line in heading + lines]
+
+
+def claim_lines(results: StudyResults) -> list[str]:
+    """Return a heading and the verdicts on each claim of the literature, then the claims that no test was made of."""
+    untested, lines = [], []
+    for each in claim_summaries(results):
+        if each.verdict.startswith(NOT_TESTABLE):
+            untested.append(each.claim.id)
+        else:
+            lines.append(f"{each.claim.id}: {each.verdict}")
+    if untested:
+        lines.append(f"{NOT_TESTABLE}: {', '.join(untested)}")
+    heading = ["Claims of the literature (explained on the page; claims.csv has all tests):"] if lines else []
+    wrapped = (
+        textwrap.wrap(f"  {line}", TERMINAL_WIDTH, subsequent_indent="    ", break_on_hyphens=False) for line in lines
+    )
+    return heading + [part for line in wrapped for part in line]
 
 
 def _numbers_aligned(rows: Sequence[Row]) -> list[str]:

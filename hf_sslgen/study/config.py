@@ -30,6 +30,7 @@ from hf_sslgen.study.config_entries import (
     stated_geometry,
     stated_pairs,
 )
+from hf_sslgen.study.published_claims import Claim, stated_claims
 from hf_sslgen.yaml_files import read_yaml
 
 MAX_CELLS = 100_000
@@ -37,7 +38,8 @@ MAX_CELLS = 100_000
 
 @dataclass(frozen=True)
 class StudyConfig:
-    """A checked configuration; `pairs` is None to compare every self-supervised backbone with every supervised one."""
+    """A checked configuration; `pairs` is None to compare every self-supervised backbone with every supervised one.
+    `claims` are those of the literature to test."""
 
     title: str
     backbones: tuple[BackboneEntry, ...]
@@ -48,6 +50,7 @@ class StudyConfig:
     seeds: tuple[int, ...]
     exclude: tuple[Mapping[str, tuple[str, ...]], ...]
     pairs: tuple[tuple[str, str], ...] | None
+    claims: tuple[Claim, ...]
     analysis: AnalysisSettings
     geometry: Geometry | None
     num_threads: int | None
@@ -65,7 +68,7 @@ class _StudyRow:
     num_threads: int | None = field(default=None, metadata={"range": AT_LEAST_ONE})
 
 
-NESTED = ("backbones", "domains", "protocols", "exclude", "pairs", "analysis", "geometry")
+NESTED = ("backbones", "domains", "protocols", "exclude", "pairs", "claims", "analysis", "geometry")
 """Keys of the file whose values are nested and read separately."""
 
 
@@ -113,6 +116,7 @@ def parse_study(content: Mapping[str, Any], where: str) -> StudyConfig:
             stated_exclusion(row, f"{where}: exclude") for row in list_of(content, "exclude", where, optional=True)
         ),
         pairs=stated_pairs(content["pairs"], backbones, f"{where}: pairs") if "pairs" in content else None,
+        claims=stated_claims(list_of(content, "claims", where, optional=True), f"{where}: claims"),
         analysis=build_row(
             AnalysisSettings, mapping_of(content.get("analysis", {}), f"{where}: analysis"), f"{where}: analysis"
         ),

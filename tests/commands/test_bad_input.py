@@ -162,7 +162,7 @@ def test_a_full_disk_is_one_message(capsys, folder, small_backbones, tmp_path):
         subprocess.run(["umount", str(disk)], check=True)
 
 
-@pytest.mark.parametrize("command", ["compare", "analyze", "demo", "finetune", "pretrain", "zoo", "domains"])
+@pytest.mark.parametrize("command", ["compare", "analyze", "demo", "finetune", "pretrain", "zoo", "domains", "claims"])
 def test_help_tells_the_options(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         run_command(f"hf_sslgen.commands.{command}", ["--help"])

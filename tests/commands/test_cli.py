@@ -42,6 +42,15 @@ def test_domains_lists_groups_and_shows_one():
     assert "horizontal_flip" in hf_sslgen("domains", "mnist").stdout
 
 
+def test_claims_lists_sources_and_shows_one():
+    listed = hf_sslgen("claims").stdout
+    assert "Tendle and Hasan 2021 (2109.09150):\n  accuracy " in listed
+    assert "underconfident-recent" in listed and "needs shifted test sets, which no domain has" in listed
+    assert "above zero in each group of domains" in hf_sslgen("claims", "accuracy").stdout
+    refused = hf_sslgen("claims", "acuracy")
+    assert refused.returncode == 2 and "did you mean 'accuracy'" in refused.stderr
+
+
 def test_a_closed_pipe_is_no_error():
     command = f"{sys.executable} -m hf_sslgen zoo | head -n 1"
     piped = subprocess.run(command, shell=True, capture_output=True, text=True)

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 CONFIGS = sorted((ROOT / "recipes" / "configs").glob("*/*.yaml"))
 RECIPES = sorted((ROOT / "recipes").glob("*.py"))
-PARSED_BY_ARGPARSE = ("zoo", "domains")
+PARSED_BY_ARGPARSE = ("zoo", "domains", "claims")
 
 
 class ParsedError(Exception):

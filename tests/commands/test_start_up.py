@@ -67,6 +67,8 @@ def test_help_and_listings_load_no_slow_library(study_folder: Path) -> None:
         ["zoo", "twin-resnet18-simclr"],
         ["domains"],
         ["domains", "digits"],
+        ["claims"],
+        ["claims", "accuracy"],
         ["status", str(study_folder)],
     ]
     ended = subprocess.run(

@@ -87,20 +87,21 @@ def test_workers_that_end_with_an_error(
 
 
 def test_from_study_to_a_report_elsewhere(study_file: StudyFile, tmp_path: Path, capsys: Errors) -> None:
-    study, folder = study_file(protocols=[KNN], seeds=[0]), tmp_path / "out"
+    study, folder = study_file(protocols=[KNN], seeds=[0], claims=["accuracy", "few-shot-weaker"]), tmp_path / "out"
     run_command(STUDY, [str(study), "--output_dir", str(folder)])
     assert (folder / "report" / "index.html").exists()
+    assert "not testable here: accuracy, few-shot-weaker" in capsys.readouterr().out
     run_command(STATUS, [str(folder)])
     assert capsys.readouterr().out.splitlines()[-1].split() == ["all", "4", "0", "0", "0"]
     study.unlink()
     copy = tmp_path / "elsewhere"
     shutil.copytree(folder, copy)
-    for name in ("results.csv", "comparisons.csv", "report"):
+    for name in ("results.csv", "comparisons.csv", "claims.csv", "report"):
         path = copy / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     shutil.rmtree(folder)
     run_command(REPORT, [str(copy)])
-    assert {"results.csv", "comparisons.csv", "report"} <= {path.name for path in copy.iterdir()}
+    assert {"results.csv", "comparisons.csv", "claims.csv", "report"} <= {path.name for path in copy.iterdir()}
     assert (copy / "report" / "index.html").exists()
 
 

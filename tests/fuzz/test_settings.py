@@ -220,6 +220,7 @@ STUDY: dict[str, Any] = {
     "seeds": [0, 1],
     "exclude": [{"protocol": "knn", "seed": 1}],
     "pairs": [["twin-resnet18-simclr", "twin-resnet18-supervised"]],
+    "claims": ["accuracy", "small-targets"],
     "analysis": {"transforms": "quick", "max_subset": 10, "seed": 3, "reinitialised_control": True},
     "geometry": {"image_size": 32, "crop_pct": 0.9, "interpolation": "bicubic"},
     "num_threads": 1,

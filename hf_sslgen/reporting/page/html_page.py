@@ -12,6 +12,7 @@ from hf_sslgen.reporting.caution_words import caution_blocks
 from hf_sslgen.reporting.figures.figure_style import backbone_styles
 from hf_sslgen.reporting.page.answers import Answer, answer
 from hf_sslgen.reporting.page.glossary import LIMITS, glossary
+from hf_sslgen.reporting.page.page_claims import claim_section
 from hf_sslgen.reporting.page.page_content import domain_section
 from hf_sslgen.reporting.page.page_summary import summary
 from hf_sslgen.reporting.page.page_tables import provenance_rows
@@ -65,6 +66,7 @@ def render_page(results: StudyResults, title: str, missing: Sequence[str] = ()) 
         "cautions": caution_blocks(results),
         "missing": list(missing),
         "summary": summary(results),
+        "claims": claim_section(results),
         "groups": [{"title": name, "domains": sections} for name, sections in groups.items()],
         "unfolded": len(domains) <= OPEN_UP_TO,
         "glossary": glossary(attribution_meaning(cells)),

@@ -1,10 +1,13 @@
 """Everything that a report shows of a study, each level computed from the one before."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.cautions import Caution, find_cautions
+from hf_sslgen.study.inference.claim_evidence import Evidence
+from hf_sslgen.study.inference.claim_lines import ClaimLine
+from hf_sslgen.study.inference.claim_verdicts import judge_claims
 from hf_sslgen.study.inference.contrasts import PairNames, compare_all
 from hf_sslgen.study.inference.differences import Difference
 from hf_sslgen.study.inference.interactions import Interaction, interactions
@@ -16,11 +19,12 @@ from hf_sslgen.study.inference.target_groups import (
     headline_accuracies,
     headline_metrics_of,
 )
+from hf_sslgen.study.published_claims import Claim
 
 
 @dataclass(frozen=True)
 class StudyResults:
-    """The cells of a study and what is inferred from them."""
+    """The cells of a study and what is inferred from them; `claims` are the verdicts on those that it asks for."""
 
     cells: tuple[Cell, ...]
     differences: tuple[Difference, ...]
@@ -28,19 +32,30 @@ class StudyResults:
     groups: tuple[GroupDifference, ...]
     interactions: tuple[Interaction, ...]
     cautions: tuple[Caution, ...] = ()
+    claims: tuple[ClaimLine, ...] = ()
 
 
-def infer(cells: Sequence[Cell], pairs: PairNames | None = None) -> StudyResults:
+def infer(cells: Sequence[Cell], pairs: PairNames | None = None, claims: Sequence[Claim] = ()) -> StudyResults:
     """Compare the cells of a study and infer over its targets.
 
     Args:
         cells, pairs: as for `hf_sslgen.study.inference.contrasts.compare_all`.
+        claims: of the literature, to be tested.
 
     Raises:
         InputError: two cells have the same backbone, domain, protocol, labels and seed.
     """
     differences = compare_all(cells, pairs)
-    return infer_over(cells, differences, target_differences(cells, differences), headline_metrics_of(cells))
+    results = infer_over(cells, differences, target_differences(cells, differences), headline_metrics_of(cells))
+    return with_claims(results, claims)
+
+
+def with_claims(results: StudyResults, claims: Sequence[Claim]) -> StudyResults:
+    """Return the results with verdicts on claims of the literature."""
+    evidence = Evidence(
+        results.cells, results.targets, results.groups, results.interactions, headline_metrics_of(results.cells)
+    )
+    return replace(results, claims=judge_claims(claims, evidence))
 
 
 def infer_over(

