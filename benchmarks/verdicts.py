@@ -21,11 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from simulated.combinations import COLUMNS, ROWS, rates_of_error
+from simulated.joint_families import FamilyCounts, compare_families
 from simulated.networks import KINDS, REGIMES, Population
 from simulated.study_cells import require_same_verdicts
 from simulated.tables import replace_between_markers
 from simulated.verdict_counts import ONE_DOMAIN, ONE_KIND, TWO_KINDS, Counts, Key, Tally, Task, run_task
-from simulated.verdict_tables import Entry, as_markdown
+from simulated.verdict_tables import Entry, Ways, as_markdown
 from tqdm import tqdm
 
 DIFFERENCES = (1.0, 2.0, 5.0)
@@ -35,6 +37,8 @@ TILT = 1.5
 DOMAIN_STUDIES, GROUP_STUDIES, POWER_STUDIES = 2000, 500, 400
 """Of each regime; those over domains once more for true differences that vary."""
 DOMAIN_BLOCK, GROUP_BLOCK = 100, 25
+FAMILIES, FAMILY_BACKBONES, FAMILY_DIFFERENCES = 1000, (1, 5), (0.0, 2.0, 5.0)
+WAY_REPETITIONS = 20_000
 QUICK = 0.02
 CHAIN_DOMAINS, CHAIN_IMAGES = 6, 200
 
@@ -50,8 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             names = population | asdict(key)
             totals.setdefault(tuple(names.values()), (names, Counts()))[1].add(counts)
     entries: list[Entry] = list(totals.values())
+    ways = _compare_ways(options)
+    families = _compare_families(round(FAMILIES * (QUICK if options.quick else options.share)), options)
     command = "python benchmarks/verdicts.py " + " ".join(sys.argv[1:] if arguments is None else arguments)
-    text = as_markdown(entries, command.strip(), compared)
+    text = as_markdown(entries, families, ways, command.strip(), compared)
     if options.markdown is None:
         print(text)
     else:
@@ -66,6 +72,22 @@ def _compare_with_chain(seed: int) -> int:
         study = Population(REGIMES[regime], 2.0, TILT, KINDS).draw(runs, seeds, CHAIN_DOMAINS, CHAIN_IMAGES, generator)
         compared += require_same_verdicts(study, runs, seeds, CHAIN_DOMAINS, CHAIN_IMAGES)
     return compared
+
+
+def _compare_families(repetitions: int, options: argparse.Namespace) -> list[FamilyCounts]:
+    """Judge families of verdicts by Holm and by the largest statistic."""
+    cases = list(product(FAMILY_BACKBONES, FAMILY_DIFFERENCES))
+    with ProcessPoolExecutor(options.num_processes) as pool:
+        futures = [pool.submit(compare_families, *case, max(5, repetitions), options.seed) for case in cases]
+        return [future.result() for future in futures]
+
+
+def _compare_ways(options: argparse.Namespace) -> Ways:
+    """Find how often each way to combine rows and columns errs."""
+    designs = list(product(ROWS, COLUMNS))
+    with ProcessPoolExecutor(options.num_processes) as pool:
+        futures = [pool.submit(rates_of_error, *design, WAY_REPETITIONS, options.seed) for design in designs]
+        return {design: future.result() for design, future in zip(designs, futures, strict=True)}
 
 
 def _tasks(share: float, seed: int) -> list[Task]:

@@ -1,9 +1,11 @@
 """Markdown tables of how often verdicts err."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from typing import Any
 
+from simulated.joint_families import FamilyCounts
 from simulated.networks import ACCURACY, REGIMES
 from simulated.study_verdicts import DOMAIN, GROUP, INTERACTION
 from simulated.tables import line
@@ -25,13 +27,18 @@ from simulated.verdict_counts import (
 LOWEST_RATE, HIGHEST_RATE = 0.03, 0.065
 LOWEST_MISSED, HIGHEST_MISSED = 0.025, 0.08
 HIGHEST_FAMILY_RATE = 0.06
+MOST_LISTED = 10
 
+Ways = Mapping[tuple[int, int], Mapping[tuple[str, float], Sequence[float]]]
+"""By number of rows and columns: rates of error by way to combine them and level."""
 Entry = tuple[dict[str, Any], Counts]
 """What was counted, by the names of `Task` and `Key`, and how often."""
 
 
-def as_markdown(entries: Sequence[Entry], command: str, compared: int) -> str:
-    """Return all tables of the counts.
+def as_markdown(
+    entries: Sequence[Entry], families: Sequence[FamilyCounts], ways: Ways, command: str, compared: int
+) -> str:
+    """Return all tables.
 
     Args:
         compared: verdicts that are the same when the whole chain gives them.
@@ -54,6 +61,8 @@ def as_markdown(entries: Sequence[Entry], command: str, compared: int) -> str:
     parts += ["### Over domains of one kind", _over_domains(alike, GROUP)]
     parts += ["### Different against similar domains", _over_domains(alike, INTERACTION)]
     parts += ["### Pages", _pages(alike)]
+    parts += ["### Ways to combine rows and columns", _ways(ways)]
+    parts += ["### Holm beside the largest statistic", _families(families)]
     parts += ["### Coverage by scope", _coverage(alike)]
     if apart:
         parts += ["### Power and signs on one domain", _power(apart, DOMAIN)]
@@ -133,6 +142,33 @@ def _pages(entries: Sequence[Entry]) -> str:
     return _table([header, *regimes], rows)
 
 
+def _ways(ways: Ways) -> str:
+    rows = [
+        [
+            f"{design[0]} x {design[1]}",
+            *(f"{100.0 * min(each):.2g} to {100.0 * max(each):.2g}" for each in rates.values()),
+        ]
+        for design, rates in ways.items()
+    ]
+    header = [f"{name}, {100.0 * alpha:g}%" for name, alpha in next(iter(ways.values()))]
+    return _table(["rows x columns: lowest and highest % that err", *header], rows)
+
+
+def _families(families: Iterable[FamilyCounts]) -> str:
+    rows = []
+    for each in families:
+        shares = (
+            (each.false_by_holm, each.families),
+            (each.false_by_largest, each.families),
+            (each.found_by_holm, each.tested),
+            (each.found_by_largest, each.tested),
+        )
+        cells = [f"{100.0 * count / total:.1f}" for count, total in shares]
+        rows.append([f"{each.verdicts} verdicts, {each.difference:g} points", *cells])
+    header = ["families with a false verdict, %: Holm", "largest", "accuracies decided, %: Holm", "largest"]
+    return _table(["size, true difference", *header], rows)
+
+
 def _coverage(entries: Sequence[Entry]) -> str:
     found: dict[tuple[str, str], dict[str, dict[tuple[Any, ...], Counts]]] = {}
     for names, counts in entries:
@@ -158,21 +194,25 @@ def _power(entries: Sequence[Entry], level: str) -> str:
     columns = [(regime, images) for regime in dict.fromkeys(e["regime"] for e, _ in mine) for images in IMAGES]
     differences = sorted({names["difference"] for names, _ in mine})
     rows = []
-    for runs in RUNS:
-        for seeds in SEEDS:
-            cells = []
-            for regime, images in columns:
-                wanted = {"regime": regime, "images": images, "runs": runs, "seeds": seeds}
-                claims = [_total(mine, difference=each, scope=CLAIMED, **wanted) for each in differences]
-                adjusted = [_total(mine, difference=each, scope=ADJUSTED, **wanted) for each in differences]
-                decided, wrong = sum(each.decided for each in claims), sum(each.wrong_sign for each in claims)
-                signs = f"{100.0 * wrong / decided:.1f}" if decided else "none"
-                cells.append(f"{_decided(claims)} ({_decided(adjusted)}), {signs}")
-            rows.append([f"{runs} x {seeds}", *cells])
+    for runs, seeds in product(RUNS, (min(SEEDS), max(SEEDS))):
+        cells = []
+        for regime, images in columns:
+            wanted = {"regime": regime, "images": images, "runs": runs, "seeds": seeds}
+            claims, adjusted, former = (
+                [_total(mine, difference=each, scope=scope, **wanted) for each in differences]
+                for scope in (CLAIMED, ADJUSTED, FORMER)
+            )
+            cells.append(f"{_decided(claims)} ({_decided(adjusted)}); {_wrong(claims)} ({_wrong(former)})")
+        rows.append([f"{runs} x {seeds}", *cells])
     points = " / ".join(f"{difference:g}" for difference in differences)
     header = [f"{regime}, {images} images" for regime, images in columns]
-    said = f"runs x seeds: % decided at {points} points (adjusted), % of the decided with the wrong sign"
+    said = f"runs x seeds: % decided at {points} points (adjusted); % of these with the wrong sign (former rule)"
     return _table([said, *header], rows)
+
+
+def _wrong(totals: Sequence[Counts]) -> str:
+    decided = sum(each.decided for each in totals)
+    return f"{100.0 * sum(each.wrong_sign for each in totals) / decided:.1f}" if decided else "none"
 
 
 def _decided(totals: Sequence[Counts]) -> str:
@@ -186,20 +226,22 @@ def _outside(entries: Sequence[Entry]) -> str:
         if is_judged and names["scope"] not in (FORMER, UNADJUSTED) and counts.printed:
             key = tuple(names[name] for name in ("level", "number", "scope", "regime")) + _design(names)
             totals.setdefault(key, Counts()).add(counts)
-    rows = []
+    outside = []
     for (level, number, scope, regime, *design), counts in totals.items():
-        low, high = _limits(level, scope)
-        if not _is_between(counts, low, high):
+        excess = _excess(counts, *_limits(level, scope))
+        if excess > 2.0:
             sizes = " x ".join(map(str, design))
-            rows.append([level, f"`{number}`", scope, regime, sizes, _missed(counts), str(counts.printed)])
+            rate = f"{_missed(counts)} of {counts.printed}"
+            outside.append((excess, [level, f"`{number}`", scope, regime, sizes, rate, f"{excess:.1f}"]))
+    rows = [row for _, row in sorted(outside, reverse=True)]
     said = (
         f"{len(rows)} of {len(totals)} rates lie outside by more than two standard errors: 3 to 6.5% of verdicts err, "
         "2.5 to 8% of intervals miss the truth, at most 6% of pages have a false verdict."
     )
     if not rows:
         return said
-    header = ["level", "number", "scope", "regime", "runs x seeds x domains x images", "% that err", "of"]
-    return f"{said}\n\n{_table(header, rows)}"
+    header = ["level", "number", "scope", "regime", "runs x seeds x domains x images", "% that err", "standard errors"]
+    return f"{said} The furthest:\n\n{_table(header, rows[:MOST_LISTED])}"
 
 
 def _limits(level: str, scope: str) -> tuple[float, float]:
@@ -208,7 +250,8 @@ def _limits(level: str, scope: str) -> tuple[float, float]:
     return (LOWEST_RATE, HIGHEST_RATE) if scope == CLAIMED else (LOWEST_MISSED, HIGHEST_MISSED)
 
 
-def _is_between(counts: Counts, low: float, high: float) -> bool:
+def _excess(counts: Counts, low: float, high: float) -> float:
+    """How many standard errors, of a rate at the limit, a rate lies outside the limits."""
     rate = counts.missed / counts.printed
-    below, above = (2.0 * math.sqrt(limit * (1.0 - limit) / counts.printed) for limit in (low, high))
-    return low - below <= rate <= high + above
+    below, above = (math.sqrt(limit * (1.0 - limit) / counts.printed) for limit in (low, high))
+    return max((low - rate) / below if low else 0.0, (rate - high) / above)

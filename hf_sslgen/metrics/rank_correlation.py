@@ -60,13 +60,14 @@ def mean_rank_correlation(a: npt.ArrayLike, b: npt.ArrayLike) -> RankCorrelation
     if x.shape != y.shape or x.shape[1] < 2:
         raise ValueError(f"a and b must have one shape with at least two backbones, got {x.shape} and {y.shape}")
     targets, backbones = x.shape
-    by_target = _spearman(x, y)
+    ranks_a, ranks_b = (scipy.stats.rankdata(each, axis=1) for each in (x, y))  # ties have their mean rank
+    by_target = _correlation(ranks_a, ranks_b)
     mean = float(by_target.mean())
     reason, interval, p_value = _too_few(targets, backbones), NO_INTERVAL, float("nan")
     if np.isnan(mean):
         reason = "a number is the same for all backbones on a target"
     elif not reason:
-        without = np.stack([_spearman(*(np.delete(each, k, axis=1) for each in (x, y))) for k in range(backbones)], 1)
+        without = _correlation(_without_each(ranks_a), _without_each(ranks_b))
         if np.isnan(without).any():
             reason = "a number is the same for all backbones but one on a target"
         elif np.ptp(without) == 0.0:
@@ -93,13 +94,21 @@ def _over_both(by_target: FloatArray, without: FloatArray) -> tuple[Interval, fl
     return Interval(float(low), float(high)), interval_p_value(estimate, over_targets, variance, targets - 1)
 
 
-def _spearman(x: FloatArray, y: FloatArray) -> FloatArray:
-    """Compute Spearman's correlation of each row, (T,): Pearson's of the ranks, with mean ranks for ties."""
-    ranks = (scipy.stats.rankdata(each, axis=1) for each in (x, y))
-    a, b = (each - each.mean(axis=1, keepdims=True) for each in ranks)
-    size = np.sqrt(np.square(a).sum(axis=1) * np.square(b).sum(axis=1))
-    found = np.full(len(x), np.nan)
-    np.divide((a * b).sum(axis=1), size, out=found, where=size > 0.0)
+def _without_each(ranks: FloatArray) -> FloatArray:
+    """Return the ranks within each row, (T, B), without each of its columns in turn, (T, B, B - 1): those above the
+    one left out move down by one, and its ties by half."""
+    left_out, others = ranks[:, :, None], ranks[:, None, :]
+    moved: FloatArray = others - (others > left_out) - 0.5 * (others == left_out)
+    targets, backbones = ranks.shape
+    return moved[:, ~np.eye(backbones, dtype=bool)].reshape(targets, backbones, backbones - 1)
+
+
+def _correlation(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Compute Pearson's correlation over the last axis; NaN where one of the two does not vary."""
+    a, b = (each - each.mean(axis=-1, keepdims=True) for each in (a, b))
+    size = np.sqrt(np.square(a).sum(axis=-1) * np.square(b).sum(axis=-1))
+    found = np.full(size.shape, np.nan)
+    np.divide((a * b).sum(axis=-1), size, out=found, where=size > 0.0)
     return found
 
 

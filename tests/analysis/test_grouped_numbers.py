@@ -13,6 +13,7 @@ from whole_splits import features_of
 
 from hf_sslgen.analysis.analysis_settings import AnalysisSettings
 from hf_sslgen.analysis.backbone_analysis import adapted_analysis
+from hf_sslgen.analysis.families import families_of
 from hf_sslgen.analysis.grouped_numbers import over_groups
 from hf_sslgen.analysis.numbers import Analysis
 from hf_sslgen.analysis.predictions import prediction_analysis
@@ -96,13 +97,14 @@ def test_intervals_are_over_groups(analysis: Analysis) -> None:
     assert any(each.transform and not math.isnan(each.low) for each in analysis.numbers)
 
 
-def test_a_family_mean_is_averaged_image_by_image(analysis: Analysis, scans: Domain) -> None:
-    (family,) = (each for each in analysis.numbers if (each.metric, each.transform) == ("invariance", "mean"))
+@pytest.mark.parametrize("name", ["mean", "mean_geometric"])
+def test_a_family_mean_is_averaged_image_by_image(analysis: Analysis, scans: Domain, name: str) -> None:
+    (family,) = (each for each in analysis.numbers if (each.metric, each.transform) == ("invariance", name))
     moved = analysis.records[analysis.records["transform"] != ""]
     members = [
         spread_to_all(METRICS["invariance"].values(rows))
         for (transform, _), rows in moved.groupby(["transform", "severity"])
-        if transform not in scans.not_label_preserving and rows["cosine"].notna().sum() > 1
+        if name in families_of(str(transform), int(rows["cosine"].notna().sum()), scans.not_label_preserving)
     ]
     groups = moved["group_id"].to_numpy()[: len(members[0])]
     interval, _ = grouped_mean_interval(np.mean(members, axis=0), groups)

@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import verdicts
+from scipy import stats
 from simulated import study_cells, verdict_counts
+from simulated.combinations import rates_of_error
+from simulated.joint_families import adjust_by_largest, compare_families
 from simulated.networks import ACCURACY, BRIER, GINI, KINDS, NUMBERS, REGIMES, Population, Regime, Study
 from simulated.study_cells import cells_of, require_same_verdicts
 from simulated.study_verdicts import DOMAIN, claimed, on_domain, over_all_domains, values_of
@@ -117,7 +120,11 @@ def test_counts_follow_from_the_intervals() -> None:
 def test_studies_are_the_same_at_every_difference_and_tables_show_the_rates() -> None:
     tasks = [Task(TWO_KINDS, "ImageNet", difference, 1.5, 0, 5) for difference in (0.0, 20.0)]
     entries = [({**vars(task), **vars(key)}, counts) for task in tasks for key, counts in run_task(task).items()]
-    text = as_markdown(entries, "python verdicts.py", 27)
+    ways = {(4, 3): {("used", 0.05): [0.02, 0.06]}}
+    families = [compare_families(1, 5.0, repetitions=4, seed=0)]
+    text = as_markdown(entries, families, ways, "python verdicts.py", 27)
+    assert "| 4 x 3 | 2 to 6 |" in text
+    assert "| 3 verdicts, 5 points | 0.0 | 0.0 | 100.0 | 100.0 |" in text
     assert "27 differences" in text
     assert "| two kinds, 3 | none / none (none) | none / none (none) |" in text
     assert "### Power and signs over 12 domains" in text
@@ -138,3 +145,29 @@ def test_over_domains_a_run_of_all_of_them_is_in_the_wider_scope() -> None:
     assert training.truth == pytest.approx(training.value, abs=0.01)
     assert pretraining.truth == 0.0
     assert pretraining.interval.high - pretraining.interval.low > 3 * (training.interval.high - training.interval.low)
+
+
+def test_largest_statistic_of_one_test_is_its_p_value_and_of_equal_ones_too() -> None:
+    generator = np.random.default_rng(0)
+    values = generator.normal(0.08, 1.0, (400, 1))
+    expected = 2 * stats.norm.sf(abs(values.mean()) / values.std() * 20)
+    assert adjust_by_largest(values, values, generator)[0] == pytest.approx(expected, abs=0.03)
+    copies = np.repeat(values, 5, axis=1)
+    assert adjust_by_largest(copies, copies, generator)[3] == pytest.approx(expected, abs=0.03)
+
+
+def test_largest_statistic_of_independent_tests_is_that_of_sidak() -> None:
+    generator = np.random.default_rng(1)
+    values = generator.normal(size=(400, 8)) + np.array([0.16, 0.12, *[0.0] * 6])
+    p_values = np.sort(2 * stats.norm.sf(np.abs(values.mean(axis=0)) / values.std(axis=0) * 20))
+    expected = np.maximum.accumulate(1.0 - (1.0 - p_values) ** np.arange(8, 0, -1))
+    assert np.sort(adjust_by_largest(values, values, generator)) == pytest.approx(expected, abs=0.05)
+
+
+def test_square_and_add_never_errs_more_and_satterthwaite_does() -> None:
+    """The extremes of 45 rates, each with a standard error of 0.3 at 5% and 0.1 at 0.5%."""
+    rates = rates_of_error(rows=1000, columns=3, repetitions=4000, seed=1)
+    assert max(rates["square-and-add", 0.05]) < 0.065 < 0.07 < max(rates["Satterthwaite", 0.05])
+    assert min(rates["used", 0.05]) > 0.025
+    assert max(rates["used", 0.05]) < 0.073
+    assert max(rates["used", 0.005]) < 0.01 < 0.018 < max(rates["Satterthwaite", 0.005])

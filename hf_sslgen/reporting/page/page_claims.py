@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_sslgen.reporting.claim_words import ClaimSummary, claim_scope_words, claim_summaries, line_setting_words
-from hf_sslgen.reporting.page.page_tables import Entry
+from hf_sslgen.reporting.page.page_tables import Entry, spread_entry
 from hf_sslgen.reporting.vocabulary import (
     MISSING,
     format_decimals,
@@ -60,6 +60,7 @@ def _row(line: ClaimLine, part: ClaimPart) -> dict[str, Any]:
         "estimate": Entry(text, _stored(part.value), interval, note=scoped.reason),
         "p_value": _p_value(scoped.p_value),
         "adjusted": _p_value(line.adjusted_p_value),
+        "detectable": spread_entry(scoped.minimum_detectable_difference, part.metric),
         "scope": claim_scope_words(line) or MISSING,
         "untested": line.untested,
         "verdict": line.verdict,

@@ -13,7 +13,6 @@ from hf_sslgen.metrics.variance_components import Design, VarianceComponents, do
 from hf_sslgen.study.inference.seed_averages import TargetDifference, grouped
 from hf_sslgen.study.inference.target_groups import comparison_of, values_by_run
 
-NORMAL_QUANTILE = float(special.ndtri(0.975))
 IMAGES, TRAINING, RUNS, DOMAINS = "images", "training seeds", "pretraining runs", "domains"
 NOTHING_KNOWN: Final = VarianceComponents(*[math.nan] * 7)
 
@@ -120,7 +119,11 @@ def _of_runs(members: Sequence[TargetDifference], known: VarianceComponents) -> 
 
 def _between_images(members: Sequence[TargetDifference], known: VarianceComponents) -> float:
     """The variance between images; NaN if no difference has an interval over them."""
-    found = [((d.high - d.low) / 2.0 / NORMAL_QUANTILE, _Size.of(d)) for d in members if not math.isnan(d.low)]
+    found = [
+        ((d.high - d.low) / 2.0 / float(special.stdtrit(d.row_degrees_of_freedom, 0.975)), _Size.of(d))
+        for d in members
+        if not math.isnan(d.low)
+    ]
     image_run, image_training = _or_zero(known.image_run), _or_zero(known.image_training)
     if not found:
         return math.nan

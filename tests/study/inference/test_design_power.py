@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 from simulated_differences import draw_domains, simulated_targets
 
 from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY
@@ -47,6 +48,15 @@ def test_the_plan_of_a_study_as_it_was_made_says_what_that_study_reports() -> No
     assert measured.assumed == () and measured.num_differences == 6
     over = detectable_over_domains(measured.components, DESIGN)
     assert sizes(over) == pytest.approx(sizes(group.judgement.scopes), rel=1e-9)
+
+
+def test_intervals_over_groups_of_images_are_read_with_their_degrees_of_freedom() -> None:
+    over_images = simulated_targets(draw_domains(TRUE, DESIGN, 0.01, np.random.default_rng(0)))[:1]
+    half = (over_images[0].high - over_images[0].low) / 2 * stats.t.ppf(0.975, 9) / stats.norm.ppf(0.975)
+    value = (over_images[0].high + over_images[0].low) / 2
+    grouped = [replace(over_images[0], low=value - half, high=value + half, row_degrees_of_freedom=9.0)]
+    one, other = (measure_components(each, NOTHING_KNOWN).components.image for each in (over_images, grouped))
+    assert one == pytest.approx(other) and one > 0
 
 
 def test_components_are_recovered_on_average() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fake_study import SELF_SUPERVISED, SUPERVISED, Setting, write_study
+from fake_study import SELF_SUPERVISED, SUPERVISED, UNTRAINED, Setting, write_study
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -25,7 +25,7 @@ GROUPS = 24
 def stored(tmp_path_factory: pytest.TempPathFactory) -> list[Cell]:
     store = tmp_path_factory.mktemp("cells")
     settings = (Setting("finetune", seeds=(0, 1, 2)), Setting("pretrained"))
-    write_study(store, (SELF_SUPERVISED, SUPERVISED), (("here", "similar"),), settings=settings)
+    write_study(store, (SELF_SUPERVISED, SUPERVISED, UNTRAINED), (("here", "similar"),), settings=settings)
     return list(read_cells(store))
 
 
@@ -107,6 +107,19 @@ def test_runs_are_crossed_with_groups(stored: list[Cell]) -> None:
     residual = means - means.mean(axis=0) - means.mean(axis=1, keepdims=True) + means.mean()
     assert variance.interaction == pytest.approx((residual**2).sum() / (2 * (GROUPS - 1)) / (3 * GROUPS))
     assert variance.column == pytest.approx(means.mean(axis=0).var(ddof=1) / 3)
+
+
+def test_runs_of_a_family_of_transforms_are_crossed_with_groups(stored: list[Cell]) -> None:
+    published = {cell.backbone: cell for cell in of_ten(stored) if cell.protocol == "pretrained"}
+    first, second, control = (published[each.name] for each in (SELF_SUPERVISED, SUPERVISED, UNTRAINED))
+    found = numbers(compare_averaged([[(first, second)], [(control, second)]]))
+    one, other = numbers(compare_cells(first, second)), numbers(compare_cells(control, second))
+    key = ("recall_at_1", "mean_geometric")
+    assert found[key].value == pytest.approx((one[key].value + other[key].value) / 2)
+    moved = [cell.records().query("transform in ('rotation', 'resized_crop')") for cell in (first, second, control)]
+    means = [rows.groupby("group_id")["recall_at_1"].mean().to_numpy() for rows in moved]
+    over_runs = (means[0] + means[2]) / 2 - means[1]
+    assert found[key].variances.pretraining.row == pytest.approx(over_runs.var(ddof=1) / GROUPS)
 
 
 def test_the_p_value_is_that_of_groups(stored: list[Cell]) -> None:
