@@ -46,7 +46,7 @@ class Decision:
 
     Attributes:
         level: what the difference is averaged over; of headlines, `is_decided` says whether the page has any verdict
-            among them, after their adjustment.
+            among those that it claims in this scope, after the adjustment of all.
     """
 
     question: str
@@ -157,10 +157,10 @@ def decisions(page: Page, results: StudyResults) -> Iterator[Decision]:
         *(each.judgement for each in results.interactions),
     ]
     headlines = [each for each in judgements if each.is_headline]
-    if headlines:
-        widest = max((each.claimed.scope for each in headlines), key=SCOPES.index)
-        any_decided = any(each.verdict in (HIGHER, LOWER) for each in headlines)
-        yield Decision(page.question, page.objective, HEADLINES, "any", "all", "all", widest, any_decided)
+    for scope in SCOPES:
+        claimed = [each.verdict in (HIGHER, LOWER) for each in headlines if each.claimed.scope == scope]
+        if claimed:
+            yield Decision(page.question, page.objective, HEADLINES, "any", "all", "all", scope, any(claimed))
 
 
 def spreads(page: Page, results: StudyResults) -> Iterator[Spread]:

@@ -1,6 +1,5 @@
 """The intervals that the package gives to simulated differences, in every scope, beside what is true there."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -64,6 +63,11 @@ class Found:
     scopes: tuple[Scoped, ...]
     objective: float
 
+    @property
+    def claimed(self) -> Scoped:
+        """The widest scope that has an interval; the narrowest where none has."""
+        return next((each for each in reversed(self.scopes) if not np.isnan(each.interval.low)), self.scopes[0])
+
 
 def on_domain(domain: Domain, number: str, runs: int, seeds: int, images: int) -> Found:
     """The difference on one domain, from the values of the first runs, seeds and images."""
@@ -102,7 +106,7 @@ def over_all_domains(study: Study, number: str, values: FloatArray) -> list[Foun
     by_run = values.mean(axis=2)
     kinds = np.array([domain.kind for domain in study.domains[: len(values)]])
     truth = {kind: of_numbers[number] for kind, of_numbers in study.over_domains.items()}
-    groups = [_over_domains(number, kind, by_run[kinds == kind], truth[kind]) for kind in truth]
+    groups = [over_domains(number, kind, by_run[kinds == kind], truth[kind]) for kind in truth]
     if len(truth) == 1:
         return groups
     similar, different = KINDS
@@ -112,7 +116,8 @@ def over_all_domains(study: Study, number: str, values: FloatArray) -> list[Foun
     return [*groups, between]
 
 
-def _over_domains(number: str, kind: str, values: FloatArray, truth: OverDomains) -> Found:
+def over_domains(number: str, kind: str, values: FloatArray, truth: OverDomains) -> Found:
+    """The mean over domains of one kind, from what each domain and pretraining run has, (T, R)."""
     mean = target_mean(values.mean(axis=1))
     interval, freedom = Interval(mean.low, mean.high), float(len(values) - 1)
     return _of_group(GROUP, number, kind, mean.value, interval, crossed_variance(values), truth, freedom)
@@ -126,11 +131,6 @@ def _between_kinds(
     truth = of_different[0] - of_similar[0], of_different[1] - of_similar[1]
     interval = Interval(result.low, result.high)
     return _of_group(INTERACTION, number, "", result.value, interval, variance, truth, result.degrees_of_freedom)
-
-
-def claimed(scopes: Sequence[Scoped]) -> Scoped:
-    """The widest scope that has an interval; the narrowest where none has."""
-    return next((each for each in reversed(scopes) if not np.isnan(each.interval.low)), scopes[0])
 
 
 def _of_group(

@@ -28,6 +28,7 @@ from hf_sslgen.study.execution.worker_process import work
 from hf_sslgen.study.plan import CellSpec, expand
 from hf_sslgen.study.preflight import impossible_sentences, look_ahead, prepare
 from hf_sslgen.study.progress import damaged_sentences, failure_sentences
+from hf_sslgen.study.repeated_seeds import repeated_seeds, repeated_sentences
 from hf_sslgen.work_claims import kept_alive, try_claim
 from hf_sslgen.zoo.locations import UNTRAINED_PREFIX, resolve_location, wanted_revision
 
@@ -123,10 +124,13 @@ def run_study(arguments: StudyArguments) -> None:
     _require_names(config)
     if arguments.dry_run:
         with limited_threads(config.num_threads):
-            print(dry_run_text(specs, store))
+            repeated = repeated_seeds(specs)
+            print(dry_run_text(specs, store, repeated))
         found = look_ahead([spec for spec in specs if is_at_hand(spec) and not store.is_finished(spec)], {})
         found.print_taken()
         for sentence in impossible_sentences(found.impossible):
+            print(sentence[0].upper() + sentence[1:])
+        for sentence in repeated_sentences(repeated):
             print(sentence[0].upper() + sentence[1:])
         print(power_text(config, specs, folder, arguments.power_from, short=True))
         return

@@ -167,6 +167,12 @@ SharedDomainArguments: Any = part_of(DomainArguments, "SharedDomainArguments", S
 """What can be said once for several domains."""
 
 
+def draws_labels(arguments: DomainArguments) -> bool:
+    """Whether training or validation images may be drawn from a published split, or all splits share one seed."""
+    fewer = (arguments.samples_per_class, arguments.max_train_samples, arguments.max_eval_samples)
+    return arguments.label_fraction not in (None, 1) or any(fewer) or arguments.test_seed is None
+
+
 def label_budget_words(arguments: DomainArguments) -> str:
     """Name the label budget, such as "100%", "10%", "1%" or "5-shot", for identities and tables."""
     if arguments.samples_per_class is not None:

@@ -7,7 +7,7 @@ from datasets import IterableDataset
 
 from hf_sslgen.domains.budgets import at_most, few_labelled, labelled_share
 from hf_sslgen.domains.depth import dataset_intensity, look_at
-from hf_sslgen.domains.domain_arguments import DomainArguments
+from hf_sslgen.domains.domain_arguments import DomainArguments, draws_labels
 from hf_sslgen.domains.domain_names import domain_name
 from hf_sslgen.domains.groups import carved, note_shared_groups
 from hf_sslgen.domains.hub_datasets import HubDataset
@@ -35,6 +35,7 @@ class Domain:
         not_label_preserving: transforms that may change a label here; excluded from family means.
         notes: how these splits were obtained, for reports.
         taken: number of images per class, their origin, and what was left out.
+        draws_splits: whether another `split_seed` could give other training or validation images.
         found: the Hub commit that all splits come from; None for local and embedded domains.
     """
 
@@ -49,6 +50,7 @@ class Domain:
     notes: tuple[str, ...]
     taken: Taken
     found: HubDataset | None = None
+    draws_splits: bool = True
 
     def fingerprints(self) -> dict[str, str]:
         """Fingerprint each split, by role; reads every image once, except those of a stream."""
@@ -111,6 +113,7 @@ def load_domain(arguments: DomainArguments) -> Domain:
 
     validation = read(validation_name) if validation_name is not None else None
     test = read(test_name) if test_name is not None else None
+    draws_splits = validation is None or isinstance(raw_train, IterableDataset) or draws_labels(arguments)
     train: ImageSplit | ImageStream
     if isinstance(raw_train, IterableDataset):
         if test is None:
@@ -163,4 +166,5 @@ def load_domain(arguments: DomainArguments) -> Domain:
         notes=tuple(notes),
         taken=taken(arguments, loaded, table.columns, table.encoding.class_names, splits, notes),
         found=loaded.found,
+        draws_splits=draws_splits,
     )

@@ -1,7 +1,7 @@
 """The cost of a study in cells, time and disk space, estimated before anything is computed."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -139,17 +139,20 @@ def estimate_cell(spec: CellSpec, finished: Sequence[Cell], per_image: float) ->
     return Estimate(image_passes(spec, sizes) * per_image, rows * RECORD_BYTES + examples, scratch)
 
 
-def dry_run_text(specs: Sequence[CellSpec], store: Store) -> str:
+def dry_run_text(specs: Sequence[CellSpec], store: Store, repeated: Collection[CellSpec] = ()) -> str:
     """Return a table of the cells by domain and protocol with their time and disk space.
 
     The backbones are downloaded and timed; nothing else is downloaded or written.
+
+    Args:
+        repeated: cells that will share another's result, so that nothing is to do for them.
     """
     finished, _ = readable_cells(stored_folders(store.cells))
     timings: dict[str, float] = {}
     rows: dict[tuple[str, str, str], list[Estimate | None]] = {}
     for spec in specs:
         estimate = None
-        if not store.is_finished(spec):
+        if spec not in repeated and not store.is_finished(spec):
             location = spec.backbone.location
             if location not in timings:
                 timings[location] = seconds_per_image(location, spec.seed, spec.geometry, spec.analysis.batch_size)

@@ -9,7 +9,9 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.study.cells.cell_folder import Cell, read_stored_cell, stored_folders
 from hf_sslgen.study.cells.cell_form import NoCellError
 from hf_sslgen.study.cells.cell_records import require_consistent
+from hf_sslgen.study.cells.episode_intervals import without_episode_intervals
 from hf_sslgen.study.cells.held_records import HeldRecords, read_records
+from hf_sslgen.study.cells.repeated_runs import draws_nothing
 from hf_sslgen.study.cells.store import STUDY_FILE, Store
 from hf_sslgen.study.config import StudyConfig, read_study
 from hf_sslgen.study.plan import CellSpec, expand
@@ -46,6 +48,7 @@ def readable_cells(
         try:
             cell = replace(read_stored_cell(folder), reader=reader)
             require_consistent(cell)
+            cell = without_episode_intervals(cell)
         except NoCellError as error:
             damaged.append(f"{folder} holds no readable cell ({error}); remove it to have it computed again")
         except InputError as error:
@@ -70,7 +73,8 @@ def finished_cells(specs: Sequence[CellSpec], store: Store) -> tuple[list[Cell],
     shown = []
     for cell in cells:
         spec = by_name[cell.folder.name]
-        if (cell.backbone, cell.protocol, cell.seed) == (spec.backbone.name, spec.protocol_name, spec.seed):
+        is_meant = (cell.backbone, cell.protocol) == (spec.backbone.name, spec.protocol_name)
+        if is_meant and (cell.seed == spec.seed or draws_nothing(cell.identity)):
             group = spec.domain.group or cell.provenance["group"]
             shown.append(replace(cell, provenance={**cell.provenance, "group": group}))
         else:

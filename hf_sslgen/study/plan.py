@@ -4,7 +4,7 @@ import dataclasses
 import fnmatch
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,14 @@ from hf_sslgen.study.backbones import BackboneEntry
 from hf_sslgen.study.cells.cell_folder import METRIC_DEFINITIONS, PRETRAINED_PROTOCOL
 from hf_sslgen.study.config import StudyConfig
 from hf_sslgen.study.config_entries import AXES
-from hf_sslgen.study.protocols.presets import FewShotProtocol, Protocol, protocol_settings
+from hf_sslgen.study.protocols.presets import (
+    FewShotProtocol,
+    KNNProtocol,
+    LinearProtocol,
+    Protocol,
+    protocol_settings,
+)
+from hf_sslgen.zoo.locations import UNTRAINED_PREFIX
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,12 @@ class CellSpec:
     @property
     def domain_name(self) -> str:
         return domain_name(self.domain)
+
+    @property
+    def draws_nothing(self) -> bool:
+        """Whether the seed decides nothing but the splits: neither the protocol nor the weights use it."""
+        is_untrained = self.backbone.location.startswith(UNTRAINED_PREFIX)
+        return isinstance(self.protocol, LinearProtocol | KNNProtocol) and not is_untrained
 
     @property
     def title(self) -> str:
@@ -70,6 +83,16 @@ class CellSpec:
         }
         text = json.dumps(content, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def first_seeds(specs: Sequence[CellSpec]) -> dict[CellSpec, CellSpec]:
+    """Return for each cell the first one of the plan that differs from it in nothing but the seed, which can be
+    itself."""
+    firsts: dict[CellSpec, CellSpec] = {}
+    return {
+        spec: firsts.setdefault(replace(spec, seed=0, domain=replace(spec.domain, split_seed=0)), spec)
+        for spec in specs
+    }
 
 
 def expand(config: StudyConfig) -> tuple[CellSpec, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from hf_sslgen.analysis.few_shot_records import few_shot_records
 from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.metrics import (
     Statistic,
@@ -16,6 +17,7 @@ from hf_sslgen.metrics import (
     invariance_statistic,
     mean_statistic,
 )
+from hf_sslgen.metrics.episodes import episode_estimate
 from hf_sslgen.study.cells.cell_folder import Cell, cell_folder, read_cells, write_cell
 from hf_sslgen.study.inference.contrasts import compare_all
 from hf_sslgen.study.inference.differences import Difference
@@ -305,9 +307,9 @@ def protocol_analysis(backbone: FakeBackbone, domain: str, setting: "Setting", s
     if setting.protocol == "few-shot":
         own = generator_of(backbone.name, domain, "episodes")
         accuracies = np.clip(own.normal(backbone.accuracy - 0.1, 0.08, 120), 0, 1)
-        records = pd.DataFrame({"sample_id": range(120), "stage": "pretrained", "transform": "", "severity": ""})
-        records["correct"] = accuracies
-        estimate = bootstrap_interval(mean_statistic(accuracies), 120, num_resamples=RESAMPLES)
+        effects = own.normal(0, 0.3, IMAGES)
+        records = few_shot_records(accuracies, np.arange(IMAGES), effects)
+        estimate = episode_estimate(accuracies, effects)
         return Analysis((Number("accuracy", estimate.value, estimate.low, estimate.high, 120),), records)
     records = clean_records(backbone, domain, seed, setting.stage, setting.protocol + setting.labels.strip("0%"))
     return Analysis(tuple(probe_numbers(records, setting.stage)), records, examples_of(backbone, domain))

@@ -15,8 +15,9 @@ OF_DOMAINS = (
 )
 
 LIMITS = (
-    "Intervals on one domain are 95% intervals over the test images (few-shot: over episodes). Intervals of shares "
-    "are exact, and those of their differences exclude zero only if McNemar’s exact test does. Numbers that depend on "
+    "Intervals on one domain are 95% intervals over the test images (few-shot: over these and over the draws of "
+    "episodes from them). Intervals of shares are exact, and those of their differences exclude zero only if "
+    "McNemar’s exact test does. Numbers that depend on "
     "correctness (gap, Brier score, NLL, AUROC) need ten right and ten wrong predictions, and their differences ten "
     "images that either model gets wrong; mean confidence needs ten images with confidence .95 or less; mean "
     "per-class accuracy ten images of every class; any other mean 100 images. With fewer, and for calibration errors "

@@ -93,7 +93,7 @@ def domain_section(results: StudyResults, domain: str, identifier: str, styles: 
             SettingSection(
                 title=title[0].upper() + title[1:],
                 caption=f"The four measurements on {domain}, {title}. In brackets: 95% intervals "
-                f"over these {_unit_of(targets, setting)}; numbers without one are descriptive; “pt” are percentage "
+                f"over {_sampled(targets, setting)}; numbers without one are descriptive; “pt” are percentage "
                 "points.",
                 pairs=[] if alone else _pairs(headline, setting, of_controls=False),
                 control_pairs=[] if alone else _pairs(headline, setting, of_controls=True),
@@ -126,8 +126,10 @@ def domain_section(results: StudyResults, domain: str, identifier: str, styles: 
     )
 
 
-def _unit_of(targets: Sequence[TargetDifference], setting: Setting) -> str:
-    return next((d.unit for d in targets if (d.protocol, d.labels) == setting), "images")
+def _sampled(targets: Sequence[TargetDifference], setting: Setting) -> str:
+    """Return what intervals under a setting are over, in words."""
+    units = {d.unit for d in targets if (d.protocol, d.labels) == setting}
+    return "these images and the draws of episodes from them" if "episodes" in units else "these images"
 
 
 def _pairs(targets: Sequence[TargetDifference], setting: Setting, of_controls: bool) -> list[Pair]:

@@ -5,8 +5,8 @@ A cell's folder is complete or does not exist. It holds
 - `cell.json`: `identity` (what decides the numbers; `describe.cell_identity` has the list), `provenance` (when, where
   and how long; never compared) and `checksums` (sha256 of the other files, and of these two parts);
 - `results.json`: the numbers;
-- `records.parquet`: a row per test image (few-shot: per episode), and for invariance a row per image, transform and
-  severity;
+- `records.parquet`: a row per test image (few-shot: per episode, and per image with its effect on them), and for
+  invariance a row per image, transform and severity;
 - `examples.npz`, if the cell has attribution maps: `images` (E, S, S, 3) bytes, `maps` (E, h, w), `sample_ids` (E,),
   the same images for every backbone of a domain.
 

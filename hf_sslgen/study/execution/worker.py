@@ -22,7 +22,7 @@ from hf_sslgen.study.cells.cell_folder import cell_folder, write_cell
 from hf_sslgen.study.cells.cell_identity import cell_identity, cell_provenance
 from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.execution.workbench import Unavailable, prepare_cell, split_fingerprints
-from hf_sslgen.study.plan import CellSpec
+from hf_sslgen.study.plan import CellSpec, first_seeds
 from hf_sslgen.study.prepared_cell import PreparedCell
 from hf_sslgen.study.protocols.dispatch import measure
 from hf_sslgen.work_claims import Claim, find_claim, is_alive, kept_alive, still_held, try_claim
@@ -90,10 +90,14 @@ def _measure(prepared: PreparedCell, identity: dict[str, Any], store: Store, cla
     return Outcome.COMPUTED
 
 
+def _identified(prepared: PreparedCell, store: Store) -> tuple[dict[str, Any], Path]:
+    identity = cell_identity(prepared, split_fingerprints(prepared.spec.domain))
+    return identity, cell_folder(store.cells, identity)
+
+
 def _compute(prepared: PreparedCell, store: Store) -> Outcome:
     """Compute a cell under a claim, unless another process holds it."""
-    identity = cell_identity(prepared, split_fingerprints(prepared.spec.domain))
-    folder = cell_folder(store.cells, identity)
+    identity, folder = _identified(prepared, store)
     store.index(prepared.spec, folder.name)
     if folder.exists():
         return Outcome.FOUND
@@ -107,11 +111,28 @@ def _compute(prepared: PreparedCell, store: Store) -> Outcome:
         return Outcome.FAILED if store.has_failed(prepared.spec) else _measure(prepared, identity, store, claim)
 
 
-def work_on(spec: CellSpec, store: Store, unavailable: Unavailable | None = None) -> Outcome:
+def _compute_once(spec: CellSpec, first: CellSpec, store: Store, unavailable: Unavailable | None) -> Outcome:
+    """Compute the first seed's cell in place of one that would repeat it, unless that one is finished, and record that
+    this one led there. If the first seed's cell fails, this one is tried itself."""
+    prepared = prepare_cell(spec, unavailable)
+    if spec == first or not prepared.repeats_other_seeds or _identified(prepared, store)[1].exists():
+        return _compute(prepared, store)
+    outcome = Outcome.FAILED if store.has_failed(first) else _compute(prepare_cell(first, unavailable), store)
+    shared = store.indexed(first)
+    if outcome is Outcome.FAILED or shared is None:
+        return _compute(prepared, store)
+    store.index(spec, shared)
+    return outcome
+
+
+def work_on(
+    spec: CellSpec, store: Store, unavailable: Unavailable | None = None, first: CellSpec | None = None
+) -> Outcome:
     """Compute one cell unless it is finished or claimed; a failure is recorded, not raised.
 
     Args:
         unavailable: as in `prepare_cell`.
+        first: the first cell of the plan that differs in nothing but the seed, from `plan.first_seeds`.
 
     Raises:
         DiskFullError: the disk is full.
@@ -119,7 +140,7 @@ def work_on(spec: CellSpec, store: Store, unavailable: Unavailable | None = None
     if store.has_failed(spec):
         return Outcome.FAILED
     try:
-        return _compute(prepare_cell(spec, unavailable), store)
+        return _compute_once(spec, first or spec, store, unavailable)
     except Exception as error:  # nor must a domain or backbone that can't be loaded
         if (interrupt := interrupt_behind(error)) is not None:
             raise interrupt from None
@@ -163,13 +184,13 @@ def run_worker(
     """
     counts: Counter[Outcome] = Counter()
     unavailable = {} if unavailable is None else unavailable
-    waiting, is_first_round = list(specs), True
+    waiting, is_first_round, firsts = list(specs), True, first_seeds(specs)
     with limited_threads(num_threads), tqdm(total=len(specs), desc="cells", unit="cell", disable=None) as progress:
         while waiting:
             busy = []
             for spec in waiting:
                 known_busy = not is_first_round and _still_busy(spec, store)
-                outcome = Outcome.BUSY if known_busy else work_on(spec, store, unavailable)
+                outcome = Outcome.BUSY if known_busy else work_on(spec, store, unavailable, firsts[spec])
                 if outcome is Outcome.BUSY:
                     busy.append(spec)
                 else:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.study.cells.cell_folder import Cell
+from hf_sslgen.study.cells.repeated_runs import run_of
 from hf_sslgen.study.inference.differences import Difference, compare_cells
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
@@ -20,7 +21,8 @@ def cell_key(cell: Cell) -> CellKey:
 def compare_all(cells: Sequence[Cell], pairs: PairNames | None = None) -> list[Difference]:
     """Compare every self-supervised backbone with its supervised twins, and each of them with the untrained control.
 
-    Only cells with the same domain, protocol, label budget and seed are compared.
+    Only cells with the same domain, protocol, label budget and seed are compared, and two runs only once, whatever the
+    number of seeds under which they are found.
 
     Args:
         cells: cells of one study.
@@ -39,6 +41,8 @@ def compare_all(cells: Sequence[Cell], pairs: PairNames | None = None) -> list[D
     for cell in cells:
         settings.setdefault(cell_key(cell)[1:], []).append(cell)
     differences = []
+    run = {cell_key(cell): run_of(cell) for cell in cells}
+    compared: set[tuple[str, str]] = set()
     for first in cells:
         for second in settings[cell_key(first)[1:]]:
             if second.objective == UNTRAINED:
@@ -51,7 +55,9 @@ def compare_all(cells: Sequence[Cell], pairs: PairNames | None = None) -> list[D
                 wanted = (first.backbone, second.backbone) in paired
             else:
                 wanted = are_twins(first, second)
-            if wanted and first.objective != UNTRAINED:
+            runs = run[cell_key(first)], run[cell_key(second)]
+            if wanted and first.objective != UNTRAINED and runs not in compared:
+                compared.add(runs)
                 differences += compare_cells(first, second)
     return differences
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hf_sslgen.analysis.families import FAMILIES, families_of
+from hf_sslgen.analysis.few_shot_records import EFFECT, IMAGE
 from hf_sslgen.metrics import Estimate
 from hf_sslgen.metrics.catalogue.feature_metrics import SIMILARITY_COLUMNS
 from hf_sslgen.metrics.catalogue.metric import Paired, Subject
@@ -19,7 +20,7 @@ from hf_sslgen.metrics.catalogue.rows import CLEAN, compared_on, undefined_colum
 from hf_sslgen.study.cells.cell_folder import ALL_LABELS, Cell
 from hf_sslgen.study.inference import paired
 from hf_sslgen.study.inference.judgement import verdict_of
-from hf_sslgen.study.inference.replicates import Records, Replicates
+from hf_sslgen.study.inference.replicates import Records, Replicates, Values
 from hf_sslgen.study.inference.scopes import ONE_RUN, RunVariances, run_variances
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
@@ -98,7 +99,7 @@ def compare_averaged(runs: Sequence[Sequence[tuple[Cell, Cell]]]) -> list[Differ
     records = [_distinct([(first.records(), second.records()) for first, second in run]) for run in runs]
     clean = Replicates([[(a[a["transform"] == ""], b[b["transform"] == ""]) for a, b in run] for run in records])
     moved = Replicates([[(a[a["transform"] != ""], b[b["transform"] != ""]) for a, b in run] for run in records])
-    compared = _clean_numbers(clean) + _invariance_numbers(
+    compared = _clean_numbers(clean, moved) + _invariance_numbers(
         moved, tuple(runs[0][0][0].provenance["not_label_preserving"])
     )
     return _differences(runs[0][0], compared)
@@ -145,7 +146,7 @@ def _differences(pair: tuple[Cell, Cell], compared: Sequence[_Compared]) -> list
     ]
 
 
-def _clean_numbers(replicates: Replicates) -> list[_Compared]:
+def _clean_numbers(replicates: Replicates, moved: Replicates) -> list[_Compared]:
     """Return the numbers of untransformed images whose columns all cells have; not every protocol measures all."""
     rows = replicates.aligned(undefined_columns())
     if not rows.num_images:
@@ -160,7 +161,9 @@ def _clean_numbers(replicates: Replicates) -> list[_Compared]:
         found.append(
             _Compared(
                 metric.name,
-                _estimate(compared.paired, rows, differences, unit),
+                _estimate(compared.paired, rows, differences)
+                if unit == "images"
+                else paired.episode_difference(differences, _effects(moved), _means_of(rows, metric.values)),
                 rows.num_defined(metric.compared_columns[0]),
                 stage,
                 unit=unit,
@@ -181,11 +184,21 @@ def _degrees_of_freedom(groups: paired.Groups) -> float:
     return math.inf if groups is None else len(np.unique(groups)) - 1.0
 
 
-def _estimate(kind: Paired, rows: Replicates, differences: paired.Runs, unit: str = "images") -> Estimate:
+def _effects(moved: Replicates) -> paired.Runs | None:
+    """Return what each test image contributes to the differences between episodes, if all cells have recorded it."""
+    rows = moved.of_variant(IMAGE, "").aligned(())
+    if not rows.num_images or not rows.have([EFFECT]):
+        return None
+    return rows.differences(lambda side: side[EFFECT].to_numpy(float))
+
+
+def _means_of(rows: Replicates, values: Values) -> list[float]:
+    return [float(values(side).mean()) for side in rows.sides]
+
+
+def _estimate(kind: Paired, rows: Replicates, differences: paired.Runs) -> Estimate:
     """Return the difference with the interval for numbers of its kind."""
     groups = rows.groups
-    if unit == "episodes":  # whose accuracies are shares themselves; every class has equally many queries
-        return paired.mean_difference(differences, unit)
     if kind is Paired.CLASS_SHARE:
         return paired.per_class_difference(differences, rows.sides[0]["reference"].to_numpy(np.int64), groups)
     if kind is Paired.SHARE:
@@ -196,7 +209,7 @@ def _estimate(kind: Paired, rows: Replicates, differences: paired.Runs, unit: st
     if kind is Paired.CONFIDENCE:
         least = np.min([side["confidence"].to_numpy(float) for side in rows.sides], axis=0)
         return paired.confidence_difference(differences, least, groups)
-    return paired.mean_difference(differences, groups=groups)
+    return paired.mean_difference(differences, groups)
 
 
 def _invariance_numbers(replicates: Replicates, not_preserving: tuple[str, ...]) -> list[_Compared]:

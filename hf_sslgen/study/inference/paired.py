@@ -20,6 +20,7 @@ from hf_sslgen.metrics.clusters import (
     grouped_mean_interval,
 )
 from hf_sslgen.metrics.defined import interval_of_defined, spread_to_all
+from hf_sslgen.metrics.episodes import episode_estimate
 from hf_sslgen.metrics.intervals import MIN_SAMPLES
 from hf_sslgen.metrics.results import NO_INTERVAL, Interval
 from hf_sslgen.metrics.shares import (
@@ -117,7 +118,7 @@ def confidence_difference(runs: Runs, confidences: NDArray[np.float64], groups: 
     return _of_few(runs, confidences <= SURE, f"have a confidence of at most {SURE} in either", groups)
 
 
-def mean_difference(runs: Runs, unit: str = "images", groups: Groups = None) -> Estimate:
+def mean_difference(runs: Runs, groups: Groups = None) -> Estimate:
     """Estimate any other mean."""
     differences = per_image(runs)
     defined = int(np.all([~np.isnan(pair) for run in runs for pair in run], axis=0).sum())
@@ -125,13 +126,24 @@ def mean_difference(runs: Runs, unit: str = "images", groups: Groups = None) -> 
     if math.isnan(value):
         return _estimate(value, NO_INTERVAL, UNDEFINED, len(differences))
     if defined < MIN_SAMPLES:
-        reason = f"the number is defined for only {defined} {unit}; an interval needs {MIN_SAMPLES}"
+        reason = f"the number is defined for only {defined} images; an interval needs {MIN_SAMPLES}"
         return _estimate(value, NO_INTERVAL, reason, len(differences))
     if groups is not None:
         return _estimate(value, *grouped_mean_interval(differences, groups), n=len(differences))
     interval = interval_of_defined(differences)
-    reason = f"all {unit} differ by the same amount" if math.isnan(interval.low) else ""
+    reason = "all images differ by the same amount" if math.isnan(interval.low) else ""
     return _estimate(value, interval, reason, len(differences))
+
+
+def episode_difference(runs: Runs, effects: Runs | None, shares: Sequence[float]) -> Estimate:
+    """Estimate a difference in the accuracy of few-shot episodes.
+
+    Args:
+        runs: differences of episodes.
+        effects: differences of the images' effects, (M,) per run and pair; None if a cell does not have them.
+        shares: the accuracy of each cell.
+    """
+    return episode_estimate(per_image(runs), None if effects is None else per_image(effects), shares)
 
 
 def _of_few(runs: Runs, few: NDArray[np.bool_], what: str, groups: Groups) -> Estimate:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hf_sslgen.study.cells.cell_folder import Cell
+from hf_sslgen.study.cells.repeated_runs import with_stand_ins
 from hf_sslgen.study.inference.cautions import Caution, find_cautions
 from hf_sslgen.study.inference.claim_evidence import Evidence
 from hf_sslgen.study.inference.claim_lines import ClaimLine
@@ -45,8 +46,10 @@ def infer(cells: Sequence[Cell], pairs: PairNames | None = None, claims: Sequenc
     Raises:
         InputError: two cells have the same backbone, domain, protocol, labels and seed.
     """
-    differences = compare_all(cells, pairs)
-    results = infer_over(cells, differences, target_differences(cells, differences), headline_metrics_of(cells))
+    of_all_seeds = with_stand_ins(cells)
+    differences = compare_all(of_all_seeds, pairs)
+    targets = target_differences(of_all_seeds, differences)
+    results = infer_over(cells, differences, targets, headline_metrics_of(cells))
     return with_claims(results, claims)
 
 

@@ -149,8 +149,8 @@ class FewShotProtocol:
     support images, by Euclidean distance between unscaled features.
 
     Support and query images are drawn from the test split, the same for every backbone; nothing is trained or
-    selected. The 95% interval is over episodes, as published: episodes share images, so it does not extend to other
-    test images and is narrower than an interval over images.
+    selected. The 95% interval is over test images and draws. Published ones are over episodes alone; these share
+    images, so an interval over them shrinks to nothing with their number.
 
     Attributes:
         ways: number of classes in an episode.

@@ -1,12 +1,12 @@
 """Measure a backbone on frozen features: linear probe, nearest neighbours, few-shot episodes."""
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 
 from hf_sslgen.analysis.backbone_analysis import adapted_analysis
-from hf_sslgen.analysis.estimated_numbers import mean_number
+from hf_sslgen.analysis.estimated_numbers import number_of
+from hf_sslgen.analysis.few_shot_records import few_shot_records
 from hf_sslgen.analysis.grouped_numbers import over_groups
 from hf_sslgen.analysis.numbers import Analysis
 from hf_sslgen.analysis.one_pass import split_features
@@ -16,6 +16,7 @@ from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.errors import InputError
 from hf_sslgen.metrics.catalogue.rows import names_compared_by
+from hf_sslgen.metrics.episodes import episode_estimate
 from hf_sslgen.metrics.stages import PRETRAINED_STAGE
 from hf_sslgen.study.prepared_cell import Measured, PreparedCell, positional
 from hf_sslgen.study.protocols.presets import FewShotProtocol, KNNProtocol, LinearProtocol
@@ -29,6 +30,7 @@ from hf_sslgen.study.protocols.selection import (
 )
 from hf_sslgen.training.evaluation import Predictions
 from hf_sslgen.training.few_shot import prototypical_accuracies
+from hf_sslgen.training.few_shot_effects import image_effects
 from hf_sslgen.training.probes import fit_linear_probe, knn_probabilities
 from hf_sslgen.zoo.backbone_loading import set_linear_classifier
 
@@ -114,25 +116,15 @@ def measure_knn(cell: PreparedCell, protocol: KNNProtocol, run: Run) -> Measured
 
 
 def measure_few_shot(cell: PreparedCell, protocol: FewShotProtocol, run: Run) -> Measured:
-    """Measure accuracy over episodes: a record per episode, with the episode's index as `sample_id` and the share of
-    correct queries as `correct`. Every class has equally many queries, so accuracy per class is the same number."""
-    accuracies = prototypical_accuracies(
-        split_features(cell.load(), cell.domain.test, cell.spec.analysis, run),
-        cell.domain.test.labels,
-        protocol.ways,
-        protocol.shots,
-        protocol.queries,
-        protocol.episodes,
-        cell.spec.seed,
-    )
-    numbers = tuple(mean_number(metric, accuracies, PRETRAINED_STAGE) for metric in names_compared_by("correct"))
-    records = pd.DataFrame(
-        {
-            "sample_id": np.arange(len(accuracies)),
-            "stage": PRETRAINED_STAGE,
-            "transform": "",
-            "severity": "",
-            "correct": accuracies,
-        }
-    )
-    return Analysis(numbers, records), nothing_selected(cell.spec.seed, "support images of each episode")
+    """Measure accuracy over episodes, with an interval over test images and draws. Every class has equally many
+    queries, so accuracy per class is the same number."""
+    test, seed = cell.domain.test, cell.spec.seed
+    features = split_features(cell.load(), test, cell.spec.analysis, run)
+    episode = protocol.ways, protocol.shots, protocol.queries
+    accuracies = prototypical_accuracies(features, test.labels, *episode, protocol.episodes, seed)
+    images = image_effects(features, test.labels, *episode, seed)
+    effects = None if test.has("group") else images.effects
+    estimate = episode_estimate(accuracies, effects)
+    numbers = tuple(number_of(metric, estimate, PRETRAINED_STAGE) for metric in names_compared_by("correct"))
+    records = few_shot_records(accuracies, test.sample_ids[images.positions], effects)
+    return Analysis(numbers, records), nothing_selected(seed, "support images of each episode")

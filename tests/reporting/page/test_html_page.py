@@ -242,7 +242,7 @@ def test_a_whole_study_stays_readable(large_page: str) -> None:
     assert found.open == []
     domains = [a for tag, a in found.tags if tag == "details" and a.get("class") == "domain"]
     assert len(domains) == 6 and not any("open" in a for a in domains)
-    for words in ("Linear probe, 10% of the labels", "Few-shot prototypes, 5-shot", "over these episodes"):
+    for words in ("Linear probe, 10% of the labels", "Few-shot prototypes, 5-shot", "the draws of episodes"):
         assert words in large_page
     assert "Of several fine-tuning seeds and pretraining seeds, only the lowest is drawn." in large_page
     assert "mean of 4 runs from 2 pretraining seeds" in large_page

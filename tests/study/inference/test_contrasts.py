@@ -12,7 +12,9 @@ import pandas as pd
 import pytest
 
 from hf_sslgen.analysis.families import GEOMETRIC
+from hf_sslgen.analysis.few_shot_records import few_shot_records
 from hf_sslgen.analysis.numbers import Analysis
+from hf_sslgen.metrics.episodes import NO_EFFECTS
 from hf_sslgen.study.cells.cell_folder import Cell, read_cell, write_cell
 from hf_sslgen.study.inference.contrasts import compare_all
 from hf_sslgen.study.inference.differences import Difference, compare_cells
@@ -388,6 +390,22 @@ def test_label_budgets_are_not_mixed(linear: tuple[Cell, Cell]) -> None:
     assert {difference.labels for difference in compare_all(cells)} == {"10%"}
 
 
+def test_episodes_are_compared_over_images_and_draws(linear: tuple[Cell, Cell], tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    accuracies = generator.normal([[0.7], [0.6]], 0.05, (2, 80))
+    effects = generator.normal(0, 0.5, (2, 300))
+    cells = [
+        with_records(cell, few_shot_records(accuracies[index], np.arange(300), effects[index]), tmp_path / str(index))
+        for index, cell in enumerate(linear)
+    ]
+    accuracy, _ = compare_cells(*cells)
+    draws, images = accuracies[0] - accuracies[1], effects[0] - effects[1]
+    variance = draws.var(ddof=1) / 80 + np.square(images).sum() / 300**2
+    assert (accuracy.n, accuracy.unit) == (80, "episodes") and accuracy.value == pytest.approx(draws.mean())
+    assert accuracy.high - accuracy.value == pytest.approx(1.967 * np.sqrt(variance), rel=0.003)
+    assert accuracy.low == pytest.approx(2 * accuracy.value - accuracy.high)
+
+
 def test_a_protocol_without_predictions_is_compared_in_what_it_has(linear: tuple[Cell, Cell], tmp_path: Path) -> None:
     episodes = []
     for index, cell in enumerate(linear):
@@ -400,3 +418,4 @@ def test_a_protocol_without_predictions_is_compared_in_what_it_has(linear: tuple
     for difference in differences:
         assert (difference.n, difference.unit) == (50, "episodes")
         assert difference.value == pytest.approx(-0.1)
+        assert math.isnan(difference.low) and difference.reason == NO_EFFECTS  # as in cells of earlier versions

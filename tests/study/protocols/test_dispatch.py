@@ -13,6 +13,7 @@ from prepared_cells import prepared_cell
 from whole_splits import classified, features_of
 
 from hf_sslgen.analysis.analysis_settings import AnalysisSettings
+from hf_sslgen.analysis.few_shot_records import EFFECT, IMAGE
 from hf_sslgen.domains.images import joined
 from hf_sslgen.errors import DivergedError, InputError
 from hf_sslgen.geometry import Geometry
@@ -80,8 +81,9 @@ def test_every_preset_runs(preset: str, job_of: JobOf) -> None:
     analysis, selection = job.measure()
     numbers = {(number.metric, number.transform): number for number in analysis.numbers}
     accuracy = numbers["accuracy", ""]
-    if preset == "few-shot":  # a mean over fewer than 100 episodes
+    if preset == "few-shot":
         assert math.isnan(accuracy.low)
+        assert accuracy.reason == "only 40 test images take part in episodes; an interval needs 100"
     else:
         assert 0 <= accuracy.low <= accuracy.value <= accuracy.high <= 1
     clean = analysis.records[analysis.records["transform"] == ""]
@@ -89,6 +91,9 @@ def test_every_preset_runs(preset: str, job_of: JobOf) -> None:
     assert selection["seed"] == 0
     if preset == "few-shot":
         assert (accuracy.n, len(clean)) == (30, 30)
+        effects = analysis.records[analysis.records["transform"] == IMAGE]
+        assert effects["sample_id"].tolist() == job.cell.domain.test.sample_ids.tolist()
+        assert effects[EFFECT].notna().all() and effects["correct"].isna().all()
         assert selection["criterion"] == "nothing is selected"
         return
     assert clean["sample_id"].tolist() == job.cell.domain.test.sample_ids.tolist()
@@ -231,7 +236,7 @@ def test_episodes_are_of_the_test_split(job_of: JobOf) -> None:
     domain = job.cell.domain
     features = features_of(job.cell.load(), domain.test, 20)
     expected = prototypical_accuracies(features, domain.test.labels, 5, 1, 2, 30, seed=3)
-    np.testing.assert_allclose(analysis.records["correct"], expected)
+    np.testing.assert_allclose(analysis.records["correct"].dropna(), expected)
     accuracy = analysis.numbers[0]
     assert accuracy.value == pytest.approx(expected.mean())
     assert math.isnan(accuracy.low)  # of fewer than 100 episodes
@@ -263,4 +268,4 @@ def test_few_shot_is_compared_episode_by_episode(job_of: JobOf, tmp_path: Path) 
     ours, others = (cell.records().set_index("sample_id")["correct"] for cell in cells)
     for difference in differences.values():
         assert (difference.value, difference.n) == (pytest.approx((ours - others).mean()), 30)
-        assert difference.reason == "the number is defined for only 30 episodes; an interval needs 100"
+        assert difference.reason == "only 40 test images take part in episodes; an interval needs 100"

@@ -1,0 +1,18 @@
+"""Few-shot cells of earlier versions, whose intervals were over episodes alone."""
+
+import math
+from dataclasses import replace
+
+from hf_sslgen.analysis.few_shot_records import EFFECT
+from hf_sslgen.metrics.episodes import NO_EFFECTS
+from hf_sslgen.study.cells.cell_folder import Cell
+
+
+def without_episode_intervals(cell: Cell) -> Cell:
+    """Return a few-shot cell of an earlier version without its intervals; any other cell unchanged."""
+    records = cell.records()
+    is_episodes = "correct" in records.columns and "reference" not in records.columns
+    if not is_episodes or EFFECT in records.columns:
+        return cell
+    numbers = (replace(number, low=math.nan, high=math.nan, reason=NO_EFFECTS) for number in cell.numbers)
+    return replace(cell, numbers=tuple(numbers))
