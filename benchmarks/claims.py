@@ -145,29 +145,35 @@ def main(command_line: Sequence[str] | None = None) -> int:
     parser.add_argument("--samples", type=int, default=4000, help="of each kind of correlation (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(command_line)
+    if options.studies:
+        _print_verdicts(options.studies, options.seed)
+    _print_correlations(options.samples, options.seed)
+    return 0
+
+
+def _print_verdicts(studies: int, seed: int) -> None:
     designs = [(domains, runs) for domains in DOMAINS for runs in RUNS]
-    _print_row(
-        "test", *(f"{domains} domains, {'1 run' if runs == 1 else f'{runs} runs'}" for domains, runs in designs)
-    )
+    _print_row("test", *(f"{domains} domains, runs: {runs}" for domains, runs in designs))
     print("|---|" + "---:|" * len(designs))
     for name, question in QUESTIONS.items():
-        generator = np.random.default_rng([options.seed, len(name)])
+        generator = np.random.default_rng([seed, len(name)])
         rates = [
-            np.mean([decided(question, runs, domains, generator) for _ in range(options.studies)])
-            for domains, runs in designs
+            np.mean([decided(question, runs, domains, generator) for _ in range(studies)]) for domains, runs in designs
         ]
         _print_row(name, *(f"{100 * rate:.1f}" for rate in rates))
     print()
+
+
+def _print_correlations(samples: int, seed: int) -> None:
     _print_row("backbones", *(f"{targets} domains" for targets in TARGETS))
     print("|---:|" + "---:|" * len(TARGETS))
     for backbones in BACKBONES:
         entries = []
         for targets in TARGETS:
-            found = [covered(kind, targets, backbones, options.samples, options.seed) for kind in RANKED]
+            found = [covered(kind, targets, backbones, samples, seed) for kind in RANKED]
             false = [rate for kind, (_, rate) in zip(RANKED, found, strict=True) if kind.correlation == 0.0]
             entries.append(f"{_range([coverage for coverage, _ in found])}; {_range(false)}")
         _print_row(str(backbones), *entries)
-    return 0
 
 
 def _print_row(*cells: str) -> None:

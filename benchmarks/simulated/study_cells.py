@@ -16,7 +16,6 @@ from simulated.study_verdicts import (
     DOMAIN,
     INTERACTION,
     Found,
-    claimed,
     on_domain,
     over_all_domains,
     values_of,
@@ -103,7 +102,7 @@ def require_same_verdicts(study: Study, runs: int, seeds: int, domains: int, ima
             mine = (*scoped.interval, scoped.p_value())
             if not np.allclose(mine, (theirs.low, theirs.high, theirs.p_value), rtol=1e-6, atol=1e-9, equal_nan=True):
                 raise RuntimeError(f"the chain gives {theirs} for {key}, and the simulation {mine}")
-    headlines = [(claimed(f.scopes).p_value(), j) for (level, *_), (f, j) in expected.items() if level != DOMAIN]
+    headlines = [(f.claimed.p_value(), j) for (level, *_), (f, j) in expected.items() if level != DOMAIN]
     for adjusted, (_, judgement) in zip(holm([p for p, _ in headlines]), headlines, strict=True):
         if not np.isclose(adjusted, judgement.adjusted_p_value, rtol=1e-6):
             raise RuntimeError(f"the chain adjusts {judgement}, and the simulation its p-value to {adjusted}")

@@ -13,7 +13,7 @@ import numpy as np
 from hf_sslgen.metrics.target_inference import holm
 from hf_sslgen.study.inference.target_groups import MIN_DOMAINS
 from simulated.networks import KINDS, NUMBERS, REGIMES, Population, Study
-from simulated.study_verdicts import Found, claimed, on_domain, over_all_domains, values_of
+from simulated.study_verdicts import Found, on_domain, over_all_domains, values_of
 
 RUNS, SEEDS, DOMAINS, IMAGES = (1, 2, 3, 5), (1, 3, 5), (1, 4, 8, 12), (500, 5000)
 LAYOUTS = ONE_DOMAIN, ONE_KIND, TWO_KINDS = "one domain", "one kind", "two kinds"
@@ -115,7 +115,7 @@ def _of_designs(study: Study) -> Iterator[tuple[tuple[int, int, int, int], list[
 
 
 def _count(tally: Tally, found: Found, design: tuple[int, int, int, int]) -> None:
-    widest, narrowest = claimed(found.scopes), found.scopes[0]
+    widest, narrowest = found.claimed, found.scopes[0]
     seen = [(each.scope, each, each.truth) for each in found.scopes]
     seen += [(CLAIMED, widest, widest.truth), (FORMER, narrowest, found.objective)]
     for scope, each, truth in seen:
@@ -130,7 +130,7 @@ def _count_pages(tally: Tally, pages: Sequence[Sequence[Found]], design: tuple[i
     """Count pages with a verdict whose interval, at the family's level, misses what is true in its scope."""
     of_truth = []
     for page in pages:
-        p_values = [verdict.p_value(verdict.truth) for verdict in (claimed(found.scopes) for found in page)]
+        p_values = [verdict.p_value(verdict.truth) for verdict in (found.claimed for found in page)]
         of_truth.append([p for p in p_values if not math.isnan(p)])
     for contrasts in (1, CONTRASTS):
         for start in range(0, len(of_truth) - contrasts + 1, contrasts):
@@ -144,7 +144,7 @@ def _count_pages(tally: Tally, pages: Sequence[Sequence[Found]], design: tuple[i
 def _count_adjusted(tally: Tally, pages: Sequence[Sequence[Found]], design: tuple[int, int, int, int]) -> None:
     """Count the verdicts that are left on pages of one contrast, adjusted together."""
     for page in pages:
-        verdicts = [(found, claimed(found.scopes)) for found in page]
+        verdicts = [(found, found.claimed) for found in page]
         tested = [(found, verdict, p) for found, verdict in verdicts if not math.isnan(p := verdict.p_value())]
         if not tested:
             continue

@@ -36,7 +36,11 @@ Entry = tuple[dict[str, Any], Counts]
 
 
 def as_markdown(
-    entries: Sequence[Entry], families: Sequence[FamilyCounts], ways: Ways, command: str, compared: int
+    entries: Sequence[Entry],
+    families: Sequence[FamilyCounts],
+    ways: Ways,
+    command: str,
+    compared: int,
 ) -> str:
     """Return all tables.
 

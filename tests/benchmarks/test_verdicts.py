@@ -13,7 +13,7 @@ from simulated.combinations import rates_of_error
 from simulated.joint_families import adjust_by_largest, compare_families
 from simulated.networks import ACCURACY, BRIER, GINI, KINDS, NUMBERS, REGIMES, Population, Regime, Study
 from simulated.study_cells import cells_of, require_same_verdicts
-from simulated.study_verdicts import DOMAIN, claimed, on_domain, over_all_domains, values_of
+from simulated.study_verdicts import DOMAIN, on_domain, over_all_domains, values_of
 from simulated.verdict_counts import (
     ADJUSTED,
     CLAIMED,
@@ -104,7 +104,7 @@ def test_counts_follow_from_the_intervals() -> None:
         study = population.draw(3, 3, 1, 200, np.random.default_rng([0, 3, 0, 0, 0, repetition]))
         found = on_domain(study.domains[0], GINI, 1, 3, 200)
         for counts, scoped, truth in (
-            (claims, claimed(found.scopes), claimed(found.scopes).truth),
+            (claims, found.claimed, found.claimed.truth),
             (former, found.scopes[0], found.objective),
         ):
             low, high = scoped.interval

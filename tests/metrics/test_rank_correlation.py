@@ -36,6 +36,7 @@ def test_the_interval_is_that_of_the_jackknife_written_out() -> None:
     targets, backbones = 4, 9
     a, b = table(np.random.default_rng(1), targets, backbones, 0.6, 0.8)
     a = np.round(a)  # with ties
+    b[0] = -b[0]  # targets differ
 
     def correlations(keep: list[int]) -> np.ndarray:
         return np.array([stats.spearmanr(a[t, keep], b[t, keep]).statistic for t in range(targets)])
@@ -51,9 +52,13 @@ def test_the_interval_is_that_of_the_jackknife_written_out() -> None:
     residual = pseudo - pseudo.mean(axis=1, keepdims=True) - pseudo.mean(axis=0) + pseudo.mean()
     of_both = (residual**2).sum() / ((backbones - 1) * (targets - 1)) / (backbones * targets)
     assert of_backbones > of_both
-    over_targets = stats.t.ppf(0.975, targets - 1) * stats.sem(full) / (1.0 - mean**2)
-    alone = max(0.0, 1.0 - of_both / of_targets)
-    half = math.sqrt(stats.t.ppf(0.975, backbones - 1) ** 2 * of_backbones + alone * over_targets**2)
+    over_targets = stats.sem(full) / (1.0 - mean**2)
+    alone = (1.0 - (1.0 - 1.0 / (targets - 1)) * of_both / of_targets) * over_targets**2
+    assert alone > 0.05 * of_backbones
+    both = of_backbones + alone
+    freedom = both**2 / (of_backbones**2 / (backbones - 1) + alone**2 / (targets - 1))
+    squared = [stats.t.ppf(0.975, each) ** 2 for each in (backbones - 1, targets - 1, freedom)]
+    half = math.sqrt(0.4 * (squared[0] * of_backbones + squared[1] * alone) + 0.6 * squared[2] * both)
     found = mean_rank_correlation(a, b)
     assert (found.low, found.high) == pytest.approx((math.tanh(centre - half), math.tanh(centre + half)))
     assert (found.p_value < 0.05) == (found.low > 0.0 or found.high < 0.0)
