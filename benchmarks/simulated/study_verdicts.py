@@ -32,6 +32,7 @@ class Scoped:
     Attributes:
         truth: the difference that the interval should contain.
         over_rows, variance, row_degrees_of_freedom: what the interval was made of.
+        narrower: the scope whose interval it contains.
     """
 
     scope: str
@@ -40,17 +41,28 @@ class Scoped:
     over_rows: Interval
     variance: RunVariance | None
     row_degrees_of_freedom: float = np.inf
+    narrower: "Scoped | None" = None
 
     @cached_property
     def interval(self) -> Interval:
         if self.variance is None:
             return self.over_rows
-        return widened_interval(self.value, self.over_rows, self.variance, self.row_degrees_of_freedom)
+        low, high = widened_interval(self.value, self.over_rows, self.variance, self.row_degrees_of_freedom)
+        if self.narrower is None or np.isnan(low):
+            return Interval(low, high)
+        least = self.narrower.widest
+        return Interval(min(low, least.interval.low), max(high, least.interval.high))
+
+    @property
+    def widest(self) -> "Scoped":
+        """This scope if it has an interval, else the widest narrower one that has."""
+        return self if self.narrower is None or not np.isnan(self.interval.low) else self.narrower.widest
 
     def p_value(self, of: float = 0.0) -> float:
         """Two-sided p-value of a true difference of this size."""
         over_rows = Interval(self.over_rows.low - of, self.over_rows.high - of)
-        return interval_p_value(self.value - of, over_rows, self.variance, self.row_degrees_of_freedom)
+        found = interval_p_value(self.value - of, over_rows, self.variance, self.row_degrees_of_freedom)
+        return found if self.narrower is None or np.isnan(found) else max(found, self.narrower.widest.p_value(of))
 
 
 @dataclass(frozen=True)
@@ -66,7 +78,7 @@ class Found:
     @property
     def claimed(self) -> Scoped:
         """The widest scope that has an interval; the narrowest where none has."""
-        return next((each for each in reversed(self.scopes) if not np.isnan(each.interval.low)), self.scopes[0])
+        return self.scopes[-1].widest
 
 
 def on_domain(domain: Domain, number: str, runs: int, seeds: int, images: int) -> Found:
@@ -83,12 +95,12 @@ def on_domain(domain: Domain, number: str, runs: int, seeds: int, images: int) -
     else:
         estimate = paired.mean_difference(columns)
     over_images, variances, truth = Interval(estimate.low, estimate.high), run_variances(columns), domain.truth[number]
-    scopes = (
-        Scoped(WEIGHTS, estimate.value, float(truth.weights[:runs, :seeds].mean()), over_images, None),
-        Scoped(TRAINING, estimate.value, float(truth.training[:runs].mean()), over_images, variances.training),
-        Scoped(PRETRAINING, estimate.value, truth.pretraining, over_images, variances.pretraining),
-    )
-    return Found(DOMAIN, number, domain.kind, scopes, truth.pretraining)
+    value, freedom = estimate.value, np.inf
+    weights = Scoped(WEIGHTS, value, float(truth.weights[:runs, :seeds].mean()), over_images, None)
+    of_training = float(truth.training[:runs].mean())
+    training = Scoped(TRAINING, value, of_training, over_images, variances.training, freedom, weights)
+    pretraining = Scoped(PRETRAINING, value, truth.pretraining, over_images, variances.pretraining, freedom, training)
+    return Found(DOMAIN, number, domain.kind, (weights, training, pretraining), truth.pretraining)
 
 
 def values_of(study: Study, number: str, images: int) -> FloatArray:
@@ -144,8 +156,6 @@ def _of_group(
     freedom: float,
 ) -> Found:
     of_these_runs = float(truth[0][: variance.degrees_of_freedom + 1].mean())
-    scopes = (
-        Scoped(TRAINING, value, of_these_runs, over_rows, None, freedom),
-        Scoped(PRETRAINING, value, truth[1], over_rows, variance, freedom),
-    )
+    training = Scoped(TRAINING, value, of_these_runs, over_rows, None, freedom)
+    scopes = training, Scoped(PRETRAINING, value, truth[1], over_rows, variance, freedom, training)
     return Found(level, number, kind, scopes, truth[1])

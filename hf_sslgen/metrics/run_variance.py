@@ -111,9 +111,9 @@ def contrast_variance(a: npt.ArrayLike, b: npt.ArrayLike) -> RunVariance:
         a, b: values by row and column, shapes (R_a, C) and (R_b, C).
     """
     one, other = crossed_variance(a), crossed_variance(b)
-    of_columns = float_array(a, "a", ("R_a", "C")).mean(axis=0) - float_array(b, "b", ("R_b", "C")).mean(axis=0)
     if one.degrees_of_freedom != other.degrees_of_freedom:
         raise ValueError(f"a and b must have the same columns, got shapes {np.shape(a)} and {np.shape(b)}")
+    of_columns = float_array(a, "a", ("R_a", "C")).mean(axis=0) - float_array(b, "b", ("R_b", "C")).mean(axis=0)
     if one.degrees_of_freedom == 0:
         return RunVariance(float("nan"), 0, float("nan"), one.row + other.row)
     column = float(of_columns.var(ddof=1)) / len(of_columns)

@@ -14,6 +14,7 @@ from hf_sslgen.metrics.run_variance import (
     LEAST_SHARE,
     MIN_RUNS,
     RunVariance,
+    contrast_variance,
     crossed_variance,
     interval_p_value,
     nested_variance,
@@ -57,6 +58,20 @@ def test_one_run_per_group_says_nothing_of_training_again() -> None:
     assert found.degrees_of_freedom == 0 and math.isnan(found.column) and not found.is_testable
     assert math.isnan(widened_interval(1.0, Interval(0.5, 1.5), found).low)
     assert math.isnan(interval_p_value(1.0, Interval(0.5, 1.5), found))
+
+
+@given(st.integers(3, 6), st.integers(2, 5), st.integers(2, 5), st.integers(0, 1000))
+def test_a_contrast_shares_its_columns(columns: int, rows: int, others: int, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    a, b = generator.normal(size=(rows, columns)), generator.normal(size=(others, columns))
+    found, one, other = contrast_variance(a, b), crossed_variance(a), crossed_variance(b)
+    assert found.column == pytest.approx(stats.sem(a.mean(axis=0) - b.mean(axis=0)) ** 2)
+    assert (found.row, found.interaction) == pytest.approx((one.row + other.row, one.interaction + other.interaction))
+    common = generator.normal(size=columns)  # what all rows share cancels
+    shifted = contrast_variance(a + common, b + common)
+    assert (shifted.column, shifted.interaction) == pytest.approx((found.column, found.interaction))
+    with pytest.raises(ValueError, match="the same columns"):
+        contrast_variance(a, b[:, 1:])
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ are crossed with them and must be accounted for separately.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +95,7 @@ def scoped_intervals(
         variances: how it varies between runs.
         degrees_of_freedom: of the interval over groups of images.
     """
-    return (
+    return _nested(
         _scoped(WEIGHTS, value, over_images, None, degrees_of_freedom),
         _scoped(TRAINING, value, over_images, variances.training, degrees_of_freedom),
         _scoped(PRETRAINING, value, over_images, variances.pretraining, degrees_of_freedom),
@@ -116,7 +116,7 @@ def scoped_domain_intervals(
     """
     if np.isnan(over_domains.low):
         return (_without_interval(TRAINING, reason), _without_interval(PRETRAINING, reason))
-    return (
+    return _nested(
         _scoped(TRAINING, value, over_domains, None, degrees_of_freedom),
         _scoped(PRETRAINING, value, over_domains, pretraining, degrees_of_freedom),
     )
@@ -144,6 +144,32 @@ def _scoped(
         interval_p_value(value, over_rows, variance, row_degrees_of_freedom),
         minimum_detectable_difference((interval.high - interval.low) / 2.0, error),
     )
+
+
+def _nested(*intervals: ScopedInterval) -> tuple[ScopedInterval, ...]:
+    """Widen each interval to contain those of the narrower scopes.
+
+    What varies in a narrower scope varies in a wider one too. The few runs of a wider scope can be alike by chance;
+    alone, it would then claim more than a narrower one.
+    """
+    found: list[ScopedInterval] = []
+    for each in intervals:
+        narrower = next((other for other in reversed(found) if not np.isnan(other.low)), None)
+        if narrower is None or np.isnan(each.low):
+            found.append(each)
+            continue
+        found.append(
+            replace(
+                each,
+                low=min(each.low, narrower.low),
+                high=max(each.high, narrower.high),
+                p_value=max(each.p_value, narrower.p_value),
+                minimum_detectable_difference=max(
+                    each.minimum_detectable_difference, narrower.minimum_detectable_difference
+                ),
+            )
+        )
+    return tuple(found)
 
 
 def _without_interval(scope: str, reason: str) -> ScopedInterval:
