@@ -79,13 +79,13 @@ def document(page: str) -> Document:
 
 
 def shown_as(value: float, text: str) -> bool:
-    """Whether `text` is `value` rounded, at the scale of some metric."""
+    """Whether `text` is `value` rounded, at the scale of some metric, or in millions of parameters."""
     number = re.sub(r"[^\d.]", "", text)
     decimals = len(number.partition(".")[2])
     sign = -1 if text.startswith("−") else 1
     return any(
         f"{abs(value * scale):.{decimals}f}" == number and (sign * value >= 0 or float(number) == 0)
-        for scale in SCALES
+        for scale in ([1e-6] if text.endswith("M") else SCALES)
     )
 
 
