@@ -24,6 +24,8 @@ import numpy as np
 from simulated.combinations import COLUMNS, ROWS, rates_of_error
 from simulated.joint_families import FamilyCounts, compare_families
 from simulated.networks import KINDS, REGIMES, Population
+from simulated.rankings import DOMAINS as RANKED_DOMAINS
+from simulated.rankings import METHODS, RankingCounts, rank_alike
 from simulated.study_cells import require_same_verdicts
 from simulated.tables import replace_between_markers
 from simulated.verdict_counts import ONE_DOMAIN, ONE_KIND, TWO_KINDS, Counts, Key, Tally, Task, run_task
@@ -39,6 +41,7 @@ DOMAIN_STUDIES, GROUP_STUDIES, POWER_STUDIES = 2000, 500, 400
 DOMAIN_BLOCK, GROUP_BLOCK = 100, 25
 FAMILIES, FAMILY_BACKBONES, FAMILY_DIFFERENCES = 1000, (1, 5), (0.0, 2.0, 5.0)
 WAY_REPETITIONS = 20_000
+RANKINGS = 1000
 QUICK = 0.02
 CHAIN_DOMAINS, CHAIN_IMAGES = 6, 200
 
@@ -55,9 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             totals.setdefault(tuple(names.values()), (names, Counts()))[1].add(counts)
     entries: list[Entry] = list(totals.values())
     ways = _compare_ways(options)
+    rankings = _rank_alike(QUICK if options.quick else options.share, options)
     families = _compare_families(round(FAMILIES * (QUICK if options.quick else options.share)), options)
     command = "python benchmarks/verdicts.py " + " ".join(sys.argv[1:] if arguments is None else arguments)
-    text = as_markdown(entries, families, ways, command.strip(), compared)
+    text = as_markdown(entries, rankings, families, ways, command.strip(), compared)
     if options.markdown is None:
         print(text)
     else:
@@ -80,6 +84,16 @@ def _compare_families(repetitions: int, options: argparse.Namespace) -> list[Fam
     with ProcessPoolExecutor(options.num_processes) as pool:
         futures = [pool.submit(compare_families, *case, max(5, repetitions), options.seed) for case in cases]
         return [future.result() for future in futures]
+
+
+def _rank_alike(share: float, options: argparse.Namespace) -> list[RankingCounts]:
+    """Rank methods that are alike."""
+    cases = product(METHODS, RANKED_DOMAINS, REGIMES)
+    with ProcessPoolExecutor(options.num_processes) as pool:
+        repetitions = max(5, round(RANKINGS * share))
+        return [
+            each.result() for each in [pool.submit(rank_alike, *case, repetitions, options.seed) for case in cases]
+        ]
 
 
 def _compare_ways(options: argparse.Namespace) -> Ways:

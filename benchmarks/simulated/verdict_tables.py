@@ -7,6 +7,7 @@ from typing import Any
 
 from simulated.joint_families import FamilyCounts
 from simulated.networks import ACCURACY, REGIMES
+from simulated.rankings import RankingCounts
 from simulated.study_verdicts import DOMAIN, GROUP, INTERACTION
 from simulated.tables import line
 from simulated.verdict_counts import (
@@ -37,6 +38,7 @@ Entry = tuple[dict[str, Any], Counts]
 
 def as_markdown(
     entries: Sequence[Entry],
+    rankings: Sequence[RankingCounts],
     families: Sequence[FamilyCounts],
     ways: Ways,
     command: str,
@@ -65,6 +67,7 @@ def as_markdown(
     parts += ["### Over domains of one kind", _over_domains(alike, GROUP)]
     parts += ["### Different against similar domains", _over_domains(alike, INTERACTION)]
     parts += ["### Pages", _pages(alike)]
+    parts += ["### Rankings", _rankings(rankings)]
     parts += ["### Ways to combine rows and columns", _ways(ways)]
     parts += ["### Holm beside the largest statistic", _families(families)]
     parts += ["### Coverage by scope", _coverage(alike)]
@@ -144,6 +147,15 @@ def _pages(entries: Sequence[Entry]) -> str:
             rows.append([f"{layout}, {runs}", *cells])
     header = f"layout, runs: % of pages with a false verdict, 1 contrast / {CONTRASTS} ({CONTRASTS}, unadjusted)"
     return _table([header, *regimes], rows)
+
+
+def _rankings(rankings: Iterable[RankingCounts]) -> str:
+    rows: dict[str, list[str]] = {}
+    for each in rankings:
+        adjusted, unadjusted = (100.0 * c / each.rankings for c in (each.false_adjusted, each.false_unadjusted))
+        rows.setdefault(f"{each.methods} x {each.domains}", []).append(f"{adjusted:.1f} ({unadjusted:.1f})")
+    header = ["methods x domains: % of rankings that tell two apart (unadjusted)", *REGIMES]
+    return _table(header, [[size, *cells] for size, cells in rows.items()])
 
 
 def _ways(ways: Ways) -> str:

@@ -12,6 +12,7 @@ from simulated import study_cells, verdict_counts
 from simulated.combinations import rates_of_error
 from simulated.joint_families import adjust_by_largest, compare_families
 from simulated.networks import ACCURACY, BRIER, GINI, KINDS, NUMBERS, REGIMES, Population, Regime, Study
+from simulated.rankings import RankingCounts, rank_alike
 from simulated.study_cells import cells_of, require_same_verdicts
 from simulated.study_verdicts import DOMAIN, on_domain, over_all_domains, values_of
 from simulated.verdict_counts import (
@@ -120,9 +121,11 @@ def test_counts_follow_from_the_intervals() -> None:
 def test_studies_are_the_same_at_every_difference_and_tables_show_the_rates() -> None:
     tasks = [Task(TWO_KINDS, "ImageNet", difference, 1.5, 0, 5) for difference in (0.0, 20.0)]
     entries = [({**vars(task), **vars(key)}, counts) for task in tasks for key, counts in run_task(task).items()]
+    rankings = [RankingCounts(6, 1, "none", 200, 6, 90)]
     ways = {(4, 3): {("used", 0.05): [0.02, 0.06]}}
     families = [compare_families(1, 5.0, repetitions=4, seed=0)]
-    text = as_markdown(entries, families, ways, "python verdicts.py", 27)
+    text = as_markdown(entries, rankings, families, ways, "python verdicts.py", 27)
+    assert "| 6 x 1 | 3.0 (45.0) |" in text
     assert "| 4 x 3 | 2 to 6 |" in text
     assert "| 3 verdicts, 5 points | 0.0 | 0.0 | 100.0 | 100.0 |" in text
     assert "27 differences" in text
@@ -171,3 +174,10 @@ def test_square_and_add_never_errs_more_and_satterthwaite_does() -> None:
     assert min(rates["used", 0.05]) > 0.01
     assert max(rates["used", 0.05]) < 0.073
     assert max(rates["used", 0.005]) < 0.01 < 0.018 < max(rates["Satterthwaite", 0.005])
+
+
+@pytest.mark.parametrize("domains", [1, 6])
+def test_methods_that_are_alike_are_seldom_told_apart(domains: int) -> None:
+    counts = rank_alike(methods=5, domains=domains, regime="images", repetitions=20, seed=0)
+    assert counts.false_adjusted <= 4 < counts.rankings
+    assert counts.false_adjusted <= counts.false_unadjusted
