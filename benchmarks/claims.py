@@ -127,7 +127,7 @@ RANKED = (
 
 def covered(kind: Ranked, targets: int, backbones: int, samples: int, seed: int) -> tuple[float, float]:
     """Return the share of intervals that contain the truth, and of those that exclude zero."""
-    generator = np.random.default_rng([seed, targets, backbones])
+    generator = np.random.default_rng([seed, targets, backbones, RANKED.index(kind)])
     truth = kind.truth(generator)
     found = [mean_rank_correlation(*kind.draw(targets, backbones, generator)) for _ in range(samples)]
     return (

@@ -56,7 +56,8 @@ def _satterthwaite(squares: MeanSquares, alpha: float) -> FloatArray:
 
 
 def _of_package(squares: MeanSquares, alpha: float) -> FloatArray:
-    """What `hf_sslgen.metrics.run_variance` does, for arrays; compared with it on the first few."""
+    """What studies use, for arrays: the interval of `hf_sslgen.metrics.run_variance`, with which the first few are
+    compared, or that over rows if it is wider."""
     apart, together, over_rows = squares.parts(alpha)
     weight = min(1.0, SATTERTHWAITE_WEIGHT * alpha)
     found = np.maximum((1.0 - weight) * apart + weight * together, LEAST_SHARE * over_rows)
@@ -67,7 +68,7 @@ def _of_package(squares: MeanSquares, alpha: float) -> FloatArray:
         interval = widened_interval(0.0, Interval(-half, half), variance, squares.rows - 1, 1.0 - alpha)
         if not np.isclose(interval.high**2, found[index], rtol=1e-6):
             raise RuntimeError(f"the package's interval {interval} is not {found[index] ** 0.5}")
-    return found
+    return np.maximum(found, over_rows)
 
 
 WAYS: dict[str, Callable[[MeanSquares, float], FloatArray]] = {

@@ -6,10 +6,11 @@ jackknife pseudo-values (Tukey 1958), one per target and backbone, on which `hf_
 backbones, targets, and what only both together decide apart. The interval is on Fisher's scale (arctanh), where the
 jackknife also removes most of the bias that few backbones cause.
 
-Simulated with 8, 10, 12 and 20 backbones on 3, 4, 8 and 12 targets (numbers shared between targets wholly, in part, or
-not at all, correlations the same or different on each target, of 0 to 0.95), intervals cover 92.2 to 99.1%, and err in
-0.9 to 5.8% of cases without a correlation; where 0.5% is asked for, as by an adjustment for many tests, in at most
-1.8%. With five or six backbones coverage falls to 88%, so there is no interval. `benchmarks/claims.py` repeats this.
+Simulated with 8, 10, 12 and 20 backbones on 3, 4, 8 and 12 targets (numbers shared between targets wholly, in part,
+or not at all, correlations the same or different on each target, of 0 to 0.95), intervals cover 92 to 99%, and 91%
+where a correlation of 0.95 comes from backbones alone. They err in 1 to 6% of cases without a correlation; where 0.5%
+is asked for, as by an adjustment for many tests, in at most 1.8%. With five or six backbones coverage falls to 88%, so
+there is no interval. `benchmarks/claims.py` repeats this.
 """
 
 from dataclasses import dataclass

@@ -16,7 +16,7 @@ where rows is the variance between row means without the interaction, and t_colu
 quantiles with the degrees of freedom of each part and of their sum (Satterthwaite 1946). The first term never covers
 less than it says (Banerjee 1960), but errs in 1.5 to 5% of cases where 5% is asked for. The second errs in up to 8%
 with three columns, and where 0.1% is asked for in up to 1.7%, because a column variance that is small by chance is
-trusted more. Together they err in 2.5 to 6% at the level of 5%; the smaller the level, as for one of many verdicts
+trusted more. Together they err in 1.7 to 6% at the level of 5%; the smaller the level, as for one of many verdicts
 that are adjusted together, the less the second counts. docs/statistics.md has the simulations.
 """
 

@@ -11,8 +11,9 @@ matter there.
 | group | the mean of targets over the domains of a group |
 | interaction | the mean over different domains minus that over similar ones |
 
-`cautions.csv` has a row per reason for caution (`hf_sslgen.study.inference.cautions`). `claims.csv` is written only if
-the study asks for claims (`hf_sslgen.reporting.claims_csv`).
+`cautions.csv` has a row per reason for caution (`hf_sslgen.study.inference.cautions`), and `ranking.csv` the rows of
+`hf_sslgen.reporting.ranking_csv`. `claims.csv` is written only if the study asks for claims
+(`hf_sslgen.reporting.claims_csv`).
 """
 
 from collections.abc import Iterable
@@ -23,6 +24,7 @@ import pandas as pd
 
 from hf_sslgen.reporting.claims_csv import CLAIMS_FILE_NAME, claims_frame
 from hf_sslgen.reporting.csv_files import write_csv
+from hf_sslgen.reporting.ranking_csv import ranking_frame
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.judgement import Judgement
 from hf_sslgen.study.inference.scopes import WEIGHTS
@@ -95,13 +97,13 @@ def cautions_frame(results: StudyResults) -> pd.DataFrame:
 
 
 def write_csv_files(results: StudyResults, folder: Path) -> None:
-    """Write `results.csv`, `comparisons.csv`, `groups.csv` and `cautions.csv` at full precision; NaN is an empty
-    field."""
+    """Write `results.csv` and the files of its parts at full precision; NaN is an empty field."""
     files = {
         "results.csv": results_frame(results),
         "comparisons.csv": comparisons_frame(results),
         "groups.csv": groups_frame(results),
         "cautions.csv": cautions_frame(results),
+        "ranking.csv": ranking_frame(results.rankings),
     }
     if results.claims:
         files[CLAIMS_FILE_NAME] = claims_frame(results)

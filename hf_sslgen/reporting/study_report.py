@@ -26,8 +26,8 @@ def write_study_report(
 
     Args:
         cells: all cells of the report.
-        output_dir: receives `results.csv` (every number), `comparisons.csv`, `groups.csv`, `cautions.csv` and
-            `report/index.html`.
+        output_dir: receives `results.csv` (every number), `comparisons.csv`, `groups.csv`, `ranking.csv`,
+            `cautions.csv` and `report/index.html`.
         title: title of the page.
         pairs: (self-supervised, supervised) backbones to compare; None pairs those that share source and pretraining
             seed.

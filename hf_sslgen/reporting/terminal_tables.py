@@ -9,6 +9,7 @@ from hf_sslgen.metrics.catalogue.rows import numbers_shown_first, terminal_metri
 from hf_sslgen.metrics.stages import PRETRAINED_STAGE
 from hf_sslgen.reporting.caution_words import caution_blocks, some_names
 from hf_sslgen.reporting.claim_words import claim_summaries
+from hf_sslgen.reporting.leaderboard import leaderboard
 from hf_sslgen.reporting.table_rows import (
     Row,
     domains_of,
@@ -61,7 +62,7 @@ def differences_shown_first(
 
 def terminal_table(results: StudyResults) -> str:
     """Return the results as plain text of at most 160 columns: a table per domain and setting, then a line per
-    difference, then a line per kind of caution.
+    difference, then a ranking over domains if there is a single one, then a line per kind of caution.
 
     Differences from the untrained control appear only in `comparisons.csv` and on the page. After each ECE stands the
     value a perfectly calibrated model would get. Intervals are 95% over these images.
@@ -81,6 +82,8 @@ def terminal_table(results: StudyResults) -> str:
             lines = [f"{domain}, paired differences (first - second, 95% interval, verdict and its scope)"]
             lines += _align([_difference_row(difference) for difference in shown], right_from=4, right_to=6)
             blocks.append("\n".join(_printable(line) for line in lines))
+    if ranked := leaderboard(results.rankings):
+        blocks.append("\n".join(_printable(line) for line in ranked))
     if cautions := caution_lines(results):
         blocks.append("\n".join(cautions))
     return "\n\n".join(blocks) if blocks else "no cells"

@@ -168,6 +168,6 @@ def test_square_and_add_never_errs_more_and_satterthwaite_does() -> None:
     """The extremes of 45 rates, each with a standard error of 0.3 at 5% and 0.1 at 0.5%."""
     rates = rates_of_error(rows=1000, columns=3, repetitions=4000, seed=1)
     assert max(rates["square-and-add", 0.05]) < 0.065 < 0.07 < max(rates["Satterthwaite", 0.05])
-    assert min(rates["used", 0.05]) > 0.025
+    assert min(rates["used", 0.05]) > 0.01
     assert max(rates["used", 0.05]) < 0.073
     assert max(rates["used", 0.005]) < 0.01 < 0.018 < max(rates["Satterthwaite", 0.005])

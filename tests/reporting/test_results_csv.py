@@ -26,6 +26,7 @@ def test_files_are_written_whole_and_keep_full_precision(large_results, tmp_path
         "cautions.csv",
         "comparisons.csv",
         "groups.csv",
+        "ranking.csv",
         "results.csv",
     ]
     results = read(tmp_path / "results.csv")

@@ -19,7 +19,7 @@ from hf_sslgen.study.inference.study_results import infer
 SETTINGS = (Setting("pretrained"), Setting("finetune", seeds=(0, 1)))
 """Published encoders, whose maps are drawn, and two seeds, which are averaged image by image."""
 
-TABLES = ("results.csv", "comparisons.csv", "groups.csv", "cautions.csv")
+TABLES = ("results.csv", "comparisons.csv", "groups.csv", "cautions.csv", "ranking.csv")
 
 
 @pytest.fixture

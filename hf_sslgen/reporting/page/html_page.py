@@ -14,6 +14,7 @@ from hf_sslgen.reporting.page.answers import Answer, answer
 from hf_sslgen.reporting.page.glossary import LIMITS, glossary
 from hf_sslgen.reporting.page.page_claims import claim_section
 from hf_sslgen.reporting.page.page_content import domain_section
+from hf_sslgen.reporting.page.page_ranking import ranking_tables
 from hf_sslgen.reporting.page.page_summary import summary
 from hf_sslgen.reporting.page.page_tables import provenance_rows
 from hf_sslgen.reporting.table_rows import domains_of, order_backbones
@@ -66,6 +67,7 @@ def render_page(results: StudyResults, title: str, missing: Sequence[str] = ()) 
         "cautions": caution_blocks(results),
         "missing": list(missing),
         "summary": summary(results),
+        "rankings": ranking_tables(results.rankings),
         "claims": claim_section(results),
         "groups": [{"title": name, "domains": sections} for name, sections in groups.items()],
         "unfolded": len(domains) <= OPEN_UP_TO,

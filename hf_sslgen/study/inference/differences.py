@@ -9,18 +9,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from hf_sslgen.analysis.families import FAMILIES, families_of
-from hf_sslgen.analysis.few_shot_records import EFFECT, IMAGE
 from hf_sslgen.metrics import Estimate
 from hf_sslgen.metrics.catalogue.feature_metrics import SIMILARITY_COLUMNS
-from hf_sslgen.metrics.catalogue.metric import Paired, Subject
+from hf_sslgen.metrics.catalogue.metric import Subject
 from hf_sslgen.metrics.catalogue.rows import CLEAN, compared_on, undefined_columns
 from hf_sslgen.study.cells.cell_folder import ALL_LABELS, Cell
 from hf_sslgen.study.inference import paired
 from hf_sslgen.study.inference.judgement import verdict_of
-from hf_sslgen.study.inference.replicates import Records, Replicates, Values
+from hf_sslgen.study.inference.number_differences import (
+    compare_number,
+    degrees_of_freedom,
+    estimate_difference,
+    unit_of,
+)
+from hf_sslgen.study.inference.replicates import Replicates, distinct
 from hf_sslgen.study.inference.scopes import ONE_RUN, RunVariances, run_variances
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
@@ -96,19 +99,13 @@ def compare_averaged(runs: Sequence[Sequence[tuple[Cell, Cell]]]) -> list[Differ
         runs: for each pretraining run a pair of cells per fine-tuning seed, all with the same domain, protocol and
             label budget. The differences have the names and seeds of the very first pair.
     """
-    records = [_distinct([(first.records(), second.records()) for first, second in run]) for run in runs]
+    records = [distinct([(first.records(), second.records()) for first, second in run]) for run in runs]
     clean = Replicates([[(a[a["transform"] == ""], b[b["transform"] == ""]) for a, b in run] for run in records])
     moved = Replicates([[(a[a["transform"] != ""], b[b["transform"] != ""]) for a, b in run] for run in records])
     compared = _clean_numbers(clean, moved) + _invariance_numbers(
         moved, tuple(runs[0][0][0].provenance["not_label_preserving"])
     )
     return _differences(runs[0][0], compared)
-
-
-def _distinct(pairs: Sequence[Records]) -> Sequence[Records]:
-    """One pair of records where all are the same: a deterministic probe that ran again is no other run."""
-    (first, second), *others = pairs
-    return pairs[:1] if all(a.equals(first) and b.equals(second) for a, b in others) else pairs
 
 
 def _differences(pair: tuple[Cell, Cell], compared: Sequence[_Compared]) -> list[Difference]:
@@ -152,64 +149,24 @@ def _clean_numbers(replicates: Replicates, moved: Replicates) -> list[_Compared]
     if not rows.num_images:
         return []
     stage = str(rows.sides[0]["stage"].iloc[0])
-    unit = "images" if rows.have(["reference"]) else "episodes"  # an episode has no true class, but an accuracy
+    unit = unit_of(rows)
     found = []
     for metric, compared in compared_on(CLEAN):
         if not rows.have(metric.compared_columns):
             continue
-        differences = rows.differences(metric.values)
+        estimate, variances = compare_number(metric, compared.paired, rows, moved)
         found.append(
             _Compared(
                 metric.name,
-                _estimate(compared.paired, rows, differences)
-                if unit == "images"
-                else paired.episode_difference(differences, _effects(moved), _means_of(rows, metric.values)),
+                estimate,
                 rows.num_defined(metric.compared_columns[0]),
                 stage,
                 unit=unit,
-                variances=run_variances(_contributions(compared.paired, rows, differences, unit)),
-                row_degrees_of_freedom=_degrees_of_freedom(rows.groups),
+                variances=variances,
+                row_degrees_of_freedom=degrees_of_freedom(rows.groups),
             )
         )
     return found
-
-
-def _contributions(kind: Paired, rows: Replicates, differences: paired.Runs, unit: str) -> paired.Runs:
-    if kind is Paired.CLASS_SHARE and unit == "images":
-        return paired.per_class_contributions(differences, rows.sides[0]["reference"].to_numpy(np.int64), rows.groups)
-    return paired.contributions(differences, rows.groups)
-
-
-def _degrees_of_freedom(groups: paired.Groups) -> float:
-    return math.inf if groups is None else len(np.unique(groups)) - 1.0
-
-
-def _effects(moved: Replicates) -> paired.Runs | None:
-    """Return what each test image contributes to the differences between episodes, if all cells have recorded it."""
-    rows = moved.of_variant(IMAGE, "").aligned(())
-    if not rows.num_images or not rows.have([EFFECT]):
-        return None
-    return rows.differences(lambda side: side[EFFECT].to_numpy(float))
-
-
-def _means_of(rows: Replicates, values: Values) -> list[float]:
-    return [float(values(side).mean()) for side in rows.sides]
-
-
-def _estimate(kind: Paired, rows: Replicates, differences: paired.Runs) -> Estimate:
-    """Return the difference with the interval for numbers of its kind."""
-    groups = rows.groups
-    if kind is Paired.CLASS_SHARE:
-        return paired.per_class_difference(differences, rows.sides[0]["reference"].to_numpy(np.int64), groups)
-    if kind is Paired.SHARE:
-        return paired.share_difference(differences, groups)
-    if kind is Paired.OUTCOME:
-        right = np.all([side["correct"].to_numpy(bool) for side in rows.sides], axis=0)
-        return paired.outcome_difference(differences, ~right, groups)
-    if kind is Paired.CONFIDENCE:
-        least = np.min([side["confidence"].to_numpy(float) for side in rows.sides], axis=0)
-        return paired.confidence_difference(differences, least, groups)
-    return paired.mean_difference(differences, groups)
 
 
 def _invariance_numbers(replicates: Replicates, not_preserving: tuple[str, ...]) -> list[_Compared]:
@@ -234,10 +191,10 @@ def _invariance_numbers(replicates: Replicates, not_preserving: tuple[str, ...])
             if not rows.have(metric.compared_columns):
                 continue
             differences = rows.differences(metric.values)
-            estimate = _estimate(compared.paired, rows, differences)
+            estimate = estimate_difference(compared.paired, rows, differences)
             variances = run_variances(paired.contributions(differences, rows.groups))
             named = metric.name, estimate, defined, stage, str(transform), str(severity)
-            freedom = _degrees_of_freedom(rows.groups)
+            freedom = degrees_of_freedom(rows.groups)
             found.append(_Compared(*named, variances=variances, row_degrees_of_freedom=freedom))
             for family in families_of(str(transform), defined, not_preserving):
                 family_rows = rows
@@ -247,9 +204,9 @@ def _invariance_numbers(replicates: Replicates, not_preserving: tuple[str, ...])
             if (family, metric.name) in members:
                 averages = paired.mean_over_variants(members[family, metric.name])
                 images = paired.per_image(averages)
-                estimate = _estimate(compared.paired, family_rows, [[images]])
+                estimate = estimate_difference(compared.paired, family_rows, [[images]])
                 variances = run_variances(paired.by_group(averages, family_rows.groups))
-                freedom = _degrees_of_freedom(family_rows.groups)
+                freedom = degrees_of_freedom(family_rows.groups)
                 named = metric.name, estimate, len(images), stage, family, ""
                 found.append(_Compared(*named, variances=variances, row_degrees_of_freedom=freedom))
     return found

@@ -119,15 +119,15 @@ def _of_runs(members: Sequence[TargetDifference], known: VarianceComponents) -> 
 
 def _between_images(members: Sequence[TargetDifference], known: VarianceComponents) -> float:
     """The variance between images; NaN if no difference has an interval over them."""
-    found = [
-        ((d.high - d.low) / 2.0 / float(special.stdtrit(d.row_degrees_of_freedom, 0.975)), _Size.of(d))
-        for d in members
-        if not math.isnan(d.low)
-    ]
+    found = [(_image_error(d), _Size.of(d)) for d in members if not math.isnan(d.low)]
     image_run, image_training = _or_zero(known.image_run), _or_zero(known.image_training)
     if not found:
         return math.nan
     return _pooled((error**2 * s.images - image_run / s.runs - image_training / s.trainings, 1) for error, s in found)
+
+
+def _image_error(d: TargetDifference) -> float:
+    return (d.high - d.low) / 2.0 / float(special.stdtrit(d.row_degrees_of_freedom, 0.975))
 
 
 def _or_zero(component: float) -> float:

@@ -13,6 +13,7 @@ from hf_sslgen.study.inference.contrasts import PairNames, compare_all
 from hf_sslgen.study.inference.differences import Difference
 from hf_sslgen.study.inference.interactions import Interaction, interactions
 from hf_sslgen.study.inference.multiplicity import judge_together
+from hf_sslgen.study.inference.ranking import Ranking, rank_all
 from hf_sslgen.study.inference.seed_averages import TargetDifference, target_differences
 from hf_sslgen.study.inference.target_groups import (
     GroupDifference,
@@ -33,6 +34,7 @@ class StudyResults:
     groups: tuple[GroupDifference, ...]
     interactions: tuple[Interaction, ...]
     cautions: tuple[Caution, ...] = ()
+    rankings: tuple[Ranking, ...] = ()
     claims: tuple[ClaimLine, ...] = ()
 
 
@@ -50,7 +52,7 @@ def infer(cells: Sequence[Cell], pairs: PairNames | None = None, claims: Sequenc
     differences = compare_all(of_all_seeds, pairs)
     targets = target_differences(of_all_seeds, differences)
     results = infer_over(cells, differences, targets, headline_metrics_of(cells))
-    return with_claims(results, claims)
+    return with_claims(replace(results, rankings=rank_all(of_all_seeds)), claims)
 
 
 def with_claims(results: StudyResults, claims: Sequence[Claim]) -> StudyResults:

@@ -11,6 +11,7 @@ import pytest
 from hf_sslgen.errors import InputError
 from hf_sslgen.metrics.catalogue.rows import METRICS
 from hf_sslgen.reporting.page.html_page import render_page
+from hf_sslgen.reporting.ranking_csv import ranking_frame
 from hf_sslgen.reporting.results_csv import results_frame
 from hf_sslgen.reporting.study_report import write_study_report
 from hf_sslgen.study.inference.study_results import StudyResults, infer
@@ -78,13 +79,13 @@ def document(page: str) -> Document:
 
 
 def shown_as(value: float, text: str) -> bool:
-    """Whether `text` is `value` rounded, at the scale of some metric."""
+    """Whether `text` is `value` rounded, at the scale of some metric, or in millions of parameters."""
     number = re.sub(r"[^\d.]", "", text)
     decimals = len(number.partition(".")[2])
     sign = -1 if text.startswith("−") else 1
     return any(
         f"{abs(value * scale):.{decimals}f}" == number and (sign * value >= 0 or float(number) == 0)
-        for scale in SCALES
+        for scale in ([1e-6] if text.endswith("M") else SCALES)
     )
 
 
@@ -99,25 +100,30 @@ KINDS = {
 
 @pytest.mark.parametrize("size", ["small", "large"])
 def test_every_number_in_the_tables_is_in_the_results(size, results, large_results, page, large_page) -> None:
-    frame = results_frame(results if size == "small" else large_results)
+    shown_results = results if size == "small" else large_results
+    frame, ranked = results_frame(shown_results), ranking_frame(shown_results.rankings)
     text = page if size == "small" else large_page
     numeric = frame.select_dtypes("number").columns
     stored = {
         table: {float(x) for x in frame[frame.kind.isin(kinds)][numeric].to_numpy(dtype=float, na_value=NAN).ravel()}
         for table, kinds in KINDS.items()
     }
+    of_backbones = ranked[ranked["kind"] == "backbone"].select_dtypes("number")
+    stored["ranking"] = {float(x) for x in of_backbones.to_numpy(dtype=float, na_value=NAN).ravel()}
     numbers = Document(text).numbers
-    assert len(numbers) > 200 and {table for table, _, _ in numbers} == set(KINDS)
+    assert len(numbers) > 200 and {table for table, _, _ in numbers} == {*KINDS, "ranking"}
     for table, value, shown in numbers:
         assert value in stored[table], (table, value)
         assert shown_as(value, shown), (value, shown)
 
 
 def test_every_interval_in_the_tables_is_in_the_results(large_results, large_page: str) -> None:
-    frame = results_frame(large_results)
+    frame, ranked = results_frame(large_results), ranking_frame(large_results.rankings)
+    ranks = ranked[["average_rank", "average_rank_low", "average_rank_high"]].dropna()
     by_value = defaultdict(list)
-    for stored, *ends in frame[["value", "low", "high"]].itertuples(index=False):
-        by_value[stored].append(ends)
+    for rows in (frame[["value", "low", "high"]], ranked[["value", "low", "high"]], ranks):
+        for stored, *ends in rows.itertuples(index=False):
+            by_value[stored].append(ends)
     found = re.findall(r'<data value="([^"]+)">[^<]*</data><span class="interval">\[([^\]]+)\]', large_page)
     assert len(found) > 1000
     for value, text in found:

@@ -1,0 +1,133 @@
+"""Prepare the rankings of a page: over the domains of a study if there are enough, else on each domain."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hf_sslgen.reporting.page.page_tables import Entry
+from hf_sslgen.reporting.page.sentences import spoken_amount, spoken_interval
+from hf_sslgen.reporting.vocabulary import (
+    MISSING,
+    format_decimals,
+    format_interval,
+    format_parameters,
+    format_seconds,
+    format_value,
+    scope_words,
+    setting_words,
+)
+from hf_sslgen.study.inference.method_groups import MethodContrast
+from hf_sslgen.study.inference.ranking import RankedBackbone, Ranking
+from hf_sslgen.zoo.backbone_registry import UNTRAINED
+
+MARK = " (control)"
+"""After the name of an untrained network."""
+
+
+@dataclass(frozen=True)
+class RankingTable:
+    """A ranking as plain values; `notes` are sentences below it."""
+
+    title: str
+    is_over_domains: bool
+    rows: list[dict[str, Any]]
+    notes: list[str]
+
+
+def rankings_shown_first(rankings: Sequence[Ranking]) -> list[Ranking]:
+    """Return the rankings over domains, and those on one domain of settings that have none over domains."""
+    over = {(each.protocol, each.labels) for each in rankings if each.is_over_domains}
+    return [each for each in rankings if each.is_over_domains or (each.protocol, each.labels) not in over]
+
+
+def ranking_tables(rankings: Sequence[Ranking]) -> list[RankingTable]:
+    """Return the tables of the rankings shown first."""
+    return [
+        RankingTable(
+            f"{_capital(setting_words(each.protocol, each.labels))}, {_place(each)}",
+            each.is_over_domains,
+            [_row(backbone, each.metric) for backbone in each.backbones],
+            _notes(each),
+        )
+        for each in rankings_shown_first(rankings)
+    ]
+
+
+def _place(ranking: Ranking) -> str:
+    return f"over {len(ranking.domains)} domains" if ranking.is_over_domains else f"on {ranking.domains[0]}"
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _row(each: RankedBackbone, metric: str) -> dict[str, Any]:
+    contestant, tradeoffs = each.contestant, each.tradeoffs
+    runs = f", {len(contestant.backbones)} pretraining runs" if contestant.are_runs else ""
+    return {
+        "name": contestant.name + runs + (MARK if contestant.objective == UNTRAINED else ""),
+        "objective": contestant.objective,
+        "tier": Entry(str(each.tier), str(each.tier)),
+        "accuracy": Entry(
+            format_value(each.value, metric),
+            repr(float(each.value)),
+            format_interval(each.interval.low, each.interval.high, metric),
+        ),
+        "scope": MISSING if math.isnan(each.interval.low) else scope_words(each.interval.scope),
+        "rank": _rank(each),
+        "alike": ", ".join(each.alike) or MISSING,
+        "front": "yes" if each.is_on_front else "",
+        "brier_score": _entry(tradeoffs.brier_score, format_value(tradeoffs.brier_score, "brier_score")),
+        "parameters": _entry(
+            tradeoffs.parameters,
+            "" if math.isnan(tradeoffs.parameters) else format_parameters(round(tradeoffs.parameters)),
+        ),
+        "seconds": _entry(tradeoffs.seconds, format_seconds(tradeoffs.seconds)),
+    }
+
+
+def _rank(each: RankedBackbone) -> Entry:
+    if math.isnan(each.average_rank):
+        return Entry(MISSING)
+    low, high = (format_decimals(bound, 1) for bound in (each.rank_low, each.rank_high))
+    interval = "" if math.isnan(each.rank_low) else f"[{low}, {high}]"
+    return Entry(format_decimals(each.average_rank, 1), repr(each.average_rank), interval)
+
+
+def _entry(value: float, text: str) -> Entry:
+    return Entry(MISSING) if math.isnan(value) else Entry(text, repr(float(value)))
+
+
+def _parameters(count: float) -> Entry:
+    return Entry(MISSING) if math.isnan(count) else Entry(format_parameters(round(count)), repr(float(count)))
+
+
+def _notes(ranking: Ranking) -> list[str]:
+    notes = [
+        f"The {len(ranking.pairs)} pairs are adjusted together ({ranking.adjustment}).",
+        f"Pareto front by {', '.join(ranking.front.criteria)}, as measured; not measured alike for all: "
+        f"{', '.join(ranking.front.left_out)}.",
+    ]
+    if not math.isnan(ranking.friedman_p_value):
+        notes.append(f"That all rank alike: Friedman’s p = {format_decimals(ranking.friedman_p_value, 3)}.")
+    return [*notes, *(_methods(each, ranking.metric) for each in ranking.methods)]
+
+
+def _methods(contrast: MethodContrast, metric: str) -> str:
+    source = f" pretrained on {contrast.source}" if contrast.source else ""
+    lead = (
+        f"Mean of {_counted(contrast.first, 'self-supervised')} minus mean of "
+        f"{_counted(contrast.second, 'supervised')}{source}, over {contrast.num_domains} domains"
+    )
+    amount = spoken_amount(contrast, metric, signed=True)
+    if contrast.reason:
+        return f"{lead}: {amount}; as a statement on methods {contrast.reason}."
+    interval = spoken_interval(contrast, metric, signed=True)
+    return (
+        f"{lead}: {contrast.verdict}, {amount} (95% interval {interval}, for other methods and domains of their kind)."
+    )
+
+
+def _counted(methods: Sequence[str], kind: str) -> str:
+    return f"one {kind} method" if len(methods) == 1 else f"{len(methods)} {kind} methods"

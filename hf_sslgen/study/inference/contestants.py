@@ -1,0 +1,152 @@
+"""What is ranked: backbones, or objectives where several were pretrained with the same seeds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hf_sslgen.metrics.catalogue.metric import Compared, Metric
+from hf_sslgen.metrics.catalogue.rows import METRICS
+from hf_sslgen.study.cells.cell_folder import Cell
+from hf_sslgen.study.inference.contrasts import role_of
+from hf_sslgen.study.inference.replicates import Records, Replicates, distinct
+from hf_sslgen.study.inference.seed_averages import grouped
+from hf_sslgen.zoo.backbone_registry import UNTRAINED
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A backbone, or an objective with all its pretraining runs.
+
+    Attributes:
+        backbones: the names of its pretraining runs, in the order of their seeds.
+        are_runs: whether its backbones are pretraining runs that stand for their objective.
+        states_seed: whether it is known which pretraining run each is.
+    """
+
+    name: str
+    objective: str
+    source: str
+    backbones: tuple[str, ...]
+    are_runs: bool
+    states_seed: bool
+
+    @property
+    def role(self) -> str:
+        """`ssl`, `supervised`, `untrained` or `unknown`."""
+        return role_of(self.objective)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A contestant on one domain: its cells by pretraining run and seed."""
+
+    contestant: Contestant
+    runs: tuple[Mapping[int, Cell], ...]
+
+    @property
+    def cells(self) -> list[Cell]:
+        return [cell for run in self.runs for cell in run.values()]
+
+
+def find_contestants(cells: Sequence[Cell]) -> list[Contestant]:
+    """Return the contestants among the backbones of these cells, in order of first appearance."""
+    backbones = list({cell.backbone: cell for cell in cells}.values())
+    kinds = grouped(backbones, [(cell.objective, cell.source) for cell in backbones])
+    repeated = {kind: runs for kind, runs in kinds.items() if kind[0] != UNTRAINED and _are_runs(runs)}
+    seeds = {frozenset(run.pretraining_seed for run in runs) for runs in repeated.values()}
+    several_sources = len({source for _, source in repeated}) > 1
+    found = []
+    for (objective, source), runs in kinds.items():
+        if (objective, source) in repeated and len(seeds) == 1:
+            runs = sorted(runs, key=lambda run: run.pretraining_seed or 0)
+            name = f"{objective} ({source})" if several_sources else objective
+            found.append(Contestant(name, objective, source, tuple(run.backbone for run in runs), True, True))
+        else:
+            found += [
+                Contestant(run.backbone, objective, source, (run.backbone,), False, run.pretraining_seed is not None)
+                for run in runs
+            ]
+    return found
+
+
+def _are_runs(backbones: Sequence[Cell]) -> bool:
+    """Whether backbones of one objective and source are its pretraining runs: all state a seed, no two the same."""
+    seeds = [backbone.pretraining_seed for backbone in backbones]
+    return len(seeds) > 1 and None not in seeds and len(set(seeds)) == len(seeds)
+
+
+def entries_of(contestants: Sequence[Contestant], cells: Sequence[Cell]) -> list[Entry]:
+    """Return the contestants of which every pretraining run has a cell; all cells are of one domain and setting."""
+    by_backbone: dict[str, dict[int, Cell]] = {}
+    for cell in cells:
+        by_backbone.setdefault(cell.backbone, {})[cell.seed] = cell
+    return [
+        Entry(contestant, tuple(by_backbone[name] for name in contestant.backbones))
+        for contestant in contestants
+        if all(name in by_backbone for name in contestant.backbones)
+    ]
+
+
+def headline_accuracy(entries: Sequence[Entry]) -> Metric | None:
+    """Return the accuracy by which their domain is judged, or plain accuracy if not all have it; None if none is."""
+    cells = [cell for entry in entries for cell in entry.cells]
+    for name in (cells[0].headline_metric, "accuracy"):
+        if all(cell.number(name) is not None for cell in cells) and isinstance(METRICS[name].compared, Compared):
+            return METRICS[name]
+    return None
+
+
+@dataclass(frozen=True, eq=False)
+class AlignedRecords:
+    """The records of several contestants.
+
+    Attributes:
+        clean: of untransformed images, sorted by image, by cell.
+        moved: all others, by cell.
+        are_same: whether all cells measured the same images.
+    """
+
+    clean: "Mapping[int, pd.DataFrame]"
+    moved: "Mapping[int, pd.DataFrame]"
+    are_same: bool
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry]) -> "AlignedRecords":
+        records = {id(cell): cell.records() for entry in entries for cell in entry.cells}
+        clean = {
+            cell: rows[rows["transform"] == ""].set_index("sample_id").sort_index() for cell, rows in records.items()
+        }
+        first, *others = clean.values()
+        return cls(
+            clean,
+            {cell: rows[rows["transform"] != ""] for cell, rows in records.items()},
+            are_same=all(rows.index.equals(first.index) for rows in others),
+        )
+
+    def pairs(self, first: Entry, second: Entry) -> tuple[Replicates, Replicates]:
+        """Return the clean and the other records of two contestants by pretraining run and seed.
+
+        The clean ones are of the images that all these cells share. A contestant of a single run meets all runs of the
+        other. There is no run if they share no seed or no image.
+        """
+        count = max(len(first.runs), len(second.runs))
+        sides = [entry.runs if len(entry.runs) == count else entry.runs * count for entry in (first, second)]
+        runs = [[(id(a[seed]), id(b[seed])) for seed in a if seed in b] for a, b in zip(*sides, strict=True)]
+        met = {cell for run in runs for pair in run for cell in pair}
+        clean = self.clean
+        if met and not self.are_same:
+            shared = reduce(np.intersect1d, [clean[cell].index.to_numpy() for cell in met])
+            clean = {cell: clean[cell].loc[shared] for cell in met}
+        found: list[Sequence[Records]] = []
+        others: list[Sequence[Records]] = []
+        for run in runs:
+            if run and len(clean[run[0][0]]):
+                found.append(distinct([(clean[a], clean[b]) for a, b in run]))
+                others.append([(self.moved[a], self.moved[b]) for a, b in run][: len(found[-1])])
+        return Replicates(found), Replicates(others)

@@ -1,0 +1,86 @@
+"""Self-supervised against supervised backbones as groups, with methods as a sample of their kind.
+
+The unit is the method: an objective, averaged over its pretraining runs where these state their seeds, or a backbone
+that states none. Three on each side say how methods vary.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hf_sslgen.metrics.rank_statistics import MIN_METHODS, compare_method_groups
+from hf_sslgen.metrics.run_variance import interval_p_value, widened_interval
+from hf_sslgen.study.inference.contestants import Contestant
+from hf_sslgen.study.inference.judgement import verdict_of
+from hf_sslgen.study.inference.seed_averages import grouped
+from hf_sslgen.study.inference.target_groups import MIN_DOMAINS, too_few_domains
+
+
+@dataclass(frozen=True)
+class MethodContrast:
+    """Mean accuracy of the self-supervised methods of one source minus that of the supervised ones, over domains.
+
+    Attributes:
+        first, second: the methods.
+        num_domains: on which all of them were measured.
+        low, high: 95% interval over methods and domains; NaN with a `reason` if it is not testable.
+        p_value: two-sided, not adjusted.
+    """
+
+    source: str
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+    num_domains: int
+    value: float
+    low: float
+    high: float
+    p_value: float
+    reason: str = ""
+
+    @property
+    def verdict(self) -> str:
+        return verdict_of(self.low, self.high)
+
+
+def contrast_methods(accuracies: Mapping[Contestant, Sequence[float]]) -> tuple[MethodContrast, ...]:
+    """Compare the two groups of each source that has both.
+
+    Args:
+        accuracies: of each contestant on the same domains.
+    """
+    of_source = grouped(list(accuracies), [contestant.source for contestant in accuracies])
+    contrasts = []
+    for source, members in of_source.items():
+        sides = [_methods([m for m in members if m.role == role], accuracies) for role in ("ssl", "supervised")]
+        if all(sides):
+            contrasts.append(_contrast(source, *sides))
+    return tuple(contrasts)
+
+
+def _methods(
+    members: Sequence[Contestant], accuracies: Mapping[Contestant, Sequence[float]]
+) -> dict[str, Sequence[float]]:
+    """The accuracies of each method by domain; runs that are ranked apart are one method all the same."""
+    methods = grouped(members, [m.objective if m.states_seed else m.name for m in members])
+    return {name: np.mean([accuracies[m] for m in runs], axis=0).tolist() for name, runs in methods.items()}
+
+
+def _contrast(source: str, first: dict[str, Sequence[float]], second: dict[str, Sequence[float]]) -> MethodContrast:
+    a, b = (np.array(list(side.values())).T for side in (first, second))
+    found = compare_method_groups(a, b)
+    named = source, tuple(first), tuple(second), len(a), found.value
+    reason = _not_testable(len(first), len(second), len(a))
+    if reason:
+        return MethodContrast(*named, math.nan, math.nan, math.nan, reason)
+    between = found.value, found.over_domains, found.methods, len(a) - 1.0
+    return MethodContrast(*named, *widened_interval(*between), interval_p_value(*between))
+
+
+def _not_testable(num_first: int, num_second: int, num_domains: int) -> str:
+    for count, kind in ((num_first, "self-supervised"), (num_second, "supervised")):
+        if count < MIN_METHODS:
+            methods = f"one {kind} method" if count == 1 else f"{count} {kind} methods"
+            return f"not testable: {methods}; {MIN_METHODS} would do"
+    return too_few_domains(num_domains) if num_domains < MIN_DOMAINS else ""
