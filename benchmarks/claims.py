@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from hf_sslgen.metrics.rank_correlation import mean_rank_correlation
 from hf_sslgen.metrics.results import Interval
-from hf_sslgen.study.inference.claim_lines import UNDECIDED
+from hf_sslgen.study.inference.claims.claim_lines import UNDECIDED
 from hf_sslgen.study.inference.judgement import Judgement
 from hf_sslgen.study.inference.scopes import ONE_RUN, scoped_intervals
 from hf_sslgen.study.inference.seed_averages import TargetDifference

@@ -9,7 +9,7 @@ from hf_sslgen.study.cells.cell_folder import stored_folders
 from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.config import StudyConfig
 from hf_sslgen.study.finished_cells import read_study_results
-from hf_sslgen.study.inference.assumed_components import assumption_for
+from hf_sslgen.study.inference.design.assumed_components import assumption_for
 from hf_sslgen.study.inference.seed_averages import TargetDifference
 from hf_sslgen.study.inference.study_results import infer
 from hf_sslgen.study.inference.target_groups import headline_metrics_of

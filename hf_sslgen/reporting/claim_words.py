@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hf_sslgen.reporting.vocabulary import protocol_words, scope_words, setting_words
-from hf_sslgen.study.inference.claim_lines import (
+from hf_sslgen.study.inference.claims.claim_lines import (
     BACKBONES,
     CONTRADICTED,
     NOT_TESTABLE,

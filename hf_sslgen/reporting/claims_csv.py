@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from hf_sslgen.study.inference.claim_lines import ClaimLine, ClaimPart
+from hf_sslgen.study.inference.claims.claim_lines import ClaimLine, ClaimPart
 from hf_sslgen.study.inference.study_results import StudyResults
 
 CLAIMS_FILE_NAME = "claims.csv"

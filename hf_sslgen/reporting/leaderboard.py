@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from hf_sslgen.reporting.vocabulary import format_decimals, format_interval, format_value, setting_words
-from hf_sslgen.study.inference.ranking import RankedBackbone, Ranking
+from hf_sslgen.study.inference.backbone_ranking.ranking import RankedBackbone, Ranking
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 NAME_WIDTH = 28

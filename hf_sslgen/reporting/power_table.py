@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 
 from hf_sslgen.reporting.vocabulary import MISSING, format_decimals, scope_words, setting_words, words
-from hf_sslgen.study.inference.assumed_components import Assumption
-from hf_sslgen.study.inference.design_power import MOST_TIMES, Extension
+from hf_sslgen.study.inference.design.assumed_components import Assumption
+from hf_sslgen.study.inference.design.design_power import MOST_TIMES, Extension
 from hf_sslgen.study.inference.scopes import PRETRAINING, TRAINING, WEIGHTS, ScopedInterval
 from hf_sslgen.study.power import DetectableDifference, Halving, Power, is_of_subset
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from hf_sslgen.study.inference.ranking import Ranking
+from hf_sslgen.study.inference.backbone_ranking.ranking import Ranking
 
 RANKING_COLUMNS = [
     *("kind", "protocol", "labels", "domains", "num_domains", "metric"),

@@ -30,7 +30,7 @@ from hf_sslgen.reporting.vocabulary import (
     transform_words,
     words,
 )
-from hf_sslgen.study.inference.claim_lines import NOT_TESTABLE
+from hf_sslgen.study.inference.claims.claim_lines import NOT_TESTABLE
 from hf_sslgen.study.inference.seed_averages import TargetDifference
 from hf_sslgen.study.inference.study_results import StudyResults
 from hf_sslgen.study.inference.target_groups import headline_accuracies, headline_metrics_of

@@ -10,8 +10,8 @@ from hf_sslgen.metrics.catalogue.metric import Subject
 from hf_sslgen.metrics.catalogue.rows import find_metric, tested_numbers
 from hf_sslgen.metrics.variance_components import Design
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
-from hf_sslgen.study.inference.assumed_components import Assumption
-from hf_sslgen.study.inference.design_power import (
+from hf_sslgen.study.inference.design.assumed_components import Assumption
+from hf_sslgen.study.inference.design.design_power import (
     MOST_TIMES,
     Detectable,
     Extension,
@@ -19,7 +19,7 @@ from hf_sslgen.study.inference.design_power import (
     detectable_on_domain,
     detectable_over_domains,
 )
-from hf_sslgen.study.inference.measured_components import Evidence, measure_components
+from hf_sslgen.study.inference.design.measured_components import Evidence, measure_components
 from hf_sslgen.study.inference.scopes import ScopedInterval
 from hf_sslgen.study.inference.seed_averages import TargetDifference, grouped
 from hf_sslgen.study.inference.target_groups import MIN_DOMAINS, over_targets

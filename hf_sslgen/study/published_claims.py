@@ -1,4 +1,4 @@
-"""The claims of the literature that a study can test, read from `inference/claims.yaml`, whose header explains it."""
+"""Claims of the literature that a study can test, from `inference/claims/claims.yaml`, whose header explains it."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from hf_sslgen.errors import InputError, nearest_names
 from hf_sslgen.registry_rows import build_row, read_sections
 from hf_sslgen.settings import shown
 
-CLAIMS_FILE = Path(__file__).parent / "inference" / "claims.yaml"
+CLAIMS_FILE = Path(__file__).parent / "inference" / "claims" / "claims.yaml"
 
 ALL_CLAIMS = "all"
 """What a study names to ask for every claim."""

@@ -13,7 +13,7 @@ from hf_sslgen.reporting.csv_files import read_csv
 from hf_sslgen.reporting.page.html_page import render_page
 from hf_sslgen.reporting.study_report import write_results
 from hf_sslgen.reporting.terminal_tables import claim_lines
-from hf_sslgen.study.inference.claim_lines import NOT_TESTABLE
+from hf_sslgen.study.inference.claims.claim_lines import NOT_TESTABLE
 from hf_sslgen.study.inference.study_results import StudyResults, with_claims
 from hf_sslgen.study.published_claims import stated_claims
 

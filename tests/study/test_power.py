@@ -12,7 +12,7 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.metrics.variance_components import Design, VarianceComponents
 from hf_sslgen.reporting.power_table import power_lines, power_table
 from hf_sslgen.study.config import StudyConfig, parse_study
-from hf_sslgen.study.inference.assumed_components import IMAGENET_SIZE, SMALL
+from hf_sslgen.study.inference.design.assumed_components import IMAGENET_SIZE, SMALL
 from hf_sslgen.study.plan import expand
 from hf_sslgen.study.planned_design import PlannedStudy, planned_study
 from hf_sslgen.study.power import power_of

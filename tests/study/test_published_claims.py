@@ -9,7 +9,7 @@ import yaml
 from hf_sslgen.errors import InputError
 from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY, METRICS
 from hf_sslgen.study.config import parse_study
-from hf_sslgen.study.inference.claim_verdicts import TESTS
+from hf_sslgen.study.inference.claims.claim_verdicts import TESTS
 from hf_sslgen.study.plan import expand
 from hf_sslgen.study.published_claims import CLAIMS_FILE, published_claims, read_claims
 

@@ -13,7 +13,7 @@ from hf_sslgen.reporting.vocabulary import (
     format_difference_interval,
     words,
 )
-from hf_sslgen.study.inference.claim_lines import ClaimLine, ClaimPart
+from hf_sslgen.study.inference.claims.claim_lines import ClaimLine, ClaimPart
 from hf_sslgen.study.inference.study_results import StudyResults
 
 

@@ -17,8 +17,8 @@ from hf_sslgen.reporting.vocabulary import (
     scope_words,
     setting_words,
 )
-from hf_sslgen.study.inference.method_groups import MethodContrast
-from hf_sslgen.study.inference.ranking import RankedBackbone, Ranking
+from hf_sslgen.study.inference.backbone_ranking.method_groups import MethodContrast
+from hf_sslgen.study.inference.backbone_ranking.ranking import RankedBackbone, Ranking
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 MARK = " (control)"

@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.cells.repeated_runs import with_stand_ins
+from hf_sslgen.study.inference.backbone_ranking.ranking import Ranking, rank_all
 from hf_sslgen.study.inference.cautions import Caution, find_cautions
-from hf_sslgen.study.inference.claim_evidence import Evidence
-from hf_sslgen.study.inference.claim_lines import ClaimLine
-from hf_sslgen.study.inference.claim_verdicts import judge_claims
+from hf_sslgen.study.inference.claims.claim_evidence import Evidence
+from hf_sslgen.study.inference.claims.claim_lines import ClaimLine
+from hf_sslgen.study.inference.claims.claim_verdicts import judge_claims
 from hf_sslgen.study.inference.contrasts import PairNames, compare_all
 from hf_sslgen.study.inference.differences import Difference
 from hf_sslgen.study.inference.interactions import Interaction, interactions
 from hf_sslgen.study.inference.multiplicity import judge_together
-from hf_sslgen.study.inference.ranking import Ranking, rank_all
 from hf_sslgen.study.inference.seed_averages import TargetDifference, target_differences
 from hf_sslgen.study.inference.target_groups import (
     GroupDifference,

@@ -11,7 +11,7 @@ from hf_sslgen.reporting.leaderboard import leaderboard
 from hf_sslgen.reporting.page.page_ranking import ranking_tables
 from hf_sslgen.reporting.ranking_csv import RANKING_COLUMNS, ranking_frame
 from hf_sslgen.study.cells.cell_folder import Cell
-from hf_sslgen.study.inference.ranking import rank_all
+from hf_sslgen.study.inference.backbone_ranking.ranking import rank_all
 
 
 @pytest.fixture(scope="module")

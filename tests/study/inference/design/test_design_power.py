@@ -10,13 +10,13 @@ from simulated_differences import draw_domains, simulated_targets
 
 from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY
 from hf_sslgen.metrics.variance_components import Design, VarianceComponents
-from hf_sslgen.study.inference.assumed_components import IMAGENET_SIZE, SMALL, assumption_for
-from hf_sslgen.study.inference.design_power import (
+from hf_sslgen.study.inference.design.assumed_components import IMAGENET_SIZE, SMALL, assumption_for
+from hf_sslgen.study.inference.design.design_power import (
     cheapest_extension,
     detectable_on_domain,
     detectable_over_domains,
 )
-from hf_sslgen.study.inference.measured_components import NOTHING_KNOWN, measure_components
+from hf_sslgen.study.inference.design.measured_components import NOTHING_KNOWN, measure_components
 from hf_sslgen.study.inference.scopes import PRETRAINING, TRAINING, WEIGHTS
 from hf_sslgen.study.inference.target_groups import group_differences
 

@@ -12,10 +12,10 @@ from dataclasses import replace
 import numpy as np
 
 from hf_sslgen.metrics import holm
-from hf_sslgen.study.inference.claim_contrasts import difference_lines, interaction_lines, slope_lines
-from hf_sslgen.study.inference.claim_correlations import correlation_lines
-from hf_sslgen.study.inference.claim_evidence import Evidence
-from hf_sslgen.study.inference.claim_lines import ClaimLine
+from hf_sslgen.study.inference.claims.claim_contrasts import difference_lines, interaction_lines, slope_lines
+from hf_sslgen.study.inference.claims.claim_correlations import correlation_lines
+from hf_sslgen.study.inference.claims.claim_evidence import Evidence
+from hf_sslgen.study.inference.claims.claim_lines import ClaimLine
 from hf_sslgen.study.published_claims import Claim
 
 TESTS: Mapping[str, Callable[[Claim, Evidence], list[ClaimLine]]] = {

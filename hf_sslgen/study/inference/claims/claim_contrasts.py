@@ -20,8 +20,8 @@ from hf_sslgen.metrics import target_mean
 from hf_sslgen.metrics.catalogue.rows import METRICS
 from hf_sslgen.metrics.run_variance import crossed_variance
 from hf_sslgen.study.cells.cell_folder import Cell
-from hf_sslgen.study.inference.claim_evidence import Evidence, budget_of, concerns, has_collapsed
-from hf_sslgen.study.inference.claim_lines import ClaimLine, ClaimPart, judged
+from hf_sslgen.study.inference.claims.claim_evidence import Evidence, budget_of, concerns, has_collapsed
+from hf_sslgen.study.inference.claims.claim_lines import ClaimLine, ClaimPart, judged
 from hf_sslgen.study.inference.interactions import Interaction
 from hf_sslgen.study.inference.scopes import UNKNOWN, scoped_domain_intervals
 from hf_sslgen.study.inference.seed_averages import TargetDifference, grouped

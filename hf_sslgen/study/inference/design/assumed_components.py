@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY
 from hf_sslgen.metrics.variance_components import VarianceComponents
-from hf_sslgen.study.inference.measured_components import NOTHING_KNOWN
+from hf_sslgen.study.inference.design.measured_components import NOTHING_KNOWN
 
 SMALL_SIDE = 128
 """Below this side of their input, in pixels, networks are taken to vary as the small ones do."""

@@ -14,14 +14,14 @@ import numpy as np
 from hf_sslgen.metrics.rank_statistics import AverageRanks, adjust_all_pairs, average_ranks, tiers
 from hf_sslgen.metrics.target_inference import SIGNIFICANCE, holm, signed_rank_family
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL, Cell
-from hf_sslgen.study.inference.contestants import Contestant, entries_of, find_contestants
-from hf_sslgen.study.inference.domain_ranking import rank_on_domain
+from hf_sslgen.study.inference.backbone_ranking.contestants import Contestant, entries_of, find_contestants
+from hf_sslgen.study.inference.backbone_ranking.domain_ranking import rank_on_domain
+from hf_sslgen.study.inference.backbone_ranking.method_groups import MethodContrast, contrast_methods
+from hf_sslgen.study.inference.backbone_ranking.ranked_field import Field, on_domain, over_domains
+from hf_sslgen.study.inference.backbone_ranking.tradeoffs import Front, Tradeoffs, front_of
 from hf_sslgen.study.inference.judgement import UNDECIDED, verdict_of
-from hf_sslgen.study.inference.method_groups import MethodContrast, contrast_methods
-from hf_sslgen.study.inference.ranked_field import Field, on_domain, over_domains
 from hf_sslgen.study.inference.scopes import ScopedInterval
 from hf_sslgen.study.inference.seed_averages import grouped
-from hf_sslgen.study.inference.tradeoffs import Front, Tradeoffs, front_of
 
 
 @dataclass(frozen=True)

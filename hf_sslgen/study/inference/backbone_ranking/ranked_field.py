@@ -11,7 +11,7 @@ from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY
 from hf_sslgen.metrics.results import Interval
 from hf_sslgen.metrics.run_variance import crossed_variance
 from hf_sslgen.metrics.target_inference import target_mean
-from hf_sslgen.study.inference.domain_ranking import (
+from hf_sslgen.study.inference.backbone_ranking.domain_ranking import (
     MIN_CONTESTANTS,
     DomainRanking,
     PairDifference,

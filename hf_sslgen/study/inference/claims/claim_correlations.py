@@ -17,8 +17,8 @@ from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY, find_metric
 from hf_sslgen.metrics.rank_correlation import mean_rank_correlation
 from hf_sslgen.metrics.stages import FINE_TUNED_STAGE
 from hf_sslgen.study.cells.cell_folder import ALL_LABELS, PRETRAINED_PROTOCOL, Cell
-from hf_sslgen.study.inference.claim_evidence import Evidence, budget_of, has_collapsed
-from hf_sslgen.study.inference.claim_lines import BACKBONES, ClaimLine, ClaimPart, judged
+from hf_sslgen.study.inference.claims.claim_evidence import Evidence, budget_of, has_collapsed
+from hf_sslgen.study.inference.claims.claim_lines import BACKBONES, ClaimLine, ClaimPart, judged
 from hf_sslgen.study.inference.scopes import ScopedInterval
 from hf_sslgen.study.inference.seed_averages import grouped
 from hf_sslgen.study.published_claims import Claim

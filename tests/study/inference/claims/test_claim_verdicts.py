@@ -9,7 +9,7 @@ from scipy import stats
 
 from hf_sslgen.metrics import holm
 from hf_sslgen.metrics.target_inference import interaction
-from hf_sslgen.study.inference.claim_lines import (
+from hf_sslgen.study.inference.claims.claim_lines import (
     CONTRADICTED,
     NOT_TESTABLE,
     SUPPORTED,

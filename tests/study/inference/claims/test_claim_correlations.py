@@ -11,9 +11,9 @@ from scipy import stats
 from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.metrics.rank_correlation import mean_rank_correlation
 from hf_sslgen.study.cells.cell_folder import Cell
-from hf_sslgen.study.inference.claim_evidence import Evidence
-from hf_sslgen.study.inference.claim_lines import CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED, ClaimLine
-from hf_sslgen.study.inference.claim_verdicts import judge_claims
+from hf_sslgen.study.inference.claims.claim_evidence import Evidence
+from hf_sslgen.study.inference.claims.claim_lines import CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED, ClaimLine
+from hf_sslgen.study.inference.claims.claim_verdicts import judge_claims
 from hf_sslgen.study.published_claims import stated_claims
 
 DOMAINS = [f"domain-{index}" for index in range(4)]

@@ -12,7 +12,7 @@ import numpy as np
 
 from hf_sslgen.metrics.rank_statistics import MIN_METHODS, compare_method_groups
 from hf_sslgen.metrics.run_variance import interval_p_value, widened_interval
-from hf_sslgen.study.inference.contestants import Contestant
+from hf_sslgen.study.inference.backbone_ranking.contestants import Contestant
 from hf_sslgen.study.inference.judgement import verdict_of
 from hf_sslgen.study.inference.seed_averages import grouped
 from hf_sslgen.study.inference.target_groups import MIN_DOMAINS, too_few_domains

@@ -10,7 +10,7 @@ import numpy as np
 from hf_sslgen.metrics.catalogue.metric import Compared, Metric, Paired
 from hf_sslgen.metrics.results import Interval
 from hf_sslgen.study.cells.cell_folder import Cell
-from hf_sslgen.study.inference.contestants import AlignedRecords, Contestant, Entry, headline_accuracy
+from hf_sslgen.study.inference.backbone_ranking.contestants import AlignedRecords, Contestant, Entry, headline_accuracy
 from hf_sslgen.study.inference.number_differences import compare_number, contributions, degrees_of_freedom
 from hf_sslgen.study.inference.replicates import Replicates
 from hf_sslgen.study.inference.scopes import (

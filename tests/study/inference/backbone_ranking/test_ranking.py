@@ -11,11 +11,11 @@ from simulated_cells import equal_backbones, simulated_cell
 from hf_sslgen.metrics.rank_statistics import adjust_all_pairs
 from hf_sslgen.metrics.results import Interval
 from hf_sslgen.study.cells.cell_folder import Cell
-from hf_sslgen.study.inference.contestants import find_contestants
+from hf_sslgen.study.inference.backbone_ranking.contestants import find_contestants
+from hf_sslgen.study.inference.backbone_ranking.ranking import Ranking, rank_all
+from hf_sslgen.study.inference.backbone_ranking.tradeoffs import NOT_MEASURED
 from hf_sslgen.study.inference.differences import compare_averaged
-from hf_sslgen.study.inference.ranking import Ranking, rank_all
 from hf_sslgen.study.inference.scopes import scoped_intervals, widest_scope
-from hf_sslgen.study.inference.tradeoffs import NOT_MEASURED
 
 LEVELS = (0.0, 0.5, 0.55, -0.6)
 
