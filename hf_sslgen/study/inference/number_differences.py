@@ -1,8 +1,10 @@
 """The difference in one number between records of the same images, with the interval for numbers of its kind."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
+from scipy import special
 
 from hf_sslgen.analysis.few_shot_records import EFFECT, IMAGE
 from hf_sslgen.metrics import Estimate
@@ -29,7 +31,8 @@ def compare_number(metric: Metric, kind: Paired, rows: Replicates, moved: Replic
     variances = run_variances(contributions(kind, rows, differences))
     if unit_of(rows) == "images":
         return estimate_difference(kind, rows, differences), variances
-    return paired.episode_difference(differences, _effects(moved), _means_of(rows, metric.values)), variances
+    estimate = paired.episode_difference(differences, _effects(moved), _means_of(rows, metric.values))
+    return estimate, _with_images(variances, estimate)
 
 
 def contributions(kind: Paired, rows: Replicates, values: paired.Runs) -> paired.Runs:
@@ -42,6 +45,16 @@ def contributions(kind: Paired, rows: Replicates, values: paired.Runs) -> paired
 def degrees_of_freedom(groups: paired.Groups) -> float:
     """Return those of an interval over images, or over the groups that they come in."""
     return math.inf if groups is None else len(np.unique(groups)) - 1.0
+
+
+def _with_images(variances: RunVariances, estimate: Estimate) -> RunVariances:
+    """Count test images, which all episodes and runs share, in the variance between rows.
+
+    Episodes alone differ by their draws, most of which runs do not share; taken off the whole interval, they would
+    remove the images too.
+    """
+    row = ((estimate.high - estimate.low) / 2.0 / float(special.ndtri(0.975))) ** 2
+    return RunVariances(replace(variances.training, row=row), replace(variances.pretraining, row=row))
 
 
 def _effects(moved: Replicates) -> paired.Runs | None:

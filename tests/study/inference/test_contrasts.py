@@ -17,7 +17,7 @@ from hf_sslgen.analysis.numbers import Analysis
 from hf_sslgen.metrics.episodes import NO_EFFECTS
 from hf_sslgen.study.cells.cell_folder import Cell, read_cell, write_cell
 from hf_sslgen.study.inference.contrasts import compare_all
-from hf_sslgen.study.inference.differences import Difference, compare_cells
+from hf_sslgen.study.inference.differences import Difference, compare_averaged, compare_cells
 
 CellsOf = Callable[[str], list[Cell]]
 PROTOCOLS = {"pretrained": 0, "linear": 1, "finetune": 2}
@@ -404,6 +404,10 @@ def test_episodes_are_compared_over_images_and_draws(linear: tuple[Cell, Cell], 
     assert (accuracy.n, accuracy.unit) == (80, "episodes") and accuracy.value == pytest.approx(draws.mean())
     assert accuracy.high - accuracy.value == pytest.approx(1.967 * np.sqrt(variance), rel=0.003)
     assert accuracy.low == pytest.approx(2 * accuracy.value - accuracy.high)
+    # Pretrained again, the images that all draws share stay in the variance.
+    averaged, _ = compare_averaged([[(cells[0], cells[1])], [(cells[0], cells[0])]])
+    error = (averaged.high - averaged.low) / 2 / 1.96
+    assert averaged.variances.pretraining.row == pytest.approx(error**2, rel=1e-4)
 
 
 def test_a_protocol_without_predictions_is_compared_in_what_it_has(linear: tuple[Cell, Cell], tmp_path: Path) -> None:
