@@ -20,13 +20,17 @@ ASSUMED_IMAGES = 1000
 
 @dataclass(frozen=True)
 class PlannedDomain:
-    """A domain with its test images (episodes, for few-shot) as planned and as available; `is_assumed` if unknown."""
+    """A domain with its test images (episodes, for few-shot) as planned and as available; `is_assumed` if unknown.
+
+    `has_groups` if its images come in groups, such as patients.
+    """
 
     name: str
     group: str
     images: int
     available: int
     is_assumed: bool
+    has_groups: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,12 +117,14 @@ def _fewest_runs(pairs: Sequence[tuple[BackboneEntry, BackboneEntry]]) -> int:
 def _planned_domain(spec: CellSpec) -> PlannedDomain:
     entry = registered_entry(spec.domain)
     group = spec.domain.group or (entry.group if entry is not None else "unstated")
+    has_groups = bool(spec.domain.group_column_name or (entry is not None and entry.group_column))
     if isinstance(spec.protocol, FewShotProtocol):
         episodes = spec.protocol.episodes
-        return PlannedDomain(spec.domain_name, group, episodes, episodes, is_assumed=False)
+        return PlannedDomain(spec.domain_name, group, episodes, episodes, is_assumed=False, has_groups=has_groups)
     sizes = domain_sizes(replace(spec, domain=replace(spec.domain, max_test_samples=None)))
     limit, is_assumed = spec.domain.max_test_samples, sizes is None or sizes.test == 0
     if sizes is None or sizes.test == 0:
         known = limit or ASSUMED_IMAGES
-        return PlannedDomain(spec.domain_name, group, known, known, is_assumed)
-    return PlannedDomain(spec.domain_name, group, min(limit or sizes.test, sizes.test), sizes.test, is_assumed)
+        return PlannedDomain(spec.domain_name, group, known, known, is_assumed, has_groups)
+    images = min(limit or sizes.test, sizes.test)
+    return PlannedDomain(spec.domain_name, group, images, sizes.test, is_assumed, has_groups)

@@ -19,14 +19,16 @@ from hf_sslgen.study.inference.design.design_power import (
     detectable_on_domain,
     detectable_over_domains,
 )
-from hf_sslgen.study.inference.design.measured_components import Evidence, measure_components
-from hf_sslgen.study.inference.scopes import ScopedInterval
+from hf_sslgen.study.inference.design.measured_components import IMAGES, Evidence, measure_components
+from hf_sslgen.study.inference.scopes import ScopedInterval, without_intervals
 from hf_sslgen.study.inference.seed_averages import TargetDifference, grouped
 from hf_sslgen.study.inference.target_groups import MIN_DOMAINS, over_targets
 from hf_sslgen.study.planned_design import PlannedDomain, PlannedSetting, PlannedStudy
 
 OF_A_SUBSET = (Subject.MAPS, Subject.OBJECTS, Subject.TRANSFORMED)
 """Subjects measured on at most `max_subset` test images."""
+
+OF_GROUPS = "its images come in groups, and how alike those of a group are is not known"
 
 
 @dataclass(frozen=True)
@@ -135,20 +137,25 @@ def _evidence(
 def _levels(
     study: PlannedStudy, setting: PlannedSetting, metric: str, transform: str, evidence: Evidence, max_subset: int
 ) -> list[DetectableDifference]:
-    """What is found on the domain of median size, then over each group with enough domains, the largest group last."""
+    """What is found on the domain of median size, of those without groups of images if there are any, then over each
+    group with enough domains, the largest group last."""
     seeds = 1 if evidence.repeats_are_one_run else setting.seeds
 
     def level(place: str, domains: Sequence[PlannedDomain], detectable: Detectable) -> DetectableDifference:
         images = harmonic_mean([_images(metric, domain.images, max_subset) for domain in domains])
         design = Design(images, seeds, study.runs, len(domains))
+        scopes = detectable(evidence.components, design)
+        if IMAGES in evidence.assumed and len(domains) == 1 and domains[0].has_groups:
+            scopes = without_intervals([each.scope for each in scopes], OF_GROUPS)
         return DetectableDifference(
             *(setting.protocol, setting.labels, metric, transform, place, detectable is detectable_over_domains),
             design,
-            detectable(evidence.components, design),
+            scopes,
             evidence,
         )
 
-    by_size = sorted(setting.domains, key=lambda domain: domain.images)
+    alone = [domain for domain in setting.domains if not domain.has_groups]
+    by_size = sorted(alone or setting.domains, key=lambda domain: domain.images)
     typical = by_size[(len(by_size) - 1) // 2]
     groups = grouped(setting.domains, [domain.group for domain in setting.domains])
     large = sorted((g for g in groups.items() if len(g[1]) >= MIN_DOMAINS), key=lambda g: len(g[1]))

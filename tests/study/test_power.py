@@ -78,6 +78,18 @@ def test_sizes_that_are_not_known_are_said_to_be_assumed() -> None:
     assert "Test images not known until loaded, taken as 1,000: somebody/images." in text
 
 
+def test_images_in_groups_are_not_planned_as_independent_ones(earlier: list[Any]) -> None:
+    patches = {"dataset_name": "photo-patches"}
+    _, study = planned(domains=[patches], protocols=["finetune"])
+    (only,) = {each.scopes[0].reason for each in power_of(study, [], {}, SMALL, max_subset=1000).differences}
+    assert "groups" in only
+    measured = power_of(study, earlier, {}, SMALL, max_subset=1000)
+    assert not any(each.scopes[0].reason for each in measured.differences if each.metric == "headline_accuracy")
+    _, with_digits = planned(domains=[patches, "digits"])
+    found = power_of(with_digits, [], {}, SMALL, max_subset=1000).differences
+    assert {(each.place, each.scopes[0].reason) for each in found} == {("digits", "")}
+
+
 @pytest.fixture
 def earlier() -> list[Any]:
     components = VarianceComponents(0.1, 0.05, 0.05, 4e-4, 4e-4, 4e-4, 9e-4)

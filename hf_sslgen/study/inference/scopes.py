@@ -103,7 +103,12 @@ def scoped_intervals(
 
 
 def scoped_domain_intervals(
-    value: float, over_domains: Interval, pretraining: RunVariance, degrees_of_freedom: float, reason: str = ""
+    value: float,
+    over_domains: Interval,
+    pretraining: RunVariance,
+    degrees_of_freedom: float,
+    reason: str = "",
+    reason_of_runs: str = "",
 ) -> tuple[ScopedInterval, ...]:
     """Return the interval of a difference over domains in each scope, the narrowest scope first.
 
@@ -113,18 +118,26 @@ def scoped_domain_intervals(
         pretraining: how it varies between pretraining runs, which are crossed with domains.
         degrees_of_freedom: of the interval over domains.
         reason: why there is no interval over domains, if there is none.
+        reason_of_runs: why pretraining runs are not crossed with domains, if it is not that they are too few.
     """
     if np.isnan(over_domains.low):
-        return (_without_interval(TRAINING, reason), _without_interval(PRETRAINING, reason))
-    return _nested(
-        _scoped(TRAINING, value, over_domains, None, degrees_of_freedom),
-        _scoped(PRETRAINING, value, over_domains, pretraining, degrees_of_freedom),
+        return without_intervals((TRAINING, PRETRAINING), reason)
+    wider = (
+        _without_interval(PRETRAINING, reason_of_runs)
+        if reason_of_runs
+        else _scoped(PRETRAINING, value, over_domains, pretraining, degrees_of_freedom)
     )
+    return _nested(_scoped(TRAINING, value, over_domains, None, degrees_of_freedom), wider)
 
 
 def widest_scope(intervals: Sequence[ScopedInterval]) -> ScopedInterval:
     """Return the interval of the widest scope that has one, or that of the narrowest scope if none has."""
     return next((each for each in reversed(intervals) if not np.isnan(each.low)), intervals[0])
+
+
+def without_intervals(scopes: Sequence[str], reason: str) -> tuple[ScopedInterval, ...]:
+    """Return scopes that can't be tested, all for one reason."""
+    return tuple(_without_interval(scope, reason) for scope in scopes)
 
 
 def _scoped(
