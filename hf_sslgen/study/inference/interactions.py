@@ -16,6 +16,7 @@ from hf_sslgen.study.inference.target_groups import (
     if_enough_domains,
     over_targets,
     too_few_domains,
+    unshared_runs,
     values_by_run,
 )
 
@@ -60,8 +61,8 @@ def _interaction(
     result = interaction([d.value for d in different], [d.value for d in similar])
     fewest = min(len(similar), len(different))
     of_similar, of_different = values_by_run(similar), values_by_run(different)
-    pretraining = UNKNOWN
-    if of_similar is not None and of_different is not None and fewest > 1 and _same_runs(similar, different):
+    pretraining, unshared = UNKNOWN, unshared_runs([d.run_values for d in (*similar, *different)])
+    if of_similar is not None and of_different is not None and fewest > 1 and not unshared:
         pretraining = contrast_variance(of_different, of_similar)
     scopes = scoped_domain_intervals(
         result.value,
@@ -69,6 +70,7 @@ def _interaction(
         pretraining,
         result.degrees_of_freedom,
         too_few_domains(fewest),
+        unshared,
     )
     return Interaction(
         comparison,
@@ -80,7 +82,3 @@ def _interaction(
         Judgement(scopes),
         result.reason,
     )
-
-
-def _same_runs(one: Sequence[TargetDifference], other: Sequence[TargetDifference]) -> bool:
-    return list(one[0].run_values) == list(other[0].run_values)

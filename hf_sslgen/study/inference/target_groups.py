@@ -1,7 +1,7 @@
 """Inference from differences on targets to a group of targets."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hf_sslgen.analysis.families import FAMILIES
 from hf_sslgen.metrics import signed_rank_family, target_mean
 from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY, tested_numbers
+from hf_sslgen.metrics.defined import ROUNDING
 from hf_sslgen.metrics.results import NO_INTERVAL, Interval
 from hf_sslgen.metrics.run_variance import crossed_variance
 from hf_sslgen.metrics.target_inference import InteractionResult, TargetMean
@@ -173,7 +174,12 @@ def _estimate(comparison: Comparison, group: str, members: Sequence[TargetDiffer
     by_run = values_by_run(members)
     pretraining = UNKNOWN if by_run is None or len(members) < 2 else crossed_variance(by_run)
     scopes = scoped_domain_intervals(
-        mean.value, if_enough_domains(mean, mean.n), pretraining, mean.n - 1, too_few_domains(mean.n)
+        mean.value,
+        if_enough_domains(mean, mean.n),
+        pretraining,
+        mean.n - 1,
+        too_few_domains(mean.n),
+        unshared_runs([d.run_values for d in members]),
     )
     return GroupDifference(
         comparison,
@@ -193,15 +199,26 @@ def _estimate(comparison: Comparison, group: str, members: Sequence[TargetDiffer
 
 def values_by_run(members: Sequence[TargetDifference]) -> NDArray[np.float64] | None:
     """Return differences by domain and pretraining run, (T, R), or None if the domains do not share their runs."""
-    runs = list(members[0].run_values)
-    if not runs or any(list(d.run_values) != runs for d in members):
+    runs = sorted(members[0].run_values)
+    if not runs or unshared_runs([d.run_values for d in members]):
         return None
     return np.array([[d.run_values[run] for run in runs] for d in members])
 
 
+def unshared_runs(runs: Sequence[Iterable[int]]) -> str:
+    """Return why the pretraining runs of several domains can't be crossed with them; empty if all have the same."""
+    if len({frozenset(of_domain) for of_domain in runs}) == 1:
+        return ""
+    return "not testable: not all domains have the same pretraining runs"
+
+
 def if_enough_domains(estimate: TargetMean | InteractionResult, num_domains: int) -> Interval:
-    """Return the interval over domains, or none if they say nothing about others."""
-    return Interval(estimate.low, estimate.high) if num_domains >= MIN_DOMAINS else NO_INTERVAL
+    """Return the interval over domains, or none if they say nothing about others.
+
+    Differences that are all alike, as accuracies of few images can be, do not tell how domains vary.
+    """
+    varies = estimate.high - estimate.low > ROUNDING * abs(estimate.value)
+    return Interval(estimate.low, estimate.high) if num_domains >= MIN_DOMAINS and varies else NO_INTERVAL
 
 
 def too_few_domains(num_domains: int) -> str:

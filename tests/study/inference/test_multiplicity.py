@@ -11,7 +11,7 @@ from hf_sslgen.study.inference.judgement import UNDECIDED, verdict_of
 from hf_sslgen.study.inference.multiplicity import is_answer
 from hf_sslgen.study.inference.study_results import StudyResults, infer_over
 from hf_sslgen.study.inference.target_groups import MIN_DOMAINS, TOO_FEW
-from tests.support.target_differences import target_difference
+from tests.support.target_differences import changed, target_difference
 
 Z = float(stats.norm.ppf(0.975))
 
@@ -51,6 +51,20 @@ def test_headlines_are_adjusted_by_holm_and_the_interval_is_not() -> None:
     assert [d.verdict for d in targets] == ["higher", UNDECIDED, UNDECIDED, UNDECIDED]
     assert [verdict_of(d.low, d.high) for d in targets] == ["higher", "higher", "higher", UNDECIDED]
     assert all(math.isnan(d.judgement.q_value) for d in targets)
+
+
+def test_equal_differences_do_not_tell_how_domains_vary() -> None:
+    (on_digits,) = on_one_domain([0.5]).targets
+    values = [0.9 - 0.7, 0.8 - 0.6, 0.5 - 0.3]  # equal but for rounding
+    targets = [
+        changed(on_digits, domain=f"domain-{index}", value=value, low=value - 0.5, high=value + 0.5)
+        for index, value in enumerate(values)
+    ]
+    results = infer_over((), (), targets, {})
+    for group in results.groups:
+        claimed = group.judgement.claimed
+        assert group.verdict == UNDECIDED and math.isnan(claimed.p_value)
+        assert claimed.reason == "the differences do not vary between domains"
 
 
 def test_one_question_needs_no_adjustment() -> None:

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY
-from hf_sslgen.metrics.results import Interval
 from hf_sslgen.metrics.run_variance import crossed_variance
 from hf_sslgen.metrics.target_inference import target_mean
 from hf_sslgen.study.inference.backbone_ranking.domain_ranking import (
@@ -19,7 +18,7 @@ from hf_sslgen.study.inference.backbone_ranking.domain_ranking import (
     within_shares,
 )
 from hf_sslgen.study.inference.scopes import UNKNOWN, ScopedInterval, scoped_domain_intervals, widest_scope
-from hf_sslgen.study.inference.target_groups import MIN_DOMAINS
+from hf_sslgen.study.inference.target_groups import MIN_DOMAINS, if_enough_domains, too_few_domains
 
 
 @dataclass(frozen=True)
@@ -88,5 +87,5 @@ def _pair_over_domains(
 def _interval_over_domains(values: Sequence[float], by_run: NDArray[np.float64] | None) -> ScopedInterval:
     mean = target_mean(values)
     pretraining = UNKNOWN if by_run is None else crossed_variance(by_run)
-    over_domains = Interval(mean.low, mean.high)
-    return widest_scope(scoped_domain_intervals(mean.value, over_domains, pretraining, mean.n - 1, mean.reason))
+    over_domains, reason = if_enough_domains(mean, mean.n), too_few_domains(mean.n)
+    return widest_scope(scoped_domain_intervals(mean.value, over_domains, pretraining, mean.n - 1, reason))

@@ -32,6 +32,7 @@ from hf_sslgen.study.inference.target_groups import (
     if_enough_domains,
     over_targets,
     too_few_domains,
+    unshared_runs,
 )
 from hf_sslgen.study.published_claims import Claim
 
@@ -149,11 +150,11 @@ def _slope_part(metric: str, expected: str, domains: Mapping[str, Sequence[Targe
         runs = sorted(set.intersection(*(set(d.run_values) for d in budgets)))
         by_run.append({run: _slope(x, [d.run_values[run] for d in budgets]) for run in runs})
     mean, pretraining = target_mean(slopes), UNKNOWN
-    runs = list(by_run[0])
-    if len(slopes) > 1 and runs and all(list(each) == runs for each in by_run):
+    runs, unshared = list(by_run[0]), unshared_runs(by_run)
+    if len(slopes) > 1 and runs and not unshared:
         pretraining = crossed_variance([[each[run] for run in runs] for each in by_run])
     scopes = scoped_domain_intervals(
-        mean.value, if_enough_domains(mean, mean.n), pretraining, mean.n - 1, too_few_domains(mean.n)
+        mean.value, if_enough_domains(mean, mean.n), pretraining, mean.n - 1, too_few_domains(mean.n), unshared
     )
     return ClaimPart(metric, expected, "", tuple(domains), mean.value, scopes)
 
