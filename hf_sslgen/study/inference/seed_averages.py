@@ -61,7 +61,8 @@ def target_differences(cells: Sequence[Cell], differences: Sequence[Difference])
         differences: from `hf_sslgen.study.inference.contrasts.compare_all`.
     """
     by_key = {cell_key(cell): cell for cell in cells}
-    contrasts = _contrasts(differences)
+    parameters = {cell.backbone: cell.provenance.get("parameters") for cell in cells}
+    contrasts = _contrasts(differences, parameters)
     settings = grouped(differences, [(contrasts[_pair(d)], d.domain, d.protocol, d.labels) for d in differences])
     targets = []
     for (contrast, *_), members in settings.items():
@@ -86,6 +87,11 @@ def grouped(items: Sequence[Item], keys: Sequence[Key]) -> dict[Key, list[Item]]
     return groups
 
 
+def same_size(parameters: Sequence[object]) -> bool:
+    """Return whether no two networks are known to have different numbers of parameters."""
+    return len(set(parameters) - {None}) <= 1
+
+
 def _pair(d: Difference) -> Pair:
     return d.first, d.second, d.pretraining_seed
 
@@ -94,11 +100,12 @@ def _number(d: Difference) -> tuple[str, str, str, str]:
     return d.metric, d.stage, d.transform, d.severity
 
 
-def _contrasts(differences: Sequence[Difference]) -> dict[Pair, Contrast]:
+def _contrasts(differences: Sequence[Difference], parameters: Mapping[str, object]) -> dict[Pair, Contrast]:
     """Return the contrast that each pair of backbones replicates: first, second and source.
 
-    Pairs are pretraining seeds of one contrast if all of them state a seed and no two the same. Otherwise each pair is
-    a contrast of its own, since two networks with the same objective may differ in more than a seed.
+    Pairs are pretraining seeds of one contrast if all of them state a seed and no two the same, and if no two networks
+    of one objective differ in size. Otherwise each pair is a contrast of its own, since two networks with the same
+    objective may differ in more than a seed.
     """
     pairs = {_pair(d): d for d in differences}
     candidates = grouped(list(pairs), [(d.first_objective, d.second_objective, d.source) for d in pairs.values()])
@@ -106,6 +113,8 @@ def _contrasts(differences: Sequence[Difference]) -> dict[Pair, Contrast]:
     for (first, second, source), members in candidates.items():
         seeds = [seed for _, _, seed in members]
         are_seeds = len(members) > 1 and None not in seeds and len(set(seeds)) == len(seeds)
+        are_seeds = are_seeds and same_size([parameters.get(name) for name, _, _ in members])
+        are_seeds = are_seeds and same_size([parameters.get(name) for _, name, _ in members])
         for pair in members:
             contrasts[pair] = (first, second, source) if are_seeds else (pair[0], pair[1], source)
     return contrasts

@@ -132,6 +132,24 @@ def test_an_interaction_shares_its_runs_between_the_groups(several: StudyResults
     assert pretraining.high - found.value == pytest.approx(half)
 
 
+def test_domains_with_other_runs_do_not_count_as_one_run(cells: list[Cell]) -> None:
+    missing = [c for c in cells if not (c.domain == "similar-1" and c.pretraining_seed == 2)]
+    results = infer(missing)
+    similar, different = (accuracy_over(results, group).judgement for group in ("similar", "different"))
+    assert similar.claimed.scope == TRAINING and different.claimed.scope == PRETRAINING
+    reason = "not testable: not all domains have the same pretraining runs"
+    (between,) = [i for i in results.interactions if i.comparison.metric == "headline_accuracy"]
+    assert similar.scopes[1].reason == between.judgement.scopes[1].reason == reason
+
+
+def test_networks_of_other_sizes_are_no_pretraining_runs_of_one_objective(cells: list[Cell]) -> None:
+    sizes = [replace(c, provenance={**c.provenance, "parameters": 10 + (c.pretraining_seed == 2)}) for c in cells]
+    found = infer([c for c in sizes if c.domain == "similar-0"])
+    contrasts = {(d.first, d.second) for d in found.targets}
+    assert contrasts == {(f"simclr-{run}", f"supervised-{run}") for run in range(RUNS)}
+    assert not any(b.contestant.are_runs for ranking in found.rankings for b in ranking.backbones)
+
+
 def test_one_run_is_not_testable_and_says_how_many_would_do(cells: list[Cell]) -> None:
     found = accuracy_on(infer([c for c in cells if c.pretraining_seed == 0 and c.seed == 0]), "similar-0")
     weights, training, pretraining = found.judgement.scopes

@@ -12,7 +12,7 @@ from hf_sslgen.metrics.catalogue.rows import METRICS
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.contrasts import role_of
 from hf_sslgen.study.inference.replicates import Records, Replicates, distinct
-from hf_sslgen.study.inference.seed_averages import grouped
+from hf_sslgen.study.inference.seed_averages import grouped, same_size
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 if TYPE_CHECKING:
@@ -76,9 +76,11 @@ def find_contestants(cells: Sequence[Cell]) -> list[Contestant]:
 
 
 def _are_runs(backbones: Sequence[Cell]) -> bool:
-    """Whether backbones of one objective and source are its pretraining runs: all state a seed, no two the same."""
+    """Whether backbones of one objective and source are its pretraining runs: all state a seed, no two the same, and
+    all are of one size."""
     seeds = [backbone.pretraining_seed for backbone in backbones]
-    return len(seeds) > 1 and None not in seeds and len(set(seeds)) == len(seeds)
+    are_seeds = len(seeds) > 1 and None not in seeds and len(set(seeds)) == len(seeds)
+    return are_seeds and same_size([backbone.provenance.get("parameters") for backbone in backbones])
 
 
 def entries_of(contestants: Sequence[Contestant], cells: Sequence[Cell]) -> list[Entry]:
