@@ -99,10 +99,6 @@ def _entry(value: float, text: str) -> Entry:
     return Entry(MISSING) if math.isnan(value) else Entry(text, repr(float(value)))
 
 
-def _parameters(count: float) -> Entry:
-    return Entry(MISSING) if math.isnan(count) else Entry(format_parameters(round(count)), repr(float(count)))
-
-
 def _notes(ranking: Ranking) -> list[str]:
     notes = [
         f"The {len(ranking.pairs)} pairs are adjusted together ({ranking.adjustment}).",

@@ -93,7 +93,7 @@ def sentence(difference: TargetDifference, with_setting: bool = True) -> str:
     interval = f"(95% interval {spoken_interval(claimed, difference.metric)}, for {scope}, {images})"
     if claimed.verdict == UNDECIDED:
         detectable = spoken_detectable(difference.judgement.claimed, difference.metric)
-        more = "; ".join(text for text in (_not_after_adjustment(difference), detectable) if text)
+        more = "; ".join(text for text in (not_after_adjustment(difference.judgement), detectable) if text)
         return f"{where}undecided: {subtraction} {interval}{'; ' if more else ''}{more}.{_note(difference)}"
     amount = f"{spoken_amount(difference, difference.metric)} {interval}"
     if difference.metric == "accuracy":
@@ -115,8 +115,8 @@ def spoken_detectable(claimed: ScopedInterval, metric: str) -> str:
     return f"and this design detects {amount} with 80% power"
 
 
-def _not_after_adjustment(difference: TargetDifference) -> str:
-    judgement = difference.judgement
+def not_after_adjustment(judgement: Judgement) -> str:
+    """State the adjusted p-value of an undecided headline whose interval excludes zero; empty for others."""
     if verdict_of(judgement.claimed.low, judgement.claimed.high) == UNDECIDED:
         return ""
     return f"p = {format_decimals(judgement.adjusted_p_value, 2)} after adjustment for all headline verdicts"

@@ -77,6 +77,12 @@ def test_an_interval_over_domains_that_includes_zero_is_undecided_though_each_do
     assert ": undecided (" in found.parts[0].statements[0].text
 
 
+def test_a_comparison_left_undecided_by_adjustment_says_so() -> None:
+    several = [*targets([0.021], "similar"), *targets([0.021], "similar", protocol="finetune")]
+    found = text_of(answer(results_of(*several, *targets([0.0], "similar", protocol="few-shot"))))
+    assert "95% interval 0.1 to 4.1, p = 0.12 after adjustment for all headline verdicts, and this design" in found
+
+
 def test_many_comparisons_are_counted_and_listed() -> None:
     several = [
         target
