@@ -41,7 +41,7 @@ class PlannedSetting:
 
 @dataclass(frozen=True)
 class PlannedStudy:
-    """What is planned altogether.
+    """Everything that is planned.
 
     Attributes:
         runs: pretraining runs, of the contrast that has the fewest.
@@ -103,7 +103,7 @@ def _pairs(config: StudyConfig) -> list[tuple[BackboneEntry, BackboneEntry]]:
 
 
 def _fewest_runs(pairs: Sequence[tuple[BackboneEntry, BackboneEntry]]) -> int:
-    """Pretraining runs of the contrast with the fewest; its pairs are its runs if all state different seeds."""
+    """Return the runs of the contrast with the fewest; pairs are pretraining runs if all state different seeds."""
     contrasts = grouped(pairs, [(a.objective, b.objective, a.source or "") for a, b in pairs])
     counts = []
     for members in contrasts.values():

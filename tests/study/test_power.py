@@ -74,7 +74,7 @@ def test_sizes_that_are_not_known_are_said_to_be_assumed() -> None:
     power = power_of(study, [], {}, IMAGENET_SIZE, max_subset=1000)
     assert power.assumed_sizes == ("somebody/images",)
     text = power_table(power, "", IMAGENET_SIZE)
-    assert "Test images not known until loaded, taken as 1,000: somebody/images." in text
+    assert "Test images not counted before loading, assumed to be 1,000: somebody/images." in text
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_numbers_come_from_an_earlier_study_or_are_assumed_or_left_out(earlier: 
     assert "over 4 different domains" in text and "Variances measured on up to 4 differences of runs/earlier." in text
     assert "assumed" not in text
     text = power_table(assumed, "", SMALL)
-    assert "docs/results.md" in text and "No variances are known of Invariance, Confidence gap, Brier score" in text
+    assert "docs/results.md" in text and "No variances are known for Invariance, Confidence gap, Brier score" in text
 
 
 def test_a_dry_run_says_it_in_a_few_lines(earlier: list[Any]) -> None:
@@ -111,7 +111,7 @@ def test_a_dry_run_says_it_in_a_few_lines(earlier: list[Any]) -> None:
     assert "instead of 3" in lines[1] and "more cells)" in lines[1]
     _, study = planned(protocols=["finetune"], seeds=[0], backbones=[RUNS[0], RUNS[3]])
     text = power_lines(power_of(study, [], {}, SMALL, max_subset=1000), "", SMALL)
-    assert "pretrained again not testable: one run; 3 would do" in text
+    assert "pretrained again not testable: one run; 3 are needed" in text
     assert "assumed as for small networks" in text
 
 
