@@ -9,9 +9,9 @@ sides have one objective, so that every true difference between recipes is zero:
 - *pretrained again*: two pretraining runs, trained with all seeds;
 - *three runs each*: three pretraining runs against three others, trained with all seeds.
 
-Each page goes through the inference that a report prints. Given are the shares of differences whose interval excludes
-zero, by scope: 5% are to be expected in a scope that contains all that differs between the two sides, and more in a
-narrower one. The same runs occur on many pages, so these shares are known less well than their counts suggest.
+Each page goes through the inference that a report prints. The tables give the share of differences whose interval
+excludes zero, by scope: 5% are expected in a scope that includes all that differs between the two sides, and more in a
+narrower one. The same runs occur on many pages, so these shares are less precise than their counts suggest.
 
 The standard deviations are those of a difference between two networks of one objective with one training each, on one
 domain: from its images, from the training seeds (split, order, initial head) and from the pretraining runs.

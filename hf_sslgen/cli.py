@@ -17,7 +17,7 @@ COMMANDS = {
     "demo": "compare the shipped twins on the embedded domains, without network access",
     "zoo": "list backbones by twin set",
     "domains": "list target domains",
-    "claims": "list claims of the literature that a study can test",
+    "claims": "list claims from the literature that a study can test",
 }
 """Commands, each named like its module in `hf_sslgen.commands` (with _ for -), with a description."""
 

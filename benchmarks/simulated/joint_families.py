@@ -1,8 +1,8 @@
 """Holm's adjustment of many verdicts on one domain, beside the largest statistic of a joint bootstrap over images.
 
 Several self-supervised backbones are compared with one supervised one on the same images in several numbers, so the
-verdicts are correlated. Each speaks of these networks only: where training or pretraining varies, a bootstrap over
-images does not contain what the verdicts speak of.
+verdicts are correlated. Each applies to these networks only: where training or pretraining varies, a bootstrap over
+images does not include what the verdicts are about.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""`hf-sslgen claims`: list the claims of the literature that a study can test."""
+"""`hf-sslgen claims`: list the claims from the literature that a study can test."""
 
 import argparse
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ def main(command_line: Sequence[str] | None = None) -> None:
     """List the claims by source, or show one."""
     parser = argparse.ArgumentParser(
         prog="hf-sslgen claims",
-        description="List the claims of the literature that a study can test (its file names them under `claims`), or "
-        "show one.",
+        description="List the claims from the literature that a study can test (its file names them under `claims`), "
+        "or show one.",
     )
     parser.add_argument("name", nargs="?", help="claim to show in full")
     name = parser.parse_args(command_line).name

@@ -23,7 +23,7 @@ class StudyArguments:
     )
     power: bool = field(
         default=False,
-        metadata={"help": "Only print the smallest differences that the study can find, and what would halve them."},
+        metadata={"help": "Only print the detectable differences of the study, and what would halve them."},
     )
     power_from: str | None = field(
         default=None,

@@ -150,7 +150,7 @@ class Annotations:
         return np.array([-1 if name is None else codes.setdefault(name, len(codes)) for name in names], np.int64)
 
     def group_codes(self) -> NDArray[np.int64]:
-        """Number the groups: (rows,), in order of appearance; a row for which none is named is a group of its own."""
+        """Number the groups: (rows,), in order of appearance; a row without one is a group of its own."""
         codes: dict[Any, int] = {}
         keys = [(row,) if name is None else name for row, name in enumerate(self.names("group"))]
         return np.array([codes.setdefault(key, len(codes)) for key in keys], np.int64)
@@ -179,5 +179,5 @@ class Annotations:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether the value of a column of names or numbers names nothing."""
+    """Return whether a value of a column of names or numbers counts as missing."""
     return value is None or value == "" or (isinstance(value, float) and math.isnan(value))

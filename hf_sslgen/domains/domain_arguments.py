@@ -63,9 +63,9 @@ class DomainArguments:
     group_column_name: str | None = field(
         default=None,
         metadata={
-            "help": "Column that names the patient, photograph or burst that an image belongs to: carving keeps the "
-            "images of one together, and intervals are over these groups instead of images (default: known for "
-            "registered domains)."
+            "help": "Column that identifies the patient, photograph or burst of an image: carving keeps each of these "
+            "groups together, and intervals are over groups instead of images (default: known for registered "
+            "domains)."
         },
     )
     train_split_name: str | None = field(default=None, metadata={"help": "Split to train on (default: train)."})
@@ -168,7 +168,7 @@ SharedDomainArguments: Any = part_of(DomainArguments, "SharedDomainArguments", S
 
 
 def draws_labels(arguments: DomainArguments) -> bool:
-    """Whether training or validation images may be drawn from a published split, or all splits share one seed."""
+    """Return whether training or validation images may be drawn from a published split, or all splits share a seed."""
     fewer = (arguments.samples_per_class, arguments.max_train_samples, arguments.max_eval_samples)
     return arguments.label_fraction not in (None, 1) or any(fewer) or arguments.test_seed is None
 

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 def grouped_split(
     labels: NDArray[np.int64], groups: NDArray[np.int64], fraction: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Split off whole groups, about a share of every class.
+    """Split off whole groups, so that each class gives up about the same share.
 
     In a seeded random order, a group is held out if that brings the held-out shares of its classes closer to the
     fraction (sum of squared differences). A class that then has no held-out image gets the group that keeps these
@@ -78,8 +78,8 @@ def carved(
         kept, held_out = grouped_split(split.labels, groups, fraction, seed)
         if len(held_out):
             notes.append(
-                f"{role}: {len(held_out) / len(split):.0%} of '{split.name}' ({fraction:.0%} asked) in whole groups, "
-                f"{len(np.unique(groups[held_out]))} of {len(np.unique(groups))}, as stratified as they allow "
+                f"{role}: {len(held_out) / len(split):.0%} of '{split.name}' ({fraction:.0%} requested) in whole "
+                f"groups, {len(np.unique(groups[held_out]))} of {len(np.unique(groups))}, as stratified as they allow "
                 f"(seed {seed})"
             )
             return kept, held_out

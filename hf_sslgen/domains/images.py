@@ -71,7 +71,7 @@ class ImageSplit:
         return stored_picture(self.encoded(position), self.where(position))
 
     def has(self, kind: Kind) -> bool:
-        """Whether the domain has a column of boxes, masks, pairs or groups."""
+        """Return whether the domain has a column of boxes, masks, pairs or groups."""
         return self.annotations is not None and kind in self.annotations.columns.named()
 
     def boxes(self, position: int) -> NDArray[np.float64]:

@@ -33,7 +33,7 @@ MIN_EFFECTIVE_GROUPS = 5.0
 
 MIN_GROUPS_OF_FEW = 20
 """Minimum number of groups for the interval of a mean that a few images dominate; with 10, those that pass the further
-condition that 10 groups have such images are lucky samples, of which 85 to 92% cover."""
+condition that 10 groups have such images are lucky samples, whose intervals cover in 85 to 92% of cases."""
 
 MIN_OUTCOME_GROUPS = 5
 """Minimum number of groups with a success, and of groups with a failure, for the interval of a share."""
@@ -91,7 +91,7 @@ def too_few_groups(groups: IntArray, minimum: int = MIN_GROUPS) -> str:
     effective = float(sizes.sum() ** 2 / np.square(sizes).sum())
     if effective < MIN_EFFECTIVE_GROUPS:
         return (
-            f"the {len(sizes)} groups of images are so unequal that they count like {effective:.1f} of one size; an "
+            f"the {len(sizes)} groups of images are so unequal that they count as {effective:.1f} of equal size; an "
             f"interval needs {MIN_EFFECTIVE_GROUPS:.0f}"
         )
     return ""
@@ -173,7 +173,7 @@ def grouped_difference_interval(
         return GroupedInterval(NO_INTERVAL, reason)
     found = len(np.unique(groups[differences != 0.0]))
     if found < MIN_GROUPS:
-        reason = f"only {found} groups have images that differ; an interval needs {MIN_GROUPS}"
+        reason = f"only {found} groups have images on which the two differ; an interval needs {MIN_GROUPS}"
         return GroupedInterval(NO_INTERVAL, reason)
     contributions = cluster_contributions(differences if values is None else values, groups)
     return GroupedInterval(mean_interval(contributions))

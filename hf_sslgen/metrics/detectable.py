@@ -8,7 +8,7 @@ POWER = 0.8
 
 
 def minimum_detectable_difference(half_width: float, standard_error: float, power: float = POWER) -> float:
-    """The true difference whose 95% interval would exclude zero with this probability.
+    """Return the true difference whose 95% interval would exclude zero with this probability.
 
     The half width in standard errors is read as Student's quantile, which says how well the error is known; the power
     is that of the noncentral t with as many degrees of freedom.

@@ -2,14 +2,14 @@
 
 All targets share the backbones, which are therefore crossed with them, as training runs are: a correlation found on
 many targets with the same few backbones says little about other backbones. The variance over backbones comes from
-jackknife pseudo-values (Tukey 1958), one per target and backbone, on which `hf_sslgen.metrics.run_variance` tells
-backbones, targets, and what only both together decide apart. The interval is on Fisher's scale (arctanh), where the
+jackknife pseudo-values (Tukey 1958), one per target and backbone, in which `hf_sslgen.metrics.run_variance` separates
+backbones, targets and their interaction. The interval is on Fisher's scale (arctanh), where the
 jackknife also removes most of the bias that few backbones cause.
 
 Simulated with 8, 10, 12 and 20 backbones on 3, 4, 8 and 12 targets (numbers shared between targets wholly, in part,
 or not at all, correlations the same or different on each target, of 0 to 0.95), intervals cover 92 to 99%, and 91%
-where a correlation of 0.95 comes from backbones alone. They err in 1 to 6% of cases without a correlation; where 0.5%
-is asked for, as by an adjustment for many tests, in at most 1.8%. With five or six backbones coverage falls to 88%, so
+where a correlation of 0.95 comes from backbones alone. They err in 1 to 6% of cases without a correlation; at a level
+of 0.5%, as an adjustment for many tests needs, in at most 1.8%. With five or six backbones coverage falls to 88%, so
 there is no interval. `benchmarks/claims.py` repeats this.
 """
 
@@ -114,9 +114,9 @@ def _correlation(a: FloatArray, b: FloatArray) -> FloatArray:
 
 
 def _too_few(targets: int, backbones: int) -> str:
-    """Say what is missing for an interval, or nothing."""
+    """Return what is missing for an interval; empty if nothing is."""
     if backbones < MIN_BACKBONES:
-        return f"{backbones} backbones; {MIN_BACKBONES} would do"
+        return f"{backbones} backbones; {MIN_BACKBONES} are needed"
     if targets < MIN_TARGETS:
-        return f"{'1 domain' if targets == 1 else f'{targets} domains'}; {MIN_TARGETS} would do"
+        return f"{'1 domain' if targets == 1 else f'{targets} domains'}; {MIN_TARGETS} are needed"
     return ""

@@ -14,7 +14,7 @@ from hf_sslgen.metrics.run_variance import MIN_RUNS, RunVariance, crossed_varian
 from hf_sslgen.metrics.target_inference import SIGNIFICANCE, target_mean
 
 MIN_METHODS = MIN_RUNS
-"""Methods on each side from which groups of methods are compared."""
+"""Minimum number of methods on each side for a comparison of groups of methods."""
 
 
 @dataclass(frozen=True, eq=False)

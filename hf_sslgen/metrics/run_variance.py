@@ -14,10 +14,10 @@ freedom. At a level of error a the squared half width is
 
 where rows is the variance between row means without the interaction, and t_columns, t_rows and t_both are Student's
 quantiles with the degrees of freedom of each part and of their sum (Satterthwaite 1946). The first term never covers
-less than it says (Banerjee 1960), but errs in 1.5 to 5% of cases where 5% is asked for. The second errs in up to 8%
-with three columns, and where 0.1% is asked for in up to 1.7%, because a column variance that is small by chance is
-trusted more. Together they err in 1.7 to 6% at the level of 5%; the smaller the level, as for one of many verdicts
-that are adjusted together, the less the second counts. docs/statistics.md has the simulations.
+less than its level (Banerjee 1960), but errs in 1.5 to 5% of cases at a level of 5%. The second errs in up to 8% with
+three columns, and in up to 1.7% at a level of 0.1%, because a column variance that is small by chance is trusted more.
+Together they err in 1.7 to 6% at the level of 5%; the smaller the level, as for one of many verdicts that are adjusted
+together, the less the second counts. docs/statistics.md has the simulations.
 """
 
 from collections.abc import Sequence
@@ -31,14 +31,14 @@ from hf_sslgen.metrics.inputs import float_array, open_unit_level
 from hf_sslgen.metrics.results import NO_INTERVAL, Interval
 
 MIN_RUNS = 3
-"""Runs from which a verdict on training again is given. Two say so little of how runs vary that an interval either
-errs twice as often as it says or holds everything."""
+"""Minimum number of runs for a verdict on training again. Two reveal so little about how runs vary that an interval
+either errs twice as often as it should or contains almost any value."""
 
 SATTERTHWAITE_WEIGHT = 12.0
-"""Times the level of error, the weight of Satterthwaite's interval."""
+"""Multiplied by the level of error, this is the weight of Satterthwaite's interval."""
 
 LEAST_SHARE = 0.5
-"""Of the squared width over rows, which is the least that is left where columns happen to be alike."""
+"""Share of the squared width over rows that remains at least, even if columns happen to be alike."""
 
 SMALLEST_P_VALUE = 1e-12
 
@@ -194,7 +194,7 @@ def interval_p_value(
 
 
 def _squared_half_width(alpha: float, row_error: float, row_degrees_of_freedom: float, variance: RunVariance) -> float:
-    """The square of half an interval's width, from the standard error over rows; see the top of the module."""
+    """Return the square of half an interval's width, from the standard error over rows; see the top of the module."""
     row_quantile, column_quantile = (
         _quantile(freedom, alpha) for freedom in (row_degrees_of_freedom, variance.degrees_of_freedom)
     )
@@ -212,7 +212,7 @@ def _squared_half_width(alpha: float, row_error: float, row_degrees_of_freedom: 
 
 
 def _share_of_rows_alone(variance: RunVariance, row_degrees_of_freedom: float) -> float:
-    """The part of the variance between row means that columns do not contain already.
+    """Return the part of the variance between row means that columns do not contain already.
 
     With few rows the variance between them can be small by chance, so less is subtracted.
     """

@@ -1,4 +1,4 @@
-"""The stages of an encoder that a number can speak of."""
+"""The stages of an encoder that a number can describe."""
 
 from typing import Final, Literal
 

@@ -99,7 +99,7 @@ def pretraining_variance_over_domains(components: VarianceComponents, design: De
 
 
 def _noise_of_run(components: VarianceComponents, design: Design) -> float:
-    """The variance of one pretraining run on one domain about its mean over domains."""
+    """Compute the variance of one pretraining run on one domain about its mean over domains."""
     of_images = (components.image_run + components.image_training / design.seeds) / design.images
     return components.run_on_domain + components.training / design.seeds + of_images
 

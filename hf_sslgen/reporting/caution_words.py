@@ -1,4 +1,4 @@
-"""Say in a few lines where results rest on sand: a line per kind of caution and backbone, never one per cell."""
+"""Put cautions into a few lines: one per kind of caution and backbone, never one per cell."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,21 +9,21 @@ from hf_sslgen.study.inference.seed_averages import grouped
 from hf_sslgen.study.inference.study_results import StudyResults
 
 NAMED = 4
-"""Up to this many domains are named; if there are more, the others are counted."""
+"""Up to this many domains are named; any others are counted."""
 
 TITLES = {
     CautionKind.NOT_ABOVE_UNTRAINED: "Not shown to be more accurate than the untrained network",
-    CautionKind.BELOW_LINEAR_PROBE: "Less accurate fine-tuned than by linear probe",
+    CautionKind.BELOW_LINEAR_PROBE: "Fine-tuning less accurate than the linear probe",
     CautionKind.NOT_CONVERGED: "Linear fit stopped before it converged",
     CautionKind.GRID_END: "Selected at an end of its grid",
 }
 
 MEANINGS = {
-    CautionKind.NOT_ABOVE_UNTRAINED: "What is measured of such a network may come from its architecture alone.",
+    CautionKind.NOT_ABOVE_UNTRAINED: "Whatever is measured on such a network may be due to its architecture alone.",
     CautionKind.BELOW_LINEAR_PROBE: "The training was too short, or its settings did not suit the network, so its "
     "numbers say little about the backbone.",
-    CautionKind.NOT_CONVERGED: "The numbers depend on where the solver stopped; a larger max_iterations settles it. "
-    "Cells of earlier versions record only that some fit of the grid stopped.",
+    CautionKind.NOT_CONVERGED: "The numbers depend on where the solver stopped; raise max_iterations. "
+    "Cells of earlier versions record only whether any fit of the grid stopped early.",
     CautionKind.GRID_END: "A better value may lie beyond the grid; widen it and run the study again.",
 }
 
@@ -32,11 +32,11 @@ HYPER_PARAMETERS = {LEARNING_RATE: "learning rate", INVERSE_REGULARISATION: "reg
 
 @dataclass(frozen=True)
 class CautionBlock:
-    """Everything of one kind.
+    """All cautions of one kind.
 
     Attributes:
         title, meaning: what was found, and what follows from it.
-        backbones: those concerned; a name can also be an objective.
+        backbones: those affected; a name can also be an objective.
         domains: on how many domains, in words.
         lines: one per backbone and hyper-parameter, with the domains, runs and protocols concerned.
     """

@@ -1,4 +1,4 @@
-"""Say what the verdicts on claims of the literature are: by claim, and of which comparison each test speaks."""
+"""Put the verdicts on claims from the literature into words, by claim, with the comparison behind each test."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class ClaimSummary:
 
 
 def claim_summaries(results: StudyResults) -> list[ClaimSummary]:
-    """Return a summary of every claim asked."""
+    """Return a summary of every claim that the study asks for."""
     summaries = []
     for lines in grouped(results.claims, [line.claim.id for line in results.claims]).values():
         reasons = [
@@ -58,7 +58,7 @@ def line_setting_words(line: ClaimLine) -> str:
 
 
 def claim_scope_words(line: ClaimLine) -> str:
-    """Return what a verdict speaks of; empty if there is none."""
+    """Return the scope of a verdict in words; empty if it has none."""
     if not line.scope:
         return ""
     if line.scope == BACKBONES:
@@ -68,7 +68,7 @@ def claim_scope_words(line: ClaimLine) -> str:
 
 def _counted(lines: Sequence[ClaimLine]) -> str:
     """Return the verdicts with their counts, such as `supported in 2 of 5 tests (for these weights, ...), undecided in
-    3`; decided ones with what they speak of."""
+    3`; decided ones with their scope."""
     found = grouped(lines, [(line.verdict, _spoken_scope(line)) for line in lines])
     counts: list[str] = []
     for (verdict, scope), members in sorted(found.items(), key=lambda item: VERDICTS.index(item[0][0])):

@@ -1,6 +1,6 @@
 """The table `claims.csv`: a row per estimate that decides a claim, with the verdict of its line.
 
-The rows of one `line` hold together: the claim is supported if all of them have the expected direction. `p_value` to
+The rows of one `line` belong together: the claim is supported if all of them have the expected direction. `p_value` to
 `reason` are those of the line, `value` to `estimate_p_value` those of the estimate, in the line's scope.
 """
 

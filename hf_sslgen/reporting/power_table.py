@@ -19,29 +19,29 @@ def power_table(power: Power, source: str, assumption: Assumption) -> str:
 
     Args:
         source: the folder of the earlier study; empty if there is none.
-        assumption: what was assumed where that study tells nothing.
+        assumption: what is assumed if that study has no answer.
     """
     lines = [
-        "Smallest difference found with power 80% at 5%, two-sided and not adjusted for other questions",
+        "Detectable difference: found with power 80% at a two-sided level of 5%, not adjusted for other tests",
         _line("setting", "number", "where", COLUMNS),
     ]
     for each in power.differences:
         sizes = {scoped.scope: _size(scoped.minimum_detectable_difference, each.metric) for scoped in each.scopes}
         lines.append(_line(_setting(each), f"{words(each.metric).title}{_unit(each)}", _where(each), sizes))
     if not power.differences:
-        lines.append("nothing: no variances are known of any number; name an earlier study with --power_from")
+        lines.append("none: no variances are known for any number; name an earlier study with --power_from")
     lines += _not_testable(power.differences)
     lines += _halved(power.halvings)
     if power.without_evidence:
         titles = ", ".join(words(metric).title for metric in power.without_evidence)
-        lines.append(f"No variances are known of {titles}; an earlier study named with --power_from tells them.")
+        lines.append(f"No variances are known for {titles}; name an earlier study that has them (--power_from).")
     if power.assumed_sizes:
-        lines.append(f"Test images not known until loaded, taken as 1,000: {', '.join(power.assumed_sizes)}.")
+        lines.append(f"Test images not counted before loading, assumed to be 1,000: {', '.join(power.assumed_sizes)}.")
     return "\n".join([*lines, *_sources(power, source, assumption)])
 
 
 def power_lines(power: Power, source: str, assumption: Assumption) -> str:
-    """Return the smallest difference in accuracy by setting, in the widest scope and at the widest level, in a few
+    """Return the detectable difference in accuracy by setting, in the widest scope and at the widest level, in a few
     lines."""
     shown = [
         each for each in power.halvings if not each.of.transform and each.of.metric == power.halvings[0].of.metric
@@ -49,7 +49,7 @@ def power_lines(power: Power, source: str, assumption: Assumption) -> str:
     shown = shown or list(power.halvings)
     if not shown:
         return "What the study can find is not known without an earlier study (--power_from)."
-    lines = ["Smallest difference found with power 80% (--power true shows all):"]
+    lines = ["Detectable differences, with power 80% (--power true shows all):"]
     for each in shown[:MOST_SETTINGS]:
         lines.append(f"  {_found(each)}; {_extension_words(each)}")
     if len(shown) > MOST_SETTINGS:
@@ -123,7 +123,7 @@ def _extension_words(halving: Halving) -> str:
         return f"nothing within {MOST_TIMES} times the cells halves it"
     extension, each = halving.extension, halving.of
     amount = _size(extension.minimum_detectable_difference, each.metric) + words(each.metric).difference_unit
-    cells = f"{extension.additional_cells:,} more cells" if extension.additional_cells else "no more cells"
+    cells = f"{extension.additional_cells:,} more cells" if extension.additional_cells else "no additional cells"
     return f"{' and '.join(_changes(each, extension))} give {amount} ({cells})"
 
 

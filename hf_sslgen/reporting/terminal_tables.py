@@ -109,7 +109,7 @@ def claim_lines(results: StudyResults) -> list[str]:
             lines.append(f"{each.claim.id}: {each.verdict}")
     if untested:
         lines.append(f"{NOT_TESTABLE}: {', '.join(untested)}")
-    heading = ["Claims of the literature (explained on the page; claims.csv has all tests):"] if lines else []
+    heading = ["Claims from the literature (explained on the page; claims.csv has all tests):"] if lines else []
     wrapped = (
         textwrap.wrap(f"  {line}", TERMINAL_WIDTH, subsequent_indent="    ", break_on_hyphens=False) for line in lines
     )

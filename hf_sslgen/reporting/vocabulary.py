@@ -52,7 +52,7 @@ SCOPES = {
 
 
 def scope_words(scope: str) -> str:
-    """Return what an interval of this scope speaks of."""
+    """Return what an interval of this scope applies to."""
     return SCOPES[scope]
 
 

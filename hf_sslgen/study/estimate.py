@@ -145,7 +145,7 @@ def dry_run_text(specs: Sequence[CellSpec], store: Store, repeated: Collection[C
     The backbones are downloaded and timed; nothing else is downloaded or written.
 
     Args:
-        repeated: cells that will share another's result, so that nothing is to do for them.
+        repeated: cells that will share another's result, so they need no computing.
     """
     finished, _ = readable_cells(stored_folders(store.cells))
     timings: dict[str, float] = {}

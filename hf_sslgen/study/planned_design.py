@@ -20,7 +20,7 @@ ASSUMED_IMAGES = 1000
 
 @dataclass(frozen=True)
 class PlannedDomain:
-    """A domain with its test images (episodes, for few-shot) as planned and as available; `is_assumed` if unknown.
+    """A domain with its test images as planned and as available; `is_assumed` if unknown.
 
     `has_groups` if its images come in groups, such as patients.
     """
@@ -45,7 +45,7 @@ class PlannedSetting:
 
 @dataclass(frozen=True)
 class PlannedStudy:
-    """What is planned altogether.
+    """Everything that is planned.
 
     Attributes:
         runs: pretraining runs, of the contrast that has the fewest.
@@ -72,6 +72,8 @@ class PlannedStudy:
 def planned_study(config: StudyConfig, specs: Sequence[CellSpec]) -> PlannedStudy | None:
     """Return the size of a study, or None if it compares no backbones; nothing is downloaded.
 
+    Few-shot settings are left out: an image takes part in many episodes, so more images add less than elsewhere.
+
     Args:
         specs: the cells of the configuration.
     """
@@ -80,7 +82,8 @@ def planned_study(config: StudyConfig, specs: Sequence[CellSpec]) -> PlannedStud
         return None
     compared = {each.name for pair in pairs for each in pair}
     settings = []
-    for (protocol, labels), members in grouped(specs, [(s.protocol_name, s.labels) for s in specs]).items():
+    planned = [s for s in specs if not isinstance(s.protocol, FewShotProtocol)]
+    for (protocol, labels), members in grouped(planned, [(s.protocol_name, s.labels) for s in planned]).items():
         of_domains = grouped(members, [s.domain_name for s in members])
         seeds = min(len({s.seed for s in of_domain}) for of_domain in of_domains.values())
         domains = tuple(_planned_domain(of_domain[0]) for of_domain in of_domains.values())
@@ -104,7 +107,7 @@ def _pairs(config: StudyConfig) -> list[tuple[BackboneEntry, BackboneEntry]]:
 
 
 def _fewest_runs(pairs: Sequence[tuple[BackboneEntry, BackboneEntry]]) -> int:
-    """Pretraining runs of the contrast with the fewest; its pairs are its runs if all state different seeds."""
+    """Return the runs of the contrast with the fewest; pairs are pretraining runs if all state different seeds."""
     contrasts = grouped(pairs, [(a.objective, b.objective, a.source or "") for a, b in pairs])
     counts = []
     for members in contrasts.values():
@@ -118,9 +121,6 @@ def _planned_domain(spec: CellSpec) -> PlannedDomain:
     entry = registered_entry(spec.domain)
     group = spec.domain.group or (entry.group if entry is not None else "unstated")
     has_groups = bool(spec.domain.group_column_name or (entry is not None and entry.group_column))
-    if isinstance(spec.protocol, FewShotProtocol):
-        episodes = spec.protocol.episodes
-        return PlannedDomain(spec.domain_name, group, episodes, episodes, is_assumed=False, has_groups=has_groups)
     sizes = domain_sizes(replace(spec, domain=replace(spec.domain, max_test_samples=None)))
     limit, is_assumed = spec.domain.max_test_samples, sizes is None or sizes.test == 0
     if sizes is None or sizes.test == 0:

@@ -96,7 +96,7 @@ def power_of(
         study: as planned.
         earlier: differences of an earlier study; may be empty.
         headline_metrics: the kind of accuracy used for each of its domains.
-        assumption: stands in for what the earlier study does not tell.
+        assumption: stands in for what the earlier study did not measure.
         max_subset: test images used for attribution and invariance.
     """
     chosen = over_targets(earlier, headline_metrics)
@@ -137,8 +137,10 @@ def _evidence(
 def _levels(
     study: PlannedStudy, setting: PlannedSetting, metric: str, transform: str, evidence: Evidence, max_subset: int
 ) -> list[DetectableDifference]:
-    """What is found on the domain of median size, of those without groups of images if there are any, then over each
-    group with enough domains, the largest group last."""
+    """Return what is found on the domain of median size and over each group with enough domains, the largest last.
+
+    The domain is one whose images come without groups, if there is any.
+    """
     seeds = 1 if evidence.repeats_are_one_run else setting.seeds
 
     def level(place: str, domains: Sequence[PlannedDomain], detectable: Detectable) -> DetectableDifference:

@@ -1,4 +1,4 @@
-"""Claims of the literature that a study can test, from `inference/claims/claims.yaml`, whose header explains it."""
+"""Claims from the literature that a study can test, from `inference/claims/claims.yaml`, whose header explains it."""
 
 import functools
 from collections.abc import Mapping, Sequence

@@ -30,7 +30,7 @@ def repeated_sentences(repeated: Mapping[CellSpec, CellSpec]) -> list[str]:
         seeds.setdefault((spec.protocol_name, spec.domain_name, spec.labels, first.seed), {})[spec.seed] = None
     return [
         f"{protocol} on {domain}, {labels} of the labels: nothing is drawn at random, so seeds "
-        f"{', '.join(map(str, others))} repeat seed {first} and are computed once, except for untrained networks."
+        f"{', '.join(map(str, others))} repeat seed {first} and are not computed again, except for untrained networks."
         for (protocol, domain, labels, first), others in seeds.items()
     ]
 

@@ -50,7 +50,7 @@ class _ColourConstants:
 
 @functools.cache
 def _colour_constants(device: torch.device) -> _ColourConstants:
-    """Computed on the CPU and copied once: inverting a matrix on a GPU waits for everything launched there before."""
+    """Compute the constants on the CPU and copy them once: inverting a matrix on a GPU waits for its queue."""
     to_yiq = torch.tensor(RGB_TO_YIQ)
     constants = torch.eye(3), torch.tensor(LUMA_WEIGHTS), to_yiq, torch.linalg.inv(to_yiq)
     return _ColourConstants(*(constant.to(device) for constant in constants))

@@ -28,7 +28,7 @@ class LinearProbe:
         inverse_regularisation: the selected C.
         candidates: validation negative log-likelihood of each C tried.
         not_converged: number of fits that stopped at the iteration limit.
-        converged: whether this classifier's own fit did not.
+        converged: whether the fit of this classifier converged.
     """
 
     weight: NDArray[np.float64]

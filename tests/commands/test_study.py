@@ -59,7 +59,7 @@ def test_a_dry_run_writes_nothing(study_file: StudyFile, tmp_path: Path, capsys:
     assert next(line for line in shown.splitlines() if line.startswith("all")).split()[1:3] == ["10", "10"]
     assert "Can't be computed: resnet on digits, impossible" in shown
     assert "an episode of 5 ways needs 5 classes" in shown
-    assert "Smallest difference found with power 80% (--power true shows all):" in shown
+    assert "Detectable differences, with power 80% (--power true shows all):" in shown
     assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
 
 

@@ -34,7 +34,7 @@ def test_whole_groups_are_carved(grouped):
     train, validation = set(domain.train.group_names()), set(domain.validation.group_names())
     assert len(domain.train) + len(domain.validation) == 40 and not train & validation
     assert np.bincount(domain.validation.labels).tolist() == [4, 4]  # a fifth of 20 images a class, in groups of four
-    assert any("validation: 20% of 'train' (20% asked) in whole groups, 2 of 10" in note for note in domain.notes)
+    assert any("validation: 20% of 'train' (20% requested) in whole groups, 2 of 10" in note for note in domain.notes)
     assert not any(note.startswith("groups:") for note in domain.notes)
     other = load(grouped, group_column_name="patient", split_seed=1)
     assert set(other.validation.group_names()) != validation

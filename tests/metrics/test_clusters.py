@@ -91,12 +91,12 @@ def test_there_is_no_interval_where_groups_say_too_little():
     ):
         assert found.reason == few and np.isnan(found.interval).all()
     unequal = np.repeat(np.arange(12), [500] + [1] * 11)
-    assert "so unequal that they count like 1.0 of one size" in too_few_groups(unequal)
+    assert "so unequal that they count as 1.0 of equal size" in too_few_groups(unequal)
     groups = np.repeat(np.arange(20), 5)
     rare = np.isin(np.arange(100), [3, 20, 21]).astype(float)
     assert grouped_share_interval(rare, groups).reason == "only 2 groups have successes; an interval needs 5"
     assert grouped_share_interval(1 - rare, groups).reason == "only 2 groups have failures; an interval needs 5"
-    assert "only 2 groups have images that differ" in grouped_difference_interval(rare, groups).reason
+    assert "only 2 groups have images on which the two differ" in grouped_difference_interval(rare, groups).reason
     assert "only 2 groups have images that are odd" in grouped_few_interval(rare, rare > 0, groups, "are odd").reason
     assert (
         few_groups_of_a_class(groups % 3 // 2, groups) == "a class has images of only 6 groups; an interval needs 10"

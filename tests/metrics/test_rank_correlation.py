@@ -78,9 +78,9 @@ def test_order_and_scale_of_the_numbers_do_not_matter() -> None:
 @pytest.mark.parametrize(
     ("targets", "backbones", "reason"),
     [
-        (4, MIN_BACKBONES - 1, "7 backbones; 8 would do"),
-        (2, MIN_BACKBONES, "2 domains; 3 would do"),
-        (1, MIN_BACKBONES, "1 domain; 3 would do"),
+        (4, MIN_BACKBONES - 1, "7 backbones; 8 are needed"),
+        (2, MIN_BACKBONES, "2 domains; 3 are needed"),
+        (1, MIN_BACKBONES, "1 domain; 3 are needed"),
     ],
 )
 def test_too_few_have_a_correlation_without_an_interval(targets: int, backbones: int, reason: str) -> None:

@@ -80,7 +80,7 @@ def test_every_number_of_the_section_is_in_the_table(small: StudyResults, frame:
 
 def test_the_terminal_tells_verdicts_and_what_is_not_testable(asked: StudyResults) -> None:
     lines = claim_lines(asked)
-    assert lines[0].startswith("Claims of the literature") and all(len(line) <= 160 for line in lines)
+    assert lines[0].startswith("Claims from the literature") and all(len(line) <= 160 for line in lines)
     told = " ".join(lines)
     for claim in ALL:
         assert claim.id in told

@@ -100,7 +100,7 @@ def test_the_dry_run_says_what_repeats(content: dict[str, Any]) -> None:
     assert not any(spec.backbone.objective == "untrained" for spec in repeated)
     assert repeated_sentences(repeated)[0] == (
         "linear on photo-patches, 100% of the labels: nothing is drawn at random, so seeds 1, 2 repeat seed 0 and are "
-        "computed once, except for untrained networks."
+        "not computed again, except for untrained networks."
     )
     assert first_seeds(specs)[next(iter(repeated))] == next(iter(repeated.values()))
 

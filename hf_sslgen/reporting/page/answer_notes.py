@@ -1,4 +1,4 @@
-"""Notes to the answer: what its verdicts speak of, how they were adjusted together, and what could not be tested."""
+"""Notes on the answer: the scope of its verdicts, how they were adjusted together, and what could not be tested."""
 
 from collections.abc import Sequence
 
@@ -48,7 +48,7 @@ def all_judgements(results: StudyResults) -> list[Judgement]:
 
 def _counted(headlines: Sequence[Judgement]) -> str:
     if len(headlines) == 1:
-        return "The one verdict of the answer needs no adjustment for other questions."
+        return "The answer has a single verdict, which needs no adjustment."
     return (
         f"The {len(headlines)} verdicts of the answer are adjusted together (Holm), so that if there are no "
         "differences at all, a report like this one claims any in at most 5% of cases."
@@ -56,7 +56,7 @@ def _counted(headlines: Sequence[Judgement]) -> str:
 
 
 def _scope_notes(headlines: Sequence[Judgement]) -> list[str]:
-    """Return what wider scopes could not be tested, with the reason and the number of verdicts concerned."""
+    """Return the wider scopes that could not be tested, with the reason and the number of verdicts affected."""
     reasons: dict[tuple[str, str], int] = {}
     for judgement in headlines:
         for scoped in judgement.wider:

@@ -12,13 +12,7 @@ from dataclasses import dataclass
 
 from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY, tested_parts
 from hf_sslgen.reporting.page.answer_notes import answer_notes
-from hf_sslgen.reporting.page.sentences import (
-    Claimed,
-    not_after_adjustment,
-    spoken_amount,
-    spoken_detectable,
-    spoken_interval,
-)
+from hf_sslgen.reporting.page.sentences import Claimed, spoken_amount, spoken_interval, why_undecided
 from hf_sslgen.reporting.vocabulary import group_words, scope_words, setting_words, words
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
 from hf_sslgen.study.inference.contrasts import role_of
@@ -229,9 +223,7 @@ def _spoken(item: _Item, metric: str) -> str:
     interval = f"{lead}{amount}, 95% interval {spoken_interval(claimed, metric, signed=True)}"
     if claimed.verdict != UNDECIDED:
         return interval
-    judgement = item.estimate.judgement
-    more = not_after_adjustment(judgement), spoken_detectable(judgement.claimed, metric)
-    return ", ".join([interval, *(text for text in more if text)])
+    return ", ".join([interval, *why_undecided(item.estimate.judgement, metric)])
 
 
 def _short(results: StudyResults) -> str:

@@ -24,11 +24,11 @@ LIMITS = (
     "always, no interval reaches its nominal coverage, so none is given. These intervals apply to these images and "
     "these trained models, not to images of another kind or other domains, nor to kinds of images that are too rare "
     "to be among these. Where images come in groups, such as patients or photographs, intervals are over groups "
-    "instead, and none is given below ten of them.",
-    "Several seeds are averaged image by image: fine-tuning seeds first, then pretraining seeds. What an interval "
-    "speaks of is its scope: these weights; these backbones trained again, which needs three training seeds; or these "
-    "objectives pretrained again, which needs three pretraining runs. A verdict is that of the widest scope with "
-    "enough runs. It assumes that runs are a fair sample, with differences that are roughly normal.",
+    "instead and need at least ten of them.",
+    "Several seeds are averaged image by image: fine-tuning seeds first, then pretraining seeds. An "
+    "interval’s scope is what it applies to: these weights; these backbones trained again, which needs three training "
+    "seeds; or these objectives pretrained again, which needs three pretraining runs. A verdict is that of the widest "
+    "scope with enough runs. It assumes that runs are a fair sample, with differences that are roughly normal.",
     "Intervals over domains are Student’s t intervals on one difference per domain, since domains are few. They apply "
     "to other domains only if these are a fair sample of their kind, and cover 82 to 90% instead of 95% if "
     "differences between domains are strongly skewed, which can’t be detected from so few.",
@@ -37,8 +37,8 @@ LIMITS = (
     "differences with such a q-value or a lower one is due to chance.",
     "Signed rank is an exact Wilcoxon test over domains, Holm-adjusted over the numbers of one comparison and group. "
     "It can’t fall below 0.125 with four domains or 0.031 with six, so it often can’t reach 0.05.",
-    "Detectable is the true difference for which a study like this one reaches a verdict in 80% of cases, before "
-    "adjustment.",
+    "The detectable difference is the true difference for which a study like this one reaches a verdict in 80% of "
+    "cases, before adjustment.",
     "“Undecided” means that the interval includes zero, that there are too few images for one, or that the verdict "
     "does not survive the adjustment. It does not prove that two backbones are equal.",
     "Intervals are not adjusted: of many without any true difference, about one in twenty excludes zero by chance.",

@@ -1,4 +1,4 @@
-"""Prepare the page's section on claims of the literature as plain values."""
+"""Prepare the page's section on claims from the literature as plain values."""
 
 import math
 from dataclasses import dataclass

@@ -102,11 +102,11 @@ def _entry(value: float, text: str) -> Entry:
 def _notes(ranking: Ranking) -> list[str]:
     notes = [
         f"The {len(ranking.pairs)} pairs are adjusted together ({ranking.adjustment}).",
-        f"Pareto front by {', '.join(ranking.front.criteria)}, as measured; not measured alike for all: "
+        f"Pareto front by {', '.join(ranking.front.criteria)}, as measured; left out as not comparable for all: "
         f"{', '.join(ranking.front.left_out)}.",
     ]
     if not math.isnan(ranking.friedman_p_value):
-        notes.append(f"That all rank alike: Friedman’s p = {format_decimals(ranking.friedman_p_value, 3)}.")
+        notes.append(f"Friedman’s test that all rank alike: p = {format_decimals(ranking.friedman_p_value, 3)}.")
     return [*notes, *(_methods(each, ranking.metric) for each in ranking.methods)]
 
 
@@ -118,7 +118,7 @@ def _methods(contrast: MethodContrast, metric: str) -> str:
     )
     amount = spoken_amount(contrast, metric, signed=True)
     if contrast.reason:
-        return f"{lead}: {amount}; as a statement on methods {contrast.reason}."
+        return f"{lead}: {amount}; a verdict on methods is {contrast.reason}."
     interval = spoken_interval(contrast, metric, signed=True)
     return (
         f"{lead}: {contrast.verdict}, {amount} (95% interval {interval}, for other methods and domains of their kind)."

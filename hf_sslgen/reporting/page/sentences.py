@@ -21,7 +21,6 @@ from hf_sslgen.reporting.vocabulary import (
     words,
 )
 from hf_sslgen.study.inference.judgement import UNDECIDED, Judgement, verdict_of
-from hf_sslgen.study.inference.scopes import ScopedInterval
 from hf_sslgen.study.inference.seed_averages import TargetDifference
 
 MAX_DECIMALS = 5
@@ -92,9 +91,8 @@ def sentence(difference: TargetDifference, with_setting: bool = True) -> str:
     scope = scope_words(difference.judgement.claimed.scope)
     interval = f"(95% interval {spoken_interval(claimed, difference.metric)}, for {scope}, {images})"
     if claimed.verdict == UNDECIDED:
-        detectable = spoken_detectable(difference.judgement.claimed, difference.metric)
-        more = "; ".join(text for text in (not_after_adjustment(difference.judgement), detectable) if text)
-        return f"{where}undecided: {subtraction} {interval}{'; ' if more else ''}{more}.{_note(difference)}"
+        more = "; ".join([interval, *why_undecided(difference.judgement, difference.metric)])
+        return f"{where}undecided: {subtraction} {more}.{_note(difference)}"
     amount = f"{spoken_amount(difference, difference.metric)} {interval}"
     if difference.metric == "accuracy":
         claim = f"{first} is {_more_or_less(difference)} accurate than {second} by {amount}"
@@ -106,20 +104,17 @@ def sentence(difference: TargetDifference, with_setting: bool = True) -> str:
     return f"{where}{claim}.{_note(difference)}"
 
 
-def spoken_detectable(claimed: ScopedInterval, metric: str) -> str:
-    """State the smallest difference that the design would probably have shown, or nothing if it is unknown."""
-    size = claimed.minimum_detectable_difference
-    if math.isnan(size):
-        return ""
-    amount = spoken_amount(Claimed(size, size, size, UNDECIDED), metric)
-    return f"and this design detects {amount} with 80% power"
-
-
-def not_after_adjustment(judgement: Judgement) -> str:
-    """State the adjusted p-value of an undecided headline whose interval excludes zero; empty for others."""
-    if verdict_of(judgement.claimed.low, judgement.claimed.high) == UNDECIDED:
-        return ""
-    return f"p = {format_decimals(judgement.adjusted_p_value, 2)} after adjustment for all headline verdicts"
+def why_undecided(judgement: Judgement, metric: str) -> list[str]:
+    """State the adjusted p-value if the interval excludes zero, and what the design would probably have shown."""
+    reasons = []
+    if verdict_of(judgement.claimed.low, judgement.claimed.high) != UNDECIDED:
+        p_value = format_decimals(judgement.adjusted_p_value, 2)
+        reasons.append(f"p = {p_value} after adjustment for all headline verdicts")
+    size = judgement.claimed.minimum_detectable_difference
+    if not math.isnan(size):
+        amount = spoken_amount(Claimed(size, size, size, UNDECIDED), metric)
+        reasons.append(f"and this design detects {amount} with 80% power")
+    return reasons
 
 
 def _where(difference: TargetDifference) -> str:

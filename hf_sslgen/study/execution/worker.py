@@ -112,8 +112,8 @@ def _compute(prepared: PreparedCell, store: Store) -> Outcome:
 
 
 def _compute_once(spec: CellSpec, first: CellSpec, store: Store, unavailable: Unavailable | None) -> Outcome:
-    """Compute the first seed's cell in place of one that would repeat it, unless that one is finished, and record that
-    this one led there. If the first seed's cell fails, this one is tried itself."""
+    """Compute the first seed's cell in place of one that would repeat it, unless that one is finished, and index
+    its folder for this one too. If the first seed's cell fails, compute this one."""
     prepared = prepare_cell(spec, unavailable)
     if spec == first or not prepared.repeats_other_seeds or _identified(prepared, store)[1].exists():
         return _compute(prepared, store)

@@ -1,4 +1,4 @@
-"""What makes the results of a study less trustworthy than their intervals say.
+"""What makes the results of a study less trustworthy than their intervals suggest.
 
 Everything is derived from stored numbers, records and provenance:
 

@@ -36,7 +36,7 @@ def compare_number(metric: Metric, kind: Paired, rows: Replicates, moved: Replic
 
 
 def contributions(kind: Paired, rows: Replicates, values: paired.Runs) -> paired.Runs:
-    """By run and pair what each image, group of images or episode adds to the mean of these values."""
+    """Return by run and pair what each image, group of images or episode adds to the mean of these values."""
     if kind is Paired.CLASS_SHARE and unit_of(rows) == "images":
         return paired.per_class_contributions(values, rows.sides[0]["reference"].to_numpy(np.int64), rows.groups)
     return paired.contributions(values, rows.groups)

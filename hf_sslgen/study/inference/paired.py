@@ -42,17 +42,17 @@ UNDEFINED = "the number is undefined on all images of a pair"
 
 
 def spread_to_images(runs: Runs) -> list[list[NDArray[np.float64]]]:
-    """By run and pair what each image adds, (N,), also where it is undefined."""
+    """Return by run and pair what each image adds, (N,), also where it is undefined."""
     return [[spread_to_all(pair) for pair in run] for run in runs]
 
 
 def mean_over_variants(variants: Sequence[Runs]) -> list[list[NDArray[np.float64]]]:
-    """By run and pair the mean over variants of a transform, (N,)."""
+    """Return by run and pair the mean over variants of a transform, (N,)."""
     return [[np.mean(pairs, axis=0) for pairs in zip(*of_run, strict=True)] for of_run in zip(*variants, strict=True)]
 
 
 def by_group(runs: Runs, groups: Groups) -> Runs:
-    """By run and pair what vary independently: contributions of groups if there are any, and else of images."""
+    """Return by run and pair what varies independently: contributions of groups if there are any, else of images."""
     if groups is None:
         return runs
     return [[cluster_contributions(pair, groups) for pair in run] for run in runs]
@@ -67,7 +67,7 @@ def per_image(runs: Runs) -> NDArray[np.float64]:
 
 
 def contributions(runs: Runs, groups: Groups = None) -> Runs:
-    """By run and pair what each image or group adds to that pair's difference, (N,): their mean is the difference.
+    """Return by run and pair what each image or group adds to that pair's difference, (N,), which is their mean.
 
     Images undefined throughout are left out.
     """
@@ -77,7 +77,7 @@ def contributions(runs: Runs, groups: Groups = None) -> Runs:
 
 
 def per_class_contributions(runs: Runs, references: NDArray[np.int64], groups: Groups = None) -> Runs:
-    """The same of accuracy averaged over classes: within a class images vary, and classes are fixed."""
+    """Return the same for accuracy averaged over classes: images vary within a class, and classes are fixed."""
     return by_group([[per_class_values(pair, references) for pair in run] for run in runs], groups)
 
 

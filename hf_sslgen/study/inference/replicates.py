@@ -72,6 +72,6 @@ class Replicates:
 
 
 def distinct(pairs: Sequence[Records]) -> Sequence[Records]:
-    """One pair of records where all are the same: a deterministic probe that ran again is no other run."""
+    """Return the pairs, or only one if all are the same: a deterministic probe that ran again is not another run."""
     (first, second), *others = pairs
     return pairs[:1] if all(a.equals(first) and b.equals(second) for a, b in others) else pairs

@@ -1,6 +1,6 @@
-"""What a difference speaks of: these weights, these backbones trained again, or these objectives pretrained again.
+"""The scope of a difference: these weights, these backbones trained again, or these objectives pretrained again.
 
-An interval contains what its scope lets vary: images; images and training seeds (split, order, initial head); images,
+An interval includes what its scope lets vary: images; images and training seeds (split, order, initial head); images,
 training seeds and pretraining runs. A scope with too few runs has no interval and hence no verdict.
 
 Over domains, the narrowest scope is that of backbones trained again, because every domain trains networks of its own,
@@ -191,4 +191,4 @@ def _without_interval(scope: str, reason: str) -> ScopedInterval:
 
 def _too_few(degrees_of_freedom: int) -> str:
     runs = "one run" if degrees_of_freedom == 0 else f"{degrees_of_freedom + 1} runs"
-    return f"not testable: {runs}; {MIN_RUNS} would do"
+    return f"not testable: {runs}; {MIN_RUNS} are needed"

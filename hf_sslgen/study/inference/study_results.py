@@ -56,7 +56,7 @@ def infer(cells: Sequence[Cell], pairs: PairNames | None = None, claims: Sequenc
 
 
 def with_claims(results: StudyResults, claims: Sequence[Claim]) -> StudyResults:
-    """Return the results with verdicts on claims of the literature."""
+    """Return the results with verdicts on claims from the literature."""
     evidence = Evidence(
         results.cells, results.targets, results.groups, results.interactions, headline_metrics_of(results.cells)
     )

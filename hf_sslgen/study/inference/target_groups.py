@@ -21,7 +21,7 @@ from hf_sslgen.study.inference.seed_averages import TargetDifference, grouped
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 MIN_DOMAINS = 3
-"""Fewer targets say nothing about others: for two, the t interval extends nine standard deviations to each side."""
+"""Fewer targets reveal nothing about others: for two, the t interval extends nine standard deviations to each side."""
 
 TOO_FEW = "too few domains"
 """The verdict over fewer."""
@@ -213,9 +213,9 @@ def unshared_runs(runs: Sequence[Iterable[int]]) -> str:
 
 
 def if_enough_domains(estimate: TargetMean | InteractionResult, num_domains: int) -> Interval:
-    """Return the interval over domains, or none if they say nothing about others.
+    """Return the interval over domains, or none if they are too few.
 
-    Differences that are all alike, as accuracies of few images can be, do not tell how domains vary.
+    Nor is there one if differences are all alike, as in accuracies of few images: they do not tell how domains vary.
     """
     varies = estimate.high - estimate.low > ROUNDING * abs(estimate.value)
     return Interval(estimate.low, estimate.high) if num_domains >= MIN_DOMAINS and varies else NO_INTERVAL
@@ -226,4 +226,4 @@ def too_few_domains(num_domains: int) -> str:
     if num_domains >= MIN_DOMAINS:
         return "the differences do not vary between domains"
     domains = "1 domain" if num_domains == 1 else f"{num_domains} domains"
-    return f"not testable: {domains}; {MIN_DOMAINS} would do"
+    return f"not testable: {domains}; {MIN_DOMAINS} are needed"

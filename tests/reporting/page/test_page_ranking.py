@@ -32,8 +32,8 @@ def test_over_domains_the_page_shows_one_table_per_setting(cells: list[Cell]) ->
     assert best["name"] == "backbone-1" and best["tier"].text == "1" and best["rank"].text == "1.0"
     assert best["parameters"].text == "–" and best["seconds"].text == "1 s"
     assert table.notes[0] == "The 6 pairs are adjusted together (Shaffer)."
-    assert "not measured alike for all: Brier score, parameters, throughput, memory." in table.notes[1]
-    assert table.notes[2].startswith("That all rank alike: Friedman’s p = 0.0")
+    assert "left out as not comparable for all: Brier score, parameters, throughput, memory." in table.notes[1]
+    assert table.notes[2].startswith("Friedman’s test that all rank alike: p = 0.0")
 
 
 def test_on_few_domains_there_is_a_table_for_each(cells: list[Cell]) -> None:
@@ -77,4 +77,4 @@ def test_groups_of_methods_are_compared_in_a_sentence() -> None:
     said = methods(3)
     assert said.startswith("Mean of 3 self-supervised methods minus mean of 3 supervised methods pretrained on in1k, ")
     assert "over 4 domains: higher, " in said
-    assert "as a statement on methods not testable: one supervised method; 3 would do." in methods(1)
+    assert "a verdict on methods is not testable: one supervised method; 3 are needed." in methods(1)

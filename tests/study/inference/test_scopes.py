@@ -154,9 +154,9 @@ def test_one_run_is_not_testable_and_says_how_many_would_do(cells: list[Cell]) -
     found = accuracy_on(infer([c for c in cells if c.pretraining_seed == 0 and c.seed == 0]), "similar-0")
     weights, training, pretraining = found.judgement.scopes
     assert found.judgement.claimed == weights
-    assert training.reason == pretraining.reason == "not testable: one run; 3 would do"
+    assert training.reason == pretraining.reason == "not testable: one run; 3 are needed"
     two = accuracy_on(infer([c for c in cells if c.pretraining_seed == 0]), "similar-0")
-    assert two.judgement.scopes[1].reason == "not testable: 2 runs; 3 would do"
+    assert two.judgement.scopes[1].reason == "not testable: 2 runs; 3 are needed"
     assert two.judgement.claimed.scope == WEIGHTS
     # Three runs of one seed each: what training again changes is contained in what pretraining again changes.
     runs = accuracy_on(infer([c for c in cells if c.seed == 0]), "similar-0")
@@ -167,5 +167,5 @@ def test_seeds_with_the_same_records_are_one_run(cells: list[Cell], tmp_path: Pa
     of_run = [c for c in cells if c.pretraining_seed == 0 and c.seed == 0 and c.domain == "similar-0"]
     again = [replace(cell, identity={**cell.identity, "seed": seed}) for seed in range(1, 4) for cell in of_run]
     found = accuracy_on(infer([*of_run, *again]), "similar-0")
-    assert found.judgement.scopes[1].reason == "not testable: one run; 3 would do"
+    assert found.judgement.scopes[1].reason == "not testable: one run; 3 are needed"
     assert found.judgement.claimed.scope == WEIGHTS

@@ -1,7 +1,7 @@
 """Self-supervised against supervised backbones as groups, with methods as a sample of their kind.
 
 The unit is the method: an objective, averaged over its pretraining runs where these state their seeds, or a backbone
-that states none. Three on each side say how methods vary.
+that states none. At least three on each side are needed to know how methods vary.
 """
 
 import math
@@ -62,7 +62,7 @@ def contrast_methods(accuracies: Mapping[Contestant, Sequence[float]]) -> tuple[
 def _methods(
     members: Sequence[Contestant], accuracies: Mapping[Contestant, Sequence[float]]
 ) -> dict[str, Sequence[float]]:
-    """The accuracies of each method by domain; runs that are ranked apart are one method all the same."""
+    """Return the accuracies of each method by domain; runs that are ranked separately are still one method."""
     methods = grouped(members, [m.objective if m.states_seed else m.name for m in members])
     return {name: np.mean([accuracies[m] for m in runs], axis=0).tolist() for name, runs in methods.items()}
 
@@ -82,5 +82,5 @@ def _not_testable(num_first: int, num_second: int, num_domains: int) -> str:
     for count, kind in ((num_first, "self-supervised"), (num_second, "supervised")):
         if count < MIN_METHODS:
             methods = f"one {kind} method" if count == 1 else f"{count} {kind} methods"
-            return f"not testable: {methods}; {MIN_METHODS} would do"
+            return f"not testable: {methods}; {MIN_METHODS} are needed"
     return too_few_domains(num_domains) if num_domains < MIN_DOMAINS else ""

@@ -1,6 +1,6 @@
 """Rank many backbones by accuracy: on each domain, and over the domains of a study if there are enough.
 
-All pairs of a ranking are one family, adjusted by Shaffer's procedure, or by Holm's if not all of them speak of the
+All pairs of a ranking are one family, adjusted by Shaffer's procedure, or by Holm's if not all of them have the
 same scope, because equality is transitive only within one. `hf_sslgen.metrics.rank_statistics.tiers` says what a tier
 is.
 """

@@ -3,7 +3,7 @@
 There is a line per contrast and protocol, at its largest label budget.
 
 - `difference`: the difference has the stated direction in each group of domains, in each number of the claim. A group
-  of fewer than `MIN_DOMAINS` domains counts by domain, and the verdict then speaks of these domains only.
+  of fewer than `MIN_DOMAINS` domains counts by domain, and the verdict then applies to these domains only.
 - `interaction`: the difference on different domains minus that on similar ones has the stated direction.
 - `slope`: so has the least-squares slope of the difference against the binary logarithm of the label budget, per
   domain; over domains Student's t, widened by pretraining runs, as for any difference over domains.
@@ -40,7 +40,7 @@ ORDER = {"similar": 0, "different": 1}
 """Of the groups of domains; others follow."""
 
 MIN_BUDGETS = 3
-"""Label budgets below which a slope could be due to a single one."""
+"""Minimum number of label budgets; with fewer, a slope could be due to a single one."""
 
 Number = TypeVar("Number", GroupDifference, Interaction)
 Contrast = tuple[str, str, str, str]
@@ -94,7 +94,7 @@ def slope_lines(claim: Claim, evidence: Evidence) -> list[ClaimLine]:
         if not domains:
             most = max(len(_budgets([d for d in members if d.domain == each.domain])) for each in members)
             found = "1 label budget" if most == 1 else f"{most} label budgets"
-            lines.append(replace(line, reason=f"{found}; {MIN_BUDGETS} would do"))
+            lines.append(replace(line, reason=f"{found}; {MIN_BUDGETS} are needed"))
         else:
             part = _slope_part(metric, claim.numbers[metric], domains)
             labels = ", ".join(dict.fromkeys(d.labels for budgets in domains.values() for d in budgets))

@@ -1,4 +1,4 @@
-"""What the claims of a study are tested on, and which label budgets they speak of."""
+"""What the claims of a study are tested on, and which label budgets they concern."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ def budget_of(labels: str) -> Budget:
 
 
 def concerns(claim: Claim, number: Comparison | TargetDifference) -> bool:
-    """Whether a difference is in a number of the claim, between a self-supervised and a supervised backbone.
+    """Return whether a difference is in a number of the claim, between a self-supervised and a supervised backbone.
 
     Invariances count as means over all transforms, of the encoder as published.
     """
@@ -54,6 +54,6 @@ def concerns(claim: Claim, number: Comparison | TargetDifference) -> bool:
 
 
 def has_collapsed(cell: Cell) -> bool:
-    """Whether a cell measures a published encoder that has collapsed, whose invariance is meaningless."""
+    """Return whether a cell measures a published encoder that has collapsed, whose invariance is meaningless."""
     number = cell.number("collapsed") if cell.protocol == PRETRAINED_PROTOCOL else None
     return number is not None and number.value == 1.0

@@ -24,7 +24,7 @@ SCOPES = (WEIGHTS, TRAINING, PRETRAINING, BACKBONES)
 
 @dataclass(frozen=True)
 class ClaimPart:
-    """An estimate that a claim speaks of.
+    """An estimate that a claim makes a statement about.
 
     Attributes:
         metric: name in the catalogue.
@@ -66,7 +66,7 @@ class ClaimLine:
         scope: the widest scope that all parts can be tested in.
         untested: why wider scopes can't be tested.
         reason: why the claim is not testable here; empty if it is.
-        p_value: see `decided`; `adjusted_p_value` is Holm-adjusted over the distinct tests of all claims asked.
+        p_value: see `decided`; `adjusted_p_value` is Holm-adjusted over the distinct tests of all requested claims.
     """
 
     claim: Claim
@@ -96,7 +96,7 @@ class ClaimLine:
 
     @property
     def over_domains(self) -> bool:
-        """Whether the verdict speaks of domains of the same kinds, and not only of these domains."""
+        """Whether the verdict applies to domains of the same kinds, and not only to these domains."""
         return all(len(part.domains) >= MIN_DOMAINS for part in self.parts)
 
     @property
@@ -126,7 +126,7 @@ def judged(line: ClaimLine) -> ClaimLine:
 
 
 def decided(parts: Sequence[ClaimPart], scope: str) -> tuple[float, bool]:
-    """Return the p-value of a claim that consists of several parts, and whether it speaks for the claim.
+    """Return the p-value of a claim that consists of several parts, and whether it supports the claim.
 
     A claim is supported if all parts hold (intersection-union test: the largest of their p-values counts, and one that
     points the other way counts as 1), and contradicted if any part is decided the other way (the smallest of those

@@ -1,8 +1,8 @@
-"""Verdicts on claims of the literature.
+"""Verdicts on claims from the literature.
 
-Each claim is tested on every contrast or pair of settings of the study that it speaks of, in the widest scope that the
-study's runs can test. The distinct tests of all claims asked are one family, adjusted by Holm. A claim that needs what
-the study does not have, or what is not measured at all, is not testable here, and the reason names it.
+Each claim is tested on every contrast or pair of settings of the study that it concerns, in the widest scope that the
+study's runs can test. The distinct tests of all requested claims are one family, adjusted by Holm. A claim that
+needs what the study does not have, or what is not measured at all, is not testable here, and the reason names it.
 """
 
 import math
@@ -28,7 +28,7 @@ TESTS: Mapping[str, Callable[[Claim, Evidence], list[ClaimLine]]] = {
 
 
 def judge_claims(claims: Sequence[Claim], evidence: Evidence) -> tuple[ClaimLine, ...]:
-    """Return the verdicts on the claims asked, adjusted together; each claim has at least one line."""
+    """Return the verdicts on the requested claims, adjusted together; each claim has at least one line."""
     lines = [
         line
         for claim in claims

@@ -1,4 +1,4 @@
-"""Variance components to plan with where no earlier study tells them.
+"""Variance components to plan with if no earlier study provides them.
 
 They are of the difference in accuracy between two backbones whose networks vary independently. Other numbers have no
 published ones.

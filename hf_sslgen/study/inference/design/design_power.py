@@ -1,4 +1,4 @@
-"""The smallest difference that a planned design would find, by scope, and the cheapest design that halves it.
+"""The detectable difference of a planned design, by scope, and the cheapest design that halves it.
 
 A planned design is judged by the same intervals as a measured one, with the variances that its components predict.
 """
@@ -51,7 +51,7 @@ class Extension:
 
 
 def detectable_on_domain(components: VarianceComponents, design: Design) -> tuple[ScopedInterval, ...]:
-    """Return the smallest difference found on one domain in each scope, the narrowest scope first."""
+    """Return the detectable difference on one domain in each scope, the narrowest scope first."""
     half = float(special.ndtri(0.975)) * image_error(_known(components), design)
     over_images = Interval(math.nan, math.nan) if math.isnan(components.image) else Interval(-half, half)
     variances = RunVariances(
@@ -62,7 +62,7 @@ def detectable_on_domain(components: VarianceComponents, design: Design) -> tupl
 
 
 def detectable_over_domains(components: VarianceComponents, design: Design) -> tuple[ScopedInterval, ...]:
-    """Return the smallest mean difference found over the domains of a group in each scope, the narrowest first."""
+    """Return the detectable mean difference over the domains of a group in each scope, the narrowest first."""
     freedom = design.domains - 1
     enough = design.domains >= MIN_DOMAINS and not math.isnan(components.domain)
     half = float(special.stdtrit(freedom, 0.975)) * domain_error(_known(components), design) if enough else math.nan

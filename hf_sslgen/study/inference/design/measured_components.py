@@ -1,4 +1,4 @@
-"""Estimate variance components from the differences of a study, and fill in what it cannot tell from assumed ones."""
+"""Estimate variance components from the differences of a study, and fill in missing ones from assumptions."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -59,7 +59,7 @@ def measure_components(members: Sequence[TargetDifference], assumed: VarianceCom
 
     Args:
         members: the differences, of any number of contrasts on any domains.
-        assumed: stands in for components that the differences do not tell; NaN where nothing is assumed.
+        assumed: stands in for components that the differences do not determine; NaN where nothing is assumed.
     """
     usable = [d for d in members if d.n > 1 and not math.isnan(d.value)]
     missing = []
@@ -88,7 +88,7 @@ def measure_components(members: Sequence[TargetDifference], assumed: VarianceCom
 
 
 def _of_trainings(members: Sequence[TargetDifference]) -> VarianceComponents | None:
-    """What varies between trainings; None if nothing was trained twice."""
+    """Estimate what varies between trainings; None if nothing was trained twice."""
     found = [(d.variances.training, _Size.of(d)) for d in members if d.variances.training.degrees_of_freedom > 0]
     if not found:
         return None
@@ -98,7 +98,7 @@ def _of_trainings(members: Sequence[TargetDifference]) -> VarianceComponents | N
 
 
 def _of_runs(members: Sequence[TargetDifference], known: VarianceComponents) -> VarianceComponents | None:
-    """What varies between pretraining runs, beside what is known; None if nothing was pretrained twice."""
+    """Estimate what varies between pretraining runs, given what is known; None if nothing was pretrained twice."""
     found = [(d.variances.pretraining, _Size.of(d)) for d in members if d.variances.pretraining.degrees_of_freedom > 0]
     if not found:
         return None
@@ -118,7 +118,7 @@ def _of_runs(members: Sequence[TargetDifference], known: VarianceComponents) -> 
 
 
 def _between_images(members: Sequence[TargetDifference], known: VarianceComponents) -> float:
-    """The variance between images; NaN if no difference has an interval over them."""
+    """Estimate the variance between images; NaN if no difference has an interval over them."""
     found = [(_image_error(d), _Size.of(d)) for d in members if not math.isnan(d.low)]
     image_run, image_training = _or_zero(known.image_run), _or_zero(known.image_training)
     if not found:
@@ -131,24 +131,24 @@ def _image_error(d: TargetDifference) -> float:
 
 
 def _or_zero(component: float) -> float:
-    """An unknown component, counted with the ones that hold it."""
+    """Return zero for an unknown component, which is then counted in those that contain it."""
     return 0.0 if math.isnan(component) else component
 
 
 def _pooled(estimates: Iterable[tuple[float, int]]) -> float:
-    """The mean of (estimate, weight), at least zero."""
+    """Return the weighted mean of (estimate, weight), at least zero."""
     values, weights = np.array(list(estimates)).T
     return max(0.0, float(np.average(values, weights=weights)))
 
 
 def _over_domains(members: Sequence[TargetDifference]) -> list[list[TargetDifference]]:
-    """The differences of each contrast over the domains of one group, two at least."""
+    """Return the differences of each contrast over the domains of one group, if there are at least two."""
     groups = grouped(members, [(comparison_of(d), d.group) for d in members])
     return [group for group in groups.values() if len(group) > 1]
 
 
 def _shared_by_domains(members: Sequence[TargetDifference], otherwise: float) -> float:
-    """The variance between pretraining runs that all domains share; all of it, to be safe, if no domains tell."""
+    """Estimate the variance between pretraining runs that all domains share; all of it, to be safe, if unknown."""
     estimates = []
     for group in _over_domains(members):
         by_run = values_by_run(group)
@@ -160,7 +160,7 @@ def _shared_by_domains(members: Sequence[TargetDifference], otherwise: float) ->
 
 
 def _between_domains(members: Sequence[TargetDifference], others: VarianceComponents) -> float:
-    """The variance between domains beyond what images and runs add to each; NaN if there is one domain per group."""
+    """Estimate the variance between domains beyond that of images and runs; NaN with one domain per group."""
     if math.isnan(others.image):
         return math.nan
     known = VarianceComponents(*(_or_zero(component) for component in vars(others).values()))

@@ -201,7 +201,7 @@ def test_methods_are_compared_as_groups_if_there_are_three_of_each() -> None:
     assert contrast.verdict == "higher" and 0.2 < contrast.low < contrast.value < contrast.high < 0.35
     assert contrast.p_value < 0.05
     alone = methods_of(supervised=1)
-    assert alone.reason == "not testable: one supervised method; 3 would do"
+    assert alone.reason == "not testable: one supervised method; 3 are needed"
     assert math.isnan(alone.low) and alone.verdict == "undecided"
 
 

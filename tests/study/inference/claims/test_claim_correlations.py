@@ -109,7 +109,7 @@ def test_training_seeds_and_pretraining_runs_count_once() -> None:
             about = {"objective": ("simclr", "supervised")[index % 2], "pretraining_seed": index, "source": "in1k"}
             found.append(Cell(cell.folder, cell.identity | {"seed": seed}, cell.provenance | about, cell.numbers))
     (line,) = lines(found, "in-domain-predicts")
-    assert line.parts[0].num_backbones == 2 and line.reason == "2 backbones; 8 would do"
+    assert line.parts[0].num_backbones == 2 and line.reason == "2 backbones; 8 are needed"
     without_seed = [Cell(c.folder, c.identity, c.provenance | {"pretraining_seed": None}, c.numbers) for c in found]
     (line,) = lines(without_seed, "in-domain-predicts")
     assert line.parts[0].num_backbones == 10 and line.verdict == SUPPORTED
@@ -127,4 +127,4 @@ def test_who_is_left_out() -> None:
     missing = next(cell for cell in found if cell.backbone == BACKBONES[2] and cell.protocol == "linear")
     found.remove(missing)
     (line,) = lines(found, "invariance-explains")
-    assert line.parts[0].num_backbones == 7 and line.reason == "7 backbones; 8 would do"
+    assert line.parts[0].num_backbones == 7 and line.reason == "7 backbones; 8 are needed"

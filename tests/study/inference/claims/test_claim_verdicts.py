@@ -67,7 +67,7 @@ def around(mean: float) -> Effect:
 def test_a_difference_in_each_group(mean: float, verdict: str) -> None:
     (line,) = lines(differences(around(mean)), "accuracy")
     assert line.verdict == verdict and line.scope == "training" and line.over_domains
-    assert line.untested == "pretraining: not testable: one run; 3 would do"
+    assert line.untested == "pretraining: not testable: one run; 3 are needed"
     assert [part.group for part in line.parts] == ["similar", "different"]
     for part in line.parts:
         values = mean + 0.01 * (np.arange(4) - 1.5)
@@ -122,7 +122,7 @@ def test_interactions() -> None:
     scoped = line.parts[0].within("training")
     assert (scoped.low, scoped.high) == pytest.approx((expected.low, expected.high))
     (few,) = lines(differences(effect, domains=DOMAINS[:6]), "accuracy-different")
-    assert (few.verdict, few.reason) == (NOT_TESTABLE, "2 domains; 3 would do")
+    assert (few.verdict, few.reason) == (NOT_TESTABLE, "2 domains; 3 are needed")
     (none,) = lines(differences(effect, domains=DOMAINS[:4]), "accuracy-different")
     assert (none.verdict, none.reason) == (NOT_TESTABLE, "needs at least three domains of each group")
 
@@ -148,11 +148,11 @@ def test_slopes_over_label_budgets(slope: float, verdict: str) -> None:
 
 def test_slopes_need_three_budgets_of_one_kind_and_three_domains() -> None:
     (two,) = lines(differences(around(0.1), budgets=("10%", "100%")), "small-targets")
-    assert (two.verdict, two.reason) == (NOT_TESTABLE, "2 label budgets; 3 would do")
+    assert (two.verdict, two.reason) == (NOT_TESTABLE, "2 label budgets; 3 are needed")
     (mixed,) = lines(differences(around(0.1), budgets=("10%", "100%", "5-shot")), "small-targets")
-    assert mixed.reason == "2 label budgets; 3 would do"
+    assert mixed.reason == "2 label budgets; 3 are needed"
     (few,) = lines(differences(around(0.1), budgets=BUDGETS, domains=DOMAINS[:2]), "small-targets")
-    assert few.reason == "2 domains; 3 would do"
+    assert few.reason == "2 domains; 3 are needed"
     (shots,) = lines(differences(around(0.1), budgets=("1-shot", "2-shot", "16-shot", "100%")), "small-targets")
     assert shots.labels == "1-shot, 2-shot, 16-shot"
     assert shots.reason == "the differences do not vary between domains"  # all slopes are zero
@@ -211,7 +211,7 @@ def test_every_claim_of_a_whole_study_has_a_verdict(large_results: StudyResults)
     assert SUPPORTED in by_claim["accuracy-different"] and CONTRADICTED not in by_claim["accuracy-different"]
     for missing in ("underconfident-recent", "last-layers-diverge", "small-targets", "in-domain-predicts"):
         assert by_claim[missing] == {NOT_TESTABLE}
-    assert {line.reason for line in found if line.claim.id == "in-domain-predicts"} == {"3 backbones; 8 would do"}
+    assert {line.reason for line in found if line.claim.id == "in-domain-predicts"} == {"3 backbones; 8 are needed"}
     assert all("pretraining" in line.untested for line in found if line.scope == "training")
 
 

@@ -92,11 +92,11 @@ def test_a_true_difference_of_that_size_is_found_in_four_of_five_studies() -> No
 def test_a_scope_with_too_few_runs_says_how_many_would_do() -> None:
     scopes = detectable_on_domain(TRUE, Design(images=100, seeds=1, runs=1, domains=1))
     assert [math.isnan(each.minimum_detectable_difference) for each in scopes] == [False, True, True]
-    assert scopes[1].reason == scopes[2].reason == "not testable: one run; 3 would do"
+    assert scopes[1].reason == scopes[2].reason == "not testable: one run; 3 are needed"
     over = detectable_over_domains(TRUE, Design(images=100, seeds=1, runs=2, domains=2))
-    assert {each.reason for each in over} == {"not testable: 2 domains; 3 would do"}
+    assert {each.reason for each in over} == {"not testable: 2 domains; 3 are needed"}
     over = detectable_over_domains(TRUE, Design(images=100, seeds=1, runs=2, domains=3))
-    assert [each.reason for each in over] == ["", "not testable: 2 runs; 3 would do"]
+    assert [each.reason for each in over] == ["", "not testable: 2 runs; 3 are needed"]
 
 
 def test_an_unknown_variance_is_never_taken_for_none() -> None:
