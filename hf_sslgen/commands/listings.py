@@ -12,4 +12,9 @@ UNVERIFIED = "  (unverified)"
 def details(row: Backbone | DomainEntry | Claim) -> str:
     """Format every known field of a row on a line of its own."""
     shown = {name: value for name, value in dataclasses.asdict(row).items() if value not in (None, (), {})}
+    shown |= {
+        name: ", ".join(f"{key}: {item}" for key, item in value.items())
+        for name, value in shown.items()
+        if isinstance(value, dict)
+    }
     return "\n".join(f"{name.replace('_', ' '):22} {value}" for name, value in shown.items())

@@ -6,7 +6,7 @@ matter there.
 | kind | content of a row |
 |---|---|
 | cell | a number of one backbone on one domain under one protocol with one seed |
-| difference | `first` minus `second` on one domain with one seed |
+| difference | `first` minus `second` on one domain with one seed; its verdict is by its interval alone |
 | target | the same, averaged over seeds |
 | group | the mean of targets over the domains of a group |
 | interaction | the mean over different domains minus that over similar ones |
@@ -135,7 +135,8 @@ def describe_cell(cell: Cell) -> dict[str, Any]:
 
 def _comparison_rows(results: StudyResults) -> list[dict[str, Any]]:
     differences = [
-        vars(d) | {"kind": "difference", "verdict": d.verdict, "scope": WEIGHTS} for d in results.differences
+        vars(d) | {"kind": "difference", "verdict": d.verdict, "scope": WEIGHTS, "family": "single run"}
+        for d in results.differences
     ]
     targets = [vars(d) | {"kind": "target", "verdict": d.verdict} | _judgement(d.judgement) for d in results.targets]
     return differences + targets

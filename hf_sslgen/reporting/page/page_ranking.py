@@ -78,7 +78,7 @@ def _row(each: RankedBackbone, metric: str) -> dict[str, Any]:
         "rank": _rank(each),
         "alike": ", ".join(each.alike) or MISSING,
         "front": "yes" if each.is_on_front else "",
-        "brier_score": _entry(tradeoffs.brier_score, format_value(tradeoffs.brier_score, "brier_score")),
+        "calibration": _entry(tradeoffs.brier_score, format_value(tradeoffs.brier_score, "brier_score")),
         "parameters": _entry(
             tradeoffs.parameters,
             "" if math.isnan(tradeoffs.parameters) else format_parameters(round(tradeoffs.parameters)),

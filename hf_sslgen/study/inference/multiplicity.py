@@ -58,12 +58,16 @@ def judge_together(
         if group.n < MIN_DOMAINS and is_answer(group.comparison)
         for member in group.members
     }
+    over_domains: list[tuple[str, GroupDifference | Interaction]] = [(g.group, g) for g in groups]
+    over_domains += [("", i) for i in interactions]
+    repeated = {index + len(targets): other + len(targets) for index, other in _repeated(over_domains).items()}
     judged = _adjusted(
         [
             *(replace(d.judgement, is_headline=bool(of & headlines)) for d, of in zip(targets, names, strict=True)),
             *(replace(g.judgement, is_headline=g.n >= MIN_DOMAINS and is_answer(g.comparison)) for g in groups),
             *(replace(i.judgement, is_headline=_is_headline(i)) for i in interactions),
-        ]
+        ],
+        repeated,
     )
     of_targets = judged[: len(targets)]
     of_groups, of_interactions = judged[len(targets) :][: len(groups)], judged[len(targets) + len(groups) :]
@@ -82,6 +86,31 @@ def judge_together(
     )
 
 
+def _repeated(estimates: Sequence[tuple[str, GroupDifference | Interaction]]) -> dict[int, int]:
+    """Return which headline accuracy a kind of accuracy repeats, because it is the one used on all its domains.
+
+    Args:
+        estimates: with their groups.
+
+    Returns:
+        Indices of headline accuracies by those of the estimates that repeat them.
+    """
+
+    def question(group: str, e: GroupDifference | Interaction) -> tuple[object, ...]:
+        return group, replace(e.comparison, metric=HEADLINE_ACCURACY), e.value, e.low, e.high
+
+    headlines = {
+        question(group, e): index
+        for index, (group, e) in enumerate(estimates)
+        if e.comparison.metric == HEADLINE_ACCURACY
+    }
+    return {
+        index: headlines[question(group, e)]
+        for index, (group, e) in enumerate(estimates)
+        if e.comparison.metric != HEADLINE_ACCURACY and question(group, e) in headlines
+    }
+
+
 def _is_headline(i: Interaction) -> bool:
     return min(i.n_similar, i.n_different) >= MIN_DOMAINS and is_answer(i.comparison)
 
@@ -91,10 +120,13 @@ def _name(d: TargetDifference, metric: str = "") -> tuple[str, ...]:
     return metric or d.metric, d.first, d.second, d.source, *setting
 
 
-def _adjusted(judgements: Sequence[Judgement]) -> list[Judgement]:
-    """Adjust the headlines among the judgements by Holm and give the others q-values; those without a p-value have
-    no verdict and do not count."""
+def _adjusted(judgements: Sequence[Judgement], repeated: Mapping[int, int]) -> list[Judgement]:
+    """Adjust the headlines among the judgements by Holm and give the others q-values.
+
+    Those without a p-value have no verdict and do not count. Those that repeat another count with it.
+    """
     p_values = np.array([judgement.claimed.p_value for judgement in judgements])
+    p_values[list(repeated)] = math.nan
     headline = np.array([judgement.is_headline for judgement in judgements], dtype=bool)
     adjusted_p_values, q_values = np.full(len(judgements), math.nan), np.full(len(judgements), math.nan)
     for values, members, adjust in (
@@ -103,7 +135,8 @@ def _adjusted(judgements: Sequence[Judgement]) -> list[Judgement]:
     ):
         if members.any():
             values[members] = adjust(p_values[members])
-    return [
+    found = [
         replace(judgement, adjusted_p_value=float(p), q_value=float(q))
         for judgement, p, q in zip(judgements, adjusted_p_values, q_values, strict=True)
     ]
+    return [found[repeated.get(index, index)] for index in range(len(found))]
