@@ -9,9 +9,23 @@ from hf_sslgen.study.inference.scopes import ONE_RUN, scoped_intervals
 from hf_sslgen.study.inference.seed_averages import TargetDifference
 
 
-def target_difference(**fields: Any) -> TargetDifference:
-    """Return a difference with these fields; `value`, `low` and `high` are among them."""
-    return TargetDifference(**fields, judgement=_judgement(fields["value"], fields["low"], fields["high"]))
+def target_difference(value: float, low: float, high: float, **fields: Any) -> TargetDifference:
+    """Return a difference in accuracy between two backbones on one domain, with other fields where they are given."""
+    of_linear_probe = {
+        "metric": "accuracy",
+        "first": "simclr-x",
+        "second": "sup-x",
+        "domain": "cifar10",
+        "group": "similar",
+        "protocol": "linear",
+        "stage": "pretrained",
+        "transform": "",
+        "severity": "",
+        "seed": 0,
+        "n": 2000,
+    }
+    named = of_linear_probe | fields
+    return TargetDifference(value=value, low=low, high=high, **named, judgement=_judgement(value, low, high))
 
 
 def changed(difference: TargetDifference, **fields: Any) -> TargetDifference:

@@ -1,5 +1,6 @@
 """Notes on the answer: the scope of its verdicts, how they were adjusted together, and what could not be tested."""
 
+import math
 from collections.abc import Sequence
 
 from hf_sslgen.reporting.vocabulary import scope_words
@@ -47,11 +48,14 @@ def all_judgements(results: StudyResults) -> list[Judgement]:
 
 
 def _counted(headlines: Sequence[Judgement]) -> str:
-    if len(headlines) == 1:
-        return "The answer has a single verdict, which needs no adjustment."
+    num_tested = sum(not math.isnan(judgement.adjusted_p_value) for judgement in headlines)
+    if num_tested == 0:
+        return "No verdict of the answer is tested, because none has an interval."
+    if num_tested == 1:
+        return "A single verdict of the answer has an interval, so it needs no adjustment."
     return (
-        f"The {len(headlines)} verdicts of the answer are adjusted together (Holm), so that if there are no "
-        "differences at all, a report like this one claims any in at most 5% of cases."
+        f"The {num_tested} verdicts of the answer that have an interval are adjusted together (Holm), so that if "
+        "there are no differences at all, a report like this one claims any in about 5% of cases at most."
     )
 
 

@@ -10,22 +10,7 @@ from hf_sslgen.study.inference.study_results import StudyResults, infer, infer_o
 from tests.support.target_differences import changed, target_difference
 
 ACCURACY = target_difference(
-    metric="accuracy",
-    first="simclr-x",
-    second="sup-x",
-    domain="cifar10",
-    group="similar",
-    protocol="linear",
-    stage="pretrained",
-    transform="",
-    severity="",
-    seed=0,
-    value=-0.08,
-    low=-0.10,
-    high=-0.06,
-    n=2000,
-    first_objective="simclr",
-    second_objective="supervised",
+    value=-0.08, low=-0.10, high=-0.06, first_objective="simclr", second_objective="supervised"
 )
 
 

@@ -6,22 +6,7 @@ from hf_sslgen.reporting.page.sentences import sentence
 from tests.support.target_differences import changed, target_difference
 
 NAN = float("nan")
-LOWER = target_difference(
-    metric="accuracy",
-    first="simclr-x",
-    second="sup-x",
-    domain="cifar10",
-    group="similar",
-    protocol="linear",
-    stage="pretrained",
-    transform="",
-    severity="",
-    seed=0,
-    value=-0.081,
-    low=-0.102,
-    high=-0.060,
-    n=2000,
-)
+LOWER = target_difference(value=-0.081, low=-0.102, high=-0.060)
 HIGHER = changed(LOWER, value=0.081, low=0.060, high=0.102)
 UNDECIDED = changed(LOWER, value=0.004, low=-0.011, high=0.019)
 UNMEASURED = changed(LOWER, value=NAN, low=NAN, high=NAN, reason="no map has positive evidence in both")

@@ -30,10 +30,10 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> list[Cell]:
 
 
 def described(cells: list[Cell], selection: dict[str, Any] | None = None, **only: Any) -> list[Cell]:
-    """The cells with their protocol's settings, and what was selected for those with the attributes `only`."""
+    """The cells with their protocol's settings, and what was selected for those described by `only`."""
     found = []
     for cell in cells:
-        is_meant = all(getattr(cell, name) == value for name, value in only.items())
+        is_meant = all((cell.identity | cell.provenance)[name] == value for name, value in only.items())
         chosen = {"selection": selection} if selection is not None and is_meant else {}
         identity = {**cell.identity, "protocol_settings": GRIDS[cell.protocol]}
         found.append(replace(cell, identity=identity, provenance={**cell.provenance, **chosen}))

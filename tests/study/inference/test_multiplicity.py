@@ -22,20 +22,11 @@ def on_one_domain(p_values: list[float]) -> StudyResults:
     errors = [0.01 / -stats.norm.ppf(p / 2.0) for p in p_values]
     targets = [
         target_difference(
-            metric="accuracy",
             first=f"simclr-{index}",
             second="sup",
-            domain="cifar10",
-            group="similar",
-            protocol="linear",
-            stage="pretrained",
-            transform="",
-            severity="",
-            seed=0,
             value=0.01,
             low=0.01 - Z * error,
             high=0.01 + Z * error,
-            n=2000,
             first_objective="simclr",
             second_objective="supervised",
         )

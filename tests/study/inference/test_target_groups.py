@@ -185,21 +185,7 @@ def test_interaction_is_different_minus_similar(results: StudyResults) -> None:
 
 def test_each_domain_is_judged_by_its_own_accuracy() -> None:
     base = target_difference(
-        metric="accuracy",
-        first="a",
-        second="b",
-        domain="d",
-        group="similar",
-        protocol="linear",
-        stage="pretrained",
-        transform="",
-        severity="",
-        seed=0,
-        value=0.1,
-        low=0.0,
-        high=0.2,
-        n=10,
-        second_objective="supervised",
+        first="a", second="b", domain="d", value=0.1, low=0.0, high=0.2, n=10, second_objective="supervised"
     )
     per_class = changed(base, metric="mean_per_class_accuracy", value=0.3)
     elsewhere = changed(base, domain="e", value=0.5)
@@ -220,12 +206,6 @@ def test_what_can_not_be_had_is_no_target() -> None:
         first="a",
         second="b",
         domain="d",
-        group="similar",
-        protocol="linear",
-        stage="pretrained",
-        transform="",
-        severity="",
-        seed=0,
         value=float("nan"),
         low=0.0,
         high=0.2,
