@@ -15,6 +15,7 @@ from hf_sslgen.decoding import CorruptImageError, StoredPicture, decode_image, e
 from hf_sslgen.domains.annotations import Annotations, Kind
 from hf_sslgen.domains.object_regions import read_boxes, read_mask
 from hf_sslgen.domains.picture_files import BYTES_ONLY, PictureFiles
+from hf_sslgen.domains.row_digests import DIGEST_BYTES, RowDigests
 from hf_sslgen.errors import InputError
 from hf_sslgen.intensity import STATED, Intensity
 
@@ -119,8 +120,11 @@ class ImageSplit:
                 good.append(position)
         return self.select(np.array(good, dtype=np.int64)), len(self) - len(good)
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, known: RowDigests | None = None) -> str:
         """Hash the images' files, sample ids, labels and annotations, in order, and the reading options.
+
+        Args:
+            known: digests of rows that were hashed before, by name of their published split; new ones are added.
 
         Returns:
             Sixteen hexadecimal digits.
@@ -128,19 +132,26 @@ class ImageSplit:
         Raises:
             CorruptImageError: a file that a row refers to can't be read.
         """
-        digest = hashlib.blake2b(self.labels.tobytes(), digest_size=8)
+        digest = hashlib.blake2b(self.labels.tobytes(), digest_size=DIGEST_BYTES)
         digest.update(self.sample_ids.tobytes())  # records of two backbones are paired by these
         if self.annotations is not None:
             digest.update(repr(self.annotations.meaning).encode())
         if not self.intensity.is_stated:
             digest.update(str(self.intensity).encode())
-        for position in range(len(self)):
-            encoded = encoded_bytes(self.encoded(position), self.where(position))
-            digest.update(hashlib.blake2b(encoded, digest_size=8).digest())
-            if self.annotations is not None:
-                for content in self.annotations.contents(int(self.sample_ids[position]), self.name):
-                    digest.update(hashlib.blake2b(content, digest_size=8).digest())
+        if known is None:
+            for position in range(len(self)):
+                digest.update(self._row_digests(position))
+        else:
+            width = 1 if self.annotations is None else 1 + len(self.annotations.columns.named())
+            digest.update(known.of_rows(self.name, len(self.dataset), self.sample_ids, width, self._row_digests))
         return digest.hexdigest()
+
+    def _row_digests(self, position: int) -> bytes:
+        """Hash the file at a position, then each of its annotations."""
+        contents = [encoded_bytes(self.encoded(position), self.where(position))]
+        if self.annotations is not None:
+            contents += self.annotations.contents(int(self.sample_ids[position]), self.name)
+        return b"".join(hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest() for content in contents)
 
 
 def joined(first: ImageSplit, second: ImageSplit) -> ImageSplit:
