@@ -7,7 +7,6 @@ from typing import Any
 
 from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.hub_datasets import HubDataset
-from hf_sslgen.domains.row_digests import RowDigests
 from hf_sslgen.domains.taken import Taken
 from hf_sslgen.file_signatures import UNKNOWN, Signature, file_signature
 
@@ -31,14 +30,14 @@ class DomainFacts:
     taken: Taken
 
     @classmethod
-    def of(cls, domain: Domain, known: RowDigests | None = None) -> "DomainFacts":
-        """Fingerprint a loaded domain; `known` as in `Domain.fingerprints`."""
+    def of(cls, domain: Domain) -> "DomainFacts":
+        """Fingerprint a loaded domain, which reads its pictures."""
         return cls(
             domain.name,
             domain.class_names,
             domain.not_label_preserving,
             domain.draws_splits,
-            domain.fingerprints(known),
+            domain.fingerprints(),
             domain.taken,
         )
 

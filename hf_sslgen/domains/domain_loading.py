@@ -13,7 +13,6 @@ from hf_sslgen.domains.groups import carved, note_shared_groups
 from hf_sslgen.domains.hub_datasets import HubDataset
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.published_images import PublishedImages, read_published
-from hf_sslgen.domains.row_digests import RowDigests
 from hf_sslgen.domains.sources import registered_entry
 from hf_sslgen.domains.split_reading import read_stream, usable
 from hf_sslgen.domains.streaming.streamed_splits import held_out_split
@@ -53,17 +52,10 @@ class Domain:
     found: HubDataset | None = None
     draws_splits: bool = True
 
-    def fingerprints(self, known: RowDigests | None = None) -> dict[str, str]:
-        """Fingerprint each split, by role; reads every image once, except those of a stream.
-
-        Args:
-            known: digests of rows of the same published splits; new ones are added.
-        """
+    def fingerprints(self) -> dict[str, str]:
+        """Fingerprint each split, by role; reads every image once, except those of a stream."""
         splits = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {
-            role: split.fingerprint(known) if isinstance(split, ImageSplit) else split.fingerprint()
-            for role, split in splits.items()
-        }
+        return {role: split.fingerprint() for role, split in splits.items()}
 
 
 def _test_seed(arguments: DomainArguments) -> int:

@@ -4,6 +4,7 @@ import hashlib
 import logging
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from datasets import Dataset, concatenate_datasets
@@ -15,7 +16,6 @@ from hf_sslgen.decoding import CorruptImageError, StoredPicture, decode_image, e
 from hf_sslgen.domains.annotations import Annotations, Kind
 from hf_sslgen.domains.object_regions import read_boxes, read_mask
 from hf_sslgen.domains.picture_files import BYTES_ONLY, PictureFiles
-from hf_sslgen.domains.row_digests import DIGEST_BYTES, RowDigests
 from hf_sslgen.errors import InputError
 from hf_sslgen.intensity import STATED, Intensity
 
@@ -28,6 +28,10 @@ class EncodedImages(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, row: int) -> dict[str, Any]: ...
+
+
+_row_digests: WeakKeyDictionary[EncodedImages, dict[int, bytes]] = WeakKeyDictionary()
+"""Digests of the pictures hashed so far, by published split and row."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,11 +124,21 @@ class ImageSplit:
                 good.append(position)
         return self.select(np.array(good, dtype=np.int64)), len(self) - len(good)
 
-    def fingerprint(self, known: RowDigests | None = None) -> str:
-        """Hash the images' files, sample ids, labels and annotations, in order, and the reading options.
+    def picture_digests(self) -> NDArray[np.uint64]:
+        """Hash (N,) the bytes of each picture's file, once for all parts of a published split in this process.
 
-        Args:
-            known: digests of rows that were hashed before, by name of their published split; new ones are added.
+        Raises:
+            CorruptImageError: a file that a row refers to can't be read.
+        """
+        known = _row_digests.setdefault(self.dataset, {})
+        for position, row in enumerate(self.sample_ids.tolist()):
+            if row not in known:
+                encoded = encoded_bytes(self.encoded(position), self.where(position))
+                known[row] = hashlib.blake2b(encoded, digest_size=8).digest()
+        return np.frombuffer(b"".join(known[row] for row in self.sample_ids.tolist()), dtype=np.uint64)
+
+    def fingerprint(self) -> str:
+        """Hash the images' files, sample ids, labels and annotations, in order, and the reading options.
 
         Returns:
             Sixteen hexadecimal digits.
@@ -132,26 +146,18 @@ class ImageSplit:
         Raises:
             CorruptImageError: a file that a row refers to can't be read.
         """
-        digest = hashlib.blake2b(self.labels.tobytes(), digest_size=DIGEST_BYTES)
+        digest = hashlib.blake2b(self.labels.tobytes(), digest_size=8)
         digest.update(self.sample_ids.tobytes())  # records of two backbones are paired by these
         if self.annotations is not None:
             digest.update(repr(self.annotations.meaning).encode())
         if not self.intensity.is_stated:
             digest.update(str(self.intensity).encode())
-        if known is None:
-            for position in range(len(self)):
-                digest.update(self._row_digests(position))
-        else:
-            width = 1 if self.annotations is None else 1 + len(self.annotations.columns.named())
-            digest.update(known.of_rows(self.name, len(self.dataset), self.sample_ids, width, self._row_digests))
+        for position, of_picture in enumerate(self.picture_digests()):
+            digest.update(of_picture.tobytes())
+            if self.annotations is not None:
+                for content in self.annotations.contents(int(self.sample_ids[position]), self.name):
+                    digest.update(hashlib.blake2b(content, digest_size=8).digest())
         return digest.hexdigest()
-
-    def _row_digests(self, position: int) -> bytes:
-        """Hash the file at a position, then each of its annotations."""
-        contents = [encoded_bytes(self.encoded(position), self.where(position))]
-        if self.annotations is not None:
-            contents += self.annotations.contents(int(self.sample_ids[position]), self.name)
-        return b"".join(hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest() for content in contents)
 
 
 def joined(first: ImageSplit, second: ImageSplit) -> ImageSplit:

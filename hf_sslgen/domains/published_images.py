@@ -5,7 +5,6 @@ from typing import Any
 
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.images import ImageSplit
-from hf_sslgen.domains.row_digests import RowDigests
 from hf_sslgen.domains.sources import Published, load_splits, registered_entry
 from hf_sslgen.domains.split_reading import Table, read_split, read_table
 from hf_sslgen.domains.split_roles import split_names
@@ -36,14 +35,12 @@ class PublishedImages:
 
     Attributes:
         names: of the splits for training, validation and testing; None for a missing one.
-        digests: of the rows, as far as they were computed.
     """
 
     arguments: DomainArguments
     loaded: Published
     table: Table
     names: tuple[str, str | None, str | None]
-    digests: RowDigests = field(default_factory=RowDigests)
     _read: dict[str, tuple[ImageSplit, tuple[str, ...]]] = field(default_factory=dict)
 
     def read(self, name: str, notes: list[str]) -> ImageSplit:

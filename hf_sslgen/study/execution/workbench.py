@@ -103,8 +103,7 @@ def split_fingerprints(arguments: DomainArguments) -> dict[str, str]:
 
 @functools.lru_cache(maxsize=KEPT_FACTS)
 def _established(arguments: DomainArguments, digest: str) -> DomainFacts:
-    known = None if arguments.streaming else _published(without_draws(arguments), digest).digests
-    return DomainFacts.of(_drawn(arguments, digest), known)
+    return DomainFacts.of(_drawn(arguments, digest))
 
 
 @functools.lru_cache(maxsize=KEPT_FACTS)

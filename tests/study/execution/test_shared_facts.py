@@ -12,8 +12,8 @@ import pytest
 
 from hf_sslgen import file_signatures
 from hf_sslgen.analysis.numbers import Analysis, Number
+from hf_sslgen.domains import images
 from hf_sslgen.domains.domain_facts import source_signature
-from hf_sslgen.domains.row_digests import RowDigests
 from hf_sslgen.file_signatures import UNKNOWN, Signature, file_signature
 from hf_sslgen.geometry import Geometry
 from hf_sslgen.preprocessing import Preprocessing
@@ -39,27 +39,18 @@ def work(monkeypatch: Monkey) -> Iterator[Counter[str]]:
     monkeypatch.setattr(file_signatures, "SETTLED_SECONDS", -1.0)
     done: Counter[str] = Counter()
 
-    def counted(name: str, label: str) -> None:
-        action = getattr(workbench, name)
+    def counted(module: Any, name: str, label: str) -> None:
+        action = getattr(module, name)
 
         def act(*arguments: Any, **options: Any) -> Any:
             done[label] += 1
             return action(*arguments, **options)
 
-        monkeypatch.setattr(workbench, name, act)
+        monkeypatch.setattr(module, name, act)
 
-    counted("read_published", "data sets")
-    counted("load_backbone", "backbones")
-    of_rows = RowDigests.of_rows
-
-    def of_rows_counted(self: RowDigests, *given: Any) -> bytes:
-        def compute(position: int) -> Any:
-            done["pictures hashed"] += 1
-            return given[-1](position)
-
-        return of_rows(self, *given[:-1], compute)
-
-    monkeypatch.setattr(RowDigests, "of_rows", of_rows_counted)
+    counted(workbench, "read_published", "data sets")
+    counted(workbench, "load_backbone", "backbones")
+    counted(images, "encoded_bytes", "pictures hashed")
     monkeypatch.setattr(worker, "measure", lambda *_: (MEASURED, {}))
     as_another_process()
     yield done
