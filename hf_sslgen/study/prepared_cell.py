@@ -56,11 +56,6 @@ class PreparedCell:
     domain: Domain
 
     @property
-    def repeats_other_seeds(self) -> bool:
-        """Whether a cell that differs in nothing but the seed has the same numbers."""
-        return self.spec.draws_nothing and not self.domain.draws_splits
-
-    @property
     def _geometry(self) -> Geometry | None:
         """The study's geometry, cropped as the protocol specifies; None for the checkpoint's own."""
         protocol, geometry = self.spec.protocol, self.spec.geometry
