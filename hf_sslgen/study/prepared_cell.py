@@ -46,11 +46,6 @@ class PreparedCell:
     facts: BackboneFacts
     domain: Domain
 
-    @property
-    def repeats_other_seeds(self) -> bool:
-        """Whether a cell that differs in nothing but the seed has the same numbers."""
-        return self.spec.draws_nothing and not self.domain.draws_splits
-
     def load(self, location: str | None = None) -> LoadedBackbone:
         """Load the published backbone, or a checkpoint made from it, on the device that measures.
 

@@ -16,6 +16,7 @@ import torch
 
 from hf_sslgen.analysis.network import default_device
 from hf_sslgen.study.cells.cell_folder import METRIC_DEFINITIONS, PRETRAINED_PROTOCOL
+from hf_sslgen.study.known_cell import KnownCell
 from hf_sslgen.study.prepared_cell import PreparedCell
 from hf_sslgen.study.protocols.presets import protocol_settings
 from hf_sslgen.zoo.locations import registered
@@ -39,7 +40,7 @@ def _library_versions() -> tuple[tuple[str, str], ...]:
     return tuple((name, version(name)) for name in LIBRARIES)
 
 
-def cell_identity(cell: PreparedCell, fingerprints: dict[str, str]) -> dict[str, Any]:
+def cell_identity(cell: PreparedCell | KnownCell, fingerprints: dict[str, str]) -> dict[str, Any]:
     """Return everything that the numbers depend on; cells with equal identities are the same cell.
 
     | what the numbers depend on | key |

@@ -2,6 +2,7 @@
 
     cells/      a folder per finished cell
     claims/     which process is computing which cell (`work_claims.py`)
+    facts/      what identifies domains and backbones, so that each is read once (`execution/shared_facts.py`)
     failures/   a JSON file per failed cell, with its traceback
     index/      a JSON file per planned cell: the folder that its identity leads to
     scratch/    runs in progress, removed when their cell ends
@@ -29,7 +30,7 @@ from hf_sslgen.tokens import without_tokens
 from hf_sslgen.work_claims import Claim, find_claims, is_alive, kept_alive, release, this_process, try_claim
 
 STUDY_FILE = "study.yaml"
-OTHER_FOLDERS = ("index", "failures", "report")
+OTHER_FOLDERS = ("facts", "index", "failures", "report")
 REPORT_CLAIM = "report"
 """Name of the claim on writing the report; every cell's name is longer."""
 
