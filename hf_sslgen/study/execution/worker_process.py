@@ -1,6 +1,7 @@
 """One worker process of a study: `python -m hf_sslgen.study.execution.worker_process STUDY.yaml OUTPUT_DIR`.
 
-With `--no_wait` behind these, it does not wait for cells that others are computing. It works on the cells but does not report failures; the process that started it reports them once.
+With `--no_wait` behind these, it does not wait for cells that others are computing. It works on the cells but does not
+report failures; the process that started it reports them once.
 """
 
 import logging
