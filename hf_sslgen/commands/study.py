@@ -35,7 +35,8 @@ class StudyArguments:
     workers: int | None = setting(
         None,
         range=Range(at_least=1, at_most=1024),
-        help="Number of worker processes (default: one per GPU, or this process alone).",
+        help="Number of workers (default: one per GPU, or this process alone; on a Ray cluster without GPUs, as many "
+        "as its CPUs allow).",
     )
     executor: Literal["process", "ray"] = field(
         default="process",
@@ -44,6 +45,13 @@ class StudyArguments:
     ray_address: str | None = field(
         default=None,
         metadata={"help": "Address of a Ray cluster, such as `auto` (default: start Ray on this machine)."},
+    )
+    no_wait: bool = field(
+        default=False,
+        metadata={
+            "help": "End once other processes are computing all the cells that are left, instead of waiting for them; "
+            "the last process writes the report."
+        },
     )
     retry_failed: bool = field(default=False, metadata={"help": "Retry cells that failed before."})
     write_report: bool = field(default=True, metadata={"help": "Write tables and report when all cells are done."})
