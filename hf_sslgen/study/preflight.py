@@ -78,7 +78,7 @@ def prepare(specs: Sequence[CellSpec], store: Store, unavailable: Unavailable) -
     """
     left = [spec for spec in specs if not store.has_failed(spec)]
     finished = {spec for spec in left if store.is_finished(spec)}
-    known = _known(dict.fromkeys(spec.domain for spec in finished if not spec.domain.streaming), store)
+    known = _known(dict.fromkeys(spec.domain for spec in finished if not spec.domain.streaming), store, unavailable)
     found = look_ahead([spec for spec in left if spec not in finished or spec.domain not in known], unavailable)
     replace(found, taken=tuple(dict.fromkeys([*found.taken, *known.values()]))).print_taken()
     impossible = {spec: error for spec, error in found.impossible.items() if spec not in finished}
@@ -88,11 +88,11 @@ def prepare(specs: Sequence[CellSpec], store: Store, unavailable: Unavailable) -
         logger.warning("cells left out that %s", sentence)
 
 
-def _known(domains: Iterable[DomainArguments], store: Store) -> dict[DomainArguments, Taken]:
+def _known(domains: Iterable[DomainArguments], store: Store, unavailable: Unavailable) -> dict[DomainArguments, Taken]:
     known = {}
     for domain in domains:
         with contextlib.suppress(InputError, HubError):  # which loading tells
-            taken = taken_from(store.folder, domain)
+            taken = taken_from(store.folder, domain, unavailable)
             if taken is not None:
                 known[domain] = taken
     return known

@@ -8,7 +8,6 @@ weights thus lead to another file.
 import dataclasses
 import hashlib
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -29,8 +28,6 @@ FACTS, CLAIMS = "facts", "claims"
 """Names of folders in a study's."""
 
 READERS = ("hf-sslgen", "datasets", "timm", "transformers")
-
-POLL_SECONDS = 0.2
 
 Facts = TypeVar("Facts", DomainFacts, BackboneFacts)
 Read = TypeVar("Read", covariant=True)
@@ -94,6 +91,10 @@ class Request(Protocol[Read]):
     def read(self, content: dict[str, Any], /) -> Read: ...
 
 
+class EstablishedElsewhereError(Exception):
+    """Another process is establishing these facts, so there is something else to do meanwhile."""
+
+
 def find_facts(study: Path, request: Request[Facts]) -> Facts | None:
     """Return the facts that some process has established; None if there are none, or their file is damaged."""
     if not request.signature.is_final:
@@ -106,21 +107,25 @@ def find_facts(study: Path, request: Request[Facts]) -> Facts | None:
 
 
 def share_facts(study: Path, request: Request[Facts], establish: Callable[[], Facts]) -> Facts:
-    """Return facts, as some process has established them or is about to; otherwise establish them for all.
+    """Return facts as some process has established them; otherwise establish them for all.
 
     Facts about files whose signature is not final are established by each process for itself.
+
+    Raises:
+        EstablishedElsewhereError: another process is establishing them.
     """
     if not request.signature.is_final:
         return establish()
-    while (found := find_facts(study, request)) is None:
-        claim = try_claim(study / CLAIMS, request.name)
-        if claim is None:
-            time.sleep(POLL_SECONDS)
-            continue
-        with kept_alive(claim):
-            found = find_facts(study, request) or establish()
-            content = dataclasses.asdict(found)
-            write_json(_path(study, request.name), {"facts": content, "sha256": _sha256(content)})
+    found = find_facts(study, request)
+    if found is not None:
+        return found
+    claim = try_claim(study / CLAIMS, request.name)
+    if claim is None:
+        raise EstablishedElsewhereError(request.name)
+    with kept_alive(claim):
+        found = find_facts(study, request) or establish()
+        content = dataclasses.asdict(found)
+        write_json(_path(study, request.name), {"facts": content, "sha256": _sha256(content)})
     return found
 
 

@@ -172,10 +172,14 @@ def domain_asked_once(arguments: DomainArguments, unavailable: Unavailable) -> D
     return _asked_once(_asked_domain(arguments), unavailable, lambda: domain_at_hand(arguments))
 
 
-def taken_from(study: Path, arguments: DomainArguments) -> Taken | None:
+def taken_from(study: Path, arguments: DomainArguments, unavailable: Unavailable) -> Taken | None:
     """Return what was taken from a domain, if some process of the study knows it; nothing is loaded."""
-    facts = find_facts(study, DomainRequest(arguments, domain_signature(arguments)))
-    return None if facts is None else facts.taken
+
+    def find() -> Taken | None:
+        facts = find_facts(study, DomainRequest(arguments, domain_signature(arguments)))
+        return None if facts is None else facts.taken
+
+    return _asked_once(_asked_domain(arguments), unavailable, find)
 
 
 def identify(spec: CellSpec, study: Path, unavailable: Unavailable | None = None, now: bool = False) -> KnownCell:
@@ -189,6 +193,7 @@ def identify(spec: CellSpec, study: Path, unavailable: Unavailable | None = None
     Raises:
         InputError: the domain or the backbone can't be loaded.
         HubError: the Hub fails to provide them.
+        EstablishedElsewhereError: another process is loading them to share what it finds.
     """
     unavailable = {} if unavailable is None else unavailable
     location = spec.backbone.location

@@ -6,7 +6,6 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
 from pathlib import Path
 
 import torch
@@ -22,25 +21,19 @@ from hf_sslgen.interruption import interrupt_behind
 from hf_sslgen.study.cells.cell_folder import cell_folder, write_cell
 from hf_sslgen.study.cells.cell_identity import cell_identity, cell_provenance
 from hf_sslgen.study.cells.store import Store
+from hf_sslgen.study.estimate import Sizes
+from hf_sslgen.study.execution.rounds import Outcome, work_through
+from hf_sslgen.study.execution.schedule import known_sizes, ordered_units
+from hf_sslgen.study.execution.shared_facts import EstablishedElsewhereError
 from hf_sslgen.study.execution.workbench import Unavailable, identify, prepare_cell
 from hf_sslgen.study.known_cell import KnownCell
 from hf_sslgen.study.plan import CellSpec, first_seeds
 from hf_sslgen.study.protocols.dispatch import measure
-from hf_sslgen.work_claims import Claim, find_claim, is_alive, kept_alive, still_held, try_claim
+from hf_sslgen.work_claims import Claim, kept_alive, still_held, try_claim
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS = 1.0
 FULL_BELOW_BYTES = 1_000_000
-
-
-class Outcome(StrEnum):
-    """The outcome of a worker's attempt at a cell."""
-
-    COMPUTED = "computed"
-    FOUND = "found"
-    FAILED = "failed"
-    BUSY = "busy"
 
 
 def _require_room(error: BaseException, folder: Path) -> None:
@@ -165,19 +158,12 @@ def work_on(
         return Outcome.FAILED
     try:
         return _compute_once(spec, first or spec, store, unavailable)
+    except EstablishedElsewhereError:
+        return Outcome.WAITING
     except Exception as error:  # nor must a domain or backbone that can't be loaded
         if (interrupt := interrupt_behind(error)) is not None:
             raise interrupt from None
         return _fail(spec, store, error)
-
-
-def _still_busy(spec: CellSpec, store: Store) -> bool:
-    """Whether another process is still computing a cell; nothing is loaded to find out."""
-    cell = store.indexed(spec)
-    if cell is None or (store.cells / cell).exists():
-        return False
-    claim = find_claim(store.claims, cell)
-    return claim is not None and is_alive(claim)
 
 
 @contextlib.contextmanager
@@ -196,33 +182,30 @@ def limited_threads(num_threads: int | None) -> Iterator[None]:
 
 
 def run_worker(
-    specs: Sequence[CellSpec], store: Store, num_threads: int | None = None, unavailable: Unavailable | None = None
+    specs: Sequence[CellSpec],
+    store: Store,
+    num_threads: int | None = None,
+    unavailable: Unavailable | None = None,
+    wait: bool = True,
 ) -> Counter[Outcome]:
-    """Work until every cell has finished or failed, waiting for cells that other processes are computing.
+    """Work until every cell has finished or failed.
 
     Args:
         unavailable: as in `prepare_cell`.
+        wait: whether to wait for cells that other processes are computing.
 
     Returns:
-        The number of cells with each outcome.
+        The number of cells with each outcome; `BUSY` are those that were not waited for.
     """
-    counts: Counter[Outcome] = Counter()
     unavailable = {} if unavailable is None else unavailable
-    waiting, is_first_round, firsts = list(specs), True, first_seeds(specs)
+    firsts = first_seeds(specs)
+
+    def attempt(spec: CellSpec) -> Outcome:
+        return work_on(spec, store, unavailable, firsts[spec])
+
+    def sizes(spec: CellSpec) -> Sizes | None:
+        return known_sizes(spec, store.folder, unavailable)
+
     with limited_threads(num_threads), tqdm(total=len(specs), desc="cells", unit="cell", disable=None) as progress:
-        while waiting:
-            busy = []
-            for spec in waiting:
-                known_busy = not is_first_round and _still_busy(spec, store)
-                outcome = Outcome.BUSY if known_busy else work_on(spec, store, unavailable, firsts[spec])
-                if outcome is Outcome.BUSY:
-                    busy.append(spec)
-                else:
-                    counts[outcome] += 1
-                    progress.update()
-            if len(busy) == len(waiting):
-                time.sleep(POLL_SECONDS)
-            elif is_first_round and busy:
-                logger.info("waiting for %d cells that other processes are computing", len(busy))
-            waiting, is_first_round = busy, False
-    return counts
+        units = [unit.cells for unit in ordered_units(specs, sizes)]
+        return work_through(units, attempt, store, wait, progress.update)

@@ -1,7 +1,6 @@
 """Workers recognise cells by facts that one of them established, and notice when these no longer hold."""
 
 import os
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,11 +20,18 @@ from hf_sslgen.study.cells.cell_folder import read_cells
 from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.config import read_study
 from hf_sslgen.study.execution import workbench, worker
-from hf_sslgen.study.execution.shared_facts import BackboneRequest, find_facts, share_facts
-from hf_sslgen.study.execution.worker import run_worker
+from hf_sslgen.study.execution.rounds import Outcome
+from hf_sslgen.study.execution.shared_facts import (
+    BackboneRequest,
+    EstablishedElsewhereError,
+    find_facts,
+    share_facts,
+)
+from hf_sslgen.study.execution.worker import run_worker, work_on
 from hf_sslgen.study.plan import CellSpec, expand
 from hf_sslgen.study.preflight import prepare
 from hf_sslgen.study.prepared_cell import BackboneFacts
+from hf_sslgen.work_claims import try_claim
 
 Monkey = pytest.MonkeyPatch
 
@@ -187,31 +193,36 @@ def test_facts_about_files_that_may_still_change_are_not_shared(
     assert not source_signature(pictures).is_final
 
 
-def test_one_process_establishes_facts_while_the_others_wait(tmp_path: Path, monkeypatch: Monkey) -> None:
-    store, begun, may_end = prepared(tmp_path), threading.Event(), threading.Event()
+def test_facts_that_another_is_establishing_are_not_established_twice(tmp_path: Path) -> None:
+    store = prepared(tmp_path)
     request = BackboneRequest("somewhere", 0, None, Signature("0", is_final=True))
     facts = BackboneFacts("0" * 16, PIXELS, 1, "somewhere")
-    established: list[int] = []
 
     def establish() -> BackboneFacts:
-        established.append(1)
-        begun.set()
-        assert may_end.wait(20)
+        with pytest.raises(EstablishedElsewhereError):
+            share_facts(store.folder, request, lambda: facts)
         return facts
 
-    found: list[BackboneFacts] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(share_facts(store.folder, request, establish))) for _ in range(2)
-    ]
-    threads[0].start()
-    assert begun.wait(20)
-    threads[1].start()
-    may_end.set()
-    for thread in threads:
-        thread.join(20)
-    assert found == [facts, facts] and len(established) == 1
+    assert share_facts(store.folder, request, establish) == facts
     assert find_facts(store.folder, request) == facts
     assert list(store.claims.glob("*.json")) == []
+
+
+def test_a_cell_whose_facts_another_is_establishing_is_taken_later(
+    study: tuple[Path, tuple[CellSpec, ...]], tmp_path: Path, work: Counter[str]
+) -> None:
+    _, specs = study
+    store = prepared(tmp_path / "store")
+    workbench.identify(specs[0], store.folder)
+    (path,) = (store.folder / "facts").glob("domain-*.json")
+    content = path.read_bytes()
+    path.unlink()
+    claim = try_claim(store.claims, path.stem)
+    assert claim is not None
+    as_another_process()
+    assert work_on(specs[0], store) is Outcome.WAITING
+    path.write_bytes(content)
+    assert work_on(specs[0], store) is Outcome.COMPUTED
 
 
 def test_a_signature_tells_names_sizes_times_and_links(tmp_path: Path) -> None:
