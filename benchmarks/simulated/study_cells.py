@@ -9,6 +9,7 @@ import pandas as pd
 from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY
 from hf_sslgen.metrics.target_inference import holm
 from hf_sslgen.study.cells.cell_folder import Cell
+from hf_sslgen.study.cells.held_records import RecordsInMemory
 from hf_sslgen.study.inference.judgement import Judgement
 from hf_sslgen.study.inference.study_results import StudyResults, infer
 from simulated.networks import ACCURACY, BRIER, GINI, NUMBERS, Domain, Study
@@ -73,7 +74,7 @@ def _cell(domain: Domain, name: str, side: int, run: int, seed: int, images: int
         "licence": None,
         "seconds": 0.0,
     }
-    return Cell(Path(f"{name}-{objective}-{run}-{seed}"), identity, provenance, (), lambda _: records)
+    return Cell(Path(f"{name}-{objective}-{run}-{seed}"), identity, provenance, (), RecordsInMemory(records))
 
 
 def require_same_verdicts(study: Study, runs: int, seeds: int, domains: int, images: int) -> int:

@@ -4,6 +4,7 @@ import hashlib
 import logging
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from datasets import Dataset, concatenate_datasets
@@ -27,6 +28,10 @@ class EncodedImages(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, row: int) -> dict[str, Any]: ...
+
+
+_row_digests: WeakKeyDictionary[EncodedImages, dict[int, bytes]] = WeakKeyDictionary()
+"""Digests of the pictures hashed so far, by published split and row."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +124,19 @@ class ImageSplit:
                 good.append(position)
         return self.select(np.array(good, dtype=np.int64)), len(self) - len(good)
 
+    def picture_digests(self) -> NDArray[np.uint64]:
+        """Hash (N,) the bytes of each picture's file, once for all parts of a published split in this process.
+
+        Raises:
+            CorruptImageError: a file that a row refers to can't be read.
+        """
+        known = _row_digests.setdefault(self.dataset, {})
+        for position, row in enumerate(self.sample_ids.tolist()):
+            if row not in known:
+                encoded = encoded_bytes(self.encoded(position), self.where(position))
+                known[row] = hashlib.blake2b(encoded, digest_size=8).digest()
+        return np.frombuffer(b"".join(known[row] for row in self.sample_ids.tolist()), dtype=np.uint64)
+
     def fingerprint(self) -> str:
         """Hash the images' files, sample ids, labels and annotations, in order, and the reading options.
 
@@ -134,9 +152,8 @@ class ImageSplit:
             digest.update(repr(self.annotations.meaning).encode())
         if not self.intensity.is_stated:
             digest.update(str(self.intensity).encode())
-        for position in range(len(self)):
-            encoded = encoded_bytes(self.encoded(position), self.where(position))
-            digest.update(hashlib.blake2b(encoded, digest_size=8).digest())
+        for position, of_picture in enumerate(self.picture_digests()):
+            digest.update(of_picture.tobytes())
             if self.annotations is not None:
                 for content in self.annotations.contents(int(self.sample_ids[position]), self.name):
                     digest.update(hashlib.blake2b(content, digest_size=8).digest())

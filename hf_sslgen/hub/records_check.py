@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from hf_sslgen.hub.parquet_pages import pages
 from hf_sslgen.hub.study_tables import OWNER_COLUMNS
 from hf_sslgen.study.cells.cell_form import NoCellError
-from hf_sslgen.study.cells.cell_records import KEYS
+from hf_sslgen.study.cells.record_columns import KEYS
 
 MOST_BYTES = 250_000_000
 """Maximum unpacked size of records: eight bytes per number, and for each text the length of its column's longest."""
@@ -40,7 +40,10 @@ def check_records(path: Path) -> None:
     if sum(group.num_rows for group in groups) != num_rows or any(group.num_rows < 0 for group in groups):
         raise NoCellError("its records are not whole")
     _require_room(num_rows * num_columns * WIDTH)
-    texts = _texts(pq.read_schema(path))
+    schema = pq.read_schema(path)
+    texts = _texts(schema)
+    if list(schema.empty_table().to_pandas()) != schema.names:  # pandas' metadata, which others who read them trust
+        raise NoCellError("its records describe themselves wrongly")
     sizes = list(itertools.islice(_page_sizes(path, metadata), MOST_PAGES + 1))
     if len(sizes) > MOST_PAGES:
         raise NoCellError(f"its records have more than {MOST_PAGES:,} pages")

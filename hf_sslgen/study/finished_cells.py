@@ -1,24 +1,20 @@
 """Read a study back: the finished cells of its plan, checked against their records."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.study.cells.cell_folder import Cell, read_stored_cell, stored_folders
 from hf_sslgen.study.cells.cell_form import NoCellError
 from hf_sslgen.study.cells.cell_records import require_consistent
 from hf_sslgen.study.cells.episode_intervals import without_episode_intervals
-from hf_sslgen.study.cells.held_records import HeldRecords, read_records
+from hf_sslgen.study.cells.held_records import HeldRecords, RecordFiles, RecordsReader
 from hf_sslgen.study.cells.repeated_runs import draws_nothing
 from hf_sslgen.study.cells.store import STUDY_FILE, Store
 from hf_sslgen.study.config import StudyConfig, read_study
 from hf_sslgen.study.plan import CellSpec, expand
 from hf_sslgen.study.progress import missing_sentences
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def as_configured(cell: Cell, config: StudyConfig) -> Cell:
@@ -34,15 +30,14 @@ def as_configured(cell: Cell, config: StudyConfig) -> Cell:
     return replace(cell, provenance={**cell.provenance, **said})
 
 
-def readable_cells(
-    folders: Iterable[Path], reader: "Callable[[Path], pd.DataFrame]" = read_records
-) -> tuple[list[Cell], list[str]]:
+def readable_cells(folders: Iterable[Path], reader: RecordsReader | None = None) -> tuple[list[Cell], list[str]]:
     """Return the cells in these folders of a store, checked against their records, and a sentence on each unreadable
     one.
 
     Args:
-        reader: reads their records, now and later.
+        reader: reads their records, now and later; each time from the file by default.
     """
+    reader = reader or RecordFiles()
     cells, damaged = [], []
     for folder in folders:
         try:
@@ -69,7 +64,7 @@ def finished_cells(specs: Sequence[CellSpec], store: Store) -> tuple[list[Cell],
     by_name = {name: spec for spec in reversed(specs) if (name := store.indexed(spec)) is not None}
     names = dict.fromkeys(name for spec in specs if (name := store.indexed(spec)) is not None)
     folders = (store.cells / name for name in names if (store.cells / name).exists())
-    cells, damaged = readable_cells(folders, HeldRecords().read)
+    cells, damaged = readable_cells(folders, HeldRecords())
     shown = []
     for cell in cells:
         spec = by_name[cell.folder.name]
@@ -106,7 +101,7 @@ def read_study_results(store: Store) -> StudyRead:
     """Read a store's configuration, its finished cells (all cells, without a configuration), and what is missing."""
     path, folders = store.folder / STUDY_FILE, stored_folders(store.cells)
     if not path.exists():
-        cells, damaged = readable_cells(folders, HeldRecords().read)
+        cells, damaged = readable_cells(folders, HeldRecords())
         return StudyRead(None, cells, damaged, damaged)
     config = read_study(path)
     specs = expand(config)

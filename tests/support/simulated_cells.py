@@ -10,6 +10,7 @@ import pandas as pd
 from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.metrics.shares import credit_interval
 from hf_sslgen.study.cells.cell_folder import Cell
+from hf_sslgen.study.cells.held_records import RecordsInMemory
 
 
 def simulated_cell(correct: np.ndarray, backbone: str, domain: str = "digits", **said: Any) -> Cell:
@@ -32,7 +33,7 @@ def simulated_cell(correct: np.ndarray, backbone: str, domain: str = "digits", *
     numbers = [Number("accuracy", float(correct.mean()), interval.low, interval.high, len(correct), "pretrained")]
     if "brier_score" in provenance:
         numbers.append(Number("brier_score", provenance.pop("brier_score"), n=len(correct), stage="pretrained"))
-    return Cell(Path("none"), identity, provenance, tuple(numbers), reader=lambda _: records)
+    return Cell(Path("none"), identity, provenance, tuple(numbers), reader=RecordsInMemory(records))
 
 
 def equal_backbones(

@@ -201,8 +201,8 @@ def confident_predictions(cell: Cell, ending: str = "") -> Predictions | None:
     Args:
         ending: suffix of the name of the confidence column.
     """
-    records, column = untransformed(cell.records()), f"confidence{ending}"
-    if column not in records or not (records[column].notna()).any():
+    rows, column = cell.columns().clean, f"confidence{ending}"
+    if column not in rows.filled:
         return None
-    confident = records[records[column].notna()]
-    return confident[column].to_numpy(dtype=float), confident["correct"].to_numpy(dtype=float)
+    confident = ~rows.is_missing(column)
+    return rows[column][confident], rows["correct"][confident].astype(np.float64)

@@ -106,6 +106,6 @@ def published_cards(cells: Sequence[Cell], identifier: str, styles: Styles) -> l
         return []
     drawn, left_out = shown_in_figures(published)
     setting = f"{published[0].domain}, {setting_words(PRETRAINED_PROTOCOL)}"
-    records = {cell.backbone: cell.records() for cell in drawn}
+    records = {cell.backbone: cell.columns().clean.frame() for cell in drawn}
     note = f" {left_out}" if left_out else ""
     return attribution_cards(drawn, records, f"{identifier}-published", setting, styles, note)

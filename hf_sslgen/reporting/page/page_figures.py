@@ -34,7 +34,7 @@ def setting_cards(rows: Sequence[Row], identifier: str, styles: Styles) -> list[
     setting = f"{first.domain}, {setting_words(first.protocol, first.labels)}"
     drawn, left_out = shown_in_figures([row.cell for row in rows])
     note = f" {left_out}" if left_out else ""
-    records = {cell.backbone: cell.records() for cell in drawn}
+    records = {cell.backbone: cell.columns().clean.frame() for cell in drawn}
     return [
         *_accuracy_card(rows, drawn, identifier, setting, styles, note),
         *_confidence_cards(drawn, identifier, setting, styles, note),

@@ -17,7 +17,7 @@ versions wrote: its numbers have other definitions, so no study needs it.
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -36,7 +36,8 @@ from hf_sslgen.study.cells.cell_form import (
     cell_content,
     read_cell_files,
 )
-from hf_sslgen.study.cells.held_records import read_records
+from hf_sslgen.study.cells.held_records import RecordFiles, RecordsReader
+from hf_sslgen.study.cells.record_columns import RecordColumns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,14 +62,14 @@ class Cell:
     `identity` has at least `backbone`, `domain`, `protocol` (such as `pretrained`, `linear` or `finetune`) and `seed`,
     and `labels` if it was trained on a part of the labels. `provenance` has `objective`, `group`,
     `parameters`, `licence`, `seconds`, `domain_metric` and `class_names`, and may have `source` and
-    `pretraining_seed`. `reader` returns the records of a file.
+    `pretraining_seed`. `reader` returns its records.
     """
 
     folder: Path
     identity: dict[str, Any]
     provenance: dict[str, Any]
     numbers: tuple[Number, ...]
-    reader: "Callable[[Path], pd.DataFrame]" = field(default=read_records, repr=False, compare=False)
+    reader: RecordsReader = field(default_factory=RecordFiles, repr=False, compare=False)
 
     @property
     def backbone(self) -> str:
@@ -125,8 +126,12 @@ class Cell:
         return None
 
     def records(self) -> "pd.DataFrame":
-        """The per-sample records."""
-        return self.reader(self.folder / RECORDS)
+        """The per-sample records, as a new table of all rows."""
+        return self.reader.frame(self.folder / RECORDS)
+
+    def columns(self) -> RecordColumns:
+        """The per-sample records as arrays, by variant of the images."""
+        return self.reader.columns(self.folder / RECORDS)
 
     def examples(self) -> dict[str, np.ndarray] | None:
         """Return the example images with their maps, or None for a cell without attribution."""

@@ -10,9 +10,9 @@ from hf_sslgen.study.cells.cell_folder import Cell
 
 def without_episode_intervals(cell: Cell) -> Cell:
     """Return a few-shot cell of an earlier version without its intervals; any other cell unchanged."""
-    records = cell.records()
-    is_episodes = "correct" in records.columns and "reference" not in records.columns
-    if not is_episodes or EFFECT in records.columns:
+    names = cell.columns().names
+    is_episodes = "correct" in names and "reference" not in names
+    if not is_episodes or EFFECT in names:
         return cell
     numbers = (replace(number, low=math.nan, high=math.nan, reason=NO_EFFECTS) for number in cell.numbers)
     return replace(cell, numbers=tuple(numbers))

@@ -15,6 +15,7 @@ from hf_sslgen.metrics.catalogue.feature_metrics import SIMILARITY_COLUMNS
 from hf_sslgen.metrics.catalogue.metric import Subject
 from hf_sslgen.metrics.catalogue.rows import CLEAN, compared_on, undefined_columns
 from hf_sslgen.study.cells.cell_folder import ALL_LABELS, Cell
+from hf_sslgen.study.cells.record_columns import CLEAN as CLEAN_VARIANT
 from hf_sslgen.study.inference import paired
 from hf_sslgen.study.inference.judgement import verdict_of
 from hf_sslgen.study.inference.number_differences import (
@@ -23,7 +24,7 @@ from hf_sslgen.study.inference.number_differences import (
     estimate_difference,
     unit_of,
 )
-from hf_sslgen.study.inference.replicates import Replicates, distinct
+from hf_sslgen.study.inference.replicates import CellPairs, distinct
 from hf_sslgen.study.inference.scopes import ONE_RUN, RunVariances, run_variances
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
@@ -99,11 +100,9 @@ def compare_averaged(runs: Sequence[Sequence[tuple[Cell, Cell]]]) -> list[Differ
         runs: for each pretraining run a pair of cells per fine-tuning seed, all with the same domain, protocol and
             label budget. The differences have the names and seeds of the very first pair.
     """
-    records = [distinct([(first.records(), second.records()) for first, second in run]) for run in runs]
-    clean = Replicates([[(a[a["transform"] == ""], b[b["transform"] == ""]) for a, b in run] for run in records])
-    moved = Replicates([[(a[a["transform"] != ""], b[b["transform"] != ""]) for a, b in run] for run in records])
-    compared = _clean_numbers(clean, moved) + _invariance_numbers(
-        moved, tuple(runs[0][0][0].provenance["not_label_preserving"])
+    pairs = CellPairs([distinct([(first.columns(), second.columns()) for first, second in run]) for run in runs])
+    compared = _clean_numbers(pairs) + _invariance_numbers(
+        pairs, tuple(runs[0][0][0].provenance["not_label_preserving"])
     )
     return _differences(runs[0][0], compared)
 
@@ -143,18 +142,18 @@ def _differences(pair: tuple[Cell, Cell], compared: Sequence[_Compared]) -> list
     ]
 
 
-def _clean_numbers(replicates: Replicates, moved: Replicates) -> list[_Compared]:
+def _clean_numbers(pairs: CellPairs) -> list[_Compared]:
     """Return the numbers of untransformed images whose columns all cells have; not every protocol measures all."""
-    rows = replicates.aligned(undefined_columns())
+    rows = pairs.of(CLEAN_VARIANT).aligned(undefined_columns())
     if not rows.num_images:
         return []
-    stage = str(rows.sides[0]["stage"].iloc[0])
+    stage = str(rows.sides[0].stages[0])
     unit = unit_of(rows)
     found = []
     for metric, compared in compared_on(CLEAN):
         if not rows.have(metric.compared_columns):
             continue
-        estimate, variances = compare_number(metric, compared.paired, rows, moved)
+        estimate, variances = compare_number(metric, compared.paired, rows, pairs)
         found.append(
             _Compared(
                 metric.name,
@@ -169,34 +168,33 @@ def _clean_numbers(replicates: Replicates, moved: Replicates) -> list[_Compared]
     return found
 
 
-def _invariance_numbers(replicates: Replicates, not_preserving: tuple[str, ...]) -> list[_Compared]:
+def _invariance_numbers(pairs: CellPairs, not_preserving: tuple[str, ...]) -> list[_Compared]:
     """Return the numbers per variant, then per family.
 
     Family means are over the variants that preserve labels and change at least two images.
     """
     found: list[_Compared] = []
     members: dict[tuple[str, str], list[paired.Runs]] = {}
-    stage, family_rows = "", replicates  # all variants of a family have the same images in the same order
+    # All variants of a family have the same images in the same order.
+    stage, family_rows = "", pairs.of(CLEAN_VARIANT)
     numbers = compared_on((Subject.TRANSFORMED,))
     columns = tuple(dict.fromkeys(column for metric, _ in numbers for column in metric.compared_columns))
-    for transform, severity in (
-        replicates.sides[0][["transform", "severity"]].drop_duplicates().itertuples(index=False)
-    ):
-        rows = replicates.of_variant(transform, severity).aligned(columns)
+    for transform, severity in pairs.runs[0][0][0].moved:
+        rows = pairs.of((transform, severity)).aligned(columns)
         if not rows.num_images or not rows.have(SIMILARITY_COLUMNS):  # cells with earlier definitions lack some
             continue
-        stage = str(rows.sides[0]["stage"].iloc[0])
+        stage = str(rows.sides[0].stages[0])
         defined = rows.num_defined(SIMILARITY_COLUMNS[0])
         for metric, compared in numbers:
             if not rows.have(metric.compared_columns):
                 continue
-            differences = rows.differences(metric.values)
+            differences = rows.differences(metric)
             estimate = estimate_difference(compared.paired, rows, differences)
-            variances = run_variances(paired.contributions(differences, rows.groups))
-            named = metric.name, estimate, defined, stage, str(transform), str(severity)
+            variances = ONE_RUN if rows.is_one_pair else run_variances(paired.contributions(differences, rows.groups))
+            named = metric.name, estimate, defined, stage, transform, severity
             freedom = degrees_of_freedom(rows.groups)
             found.append(_Compared(*named, variances=variances, row_degrees_of_freedom=freedom))
-            for family in families_of(str(transform), defined, not_preserving):
+            for family in families_of(transform, defined, not_preserving):
                 family_rows = rows
                 members.setdefault((family, metric.name), []).append(paired.spread_to_images(differences))
     for family in FAMILIES:
@@ -205,7 +203,9 @@ def _invariance_numbers(replicates: Replicates, not_preserving: tuple[str, ...])
                 averages = paired.mean_over_variants(members[family, metric.name])
                 images = paired.per_image(averages)
                 estimate = estimate_difference(compared.paired, family_rows, [[images]])
-                variances = run_variances(paired.by_group(averages, family_rows.groups))
+                variances = (
+                    ONE_RUN if rows.is_one_pair else run_variances(paired.by_group(averages, family_rows.groups))
+                )
                 freedom = degrees_of_freedom(family_rows.groups)
                 named = metric.name, estimate, len(images), stage, family, ""
                 found.append(_Compared(*named, variances=variances, row_degrees_of_freedom=freedom))

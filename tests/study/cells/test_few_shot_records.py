@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from fake_study import SELF_SUPERVISED, Setting, write_study
 
 from hf_sslgen.analysis.few_shot_records import EFFECT, IMAGE, few_shot_records
@@ -13,6 +12,7 @@ from hf_sslgen.metrics.episodes import NO_EFFECTS, episode_estimate
 from hf_sslgen.study.cells.cell_folder import Cell, read_cells
 from hf_sslgen.study.cells.cell_records import require_consistent
 from hf_sslgen.study.cells.episode_intervals import without_episode_intervals
+from hf_sslgen.study.cells.held_records import RecordsInMemory
 from hf_sslgen.study.finished_cells import readable_cells
 
 
@@ -36,9 +36,7 @@ def test_intervals_over_episodes_alone_are_not_shown(tmp_path: Path) -> None:
     assert (number.low, number.high) == (expected.low, expected.high) and not math.isnan(number.low)
     assert without_episode_intervals(cell) is cell
 
-    def earlier(_: Path) -> pd.DataFrame:
-        return records[records["transform"] == ""].drop(columns=EFFECT)
-
+    earlier = RecordsInMemory(records[records["transform"] == ""].drop(columns=EFFECT))
     ((without,),) = (found.numbers for found in readable_cells([cell.folder], earlier)[0])
     assert math.isnan(without.low) and math.isnan(without.high) and without.reason == NO_EFFECTS
     assert without == replace(number, low=without.low, high=without.high, reason=NO_EFFECTS)

@@ -1,4 +1,4 @@
-"""Records are read from a file once and held in less room than their tables take."""
+"""Records are read from a file once, as arrays that take less room than their tables."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from fake_study import BACKBONES, clean_records, invariance_records
 
+from hf_sslgen.study.cells.cell_form import NoCellError
 from hf_sslgen.study.cells.held_records import HeldRecords
+from hf_sslgen.study.cells.record_columns import RecordColumns
+from hf_sslgen.study.cells.record_files import columns_of_frame, read_columns
 
 DOMAIN = "photo-patches"
 
@@ -33,13 +36,13 @@ def paths(tmp_path: Path) -> list[Path]:
 @pytest.fixture
 def count_reads(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     read: list[Path] = []
-    read_table = pq.read_table
+    opened = pq.ParquetFile.__init__
 
-    def counted(path: Path, **options: Any) -> Any:
+    def counted(file: pq.ParquetFile, path: Path, **options: Any) -> None:
         read.append(path)
-        return read_table(path, **options)
+        opened(file, path, **options)
 
-    monkeypatch.setattr(pq, "read_table", counted)
+    monkeypatch.setattr(pq.ParquetFile, "__init__", counted)
     return lambda: len(read)
 
 
@@ -48,32 +51,56 @@ def test_what_is_held_equals_the_file(paths: list[Path], count_reads: Callable[[
     before = count_reads()
     for _ in range(3):
         for path, table in zip(paths, tables, strict=True):
-            pd.testing.assert_frame_equal(held.read(path), table, check_exact=True)
+            columns = held.columns(path)
+            require_equal(columns, table)
+            # Images, of any number of variants, and the cells of a domain share their sample ids.
+            assert all(rows.sample_ids is columns.clean.sample_ids for rows in columns.variants.values())
     assert count_reads() - before == len(paths)
+    assert held.columns(paths[0]).clean.sample_ids is held.columns(paths[1]).clean.sample_ids
 
 
-def test_a_table_that_is_changed_is_not_the_one_held(paths: list[Path]) -> None:
-    held = HeldRecords()
-    for _ in range(2):
-        table = held.read(paths[0])
-        assert not table["confidence"].isna().all()
-        table["confidence"] = np.nan
+def require_equal(columns: RecordColumns, table: pd.DataFrame) -> None:
+    """The arrays hold every row and value of the table, and nothing else."""
+    assert sum(rows.num_images for rows in columns.variants.values()) == len(table)
+    for (transform, severity), of_variant in table.groupby(["transform", "severity"]):
+        rows, expected = columns.of((transform, severity)), of_variant.set_index("sample_id").sort_index()
+        assert rows.sample_ids.tolist() == expected.index.tolist()
+        assert rows.keys() == {"stage", *columns.names} == set(expected) - {"transform", "severity"}
+        assert rows.stages.tolist() == expected["stage"].tolist()
+        for name in columns.names:
+            np.testing.assert_array_equal(rows[name].astype(float), expected[name].astype(float))
+            assert (name in rows.filled) == expected[name].notna().any()
+            assert rows.num_defined(name) == expected[name].notna().sum()
+    assert columns.of(("rotation", "none")).num_images == 0
+
+
+def test_rows_in_any_order_are_sorted_by_image_and_variant(paths: list[Path], tmp_path: Path) -> None:
+    for path in paths:
+        table = pd.read_parquet(path).sample(frac=1, random_state=0)
+        table.to_parquet(tmp_path / "shuffled.parquet", index=False)
+        require_equal(read_columns(tmp_path / "shuffled.parquet"), table)
+        assert {v: r.equals(read_columns(path).of(v)) for v, r in columns_of_frame(table).variants.items()} == (
+            dict.fromkeys(read_columns(path).variants, True)
+        )
+        assert not columns_of_frame(table).equals(columns_of_frame(table.iloc[1:]))
+        spoilt = table.assign(confidence=table["confidence"] / 2)
+        assert not columns_of_frame(table).equals(columns_of_frame(spoilt))
 
 
 def test_a_link_leads_to_what_is_held(paths: list[Path], count_reads: Callable[[], int], tmp_path: Path) -> None:
     link = tmp_path / "link.parquet"
     link.symlink_to(paths[0])
     held = HeldRecords()
-    pd.testing.assert_frame_equal(held.read(paths[0]), held.read(link))
-    assert count_reads() == 1
+    assert held.columns(paths[0]) is held.columns(link) and count_reads() == 1
 
 
 def test_records_without_room_are_read_again(paths: list[Path], count_reads: Callable[[], int]) -> None:
-    held, table = HeldRecords(most_bytes=0), pd.read_parquet(paths[0])
+    sizes = [read_columns(path).num_bytes for path in paths[:2]]
+    held = HeldRecords(most_bytes=sum(sizes) - 1)
     before = count_reads()
-    for _ in range(2):
-        pd.testing.assert_frame_equal(held.read(paths[0]), table)
-    assert count_reads() - before == 2
+    for path in (paths[0], paths[0], paths[1], paths[1], paths[0]):
+        require_equal(held.columns(path), pd.read_parquet(path))
+    assert count_reads() - before == 3
 
 
 def test_columns_take_no_room_where_they_have_no_value(tmp_path: Path) -> None:
@@ -84,11 +111,28 @@ def test_columns_take_no_room_where_they_have_no_value(tmp_path: Path) -> None:
     of_images = {f"of_images_{index}": np.where(is_clean, generator.random(num_rows), np.nan) for index in range(20)}
     of_moved = {f"of_moved_{index}": np.where(is_clean, np.nan, generator.random(num_rows)) for index in range(5)}
     variants = np.where(is_clean, "", [f"variant-{row // 1000}" for row in range(num_rows)])
-    table = pd.DataFrame({"sample_id": np.arange(num_rows), "transform": variants, **of_images, **of_moved})
+    keys = {"sample_id": np.arange(num_rows), "stage": "pretrained", "transform": variants, "severity": ""}
+    table = pd.DataFrame({**keys, **of_images, **of_moved})
     table.to_parquet(tmp_path / "large.parquet", index=False)
-    numbers = 8 * (num_rows + 20 * num_images + 5 * (num_rows - num_images))
-    held = HeldRecords(most_bytes=int(1.1 * numbers))
-    held.read(tmp_path / "large.parquet")
-    (tmp_path / "large.parquet").unlink()
-    pd.testing.assert_frame_equal(held.read(tmp_path / "large.parquet"), table, check_dtype=False)
-    assert table.memory_usage(deep=True).sum() > 2.5 * numbers
+    columns = read_columns(tmp_path / "large.parquet")
+    assert columns.num_bytes == 8 * (20 * num_images + 5 * (num_rows - num_images))
+    assert table.memory_usage(deep=True).sum() > 3 * columns.num_bytes
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "reason"),
+    [
+        (lambda table: table.iloc[:0], "it has no records"),
+        (lambda table: table.drop(columns="severity"), "no column 'severity'"),
+        (lambda table: table.assign(transform=0), "column 'transform' of the wrong type"),
+        (
+            lambda table: table.assign(stage=table["stage"].where(table.index > 3)),
+            "do not name their image or variant",
+        ),
+        (lambda table: table.assign(confidence="high"), "column 'confidence' of the wrong type"),
+        (lambda table: table.assign(confidence=None), "column 'confidence' of the wrong type"),
+    ],
+)
+def test_other_tables_are_refused(spoilt: Callable[[pd.DataFrame], pd.DataFrame], reason: str) -> None:
+    with pytest.raises(NoCellError, match=reason):
+        columns_of_frame(spoilt(clean_records(BACKBONES[0], DOMAIN)))

@@ -3,16 +3,15 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from fake_study import SELF_SUPERVISED, SUPERVISED, UNTRAINED, Setting, write_study
 from numpy.typing import NDArray
 from scipy import stats
 
 from hf_sslgen.study.cells.cell_folder import Cell, read_cells
+from hf_sslgen.study.cells.held_records import RecordsInMemory
 from hf_sslgen.study.inference.contrasts import compare_all
 from hf_sslgen.study.inference.differences import Difference, compare_averaged, compare_cells
 from hf_sslgen.study.inference.seed_averages import target_differences
@@ -33,11 +32,9 @@ def grouped(cells: list[Cell], group_of: Callable[[NDArray[np.int64]], NDArray[n
     """The cells with a group for every image."""
 
     def with_groups(cell: Cell) -> Cell:
-        def read(path: Path) -> pd.DataFrame:
-            records = cell.reader(path)
-            return records.assign(group_id=group_of(records["sample_id"].str[-4:].astype(int).to_numpy()))
-
-        return replace(cell, reader=read)
+        records = cell.records()
+        groups = group_of(records["sample_id"].str[-4:].astype(int).to_numpy())
+        return replace(cell, reader=RecordsInMemory(records.assign(group_id=groups)))
 
     return [with_groups(cell) for cell in cells]
 

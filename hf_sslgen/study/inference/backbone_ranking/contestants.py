@@ -2,21 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from hf_sslgen.metrics.catalogue.metric import Compared, Metric
 from hf_sslgen.metrics.catalogue.rows import METRICS
 from hf_sslgen.study.cells.cell_folder import Cell
+from hf_sslgen.study.cells.record_columns import CLEAN, RecordColumns
 from hf_sslgen.study.inference.contrasts import role_of
-from hf_sslgen.study.inference.replicates import Records, Replicates, distinct
+from hf_sslgen.study.inference.replicates import CellPairs, Replicates, distinct
 from hf_sslgen.study.inference.seed_averages import grouped, same_size
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -106,49 +100,28 @@ def headline_accuracy(entries: Sequence[Entry]) -> Metric | None:
 
 @dataclass(frozen=True, eq=False)
 class AlignedRecords:
-    """The records of several contestants.
+    """The records of several contestants, by cell."""
 
-    Attributes:
-        clean: of untransformed images, sorted by image, by cell.
-        moved: all others, by cell.
-        are_same: whether all cells measured the same images.
-    """
-
-    clean: "Mapping[int, pd.DataFrame]"
-    moved: "Mapping[int, pd.DataFrame]"
-    are_same: bool
+    of_cells: Mapping[int, RecordColumns]
 
     @classmethod
     def of(cls, entries: Sequence[Entry]) -> "AlignedRecords":
-        records = {id(cell): cell.records() for entry in entries for cell in entry.cells}
-        clean = {
-            cell: rows[rows["transform"] == ""].set_index("sample_id").sort_index() for cell, rows in records.items()
-        }
-        first, *others = clean.values()
-        return cls(
-            clean,
-            {cell: rows[rows["transform"] != ""] for cell, rows in records.items()},
-            are_same=all(rows.index.equals(first.index) for rows in others),
-        )
+        return cls({id(cell): cell.columns() for entry in entries for cell in entry.cells})
 
-    def pairs(self, first: Entry, second: Entry) -> tuple[Replicates, Replicates]:
-        """Return the clean and the other records of two contestants by pretraining run and seed.
+    def pairs(self, first: Entry, second: Entry) -> tuple[Replicates, CellPairs]:
+        """Return the records of two contestants by pretraining run and seed: those of untransformed images, and all.
 
-        The clean ones are of the images that all these cells share. A contestant of a single run meets all runs of the
+        The former are of the images that all these cells share. A contestant of a single run meets all runs of the
         other. There is no run if they share no seed or no image.
         """
         count = max(len(first.runs), len(second.runs))
         sides = [entry.runs if len(entry.runs) == count else entry.runs * count for entry in (first, second)]
-        runs = [[(id(a[seed]), id(b[seed])) for seed in a if seed in b] for a, b in zip(*sides, strict=True)]
-        met = {cell for run in runs for pair in run for cell in pair}
-        clean = self.clean
-        if met and not self.are_same:
-            shared = reduce(np.intersect1d, [clean[cell].index.to_numpy() for cell in met])
-            clean = {cell: clean[cell].loc[shared] for cell in met}
-        found: list[Sequence[Records]] = []
-        others: list[Sequence[Records]] = []
-        for run in runs:
-            if run and len(clean[run[0][0]]):
-                found.append(distinct([(clean[a], clean[b]) for a, b in run]))
-                others.append([(self.moved[a], self.moved[b]) for a, b in run][: len(found[-1])])
-        return Replicates(found), Replicates(others)
+        runs = [
+            [(self.of_cells[id(a[seed])], self.of_cells[id(b[seed])]) for seed in a if seed in b]
+            for a, b in zip(*sides, strict=True)
+        ]
+        pairs = CellPairs([distinct(run) for run in runs if run])
+        if not pairs.runs:
+            return Replicates([]), pairs
+        rows = pairs.of(CLEAN).aligned(())
+        return (rows, pairs) if rows.num_images else (Replicates([]), CellPairs([]))

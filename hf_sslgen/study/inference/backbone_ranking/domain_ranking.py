@@ -12,7 +12,7 @@ from hf_sslgen.metrics.results import Interval
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.backbone_ranking.contestants import AlignedRecords, Contestant, Entry, headline_accuracy
 from hf_sslgen.study.inference.number_differences import compare_number, contributions, degrees_of_freedom
-from hf_sslgen.study.inference.replicates import Replicates
+from hf_sslgen.study.inference.replicates import CellPairs, Replicates
 from hf_sslgen.study.inference.scopes import (
     ONE_RUN,
     WEIGHTS,
@@ -89,7 +89,7 @@ def _standing(entry: Entry, metric: Metric, rows: Replicates) -> Standing:
     value = float(np.mean(of_runs))
     numbers = np.array([_number(cell, metric) for cell in entry.cells])
     below, above = (float(np.mean(np.abs(numbers[:, 0] - numbers[:, side]))) for side in (1, 2))
-    values = [[metric.values(one) for one, _ in run] for run in rows.runs]
+    values = [[one.values_of(metric) for one, _ in run] for run in rows.runs]
     variances = run_variances(contributions(_kind(metric), rows, values)) if values else ONE_RUN
     over_images = Interval(value - below, value + above)
     scopes = scoped_intervals(value, over_images, variances, degrees_of_freedom(rows.groups))
@@ -111,14 +111,14 @@ def _kind(metric: Metric) -> Paired:
     return metric.compared.paired
 
 
-def _pair(first: Entry, second: Entry, metric: Metric, rows: Replicates, moved: Replicates) -> PairDifference:
+def _pair(first: Entry, second: Entry, metric: Metric, rows: Replicates, pairs: CellPairs) -> PairDifference:
     if not rows.runs:
         a, b = (float(np.mean([_number(cell, metric)[0] for cell in entry.cells])) for entry in (first, second))
         unpaired = ScopedInterval(
             WEIGHTS, math.nan, math.nan, math.nan, math.nan, "they have no training seed or image in common"
         )
         return PairDifference(first.contestant, second.contestant, a - b, unpaired)
-    estimate, variances = compare_number(metric, _kind(metric), rows, moved)
+    estimate, variances = compare_number(metric, _kind(metric), rows, pairs)
     over_images = Interval(estimate.low, estimate.high)
     scopes = scoped_intervals(estimate.value, over_images, variances, degrees_of_freedom(rows.groups))
     if not first.contestant.are_runs or not second.contestant.are_runs:  # one of the two was not pretrained again

@@ -11,6 +11,7 @@ from simulated_cells import equal_backbones, simulated_cell
 from hf_sslgen.metrics.rank_statistics import adjust_all_pairs
 from hf_sslgen.metrics.results import Interval
 from hf_sslgen.study.cells.cell_folder import Cell
+from hf_sslgen.study.cells.held_records import RecordsInMemory
 from hf_sslgen.study.inference.backbone_ranking.contestants import find_contestants
 from hf_sslgen.study.inference.backbone_ranking.ranking import Ranking, rank_all
 from hf_sslgen.study.inference.backbone_ranking.tradeoffs import NOT_MEASURED
@@ -126,7 +127,7 @@ def test_without_an_accuracy_or_a_common_seed_nothing_is_told_apart() -> None:
 def test_backbones_measured_on_other_images_are_compared_on_those_they_share() -> None:
     cells = equal_backbones(np.random.default_rng(0), 3, 300)
     records = cells[0].records()
-    part = replace(cells[0], reader=lambda _: records[records["sample_id"] < 200].iloc[::-1])
+    part = replace(cells[0], reader=RecordsInMemory(records[records["sample_id"] < 200].iloc[::-1]))
     pairs = {(pair.first, pair.second): pair.value for pair in ranking_of([part, *cells[1:]]).pairs}
     own, others = (cell.records()["correct"] for cell in cells[:2])
     assert pairs["backbone-0", "backbone-1"] == pytest.approx((own[:200] - others[:200]).mean())
