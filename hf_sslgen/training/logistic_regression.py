@@ -69,6 +69,15 @@ class _Iterate:
     objective: float
 
 
+@dataclass(frozen=True, eq=False)
+class _Solution:
+    """The optimum at a value of log C."""
+
+    log_c: float
+    weights: Tensor
+    logits: Tensor
+
+
 def regularisation_path(
     design: Design, labels: NDArray[np.int64], grid: Sequence[float], tolerance: float, max_iterations: int
 ) -> Iterator[Fit]:
@@ -83,12 +92,12 @@ def regularisation_path(
     references = torch.from_numpy(labels).to(design.single.device)
     shares = torch.bincount(references).double() / len(references)
     steps = NewtonSteps(design, len(shares))
-    solved: list[tuple[float, Tensor, Tensor]] = []  # log C, weights, logits
+    solved: list[_Solution] = []
     for value in sorted(grid):
         penalised = value / 2 if len(shares) == 2 else value
         problem = _Problem(design, references, shares, 1 / (penalised * len(references)))
-        fit, solution = _fit(problem, steps, problem.start(math.log(value), solved), value, tolerance, max_iterations)
-        solved = [*solved[-DEGREE:], (math.log(value), solution.weights, solution.logits)]
+        fit, last = _fit(problem, steps, problem.start(math.log(value), solved), value, tolerance, max_iterations)
+        solved = [*solved[-DEGREE:], _Solution(math.log(value), last.weights, last.logits)]
         yield fit
 
 
@@ -116,7 +125,7 @@ class _Problem:
         gradient = product + iterate.weights * self.penalty
         return Point(probabilities, gradient, design.largest(gradient), self.penalty)
 
-    def start(self, log_c: float, solved: Sequence[tuple[float, Tensor, Tensor]]) -> _Iterate:
+    def start(self, log_c: float, solved: Sequence[_Solution]) -> _Iterate:
         """Return the best extrapolation of earlier solutions, or the optimum for infinite regularisation."""
         if not solved:
             weights = self.shares.new_zeros(len(self.shares), len(self.penalty))
@@ -125,15 +134,9 @@ class _Problem:
         starts = []
         for degree in range(len(solved)):
             points = solved[-1 - degree :]
-            factors = _extrapolation(log_c, [point[0] for point in points])
-            weights, logits = (
-                sum(
-                    (factor * point[part] for factor, point in zip(factors, points, strict=True)),
-                    start=torch.zeros(()),
-                )
-                for part in (1, 2)
-            )
-            starts.append(self.at(weights, logits))
+            factors = _extrapolation(log_c, [point.log_c for point in points])
+            weights = _combined(factors, [point.weights for point in points])
+            starts.append(self.at(weights, _combined(factors, [point.logits for point in points])))
         return min(starts, key=lambda start: start.objective)
 
 
