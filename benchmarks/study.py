@@ -55,6 +55,7 @@ def configuration(options: argparse.Namespace) -> dict[str, Any]:
         domain: dict[str, Any] = {
             "dataset_name": name if options.data is None else str((options.data / name).resolve())
         }
+        domain |= {"max_eval_samples": options.test_images // 4, "max_test_samples": options.test_images}
         if options.quick:
             domain |= {"max_train_samples": 200, "max_eval_samples": 60, "max_test_samples": 400}
         domains.append(domain)
@@ -183,7 +184,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder of the datasets")
     parser.add_argument("--domains", nargs="+", default=["digits", "photo-patches"], help="folders in it, or names")
-    parser.add_argument("--label_fractions", nargs=2, type=float, default=[0.1, 0.5], help="the two label budgets")
+    parser.add_argument("--label_fractions", nargs=2, type=float, default=[0.02, 0.1], help="the two label budgets")
+    parser.add_argument("--test_images", type=int, default=500, help="of each domain, beside a quarter for validation")
     parser.add_argument("--before", help="earlier revision to compare with")
     parser.add_argument("--quick", action="store_true", help="few images, short grids and one seed")
     parser.add_argument(
