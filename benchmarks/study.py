@@ -106,6 +106,7 @@ def cells_of(folder: Path) -> Cells:
     cells = {}
     for path in folder.glob("cells/*/cell.json"):
         content = json.loads(path.read_text(encoding="utf-8"))
+        content |= json.loads(path.with_name("results.json").read_text(encoding="utf-8"))
         identity = content["identity"]
         names = ("backbone", "domain", "protocol", "labels", "seed")
         cells[tuple(str(identity[name]) for name in names)] = content
