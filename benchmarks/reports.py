@@ -7,8 +7,8 @@ untrained one on 1, 3 and 10 domains of 2,000 test images, with linear probes of
 fine-tuning, three seeds each, invariance to eight transforms and attribution maps of 1,000 images. `hf-sslgen report`
 runs in a process of its own, once for all cells but the last and once more with it. Memory is the peak of the resident
 memory of that process and those that it starts; pages that they share count several times. A page is loaded in
-Debian's chromium, if there is one, without a window, from the request to the end of its `load` event, three times; the median
-counts.
+Debian's chromium, if there is one, without a window, from the request to the end of its `load` event, three times; the
+median counts.
 
 `--source FOLDER` measures another checkout of the package on the same cells as well. `--check` exits with 1 if a limit
 is missed; `--quick` reports on few cells of few images, which disables limits.
