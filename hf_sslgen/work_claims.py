@@ -79,22 +79,31 @@ def _read_owner(path: Path) -> Owner | None:
         return None
 
 
-def seconds_untouched(path: Path) -> float:
+def seconds_untouched(path: Path, now: float | None = None) -> float:
     """Return how long ago a file was touched, by its file system's clock, which all machines share.
 
     A missing file gives 0. On a read-only file system this machine's clock is used instead.
+
+    Args:
+        now: what `file_system_time` returned a moment ago for the file's folder; asked for if not given.
     """
-    clock = path.with_name(unfinished_name("clock"))
+    now = file_system_time(path.parent) if now is None else now
+    try:
+        return now - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def file_system_time(folder: Path) -> float:
+    """Return the time by the clock of a folder's file system."""
+    clock = folder / unfinished_name("clock")
     try:
         clock.touch()
         now = clock.stat().st_mtime
         clock.unlink()
     except OSError:
         now = time.time()
-    try:
-        return now - path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
+    return now
 
 
 def _is_of_this_machine(owner: Owner | None) -> TypeGuard[Owner]:
@@ -109,15 +118,15 @@ def is_at_work(claim: Claim) -> bool:
     return process is not None and bool(process.started) and process == Process(claim.owner.started, stopped=False)
 
 
-def is_alive(claim: Claim) -> bool:
-    """Whether the process behind a claim appears to be still at work."""
+def is_alive(claim: Claim, now: float | None = None) -> bool:
+    """Whether the process behind a claim appears to be still at work; `now` as for `seconds_untouched`."""
     if _is_of_this_machine(claim.owner):
         process = find_process(claim.owner.process)
         if process is None or process.started != claim.owner.started:
             return False
         if is_at_work(claim):
             return True
-    return seconds_untouched(claim.path) < LEASE_SECONDS
+    return seconds_untouched(claim.path, now) < LEASE_SECONDS
 
 
 def find_claim(folder: Path, name: str) -> Claim | None:
@@ -134,9 +143,20 @@ def find_claim(folder: Path, name: str) -> Claim | None:
 
 
 def find_claims(folder: Path) -> list[Claim]:
-    """Return the latest generation of every claim in a folder."""
-    names = {path.name.rsplit(".", 2)[0] for path in folder.glob("*.json")}
-    return [claim for name in sorted(names) if (claim := find_claim(folder, name)) is not None]
+    """Return the latest generation of every claim in a folder, from one listing."""
+    latest: dict[str, tuple[int, Path]] = {}
+    for path in folder.glob("*.json"):
+        name, number = path.name.removesuffix(".json").rpartition(".")[::2]
+        if number.isdigit():
+            latest[name] = max(latest.get(name, (0, path)), (int(number), path))
+    return [Claim(name, number, path, _read_owner(path)) for name, (number, path) in sorted(latest.items())]
+
+
+def find_living_claims(folder: Path) -> list[Claim]:
+    """Return the claims in a folder whose processes appear to be still at work."""
+    claims = find_claims(folder)
+    now = file_system_time(folder) if claims else 0.0
+    return [claim for claim in claims if is_alive(claim, now)]
 
 
 def _link(owner: Owner, path: Path, without_links: bool) -> bool:

@@ -27,7 +27,7 @@ from hf_sslgen.study.execution.worker import limited_threads
 from hf_sslgen.study.execution.worker_process import work
 from hf_sslgen.study.plan import CellSpec, expand
 from hf_sslgen.study.preflight import impossible_sentences, look_ahead, prepare
-from hf_sslgen.study.progress import damaged_sentences, failure_sentences
+from hf_sslgen.study.progress import damaged_sentences, failure_sentences, unfinished
 from hf_sslgen.study.repeated_seeds import repeated_seeds, repeated_sentences
 from hf_sslgen.work_claims import kept_alive, try_claim
 from hf_sslgen.zoo.locations import UNTRAINED_PREFIX, resolve_location, wanted_revision
@@ -135,21 +135,27 @@ def run_study(arguments: StudyArguments) -> None:
         print(power_text(config, specs, folder, arguments.power_from, short=True))
         return
     store.prepare()
+    store.limit_features(arguments.feature_cache_gb)
     _keep_configuration(path, store)
     if arguments.retry_failed:
         store.forget_failures(specs)
     if arguments.pull is not None:
         _pull(arguments.pull, store)
-    workers = arguments.workers or default_workers()
+    workers, wait = arguments.workers or default_workers(), not arguments.no_wait
     unavailable: Unavailable = {}
     if arguments.ray_address is None:  # a cluster's machines may see other folders
         prepare(specs, store, unavailable)
     if arguments.executor == "ray":
-        run_on_ray(path, store.folder, workers, arguments.ray_address)
+        run_on_ray(path, store.folder, arguments.workers, arguments.ray_address, wait)
     elif workers > 1:
-        run_processes(path, store.folder, workers)
+        run_processes(path, store.folder, workers, wait)
     else:
-        work(path, store.folder, unavailable)
+        work(path, store.folder, unavailable, wait)
+    if not wait and (left := unfinished(specs, store)):
+        print(
+            f"{left} of {len(specs)} cells are being computed by other processes, the last of which writes the report"
+        )
+        return
     if arguments.write_report:
         _write_report(specs, store)
     _require_all(specs, store)

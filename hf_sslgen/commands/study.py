@@ -7,6 +7,7 @@ from typing import Literal
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.settings import Range, check_fields, setting
+from hf_sslgen.study.cells.store import DEFAULT_CACHE_GB
 from hf_sslgen.training.configuration import parse_arguments
 
 
@@ -35,7 +36,8 @@ class StudyArguments:
     workers: int | None = setting(
         None,
         range=Range(at_least=1, at_most=1024),
-        help="Number of worker processes (default: one per GPU, or this process alone).",
+        help="Number of workers (default: one per GPU, or this process alone; on a Ray cluster without GPUs, as many "
+        "as its CPUs allow).",
     )
     executor: Literal["process", "ray"] = field(
         default="process",
@@ -44,6 +46,19 @@ class StudyArguments:
     ray_address: str | None = field(
         default=None,
         metadata={"help": "Address of a Ray cluster, such as `auto` (default: start Ray on this machine)."},
+    )
+    feature_cache_gb: float = setting(
+        DEFAULT_CACHE_GB,
+        range=Range(at_least=0),
+        help="Gigabytes of features to keep in the study's folder, so that probes, label budgets and seeds share one "
+        "pass over the images; beyond that, those not used for the longest time are removed. 0: keep none.",
+    )
+    no_wait: bool = field(
+        default=False,
+        metadata={
+            "help": "End once other processes are computing all the cells that are left, instead of waiting for them; "
+            "the last process writes the report."
+        },
     )
     retry_failed: bool = field(default=False, metadata={"help": "Retry cells that failed before."})
     write_report: bool = field(default=True, metadata={"help": "Write tables and report when all cells are done."})

@@ -12,9 +12,9 @@ from hf_sslgen.domains.domain_names import domain_name
 from hf_sslgen.domains.groups import carved, note_shared_groups
 from hf_sslgen.domains.hub_datasets import HubDataset
 from hf_sslgen.domains.images import ImageSplit
-from hf_sslgen.domains.sources import load_splits, registered_entry
-from hf_sslgen.domains.split_reading import read_split, read_stream, read_table, usable
-from hf_sslgen.domains.split_roles import split_names
+from hf_sslgen.domains.published_images import PublishedImages, read_published
+from hf_sslgen.domains.sources import registered_entry
+from hf_sslgen.domains.split_reading import read_stream, usable
 from hf_sslgen.domains.streaming.streamed_splits import held_out_split
 from hf_sslgen.domains.streaming.training_stream import ImageStream
 from hf_sslgen.domains.taken import Taken
@@ -85,7 +85,7 @@ def _require_trained_classes(train: ImageSplit | ImageStream, test: ImageSplit) 
         )
 
 
-def load_domain(arguments: DomainArguments) -> Domain:
+def load_domain(arguments: DomainArguments, published: PublishedImages | None = None) -> Domain:
     """Load a domain's training, validation and test images.
 
     A missing validation split is carved from the training split (stratified, or by content for a stream). If neither
@@ -94,25 +94,21 @@ def load_domain(arguments: DomainArguments) -> Domain:
     split after the test split is carved and before the validation split is, and reduces a published validation split
     alike; the test split always stays whole.
 
+    Args:
+        published: the dataset, if it was read before with arguments that are equal but for `DRAWN`.
+
     Raises:
         InputError: the dataset, a column or a split can't be found, a label is not a class, there is only one class,
             a split is empty, or its size differs from the registry's.
     """
-    registered = registered_entry(arguments)
-    entry = registered if arguments.registered_as is None else None  # a copy may name columns and splits differently
-    if entry is not None and entry.train_split is None and arguments.train_split_name is None:
-        raise InputError(f"{entry.name} is for evaluation only and has no training split; name another domain")
-    loaded = load_splits(arguments, entry)
-    train_name, validation_name, test_name = split_names(arguments, entry, list(loaded.splits))
+    published = published or read_published(arguments)
+    registered, loaded, table = registered_entry(arguments), published.loaded, published.table
+    train_name, validation_name, test_name = published.names
     raw_train = loaded.splits[train_name]
-    table = read_table(loaded, train_name, arguments, entry)
     notes: list[str] = []
 
-    def read(name: str) -> ImageSplit:
-        return read_split(loaded, name, table, arguments, notes)
-
-    validation = read(validation_name) if validation_name is not None else None
-    test = read(test_name) if test_name is not None else None
+    validation = published.read(validation_name, notes) if validation_name is not None else None
+    test = published.read(test_name, notes) if test_name is not None else None
     draws_splits = validation is None or isinstance(raw_train, IterableDataset) or draws_labels(arguments)
     train: ImageSplit | ImageStream
     if isinstance(raw_train, IterableDataset):
@@ -128,7 +124,7 @@ def load_domain(arguments: DomainArguments) -> Domain:
             notes.append(f"validation: {held_out:.0%} of the streamed '{train_name}', chosen by {chosen_by}")
             validation = usable(held_out_split(train), arguments, notes)
     else:
-        train = read(train_name)
+        train = published.read(train_name, notes)
         if test is None:
             train, test = _carve(train, "test", arguments, notes)
         intensity = dataset_intensity(train, arguments, notes)

@@ -12,6 +12,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Iterable
 
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_registry import (
+    EMBEDDED_FOLDER,
     REGISTERED,
     DomainEntry,
     domain_entries,
@@ -113,32 +114,57 @@ def load_splits(arguments: DomainArguments, entry: DomainEntry | None) -> Publis
     return replace(loaded, expected_sizes=uncounted)
 
 
-def _load(arguments: DomainArguments, entry: DomainEntry | None) -> tuple[LoadedSplits, HubDataset | None]:
+def find_source(arguments: DomainArguments) -> Path | HubDataset:
+    """Return the folder or file that a dataset is read from, or its commit on the Hub; nothing is read.
+
+    Raises:
+        InputError: no dataset can have that name, or it has two meanings.
+        HubError: the Hub does not tell the commit.
+    """
     name = arguments.dataset_name
     named = find_domain(name)
-    config = arguments.dataset_config_name or (named.config if named else None)
     if named is not None:
         _refuse_two_meanings(name, named)
+    if named is not None and named.format == "embedded":
+        return EMBEDDED_FOLDER / named.name
     location = named.id if named is not None and named.id is not None else name
+    if Path(location).exists():
+        return Path(location)
+    revision = arguments.dataset_revision or (named.revision if named else None)
+    try:
+        return resolve_dataset(location, _configuration(arguments, named), revision, arguments.streaming)
+    except (InputError, HubError) as error:
+        raise _hub_load_error(name, error) from error
+
+
+def _configuration(arguments: DomainArguments, named: DomainEntry | None) -> str | None:
+    return arguments.dataset_config_name or (named.config if named else None)
+
+
+def _load(arguments: DomainArguments, entry: DomainEntry | None) -> tuple[LoadedSplits, HubDataset | None]:
+    name, source = arguments.dataset_name, find_source(arguments)
+    named = find_domain(name)
+    if isinstance(source, HubDataset):
+        if source.id in known_bad_domains():
+            logger.warning("%s is known to be flawed: %s", source.id, known_bad_domains()[source.id])
+        try:
+            splits = load_from_hub(source, arguments.streaming)
+            are_files = all(rows.info.builder_name == "imagefolder" for rows in splits.values())
+            return LoadedSplits(splits, listed_on_hub(source.id) if are_files else BYTES_ONLY), source
+        except (InputError, HubError) as error:
+            raise _hub_load_error(name, error) from error
     try:
         if named is not None and named.format == "embedded":
             files = {split: [str(path)] for split, path in embedded_files(named).items()}
             return LoadedSplits(load_files("parquet", files, arguments.streaming)), None
-        if Path(location).exists():
-            return load_local(Path(location), config, arguments, entry), None
+        return load_local(source, _configuration(arguments, named), arguments, entry), None
     except InputError as error:
         raise _load_error(name, error, "") from error
-    if location in known_bad_domains():
-        logger.warning("%s is known to be flawed: %s", location, known_bad_domains()[location])
-    revision = arguments.dataset_revision or (named.revision if named else None)
-    try:
-        found = resolve_dataset(location, config, revision, arguments.streaming)
-        splits = load_from_hub(found, arguments.streaming)
-        are_files = all(rows.info.builder_name == "imagefolder" for rows in splits.values())
-        return LoadedSplits(splits, listed_on_hub(found.id) if are_files else BYTES_ONLY), found
-    except (InputError, HubError) as error:
-        found_on_hub = named is not None or (name.count("/") == 1 and name[0] not in "./~")
-        raise _load_error(name, error, "" if found_on_hub else KINDS_OF_NAMES) from error
+
+
+def _hub_load_error(name: str, error: InputError | HubError) -> InputError | HubError:
+    found_on_hub = find_domain(name) is not None or (name.count("/") == 1 and name[0] not in "./~")
+    return _load_error(name, error, "" if found_on_hub else KINDS_OF_NAMES)
 
 
 def _refuse_two_meanings(name: str, entry: DomainEntry) -> None:

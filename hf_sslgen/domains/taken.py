@@ -125,6 +125,16 @@ class Taken:
         values = dataclasses.asdict(self)
         return {**values, "untrained_classes": self.untrained_classes, "untested_classes": self.untested_classes}
 
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "Taken":
+        """Read what `dataclasses.asdict` and JSON have made of a record; raises KeyError or TypeError if damaged."""
+        lists = {key: tuple(content[key]) for key in ("class_names", "carved", "remarks")}
+        splits = tuple(
+            TakenSplit(**{**each, "class_counts": tuple(each["class_counts"])}) for each in content["splits"]
+        )
+        left_out = tuple(LeftOut(**each) for each in content["left_out"])
+        return cls(**{**content, **lists, "splits": splits, "left_out": left_out})
+
 
 def _few(names: Sequence[str]) -> str:
     shown = ", ".join(names[:SHOWN_CLASSES])

@@ -61,7 +61,6 @@ def is_at_hand(spec: CellSpec) -> bool:
 
 def domain_sizes(spec: CellSpec) -> Sizes | None:
     """Return the images in each split, counted on disk or expected by the registry; nothing is downloaded."""
-    entry = registered_entry(spec.domain)
     if is_at_hand(spec):
         try:
             domain = domain_at_hand(spec.domain)
@@ -69,6 +68,12 @@ def domain_sizes(spec: CellSpec) -> Sizes | None:
             return None
         train = len(domain.train) if isinstance(domain.train, ImageSplit) else 0
         return Sizes(train, len(domain.validation), len(domain.test))
+    return registered_sizes(spec)
+
+
+def registered_sizes(spec: CellSpec) -> Sizes | None:
+    """Return the images in each split as the registry expects them; None if it does not know."""
+    entry = registered_entry(spec.domain)
     if entry is None or entry.train_split is None or entry.train_split not in entry.expected_sizes:
         return None
     labelled = entry.expected_sizes[entry.train_split] * (spec.domain.label_fraction or 1)

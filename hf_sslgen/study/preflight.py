@@ -1,14 +1,15 @@
 """Load all domains before anything is computed, to report what is taken from each and which cells are impossible."""
 
+import contextlib
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.taken import Taken, print_taken
 from hf_sslgen.errors import HubError, InputError
 from hf_sslgen.study.cells.store import Store
-from hf_sslgen.study.execution.workbench import Unavailable, domain_asked_once
+from hf_sslgen.study.execution.workbench import Unavailable, domain_asked_once, taken_from
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.progress import named_cells
 from hf_sslgen.study.protocols.dispatch import require_possible
@@ -72,15 +73,29 @@ def look_ahead(specs: Sequence[CellSpec], unavailable: Unavailable) -> Preflight
 def prepare(specs: Sequence[CellSpec], store: Store, unavailable: Unavailable) -> None:
     """Print what is taken from each domain, and record cells that can't be computed as failed before work begins.
 
-    Finished cells are included: workers load their domains again, and the pictures may have changed.
+    Domains of finished cells are included, and loaded unless some process of the study knows them as they are now,
+    because the pictures may have changed.
     """
-    found = look_ahead([spec for spec in specs if not store.has_failed(spec)], unavailable)
-    found.print_taken()
-    impossible = {spec: error for spec, error in found.impossible.items() if not store.is_finished(spec)}
+    left = [spec for spec in specs if not store.has_failed(spec)]
+    finished = {spec for spec in left if store.is_finished(spec)}
+    known = _known(dict.fromkeys(spec.domain for spec in finished if not spec.domain.streaming), store, unavailable)
+    found = look_ahead([spec for spec in left if spec not in finished or spec.domain not in known], unavailable)
+    replace(found, taken=tuple(dict.fromkeys([*found.taken, *known.values()]))).print_taken()
+    impossible = {spec: error for spec, error in found.impossible.items() if spec not in finished}
     for spec, error in impossible.items():
         store.record_failure(spec, error)
     for sentence in impossible_sentences(impossible):
         logger.warning("cells left out that %s", sentence)
+
+
+def _known(domains: Iterable[DomainArguments], store: Store, unavailable: Unavailable) -> dict[DomainArguments, Taken]:
+    known = {}
+    for domain in domains:
+        with contextlib.suppress(InputError, HubError):  # which loading tells
+            taken = taken_from(store.folder, domain, unavailable)
+            if taken is not None:
+                known[domain] = taken
+    return known
 
 
 def impossible_sentences(impossible: Mapping[CellSpec, InputError | HubError]) -> list[str]:

@@ -6,7 +6,7 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.study.cells.cell_folder import read_stored_cell
 from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.plan import CellSpec
-from hf_sslgen.work_claims import find_claims, is_alive
+from hf_sslgen.work_claims import find_living_claims
 
 SHOWN = 4
 """How many of the cells with the same error are named."""
@@ -47,10 +47,14 @@ def named_cells(titles: Sequence[str]) -> str:
 def missing_sentences(specs: Sequence[CellSpec], store: Store) -> list[str]:
     """Return a report's sentences on missing cells."""
     sentences = failure_sentences(specs, store)
-    unfinished = sum(not store.is_finished(spec) and not store.has_failed(spec) for spec in specs)
-    if unfinished:
-        sentences.append(f"{unfinished} of {len(specs)} cells are not computed yet.")
+    if left := unfinished(specs, store):
+        sentences.append(f"{left} of {len(specs)} cells are not computed yet.")
     return sentences
+
+
+def unfinished(specs: Sequence[CellSpec], store: Store) -> int:
+    """Return the number of cells that have neither finished nor failed."""
+    return sum(not store.is_finished(spec) and not store.has_failed(spec) for spec in specs)
 
 
 def state_of(spec: CellSpec, store: Store, claimed: dict[str, str]) -> str:
@@ -64,9 +68,8 @@ def state_of(spec: CellSpec, store: Store, claimed: dict[str, str]) -> str:
 
 def living_claims(store: Store) -> dict[str, str]:
     """Return the cells that a running process is computing, and which process that is."""
-    claims = [claim for claim in find_claims(store.claims) if is_alive(claim)] if store.claims.is_dir() else []
     return {
         claim.name: f"process {claim.owner.process} on {claim.owner.host} since {claim.owner.since}"
-        for claim in claims
+        for claim in (find_living_claims(store.claims) if store.claims.is_dir() else [])
         if claim.owner is not None
     }

@@ -4,6 +4,7 @@ import functools
 import logging
 import re
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
@@ -56,6 +57,19 @@ def fetch_checkpoint(hub_id: str, revision: str | None, with_weights: bool) -> P
             raise HubError(sentence) from None  # the client's own error may contain the token
     logger.warning("%s; continuing with the cached commit %s", sentence.partition("; ")[0], cached.name)
     return cached
+
+
+def current_commit(hub_id: str, revision: str | None) -> str | None:
+    """Return the commit that `fetch_checkpoint` would take; None if it can't be told, which fetching then explains."""
+    if COMMIT.fullmatch(revision or ""):
+        return revision
+    try:
+        if not constants.is_offline_mode():
+            return HfApi().model_info(hub_id, revision=revision).sha
+        options: dict[str, Any] = {"allow_patterns": ["config.json"], "local_files_only": True}
+        return Path(snapshot_download(hub_id, revision=revision, **options)).name
+    except (OSError, httpx.HTTPError, UnicodeError, HFValidationError):
+        return None
 
 
 def _download(hub_id: str, revision: str | None, with_weights: bool) -> Path:

@@ -11,11 +11,14 @@ import pytest
 import warm_python
 
 from hf_sslgen.command_line import run_command
-from hf_sslgen.study.cells.cell_folder import read_cells
+from hf_sslgen.study.cells.cell_folder import cell_folder, read_cells
+from hf_sslgen.study.cells.cell_identity import cell_identity
 from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.config import read_study
+from hf_sslgen.study.execution.workbench import identify
 from hf_sslgen.study.execution.worker import run_worker
 from hf_sslgen.study.plan import expand
+from hf_sslgen.work_claims import release, try_claim
 
 STUDY, STATUS, REPORT = (f"hf_sslgen.commands.{name}" for name in ("study", "status", "report"))
 KNN = {"preset": "dino-knn", "neighbours": [5]}
@@ -92,7 +95,7 @@ def test_from_study_to_a_report_elsewhere(study_file: StudyFile, tmp_path: Path,
     assert (folder / "report" / "index.html").exists()
     assert "not testable here: accuracy, few-shot-weaker" in capsys.readouterr().out
     run_command(STATUS, [str(folder)])
-    assert capsys.readouterr().out.splitlines()[-1].split() == ["all", "4", "0", "0", "0"]
+    assert capsys.readouterr().out.splitlines()[-2].split() == ["all", "4", "0", "0", "0"]
     study.unlink()
     copy = tmp_path / "elsewhere"
     shutil.copytree(folder, copy)
@@ -103,6 +106,25 @@ def test_from_study_to_a_report_elsewhere(study_file: StudyFile, tmp_path: Path,
     run_command(REPORT, [str(copy)])
     assert {"results.csv", "comparisons.csv", "claims.csv", "report"} <= {path.name for path in copy.iterdir()}
     assert (copy / "report" / "index.html").exists()
+
+
+def test_who_does_not_wait_leaves_the_report_to_the_last(
+    study_file: StudyFile, tmp_path: Path, capsys: Errors
+) -> None:
+    study, folder = study_file(protocols=[KNN], seeds=[0], exclude=[{"protocol": "pretrained"}]), tmp_path / "out"
+    store = Store(folder)
+    store.prepare()
+    known = identify(expand(read_study(study))[0], folder)
+    claim = try_claim(store.claims, cell_folder(folder, cell_identity(known, known.domain.fingerprints)).name)
+    assert claim is not None
+    command = [str(study), "--output_dir", str(folder), "--no_wait"]
+    run_command(STUDY, command)
+    said = capsys.readouterr().out
+    assert "1 of 2 cells are being computed by other processes, the last of which writes the report" in said
+    assert not (folder / "report").exists() and len(list(read_cells(store.cells))) == 1
+    release(claim)
+    run_command(STUDY, command)
+    assert "Report: " in capsys.readouterr().out
 
 
 def test_two_workers_keep_failures_and_write_the_report_once(study_file: StudyFile, tmp_path: Path) -> None:
@@ -171,5 +193,5 @@ def test_another_configuration_replaces_the_first_and_says_so(
     run_command(STUDY, [str(study_file(protocols=[KNN], seeds=[0, 1])), "--output_dir", str(folder)])
     assert "held another configuration and is replaced" in caplog.text
     run_command(STATUS, [str(folder)])
-    assert capsys.readouterr().out.splitlines()[-1].split() == ["all", "6", "0", "0", "0"]
+    assert capsys.readouterr().out.splitlines()[-2].split() == ["all", "6", "0", "0", "0"]
     assert not list((folder / "claims").glob("*.json"))

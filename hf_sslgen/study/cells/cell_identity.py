@@ -16,6 +16,7 @@ import torch
 
 from hf_sslgen.analysis.network import default_device
 from hf_sslgen.study.cells.cell_folder import METRIC_DEFINITIONS, PRETRAINED_PROTOCOL
+from hf_sslgen.study.known_cell import KnownCell
 from hf_sslgen.study.prepared_cell import PreparedCell
 from hf_sslgen.study.protocols.presets import protocol_settings
 from hf_sslgen.zoo.locations import registered
@@ -39,7 +40,7 @@ def _library_versions() -> tuple[tuple[str, str], ...]:
     return tuple((name, version(name)) for name in LIBRARIES)
 
 
-def cell_identity(cell: PreparedCell, fingerprints: dict[str, str]) -> dict[str, Any]:
+def cell_identity(cell: PreparedCell | KnownCell, fingerprints: dict[str, str]) -> dict[str, Any]:
     """Return everything that the numbers depend on; cells with equal identities are the same cell.
 
     | what the numbers depend on | key |
@@ -94,12 +95,16 @@ def _fingerprint_of_names(names: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps(list(names)).encode()).hexdigest()[:16]
 
 
-def cell_provenance(cell: PreparedCell, seconds: float, selection: dict[str, Any]) -> dict[str, Any]:
+def cell_provenance(
+    cell: PreparedCell, seconds: float, selection: dict[str, Any], trunk_passes: int
+) -> dict[str, Any]:
     """Return where the numbers come from, and what reports say about backbone and domain.
 
     Args:
         seconds: time the cell took.
         selection: hyper-parameters selected on validation, with the score of each candidate.
+        trunk_passes: number of images that passed the trunk for it, without training; others were read from the
+            features that an earlier cell has left.
     """
     backbone, domain = cell.spec.backbone, cell.domain
     row = registered(backbone.location)
@@ -120,6 +125,7 @@ def cell_provenance(cell: PreparedCell, seconds: float, selection: dict[str, Any
         "taken": domain.taken.as_json(),
         "selection": selection,
         "seconds": round(seconds, 2),
+        "trunk_passes": trunk_passes,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else f"{device.type} ({platform.machine()})",
         "threads": torch.get_num_threads(),

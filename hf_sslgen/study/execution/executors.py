@@ -17,7 +17,7 @@ import torch
 from hf_sslgen.errors import InputError, WorkerError
 from hf_sslgen.interruption import deferred_interrupts, raise_on_sigterm
 from hf_sslgen.study.config import read_study
-from hf_sslgen.study.execution.worker_process import work
+from hf_sslgen.study.execution.worker_process import NO_WAIT, work
 
 logger = logging.getLogger(__name__)
 
@@ -54,13 +54,17 @@ def worker_environment(index: int, num_gpus: int, environment: Mapping[str, str]
     return {**environment, "CUDA_VISIBLE_DEVICES": visible[index % num_gpus].strip()}
 
 
-def run_processes(study: Path, output_dir: Path, workers: int) -> None:
+def run_processes(study: Path, output_dir: Path, workers: int, wait: bool = True) -> None:
     """Run worker processes and wait for them; they are terminated if this process is.
+
+    Args:
+        wait: whether they wait for cells that other processes are computing.
 
     Raises:
         WorkerError: a worker ended with an error; the others have finished their work.
     """
     command = [sys.executable, "-m", "hf_sslgen.study.execution.worker_process", str(study), str(output_dir)]
+    command += [] if wait else [NO_WAIT]
     num_gpus = torch.cuda.device_count()
     processes: list[subprocess.Popen[bytes]] = []
     try:
@@ -80,21 +84,32 @@ def run_processes(study: Path, output_dir: Path, workers: int) -> None:
         )
 
 
-def _ray_worker(study: str, output_dir: str, folder: str) -> dict[str, int]:
+def _ray_worker(study: str, output_dir: str, folder: str, wait: bool) -> dict[str, int]:
     """Work as a Ray task the way any worker process does, in the folder the study was started from if it exists."""
     if Path(folder).is_dir():
         os.chdir(folder)
-    return {str(outcome): count for outcome, count in work(Path(study), Path(output_dir)).items()}
+    return {str(outcome): count for outcome, count in work(Path(study), Path(output_dir), wait=wait).items()}
 
 
-def run_on_ray(study: Path, output_dir: Path, workers: int, address: str | None) -> None:
+def _workers_of_cluster(resources: Mapping[str, float], threads: int) -> int:
+    """Return one worker per GPU of a Ray cluster; without GPUs, one for as many CPUs as a worker has threads."""
+    return int(resources.get("GPU", 0)) or max(1, int(resources.get("CPU", 1)) // threads)
+
+
+def run_on_ray(study: Path, output_dir: Path, workers: int | None, address: str | None, wait: bool = True) -> None:
     """Run workers as Ray tasks, on a cluster whose machines see `output_dir`, or on a local Ray.
 
-    Ray restarts a task whose machine is lost; its claims are taken over.
+    Ray restarts a task whose machine is lost; its claims are taken over. The cells of a task that ends with an error
+    are left to the other tasks.
+
+    Args:
+        workers: number of tasks; None for one per GPU of the cluster, or without GPUs as many as its CPUs allow.
+        wait: whether they wait for cells that other processes are computing.
 
     Raises:
         InputError: Ray is not installed.
-        WorkerError: the cluster can't be reached, or a worker met an error that is not a fault of any cell.
+        WorkerError: the cluster can't be reached or was lost, or every worker met an error that is not a fault of any
+            cell.
     """
     try:
         import ray
@@ -103,7 +118,8 @@ def run_on_ray(study: Path, output_dir: Path, workers: int, address: str | None)
     threads = read_study(study).num_threads or 1
     try:
         if address is None:
-            ray.init("local", num_cpus=workers * threads, include_dashboard=False, logging_level=logging.WARNING)
+            cpus = (workers or default_workers()) * threads
+            ray.init("local", num_cpus=cpus, include_dashboard=False, logging_level=logging.WARNING)
         else:
             ray.init(address=address, logging_level=logging.WARNING)
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -111,14 +127,26 @@ def run_on_ray(study: Path, output_dir: Path, workers: int, address: str | None)
         raise WorkerError(f"{what}: {error}") from error
     raise_on_sigterm()  # Ray has installed its own handler
     try:
-        gpus = 1 if ray.cluster_resources().get("GPU") else 0
+        resources = ray.cluster_resources()
+        count = workers or _workers_of_cluster(resources, threads)
+        gpus = 1 if resources.get("GPU") else 0
         task = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=3)(_ray_worker)
-        arguments = (str(study.resolve()), str(output_dir.resolve()), str(Path.cwd()))
-        for counts in ray.get([task.remote(*arguments) for _ in range(workers)]):
-            logger.info("a Ray worker ended: %s", ", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
-    except ray.exceptions.RayTaskError as error:
-        cause = error.cause
-        raise WorkerError(f"a Ray worker ended with {type(cause).__name__}: {cause}") from error
+        arguments = (str(study.resolve()), str(output_dir.resolve()), str(Path.cwd()), wait)
+        failures: list[str] = []
+        left = [task.remote(*arguments) for _ in range(count)]
+        while left:
+            (ended,), left = ray.wait(left, num_returns=1)
+            try:
+                counts = ray.get(ended)
+            except (ray.exceptions.RayTaskError, ray.exceptions.WorkerCrashedError) as error:
+                cause = error.cause if isinstance(error, ray.exceptions.RayTaskError) else error
+                failures.append(f"a Ray worker ended with {type(cause).__name__}: {cause}")
+                logger.warning("%s; its cells are left to the others", failures[-1])
+            else:
+                words = ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
+                logger.info("a Ray worker ended: %s", words)
+        if len(failures) == count:
+            raise WorkerError(f"{failures[0]}; finished cells are kept, run the same command again to continue")
     except ray.exceptions.RayError as error:
         raise WorkerError(f"Ray gave up ({error}); finished cells are kept, run the same command again") from error
     finally:

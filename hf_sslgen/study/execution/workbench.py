@@ -1,44 +1,147 @@
-"""A worker's caches between cells: the last domain, and what identifies each backbone."""
+"""A worker's caches between cells: the last domains, and what identifies each domain and backbone.
+
+A cell is recognised (`identify`) without loading anything if another process of the study has been here before; only a
+cell that is to be computed is prepared (`prepare_cell`).
+"""
 
 import functools
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
 
 from hf_sslgen.domains.domain_arguments import DomainArguments
+from hf_sslgen.domains.domain_facts import DomainFacts, source_signature
 from hf_sslgen.domains.domain_loading import Domain, load_domain
+from hf_sslgen.domains.hub_datasets import HubDataset
+from hf_sslgen.domains.published_images import PublishedImages, read_published, without_draws
+from hf_sslgen.domains.sources import find_source
+from hf_sslgen.domains.taken import Taken
 from hf_sslgen.errors import HubError
+from hf_sslgen.file_signatures import Signature
 from hf_sslgen.geometry import Geometry
+from hf_sslgen.study.execution.shared_facts import BackboneRequest, DomainRequest, find_facts, share_facts
+from hf_sslgen.study.known_cell import KnownCell
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.prepared_cell import BackboneFacts, PreparedCell
 from hf_sslgen.zoo.backbone_loading import load_backbone
+from hf_sslgen.zoo.checkpoint_signature import checkpoint_signature
 from hf_sslgen.zoo.locations import UNTRAINED_PREFIX
 
 KEPT_DOMAINS = 4
+KEPT_FACTS = 4096
+
+LOOK_AGAIN = 20.0
+"""A dataset's files are looked at again after this many times the time that it takes."""
 
 Result = TypeVar("Result")
 
 
-@functools.lru_cache(maxsize=KEPT_DOMAINS)
+@dataclass(frozen=True)
+class _Look:
+    signature: Signature
+    ended: float
+    seconds: float
+
+
+_looks: dict[DomainArguments, _Look] = {}
+
+
+def domain_signature(arguments: DomainArguments, now: bool = False) -> Signature:
+    """Return the signature of a domain's data, as it was a moment ago.
+
+    A commit on the Hub stays the same for the rest of the process.
+
+    Args:
+        now: whether to look at the files again in any case.
+    """
+    arguments = without_draws(arguments)
+    last, source = _looks.get(arguments), _source(arguments)
+    started = time.monotonic()
+    if last is None or now or (isinstance(source, Path) and started - last.ended > LOOK_AGAIN * last.seconds):
+        signature = source_signature(source)
+        last = _looks[arguments] = _Look(signature, time.monotonic(), time.monotonic() - started)
+    return last.signature
+
+
+@functools.lru_cache(maxsize=1024)
+def _source(arguments: DomainArguments) -> Path | HubDataset:
+    return find_source(arguments)
+
+
 def domain_at_hand(arguments: DomainArguments) -> Domain:
-    """Return a domain, loaded once for consecutive cells."""
-    return load_domain(arguments)
+    """Return a domain, loaded once for consecutive cells as long as its files do not change."""
+    return _drawn(arguments, domain_signature(arguments).digest)
 
 
 @functools.lru_cache(maxsize=KEPT_DOMAINS)
+def _drawn(arguments: DomainArguments, digest: str) -> Domain:
+    """Load a domain; the digest is that of its signature."""
+    published = None if arguments.streaming else _published(without_draws(arguments), digest)
+    return load_domain(_pinned(arguments), published)
+
+
+@functools.lru_cache(maxsize=KEPT_DOMAINS)
+def _published(arguments: DomainArguments, digest: str) -> PublishedImages:
+    """Read a dataset once for all seeds and label budgets."""
+    return read_published(_pinned(arguments))
+
+
+def _pinned(arguments: DomainArguments) -> DomainArguments:
+    """Return the arguments with the commit that the signature names, since a branch may move meanwhile."""
+    source = _source(without_draws(arguments))
+    if isinstance(source, HubDataset) and source.commit is not None:
+        return replace(arguments, dataset_revision=source.commit)
+    return arguments
+
+
 def split_fingerprints(arguments: DomainArguments) -> dict[str, str]:
     """Return the fingerprints of a domain's splits, computed once."""
-    return domain_at_hand(arguments).fingerprints()
+    return _established(arguments, domain_signature(arguments).digest).fingerprints
+
+
+@functools.lru_cache(maxsize=KEPT_FACTS)
+def _established(arguments: DomainArguments, digest: str) -> DomainFacts:
+    return DomainFacts.of(_drawn(arguments, digest))
+
+
+@functools.lru_cache(maxsize=KEPT_FACTS)
+def _shared_domain_facts(study: Path, request: DomainRequest) -> DomainFacts:
+    return share_facts(study, request, lambda: _established(request.arguments, request.signature.digest))
+
+
+def domain_facts(study: Path, arguments: DomainArguments, now: bool = False) -> DomainFacts:
+    """Return what identifies a domain, which is loaded only if no process of the study has been here before.
+
+    Args:
+        study: the study's folder.
+        now: as for `domain_signature`.
+    """
+    return _shared_domain_facts(study, DomainRequest(arguments, domain_signature(arguments, now)))
 
 
 def backbone_facts(location: str, seed: int, geometry: Geometry | None) -> BackboneFacts:
     """Return what identifies a backbone, loading it once, or once per seed if its weights depend on the seed."""
-    return _facts(location, seed if location.startswith(UNTRAINED_PREFIX) else 0, geometry)
+    return _backbone_facts(_backbone_request(location, seed, geometry))
 
 
-@functools.cache
-def _facts(location: str, seed: int, geometry: Geometry | None) -> BackboneFacts:
-    backbone = load_backbone(location, ("first", "second"), seed=seed, geometry=geometry, match="none")
-    return BackboneFacts.of(backbone)
+def _backbone_request(location: str, seed: int, geometry: Geometry | None) -> BackboneRequest:
+    own_seed = seed if location.startswith(UNTRAINED_PREFIX) else 0
+    return BackboneRequest(location, own_seed, geometry, checkpoint_signature(location))
+
+
+@functools.lru_cache(maxsize=KEPT_FACTS)
+def _backbone_facts(request: BackboneRequest) -> BackboneFacts:
+    location, classes = request.location, ("first", "second")
+    return BackboneFacts.of(
+        load_backbone(location, classes, seed=request.seed, geometry=request.geometry, match="none")
+    )
+
+
+@functools.lru_cache(maxsize=KEPT_FACTS)
+def _shared_backbone_facts(study: Path, request: BackboneRequest) -> BackboneFacts:
+    return share_facts(study, request, lambda: _backbone_facts(request))
 
 
 Unavailable = dict[tuple[str, ...], HubError]
@@ -56,28 +159,61 @@ def _asked_once(asked: tuple[str, ...], unavailable: Unavailable, load: Callable
         raise
 
 
+def _asked_domain(arguments: DomainArguments) -> tuple[str, ...]:
+    return ("domain", arguments.dataset_name, arguments.dataset_config_name or "", arguments.dataset_revision or "")
+
+
+def _asked_backbone(location: str) -> tuple[str, ...]:
+    return ("backbone", location.removeprefix(UNTRAINED_PREFIX))
+
+
 def domain_asked_once(arguments: DomainArguments, unavailable: Unavailable) -> Domain:
     """Return a domain; a dataset that the Hub fails to provide is requested only once."""
-    stated = (arguments.dataset_name, arguments.dataset_config_name or "", arguments.dataset_revision or "")
-    return _asked_once(("domain", *stated), unavailable, lambda: domain_at_hand(arguments))
+    return _asked_once(_asked_domain(arguments), unavailable, lambda: domain_at_hand(arguments))
 
 
-def prepare_cell(spec: CellSpec, unavailable: Unavailable | None = None) -> PreparedCell:
-    """Load what a cell's identity depends on.
+def taken_from(study: Path, arguments: DomainArguments, unavailable: Unavailable) -> Taken | None:
+    """Return what was taken from a domain, if some process of the study knows it; nothing is loaded."""
+
+    def find() -> Taken | None:
+        facts = find_facts(study, DomainRequest(arguments, domain_signature(arguments)))
+        return None if facts is None else facts.taken
+
+    return _asked_once(_asked_domain(arguments), unavailable, find)
+
+
+def identify(spec: CellSpec, study: Path, unavailable: Unavailable | None = None, now: bool = False) -> KnownCell:
+    """Return what a cell's identity depends on, as other processes of the study found it; else load it.
 
     Args:
+        study: the study's folder.
         unavailable: failed requests to the Hub, which are not repeated; new ones are added.
+        now: as for `domain_signature`.
 
     Raises:
         InputError: the domain or the backbone can't be loaded.
         HubError: the Hub fails to provide them.
+        EstablishedElsewhereError: another process is loading them to share what it finds.
     """
+    unavailable = {} if unavailable is None else unavailable
+    location = spec.backbone.location
+    domain = _asked_once(_asked_domain(spec.domain), unavailable, lambda: domain_facts(study, spec.domain, now))
+    facts = _asked_once(
+        _asked_backbone(location),
+        unavailable,
+        lambda: _shared_backbone_facts(study, _backbone_request(location, spec.seed, spec.geometry)),
+    )
+    return KnownCell(spec, facts, domain)
+
+
+def prepare_cell(
+    spec: CellSpec, unavailable: Unavailable | None = None, facts: BackboneFacts | None = None
+) -> PreparedCell:
+    """Load a cell's domain, and its backbone's facts unless they are given; arguments and errors as for `identify`."""
     unavailable = {} if unavailable is None else unavailable
     domain = domain_asked_once(spec.domain, unavailable)
     location = spec.backbone.location
-    facts = _asked_once(
-        ("backbone", location.removeprefix(UNTRAINED_PREFIX)),
-        unavailable,
-        lambda: backbone_facts(location, spec.seed, spec.geometry),
+    facts = facts or _asked_once(
+        _asked_backbone(location), unavailable, lambda: backbone_facts(location, spec.seed, spec.geometry)
     )
     return PreparedCell(spec, facts, domain)

@@ -6,40 +6,34 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 import torch
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from hf_sslgen.analysis.pass_shards import Run
-from hf_sslgen.errors import DiskFullError
+from hf_sslgen.analysis.trunk_passes import counted_passes
+from hf_sslgen.errors import DiskFullError, InputError
 from hf_sslgen.files import is_disk_full
 from hf_sslgen.interruption import interrupt_behind
 from hf_sslgen.study.cells.cell_folder import cell_folder, write_cell
 from hf_sslgen.study.cells.cell_identity import cell_identity, cell_provenance
 from hf_sslgen.study.cells.store import Store
-from hf_sslgen.study.execution.workbench import Unavailable, prepare_cell, split_fingerprints
+from hf_sslgen.study.estimate import Sizes
+from hf_sslgen.study.execution.rounds import Outcome, work_through
+from hf_sslgen.study.execution.schedule import known_sizes, ordered_units
+from hf_sslgen.study.execution.shared_facts import EstablishedElsewhereError
+from hf_sslgen.study.execution.study_features import study_features
+from hf_sslgen.study.execution.workbench import Unavailable, identify, prepare_cell
+from hf_sslgen.study.known_cell import KnownCell
 from hf_sslgen.study.plan import CellSpec, first_seeds
-from hf_sslgen.study.prepared_cell import PreparedCell
 from hf_sslgen.study.protocols.dispatch import measure
-from hf_sslgen.work_claims import Claim, find_claim, is_alive, kept_alive, still_held, try_claim
+from hf_sslgen.work_claims import Claim, kept_alive, still_held, try_claim
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS = 1.0
 FULL_BELOW_BYTES = 1_000_000
-
-
-class Outcome(StrEnum):
-    """The outcome of a worker's attempt at a cell."""
-
-    COMPUTED = "computed"
-    FOUND = "found"
-    FAILED = "failed"
-    BUSY = "busy"
 
 
 def _require_room(error: BaseException, folder: Path) -> None:
@@ -62,17 +56,31 @@ def _fail(spec: CellSpec, store: Store, error: Exception) -> Outcome:
     return Outcome.FAILED
 
 
-def _measure(prepared: PreparedCell, identity: dict[str, Any], store: Store, claim: Claim) -> Outcome:
+def _require_unchanged(known: KnownCell, store: Store) -> None:
+    """Raise InputError if the domain's files or the checkpoint are not those that the cell's identity names."""
+    if identify(known.spec, store.folder, now=True) != known:
+        raise InputError(
+            f"the data of {known.domain.name!r} or the checkpoint {known.facts.pinned!r} was changed while the cell "
+            "was computed; run the same command again with --retry_failed true, which measures it as it is now"
+        )
+
+
+def _measure(known: KnownCell, store: Store, claim: Claim, unavailable: Unavailable | None) -> Outcome:
     """Measure and write a cell whose claim this process holds."""
-    spec = prepared.spec
+    spec = known.spec
     try:
+        prepared = prepare_cell(spec, unavailable, known.facts)
         started = time.perf_counter()
-        analysis, selection = measure(prepared, store.scratch(claim), Run(store.unfinished(claim)))
+        run = Run(store.unfinished(claim), features=study_features(store))
+        with counted_passes() as passes:
+            analysis, selection = measure(prepared, store.scratch(claim), run)
         seconds = time.perf_counter() - started
         if not still_held(claim):
             logger.warning("%s: another process took over; this result is dropped", spec.title)
             return Outcome.BUSY
-        provenance = cell_provenance(prepared, seconds, selection)
+        _require_unchanged(known, store)
+        identity = cell_identity(known, known.domain.fingerprints)
+        provenance = cell_provenance(prepared, seconds, selection, passes.images)
         write_cell(store.cells / claim.name, identity, provenance, analysis, replace=False)
     except Exception as error:  # an error in one cell must not stop the others; it is recorded with its traceback
         if (interrupt := interrupt_behind(error)) is not None:
@@ -90,15 +98,14 @@ def _measure(prepared: PreparedCell, identity: dict[str, Any], store: Store, cla
     return Outcome.COMPUTED
 
 
-def _identified(prepared: PreparedCell, store: Store) -> tuple[dict[str, Any], Path]:
-    identity = cell_identity(prepared, split_fingerprints(prepared.spec.domain))
-    return identity, cell_folder(store.cells, identity)
+def _folder(known: KnownCell, store: Store) -> Path:
+    return cell_folder(store.cells, cell_identity(known, known.domain.fingerprints))
 
 
-def _compute(prepared: PreparedCell, store: Store) -> Outcome:
-    """Compute a cell under a claim, unless another process holds it."""
-    identity, folder = _identified(prepared, store)
-    store.index(prepared.spec, folder.name)
+def _compute(known: KnownCell, store: Store, unavailable: Unavailable | None) -> Outcome:
+    """Compute a cell under a claim, unless it is finished or claimed already; nothing is loaded before."""
+    spec, folder = known.spec, _folder(known, store)
+    store.index(spec, folder.name)
     if folder.exists():
         return Outcome.FOUND
     claim = try_claim(store.claims, folder.name)
@@ -108,21 +115,25 @@ def _compute(prepared: PreparedCell, store: Store) -> Outcome:
         # Another process may have finished it between the checks above and the claim.
         if folder.exists():
             return Outcome.FOUND
-        return Outcome.FAILED if store.has_failed(prepared.spec) else _measure(prepared, identity, store, claim)
+        if store.has_failed(spec):
+            return Outcome.FAILED
+        return _measure(known, store, claim, unavailable)
 
 
 def _compute_once(spec: CellSpec, first: CellSpec, store: Store, unavailable: Unavailable | None) -> Outcome:
     """Compute the first seed's cell in place of one that would repeat it, unless that one is finished, and index
     its folder for this one too. If the first seed's cell fails, compute this one."""
-    prepared = prepare_cell(spec, unavailable)
-    if spec == first or not prepared.repeats_other_seeds or _identified(prepared, store)[1].exists():
-        return _compute(prepared, store)
-    outcome = Outcome.FAILED if store.has_failed(first) else _compute(prepare_cell(first, unavailable), store)
+    known = identify(spec, store.folder, unavailable)
+    if spec == first or not known.repeats_other_seeds or _folder(known, store).exists():
+        return _compute(known, store, unavailable)
+    of_first = Outcome.FAILED
+    if not store.has_failed(first):
+        of_first = _compute(identify(first, store.folder, unavailable), store, unavailable)
     shared = store.indexed(first)
-    if outcome is Outcome.FAILED or shared is None:
-        return _compute(prepared, store)
+    if of_first is Outcome.FAILED or shared is None:
+        return _compute(known, store, unavailable)
     store.index(spec, shared)
-    return outcome
+    return of_first
 
 
 def work_on(
@@ -141,19 +152,12 @@ def work_on(
         return Outcome.FAILED
     try:
         return _compute_once(spec, first or spec, store, unavailable)
+    except EstablishedElsewhereError:
+        return Outcome.WAITING
     except Exception as error:  # nor must a domain or backbone that can't be loaded
         if (interrupt := interrupt_behind(error)) is not None:
             raise interrupt from None
         return _fail(spec, store, error)
-
-
-def _still_busy(spec: CellSpec, store: Store) -> bool:
-    """Whether another process is still computing a cell; nothing is loaded to find out."""
-    cell = store.indexed(spec)
-    if cell is None or (store.cells / cell).exists():
-        return False
-    claim = find_claim(store.claims, cell)
-    return claim is not None and is_alive(claim)
 
 
 @contextlib.contextmanager
@@ -172,33 +176,30 @@ def limited_threads(num_threads: int | None) -> Iterator[None]:
 
 
 def run_worker(
-    specs: Sequence[CellSpec], store: Store, num_threads: int | None = None, unavailable: Unavailable | None = None
+    specs: Sequence[CellSpec],
+    store: Store,
+    num_threads: int | None = None,
+    unavailable: Unavailable | None = None,
+    wait: bool = True,
 ) -> Counter[Outcome]:
-    """Work until every cell has finished or failed, waiting for cells that other processes are computing.
+    """Work until every cell has finished or failed.
 
     Args:
         unavailable: as in `prepare_cell`.
+        wait: whether to wait for cells that other processes are computing.
 
     Returns:
-        The number of cells with each outcome.
+        The number of cells with each outcome; `BUSY` are those that were not waited for.
     """
-    counts: Counter[Outcome] = Counter()
     unavailable = {} if unavailable is None else unavailable
-    waiting, is_first_round, firsts = list(specs), True, first_seeds(specs)
+    firsts = first_seeds(specs)
+
+    def attempt(spec: CellSpec) -> Outcome:
+        return work_on(spec, store, unavailable, firsts[spec])
+
+    def sizes(spec: CellSpec) -> Sizes | None:
+        return known_sizes(spec, store.folder, unavailable)
+
     with limited_threads(num_threads), tqdm(total=len(specs), desc="cells", unit="cell", disable=None) as progress:
-        while waiting:
-            busy = []
-            for spec in waiting:
-                known_busy = not is_first_round and _still_busy(spec, store)
-                outcome = Outcome.BUSY if known_busy else work_on(spec, store, unavailable, firsts[spec])
-                if outcome is Outcome.BUSY:
-                    busy.append(spec)
-                else:
-                    counts[outcome] += 1
-                    progress.update()
-            if len(busy) == len(waiting):
-                time.sleep(POLL_SECONDS)
-            elif is_first_round and busy:
-                logger.info("waiting for %d cells that other processes are computing", len(busy))
-            waiting, is_first_round = busy, False
-    return counts
+        units = [unit.cells for unit in ordered_units(specs, sizes)]
+        return work_through(units, attempt, store, wait, progress.update)

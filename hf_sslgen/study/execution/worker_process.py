@@ -1,6 +1,7 @@
 """One worker process of a study: `python -m hf_sslgen.study.execution.worker_process STUDY.yaml OUTPUT_DIR`.
 
-It works on the cells but does not report failures; the process that started it reports them once.
+With `--no_wait` behind these, it does not wait for cells that others are computing. It works on the cells but does not
+report failures; the process that started it reports them once.
 """
 
 import logging
@@ -12,21 +13,25 @@ from pathlib import Path
 from hf_sslgen.command_line import run_command
 from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.config import read_study
+from hf_sslgen.study.execution.rounds import Outcome
 from hf_sslgen.study.execution.workbench import Unavailable
-from hf_sslgen.study.execution.worker import Outcome, run_worker
+from hf_sslgen.study.execution.worker import run_worker
 from hf_sslgen.study.plan import expand
 
 logger = logging.getLogger(__name__)
 
 
-def work(study: Path, output_dir: Path, unavailable: Unavailable | None = None) -> Counter[Outcome]:
+NO_WAIT = "--no_wait"
+
+
+def work(study: Path, output_dir: Path, unavailable: Unavailable | None = None, wait: bool = True) -> Counter[Outcome]:
     """Work on a study until all its cells have finished or failed; returns this process's outcomes.
 
     Args:
-        unavailable: as in `prepare_cell`.
+        unavailable, wait: as in `run_worker`.
     """
     config = read_study(study)
-    counts = run_worker(expand(config), Store(output_dir), config.num_threads, unavailable)
+    counts = run_worker(expand(config), Store(output_dir), config.num_threads, unavailable, wait)
     logger.info("%s", outcome_words(counts))
     return counts
 
@@ -37,9 +42,9 @@ def outcome_words(counts: Counter[Outcome]) -> str:
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
-    """Run a worker; the two arguments are the study's file and folder."""
-    study, output_dir = command_line or sys.argv[1:]
-    work(Path(study), Path(output_dir))
+    """Run a worker; the arguments are the study's file and folder, and whether to wait."""
+    study, output_dir, *options = command_line or sys.argv[1:]
+    work(Path(study), Path(output_dir), wait=NO_WAIT not in options)
 
 
 if __name__ == "__main__":
