@@ -69,7 +69,7 @@ def measured(study: Path, source: Path, cells: int, is_first: bool) -> Report:
     before, start, peak = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter(), 0.0
     environment = {**os.environ, "PYTHONPATH": str(source)}
     with subprocess.Popen(
-        [sys.executable, "-c", COMMAND, str(study)], env=environment, stdout=subprocess.DEVNULL
+        [sys.executable, "-c", COMMAND, str(study)], cwd=source, env=environment, stdout=subprocess.DEVNULL
     ) as process:
         while process.poll() is None:
             peak = max(peak, _resident(process.pid))
