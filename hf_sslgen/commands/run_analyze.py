@@ -15,6 +15,7 @@ from hf_sslgen.analysis.backbone_analysis import adapted_analysis, pretrained_an
 from hf_sslgen.analysis.families import FAMILIES, PAIR
 from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.analysis.pass_shards import Processes, Run
+from hf_sslgen.analysis.trunk_passes import counted_passes
 from hf_sslgen.commands.analyze import AnalyzeArguments
 from hf_sslgen.domains.class_restriction import with_classes
 from hf_sslgen.domains.domain_arguments import DomainArguments
@@ -104,7 +105,8 @@ def analyze(
     if accelerator.is_main_process:
         print_taken([domain.taken])
     settings = arguments.settings
-    analysis, protocol = _measure(backbone, domain, settings, Run(output_dir / UNFINISHED, processes))
+    with counted_passes() as passes:
+        analysis, protocol = _measure(backbone, domain, settings, Run(output_dir / UNFINISHED, processes))
     processes.wait()  # wait until every process has read the files that are removed below
     if not accelerator.is_main_process:
         return
@@ -113,7 +115,7 @@ def analyze(
     spec = CellSpec(entry, domain_arguments, protocol, None, arguments.seed, settings, None)
     cell = PreparedCell(spec, BackboneFacts.of(backbone), domain)
     identity = cell_identity(cell, domain.fingerprints())
-    provenance = cell_provenance(cell, time.perf_counter() - started, {})
+    provenance = cell_provenance(cell, time.perf_counter() - started, {}, passes.images)
     with replace_files(output_dir, obsolete=["examples.npz", "figures/*.png"]) as unfinished:
         write_cell(unfinished, identity, provenance, analysis)
         if arguments.figures:

@@ -12,7 +12,9 @@ import torch
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
+from hf_sslgen.analysis.feature_store import FeatureStore
 from hf_sslgen.analysis.pass_shards import Run
+from hf_sslgen.analysis.trunk_passes import counted_passes
 from hf_sslgen.errors import DiskFullError, InputError
 from hf_sslgen.files import is_disk_full
 from hf_sslgen.interruption import interrupt_behind
@@ -54,6 +56,12 @@ def _fail(spec: CellSpec, store: Store, error: Exception) -> Outcome:
     return Outcome.FAILED
 
 
+def _features(store: Store) -> FeatureStore | None:
+    """Return where a study keeps the outputs of frozen trunks; None if it keeps none."""
+    limit = store.feature_cache_gb
+    return FeatureStore(store.features, round(limit * 1e9)) if limit > 0 else None
+
+
 def _require_unchanged(known: KnownCell, store: Store) -> None:
     """Raise InputError if the domain's files or the checkpoint are not those that the cell's identity names."""
     if identify(known.spec, store.folder, now=True) != known:
@@ -69,14 +77,16 @@ def _measure(known: KnownCell, store: Store, claim: Claim, unavailable: Unavaila
     try:
         prepared = prepare_cell(spec, unavailable, known.facts)
         started = time.perf_counter()
-        analysis, selection = measure(prepared, store.scratch(claim), Run(store.unfinished(claim)))
+        run = Run(store.unfinished(claim), features=_features(store))
+        with counted_passes() as passes:
+            analysis, selection = measure(prepared, store.scratch(claim), run)
         seconds = time.perf_counter() - started
         if not still_held(claim):
             logger.warning("%s: another process took over; this result is dropped", spec.title)
             return Outcome.BUSY
         _require_unchanged(known, store)
         identity = cell_identity(known, known.domain.fingerprints)
-        provenance = cell_provenance(prepared, seconds, selection)
+        provenance = cell_provenance(prepared, seconds, selection, passes.images)
         write_cell(store.cells / claim.name, identity, provenance, analysis, replace=False)
     except Exception as error:  # an error in one cell must not stop the others; it is recorded with its traceback
         if (interrupt := interrupt_behind(error)) is not None:

@@ -9,7 +9,7 @@ from hf_sslgen.analysis.estimated_numbers import number_of
 from hf_sslgen.analysis.few_shot_records import few_shot_records
 from hf_sslgen.analysis.grouped_numbers import over_groups
 from hf_sslgen.analysis.numbers import Analysis
-from hf_sslgen.analysis.one_pass import split_features
+from hf_sslgen.analysis.one_pass import split_features, test_features
 from hf_sslgen.analysis.pass_shards import Run
 from hf_sslgen.analysis.predictions import ValidationLogits, prediction_analysis
 from hf_sslgen.domains.domain_loading import Domain
@@ -38,7 +38,7 @@ from hf_sslgen.zoo.backbone_loading import set_linear_classifier
 def measure_linear(cell: PreparedCell, protocol: LinearProtocol, run: Run) -> Measured:
     """Measure a linear classifier on frozen features, with regularisation selected by validation likelihood."""
     domain, settings = cell.domain, cell.spec.analysis
-    labelled, backbone = positional(domain), cell.load()
+    labelled, backbone = positional(domain), cell.load_frozen()
     train, validation = (split_features(backbone, split, settings, run) for split in (labelled, domain.validation))
     probe = fit_linear_probe(
         train,
@@ -82,10 +82,9 @@ def measure_knn(cell: PreparedCell, protocol: KNNProtocol, run: Run) -> Measured
     Attribution is not measured, because there is no classifier.
     """
     domain, settings = cell.domain, cell.spec.analysis
-    labelled, backbone = positional(domain), cell.load()
-    bank, validation, test = (
-        split_features(backbone, split, settings, run) for split in (labelled, domain.validation, domain.test)
-    )
+    labelled, backbone = positional(domain), cell.load_frozen()
+    bank, validation = (split_features(backbone, split, settings, run) for split in (labelled, domain.validation))
+    test = test_features(backbone, domain.test, settings, run)
     possible = possible_neighbours(domain, protocol)
 
     def predictions(split: ImageSplit, features: NDArray[np.float32], neighbours: list[int]) -> dict[int, Predictions]:
@@ -119,7 +118,7 @@ def measure_few_shot(cell: PreparedCell, protocol: FewShotProtocol, run: Run) ->
     """Measure accuracy over episodes, with an interval over test images and draws. Every class has equally many
     queries, so accuracy per class is the same number."""
     test, seed = cell.domain.test, cell.spec.seed
-    features = split_features(cell.load(), test, cell.spec.analysis, run)
+    features = test_features(cell.load_frozen(), test, cell.spec.analysis, run)
     episode = protocol.ways, protocol.shots, protocol.queries
     accuracies = prototypical_accuracies(features, test.labels, *episode, protocol.episodes, seed)
     images = image_effects(features, test.labels, *episode, seed)
