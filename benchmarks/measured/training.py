@@ -175,8 +175,8 @@ class Contenders:
 
     def _layout(self) -> torch.memory_format:
         """Return the layout in which the network trains fastest, as the recipe chooses it."""
-        is_fast = not self.task.on_cpu and self.task.precision != "fp32" and self.task.workload.channels_last
-        return torch.channels_last if is_fast else torch.contiguous_format
+        is_fast = self.task.on_cpu or self.task.precision != "fp32"
+        return torch.channels_last if is_fast and self.task.workload.channels_last else torch.contiguous_format
 
     def _loop(self, batches: Iterator[tuple[Tensor, Tensor]]) -> float:
         task, model = self.task, self.backbone.model

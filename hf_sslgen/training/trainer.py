@@ -78,10 +78,10 @@ class FineTuningTrainer(Trainer):
         self.model_accepts_loss_kwargs = False
 
     def _fitting_memory_format(self) -> torch.memory_format:
-        """Choose channels last for convolutional networks in half precision on a GPU, whose fast kernels need it."""
-        is_half = self.args.bf16 or self.args.fp16
+        """Choose channels last for convolutional networks, unless in full precision on a GPU, where it can cost time."""
+        is_slower = self.args.device.type != "cpu" and not (self.args.bf16 or self.args.fp16)
         is_sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled  # they require contiguous weights
-        if self.args.device.type == "cpu" or not is_half or is_sharded or not is_convolutional(self.pretrained_model):
+        if is_slower or is_sharded or not is_convolutional(self.pretrained_model):
             return torch.contiguous_format
         return torch.channels_last
 
