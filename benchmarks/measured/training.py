@@ -180,7 +180,7 @@ class Contenders:
 
     def _loop(self, batches: Iterator[tuple[Tensor, Tensor]]) -> float:
         task, model = self.task, self.backbone.model
-        torch.nn.Module.to(model, device=task.device, memory_format=self._layout()).train()
+        torch.nn.Module.to(torch.nn.Module.to(model, task.device), memory_format=self._layout()).train()
         optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.0)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, task.steps)
         seconds = 0.0
