@@ -24,11 +24,11 @@ from hf_sslgen.errors import (
     reworded,
 )
 from hf_sslgen.interruption import InterruptedByRequestError
-from hf_sslgen.study.execution.shared_facts import EstablishedElsewhereError
 from hf_sslgen.launches import decided_by_main
 from hf_sslgen.memory import naming_batch_size
 from hf_sslgen.output_folder import require_held
 from hf_sslgen.shortages import shortage_of
+from hf_sslgen.study.execution.shared_facts import EstablishedElsewhereError
 from hf_sslgen.training.run_folder import require_disk_space
 from hf_sslgen.work_claims import try_claim
 

@@ -12,7 +12,6 @@ import torch
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from hf_sslgen.analysis.feature_store import FeatureStore
 from hf_sslgen.analysis.pass_shards import Run
 from hf_sslgen.analysis.trunk_passes import counted_passes
 from hf_sslgen.errors import DiskFullError, InputError
@@ -25,6 +24,7 @@ from hf_sslgen.study.estimate import Sizes
 from hf_sslgen.study.execution.rounds import Outcome, work_through
 from hf_sslgen.study.execution.schedule import known_sizes, ordered_units
 from hf_sslgen.study.execution.shared_facts import EstablishedElsewhereError
+from hf_sslgen.study.execution.study_features import study_features
 from hf_sslgen.study.execution.workbench import Unavailable, identify, prepare_cell
 from hf_sslgen.study.known_cell import KnownCell
 from hf_sslgen.study.plan import CellSpec, first_seeds
@@ -56,12 +56,6 @@ def _fail(spec: CellSpec, store: Store, error: Exception) -> Outcome:
     return Outcome.FAILED
 
 
-def _features(store: Store) -> FeatureStore | None:
-    """Return where a study keeps the outputs of frozen trunks; None if it keeps none."""
-    limit = store.feature_cache_gb
-    return FeatureStore(store.features, round(limit * 1e9)) if limit > 0 else None
-
-
 def _require_unchanged(known: KnownCell, store: Store) -> None:
     """Raise InputError if the domain's files or the checkpoint are not those that the cell's identity names."""
     if identify(known.spec, store.folder, now=True) != known:
@@ -77,7 +71,7 @@ def _measure(known: KnownCell, store: Store, claim: Claim, unavailable: Unavaila
     try:
         prepared = prepare_cell(spec, unavailable, known.facts)
         started = time.perf_counter()
-        run = Run(store.unfinished(claim), features=_features(store))
+        run = Run(store.unfinished(claim), features=study_features(store))
         with counted_passes() as passes:
             analysis, selection = measure(prepared, store.scratch(claim), run)
         seconds = time.perf_counter() - started

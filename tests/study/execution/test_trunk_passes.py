@@ -71,15 +71,16 @@ def test_protocols_budgets_and_seeds_share_one_pass(
     )
     kept = computed(specs, tmp_path / "kept", cache_gb=1)
     assert passes(kept) == least(specs, kept)
-    direct = computed(specs, tmp_path / "direct", cache_gb=0)
-    assert passes(direct) > 3 * passes(kept)
-    for title, cell in kept.items():
-        assert_same(cell, direct[title])
+    of_first = [spec for spec in specs if spec.backbone == specs[0].backbone and spec.seed == 0]
+    direct = computed(of_first, tmp_path / "direct", cache_gb=0)
+    assert passes(direct) > 2 * passes({title: kept[title] for title in direct})
+    for title, cell in direct.items():
+        assert_same(kept[title], cell)
 
 
 def assert_same(found: Cell, direct: Cell) -> None:
     assert found.identity == direct.identity
-    assert found.provenance["selection"]["chosen"] == direct.provenance["selection"]["chosen"] if found.seed else True
+    assert found.provenance["selection"].get("chosen") == direct.provenance["selection"].get("chosen")
     for one, other in zip(found.numbers, direct.numbers, strict=True):
         assert (one.metric, one.transform, one.severity, one.n) == (
             other.metric,
