@@ -212,8 +212,8 @@ def _check_tracking(arguments: TrainingArguments) -> None:
 def _check_workers(arguments: TrainingArguments) -> None:
     """Choose the number of workers if it is open, and check the options that need some.
 
-    On a CPU workers would compete with the network for its cores; elsewhere than on Linux they are not forked, and each
-    would decode every picture anew.
+    On a CPU workers would compete with the network for its cores; outside Linux they are not forked, and each would
+    decode every picture anew.
     """
     if arguments.dataloader_num_workers == AUTOMATIC_WORKERS:
         arguments.dataloader_num_workers = 0
