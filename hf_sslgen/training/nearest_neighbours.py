@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.training.probe_design import as_tensor
 
 MOST_SIMILARITIES = 2**25
 """Similarities held at once: 128 MB."""
@@ -47,7 +48,7 @@ def knn_probabilities(
     if most > len(train_features):
         raise InputError(f"neighbours has k = {most}, more than the {len(train_features)} training images")
     bank, queries = (_unit(values).to(device) for values in (train_features, features))
-    labels = torch.from_numpy(train_labels)
+    labels = as_tensor(train_labels)
     result = {k: np.empty((len(queries), num_classes)) for k in neighbours}
     step = max(1, min(block_size, MOST_SIMILARITIES // len(bank)))
     for start in range(0, len(queries), step):
@@ -106,4 +107,4 @@ def _nearest(similarities: Tensor, most: int) -> tuple[Tensor, Tensor]:
             values[is_tied], positions[is_tied] = tied.values[:, :num_found], tied.indices[:, :num_found]
     positions, order = positions[:, :most].sort(dim=1)
     values, order_of_values = values[:, :most].gather(1, order).sort(dim=1, descending=True, stable=True)
-    return values.double().cpu(), positions.gather(1, order_of_values).cpu()
+    return values.cpu().double(), positions.gather(1, order_of_values).cpu()

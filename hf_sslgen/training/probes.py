@@ -12,7 +12,7 @@ from hf_sslgen.metrics import negative_log_likelihood
 from hf_sslgen.training.logistic_regression import regularisation_path
 from hf_sslgen.training.nearest_neighbours import knn_predictions, knn_probabilities
 from hf_sslgen.training.probe_defaults import INVERSE_REGULARISATION_GRID, TOLERANCE
-from hf_sslgen.training.probe_design import make_design
+from hf_sslgen.training.probe_design import as_tensor, make_design
 
 __all__ = ["LinearProbe", "fit_linear_probe", "knn_predictions", "knn_probabilities"]
 
@@ -81,13 +81,14 @@ def fit_linear_probe(
         features, validation_features: (N, D) and (V, D).
         standardise: scale features to mean 0 and standard deviation 1 over the training images.
         retrain_on_validation: refit with the selected C on training and validation images together.
-        device: where the fits run; it needs float64.
+        device: where the fits run; on Apple's GPUs, which have no float64, they run on the CPU.
 
     Raises:
         InputError: the features are not finite.
     """
-    options = (standardise, tolerance, max_iterations, device)
-    to_validate = torch.from_numpy(validation_features).double()
+    fitting = "cpu" if torch.device(device).type == "mps" else device
+    options = (standardise, tolerance, max_iterations, fitting)
+    to_validate = as_tensor(validation_features).double()
     not_converged = 0
     candidates: dict[float, float] = {}
     probes: dict[float, tuple[NDArray[np.float64], NDArray[np.float64], bool]] = {}
