@@ -31,6 +31,7 @@ from hf_sslgen.work_claims import Claim, find_claims, is_alive, kept_alive, rele
 
 STUDY_FILE = "study.yaml"
 OTHER_FOLDERS = ("facts", "index", "failures", "report")
+UNFINISHED = "unfinished"
 REPORT_CLAIM = "report"
 """Name of the claim on writing the report; every cell's name is longer."""
 
@@ -83,7 +84,7 @@ class Store:
         if reporting is not None:
             finish_replacement(self.folder)
             release(reporting)
-        for folder in self.folder.glob("unfinished/*"):
+        for folder in self.folder.glob(f"{UNFINISHED}/*"):
             if (self.cells / folder.name).exists():  # its worker was killed before it could clean up
                 self._clear_unfinished(folder)
 
@@ -96,7 +97,7 @@ class Store:
 
     def unfinished(self, claim: Claim) -> Path:
         """Return a folder for finished parts of a cell, shared by this claim and later ones."""
-        return self.folder / "unfinished" / claim.name
+        return self.folder / UNFINISHED / claim.name
 
     def clear_unfinished(self, claim: Claim) -> None:
         """Remove the parts of a cell that has finished or failed."""

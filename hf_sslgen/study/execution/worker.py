@@ -18,7 +18,7 @@ from hf_sslgen.files import is_disk_full
 from hf_sslgen.interruption import interrupt_behind
 from hf_sslgen.study.cells.cell_folder import cell_folder, write_cell
 from hf_sslgen.study.cells.cell_identity import cell_identity, cell_provenance
-from hf_sslgen.study.cells.store import Store
+from hf_sslgen.study.cells.store import UNFINISHED, Store
 from hf_sslgen.study.estimate import Sizes
 from hf_sslgen.study.execution.rounds import Outcome, work_through
 from hf_sslgen.study.execution.schedule import known_sizes, ordered_units
@@ -26,7 +26,10 @@ from hf_sslgen.study.execution.shared_facts import EstablishedElsewhereError
 from hf_sslgen.study.execution.workbench import Unavailable, identify, prepare_cell
 from hf_sslgen.study.known_cell import KnownCell
 from hf_sslgen.study.plan import CellSpec, first_seeds
+from hf_sslgen.study.protocols.candidate_runs import CANDIDATES, CandidateRuns
 from hf_sslgen.study.protocols.dispatch import measure
+from hf_sslgen.study.protocols.finetuned import assist_finetuned
+from hf_sslgen.study.protocols.presets import FineTuningProtocol
 from hf_sslgen.work_claims import Claim, kept_alive, still_held, try_claim
 
 logger = logging.getLogger(__name__)
@@ -156,6 +159,35 @@ def work_on(
         return _fail(spec, store, error)
 
 
+def assist_with(spec: CellSpec, store: Store, unavailable: Unavailable | None = None) -> Outcome:
+    """Help with a cell that another process is computing by training some of its candidates; an error is left to it.
+
+    Raises:
+        DiskFullError: the disk is full.
+    """
+    protocol, name = spec.protocol, store.indexed(spec)
+    if not isinstance(protocol, FineTuningProtocol) or name is None:
+        return Outcome.BUSY
+    parts = store.folder / UNFINISHED / name
+    runs = CandidateRuns.announced(parts / CANDIDATES)
+    if runs is None or not runs.free():
+        return Outcome.BUSY
+    try:
+        known = identify(spec, store.folder, unavailable)
+        if _folder(known, store).name != name:
+            return Outcome.BUSY
+        helped = assist_finetuned(prepare_cell(spec, unavailable, known.facts), protocol, parts)
+    except Exception as error:  # the process that computes the cell will meet it, if it is the cell's fault
+        if (interrupt := interrupt_behind(error)) is not None:
+            raise interrupt from None
+        _require_room(error, store.folder)
+        logger.warning("%s: could not help: %s: %s", spec.title, type(error).__name__, error)
+        return Outcome.BUSY
+    if helped:
+        logger.info("%s: helped with its candidates", spec.title)
+    return Outcome.HELPED if helped else Outcome.BUSY
+
+
 @contextlib.contextmanager
 def limited_threads(num_threads: int | None) -> Iterator[None]:
     """Set the number of threads; sums are the same to the last bit only for equal numbers of threads."""
@@ -193,9 +225,12 @@ def run_worker(
     def attempt(spec: CellSpec) -> Outcome:
         return work_on(spec, store, unavailable, firsts[spec])
 
+    def assist(spec: CellSpec) -> Outcome:
+        return assist_with(spec, store, unavailable)
+
     def sizes(spec: CellSpec) -> Sizes | None:
         return known_sizes(spec, store.folder, unavailable)
 
     with limited_threads(num_threads), tqdm(total=len(specs), desc="cells", unit="cell", disable=None) as progress:
         units = [unit.cells for unit in ordered_units(specs, sizes)]
-        return work_through(units, attempt, store, wait, progress.update)
+        return work_through(units, attempt, store, assist, wait, progress.update)
