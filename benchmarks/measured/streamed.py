@@ -101,23 +101,27 @@ def _batches(location: str, streaming: bool, workers: int) -> Generator[int, Non
     from hf_sslgen.domains.domain_loading import load_domain
     from hf_sslgen.domains.images import ImageSplit
     from hf_sslgen.geometry import Geometry
-    from hf_sslgen.preprocessing import Preprocessing
     from hf_sslgen.training import samples
+    from hf_sslgen.training.random_crop import Augmentation
 
     domain = load_domain(DomainArguments(location, streaming=streaming, shuffle_buffer_size=SHUFFLE_BUFFER))
-    preprocessing = Preprocessing(Geometry(INPUT_SIDE, 1.0, "bilinear"), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-    augmentation = samples.Augmentation(minimum_area=0.35, horizontal_flip=True)
+    geometry = Geometry(INPUT_SIDE, 1.0, "bilinear")
+    augmentation = Augmentation(minimum_area=0.35, horizontal_flip=True)
     of_kind: Any = samples.TrainingSamples if isinstance(domain.train, ImageSplit) else samples.StreamedTrainingSamples
-    images = of_kind(domain.train, preprocessing.geometry, augmentation, 0)
+    images = of_kind(domain.train, geometry, augmentation, 0)
     order: Any
     if isinstance(domain.train, ImageSplit):
         order = samples.EpochOrder(len(domain.train), 0)
     else:
         order = samples.StreamOrder(domain.train)
-    collate = samples.collate_with(preprocessing)
     context = "fork" if workers else None  # the default would be spawn in a spawned process, unlike in fine-tuning
     loader = DataLoader(
-        images, BATCH_SIZE, sampler=order, collate_fn=collate, num_workers=workers, multiprocessing_context=context
+        images,
+        BATCH_SIZE,
+        sampler=order,
+        collate_fn=samples.collate,
+        num_workers=workers,
+        multiprocessing_context=context,
     )
     yield 0  # everything is loaded
     for batch in loader:

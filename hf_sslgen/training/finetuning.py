@@ -4,12 +4,13 @@ import dataclasses
 import functools
 import logging
 import math
+import os
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hf_sslgen.domains.domain_loading import Domain
-from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.errors import InputError
 from hf_sslgen.launches import claimed_by_main, decided_by_main
 from hf_sslgen.memory import naming_batch_size
@@ -17,6 +18,7 @@ from hf_sslgen.output_folder import require_held, require_output_folder
 from hf_sslgen.training.evaluation import Predictions
 from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.optimisation import Optimisation
+from hf_sslgen.training.picture_cache import DecodedPictures, PictureSpace
 from hf_sslgen.training.run_folder import (
     OWN_FILES,
     best_checkpoint,
@@ -30,7 +32,8 @@ from hf_sslgen.training.run_folder import (
 )
 from hf_sslgen.training.samples import EvaluationSamples
 from hf_sslgen.training.saved_model import save_model
-from hf_sslgen.training.trainer import FineTuningTrainer, KnowBest
+from hf_sslgen.training.trainer import FineTuningTrainer
+from hf_sslgen.training.trainer_callbacks import KnowBest
 from hf_sslgen.training.trainer_setup import build_trainer
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone
 
@@ -69,9 +72,9 @@ def run_identity(
     }
 
 
-def predict(trainer: FineTuningTrainer, split: ImageSplit, backbone: LoadedBackbone) -> Predictions:
-    """Return the trained model's predictions on a split."""
-    output = trainer.predict(EvaluationSamples(split, backbone.preprocessing.geometry))
+def predict(trainer: FineTuningTrainer, samples: EvaluationSamples) -> Predictions:
+    """Return the trained model's predictions."""
+    output = trainer.predict(samples)
     return Predictions.from_evaluation(output.predictions, output.label_ids)
 
 
@@ -91,6 +94,7 @@ def finetune(
     arguments: FineTuningArguments,
     optimisation: Optimisation | None = None,
     measure_test: bool = True,
+    pictures: DecodedPictures | None = None,
 ) -> FineTuningResult:
     """Fine-tune, keep the best checkpoint, and measure it on the test split.
 
@@ -101,6 +105,7 @@ def finetune(
     Args:
         optimisation: optimiser and schedule, if they differ from those in `arguments`.
         measure_test: whether to measure the test split too; a run that only competes in a selection doesn't need to.
+        pictures: keeps decoded pictures for several runs on the same splits; None keeps them for this run.
 
     Raises:
         InputError: the folder has another configuration or a damaged finished run, can't be written or is in use, the
@@ -135,10 +140,18 @@ def finetune(
         if finished is not None:
             logger.info("%s is already finished", folder)
             return FineTuningResult(_from_json(finished["validation"]), _from_json(finished["test"]), None)
-        trainer = build_trainer(backbone, domain, model_arguments, arguments, optimisation)
-        trainer.before_saving = functools.partial(require_held, claim)
-        _train(trainer, checkpoint)
-        return _end_run(trainer, backbone, domain, measure_test)
+        with nullcontext(pictures) if pictures is not None else kept_beside(folder, arguments) as kept:
+            trainer = build_trainer(backbone, domain, model_arguments, arguments, optimisation, kept)
+            trainer.before_saving = functools.partial(require_held, claim)
+            _train(trainer, checkpoint)
+            return _end_run(trainer, backbone, domain, measure_test)
+
+
+def kept_beside(folder: Path, arguments: FineTuningArguments) -> AbstractContextManager[DecodedPictures]:
+    """Keep decoded pictures in memory, then in a file in this folder, until the block ends."""
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", arguments.world_size))
+    space = PictureSpace.beside(folder, processes, arguments.picture_cache_gb)
+    return closing(DecodedPictures(space, folder))
 
 
 def _train(trainer: FineTuningTrainer, checkpoint: Path | None) -> None:
@@ -161,9 +174,10 @@ def _end_run(
     if trainer.is_world_process_zero():
         trainer.before_saving()
     save_model(trainer, backbone)
-    num_classes = len(domain.class_names)
-    validation = predict(trainer, domain.validation, backbone)
-    test = predict(trainer, domain.test, backbone) if measure_test else None
+    num_classes, geometry = len(domain.class_names), backbone.preprocessing.geometry
+    assert isinstance(trainer.eval_dataset, EvaluationSamples)
+    validation = predict(trainer, trainer.eval_dataset)
+    test = predict(trainer, EvaluationSamples(domain.test, geometry)) if measure_test else None
     result = FineTuningResult(
         validation.measures(num_classes), {} if test is None else test.measures(num_classes), test
     )

@@ -6,12 +6,13 @@ from typing import Literal
 
 import torch
 from transformers import SchedulerType, TrainingArguments
+from transformers.trainer_pt_utils import AcceleratorConfig
 from transformers.trainer_utils import HubStrategy, IntervalStrategy, SaveStrategy
 from transformers.training_args import OptimizerNames
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.settings import AT_LEAST_ONE, SHARE, SIDE, check_fields, setting
-from hf_sslgen.training.option_combinations import complete_options
+from hf_sslgen.settings import AT_LEAST_ONE, NOT_NEGATIVE, SHARE, SIDE, check_fields, setting
+from hf_sslgen.training.option_combinations import AUTOMATIC_WORKERS, complete_options
 from hf_sslgen.training.trainer_options import check_options
 
 
@@ -83,6 +84,16 @@ class FineTuningArguments(TrainingArguments):
     weight_decay: float = field(default=1e-4, metadata={"help": "Weight decay."})
     lr_scheduler_type: SchedulerType | str = field(default="cosine", metadata={"help": "Learning rate schedule."})
     logging_steps: float = field(default=20, metadata={"help": "Log every N steps."})
+    dataloader_num_workers: int = field(
+        default=AUTOMATIC_WORKERS,
+        metadata={"help": "Data loader workers (default, -1: none on a CPU, up to eight on a GPU)."},
+    )
+    picture_cache_gb: float | None = setting(
+        None,
+        range=NOT_NEGATIVE,
+        help="Gigabytes of memory and, beyond half of what is free, disk space for decoded pictures (default: half of "
+        "either, and at most 64 GiB of disk space); 0 decodes them anew in every epoch.",
+    )
     optim: OptimizerNames | str = field(default="adamw_torch", metadata={"help": "Optimiser."})
     push_to_hub: bool = field(
         default=False, metadata={"help": "When finished, push the model, its card and its results to the Hub."}
@@ -131,3 +142,5 @@ class FineTuningArguments(TrainingArguments):
             super().__post_init__()
         except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
             raise InputError(f"the Trainer refuses these options: {' '.join(str(error).split())}") from error
+        assert isinstance(self.accelerator_config, AcceleratorConfig)
+        self.accelerator_config.non_blocking = self.dataloader_pin_memory

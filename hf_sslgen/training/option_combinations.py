@@ -1,7 +1,9 @@
 """Check and complete combinations of the Trainer's options."""
 
 import logging
+import os
 import platform
+import sys
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,9 @@ BOOLEAN_ARGUMENTS = ("nesterov", "centered")
 FIXED_SCHEDULES = ("constant", "constant_with_warmup")
 METRIC_SCHEDULES = ("reduce_lr_on_plateau", "greedy")
 WITHOUT_WARMUP = ("constant", *METRIC_SCHEDULES)
+
+AUTOMATIC_WORKERS, MOST_WORKERS = -1, 8
+"""The number of data loader workers that stands for a choice by device, and the largest that is chosen."""
 
 BF16_INSTRUCTIONS = {"avx512_bf16", "amx_bf16", "bf16"}
 
@@ -205,7 +210,20 @@ def _check_tracking(arguments: TrainingArguments) -> None:
 
 
 def _check_workers(arguments: TrainingArguments) -> None:
+    """Choose the number of workers if it is open, and check the options that need some.
+
+    On a CPU workers would compete with the network for its cores.
+    """
+    if arguments.dataloader_num_workers == AUTOMATIC_WORKERS:
+        on_cpu = arguments.use_cpu or not torch.accelerator.is_available()
+        processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+        arguments.dataloader_num_workers = 0 if on_cpu else min(MOST_WORKERS, max(0, cores // processes - 1))
+        if arguments.dataloader_num_workers > 0:
+            arguments.dataloader_persistent_workers = True
     if arguments.dataloader_num_workers > 0:
+        if arguments.dataloader_multiprocessing_context is None and sys.platform == "linux":
+            arguments.dataloader_multiprocessing_context = "fork"  # forked workers share the decoded pictures
         return
     for name in (
         "dataloader_persistent_workers",

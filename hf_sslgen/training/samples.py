@@ -5,15 +5,14 @@ state of a worker or process, so a resumed run sees the same samples as an unint
 """
 
 import itertools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
-from PIL import Image
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
-from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
 from hf_sslgen.domains.images import ImageSplit
@@ -21,42 +20,13 @@ from hf_sslgen.domains.streaming.stream_shards import read_ahead
 from hf_sslgen.domains.streaming.training_stream import ImageStream, StreamedImage
 from hf_sslgen.errors import InputError
 from hf_sslgen.geometry import Geometry
-from hf_sslgen.preprocessing import Preprocessing, evaluation_pixels, normalise, to_pixels
+from hf_sslgen.preprocessing import evaluation_pixels
 from hf_sslgen.randomness import derive_seed
+from hf_sslgen.training.picture_cache import CachedPictures
+from hf_sslgen.training.random_crop import Augmentation
 
 Sample = dict[str, Any]
 StreamKey = tuple[int, int, StreamedImage | None]
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Random resized crop and horizontal flip.
-
-    Attributes:
-        minimum_area: smallest share of the picture that a crop keeps; 1 disables cropping and keeps the geometry of
-            evaluation.
-        horizontal_flip: whether to flip each image with probability one half.
-    """
-
-    minimum_area: float
-    horizontal_flip: bool
-
-    def __call__(self, image: Image.Image, geometry: Geometry, seed: int) -> Tensor:
-        """Return an augmented (3, S, S) image as bytes, determined by `seed` alone."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            if self.minimum_area < 1:
-                crop = v2.RandomResizedCrop(
-                    geometry.image_size,
-                    scale=(self.minimum_area, 1.0),
-                    interpolation=v2.InterpolationMode(geometry.interpolation),
-                )
-                pixels = to_pixels(crop(image))
-            else:
-                pixels = evaluation_pixels(image, geometry)
-            if self.horizontal_flip and torch.rand(()) < 0.5:
-                pixels = pixels.flip(-1)
-        return pixels
 
 
 class EpochOrder(Sampler[tuple[int, int]]):
@@ -87,10 +57,22 @@ class EpochOrder(Sampler[tuple[int, int]]):
 
 
 class TrainingSamples(Dataset[Sample]):
-    """Augmented images of a split, by (epoch, position)."""
+    """Augmented images of a split, by (epoch, position).
 
-    def __init__(self, split: ImageSplit, geometry: Geometry, augmentation: Augmentation, seed: int) -> None:
+    Args:
+        decoded: keeps the pictures as decoded; None decodes each anew.
+    """
+
+    def __init__(
+        self,
+        split: ImageSplit,
+        geometry: Geometry,
+        augmentation: Augmentation,
+        seed: int,
+        decoded: CachedPictures | None = None,
+    ) -> None:
         self.split, self.geometry, self.augmentation, self.seed = split, geometry, augmentation, seed
+        self.decoded = decoded
 
     def __len__(self) -> int:
         return len(self.split)
@@ -99,8 +81,12 @@ class TrainingSamples(Dataset[Sample]):
         epoch, position = key
         sample_id = int(self.split.sample_ids[position])
         seed = derive_seed(self.seed, "augmentation", epoch, sample_id)
-        pixels = self.augmentation(self.split.image(position), self.geometry, seed)
+        picture = self._decode(position) if self.decoded is None else self.decoded.get(position, self._decode)
+        pixels = self.augmentation(picture, self.geometry, seed)
         return {"pixels": pixels, "labels": int(self.split.labels[position]), "sample_ids": sample_id}
+
+    def _decode(self, position: int) -> NDArray[np.uint8]:
+        return np.asarray(self.split.image(position))
 
 
 class SourceImages(Dataset[tuple[Tensor, int]]):
@@ -131,20 +117,29 @@ class SourceImages(Dataset[tuple[Tensor, int]]):
 
 
 class EvaluationSamples(Dataset[Sample]):
-    """Images of a split with evaluation preprocessing, by position."""
+    """Images of a split with evaluation preprocessing, by position.
 
-    def __init__(self, split: ImageSplit, geometry: Geometry) -> None:
+    Args:
+        prepared: keeps their pixels; None prepares each anew.
+    """
+
+    def __init__(self, split: ImageSplit, geometry: Geometry, prepared: CachedPictures | None = None) -> None:
         self.split, self.geometry = split, geometry
+        self.prepared = prepared
 
     def __len__(self) -> int:
         return len(self.split)
 
     def __getitem__(self, position: int) -> Sample:
+        pixels = self._prepare(position) if self.prepared is None else self.prepared.get(position, self._prepare)
         return {
-            "pixels": evaluation_pixels(self.split.image(position), self.geometry),
+            "pixels": torch.from_numpy(pixels).permute(2, 0, 1),
             "labels": int(self.split.labels[position]),
             "sample_ids": int(self.split.sample_ids[position]),
         }
+
+    def _prepare(self, position: int) -> NDArray[np.uint8]:
+        return evaluation_pixels(self.split.image(position), self.geometry).permute(1, 2, 0).contiguous().numpy()
 
 
 class StreamOrder(Sampler[StreamKey]):
@@ -196,14 +191,10 @@ class StreamedTrainingSamples(Dataset[Sample]):
         return {"pixels": pixels, "labels": streamed.label, "sample_ids": streamed.sample_id}
 
 
-def collate_with(preprocessing: Preprocessing) -> Callable[[list[Sample]], dict[str, Tensor]]:
-    """Collate function that stacks samples and normalises their pixels."""
-
-    def collate(samples: list[Sample]) -> dict[str, Tensor]:
-        return {
-            "pixel_values": normalise(torch.stack([sample["pixels"] for sample in samples]), preprocessing),
-            "labels": torch.tensor([sample["labels"] for sample in samples]),
-            "sample_ids": torch.tensor([sample["sample_ids"] for sample in samples]),
-        }
-
-    return collate
+def collate(samples: list[Sample]) -> dict[str, Tensor]:
+    """Stack samples; `pixel_values` (B, 3, S, S) are bytes that lie channels last, to be normalised on the device."""
+    return {
+        "pixel_values": torch.stack([sample["pixels"].permute(1, 2, 0) for sample in samples]).permute(0, 3, 1, 2),
+        "labels": torch.tensor([sample["labels"] for sample in samples]),
+        "sample_ids": torch.tensor([sample["sample_ids"] for sample in samples]),
+    }

@@ -1,5 +1,6 @@
 """Trainer adapted for comparable fine-tuning: custom loss, reproducible order, frozen modules, stop on NaN."""
 
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,66 +13,19 @@ from transformers import (
     PreTrainedModel,
     SchedulerType,
     Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
 )
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, rotate_checkpoints
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, TrainOutput, rotate_checkpoints
 from transformers.training_args import OptimizerNames
 
 from hf_sslgen.checksums import damage, files_below, write_checksums
 from hf_sslgen.errors import DivergedError, InputError
 from hf_sslgen.files import give_usual_mode
 from hf_sslgen.memory import naming_batch_size
+from hf_sslgen.preprocessing import Preprocessing, normalise
 from hf_sslgen.training.optimisation import Optimisation, build_optimiser, step_schedule
 from hf_sslgen.training.samples import EpochOrder, StreamedTrainingSamples, StreamOrder
-
-
-class FollowEpoch(TrainerCallback):
-    """Callback that tells the sampler which epoch begins.
-
-    Accelerate does so in most set-ups, but not for a resumed epoch in several processes.
-    """
-
-    def __init__(self, order: EpochOrder) -> None:
-        self.order = order
-
-    def on_epoch_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        # The Trainer's epoch is a float that counts finished steps; the margin absorbs its rounding.
-        self.order.set_epoch(int((state.epoch or 0.0) + 1e-6))
-
-
-class PassOver(TrainerCallback):
-    """Callback that tells a stream how many images a resumed run has seen, which the Trainer then skips."""
-
-    def __init__(self, order: StreamOrder) -> None:
-        self.order = order
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        if not args.ignore_data_skip:
-            steps = state.global_step * args.gradient_accumulation_steps
-            self.order.start = steps * args.train_batch_size * args.world_size
-
-
-class KnowBest(TrainerCallback):
-    """Callback that tells a resumed run where its best checkpoint is.
-
-    If the recorded path no longer exists, because the run's folder was moved or the working directory differs, the
-    Trainer forgets the best checkpoint and ends with other weights.
-    """
-
-    def __init__(self, best: Path) -> None:
-        self.best = best
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        state.best_model_checkpoint = str(self.best)
+from hf_sslgen.training.trainer_callbacks import FollowEpoch, PassOver
+from hf_sslgen.zoo.anatomy import is_convolutional
 
 
 def load_checkpoint_weights(model: PreTrainedModel, folder: str) -> None:
@@ -89,6 +43,7 @@ class FineTuningTrainer(Trainer):
     """A Trainer for image classifiers whose batches carry `pixel_values`, `labels` and `sample_ids`.
 
     Args:
+        preprocessing: how the bytes of a batch are normalised.
         class_weights: (C,) class weights for the loss, or None.
         frozen_modules: modules kept in evaluation mode while the rest trains.
         optimisation: optimiser and schedule, if they differ from the Trainer's own.
@@ -100,6 +55,7 @@ class FineTuningTrainer(Trainer):
     def __init__(
         self,
         *args: Any,
+        preprocessing: Preprocessing,
         class_weights: Tensor | None = None,
         frozen_modules: list[nn.Module],
         optimisation: Optimisation | None = None,
@@ -108,12 +64,26 @@ class FineTuningTrainer(Trainer):
         super().__init__(*args, **kwargs)
         assert isinstance(self.model, PreTrainedModel)
         self.pretrained_model = self.model
+        self.preprocessing = preprocessing
+        self.memory_format = self._fitting_memory_format()
+        if self.memory_format is not torch.contiguous_format:
+            nn.Module.to(self.pretrained_model, memory_format=self.memory_format)
+        self.unchecked_loss: tuple[int, Tensor] | None = None
+        self.num_parameters = self.pretrained_model.num_parameters(exclude_embeddings=True)
         self.class_weights = class_weights
         self.frozen_modules = frozen_modules
         self.optimisation = optimisation
         self.before_saving: Callable[[], None] = lambda: None
         # The loss below is a mean over the micro-batch; the Trainer then divides it by the accumulation steps.
         self.model_accepts_loss_kwargs = False
+
+    def _fitting_memory_format(self) -> torch.memory_format:
+        """Choose channels last for convolutional networks in half precision on a GPU, whose fast kernels need it."""
+        is_half = self.args.bf16 or self.args.fp16
+        is_sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled  # they require contiguous weights
+        if self.args.device.type == "cpu" or not is_half or is_sharded or not is_convolutional(self.pretrained_model):
+            return torch.contiguous_format
+        return torch.channels_last
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         if self.optimisation is not None and self.optimizer is None:
@@ -209,6 +179,41 @@ class FineTuningTrainer(Trainer):
         with naming_batch_size("--per_device_eval_batch_size", self.args.per_device_eval_batch_size):
             return super().evaluation_loop(*args, **kwargs)
 
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Move a batch to the device as bytes and normalise it there."""
+        inputs = super()._prepare_inputs(inputs)
+        pixels = inputs["pixel_values"]
+        if pixels.dtype != torch.uint8:
+            return inputs
+        pixels = normalise(pixels.contiguous(memory_format=self.memory_format), self.preprocessing)
+        return super()._prepare_inputs({**inputs, "pixel_values": pixels})  # DeepSpeed converts floats
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Estimate as the Trainer does, without counting the parameters at every step."""
+        return 6 * int(inputs["pixel_values"].numel()) * self.num_parameters
+
+    def train(self, *args: Any, **kwargs: Any) -> TrainOutput:
+        output = super().train(*args, **kwargs)
+        self._require_finite_loss()
+        return output
+
+    def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
+        if self.control.should_evaluate or self.control.should_save:
+            self._require_finite_loss()
+        super()._maybe_log_save_evaluate(*args, **kwargs)
+
+    def _require_finite_loss(self) -> None:
+        """Raise DivergedError if the last training loss is not finite."""
+        if self.unchecked_loss is None:
+            return
+        (step, tensor), self.unchecked_loss = self.unchecked_loss, None
+        loss = tensor.item()
+        if not math.isfinite(loss):
+            raise DivergedError(
+                f"the loss became {loss} at step {step} (learning_rate {self.args.learning_rate:g}); a lower "
+                "learning_rate, warmup_steps or max_grad_norm would help"
+            )
+
     def compute_loss(
         self,
         model: nn.Module,
@@ -224,10 +229,8 @@ class FineTuningTrainer(Trainer):
         weights = self.class_weights.to(logits.device) if self.class_weights is not None and model.training else None
         smoothing = self.args.label_smoothing_factor if model.training else 0.0
         loss = F.cross_entropy(logits, inputs["labels"], weight=weights, label_smoothing=smoothing)
-        if model.training and not torch.isfinite(loss):
-            raise DivergedError(
-                f"the loss became {loss.item()} at step {self.state.global_step + 1} "
-                f"(learning_rate {self.args.learning_rate:g}); a lower learning_rate, warmup_steps or max_grad_norm "
-                "would help"
-            )
+        if model.training:
+            # Reading this loss would wait for the device; the one before it has been computed by now.
+            self._require_finite_loss()
+            self.unchecked_loss = (self.state.global_step + 1, loss.detach())
         return (loss, {"loss": loss, "logits": logits}) if return_outputs else loss

@@ -88,6 +88,7 @@ HONOURED: Mapping[str, Range | tuple[str, ...] | None] = {
     "full_determinism": None,
     "use_cpu": None,
     "dataloader_num_workers": NOT_NEGATIVE,
+    "picture_cache_gb": NOT_NEGATIVE,
     "dataloader_pin_memory": None,
     "dataloader_persistent_workers": None,
     "dataloader_prefetch_factor": AT_LEAST_ONE,

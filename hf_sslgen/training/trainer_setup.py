@@ -12,13 +12,9 @@ from hf_sslgen.metrics.catalogue.prediction_functions import TOP_K
 from hf_sslgen.training.evaluation import compute_metrics_for, preprocess_logits_for_metrics
 from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.optimisation import Optimisation
-from hf_sslgen.training.samples import (
-    Augmentation,
-    EvaluationSamples,
-    StreamedTrainingSamples,
-    TrainingSamples,
-    collate_with,
-)
+from hf_sslgen.training.picture_cache import DecodedPictures
+from hf_sslgen.training.random_crop import Augmentation
+from hf_sslgen.training.samples import EvaluationSamples, StreamedTrainingSamples, TrainingSamples, collate
 from hf_sslgen.training.trainer import FineTuningTrainer
 from hf_sslgen.zoo.anatomy import freeze_all_but
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone
@@ -39,8 +35,13 @@ def build_trainer(
     model_arguments: ModelArguments,
     arguments: FineTuningArguments,
     optimisation: Optimisation | None = None,
+    pictures: DecodedPictures | None = None,
 ) -> FineTuningTrainer:
-    """Return a Trainer with the domain's splits; `arguments` are completed in place."""
+    """Return a Trainer with the domain's splits; `arguments` are completed in place.
+
+    Args:
+        pictures: keeps the splits' decoded pictures; None decodes them anew in every epoch.
+    """
     augmentation = Augmentation(
         minimum_area=model_arguments.minimum_crop_area,
         horizontal_flip=model_arguments.horizontal_flip and "horizontal_flip" not in domain.not_label_preserving,
@@ -54,7 +55,8 @@ def build_trainer(
             raise InputError("class_weighting 'balanced' needs class counts, which a stream does not have; drop it")
         train = StreamedTrainingSamples(domain.train, geometry, augmentation, arguments.seed)
     else:
-        train = TrainingSamples(domain.train, geometry, augmentation, arguments.seed)
+        decoded = None if pictures is None else pictures.of(domain.train)
+        train = TrainingSamples(domain.train, geometry, augmentation, arguments.seed, decoded)
     arguments.label_names = ["labels", "sample_ids"]
     _check_network_options(backbone, domain, arguments)
     callbacks = []
@@ -68,15 +70,17 @@ def build_trainer(
     weights = None
     if model_arguments.class_weighting == "balanced" and isinstance(domain.train, ImageSplit):
         weights = class_weights(domain.train.labels, len(domain.class_names))
+    prepared = None if pictures is None else pictures.of(domain.validation, geometry)
     return FineTuningTrainer(
         model=backbone.model,
         args=arguments,
-        data_collator=collate_with(backbone.preprocessing),
+        data_collator=collate,
         train_dataset=train,
-        eval_dataset=EvaluationSamples(domain.validation, geometry),
+        eval_dataset=EvaluationSamples(domain.validation, geometry, prepared),
         compute_metrics=compute_metrics_for(len(domain.class_names)),
         preprocess_logits_for_metrics=preprocess_logits_for_metrics,
         callbacks=callbacks,
+        preprocessing=backbone.preprocessing,
         class_weights=weights,
         frozen_modules=freeze_all_but(backbone.model, model_arguments.trainable),
         optimisation=optimisation,

@@ -144,6 +144,11 @@ def transformer_blocks(model: PreTrainedModel) -> list[str]:
     return [name.rpartition(".")[0] for name in _token_norms(model)]
 
 
+def is_convolutional(model: nn.Module) -> bool:
+    """Whether a network has more convolutions than the one that embeds the patches of a transformer."""
+    return sum(isinstance(module, nn.Conv2d) for module in model.modules()) > 1
+
+
 def numbered_stages(names: list[str]) -> list[str]:
     """Return the stage prefixes in a transformers network, one per parameter in a stage, from input to output.
 

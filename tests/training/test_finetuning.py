@@ -22,6 +22,7 @@ from hf_sslgen.training import finetuning
 from hf_sslgen.training.finetuning import finetune
 from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.run_folder import last_good_checkpoint, require_disk_space
+from hf_sslgen.training.trainer import FineTuningTrainer
 from hf_sslgen.training.trainer_setup import build_trainer, class_weights
 from hf_sslgen.zoo.backbone_loading import load_backbone
 
@@ -124,7 +125,10 @@ def interrupted_at(step: int) -> Iterator[None]:
 def test_resumed_training_ends_with_the_weights_of_uninterrupted_training(
     name, stop, small_backbones, digits_domain, tmp_path
 ):
-    """Interrupted within an epoch (step 5) or at its end (step 3 of 3 an epoch, then one more)."""
+    """Interrupted within an epoch (step 5) or at its end (step 3 of 3 an epoch, then one more).
+
+    The whole run decodes every picture anew; the resumed one keeps decoded pictures.
+    """
     location = small_backbones[name]
     options = {
         "num_train_epochs": 3,
@@ -134,11 +138,11 @@ def test_resumed_training_ends_with_the_weights_of_uninterrupted_training(
         "eval_steps": 1,
     }
 
-    def run(folder):
+    def run(folder, **more):
         backbone = load_backbone(location, digits_domain.class_names)
-        return finetune(backbone, digits_domain, ModelArguments(location), arguments_for(folder, **options))
+        return finetune(backbone, digits_domain, ModelArguments(location), arguments_for(folder, **options, **more))
 
-    whole = run(tmp_path / "whole")
+    whole = run(tmp_path / "whole", picture_cache_gb=0)
 
     with interrupted_at(stop), pytest.raises(InterruptionError):
         run(tmp_path / "resumed")
@@ -211,6 +215,36 @@ def test_a_loss_that_is_not_finite_stops_training_and_names_the_step(small_backb
     assert not (tmp_path / "results.json").exists()
 
 
+def test_a_loss_that_is_not_finite_at_the_last_step_is_noticed_too(small_backbones, digits_domain, tmp_path):
+    """The loss of a step is read at the next one, or before anything is made of the weights."""
+    location = small_backbones["timm_vit"]
+    options = {"learning_rate": 1e30, "max_grad_norm": 0.0, "lr_scheduler_type": "constant", "max_steps": 2}
+    unselected = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False}
+    saving = {**unselected, "save_strategy": "steps", "save_steps": 2}
+    for name, more in (("unselected", unselected), ("saving", saving)):
+        backbone = load_backbone(location, digits_domain.class_names)
+        arguments = arguments_for(tmp_path / name, **options, **more)
+        with pytest.raises(DivergedError, match="the loss became nan at step 2 "):
+            finetune(backbone, digits_domain, ModelArguments(location), arguments)
+        assert not list((tmp_path / name).glob("checkpoint-*"))
+
+
+def test_channels_last_changes_neither_what_is_learned_nor_what_is_saved(
+    small_backbones, digits_domain, tmp_path, monkeypatch
+):
+    location = small_backbones["timm_resnet"]
+    for layout in (torch.contiguous_format, torch.channels_last):
+        monkeypatch.setattr(FineTuningTrainer, "_fitting_memory_format", lambda self, layout=layout: layout)
+        backbone = load_backbone(location, digits_domain.class_names)
+        arguments = arguments_for(tmp_path / str(layout), max_steps=2, optim="sgd")
+        finetune(backbone, digits_domain, ModelArguments(location), arguments)
+        convolution = next(module for module in backbone.model.modules() if isinstance(module, torch.nn.Conv2d))
+        assert convolution.weight.is_contiguous(memory_format=layout)
+    one, other = (weights_of(tmp_path / str(layout), digits_domain) for layout in (layout, torch.contiguous_format))
+    for name, tensor in one.items():
+        torch.testing.assert_close(tensor, other[name], atol=1e-5, rtol=1e-5)
+
+
 def test_balanced_weights_are_inverse_to_class_counts():
     weights = class_weights(np.array([0, 0, 0, 2]), 3)
     assert weights.tolist() == pytest.approx([4 / (2 * 3), 0.0, 4 / (2 * 1)])
@@ -226,7 +260,7 @@ def test_balanced_weighting_enters_the_training_loss_and_not_evaluation(small_ba
     trainer = build_trainer(
         backbone, domain, ModelArguments(location, class_weighting="balanced"), arguments_for(tmp_path)
     )
-    batch = next(iter(trainer.get_train_dataloader()))
+    batch = trainer._prepare_inputs(next(iter(trainer.get_train_dataloader())))
     weights = class_weights(uneven.labels, 10)
     backbone.model.train()
     loss = trainer.compute_loss(backbone.model, batch)

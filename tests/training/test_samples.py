@@ -8,17 +8,11 @@ from torch.utils.data import DataLoader
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import load_domain
 from hf_sslgen.geometry import Geometry
-from hf_sslgen.preprocessing import Preprocessing, evaluation_pixels
-from hf_sslgen.training.samples import (
-    Augmentation,
-    EpochOrder,
-    EvaluationSamples,
-    TrainingSamples,
-    collate_with,
-)
+from hf_sslgen.preprocessing import evaluation_pixels
+from hf_sslgen.training.random_crop import Augmentation
+from hf_sslgen.training.samples import EpochOrder, EvaluationSamples, TrainingSamples, collate
 
 GEOMETRY = Geometry(32, 1.0, "bilinear")
-PREPROCESSING = Preprocessing(GEOMETRY, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +41,7 @@ def test_augmentation_does_not_depend_on_workers_or_on_random_state(split):
         torch.manual_seed(state)
         order = EpochOrder(len(split), seed=0)
         order.set_epoch(2)
-        loader = DataLoader(
-            samples, batch_size=4, sampler=order, num_workers=workers, collate_fn=collate_with(PREPROCESSING)
-        )
+        loader = DataLoader(samples, batch_size=4, sampler=order, num_workers=workers, collate_fn=collate)
         return torch.cat([batch["pixel_values"] for batch in loader])
 
     torch.testing.assert_close(epoch_of_pixels(0, 0), epoch_of_pixels(2, 99), rtol=0, atol=0)

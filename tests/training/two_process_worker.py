@@ -14,6 +14,7 @@ from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import load_domain
 from hf_sslgen.training.evaluation import Predictions
 from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
+from hf_sslgen.training.picture_cache import DecodedPictures, PictureSpace
 from hf_sslgen.training.trainer_setup import build_trainer
 from hf_sslgen.zoo.backbone_loading import load_backbone
 
@@ -34,7 +35,8 @@ def main(location: str, output_dir: Path, batch_size: int) -> None:
         save_strategy="no",
         load_best_model_at_end=False,
     )
-    trainer = build_trainer(backbone, domain, ModelArguments(location), arguments)
+    pictures = DecodedPictures(PictureSpace(200_000, 100_000), output_dir)  # too little for all 470 kB
+    trainer = build_trainer(backbone, domain, ModelArguments(location), arguments, pictures=pictures)
     seen: list[list[int]] = [[], []]
     compute_loss = trainer.compute_loss
 

@@ -16,7 +16,8 @@ from hf_sslgen.domains.domain_loading import load_domain
 from hf_sslgen.domains.splits import content_id
 from hf_sslgen.errors import InputError
 from hf_sslgen.geometry import Geometry
-from hf_sslgen.training.samples import Augmentation, StreamedTrainingSamples, StreamOrder
+from hf_sslgen.training.random_crop import Augmentation
+from hf_sslgen.training.samples import StreamedTrainingSamples, StreamOrder
 
 PETS = ClassLabel(names=["cat", "dog"])
 LABELS = {"train": [0, 1, 1] * 14, "validation": [1, 0], "test": [1, 0, 1]}
