@@ -118,15 +118,21 @@ def domain_facts(study: Path, arguments: DomainArguments, now: bool = False) -> 
         study: the study's folder.
         now: as for `domain_signature`.
     """
-    return _shared_domain_facts(study, DomainRequest(arguments, domain_signature(arguments, now)))
+    return _shared_domain_facts(study, domain_request(arguments, now))
+
+
+def domain_request(arguments: DomainArguments, now: bool = False) -> DomainRequest:
+    """Return what a domain's facts depend on; `now` as for `domain_signature`."""
+    return DomainRequest(arguments, domain_signature(arguments, now))
 
 
 def backbone_facts(location: str, seed: int, geometry: Geometry | None) -> BackboneFacts:
     """Return what identifies a backbone, loading it once, or once per seed if its weights depend on the seed."""
-    return _backbone_facts(_backbone_request(location, seed, geometry))
+    return _backbone_facts(backbone_request(location, seed, geometry))
 
 
-def _backbone_request(location: str, seed: int, geometry: Geometry | None) -> BackboneRequest:
+def backbone_request(location: str, seed: int, geometry: Geometry | None) -> BackboneRequest:
+    """Return what a backbone's facts depend on, among it the seed if its weights do."""
     own_seed = seed if location.startswith(UNTRAINED_PREFIX) else 0
     return BackboneRequest(location, own_seed, geometry, checkpoint_signature(location))
 
@@ -176,7 +182,7 @@ def taken_from(study: Path, arguments: DomainArguments, unavailable: Unavailable
     """Return what was taken from a domain, if some process of the study knows it; nothing is loaded."""
 
     def find() -> Taken | None:
-        facts = find_facts(study, DomainRequest(arguments, domain_signature(arguments)))
+        facts = find_facts(study, domain_request(arguments))
         return None if facts is None else facts.taken
 
     return _asked_once(_asked_domain(arguments), unavailable, find)
@@ -201,7 +207,7 @@ def identify(spec: CellSpec, study: Path, unavailable: Unavailable | None = None
     facts = _asked_once(
         _asked_backbone(location),
         unavailable,
-        lambda: _shared_backbone_facts(study, _backbone_request(location, spec.seed, spec.geometry)),
+        lambda: _shared_backbone_facts(study, backbone_request(location, spec.seed, spec.geometry)),
     )
     return KnownCell(spec, facts, domain)
 

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from hf_sslgen.analysis.pass_shards import Run
+from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.errors import DiskFullError, InputError
 from hf_sslgen.files import is_disk_full
 from hf_sslgen.interruption import interrupt_behind
@@ -228,8 +229,12 @@ def run_worker(
     def assist(spec: CellSpec) -> Outcome:
         return assist_with(spec, store, unavailable)
 
+    found: dict[DomainArguments, Sizes | None] = {}
+
     def sizes(spec: CellSpec) -> Sizes | None:
-        return known_sizes(spec, store.folder, unavailable)
+        if spec.domain not in found:
+            found[spec.domain] = known_sizes(spec, store.folder, unavailable)
+        return found[spec.domain]
 
     with limited_threads(num_threads), tqdm(total=len(specs), desc="cells", unit="cell", disable=None) as progress:
         units = [unit.cells for unit in ordered_units(specs, sizes)]
