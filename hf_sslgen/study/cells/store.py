@@ -1,6 +1,7 @@
 """A study's folder: finished cells, claims on cells in progress, failures, and the folder of each planned cell.
 
     cells/      a folder per finished cell
+    checked.json which of these were found undamaged, and what their files looked like then (`progress.py`)
     claims/     which process is computing which cell (`work_claims.py`)
     facts/      what identifies domains and backbones, so that each is read once (`execution/shared_facts.py`)
     failures/   a JSON file per failed cell, with its traceback
@@ -173,6 +174,33 @@ class Store:
 
     def _failure_path(self, spec: CellSpec) -> Path:
         return self.folder / "failures" / f"{spec.key}.json"
+
+
+class Snapshot(Store):
+    """A store as it is at one moment, for reading about many cells: folders are listed once, and files read once."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._listed = {name: _names(folder / name) for name in ("cells", "failures")}
+        self._indexed: dict[str, str | None] = {}
+
+    def indexed(self, spec: CellSpec) -> str | None:
+        """Return the recorded name of a planned cell's folder; None if there is no entry or it is damaged."""
+        if spec.key not in self._indexed:
+            self._indexed[spec.key] = super().indexed(spec)
+        return self._indexed[spec.key]
+
+    def is_finished(self, spec: CellSpec) -> bool:
+        """Whether a planned cell was found finished; false if no process has looked it up yet."""
+        return self.indexed(spec) in self._listed["cells"]
+
+    def failure(self, spec: CellSpec) -> Failure | None:
+        """Return the record of a cell's failure; None if there is none or it is damaged, and the cell is retried."""
+        return super().failure(spec) if f"{spec.key}.json" in self._listed["failures"] else None
+
+
+def _names(folder: Path) -> frozenset[str]:
+    return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
 
 
 def _read(path: Path) -> dict[str, Any]:
