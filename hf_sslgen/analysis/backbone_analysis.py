@@ -1,8 +1,6 @@
 """Measure a backbone on a domain in one pass over its test images."""
 
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,12 +8,11 @@ from numpy.typing import NDArray
 
 from hf_sslgen.analysis.analysis_settings import AnalysisSettings
 from hf_sslgen.analysis.attribution import LABEL_FREE_METHODS
+from hf_sslgen.analysis.attribution_analysis import Attributed, attribution_analysis
 from hf_sslgen.analysis.batch_pass import Wanted
 from hf_sslgen.analysis.families import MIN_IMAGES
 from hf_sslgen.analysis.grouped_numbers import over_groups
 from hf_sslgen.analysis.invariance_numbers import invariance_numbers, is_gray, pair_numbers
-from hf_sslgen.analysis.localization_numbers import first_boxes
-from hf_sslgen.analysis.map_numbers import control_numbers, map_numbers
 from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.analysis.one_pass import one_pass, split_logits
 from hf_sslgen.analysis.pass_shards import ALONE, Run
@@ -26,8 +23,9 @@ from hf_sslgen.analysis.predictions import (
     predictions_of,
     scaled_numbers,
 )
-from hf_sslgen.analysis.randomisation import ALL, Maps, cascade_numbers, similarity_numbers
-from hf_sslgen.analysis.subset import analysis_subset, example_positions, others_of, subset_pixels
+from hf_sslgen.analysis.randomisation import Maps
+from hf_sslgen.analysis.stored_outputs import StoredTrunk
+from hf_sslgen.analysis.subset import analysis_subset, others_of, subset_pixels
 from hf_sslgen.analysis.transforms import preset_variants
 from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit
@@ -36,7 +34,6 @@ from hf_sslgen.metrics.catalogue.rows import AFTER_TEMPERATURE
 from hf_sslgen.metrics.stages import FINE_TUNED_STAGE, PRETRAINED_STAGE, Stage
 from hf_sslgen.zoo.anatomy import find_attribution_layer
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone
-from hf_sslgen.zoo.reinitialised import reinitialised
 
 
 def validation_logits(
@@ -54,45 +51,13 @@ def _wanted(backbone: LoadedBackbone, domain: Domain, settings: AnalysisSettings
     return Wanted(subset, pixels, variants=variants)
 
 
-def _maps_of(wanted: Wanted, settings: AnalysisSettings, run: Run, network: LoadedBackbone) -> Maps:
-    with one_pass(network, wanted, settings, run) as outputs:
-        return outputs.maps
-
-
-@dataclass(frozen=True, eq=False)
-class _Attribution:
-    numbers: list[Number]
-    records: pd.DataFrame
-    examples: dict[str, NDArray[Any]]
-
-
-def _attribution(
-    backbone: LoadedBackbone, wanted: Wanted, maps: Maps, settings: AnalysisSettings, run: Run, stage: Stage
-) -> _Attribution:
-    """Measure the maps of the subset, for the classes in `wanted`; records are indexed by sample id."""
-    subset, geometry = wanted.subset, backbone.preprocessing.geometry
-    numbers, columns = map_numbers(maps, subset, geometry, stage)
-    if settings.reinitialised_control:
-        maps_alone = replace(wanted, others=None, variants=())
-        maps_of = partial(_maps_of, maps_alone, settings, run)
-        control = reinitialised(backbone, settings.seed)
-        control_maps = maps_of(control)
-        of_control, found = control_numbers(columns, control_maps, subset, geometry, stage)
-        alike, more = similarity_numbers(maps, control_maps, ALL, stage)
-        if settings.randomisation_cascade:
-            asks_a_classifier = settings.attribution_method not in LABEL_FREE_METHODS
-            steps, of_steps = cascade_numbers(backbone, control, maps, maps_of, asks_a_classifier, stage)
-            alike, more = alike + steps, more | of_steps
-        numbers, columns = numbers + of_control + alike, columns | found | more
-    shown = example_positions(subset, settings)
-    examples = {
-        "images": wanted.pixels[shown].permute(0, 2, 3, 1).numpy(),
-        "maps": maps[shown],
-        "sample_ids": subset.sample_ids[shown],
-    }
-    if subset.has("box"):
-        examples["boxes"] = first_boxes(subset.select(shown), geometry)
-    return _Attribution(numbers, pd.DataFrame({"sample_id": subset.sample_ids, **columns}), examples)
+def _known_features(
+    backbone: LoadedBackbone, split: ImageSplit, settings: AnalysisSettings, run: Run, stage: Stage
+) -> NDArray[np.float32] | None:
+    """Return the features of a frozen trunk from the store; None without a store or after fine-tuning."""
+    if run.features is None or stage == FINE_TUNED_STAGE:
+        return None
+    return StoredTrunk(backbone, settings, run.features).features(split)
 
 
 def _pair_analysis(
@@ -108,7 +73,10 @@ def _pair_analysis(
             f"{MIN_IMAGES} are needed to tell invariance from chance"
         )
     pairs = test.select(np.concatenate([anchors, partners]))
-    with one_pass(backbone, Wanted(pairs, subset_pixels(backbone, pairs)), settings, run) as outputs:
+    wanted = Wanted(
+        pairs, subset_pixels(backbone, pairs), features=_known_features(backbone, pairs, settings, run, stage)
+    )
+    with one_pass(backbone, wanted, settings, run) as outputs:
         return pair_numbers(outputs, pairs, num_alone, stage)
 
 
@@ -130,13 +98,16 @@ def pretrained_analysis(
     subset = wanted.subset
     if settings.attribution_method in LABEL_FREE_METHODS:
         wanted = replace(wanted, layer=find_attribution_layer(backbone.model, settings.attribution_layer))
+    elif run.features is not None:
+        trunk = StoredTrunk(backbone, settings, run.features)
+        wanted = replace(wanted, features=trunk.attributed_features(subset))
     with one_pass(backbone, wanted, settings, run) as outputs:
         moved = invariance_numbers(outputs, wanted.variants, domain, subset, stage)
         maps = outputs.maps if wanted.layer is not None else None
     numbers, records = _joined(moved, _pair_analysis(backbone, domain.test, settings, run, stage))
     if maps is None:
         return _over_groups(Analysis(tuple(numbers), records), domain)
-    attribution = _attribution(backbone, replace(wanted, classes=subset.labels), maps, settings, run, stage)
+    attribution = attribution_analysis(backbone, Attributed(subset, subset.labels), maps, settings, run, stage)
     clean = attribution.records.assign(stage=stage, transform="", severity="", reference=subset.labels)
     records = pd.concat([clean, records], ignore_index=True)
     return _over_groups(Analysis((*attribution.numbers, *numbers), records, attribution.examples), domain)
@@ -154,6 +125,37 @@ def _in_order(
     return ordered
 
 
+def _attributed(
+    test: ImageSplit, subset: ImageSplit, logits: NDArray[np.float32], settings: AnalysisSettings
+) -> Attributed:
+    """Return the images to attribute and the class of each, from the logits (N, C) of all test images."""
+    if settings.attributed_class == "true":
+        return Attributed(subset, subset.labels)
+    place = dict(zip(test.sample_ids.tolist(), range(len(test)), strict=True))
+    return Attributed(subset, logits[[place[sample_id] for sample_id in subset.sample_ids.tolist()]].argmax(axis=1))
+
+
+def _adapted_pass(
+    backbone: LoadedBackbone, domain: Domain, stage: Stage, settings: AnalysisSettings, run: Run
+) -> tuple[NDArray[np.float32], Maps, Analysis | None]:
+    """Run the pass over the test images; returns their logits, the subset's maps and, if fine-tuned, invariance."""
+    test, wanted = domain.test, _wanted(backbone, domain, settings)
+    subset, others = wanted.subset, others_of(test, wanted.subset)
+    wanted = replace(
+        wanted,
+        others=others,
+        variants=wanted.variants if stage == FINE_TUNED_STAGE else (),
+        layer=find_attribution_layer(backbone.model, settings.attribution_layer),
+        classes=subset.labels if settings.attributed_class == "true" else None,
+    )
+    with one_pass(backbone, wanted, settings, run) as outputs:
+        maps, logits = outputs.maps, outputs.logits
+        if len(others):
+            logits = _in_order(test, subset, logits, outputs.other_logits)
+        moved = invariance_numbers(outputs, wanted.variants, domain, subset, stage) if wanted.variants else None
+    return logits, maps, moved
+
+
 def adapted_analysis(
     backbone: LoadedBackbone,
     domain: Domain,
@@ -167,24 +169,18 @@ def adapted_analysis(
     Args:
         validation: logits of images that the classifier was not trained on, for temperature scaling.
     """
-    test, wanted = domain.test, _wanted(backbone, domain, settings)
-    subset, others = wanted.subset, others_of(test, wanted.subset)
-    wanted = replace(
-        wanted,
-        others=others,
-        variants=wanted.variants if stage == FINE_TUNED_STAGE else (),
-        layer=find_attribution_layer(backbone.model, settings.attribution_layer),
-        classes=subset.labels if settings.attributed_class == "true" else None,
-    )
-    with one_pass(backbone, wanted, settings, run) as outputs:
-        maps, logits = outputs.maps, outputs.logits
-        attributed = logits.argmax(axis=1) if wanted.classes is None else wanted.classes
-        if len(others):
-            logits = _in_order(test, subset, logits, outputs.other_logits)
-        moved = invariance_numbers(outputs, wanted.variants, domain, subset, stage) if wanted.variants else None
+    test = domain.test
+    if stage == PRETRAINED_STAGE and run.features is not None:
+        subset, moved = analysis_subset(test, settings), None
+        logits = StoredTrunk(backbone, settings, run.features).logits(test)
+        attributed = _attributed(test, subset, logits, settings)
+        maps = attributed.maps_of(backbone, settings, run)
+    else:
+        logits, maps, moved = _adapted_pass(backbone, domain, stage, settings, run)
+        attributed = _attributed(test, analysis_subset(test, settings), logits, settings)
     predictions = predictions_of(test.sample_ids, test.labels, logits)
     scaled, scaled_confidences = scaled_numbers(logits, predictions, validation, stage)
-    attribution = _attribution(backbone, replace(wanted, classes=attributed), maps, settings, run, stage)
+    attribution = attribution_analysis(backbone, attributed, maps, settings, run, stage)
     found, clean = prediction_analysis(predictions, len(domain.class_names), stage)
     clean = clean.assign(**{f"confidence{AFTER_TEMPERATURE}": scaled_confidences})
     of_images = Analysis(

@@ -47,6 +47,7 @@ class Wanted:
         layer: layer to attribute by the method in the settings; None for no maps.
         classes: (n,) class to attribute for each image of the subset; None for the predicted one.
         column: the column computed for the other images.
+        features: (n, D) of the subset if they are known; they are then not computed, which leaves out maps.
     """
 
     subset: ImageSplit
@@ -56,6 +57,7 @@ class Wanted:
     layer: AttributionLayer | None = None
     classes: NDArray[np.int64] | None = None
     column: PlainColumn = "logits"
+    features: NDArray[np.float32] | None = None
 
     @classmethod
     def one_column(cls, split: ImageSplit, column: PlainColumn) -> "Wanted":
@@ -148,7 +150,11 @@ def measure_batch(network: Network, wanted: Wanted, settings: AnalysisSettings, 
     """Compute all columns for some images of the subset."""
     pixels = wanted.pixels[positions].to(network.device)
     classes = None if wanted.classes is None else torch.from_numpy(wanted.classes[positions]).to(network.device)
-    found = _measure_clean(network, pixels, classes, wanted.layer, settings)
+    if wanted.features is None:
+        found = _measure_clean(network, pixels, classes, wanted.layer, settings)
+    else:
+        known = torch.from_numpy(wanted.features[positions])
+        found = {"logits": network.classified(known), "features": known}
     sample_ids = wanted.subset.sample_ids[positions].tolist()
     with torch.inference_mode():
         for variant in wanted.variants:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -14,6 +15,7 @@ from hf_sslgen.analysis.analysis_settings import Compute
 from hf_sslgen.analysis.class_token import class_token_alone
 from hf_sslgen.analysis.folding import fold_batch_norm
 from hf_sslgen.analysis.taps import frozen, runs_as, tapped
+from hf_sslgen.analysis.trunk_passes import count_passes
 from hf_sslgen.errors import InputError
 from hf_sslgen.preprocessing import Preprocessing, normalise
 from hf_sslgen.zoo.anatomy import AttributionLayer, find_classifier
@@ -64,6 +66,7 @@ class Network:
         seen: _Seen,
     ) -> None:
         self.model = model
+        self._classifier = classifier
         self.classifier_weight = classifier.weight.detach()
         self.preprocessing = preprocessing
         self._dtype = DTYPES[compute.precision]
@@ -84,12 +87,23 @@ class Network:
         # Convert the type first: that halves the data to rearrange, and torch is slow at doing both at once.
         return normalised.to(self._dtype).contiguous(memory_format=self._layout)
 
+    @torch.inference_mode()
+    def classified(self, features: Tensor) -> Tensor:
+        """Return the logits (B, C) for features (B, D) from an earlier pass."""
+        return F.linear(features.to(self.device), self._classifier.weight, self._classifier.bias)
+
     def __call__(self, pixels: Tensor) -> PassOutputs:
         """Run one forward pass on (B, 3, S, S) bytes, or floats in [0, 1]."""
         return self.run(self.inputs(pixels))
 
-    def run(self, inputs: Tensor) -> PassOutputs:
-        """Run one forward pass on the output of `inputs`, so that the caller can free the pixels first."""
+    def run(self, inputs: Tensor, counted: bool = True) -> PassOutputs:
+        """Run one forward pass on the output of `inputs`, so that the caller can free the pixels first.
+
+        Args:
+            counted: whether it counts as a pass through the trunk (`trunk_passes`).
+        """
+        if counted:
+            count_passes(len(inputs))
         logits = self._run(pixel_values=inputs).logits
         features, activations = self._seen.features, self._seen.activations
         self._seen.features = self._seen.activations = None

@@ -20,6 +20,7 @@ from hf_sslgen.analysis.batch_pass import GRAD_CAM, PlainColumn, Wanted, column_
 from hf_sslgen.analysis.batches import Batches
 from hf_sslgen.analysis.network import Network, measuring
 from hf_sslgen.analysis.pass_shards import ALONE, Run, compute_shards, parts, read_shards, shard_folder
+from hf_sslgen.analysis.stored_outputs import StoredTrunk
 from hf_sslgen.analysis.subset import evaluation_batch
 from hf_sslgen.analysis.transforms import Variant
 from hf_sslgen.domains.images import ImageSplit
@@ -169,6 +170,17 @@ def split_logits(
 def split_features(
     backbone: LoadedBackbone, split: ImageSplit, settings: AnalysisSettings, run: Run = ALONE
 ) -> NDArray[np.float32]:
-    """Compute the features (N, D) of a split's images, the classifier's input, in its order."""
+    """Return the features (N, D) of a split's images, the classifier's input, in its order; from a store, if any."""
+    if run.features is not None:
+        return StoredTrunk(backbone, settings, run.features).features(split)
     with one_pass(backbone, Wanted.one_column(split, "features"), settings, run) as outputs:
         return outputs.other_features
+
+
+def test_features(
+    backbone: LoadedBackbone, test: ImageSplit, settings: AnalysisSettings, run: Run = ALONE
+) -> NDArray[np.float32]:
+    """Like `split_features`, for test images; with a store, what attribution needs of them is stored as well."""
+    if run.features is not None:
+        return StoredTrunk(backbone, settings, run.features).test_features(test)
+    return split_features(backbone, test, settings, run)

@@ -4,8 +4,6 @@ A shard is a safetensors file with the digest of its content, written completely
 divide the shards of a folder among themselves, and each reads all of them afterwards.
 """
 
-import hashlib
-import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,17 +13,12 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import safe_open
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from hf_sslgen.files import give_usual_mode, replace_file
-
-logger = logging.getLogger(__name__)
-
-DIGEST = "sha256"
-"""Key of the digest in a shard's metadata."""
+from hf_sslgen.analysis.feature_store import FeatureStore
+from hf_sslgen.analysis.tensor_files import is_whole, write_tensors
 
 SHARD_IMAGES = 128
 """Number of images per shard, unless a batch is larger."""
@@ -56,10 +49,12 @@ class Run:
     Attributes:
         shards: folder for the finished parts of a pass; None for a temporary one.
         processes: the processes that share the pass.
+        features: where the outputs of frozen trunks are kept; None to compute them each time.
     """
 
     shards: Path | None = None
     processes: Processes = field(default_factory=Processes)
+    features: FeatureStore | None = None
 
 
 ALONE = Run()
@@ -89,31 +84,6 @@ def shard_folder(folder: Path | None) -> Iterator[Path]:
         yield Path(temporary)
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> str:
-    """Hash all names, types, shapes and values to sixty-four hexadecimal digits."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def is_whole(path: Path) -> bool:
-    """Whether a shard exists and is undamaged; warns about a damaged one."""
-    if not path.exists():
-        return False
-    try:
-        with safe_open(path, framework="pt") as shard:
-            tensors = {name: shard.get_tensor(name) for name in shard.offset_keys()}
-            is_undamaged = (shard.metadata() or {}).get(DIGEST) == _digest(tensors)
-    except (SafetensorError, OSError, ValueError):
-        is_undamaged = False
-    if not is_undamaged:
-        logger.warning("%s is damaged and will be recomputed", path)
-    return is_undamaged
-
-
 def compute_shards(
     work: Mapping[Path, tuple[int, Callable[[], dict[str, Tensor]]]], processes: Processes, description: str
 ) -> None:
@@ -129,10 +99,7 @@ def compute_shards(
     with tqdm(total=total, desc=description, unit="image", disable=hidden, leave=False) as progress:
         for path, (num_images, compute) in mine:
             if not is_whole(path):
-                tensors = {name: tensor.contiguous() for name, tensor in compute().items()}
-                with replace_file(path) as unfinished:
-                    save_file(tensors, unfinished, metadata={DIGEST: _digest(tensors)})
-                    give_usual_mode(unfinished)
+                write_tensors(path, compute())
             progress.update(num_images)
     processes.wait()
 

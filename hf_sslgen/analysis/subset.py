@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hf_sslgen.analysis.analysis_settings import AnalysisSettings
+from hf_sslgen.analysis.decoded_pictures import decoded_ahead
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.splits import stratified_subset
 from hf_sslgen.geometry import Geometry
@@ -36,7 +37,8 @@ def evaluation_batch(split: ImageSplit, positions: range, geometry: Geometry) ->
 
 def subset_pixels(backbone: LoadedBackbone, subset: ImageSplit) -> Tensor:
     """(N, 3, S, S) bytes."""
-    return evaluation_batch(subset, range(len(subset)), backbone.preprocessing.geometry)
+    geometry = backbone.preprocessing.geometry
+    return torch.cat(list(decoded_ahead(subset, geometry, max(len(subset), 1))))
 
 
 def others_of(split: ImageSplit, subset: ImageSplit) -> ImageSplit:

@@ -76,6 +76,13 @@ class AnalyzeArguments:
         default=False, metadata={"help": "Use the channels-last memory layout, which speeds up many CNNs."}
     )
     compile: bool = field(default=False, metadata={"help": "Compile the network with torch.compile first."})
+    features_of: str | None = field(
+        default=None,
+        metadata={
+            "help": "Folder of a study or comparison whose stored features to use and add to, instead of passing the "
+            "same images through the same frozen trunk again."
+        },
+    )
     seed: int = setting(0, range=SEED, help="Seed for the subset and the random transforms.")
     figures: bool = field(default=True, metadata={"help": "Also draw the figures."})
 

@@ -7,7 +7,8 @@ from typing import Literal
 from hf_sslgen.analysis.analysis_settings import TransformPreset
 from hf_sslgen.domains.domain_arguments import SharedDomainArguments
 from hf_sslgen.errors import InputError
-from hf_sslgen.settings import AT_LEAST_ONE, POSITIVE, SEED, check_fields, setting
+from hf_sslgen.settings import AT_LEAST_ONE, POSITIVE, SEED, Range, check_fields, setting
+from hf_sslgen.study.cells.store import DEFAULT_CACHE_GB
 from hf_sslgen.study.protocols.presets import PRESETS, FineTuningProtocol, PresetName
 from hf_sslgen.training.configuration import parse_arguments
 
@@ -55,6 +56,12 @@ class CompareArguments:
         None, range=AT_LEAST_ONE, help="Fine-tuning: number of steps, instead of the preset's epochs or steps."
     )
     batch_size: int = setting(64, range=AT_LEAST_ONE, help="Images per batch, for training and measuring.")
+    feature_cache_gb: float = setting(
+        DEFAULT_CACHE_GB,
+        range=Range(at_least=0),
+        help="Gigabytes of features to keep in output_dir, so that probes share one pass over the images; beyond "
+        "that, those not used for the longest time are removed. 0: keep none.",
+    )
     untrained_control: bool = field(
         default=True, metadata={"help": "Also measure the same architecture with fresh weights."}
     )

@@ -13,13 +13,16 @@ from hf_sslgen.analysis.analysis_settings import AnalysisSettings
 from hf_sslgen.analysis.attribution import LABEL_FREE_METHODS
 from hf_sslgen.analysis.backbone_analysis import adapted_analysis, pretrained_analysis, validation_logits
 from hf_sslgen.analysis.families import FAMILIES, PAIR
+from hf_sslgen.analysis.feature_store import FeatureStore
 from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.analysis.pass_shards import Processes, Run
+from hf_sslgen.analysis.trunk_passes import counted_passes
 from hf_sslgen.commands.analyze import AnalyzeArguments
 from hf_sslgen.domains.class_restriction import with_classes
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import Domain, load_domain
 from hf_sslgen.domains.taken import print_taken
+from hf_sslgen.errors import InputError
 from hf_sslgen.files import replace_files
 from hf_sslgen.launches import claimed_by_main
 from hf_sslgen.metrics.stages import FINE_TUNED_STAGE
@@ -29,6 +32,8 @@ from hf_sslgen.reporting.figures.checkpoint_figures import write_checkpoint_figu
 from hf_sslgen.study.backbones import backbone_entry
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL, read_cell, write_cell
 from hf_sslgen.study.cells.cell_identity import cell_identity, cell_provenance
+from hf_sslgen.study.cells.store import Store
+from hf_sslgen.study.execution.study_features import study_features
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.prepared_cell import BackboneFacts, PreparedCell
 from hf_sslgen.zoo.anatomy import find_attribution_layer
@@ -82,6 +87,16 @@ def _measure(backbone: LoadedBackbone, domain: Domain, settings: AnalysisSetting
     return pretrained_analysis(backbone, domain, settings, run), PRETRAINED_PROTOCOL
 
 
+def _stored_features(folder: str | None) -> FeatureStore | None:
+    """Return the feature store of a study; None if no study is named."""
+    if folder is None:
+        return None
+    store = Store(Path(folder))
+    if not store.cells.is_dir():
+        raise InputError(f"features_of {folder!r} is not the folder of a study or comparison: it has no cells/")
+    return study_features(store)
+
+
 def analyze(
     arguments: AnalyzeArguments, domain_arguments: DomainArguments, output_dir: Path, accelerator: Accelerator
 ) -> None:
@@ -104,7 +119,9 @@ def analyze(
     if accelerator.is_main_process:
         print_taken([domain.taken])
     settings = arguments.settings
-    analysis, protocol = _measure(backbone, domain, settings, Run(output_dir / UNFINISHED, processes))
+    run = Run(output_dir / UNFINISHED, processes, _stored_features(arguments.features_of))
+    with counted_passes() as passes:
+        analysis, protocol = _measure(backbone, domain, settings, run)
     processes.wait()  # wait until every process has read the files that are removed below
     if not accelerator.is_main_process:
         return
@@ -113,7 +130,7 @@ def analyze(
     spec = CellSpec(entry, domain_arguments, protocol, None, arguments.seed, settings, None)
     cell = PreparedCell(spec, BackboneFacts.of(backbone), domain)
     identity = cell_identity(cell, domain.fingerprints())
-    provenance = cell_provenance(cell, time.perf_counter() - started, {})
+    provenance = cell_provenance(cell, time.perf_counter() - started, {}, passes.images)
     with replace_files(output_dir, obsolete=["examples.npz", "figures/*.png"]) as unfinished:
         write_cell(unfinished, identity, provenance, analysis)
         if arguments.figures:
@@ -126,5 +143,6 @@ def run_analyze(arguments: AnalyzeArguments, domain_arguments: DomainArguments) 
     """Check the output folder and run the analysis."""
     accelerator = Accelerator()
     output_dir = require_output_folder(arguments.output_dir, own=["cell.json"], leftovers=[UNFINISHED])
+    _stored_features(arguments.features_of)  # refused before any work
     with claimed_by_main(output_dir):
         analyze(arguments, domain_arguments, output_dir, accelerator)

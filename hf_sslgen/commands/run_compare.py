@@ -107,6 +107,7 @@ def compare(arguments: CompareArguments, shared: Any) -> Path:
     store = Store(require_output_folder(arguments.output_dir, own=["cells"]))
     specs = planned_cells(arguments, shared)
     store.prepare()
+    store.limit_features(arguments.feature_cache_gb)
     store.forget_failures(specs)
     unavailable: Unavailable = {}
     prepare(specs, store, unavailable)

@@ -135,6 +135,7 @@ def run_study(arguments: StudyArguments) -> None:
         print(power_text(config, specs, folder, arguments.power_from, short=True))
         return
     store.prepare()
+    store.limit_features(arguments.feature_cache_gb)
     _keep_configuration(path, store)
     if arguments.retry_failed:
         store.forget_failures(specs)

@@ -45,6 +45,7 @@ def status_text(folder: Path) -> str:
     lines = [f"{'domain':{width}}  " + "  ".join(f"{state:>8}" for state in states)]
     for name, of_domain in {**counts, "all": sum(counts.values(), Counter())}.items():
         lines.append(f"{name:{width}}  " + "  ".join(f"{of_domain[state]:8}" for state in states))
+    lines.append(f"features: {store.features_bytes() / 1e9:.2f} GB of at most {store.feature_cache_gb:g} GB")
     return "\n".join([*lines, *(["", *details] if details else [])])
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.settings import Range, check_fields, setting
+from hf_sslgen.study.cells.store import DEFAULT_CACHE_GB
 from hf_sslgen.training.configuration import parse_arguments
 
 
@@ -45,6 +46,12 @@ class StudyArguments:
     ray_address: str | None = field(
         default=None,
         metadata={"help": "Address of a Ray cluster, such as `auto` (default: start Ray on this machine)."},
+    )
+    feature_cache_gb: float = setting(
+        DEFAULT_CACHE_GB,
+        range=Range(at_least=0),
+        help="Gigabytes of features to keep in the study's folder, so that probes, label budgets and seeds share one "
+        "pass over the images; beyond that, those not used for the longest time are removed. 0: keep none.",
     )
     no_wait: bool = field(
         default=False,

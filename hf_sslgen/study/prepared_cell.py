@@ -1,5 +1,6 @@
 """A planned cell with its backbone found and its domain loaded, from which identity, numbers and provenance follow."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from hf_sslgen.preprocessing import Preprocessing
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.protocols.presets import FineTuningProtocol
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone, load_backbone
+from hf_sslgen.zoo.locations import UNTRAINED_PREFIX
 
 CROP_PCT = {"shorter_side": 1.0, "squash": None}
 """`Geometry.crop_pct` of a protocol's `resize`."""
@@ -38,6 +40,13 @@ class BackboneFacts:
         return cls(backbone.weights, backbone.preprocessing, backbone.num_parameters, backbone.pinned)
 
 
+@functools.lru_cache(maxsize=1)
+def _frozen_backbone(name: str, class_names: tuple[str, ...], seed: int, geometry: Geometry | None) -> LoadedBackbone:
+    backbone = load_backbone(name, class_names, seed=seed, geometry=geometry, match="none")
+    place(backbone)
+    return backbone
+
+
 @dataclass(frozen=True)
 class PreparedCell:
     """A planned cell with the identity of its backbone and its loaded domain."""
@@ -45,6 +54,37 @@ class PreparedCell:
     spec: CellSpec
     facts: BackboneFacts
     domain: Domain
+
+    @property
+    def _geometry(self) -> Geometry | None:
+        """The study's geometry, cropped as the protocol specifies; None for the checkpoint's own."""
+        protocol, geometry = self.spec.protocol, self.spec.geometry
+        if protocol is None or protocol.resize == "as_given":
+            return geometry
+        if geometry is None:
+            name = self.facts.pinned
+            geometry = load_backbone(name, self.domain.class_names, match="none").preprocessing.geometry
+        return Geometry(geometry.image_size, CROP_PCT[protocol.resize], geometry.interpolation)
+
+    def load_frozen(self) -> LoadedBackbone:
+        """Load the published backbone for a protocol that uses only its trunk, once for consecutive cells.
+
+        Its classifier is whatever the cell before has made of it.
+
+        Raises:
+            InputError: as in `load`.
+        """
+        seed = self.spec.seed if self.facts.pinned.startswith(UNTRAINED_PREFIX) else 0
+        backbone = _frozen_backbone(self.facts.pinned, self.domain.class_names, seed, self._geometry)
+        self._require_unchanged(backbone)
+        return backbone
+
+    def _require_unchanged(self, backbone: LoadedBackbone) -> None:
+        if backbone.weights != self.facts.weights:
+            raise InputError(
+                f"the checkpoint {self.facts.pinned!r} was changed while the study was running; run the same command "
+                "again, which measures it as it is now"
+            )
 
     def load(self, location: str | None = None) -> LoadedBackbone:
         """Load the published backbone, or a checkpoint made from it, on the device that measures.
@@ -55,24 +95,16 @@ class PreparedCell:
             InputError: the checkpoint is not the one that the cell's identity names.
         """
         name = self.facts.pinned  # a branch may move while a study runs
-        protocol, geometry = self.spec.protocol, self.spec.geometry
-        if protocol is not None and protocol.resize != "as_given":
-            if geometry is None:
-                geometry = load_backbone(name, self.domain.class_names, match="none").preprocessing.geometry
-            geometry = Geometry(geometry.image_size, CROP_PCT[protocol.resize], geometry.interpolation)
-        keeps_classifier = location is not None or isinstance(protocol, FineTuningProtocol)
+        keeps_classifier = location is not None or isinstance(self.spec.protocol, FineTuningProtocol)
         backbone = load_backbone(
             location or name,
             self.domain.class_names,
             seed=self.spec.seed,
-            geometry=geometry,
+            geometry=self._geometry,
             match=None if keeps_classifier else "none",
         )
-        if location is None and backbone.weights != self.facts.weights:
-            raise InputError(
-                f"the checkpoint {name!r} was changed while the study was running; run the same command again, which "
-                "measures it as it is now"
-            )
+        if location is None:
+            self._require_unchanged(backbone)
         place(backbone)
         return backbone
 

@@ -31,6 +31,10 @@ ROUNDS, MIN_ROUNDS, FEW_IMAGES = 40, 8, 500
 MOST_QUERIES = 2_000
 """Images of other classes on which a support set is tried in one round, and images handled at once."""
 
+MOST_PAIRS, FEW_DIMENSIONS = 4_096, 256
+"""Up to so many images of more dimensions than these, the inner products of all pairs are computed once (128 MB),
+instead of products with class means in every round."""
+
 Floats = NDArray[np.float64]
 Positions = NDArray[np.int64]
 
@@ -71,11 +75,12 @@ def image_effects(
     values -= values.mean(axis=0)
     own = np.searchsorted(classes, labels[positions])
     members = [np.flatnonzero(own == index) for index in range(len(classes))]
+    products = _Products(values)
     rounds = max(MIN_ROUNDS, min(ROUNDS, ROUNDS * FEW_IMAGES // len(positions)))
     correct, supporting, tried = (np.zeros(len(positions)) for _ in range(3))
     for index in range(rounds):
         generator = np.random.default_rng(derive_seed(seed, "image effects", index))
-        drawn = _Round(values, own, members, ways, shots, generator)
+        drawn = _Round(products, own, members, ways, shots, generator)
         for k in range(len(classes)):
             support_sets, as_query, accuracies = drawn.of_class(k)
             correct[members[k]] += as_query
@@ -100,14 +105,14 @@ class _Round:
 
     def __init__(
         self,
-        values: Floats,
+        products: "_Products",
         own: Positions,
         members: Sequence[Positions],
         ways: int,
         shots: int,
         generator: np.random.Generator,
     ) -> None:
-        self.values, self.own, self.members, self.ways = values, own, members, ways
+        self.products, self.own, self.members, self.ways = products, own, members, ways
         self.generator = generator
         self.support_sets = [_cut(generator.permutation(images), min(shots, len(images) // 2)) for images in members]
         others = len(members) - 1
@@ -115,26 +120,27 @@ class _Round:
         self.none_nearer = comb(others - np.arange(others + 1), ways - 1) / comb(others, ways - 1)
         nearer = np.arange(max(others, 1))
         self.none_nearer_of_rest = comb(others - 1 - nearer, ways - 2) / comb(others - 1, ways - 2)
-        representatives = np.stack([values[sets[0]].mean(axis=0) for sets in self.support_sets])
-        self.distances = _distances(values, representatives)  # (M, K)
-        self.to_own = self.distances[np.arange(len(values)), own]
+        everyone = np.arange(len(own))
+        self.distances = np.empty((len(own), len(members)))
+        for k, sets in enumerate(self.support_sets):  # which may differ in size
+            self.distances[:, k] = products.distances(everyone, sets[:1])[:, 0]
+        self.to_own = self.distances[everyone, own]
         self.is_nearer = self.distances < self.to_own[:, None]
         self.num_nearer = self.is_nearer.sum(axis=1)
-        self.is_query = np.ones(len(values), dtype=bool)
+        self.is_query = np.ones(len(own), dtype=bool)
         self.is_query[np.concatenate([sets[0] for sets in self.support_sets])] = False
 
     def of_class(self, k: int) -> tuple[Positions, Floats, Floats]:
         """Return the support sets (B, S) of a class, the probability (n,) that each of its images is classified
         correctly as a query, and the expected accuracy (B,) of an episode with each support set, up to a constant."""
         sets, images = self.support_sets[k], self.members[k]
-        prototypes = self.values[sets].mean(axis=1)
-        of_set = np.full(len(self.values), -1)
+        of_set = np.full(len(self.own), -1)
         of_set[sets] = np.arange(len(sets))[:, None]
         as_query, of_own = np.empty(len(images)), np.zeros(len(sets))
         for start in range(0, len(images), MOST_QUERIES):
             part = images[start : start + MOST_QUERIES]
             to_others = np.sort(np.delete(self.distances[part], k, axis=1), axis=1)
-            to_sets = _distances(self.values[part], prototypes)
+            to_sets = self.products.distances(part, sets)
             num_nearer = np.stack([np.searchsorted(row, to) for row, to in zip(to_others, to_sets, strict=True)])
             is_query = of_set[part, None] != np.arange(len(sets))
             correct = np.where(is_query, self.none_nearer[num_nearer], 0.0)
@@ -142,16 +148,16 @@ class _Round:
             as_query[start : start + MOST_QUERIES] = means
             of_own += correct.sum(axis=0) - means @ is_query  # other queries than these would have other means
         of_own /= len(images) - sets.shape[1]
-        of_others = self._of_other_classes(k, prototypes)
+        of_others = self._of_other_classes(k, sets)
         return sets, as_query, (of_own + (self.ways - 1) * of_others) / self.ways
 
-    def _of_other_classes(self, k: int, prototypes: Floats) -> Floats:
-        """Return the mean accuracy (B,) on other classes' queries, in episodes in which class k has each prototype."""
+    def _of_other_classes(self, k: int, sets: Positions) -> Floats:
+        """Return the mean accuracy (B,) on other classes' queries, in episodes with each support set of class k."""
         outside = self.generator.permutation(np.flatnonzero(self.is_query & (self.own != k)))[:MOST_QUERIES]
         counts = np.bincount(self.own[outside], minlength=len(self.members))
         weights = 1 / counts[self.own[outside]] / np.count_nonzero(counts)
         rest = self.none_nearer_of_rest[self.num_nearer[outside] - self.is_nearer[outside, k]]
-        is_farther = _distances(self.values[outside], prototypes) >= self.to_own[outside, None]
+        is_farther = self.products.distances(outside, sets) >= self.to_own[outside, None]
         accuracies: Floats = (weights * rest) @ is_farther
         return accuracies
 
@@ -161,8 +167,22 @@ def _cut(images: Positions, size: int) -> Positions:
     return images[: len(images) // size * size].reshape(-1, size)
 
 
-def _distances(points: Floats, centres: Floats) -> Floats:
-    """Return squared Euclidean distances, (P, C)."""
-    squares = np.square(points).sum(axis=1)[:, None] + np.square(centres).sum(axis=1)
-    distances: Floats = squares - 2 * points @ centres.T
-    return distances
+class _Products:
+    """Distances between images and means of images, from inner products."""
+
+    def __init__(self, values: Floats) -> None:
+        self.values = values
+        self.squares = np.square(values).sum(axis=1)
+        is_shorter = len(values) <= MOST_PAIRS and values.shape[1] > FEW_DIMENSIONS
+        self.pairs = values @ values.T if is_shorter else None
+
+    def distances(self, points: Positions, sets: Positions) -> Floats:
+        """Return squared Euclidean distances (P, B) of points (P,) from the means of sets (B, S)."""
+        if self.pairs is None:
+            means = self.values[sets].mean(axis=1)
+            products, of_means = self.values[points] @ means.T, np.square(means).sum(axis=1)
+        else:
+            products = self.pairs[sets].mean(axis=1)[:, points].T
+            of_means = self.pairs[sets[:, :, None], sets[:, None]].mean(axis=(1, 2))
+        distances: Floats = self.squares[points, None] + of_means - 2 * products
+        return distances

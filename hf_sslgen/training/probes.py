@@ -1,21 +1,25 @@
 """Probes on frozen features: logistic regression (the linear protocol) and k-nearest neighbours."""
 
 import logging
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits
 
-from hf_sslgen.errors import InputError
 from hf_sslgen.metrics import negative_log_likelihood
+from hf_sslgen.training.logistic_regression import regularisation_path
+from hf_sslgen.training.nearest_neighbours import knn_predictions, knn_probabilities
 from hf_sslgen.training.probe_defaults import INVERSE_REGULARISATION_GRID, TOLERANCE
+from hf_sslgen.training.probe_design import make_design
+
+__all__ = ["LinearProbe", "fit_linear_probe", "knn_predictions", "knn_probabilities"]
 
 logger = logging.getLogger(__name__)
+
+LOWEST_LOGIT = -1e4
+"""Intercept of a class without training images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,27 +43,6 @@ class LinearProbe:
     converged: bool
 
 
-def _folded(
-    model: LogisticRegression, mean: NDArray[np.float64], deviation: NDArray[np.float64], num_classes: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return weight (C, D) and bias (C,) on raw features; classes without training images get the lowest logit."""
-    coefficients, intercepts = model.coef_, model.intercept_
-    if len(model.classes_) == 2:  # scikit-learn stores a single row, the logit difference
-        coefficients = np.concatenate([-coefficients, coefficients]) / 2
-        intercepts = np.concatenate([-intercepts, intercepts]) / 2
-    weight = np.zeros((num_classes, coefficients.shape[1]))
-    bias = np.full(num_classes, -1e4)
-    weight[model.classes_] = coefficients / deviation
-    bias[model.classes_] = intercepts - (coefficients / deviation) @ mean
-    return weight, bias
-
-
-def _standardisation(features: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and standard deviation, each (D,); an infinite deviation drops dead dimensions."""
-    mean, deviation = features.mean(0), features.std(0)
-    return mean, np.where(deviation > 1e-6 * np.abs(mean).clip(min=1e-6), deviation, np.inf)
-
-
 def _logistic_regressions(
     features: NDArray[np.floating],
     labels: NDArray[np.int64],
@@ -68,23 +51,15 @@ def _logistic_regressions(
     standardise: bool,
     tolerance: float,
     max_iterations: int,
+    device: torch.device | str,
 ) -> Iterator[tuple[float, NDArray[np.float64], NDArray[np.float64], bool]]:
     """Fit each C, from strong to weak regularisation; yields C, weight (C, D), bias (C,) and convergence."""
-    if not np.isfinite(features).all():
-        raise InputError("the backbone's features are not finite; its weights may be damaged")
-    train = features.astype(np.float64)
-    num_features = train.shape[1]
-    mean, deviation = _standardisation(train) if standardise else (np.zeros(num_features), np.ones(num_features))
-    standardised = (train - mean) / deviation
-    model = LogisticRegression(max_iter=max_iterations, tol=tolerance, warm_start=True)
-    with threadpool_limits(limits=1):  # on small matrices threads slow things down, up to tenfold
-        for value in sorted(grid):  # each fit starts from the previous one
-            model.set_params(C=value)
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always", ConvergenceWarning)
-                model.fit(standardised, labels)
-            converged = not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
-            yield value, *_folded(model, mean, deviation, num_classes), converged
+    classes, present = np.unique(labels, return_inverse=True)
+    design = make_design(features, len(classes), standardise, device)
+    for fit in regularisation_path(design, present, grid, tolerance, max_iterations):
+        weight, bias = np.zeros((num_classes, features.shape[1])), np.full(num_classes, LOWEST_LOGIT)
+        weight[classes], bias[classes] = design.folded(fit.weights)
+        yield fit.inverse_regularisation, weight, bias, fit.converged
 
 
 def fit_linear_probe(
@@ -98,25 +73,28 @@ def fit_linear_probe(
     tolerance: float = TOLERANCE,
     standardise: bool = True,
     retrain_on_validation: bool = False,
+    device: torch.device | str = "cpu",
 ) -> LinearProbe:
-    """Fit multinomial logistic regression by L-BFGS, selecting C by validation likelihood.
+    """Fit multinomial logistic regression, selecting C by validation likelihood.
 
     Args:
         features, validation_features: (N, D) and (V, D).
         standardise: scale features to mean 0 and standard deviation 1 over the training images.
         retrain_on_validation: refit with the selected C on training and validation images together.
+        device: where the fits run; it needs float64.
 
     Raises:
         InputError: the features are not finite.
     """
-    options = (standardise, tolerance, max_iterations)
+    options = (standardise, tolerance, max_iterations, device)
+    to_validate = torch.from_numpy(validation_features).double()
     not_converged = 0
     candidates: dict[float, float] = {}
     probes: dict[float, tuple[NDArray[np.float64], NDArray[np.float64], bool]] = {}
     for value, weight, bias, converged in _logistic_regressions(features, labels, num_classes, grid, *options):
         probes[value] = weight, bias, converged
         not_converged += not converged
-        logits = validation_features.astype(np.float64) @ weight.T + bias
+        logits = (to_validate @ torch.from_numpy(weight).T).numpy() + bias
         candidates[value] = negative_log_likelihood(logits, validation_labels, from_logits=True).mean
     best = min(candidates, key=lambda value: candidates[value])
     if not_converged:
@@ -131,74 +109,3 @@ def fit_linear_probe(
         ((_, weight, bias, converged),) = _logistic_regressions(features, labels, num_classes, (best,), *options)
         not_converged += not converged
     return LinearProbe(weight, bias, best, candidates, not_converged, converged)
-
-
-def knn_probabilities(
-    train_features: NDArray[np.floating],
-    train_labels: NDArray[np.int64],
-    features: NDArray[np.floating],
-    num_classes: int,
-    neighbours: Sequence[int],
-    temperature: float = 0.07,
-    pseudo_neighbours: float = 1.0,
-    block_size: int = 1024,
-) -> dict[int, NDArray[np.float64]]:
-    """Compute class probabilities by cosine-weighted k-nearest neighbours (Wu et al. 2018; DINO's protocol).
-
-    Each of the k neighbours votes exp(similarity / temperature) for its class. With v_c the share of class c in the
-    votes and a = `pseudo_neighbours`, p_c = (k v_c + a / C) / (k + a): a class without votes keeps a probability above
-    0, and the largest vote wins for every a.
-
-    Args:
-        train_features: (N, D).
-        features: (M, D).
-        neighbours: values of k, none above N.
-
-    Returns:
-        For each k, (M, C) probabilities.
-    """
-
-    def unit(values: NDArray[np.floating]) -> NDArray[np.float32]:
-        norms = np.linalg.norm(values, axis=1, keepdims=True)
-        return (values / np.maximum(norms, 1e-12)).astype(np.float32)
-
-    bank, queries = unit(train_features), unit(features)
-    most = max(neighbours)
-    if most > len(bank):
-        raise InputError(f"neighbours has k = {most}, more than the {len(bank)} training images")
-    result = {k: np.empty((len(queries), num_classes)) for k in neighbours}
-    for start in range(0, len(queries), block_size):
-        similarity = queries[start : start + block_size] @ bank.T
-        nearest = np.argpartition(-similarity, most - 1, axis=1)[:, :most]
-        of_nearest = np.take_along_axis(similarity, nearest, axis=1).astype(np.float64)
-        order = np.argsort(-of_nearest, axis=1, kind="stable")
-        of_nearest = np.take_along_axis(of_nearest, order, axis=1)
-        classes = train_labels[np.take_along_axis(nearest, order, axis=1)]
-        # The common factor exp(-largest / temperature) avoids overflow at small temperatures.
-        weights = np.exp((of_nearest - of_nearest[:, :1]) / temperature)
-        for k, probabilities in result.items():
-            votes = np.zeros((len(similarity), num_classes))
-            np.add.at(votes, (np.arange(len(similarity))[:, None], classes[:, :k]), weights[:, :k])
-            shares = votes / votes.sum(axis=1, keepdims=True)
-            probabilities[start : start + block_size] = (k * shares + pseudo_neighbours / num_classes) / (
-                k + pseudo_neighbours
-            )
-    return result
-
-
-def knn_predictions(
-    train_features: NDArray[np.floating],
-    train_labels: NDArray[np.int64],
-    features: NDArray[np.floating],
-    num_classes: int,
-    k: int = 20,
-    temperature: float = 0.07,
-    block_size: int = 1024,
-) -> NDArray[np.int64]:
-    """Return (M,) class indices with the largest vote, as in `knn_probabilities`; k is capped at all neighbours."""
-    k = min(k, len(train_features))
-    probabilities = knn_probabilities(
-        train_features, train_labels, features, num_classes, (k,), temperature, block_size=block_size
-    )
-    predictions: NDArray[np.int64] = probabilities[k].argmax(axis=1)
-    return predictions

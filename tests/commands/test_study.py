@@ -95,7 +95,7 @@ def test_from_study_to_a_report_elsewhere(study_file: StudyFile, tmp_path: Path,
     assert (folder / "report" / "index.html").exists()
     assert "not testable here: accuracy, few-shot-weaker" in capsys.readouterr().out
     run_command(STATUS, [str(folder)])
-    assert capsys.readouterr().out.splitlines()[-1].split() == ["all", "4", "0", "0", "0"]
+    assert capsys.readouterr().out.splitlines()[-2].split() == ["all", "4", "0", "0", "0"]
     study.unlink()
     copy = tmp_path / "elsewhere"
     shutil.copytree(folder, copy)
@@ -193,5 +193,5 @@ def test_another_configuration_replaces_the_first_and_says_so(
     run_command(STUDY, [str(study_file(protocols=[KNN], seeds=[0, 1])), "--output_dir", str(folder)])
     assert "held another configuration and is replaced" in caplog.text
     run_command(STATUS, [str(folder)])
-    assert capsys.readouterr().out.splitlines()[-1].split() == ["all", "6", "0", "0", "0"]
+    assert capsys.readouterr().out.splitlines()[-2].split() == ["all", "6", "0", "0", "0"]
     assert not list((folder / "claims").glob("*.json"))

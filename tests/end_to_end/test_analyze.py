@@ -39,10 +39,23 @@ def test_a_fine_tuned_checkpoint_is_measured_in_all_four_ways(name, small_backbo
     assert "invariance" in capsys.readouterr().out
 
 
-def test_without_a_classifier_only_invariance_is_measured(tmp_path):
-    options = ["--model_name_or_path", "twin-resnet18-supervised", *DOMAIN, "--output_dir", str(tmp_path / "analysis")]
-    run_command("hf_sslgen.commands.analyze", options)
-    rows = json.loads((tmp_path / "analysis" / "results.json").read_text())["numbers"]
+def test_without_a_classifier_only_invariance_is_measured(tmp_path, capsys):
+    """And with the stored features of a study, the pictures need not pass again, but their transformed versions."""
+    options = ["--model_name_or_path", "twin-resnet18-supervised", *DOMAIN, "--figures", "false"]
+    options += ["--features_of", str(tmp_path / "study"), "--output_dir"]
+    with pytest.raises(SystemExit):
+        run_command("hf_sslgen.commands.analyze", [*options, str(tmp_path / "analysis")])
+    assert "it has no cells/" in capsys.readouterr().err
+    (tmp_path / "study" / "cells").mkdir(parents=True)
+    passes = {}
+    for name in ("analysis", "again"):
+        run_command("hf_sslgen.commands.analyze", [*options, str(tmp_path / name)])
+        cell = json.loads((tmp_path / name / "cell.json").read_text())
+        passes[name] = cell["provenance"]["trunk_passes"]
+    assert passes["analysis"] == passes["again"] + 50
+    found, again = (json.loads((tmp_path / name / "results.json").read_text()) for name in passes)
+    assert found["numbers"] == again["numbers"]
+    rows = found["numbers"]
     metrics = {row["metric"] for row in rows}
     assert "invariance" in metrics
     assert "accuracy" not in metrics

@@ -9,7 +9,7 @@ from sklearn.neighbors import NearestCentroid
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.randomness import derive_seed
-from hf_sslgen.training.few_shot import prototypical_accuracies
+from hf_sslgen.training.few_shot import draw_episodes, prototypical_accuracies
 
 FEATURES, LABELS = load_digits(return_X_y=True)
 LABELS = LABELS.astype(np.int64)
@@ -31,6 +31,17 @@ def test_episodes_are_those_of_a_nearest_centroid_classifier() -> None:
             reference = NearestCentroid().fit(FEATURES[support], LABELS[support])
         assert accuracies[episode] == pytest.approx(reference.score(FEATURES[query], LABELS[query]))
     assert 0.5 < accuracies.mean() < 1
+
+
+@pytest.mark.parametrize("features", [FEATURES.round(-1), np.ones((len(LABELS), 3)), FEATURES // 16])
+def test_equal_distances_and_blocks_change_nothing(features: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One query after the other, with the first of equally near classes."""
+    monkeypatch.setattr("hf_sslgen.training.few_shot.MOST_VALUES", 4 * 20 * features.shape[1] * 3)
+    accuracies = prototypical_accuracies(features, LABELS, 4, 5, 15, 20, seed=3)
+    for accuracy, drawn in zip(accuracies, draw_episodes(LABELS, 4, 5, 15, 20, seed=3), strict=True):
+        prototypes = features[drawn[:, :5]].mean(axis=1)
+        distances = [[np.square(features[i] - prototypes).sum(axis=1) for i in row] for row in drawn[:, 5:]]
+        assert accuracy == (np.argmin(distances, axis=2) == np.arange(4)[:, None]).mean()
 
 
 def test_random_features_are_at_chance() -> None:

@@ -99,6 +99,14 @@ def test_few_queries_at_a_time_give_the_same(monkeypatch: pytest.MonkeyPatch) ->
     assert variance_of(in_parts) == pytest.approx(variance_of(whole), rel=0.15)
 
 
+def test_products_of_all_pairs_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    features = features_of(np.random.default_rng(0))
+    direct = image_effects(features, LABELS, WAYS, SHOTS, QUERIES, seed=0).effects
+    monkeypatch.setattr("hf_sslgen.training.few_shot_effects.FEW_DIMENSIONS", 0)
+    by_pairs = image_effects(features, LABELS, WAYS, SHOTS, QUERIES, seed=0).effects
+    np.testing.assert_allclose(by_pairs, direct, atol=1e-9)
+
+
 def test_more_episodes_do_not_make_an_interval_vanish() -> None:
     features = features_of(np.random.default_rng(0))
     effects = image_effects(features, LABELS, WAYS, SHOTS, QUERIES, seed=0).effects

@@ -173,6 +173,32 @@ def test_neighbours_vote_by_similarity(splits: tuple[Split, Split, Split], block
     assert (predictions != unweighted).any()
 
 
+def test_of_equally_similar_images_the_first_are_nearer() -> None:
+    """Copies of a few rows, whose similarities tie at every k; a stable sort in float64 says which are taken."""
+    generator = np.random.default_rng(0)
+    rows = np.eye(6)[generator.integers(0, 6, 90)]
+    labels, queries = generator.integers(0, 4, 90), np.eye(6) + 0.5
+    found = knn_probabilities(rows, labels, queries, 4, (40, 1, 7, 90), temperature=0.5, block_size=4)
+    similarity = queries @ rows.T / np.linalg.norm(queries, axis=1)[:, None]
+    order = np.argsort(-similarity, axis=1, kind="stable")
+    for k, probabilities_of_k in found.items():
+        for query, row in enumerate(probabilities_of_k):
+            nearest = order[query, :k]
+            votes = np.bincount(labels[nearest], np.exp(similarity[query, nearest] / 0.5), minlength=4)
+            np.testing.assert_allclose(row, (k * votes / votes.sum() + 1 / 4) / (k + 1), rtol=1e-5)
+
+
+def test_few_similarities_at_a_time_give_the_same(
+    splits: tuple[Split, Split, Split], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, _, test = splits
+    whole = knn_probabilities(*train, test[0], 10, (5, 20))
+    monkeypatch.setattr("hf_sslgen.training.nearest_neighbours.MOST_SIMILARITIES", 150)
+    one_by_one = knn_probabilities(*train, test[0], 10, (5, 20))
+    for k, values in whole.items():
+        np.testing.assert_allclose(one_by_one[k], values, atol=1e-6)
+
+
 def test_neighbours_are_at_most_all(splits: tuple[Split, Split, Split]) -> None:
     train, _, test = splits
     few = train[0][:5], train[1][:5]

@@ -95,12 +95,16 @@ def _fingerprint_of_names(names: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps(list(names)).encode()).hexdigest()[:16]
 
 
-def cell_provenance(cell: PreparedCell, seconds: float, selection: dict[str, Any]) -> dict[str, Any]:
+def cell_provenance(
+    cell: PreparedCell, seconds: float, selection: dict[str, Any], trunk_passes: int
+) -> dict[str, Any]:
     """Return where the numbers come from, and what reports say about backbone and domain.
 
     Args:
         seconds: time the cell took.
         selection: hyper-parameters selected on validation, with the score of each candidate.
+        trunk_passes: number of images that passed the trunk for it, without training; others were read from the
+            features that an earlier cell has left.
     """
     backbone, domain = cell.spec.backbone, cell.domain
     row = registered(backbone.location)
@@ -121,6 +125,7 @@ def cell_provenance(cell: PreparedCell, seconds: float, selection: dict[str, Any
         "taken": domain.taken.as_json(),
         "selection": selection,
         "seconds": round(seconds, 2),
+        "trunk_passes": trunk_passes,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else f"{device.type} ({platform.machine()})",
         "threads": torch.get_num_threads(),

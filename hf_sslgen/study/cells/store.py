@@ -5,6 +5,7 @@
     claims/     which process is computing which cell (`work_claims.py`)
     facts/      what identifies domains and backbones, so that each is read once (`execution/shared_facts.py`)
     failures/   a JSON file per failed cell, with its traceback
+    features/   outputs of frozen trunks (`analysis/feature_store.py`), which may be removed at any time
     index/      a JSON file per planned cell: the folder that its identity leads to
     scratch/    runs in progress, removed when their cell ends
     unfinished/ parts of cells in progress that survive a killed process, for the next one to resume from
@@ -38,6 +39,9 @@ REPORT_CLAIM = "report"
 
 POLL_SECONDS = 0.2
 
+DEFAULT_CACHE_GB = 20.0
+"""Size that the outputs of frozen trunks may reach, unless a command says otherwise."""
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -65,6 +69,7 @@ class Store:
         self.folder = folder
         self.cells = folder / "cells"
         self.claims = folder / "claims"
+        self.features = folder / "features"
 
     def prepare(self) -> None:
         """Make the folder, and clean up after killed processes.
@@ -77,6 +82,8 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
         for folder in (self.folder, self.cells, self.claims, *(self.folder / name for name in OTHER_FOLDERS)):
             remove_abandoned(folder)
+        for folder in self.features.glob("*/"):
+            remove_abandoned(folder)
         for claim in find_claims(self.claims):
             if not is_alive(claim):
                 self.clear_scratch(claim)
@@ -88,6 +95,28 @@ class Store:
         for folder in self.folder.glob(f"{UNFINISHED}/*"):
             if (self.cells / folder.name).exists():  # its worker was killed before it could clean up
                 self._clear_unfinished(folder)
+
+    def limit_features(self, cache_gb: float) -> None:
+        """Record the size in GB that `features/` may reach, for all processes of the study; 0 keeps nothing."""
+        write_json(self._features_limit, {"feature_cache_gb": cache_gb})
+
+    @property
+    def feature_cache_gb(self) -> float:
+        """The size in GB that `features/` may reach."""
+        stated = _read(self._features_limit).get("feature_cache_gb", DEFAULT_CACHE_GB)
+        return float(stated) if isinstance(stated, int | float) else DEFAULT_CACHE_GB
+
+    def features_bytes(self) -> int:
+        """Return the present size of `features/`."""
+        total = 0
+        for path in self.features.glob("*/*.safetensors"):
+            with contextlib.suppress(FileNotFoundError):  # removed by a worker
+                total += path.stat().st_size
+        return total
+
+    @property
+    def _features_limit(self) -> Path:
+        return self.features / "limit.json"
 
     def scratch(self, claim: Claim) -> Path:
         """Return a folder for the runs of one claim on a cell; the leftovers of earlier claims are removed."""

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from hf_sslgen.analysis.pass_shards import Run
+from hf_sslgen.analysis.trunk_passes import counted_passes
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.errors import DiskFullError, InputError
 from hf_sslgen.files import is_disk_full
@@ -24,6 +25,7 @@ from hf_sslgen.study.estimate import Sizes
 from hf_sslgen.study.execution.rounds import Outcome, work_through
 from hf_sslgen.study.execution.schedule import known_sizes, ordered_units
 from hf_sslgen.study.execution.shared_facts import EstablishedElsewhereError
+from hf_sslgen.study.execution.study_features import study_features
 from hf_sslgen.study.execution.workbench import Unavailable, identify, prepare_cell
 from hf_sslgen.study.known_cell import KnownCell
 from hf_sslgen.study.plan import CellSpec, first_seeds
@@ -73,14 +75,16 @@ def _measure(known: KnownCell, store: Store, claim: Claim, unavailable: Unavaila
     try:
         prepared = prepare_cell(spec, unavailable, known.facts)
         started = time.perf_counter()
-        analysis, selection = measure(prepared, store.scratch(claim), Run(store.unfinished(claim)))
+        run = Run(store.unfinished(claim), features=study_features(store))
+        with counted_passes() as passes:
+            analysis, selection = measure(prepared, store.scratch(claim), run)
         seconds = time.perf_counter() - started
         if not still_held(claim):
             logger.warning("%s: another process took over; this result is dropped", spec.title)
             return Outcome.BUSY
         _require_unchanged(known, store)
         identity = cell_identity(known, known.domain.fingerprints)
-        provenance = cell_provenance(prepared, seconds, selection)
+        provenance = cell_provenance(prepared, seconds, selection, passes.images)
         write_cell(store.cells / claim.name, identity, provenance, analysis, replace=False)
     except Exception as error:  # an error in one cell must not stop the others; it is recorded with its traceback
         if (interrupt := interrupt_behind(error)) is not None:

@@ -5,7 +5,8 @@ from pathlib import Path
 from hf_sslgen.analysis.backbone_analysis import pretrained_analysis
 from hf_sslgen.analysis.pass_shards import ALONE, Run
 from hf_sslgen.domains.domain_loading import Domain
-from hf_sslgen.study.prepared_cell import Measured, PreparedCell, positional
+from hf_sslgen.domains.images import ImageSplit
+from hf_sslgen.study.prepared_cell import Measured, PreparedCell
 from hf_sslgen.study.protocols.finetuned import measure_finetuned
 from hf_sslgen.study.protocols.presets import (
     FewShotProtocol,
@@ -20,12 +21,10 @@ from hf_sslgen.training.few_shot import eligible_classes
 
 def require_possible(protocol: Protocol | None, domain: Domain) -> None:
     """Raise InputError if a protocol can't be run on a domain, without computing anything."""
-    if isinstance(protocol, KNNProtocol):
-        possible_neighbours(domain, protocol)
+    if isinstance(protocol, KNNProtocol) and isinstance(domain.train, ImageSplit):
+        possible_neighbours(domain, len(domain.train), protocol)
     elif isinstance(protocol, FewShotProtocol):
         eligible_classes(domain.test.labels, protocol.ways, protocol.shots, protocol.queries)
-    elif isinstance(protocol, LinearProtocol):
-        positional(domain)
 
 
 def measure(cell: PreparedCell, scratch: Path, run: Run = ALONE) -> Measured:

@@ -17,13 +17,14 @@ MAX_CANDIDATES = 1000
 
 @dataclass(frozen=True)
 class LinearProtocol:
-    """Multinomial logistic regression by L-BFGS on frozen features.
+    """Multinomial logistic regression on frozen features (`training/logistic_regression.py`).
 
     Attributes:
         inverse_regularisations: candidates of C (scikit-learn's: it multiplies the summed loss).
         standardise: whether to scale features to mean 0 and standard deviation 1 over the training images.
-        tolerance: a fit has converged if its largest gradient is below this.
-        max_iterations: a fit stops here in any case; the number of such fits is recorded.
+        tolerance: a fit has converged if its largest gradient is below this, and its loss is the least but for 1e-6.
+        max_iterations: passes over the features after which a fit stops in any case; the number of such fits is
+            recorded.
         retrain_on_validation: refit with the selected C on training and validation images together.
     """
 

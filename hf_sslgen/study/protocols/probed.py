@@ -9,16 +9,17 @@ from hf_sslgen.analysis.estimated_numbers import number_of
 from hf_sslgen.analysis.few_shot_records import few_shot_records
 from hf_sslgen.analysis.grouped_numbers import over_groups
 from hf_sslgen.analysis.numbers import Analysis
-from hf_sslgen.analysis.one_pass import split_features
+from hf_sslgen.analysis.one_pass import split_features, test_features
 from hf_sslgen.analysis.pass_shards import Run
 from hf_sslgen.analysis.predictions import ValidationLogits, prediction_analysis
+from hf_sslgen.analysis.training_features import training_features
 from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.errors import InputError
 from hf_sslgen.metrics.catalogue.rows import names_compared_by
 from hf_sslgen.metrics.episodes import episode_estimate
 from hf_sslgen.metrics.stages import PRETRAINED_STAGE
-from hf_sslgen.study.prepared_cell import Measured, PreparedCell, positional
+from hf_sslgen.study.prepared_cell import Measured, PreparedCell
 from hf_sslgen.study.protocols.presets import FewShotProtocol, KNNProtocol, LinearProtocol
 from hf_sslgen.study.protocols.selection import (
     TRAIN,
@@ -38,11 +39,12 @@ from hf_sslgen.zoo.backbone_loading import set_linear_classifier
 def measure_linear(cell: PreparedCell, protocol: LinearProtocol, run: Run) -> Measured:
     """Measure a linear classifier on frozen features, with regularisation selected by validation likelihood."""
     domain, settings = cell.domain, cell.spec.analysis
-    labelled, backbone = positional(domain), cell.load()
-    train, validation = (split_features(backbone, split, settings, run) for split in (labelled, domain.validation))
+    backbone = cell.load_frozen()
+    train = training_features(backbone, domain.train, settings, run)
+    validation = split_features(backbone, domain.validation, settings, run)
     probe = fit_linear_probe(
-        train,
-        labelled.labels,
+        train.features,
+        train.labels,
         validation,
         domain.validation.labels,
         len(domain.class_names),
@@ -64,9 +66,8 @@ def measure_linear(cell: PreparedCell, protocol: LinearProtocol, run: Run) -> Me
     return adapted_analysis(backbone, domain, PRETRAINED_STAGE, settings, unseen, run), selection
 
 
-def possible_neighbours(domain: Domain, protocol: KNNProtocol) -> list[int]:
+def possible_neighbours(domain: Domain, num_images: int, protocol: KNNProtocol) -> list[int]:
     """Return the candidates that don't exceed the number of training images; raises InputError if all do."""
-    num_images = len(positional(domain))
     possible = [k for k in protocol.neighbours if k <= num_images]
     if not possible:
         raise InputError(
@@ -82,16 +83,16 @@ def measure_knn(cell: PreparedCell, protocol: KNNProtocol, run: Run) -> Measured
     Attribution is not measured, because there is no classifier.
     """
     domain, settings = cell.domain, cell.spec.analysis
-    labelled, backbone = positional(domain), cell.load()
-    bank, validation, test = (
-        split_features(backbone, split, settings, run) for split in (labelled, domain.validation, domain.test)
-    )
-    possible = possible_neighbours(domain, protocol)
+    backbone = cell.load_frozen()
+    bank = training_features(backbone, domain.train, settings, run)
+    validation = split_features(backbone, domain.validation, settings, run)
+    test = test_features(backbone, domain.test, settings, run)
+    possible = possible_neighbours(domain, len(bank.labels), protocol)
 
     def predictions(split: ImageSplit, features: NDArray[np.float32], neighbours: list[int]) -> dict[int, Predictions]:
         probabilities = knn_probabilities(
-            bank,
-            labelled.labels,
+            bank.features,
+            bank.labels,
             features,
             len(domain.class_names),
             neighbours,
@@ -119,7 +120,7 @@ def measure_few_shot(cell: PreparedCell, protocol: FewShotProtocol, run: Run) ->
     """Measure accuracy over episodes, with an interval over test images and draws. Every class has equally many
     queries, so accuracy per class is the same number."""
     test, seed = cell.domain.test, cell.spec.seed
-    features = split_features(cell.load(), test, cell.spec.analysis, run)
+    features = test_features(cell.load_frozen(), test, cell.spec.analysis, run)
     episode = protocol.ways, protocol.shots, protocol.queries
     accuracies = prototypical_accuracies(features, test.labels, *episode, protocol.episodes, seed)
     images = image_effects(features, test.labels, *episode, seed)

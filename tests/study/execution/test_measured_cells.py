@@ -14,7 +14,7 @@ from hf_sslgen.study.cells.cell_folder import Cell, read_cells
 from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.execution.worker import run_worker
 from hf_sslgen.study.finished_cells import finished_cells
-from hf_sslgen.study.protocols.presets import FineTuningProtocol
+from hf_sslgen.study.protocols.presets import FewShotProtocol, FineTuningProtocol
 from hf_sslgen.training.probe_defaults import INVERSE_REGULARISATION_GRID
 
 NAMES = ("twin-resnet18-supervised", "timm_resnet", "timm_vit", "transformers_resnet", "transformers_vit")
@@ -161,10 +161,11 @@ def test_a_protocol_that_can_not_run_leaves_the_others(computation: Any, tmp_pat
     specs = [replace(spec, domain=streamed) for spec in computation("timm_vit").specs[:2]]
     store = Store(tmp_path)
     store.prepare()
-    assert run_worker(specs, store) == {"computed": 1, "failed": 1}
-    failure = store.failure(specs[1])
-    assert failure is not None and "--streaming" in failure.error
-    assert [cell.protocol for cell in read_cells(store.cells)] == ["pretrained"]
+    impossible = replace(specs[1], protocol_name="few-shot", protocol=FewShotProtocol(shots=100))
+    assert run_worker([*specs, impossible], store) == {"computed": 2, "failed": 1}
+    failure = store.failure(impossible)
+    assert failure is not None and "lower ways, shots or queries" in failure.error
+    assert {cell.protocol for cell in read_cells(store.cells)} == {"pretrained", "linear"}
 
 
 def test_a_learning_rate_that_diverges_is_not_selected(computation: Any, tmp_path: Path) -> None:
