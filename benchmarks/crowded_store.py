@@ -1,8 +1,11 @@
 """A study's folder with very many cells and workers: real files and the real code of stores, workers and `status`.
 
+To fill it in minutes, finished cells share their files of numbers and records as hard links.
+
 Nothing is measured in the cells. A process holds many claims, so that a few processes stand for many workers.
 """
 
+import json
 import multiprocessing
 import os
 import sys
@@ -23,7 +26,7 @@ from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.commands.status import status_text
 from hf_sslgen.domains.domain_facts import DomainFacts
 from hf_sslgen.domains.taken import Taken, TakenSplit
-from hf_sslgen.files import create_folder, write_json
+from hf_sslgen.files import write_json
 from hf_sslgen.geometry import Geometry
 from hf_sslgen.preprocessing import Preprocessing
 from hf_sslgen.study.cells.cell_folder import cell_folder
@@ -82,6 +85,8 @@ def write_study(folder: Path, cells: int) -> Path:
         "seeds": list(range(max(1, -(-(cells - pairs) // (pairs * of_a_seed))))),
         "geometry": {"image_size": 224},
     }
+    write_json(folder / "results.json", {"numbers": [number.to_json() for number in MEASURED.numbers]})
+    (folder / "records.parquet").write_bytes(b"nothing was measured")
     path = folder / "store" / STUDY_FILE
     (path.parent / "cells").mkdir(parents=True)
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
@@ -111,10 +116,11 @@ def fill(specs: tuple[CellSpec, ...], store: Store, facts_of: range, cells_of: s
         identity = cell_identity(known, known.domain.fingerprints)
         folder = cell_folder(store.cells, identity)
         store.index(spec, folder.name)
-        with create_folder(folder) as unfinished:
-            write_json(unfinished / "results.json", {"numbers": [number.to_json() for number in MEASURED.numbers]})
-            (unfinished / "records.parquet").write_bytes(b"nothing was measured")
-            write_json(unfinished / CELL, cell_content(identity, PROVENANCE, unfinished))
+        folder.mkdir()
+        for name in ("results.json", "records.parquet"):
+            os.link(store.folder.parent / name, folder / name)
+        content = cell_content(identity, PROVENANCE, folder)
+        (folder / CELL).write_text(json.dumps(content), encoding="utf-8")
 
 
 def _filled(path: Path, part: int, parts: int, count: int) -> None:

@@ -22,8 +22,8 @@ from hf_sslgen.study.cells.store import REPORT_CLAIM, STUDY_FILE, Snapshot, Stor
 from hf_sslgen.study.config import StudyConfig, read_study
 from hf_sslgen.study.estimate import dry_run_text, is_at_hand
 from hf_sslgen.study.execution.executors import default_workers, run_on_ray, run_processes
+from hf_sslgen.study.execution.thread_limit import limited_threads
 from hf_sslgen.study.execution.workbench import Unavailable
-from hf_sslgen.study.execution.worker import limited_threads
 from hf_sslgen.study.execution.worker_process import work
 from hf_sslgen.study.plan import CellSpec, expand
 from hf_sslgen.study.preflight import impossible_sentences, look_ahead, prepare

@@ -51,7 +51,7 @@ class CellSpec:
 
     @property
     def domain_name(self) -> str:
-        return domain_name(self.domain)
+        return _domain_name(self.domain)
 
     @property
     def draws_nothing(self) -> bool:
@@ -103,6 +103,9 @@ def _once(convert: Callable[[Any], str]) -> Callable[[Any], str]:
         return known[id(shared)][1]
 
     return converted
+
+
+_domain_name = _once(domain_name)
 
 
 @_once

@@ -1,15 +1,12 @@
 """A worker, which computes the cells of a study that are not finished and that no other process is computing."""
 
-import contextlib
 import logging
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from hf_sslgen.analysis.pass_shards import Run
@@ -20,12 +17,13 @@ from hf_sslgen.files import is_disk_full
 from hf_sslgen.interruption import interrupt_behind
 from hf_sslgen.study.cells.cell_folder import cell_folder, write_cell
 from hf_sslgen.study.cells.cell_identity import cell_identity, cell_provenance
-from hf_sslgen.study.cells.store import UNFINISHED, Store
+from hf_sslgen.study.cells.store import UNFINISHED, Snapshot, Store
 from hf_sslgen.study.estimate import Sizes
 from hf_sslgen.study.execution.rounds import Outcome, work_through
 from hf_sslgen.study.execution.schedule import known_sizes, ordered_units
 from hf_sslgen.study.execution.shared_facts import EstablishedElsewhereError
 from hf_sslgen.study.execution.study_features import study_features
+from hf_sslgen.study.execution.thread_limit import limited_threads
 from hf_sslgen.study.execution.workbench import Unavailable, identify, prepare_cell
 from hf_sslgen.study.known_cell import KnownCell
 from hf_sslgen.study.plan import CellSpec, first_seeds
@@ -124,10 +122,24 @@ def _compute(known: KnownCell, store: Store, unavailable: Unavailable | None) ->
         return _measure(known, store, claim, unavailable)
 
 
-def _compute_once(spec: CellSpec, first: CellSpec, store: Store, unavailable: Unavailable | None) -> Outcome:
+def _is_finished(
+    known: KnownCell, first: CellSpec, seen: Snapshot, store: Store, unavailable: Unavailable | None
+) -> bool:
+    """Whether a snapshot has a cell, or the first seed's that it would repeat, under its present identity."""
+    name = seen.indexed(known.spec) if seen.is_finished(known.spec) else None
+    if name is None or _folder(known, store).name == name:
+        return name is not None
+    return known.repeats_other_seeds and _folder(identify(first, store.folder, unavailable), store).name == name
+
+
+def _compute_once(
+    spec: CellSpec, first: CellSpec, store: Store, unavailable: Unavailable | None, seen: Snapshot | None
+) -> Outcome:
     """Compute the first seed's cell in place of one that would repeat it, unless that one is finished, and index
     its folder for this one too. If the first seed's cell fails, compute this one."""
     known = identify(spec, store.folder, unavailable)
+    if seen is not None and _is_finished(known, first, seen, store, unavailable):
+        return Outcome.FOUND
     if spec == first or not known.repeats_other_seeds or _folder(known, store).exists():
         return _compute(known, store, unavailable)
     of_first = Outcome.FAILED
@@ -141,13 +153,18 @@ def _compute_once(spec: CellSpec, first: CellSpec, store: Store, unavailable: Un
 
 
 def work_on(
-    spec: CellSpec, store: Store, unavailable: Unavailable | None = None, first: CellSpec | None = None
+    spec: CellSpec,
+    store: Store,
+    unavailable: Unavailable | None = None,
+    first: CellSpec | None = None,
+    seen: Snapshot | None = None,
 ) -> Outcome:
     """Compute one cell unless it is finished or claimed; a failure is recorded, not raised.
 
     Args:
         unavailable: as in `prepare_cell`.
         first: the first cell of the plan that differs in nothing but the seed, from `plan.first_seeds`.
+        seen: a recent snapshot of the store, which saves looking up what is finished.
 
     Raises:
         DiskFullError: the disk is full.
@@ -155,7 +172,7 @@ def work_on(
     if store.has_failed(spec):
         return Outcome.FAILED
     try:
-        return _compute_once(spec, first or spec, store, unavailable)
+        return _compute_once(spec, first or spec, store, unavailable, seen)
     except EstablishedElsewhereError:
         return Outcome.WAITING
     except Exception as error:  # nor must a domain or backbone that can't be loaded
@@ -193,21 +210,6 @@ def assist_with(spec: CellSpec, store: Store, unavailable: Unavailable | None = 
     return Outcome.HELPED if helped else Outcome.BUSY
 
 
-@contextlib.contextmanager
-def limited_threads(num_threads: int | None) -> Iterator[None]:
-    """Set the number of threads; sums are the same to the last bit only for equal numbers of threads."""
-    if num_threads is None:
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(num_threads)
-    try:
-        with threadpool_limits(num_threads):
-            yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def run_worker(
     specs: Sequence[CellSpec],
     store: Store,
@@ -225,10 +227,10 @@ def run_worker(
         The number of cells with each outcome; `BUSY` are those that were not waited for.
     """
     unavailable = {} if unavailable is None else unavailable
-    firsts = first_seeds(specs)
+    firsts, seen = first_seeds(specs), Snapshot(store.folder)
 
     def attempt(spec: CellSpec) -> Outcome:
-        return work_on(spec, store, unavailable, firsts[spec])
+        return work_on(spec, store, unavailable, firsts[spec], seen)
 
     def assist(spec: CellSpec) -> Outcome:
         return assist_with(spec, store, unavailable)
