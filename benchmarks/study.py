@@ -1,14 +1,14 @@
 """Wall time of a study of frozen protocols, against an earlier revision and against this one without stored features.
 
-    python benchmarks/study.py --data DIR --before d84476d --json runs/study.json
+    python benchmarks/study.py --data DIR --domains cifar10-small mnist-small --before d84476d --json runs/study.json
 
-Two backbones x two real domains x four protocols on frozen features x two label budgets x three seeds, in one process
-each and on one thread. The contenders run one after the other from empty folders: the earlier revision, checked out
+Two backbones x some domains x four protocols on frozen features x two label budgets x three seeds, in one process each
+and on one thread. The contenders run one after the other from empty folders: the earlier revision, checked out
 beside the repository for the run; this package with `--feature_cache_gb 0`, which passes the images again for every
 cell; and this package as it is. Their numbers are compared: without stored features, all of them; with the earlier
 revision, accuracies, because some definitions have changed since.
 
-DIR holds datasets as parquet folders, `cifar10-small` and `mnist-small` by default.
+DIR holds datasets in folders; without it, the domains are those of the package.
 """
 
 import argparse
@@ -52,7 +52,9 @@ def configuration(options: argparse.Namespace) -> dict[str, Any]:
     """Return the study."""
     domains = []
     for name in options.domains:
-        domain: dict[str, Any] = {"dataset_name": str((options.data / name).resolve())}
+        domain: dict[str, Any] = {
+            "dataset_name": name if options.data is None else str((options.data / name).resolve())
+        }
         if options.quick:
             domain |= {"max_train_samples": 200, "max_eval_samples": 60, "max_test_samples": 400}
         domains.append(domain)
@@ -179,8 +181,8 @@ def _print(rows: Sequence[Measured]) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the datasets")
-    parser.add_argument("--domains", nargs="+", default=["cifar10-small", "mnist-small"], help="folders in it")
+    parser.add_argument("--data", type=Path, help="folder of the datasets")
+    parser.add_argument("--domains", nargs="+", default=["digits", "photo-patches"], help="folders in it, or names")
     parser.add_argument("--label_fractions", nargs=2, type=float, default=[0.1, 0.5], help="the two label budgets")
     parser.add_argument("--before", help="earlier revision to compare with")
     parser.add_argument("--quick", action="store_true", help="few images, short grids and one seed")

@@ -30,6 +30,11 @@ class Process:
     stopped: bool
 
 
+def usable_processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if platform.system() == "Linux" else os.cpu_count() or 1
+
+
 def find_process(number: int) -> Process | None:
     """Return the process with that number; None if there is none, or if it has ended and only waits to be reaped."""
     if platform.system() == "Linux":

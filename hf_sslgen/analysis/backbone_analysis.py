@@ -43,10 +43,10 @@ def validation_logits(
     return ValidationLogits(split_logits(backbone, domain.validation, settings, run), domain.validation.labels)
 
 
-def _wanted(backbone: LoadedBackbone, domain: Domain, settings: AnalysisSettings) -> Wanted:
+def _wanted(backbone: LoadedBackbone, domain: Domain, settings: AnalysisSettings, run: Run) -> Wanted:
     """Request the images for attribution and invariance, with the preset's transforms that suit the domain."""
     subset = analysis_subset(domain.test, settings)
-    pixels = subset_pixels(backbone, subset)
+    pixels = subset_pixels(backbone, subset, keep=run.features is not None)
     variants = preset_variants(settings.transforms, is_gray(pixels), domain.not_label_preserving)
     return Wanted(subset, pixels, variants=variants)
 
@@ -94,7 +94,7 @@ def pretrained_analysis(
 ) -> Analysis:
     """Measure an encoder without a classifier: the invariance of its features, and label-free attribution."""
     stage: Stage = PRETRAINED_STAGE
-    wanted = _wanted(backbone, domain, settings)
+    wanted = _wanted(backbone, domain, settings, run)
     subset = wanted.subset
     if settings.attribution_method in LABEL_FREE_METHODS:
         wanted = replace(wanted, layer=find_attribution_layer(backbone.model, settings.attribution_layer))
@@ -139,7 +139,7 @@ def _adapted_pass(
     backbone: LoadedBackbone, domain: Domain, stage: Stage, settings: AnalysisSettings, run: Run
 ) -> tuple[NDArray[np.float32], Maps, Analysis | None]:
     """Run the pass over the test images; returns their logits, the subset's maps and, if fine-tuned, invariance."""
-    test, wanted = domain.test, _wanted(backbone, domain, settings)
+    test, wanted = domain.test, _wanted(backbone, domain, settings, run)
     subset, others = wanted.subset, others_of(test, wanted.subset)
     wanted = replace(
         wanted,

@@ -26,10 +26,13 @@ def _decoded(split: ImageSplit, position: int, key: Key) -> Tensor:
     return evaluation_pixels(split.image(position), key[2]) if found is None else found
 
 
-def decoded_ahead(split: ImageSplit, geometry: Geometry, batch_size: int) -> Iterator[Tensor]:
+def decoded_ahead(split: ImageSplit, geometry: Geometry, batch_size: int, keep: bool = False) -> Iterator[Tensor]:
     """Yield the pixels of a split's images, (B, 3, S, S) bytes, while the next batch is being decoded.
 
     Decoding and resizing release Python's lock, so threads, as many as torch uses, run beside the network.
+
+    Args:
+        keep: whether to keep the pixels in memory for a later call, up to `KEPT_BYTES`.
 
     Raises:
         CorruptImageError: a picture can't be decoded.
@@ -47,7 +50,8 @@ def decoded_ahead(split: ImageSplit, geometry: Geometry, batch_size: int) -> Ite
             batch, ahead = ahead, submit(start + batch_size) if start + batch_size < len(split) else []
             pixels = torch.stack([future.result() for _, future in batch])
             for (key, _), row in zip(batch, pixels, strict=True):
-                _keep(key, row)
+                if keep:
+                    _keep(key, row)
             yield pixels
 
 

@@ -151,7 +151,8 @@ class StoredTrunk:
 
     def _computed(self, network: Network, split: ImageSplit, columns: tuple[str, ...]) -> dict[str, Tensor]:
         found: list[dict[str, Tensor]] = []
-        for pixels in decoded_ahead(split, self.backbone.preprocessing.geometry, self.settings.batch_size):
+        geometry = self.backbone.preprocessing.geometry
+        for pixels in decoded_ahead(split, geometry, self.settings.batch_size, keep=True):
             found += self.batches.map(slice(0, len(pixels)), partial(self._outputs, network, pixels, columns))
         return {name: torch.cat([batch[name] for batch in found]) for name in found[0]}
 

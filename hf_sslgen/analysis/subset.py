@@ -35,10 +35,10 @@ def evaluation_batch(split: ImageSplit, positions: range, geometry: Geometry) ->
     return pixels
 
 
-def subset_pixels(backbone: LoadedBackbone, subset: ImageSplit) -> Tensor:
-    """(N, 3, S, S) bytes."""
-    geometry = backbone.preprocessing.geometry
-    return torch.cat(list(decoded_ahead(subset, geometry, max(len(subset), 1))))
+def subset_pixels(backbone: LoadedBackbone, subset: ImageSplit, keep: bool = False) -> Tensor:
+    """Return pixels (N, 3, S, S), bytes; with `keep`, they stay in memory for the next backbone."""
+    (pixels,) = decoded_ahead(subset, backbone.preprocessing.geometry, len(subset), keep)
+    return pixels
 
 
 def others_of(split: ImageSplit, subset: ImageSplit) -> ImageSplit:

@@ -12,6 +12,9 @@ from hf_sslgen.domains.domain_names import told_apart
 from hf_sslgen.errors import InputError
 from hf_sslgen.geometry import Geometry
 from hf_sslgen.output_folder import require_output_folder
+from hf_sslgen.processes import usable_processors
+from hf_sslgen.reporting.figures.figure_store import FIGURES_FOLDER
+from hf_sslgen.reporting.page.study_figures import study_figures
 from hf_sslgen.reporting.study_report import write_results
 from hf_sslgen.reporting.terminal_tables import terminal_table
 from hf_sslgen.study.backbones import BackboneEntry, backbone_entry, untrained_controls
@@ -116,11 +119,16 @@ def compare(arguments: CompareArguments, shared: Any) -> Path:
     missing = [*missing_sentences(specs, store), *damaged]
     if not cells:
         raise InputError(f"no cell could be computed. {' '.join(missing)}")
-    results = infer(cells)
     names = arguments.dataset_name
     count = f"{len(names)} domains" if len(names) > 1 else names[0]
-    with alone_in_reporting(store):
-        report = write_results(results, store.folder, title=f"{arguments.twin_set} on {count}", missing=missing)
+    with (
+        alone_in_reporting(store),
+        study_figures(cells, store.folder / FIGURES_FOLDER, usable_processors()) as figures,
+    ):
+        results = infer(cells)
+        report = write_results(
+            results, store.folder, title=f"{arguments.twin_set} on {count}", missing=missing, figures=figures
+        )
     print(terminal_table(results))
     print(f"\nReport: {report}")
     if missing:

@@ -43,11 +43,12 @@ def skewed_mean_interval(values: FloatArray) -> Interval:
         values: shape (N,), without NaN.
     """
     deviations = values - values.mean()
-    variance = float(np.square(deviations).mean())
+    squares = np.square(deviations)
+    variance = float(squares.mean())
     if len(values) < 2 or np.ptp(values) == 0.0 or variance == 0.0:
         return NO_INTERVAL
     n = len(values)
-    a = float((deviations**3).mean()) / variance**1.5 / np.sqrt(n)
+    a = float((squares * deviations).mean()) / variance**1.5 / np.sqrt(n)
     standard_error = float(values.std(ddof=1)) / np.sqrt(n)
     quantile = float(scipy.special.stdtrit(n - 1, (1.0 + LEVEL) / 2.0))
 

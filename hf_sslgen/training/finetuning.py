@@ -5,7 +5,7 @@ import functools
 import logging
 import math
 import os
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from hf_sslgen.output_folder import require_held, require_output_folder
 from hf_sslgen.training.evaluation import Predictions
 from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.optimisation import Optimisation
-from hf_sslgen.training.picture_cache import DecodedPictures, PictureSpace
+from hf_sslgen.training.picture_cache import DecodedPictures, kept_beside
 from hf_sslgen.training.run_folder import (
     OWN_FILES,
     best_checkpoint,
@@ -140,18 +140,13 @@ def finetune(
         if finished is not None:
             logger.info("%s is already finished", folder)
             return FineTuningResult(_from_json(finished["validation"]), _from_json(finished["test"]), None)
-        with nullcontext(pictures) if pictures is not None else kept_beside(folder, arguments) as kept:
+        processes = int(os.environ.get("LOCAL_WORLD_SIZE", arguments.world_size))
+        own = kept_beside(folder, processes, arguments.picture_cache_gb)
+        with own if pictures is None else nullcontext(pictures) as kept:
             trainer = build_trainer(backbone, domain, model_arguments, arguments, optimisation, kept)
             trainer.before_saving = functools.partial(require_held, claim)
             _train(trainer, checkpoint)
             return _end_run(trainer, backbone, domain, measure_test)
-
-
-def kept_beside(folder: Path, arguments: FineTuningArguments) -> AbstractContextManager[DecodedPictures]:
-    """Keep decoded pictures in memory, then in a file in this folder, until the block ends."""
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", arguments.world_size))
-    space = PictureSpace.beside(folder, processes, arguments.picture_cache_gb)
-    return closing(DecodedPictures(space, folder))
 
 
 def _train(trainer: FineTuningTrainer, checkpoint: Path | None) -> None:

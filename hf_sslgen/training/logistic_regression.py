@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hf_sslgen.training.newton_step import NewtonSteps, Point, Step
-from hf_sslgen.training.probe_design import Design
+from hf_sslgen.training.probe_design import Design, as_tensor
 
 LOSS_TOLERANCE = 3e-7
 """Largest estimate of what is left to gain in a converged fit, relative to the objective. With weak regularisation of
@@ -89,7 +89,7 @@ def regularisation_path(
             than `LOSS_TOLERANCE` of itself; or if rounding alone is left.
         max_iterations: passes over the features (products with the Hessian) after which a fit stops in any case.
     """
-    references = torch.from_numpy(labels).to(design.single.device)
+    references = as_tensor(labels).to(design.single.device)
     shares = torch.bincount(references).double() / len(references)
     steps = NewtonSteps(design, len(shares))
     solved: list[_Solution] = []

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.training.probe_design import as_tensor
 
 MOST_SIMILARITIES = 2**25
 """Similarities held at once: 128 MB."""
@@ -47,7 +48,7 @@ def knn_probabilities(
     if most > len(train_features):
         raise InputError(f"neighbours has k = {most}, more than the {len(train_features)} training images")
     bank, queries = (_unit(values).to(device) for values in (train_features, features))
-    labels = torch.from_numpy(train_labels)
+    labels = as_tensor(train_labels)
     result = {k: np.empty((len(queries), num_classes)) for k in neighbours}
     step = max(1, min(block_size, MOST_SIMILARITIES // len(bank)))
     for start in range(0, len(queries), step):

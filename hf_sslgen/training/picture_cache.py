@@ -11,7 +11,8 @@ import shutil
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -222,3 +223,15 @@ class DecodedPictures:
         for _, cache in self._caches.values():
             cache.forget()
         self._storage.close()
+
+
+@contextmanager
+def kept_beside(folder: Path, processes: int = 1, gigabytes: float | None = None) -> Iterator[DecodedPictures]:
+    """Keep decoded pictures in memory, then in a file in this folder, until the block ends.
+
+    Args:
+        processes: number of this machine's processes that do so.
+        gigabytes: limit for all of them, on memory and disk space together.
+    """
+    with closing(DecodedPictures(PictureSpace.beside(folder, processes, gigabytes), folder)) as pictures:
+        yield pictures

@@ -76,6 +76,11 @@ class Design:
         return (rows.double() for rows in self.rows.split(ROWS))
 
 
+def as_tensor(values: NDArray[np.generic]) -> Tensor:
+    """Return a tensor that shares the array's memory, or that of a copy if it is read-only or not contiguous."""
+    return torch.from_numpy(np.require(values, requirements=["C", "W"]))
+
+
 def make_design(
     features: NDArray[np.floating], num_classes: int, standardise: bool, device: torch.device | str = "cpu"
 ) -> Design:
@@ -90,7 +95,7 @@ def make_design(
     """
     if not np.isfinite(features).all():
         raise InputError("the backbone's features are not finite; its weights may be damaged")
-    raw = torch.from_numpy(features).to(device)
+    raw = as_tensor(features).to(device)
     num_images, num_features = raw.shape
     mean, deviation = _standardisation(raw)
     if not standardise:

@@ -12,7 +12,7 @@ from hf_sslgen.metrics import negative_log_likelihood
 from hf_sslgen.training.logistic_regression import regularisation_path
 from hf_sslgen.training.nearest_neighbours import knn_predictions, knn_probabilities
 from hf_sslgen.training.probe_defaults import INVERSE_REGULARISATION_GRID, TOLERANCE
-from hf_sslgen.training.probe_design import make_design
+from hf_sslgen.training.probe_design import as_tensor, make_design
 
 __all__ = ["LinearProbe", "fit_linear_probe", "knn_predictions", "knn_probabilities"]
 
@@ -87,7 +87,7 @@ def fit_linear_probe(
         InputError: the features are not finite.
     """
     options = (standardise, tolerance, max_iterations, device)
-    to_validate = torch.from_numpy(validation_features).double()
+    to_validate = as_tensor(validation_features).double()
     not_converged = 0
     candidates: dict[float, float] = {}
     probes: dict[float, tuple[NDArray[np.float64], NDArray[np.float64], bool]] = {}

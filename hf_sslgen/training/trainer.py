@@ -68,6 +68,7 @@ class FineTuningTrainer(Trainer):
         self.memory_format = self._fitting_memory_format()
         if self.memory_format is not torch.contiguous_format:
             nn.Module.to(self.pretrained_model, memory_format=self.memory_format)
+        self.args.logging_nan_inf_filter = False  # it would wait for the device at every step; see `compute_loss`
         self.unchecked_loss: tuple[int, Tensor] | None = None
         self.num_parameters = self.pretrained_model.num_parameters(exclude_embeddings=True)
         self.class_weights = class_weights
@@ -78,10 +79,10 @@ class FineTuningTrainer(Trainer):
         self.model_accepts_loss_kwargs = False
 
     def _fitting_memory_format(self) -> torch.memory_format:
-        """Choose channels last for convolutional networks in half precision on a GPU, whose fast kernels need it."""
-        is_half = self.args.bf16 or self.args.fp16
+        """Choose channels last for convolutional networks, except in full precision on a GPU, which may lose by it."""
+        is_slower = self.args.device.type != "cpu" and not (self.args.bf16 or self.args.fp16)
         is_sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled  # they require contiguous weights
-        if self.args.device.type == "cpu" or not is_half or is_sharded or not is_convolutional(self.pretrained_model):
+        if is_slower or is_sharded or not is_convolutional(self.pretrained_model):
             return torch.contiguous_format
         return torch.channels_last
 

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import pytest
 from fake_study import build_large_study, build_study
+from packed_pages import UNFOLD
 
 from hf_sslgen.reporting.study_report import write_study_report
 
@@ -82,7 +83,7 @@ def visit(browser, pages: dict[str, Path]) -> Callable:
         browser.get("about:blank")
         browser.get(pages[page].as_uri())
         if unfolded:
-            browser.execute_script("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+            browser.execute_async_script(UNFOLD)
         return browser
 
     return open_page

@@ -102,6 +102,20 @@ def test_a_link_to_a_domain_unfolds_it(visit) -> None:
     assert browser.execute_script(state) == [False] * 4
 
 
+def test_a_packed_part_is_there_when_it_is_unfolded(visit) -> None:
+    browser = visit("study")
+    packed = "return document.querySelectorAll('script[type=\"text/plain\"]').length"
+    tables = "return document.querySelectorAll('table').length"
+    before, folded = browser.execute_script(packed), browser.execute_script(tables)
+    assert before >= 4  # a domain each
+    browser.find_element("css selector", "nav a[href='#domain-2']").click()
+    browser.execute_async_script("setTimeout(arguments[0], 500)")
+    assert browser.execute_script("return document.querySelectorAll('#domain-2 ~ details table.results').length") > 3
+    assert browser.execute_script(tables) > folded
+    visit("study", unfolded=True)
+    assert browser.execute_script(packed) == 0 and browser.find_elements("css selector", ".packed") == []
+
+
 @pytest.mark.parametrize(
     ("page", "table", "title"),
     [

@@ -113,6 +113,23 @@ def test_what_does_not_go_together_or_is_out_of_range_is_one_sentence(options, m
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("has_gpu", "cores", "processes", "workers"),
+    [(True, 6, 1, 5), (True, 64, 4, 8), (True, 4, 8, 0), (False, 6, 1, 0)],
+)
+def test_loader_workers_are_chosen_by_device_cores_and_processes(
+    has_gpu, cores, processes, workers, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(option_combinations.torch.accelerator, "is_available", lambda: has_gpu)
+    monkeypatch.setattr(option_combinations.sys, "platform", "linux")
+    monkeypatch.setattr(option_combinations.os, "sched_getaffinity", lambda process: range(cores), raising=False)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+    arguments = FineTuningArguments(str(tmp_path), disable_tqdm=True)
+    assert arguments.dataloader_num_workers == workers
+    assert arguments.dataloader_persistent_workers == (workers > 0)
+    assert FineTuningArguments(str(tmp_path), disable_tqdm=True, dataloader_num_workers=3).dataloader_num_workers == 3
+
+
 def test_bfloat16_on_a_cpu_needs_no_other_option_and_says_where_it_is_slow(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(option_combinations.torch.accelerator, "is_available", lambda: False)
     monkeypatch.setattr(option_combinations, "BF16_INSTRUCTIONS", {"none such"})

@@ -31,7 +31,10 @@ FAINT = "#d9d9d9"
 FONT_SIZE = 9.0
 WIDTH_INCHES = 8.0
 PNG_DPI = 150
-WEBP_QUALITY = 85
+SVG_DPI = 72
+"""Resolution of matplotlib's vector graphics, whose unit is the point."""
+
+WEBP_QUALITY = 80
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,8 @@ def figure_svg(figure: Figure, identifier: str) -> str:
     `identifier`, so that figures on a page don't share clip paths or markers, and the markup is kept small.
     """
     buffer = BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": identifier, "svg.fonttype": "path"}):
+    with matplotlib.rc_context({"svg.hashsalt": identifier, "svg.fonttype": "path", "path.simplify_threshold": 0.3}):
+        lay_out(figure, SVG_DPI)
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = buffer.getvalue().decode("utf-8")
     text = text[text.index("<svg") :].replace("<svg", '<svg aria-hidden="true"', 1)  # its container has the text
@@ -158,6 +162,19 @@ def figure_svg(figure: Figure, identifier: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text)
     return _compact(_renamed_ids(text, identifier))
+
+
+def lay_out(figure: Figure, dpi: float) -> None:
+    """Place the axes of a figure once, as they are when it is saved at this resolution.
+
+    Saving a figure with a layout engine would draw it twice and place its axes both times.
+    """
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        figure.set_dpi(dpi)
+        engine.execute(figure)
+        with matplotlib.rc_context({"figure.autolayout": False, "figure.constrained_layout.use": False}):
+            figure.set_layout_engine(None)
 
 
 def _renamed_ids(text: str, identifier: str) -> str:
@@ -211,5 +228,6 @@ def figure_png(figure: Figure, dpi: int = PNG_DPI) -> bytes:
 def figure_data_uri(figure: Figure, dpi: int = PNG_DPI) -> str:
     """Return the figure as a `data:` address with WebP, which needs a third of the space of PNG for photographs."""
     buffer = BytesIO()
-    figure.savefig(buffer, format="webp", dpi=dpi, pil_kwargs={"quality": WEBP_QUALITY})
+    lay_out(figure, dpi)
+    figure.savefig(buffer, format="webp", dpi=dpi, pil_kwargs={"quality": WEBP_QUALITY, "method": 6})
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

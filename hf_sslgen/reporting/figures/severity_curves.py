@@ -94,19 +94,32 @@ def invariance_by_severity_of_numbers(
         numbers_by_backbone: numbers of one stage on one domain; numbers other than invariance to a transform are
             skipped.
     """
-    found: dict[str, dict[tuple[str, str], Estimate]] = {}
-    severities: dict[str, set[str]] = {}
+    several = transforms_at_severities(numbers_by_backbone)
+    return panels_by_severity(numbers_by_backbone, styles) if several else None
+
+
+def panels_by_severity(numbers_by_backbone: Mapping[str, Sequence[Number]], styles: Styles | None = None) -> Figure:
+    """Draw the same; raises ValueError if no transform was measured at several severities."""
+    several = transforms_at_severities(numbers_by_backbone)
+    drawn: dict[str, dict[tuple[str, str], Estimate]] = {}
     for name, numbers in numbers_by_backbone.items():
-        for n in numbers:
-            if n.metric == "invariance" and n.severity and not math.isnan(n.value):
-                found.setdefault(name, {})[n.transform, n.severity] = Estimate(n.value, n.low, n.high, n.n)
-                severities.setdefault(n.transform, set()).add(n.severity)
-    several = {transform for transform, of_transform in severities.items() if len(of_transform) >= MIN_SEVERITIES}
-    drawn = {
-        name: {key: estimate for key, estimate in variants.items() if key[0] in several}
-        for name, variants in found.items()
-    }
-    return invariance_by_severity(drawn, styles) if several else None
+        for n in _at_severities(numbers):
+            variants = drawn.setdefault(name, {})
+            if n.transform in several:
+                variants[n.transform, n.severity] = Estimate(n.value, n.low, n.high, n.n)
+    return invariance_by_severity(drawn, styles)
+
+
+def transforms_at_severities(numbers_by_backbone: Mapping[str, Sequence[Number]]) -> set[str]:
+    """Return the transforms measured at several severities."""
+    severities: dict[str, set[str]] = {}
+    for n in (n for numbers in numbers_by_backbone.values() for n in _at_severities(numbers)):
+        severities.setdefault(n.transform, set()).add(n.severity)
+    return {transform for transform, of_transform in severities.items() if len(of_transform) >= MIN_SEVERITIES}
+
+
+def _at_severities(numbers: Sequence[Number]) -> list[Number]:
+    return [n for n in numbers if n.metric == "invariance" and n.severity and not math.isnan(n.value)]
 
 
 def _severities(keys: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

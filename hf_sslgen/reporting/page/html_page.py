@@ -9,15 +9,17 @@ from markupsafe import Markup
 from hf_sslgen.files import replace_file
 from hf_sslgen.reporting.attribution_words import attribution_meaning
 from hf_sslgen.reporting.caution_words import caution_blocks
-from hf_sslgen.reporting.figures.figure_style import backbone_styles
 from hf_sslgen.reporting.page.answers import Answer, answer
 from hf_sslgen.reporting.page.glossary import LIMITS, glossary
+from hf_sslgen.reporting.page.packed_parts import PackedParts
 from hf_sslgen.reporting.page.page_claims import claim_section
 from hf_sslgen.reporting.page.page_content import domain_section
+from hf_sslgen.reporting.page.page_drawings import PageFigures
 from hf_sslgen.reporting.page.page_ranking import ranking_tables
 from hf_sslgen.reporting.page.page_summary import summary
 from hf_sslgen.reporting.page.page_tables import provenance_rows
-from hf_sslgen.reporting.table_rows import domains_of, order_backbones
+from hf_sslgen.reporting.page.study_figures import StudyFigures, study_figures
+from hf_sslgen.reporting.table_rows import order_backbones
 from hf_sslgen.reporting.unseen import without_unseen
 from hf_sslgen.study.inference.study_results import StudyResults
 
@@ -32,25 +34,34 @@ OPEN_UP_TO = 3
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write_page(results: StudyResults, path: Path, title: str, missing: Sequence[str] = ()) -> None:
+def write_page(
+    results: StudyResults,
+    path: Path,
+    title: str,
+    missing: Sequence[str] = (),
+    figures: StudyFigures | None = None,
+) -> None:
     """Write the page as one file.
 
     Args:
         missing: plain sentences about cells that failed or are not computed yet.
+        figures: those of the same cells; None draws them.
     """
     with replace_file(path) as unfinished:
-        unfinished.write_text(render_page(results, title, missing), encoding="utf-8")
+        unfinished.write_text(render_page(results, title, missing, figures), encoding="utf-8")
 
 
-def render_page(results: StudyResults, title: str, missing: Sequence[str] = ()) -> str:
-    """Return the page as HTML text."""
+def render_page(
+    results: StudyResults, title: str, missing: Sequence[str] = (), figures: StudyFigures | None = None
+) -> str:
+    """Return the page as HTML text; see `write_page`."""
+    if figures is None:
+        with study_figures(results.cells) as figures:
+            return render_page(results, title, missing, figures)
     cells = results.cells
     backbones = order_backbones(cells)
-    styles = backbone_styles(backbones)
     single = len(backbones) == 1 and not results.differences
-    names = domains_of(cells)
-    # Identifiers are numbered rather than made from names, so that no name can break or shadow another's.
-    domains = [domain_section(results, name, f"domain-{index}", styles) for index, name in enumerate(names, start=1)]
+    domains = [domain_section(results, name, cards, figures.styles) for name, cards in figures.domains.items()]
     groups: dict[str, list] = {}
     for section in domains:
         groups.setdefault(section.group, []).append(section)
@@ -60,13 +71,19 @@ def render_page(results: StudyResults, title: str, missing: Sequence[str] = ()) 
         undefined=jinja2.StrictUndefined,
         finalize=without_unseen,
     )
+    of_groups = summary(results)
+    of_domains = [card for cards in figures.domains.values() for card in cards.cards]
+    drawn = PageFigures.of([*(of_groups.figures if of_groups else ()), *of_domains], figures.drawer)
+    environment.globals["drawn"] = drawn.markup
+    parts = PackedParts()
+    environment.filters["part"] = parts.add
     page = {
         "title": title,
         "question": SINGLE_QUESTION if single else QUESTION,
         "answer": _answer(results, single),
         "cautions": caution_blocks(results),
         "missing": list(missing),
-        "summary": summary(results),
+        "summary": of_groups,
         "rankings": ranking_tables(results.rankings),
         "claims": claim_section(results),
         "groups": [{"title": name, "domains": sections} for name, sections in groups.items()],
@@ -75,11 +92,12 @@ def render_page(results: StudyResults, title: str, missing: Sequence[str] = ()) 
         "limits": LIMITS,
         "notes": list(dict.fromkeys(str(n) for cell in cells for n in cell.provenance.get("notes") or ())),
         "provenance": provenance_rows(cells),
+        "letters": drawn.letters,
         # Our own files, inserted into the page unescaped.
         "style": Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
         "script": Markup((TEMPLATES / "page.js").read_text(encoding="utf-8")),
     }
-    return environment.get_template("report.html.jinja").render(page=page)
+    return parts.put_in(environment.get_template("report.html.jinja").render(page=page))
 
 
 def _answer(results: StudyResults, single: bool) -> Answer:

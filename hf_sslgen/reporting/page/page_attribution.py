@@ -1,11 +1,11 @@
 """Make the attribution figures of a page: distributions over maps, and example maps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hf_sslgen.metrics.catalogue.rows import CONTROL
+from hf_sslgen.metrics.catalogue.rows import CONTROL, drawn_maps
 from hf_sslgen.reporting.attribution_words import attribution_words, quantity_words
 from hf_sslgen.reporting.figures.concentration_distributions import concentration_of_records
 from hf_sslgen.reporting.figures.figure_card import FigureCard, image_card, svg_card
@@ -17,6 +17,9 @@ from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL, Cell
 
 if TYPE_CHECKING:
     import pandas as pd
+
+LABEL_COLUMNS = ("sample_id", "reference", "prediction")
+"""What the captions of example maps are taken from."""
 
 MAX_OVERLAYS = 4
 """Example images per domain and setting, few enough that the page of a large study opens quickly."""
@@ -44,10 +47,11 @@ def attribution_cards(
             {name: records[name] for name in examples}, examples, identifier, setting, method, styles, note
         ),
         image_card(
-            attribution_overlays(
+            attribution_overlays,
+            (
                 examples,
-                first.provenance.get("class_names") or (),
-                records,
+                tuple(first.provenance.get("class_names") or ()),
+                {name: _only(LABEL_COLUMNS, table) for name, table in records.items()},
                 MAX_OVERLAYS,
                 {cell.backbone: cell.objective for cell, _ in with_maps},
                 quantity_words(first),
@@ -84,13 +88,28 @@ def _concentration_card(
     ]
     drawn = "Gini coefficient, spatial spread and lift" if with_lift else "Gini coefficient and spatial spread"
     return svg_card(
-        concentration_of_records(records, {name: found["maps"].shape[1:] for name, found in examples.items()}, styles),
+        concentration_of_records,
+        (
+            {name: _only(_map_columns(), table) for name, table in records.items()},
+            {name: found["maps"].shape[1:] for name, found in examples.items()},
+            {name: styles[name] for name in records},
+        ),
         f"{identifier}-concentration",
         f"Concentration of attribution{' and its lift on the object' if with_lift else ''} on {setting}",
         " ".join(sentence for sentence in caption if sentence) + note,
         f"Distribution of {drawn} over images for {', '.join(records)}, compared with maps of noise. The means are "
         "in the table above.",
     )
+
+
+def _map_columns() -> set[str]:
+    """Return the columns that distributions over maps are drawn from."""
+    names = {"zero_map", *(metric.columns[0].name for _, metric in drawn_maps(tested=True))}
+    return names | {f"{CONTROL}{name}" for name in names}
+
+
+def _only(columns: Collection[str], table: "pd.DataFrame") -> "pd.DataFrame":
+    return table[[name for name in table if name in columns]]
 
 
 def _boxes_note(examples: Mapping[str, Mapping[str, np.ndarray]]) -> str:

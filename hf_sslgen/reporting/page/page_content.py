@@ -11,8 +11,6 @@ from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.reporting.attribution_words import shows_the_published_encoder
 from hf_sslgen.reporting.figures.figure_card import FigureCard
 from hf_sslgen.reporting.figures.figure_style import Styles
-from hf_sslgen.reporting.page.page_attribution import published_cards
-from hf_sslgen.reporting.page.page_figures import invariance_cards, setting_cards
 from hf_sslgen.reporting.page.page_tables import (
     detail_rows,
     details_missing,
@@ -22,6 +20,7 @@ from hf_sslgen.reporting.page.page_tables import (
     transform_titles,
 )
 from hf_sslgen.reporting.page.sentences import sentence
+from hf_sslgen.reporting.page.study_figures import DomainCards
 from hf_sslgen.reporting.table_rows import Row, Setting, collapsed_rows, rows_of, settings_of
 from hf_sslgen.reporting.terminal_tables import differences_shown_first
 from hf_sslgen.reporting.vocabulary import format_value, group_words, setting_words
@@ -76,15 +75,15 @@ class DomainSection:
     differences: list[dict[str, Any]]
 
 
-def domain_section(results: StudyResults, domain: str, identifier: str, styles: Styles) -> DomainSection:
-    """Return the section of a domain; `identifier` is unique within the page and safe as an HTML id."""
+def domain_section(results: StudyResults, domain: str, cards: DomainCards, styles: Styles) -> DomainSection:
+    """Return the section of a domain."""
     here = [cell for cell in results.cells if cell.domain == domain]
     of_domain = [difference for difference in results.differences if difference.domain == domain]
     targets = [target for target in results.targets if target.domain == domain]
     headline = differences_shown_first(targets, headline_metrics_of(here))
     sections = []
     warnings: dict[str, None] = {}
-    for index, setting in enumerate(settings_of(here, domain)):
+    for setting in settings_of(here, domain):
         rows = rows_of(here, domain, setting)
         warnings.update(dict.fromkeys(_collapse_warning(row, rank) for row, rank in collapsed_rows(rows)))
         alone = setting[0] == PRETRAINED_PROTOCOL
@@ -97,7 +96,7 @@ def domain_section(results: StudyResults, domain: str, identifier: str, styles: 
                 "points.",
                 pairs=[] if alone else _pairs(headline, setting, of_controls=False),
                 control_pairs=[] if alone else _pairs(headline, setting, of_controls=True),
-                figures=setting_cards(rows, f"{identifier}-{index}", styles),
+                figures=cards.by_setting[setting],
                 details=detail_rows(rows),
                 details_missing=details_missing(rows),
                 **measurement_table(rows, styles),
@@ -107,19 +106,18 @@ def domain_section(results: StudyResults, domain: str, identifier: str, styles: 
     shown = {(cell.protocol, cell.labels) for cell in here if shows_the_published_encoder(cell)}
     # Do not repeat what a table and figures above already show.
     is_shown = bool(shown & set(settings_of(here, domain)))
-    looks = [] if is_shown else published_cards(here, identifier, styles)
     of_encoders = [target for target in headline if target.transform or not is_shown]
     return DomainSection(
-        identifier=identifier,
+        identifier=cards.identifier,
         name=domain,
         group=group_words(here[0].group),
         size=f"{len(here)} cell" + ("s" if len(here) > 1 else ""),
         warnings=list(warnings),
         settings=sections,
-        encoder_title="Where the published encoder looks, and invariance" if looks else "Invariance",
+        encoder_title="Where the published encoder looks, and invariance" if cards.looks else "Invariance",
         pretrained_pairs=_pairs(of_encoders, published, of_controls=False),
         pretrained_control_pairs=_pairs(of_encoders, published, of_controls=True),
-        figures=[*looks, *invariance_cards(here, identifier, styles)],
+        figures=[*cards.looks, *cards.invariance],
         transform_columns=transform_titles(here),
         transform_rows=transform_rows(here),
         differences=[difference_row(difference) for difference in of_domain],

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 from hf_sslgen.metrics.catalogue.metric import OVERALL_FAMILY
+from hf_sslgen.metrics.catalogue.rows import AFTER_TEMPERATURE
 from hf_sslgen.metrics.stages import FINE_TUNED_STAGE, PRETRAINED_STAGE
 from hf_sslgen.reporting.figures.charts import accuracy_bars, invariance_by_transform
 from hf_sslgen.reporting.figures.figure_card import FigureCard, image_card, svg_card
@@ -15,14 +16,16 @@ from hf_sslgen.reporting.figures.reliability_diagrams import (
     reliability_of_cells,
 )
 from hf_sslgen.reporting.figures.risk_coverage_curves import risk_coverage_of_cells
-from hf_sslgen.reporting.figures.severity_curves import invariance_by_severity_of_numbers
+from hf_sslgen.reporting.figures.severity_curves import panels_by_severity, transforms_at_severities
 from hf_sslgen.reporting.page.page_attribution import attribution_cards
 from hf_sslgen.reporting.table_rows import Row, shown_accuracy, shown_in_figures
 from hf_sslgen.reporting.vocabulary import format_value, setting_words, words
 from hf_sslgen.study.cells.cell_folder import Cell
+from hf_sslgen.study.cells.held_records import RecordsInColumns
+from hf_sslgen.study.cells.record_columns import CLEAN, RecordColumns, VariantRows
 
-if TYPE_CHECKING:
-    pass
+PREDICTION_COLUMNS = ("confidence", "correct", f"confidence{AFTER_TEMPERATURE}")
+"""What figures of confidence are drawn from."""
 
 MAX_BARS = 12
 """Number of backbones and seeds up to which a bar chart shows all."""
@@ -53,7 +56,8 @@ def _accuracy_card(
     values = ", ".join(f"{row.label} {format_value(n.value, metric, with_unit=True)}" for row, n in accuracies)
     return [
         svg_card(
-            accuracy_bars([row.cell for row in chosen], styles),
+            accuracy_bars,
+            ([only_numbers(row.cell) for row in chosen], styles_of([row.cell for row in chosen], styles)),
             f"{identifier}-accuracy",
             f"{words(metric).title} on {setting}",
             f"Lines are 95% intervals over these images.{note if len(chosen) < len(rows) else ''}",
@@ -73,12 +77,12 @@ def _confidence_cards(
     scaled = ""
     if len(drawn) == 1 and temperature is not None and not math.isnan(temperature.value):
         scaled = " Right: after temperature scaling, fitted on validation images."
-        reliability = reliability_before_and_after(confident[0], styles)
-    else:
-        reliability = reliability_of_cells(confident, styles)
+    own, to_draw = styles_of(confident, styles), [with_predictions(cell) for cell in confident]
+    drawn_cells = to_draw[0] if scaled else to_draw
     return [
         svg_card(
-            reliability,
+            reliability_before_and_after if scaled else reliability_of_cells,
+            (drawn_cells, own),
             f"{identifier}-reliability",
             f"Reliability on {setting}",
             "Points above the dashed diagonal are under-confident, below it over-confident. Gray boxes show where 95% "
@@ -87,7 +91,8 @@ def _confidence_cards(
             "the table above.",
         ),
         svg_card(
-            risk_coverage_of_cells(confident, styles),
+            risk_coverage_of_cells,
+            (to_draw, own),
             f"{identifier}-risk-coverage",
             f"Errors that remain when uncertain images are rejected, on {setting}",
             "The closer to the dotted line, the better confidence separates right from wrong. AURC is the area under "
@@ -118,7 +123,8 @@ def invariance_cards(cells: Sequence[Cell], identifier: str, styles: Styles) -> 
         }[stage]
         cards.append(
             svg_card(
-                invariance_by_transform(drawn, stage, styles),
+                invariance_by_transform,
+                ([only_numbers(cell) for cell in drawn], stage, styles_of(drawn, styles)),
                 f"{identifier}-invariance-{stage}",
                 f"Invariance by transform on {cells[0].domain}, {stage} stage",
                 f"{meaning} Lines are 95% intervals over these images; 0 is chance.{note}",
@@ -126,11 +132,11 @@ def invariance_cards(cells: Sequence[Cell], identifier: str, styles: Styles) -> 
             )
         )
         by_backbone = {c.backbone: [n for n in c.numbers if n.stage == stage] for c in drawn}
-        by_severity = invariance_by_severity_of_numbers(by_backbone, styles)
-        if by_severity is not None:
+        if transforms_at_severities(by_backbone):
             cards.append(
                 image_card(
-                    by_severity,
+                    panels_by_severity,
+                    (by_backbone, styles_of(drawn, styles)),
                     f"{identifier}-severity-{stage}",
                     f"Invariance by severity on {cells[0].domain}, {stage} stage",
                     f"Only transforms measured at several severities. {meaning} Lines are 95% intervals over these "
@@ -140,3 +146,21 @@ def invariance_cards(cells: Sequence[Cell], identifier: str, styles: Styles) -> 
                 )
             )
     return cards
+
+
+def styles_of(cells: Sequence[Cell], styles: Styles) -> Styles:
+    """Return the styles of these cells' backbones alone, on which their figures depend."""
+    return {cell.backbone: styles[cell.backbone] for cell in cells}
+
+
+def only_numbers(cell: Cell) -> Cell:
+    """Return a cell without records, for a figure of its numbers."""
+    return replace(cell, reader=RecordsInColumns(RecordColumns({}, ())))
+
+
+def with_predictions(cell: Cell) -> Cell:
+    """Return a cell with the records of its predictions alone."""
+    rows = cell.columns().clean
+    columns = {name: rows[name] for name in PREDICTION_COLUMNS if name in rows}
+    of_clean = VariantRows(rows.sample_ids, rows.stages, columns)
+    return replace(cell, reader=RecordsInColumns(RecordColumns({CLEAN: of_clean}, tuple(columns))))

@@ -169,7 +169,8 @@ def _forests(results: StudyResults) -> list[FigureCard]:
             continue
         cards.append(
             svg_card(
-                group_forest(
+                group_forest,
+                (
                     groups,
                     {g.comparison: comparison_name(results, g.comparison) or words(metric).title for g in groups},
                 ),

@@ -81,3 +81,16 @@ class RecordsInMemory:
 
     def columns(self, path: Path) -> RecordColumns:
         return columns_of_frame(self.records)
+
+
+@dataclass(frozen=True, eq=False)
+class RecordsInColumns:
+    """A part of the records of a cell, of untransformed images."""
+
+    records: RecordColumns
+
+    def frame(self, path: Path) -> "pd.DataFrame":
+        return self.records.clean.frame()
+
+    def columns(self, path: Path) -> RecordColumns:
+        return self.records
