@@ -43,7 +43,7 @@ from hf_sslgen.study.prepared_cell import BackboneFacts
 from hf_sslgen.work_claims import find_living_claims, kept_alive, try_claim
 
 EVENTS = ("open", "os.listdir", "os.scandir", "os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "os.utime")
-PROTOCOLS = ("linear", "ssl-transfer-linear", "dino-knn", "few-shot", "full")
+PROTOCOLS = ("linear", "ssl-transfer-linear", "dino-knn", "full", "finetune")
 COUNTS = (3, 3)
 MEASURED = Analysis((Number("accuracy", 0.5, n=1),), pd.DataFrame({"sample_id": [0], "correct": [1.0]}))
 PROVENANCE: dict[str, Any] = {
@@ -66,12 +66,12 @@ def _count(event: str, _: Any) -> None:
 
 
 def write_study(folder: Path, cells: int) -> Path:
-    """Write a study of at least so many cells, with 20 folders for backbones and 20 for domains."""
+    """Write a study of about so many cells, with 20 folders for backbones and 20 for domains."""
     for kind in ("backbones", "domains"):
         for number in range(20):
             (folder / kind / f"{kind[:-1]}-{number}").mkdir(parents=True)
             (folder / kind / f"{kind[:-1]}-{number}" / "content").write_text(str(number))
-    pairs, of_a_seed = 400, 4 * 3 + 1
+    pairs, of_a_seed = 400, len(PROTOCOLS) * 3
     content = {
         "backbones": [
             {"location": str(path), "name": path.name, "objective": "supervised", "source": "none"}
@@ -82,7 +82,7 @@ def write_study(folder: Path, cells: int) -> Path:
         "protocols": list(PROTOCOLS),
         "label_fractions": [1, 0.1],
         "samples_per_class": [5],
-        "seeds": list(range(max(1, -(-(cells - pairs) // (pairs * of_a_seed))))),
+        "seeds": list(range(max(1, (cells - pairs) // (pairs * of_a_seed)))),
         "geometry": {"image_size": 224},
     }
     write_json(folder / "results.json", {"numbers": [number.to_json() for number in MEASURED.numbers]})
