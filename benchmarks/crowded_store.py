@@ -143,20 +143,21 @@ def _worked(path: Path, claims: int, queue: "multiprocessing.Queue[Any]") -> Non
     sys.addaudithook(_count)
     specs, store = expand(read_study(path)), Store(path.parent)
     _operations.clear()
-    started = time.perf_counter()
+    started = time.process_time()
     with ExitStack() as stack, _nothing_measured():
         for number in range(claims - 1):
             claim = try_claim(store.claims, f"held-{os.getpid()}-{number}--0123456789ab")
             assert claim is not None
             stack.enter_context(kept_alive(claim))
         counts = run_worker(specs, store)
-    queue.put((time.perf_counter() - started, {str(key): value for key, value in counts.items()}, dict(_operations)))
+    queue.put((time.process_time() - started, {str(key): value for key, value in counts.items()}, dict(_operations)))
 
 
 def _seconds(label: str, action: Any) -> Any:
-    started = time.perf_counter()
+    started, used = time.perf_counter(), time.process_time()
     found = action()
-    print(f"{label:62} {time.perf_counter() - started:8.2f} s", flush=True)
+    of_processor = time.process_time() - used  # of this process, without those that it starts
+    print(f"{label:62} {time.perf_counter() - started:8.2f} s, of the processor {of_processor:8.2f} s", flush=True)
     return found
 
 
@@ -195,6 +196,7 @@ def measure_store(cells: int, processes: int, claims: int, new: int, folder: Pat
         found = _seconds(f"{processes} workers find all and compute {new:,}", work_all)
         for process in working:
             process.join()
+        print(f"{'of the processor, each':62} {[round(used, 1) for used, _, _ in found]}")
         totals: Counter[str] = Counter()
         for _, counts, _ in found:
             totals.update(counts)

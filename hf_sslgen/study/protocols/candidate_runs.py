@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hf_sslgen.files import write_json
+from hf_sslgen.output_folder import CLAIM
 from hf_sslgen.work_claims import Claim, find_living_claims, kept_alive, still_held, try_claim
 
 logger = logging.getLogger(__name__)
@@ -121,6 +122,8 @@ class CandidateRuns:
         for former in sorted((self.folder / claim.name).glob("run-*")):
             if former != own and not own.exists():
                 former.rename(own)
+                for claim_within in own.glob(f"{CLAIM}.*.json"):  # of the process whose claim this one supersedes
+                    claim_within.unlink()
             elif former != own:
                 shutil.rmtree(former, ignore_errors=True)
         return own
