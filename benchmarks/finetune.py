@@ -10,7 +10,7 @@ Five contenders train one network on the same pictures, with the same batch size
 - transformers' example of image classification as documented: transforms for each image, and the default Trainer.
 
 The first step of a run is not timed. Speeds are medians over runs, ratios medians of the ratios of each round. Memory
-is the growth of the peak during a run in a process of its own (on a GPU, the peak of what torch allocates).
+is the growth of the peak during a run in a process of its own, or on a GPU the peak of what torch allocates.
 """
 
 import argparse
@@ -59,7 +59,7 @@ class Measured:
     Attributes:
         images_per_second: median over runs.
         recipe_over_it: median of the recipe's speed divided by this contender's.
-        growth: growth of peak memory in MB; None if not measured.
+        growth: growth of peak memory in MB, or its peak on a GPU; None if not measured.
     """
 
     network: str
@@ -77,10 +77,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.threads:
         torch.set_num_threads(options.threads)
     precision = options.dtype or ("bf16" if device.type == "cuda" else "fp32")
-    rows: list[Measured] = []
-    for name in [name for name in WORKLOADS if options.only in name]:
-        with tempfile.TemporaryDirectory() as temporary:
-            rows += measured(name, precision, device, Path(temporary), options)
     facts = {
         "quick": options.quick,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
@@ -89,12 +85,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
+    rows: list[Measured] = []
+    for name in [name for name in WORKLOADS if options.only in name]:
+        with tempfile.TemporaryDirectory() as temporary:
+            rows += measured(name, precision, device, Path(temporary), options)
+        if options.json is not None:  # after each network, in case there is no time for the next
+            options.json.parent.mkdir(parents=True, exist_ok=True)
+            content = facts | {"rows": [asdict(row) for row in rows]}
+            options.json.write_text(json.dumps(content, indent=1), encoding="utf-8")
     _print(rows, facts)
-    if options.json is not None:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(
-            json.dumps(facts | {"rows": [asdict(row) for row in rows]}, indent=1), encoding="utf-8"
-        )
     return int(options.check and not options.quick and bool(missed(rows)))
 
 
@@ -112,19 +111,22 @@ def measured(
     task = Task(workload, precision, device, pictures, batch_size, steps, options.clock)
     calls = Contenders(task, scratch).calls()
     speeds: dict[str, list[float]] = {contender: [] for contender in calls}
+    growth: dict[str, float] = {}
+    on_gpu = device.type == "cuda"
     rounds = 1 if options.quick else options.rounds
     for turn in tqdm(range(rounds + 1), desc=f"{name}, {precision}", disable=None, leave=False):
         for contender, call in calls.items():
+            if on_gpu:
+                torch.cuda.reset_peak_memory_stats()
             seconds = call()
+            if on_gpu:
+                growth[contender] = torch.cuda.max_memory_allocated() / MEGABYTE
             if turn:  # the first one warms up and fills the cache
                 speeds[contender].append((steps - 1) * batch_size / seconds)
-    growth = {
-        contender: in_fresh_process(
-            growth_of_peak, contender, task, scratch, torch.get_num_threads(), environment=GIVE_BACK
-        )
-        / MEGABYTE
-        for contender in ([] if options.no_memory else calls)
-    }
+    for contender in () if on_gpu or options.no_memory else calls:
+        threads = torch.get_num_threads()
+        bytes_more = in_fresh_process(growth_of_peak, contender, task, scratch, threads, environment=GIVE_BACK)
+        growth[contender] = bytes_more / MEGABYTE
     return [
         Measured(
             network=name,

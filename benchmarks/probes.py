@@ -66,6 +66,7 @@ SIZES = {
     "everyday": Size(2000, 512, 10, DEFAULT, True),
     "everyday, wide": Size(1000, 2048, 10, WIDE, False),
     "many classes": Size(5000, 768, 100, DEFAULT, True),
+    "wide grid": Size(2500, 512, 100, WIDE, False),
     "large": Size(10_000, 2048, 100, WIDE, False),
 }
 LIMITS = {name: Bar(5.0 if name == "large" else 1.0, at_least=True) for name in SIZES}

@@ -68,7 +68,7 @@ def simulated_features(num_images: int, num_features: int, num_classes: int, see
     means = population.normal(size=(num_classes, num_features)) * scales
     mixing = population.normal(size=(num_features, num_features)).astype(np.float32)
     labels = generator.permutation(np.arange(num_images) % num_classes)
-    hidden = 0.7 * means[labels] + generator.normal(size=(num_images, num_features)) * scales
+    hidden = 0.25 * means[labels] + generator.normal(size=(num_images, num_features)) * scales
     return np.maximum(hidden.astype(np.float32) @ mixing / 3, 0), labels
 
 

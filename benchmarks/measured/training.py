@@ -25,6 +25,7 @@ from hf_sslgen.training.random_crop import Augmentation
 from hf_sslgen.training.samples import EpochOrder, TrainingSamples, collate
 from hf_sslgen.training.trainer_setup import build_trainer
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone
+from measured.measuring import peak_resident, resident, settle_memory
 from measured.workloads import DTYPES, NUM_CLASSES, Workload, loaded, pictures
 
 RECIPE, FIRST_EPOCH, BARE = "recipe", "recipe, decoding", "bare loop"
@@ -247,17 +248,9 @@ def _timed(trainer: Trainer, task: Task) -> float:
 
 
 def growth_of_peak(contender: str, task: Task, scratch: Path, num_threads: int) -> float:
-    """Return the growth in bytes of peak memory during training over that with network and data set loaded.
-
-    On a GPU this is the memory allocated by torch, elsewhere the process's resident memory.
-    """
-    from measured.measuring import peak_resident, resident, settle_memory
-
+    """Return the growth in bytes of peak resident memory in training over that with network and data set loaded."""
     torch.set_num_threads(num_threads)
     call = Contenders(task, scratch).calls()[contender]
-    if task.device.type == "cuda":
-        call()
-        return float(torch.cuda.max_memory_allocated())
     settle_memory()
     before = resident()
     call()

@@ -86,7 +86,7 @@ class FineTuningArguments(TrainingArguments):
     logging_steps: float = field(default=20, metadata={"help": "Log every N steps."})
     dataloader_num_workers: int = field(
         default=AUTOMATIC_WORKERS,
-        metadata={"help": "Data loader workers (default, -1: none on a CPU, up to eight on a GPU)."},
+        metadata={"help": "Data loader workers (default, -1: up to eight with a GPU under Linux, otherwise none)."},
     )
     picture_cache_gb: float | None = setting(
         None,

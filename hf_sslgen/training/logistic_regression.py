@@ -7,7 +7,7 @@ second degree) to where the next fit starts. Steps are computed in float32; grad
 convergence that ends a fit are exact, in float64.
 
 Memory: 4 N D bytes for features in float32, about 100 N K for N images of K classes and, where many iterations make a
-preconditioner worthwhile, 30 D^2 (with N D in place of the last two where D > N and the problem is reduced to the span
+preconditioner worthwhile, 40 D^2 (with N D in place of the last two where D > N and the problem is reduced to the span
 of the images).
 """
 

@@ -107,4 +107,4 @@ def _nearest(similarities: Tensor, most: int) -> tuple[Tensor, Tensor]:
             values[is_tied], positions[is_tied] = tied.values[:, :num_found], tied.indices[:, :num_found]
     positions, order = positions[:, :most].sort(dim=1)
     values, order_of_values = values[:, :most].gather(1, order).sort(dim=1, descending=True, stable=True)
-    return values.double().cpu(), positions.gather(1, order_of_values).cpu()
+    return values.cpu().double(), positions.gather(1, order_of_values).cpu()

@@ -212,13 +212,14 @@ def _check_tracking(arguments: TrainingArguments) -> None:
 def _check_workers(arguments: TrainingArguments) -> None:
     """Choose the number of workers if it is open, and check the options that need some.
 
-    On a CPU workers would compete with the network for its cores.
+    On a CPU workers would compete with the network for its cores; outside Linux they are not forked, and each would
+    decode every picture anew.
     """
     if arguments.dataloader_num_workers == AUTOMATIC_WORKERS:
-        on_cpu = arguments.use_cpu or not torch.accelerator.is_available()
-        processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-        arguments.dataloader_num_workers = 0 if on_cpu else min(MOST_WORKERS, max(0, cores // processes - 1))
+        arguments.dataloader_num_workers = 0
+        if sys.platform == "linux" and torch.accelerator.is_available() and not arguments.use_cpu:
+            cores = len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+            arguments.dataloader_num_workers = min(MOST_WORKERS, max(0, cores - 1))
         if arguments.dataloader_num_workers > 0:
             arguments.dataloader_persistent_workers = True
     if arguments.dataloader_num_workers > 0:

@@ -227,11 +227,12 @@ class DecodedPictures:
 
 @contextmanager
 def kept_beside(folder: Path, processes: int = 1, gigabytes: float | None = None) -> Iterator[DecodedPictures]:
-    """Keep decoded pictures in memory, then in a file in this folder, until the block ends.
+    """Keep decoded pictures in memory, then in a file in this folder (created if missing), until the block ends.
 
     Args:
         processes: number of this machine's processes that do so.
         gigabytes: limit for all of them, on memory and disk space together.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     with closing(DecodedPictures(PictureSpace.beside(folder, processes, gigabytes), folder)) as pictures:
         yield pictures

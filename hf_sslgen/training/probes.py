@@ -81,12 +81,13 @@ def fit_linear_probe(
         features, validation_features: (N, D) and (V, D).
         standardise: scale features to mean 0 and standard deviation 1 over the training images.
         retrain_on_validation: refit with the selected C on training and validation images together.
-        device: where the fits run; it needs float64.
+        device: where the fits run; on Apple's GPUs, which have no float64, they run on the CPU.
 
     Raises:
         InputError: the features are not finite.
     """
-    options = (standardise, tolerance, max_iterations, device)
+    fitting = "cpu" if torch.device(device).type == "mps" else device
+    options = (standardise, tolerance, max_iterations, fitting)
     to_validate = as_tensor(validation_features).double()
     not_converged = 0
     candidates: dict[float, float] = {}

@@ -13,6 +13,7 @@ from measured.workloads import WORKLOADS, Workload
 TINY = Workload("resnet10t", 32, 4, 4, 1, channels_last=True)
 
 
+@pytest.mark.slow
 def test_the_bare_loop_ends_with_the_weights_of_the_recipe(tmp_path: Path) -> None:
     write_pictures(tmp_path / "pictures", 8, 32)
     task = Task(TINY, "fp32", torch.device("cpu"), tmp_path / "pictures", 4, 3, "cpu")

@@ -236,7 +236,7 @@ def test_channels_last_changes_neither_what_is_learned_nor_what_is_saved(
     for layout in (torch.contiguous_format, torch.channels_last):
         monkeypatch.setattr(FineTuningTrainer, "_fitting_memory_format", lambda self, layout=layout: layout)
         backbone = load_backbone(location, digits_domain.class_names)
-        arguments = arguments_for(tmp_path / str(layout), max_steps=2, optim="sgd")
+        arguments = arguments_for(tmp_path / str(layout), max_steps=1, optim="sgd")
         finetune(backbone, digits_domain, ModelArguments(location), arguments)
         convolution = next(module for module in backbone.model.modules() if isinstance(module, torch.nn.Conv2d))
         assert convolution.weight.is_contiguous(memory_format=layout)

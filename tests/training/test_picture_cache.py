@@ -39,14 +39,19 @@ def test_pixels_are_the_same_from_memory_from_the_file_from_both_from_workers_an
     anew = TrainingSamples(split, GEOMETRY, augmentation, 4)
     expected = [epoch(anew, number) for number in range(2)]
     one = np.asarray(split.image(0)).nbytes
-    for memory, disk in ((ENOUGH, 0), (0, ENOUGH), (5 * one, ENOUGH), (5 * one, 3 * one), (0, 0)):
-        for workers in (0, 2):
-            pictures = DecodedPictures(PictureSpace(memory, disk), tmp_path)
-            samples = TrainingSamples(split, GEOMETRY, augmentation, 4, pictures.of(split))
-            for number in range(2):
-                assert torch.equal(epoch(samples, number, workers), expected[number])
-            kept = int(np.count_nonzero(pictures.of(split)._places))
-            assert kept == min(len(split), memory // one + disk // one)  # workers filled what this process sees
+    for memory, disk, workers in (
+        (ENOUGH, 0, 0),
+        (0, ENOUGH, 0),
+        (5 * one, ENOUGH, 2),
+        (5 * one, 3 * one, 0),
+        (0, 0, 0),
+    ):
+        pictures = DecodedPictures(PictureSpace(memory, disk), tmp_path)
+        samples = TrainingSamples(split, GEOMETRY, augmentation, 4, pictures.of(split))
+        for number in range(2):
+            assert torch.equal(epoch(samples, number, workers), expected[number])
+        kept = int(np.count_nonzero(pictures.of(split)._places))
+        assert kept == min(len(split), memory // one + disk // one)  # workers filled what this process sees
     assert list(tmp_path.iterdir()) == []
 
 

@@ -34,7 +34,7 @@ def reference(picture: Image.Image, geometry: Geometry, minimum_area: float, fli
 @pytest.mark.parametrize("size", [(40, 40), (SIDE, SIDE), (7, 300), (300, 7), (33, 61), (1, 1)])
 def test_pixels_are_those_of_torchvisions_crop_from_the_same_seed(size):
     picture = picture_of(*size)
-    for seed in range(30):
+    for seed in range(12):
         for minimum_area, flips in ((0.08, True), (0.35, False), (0.9, True), (1.0, True)):
             geometry = Geometry(SIDE, 0.875, "bicubic" if seed % 2 else "bilinear")
             expected = reference(picture, geometry, minimum_area, flips, seed * 2**57)
@@ -46,6 +46,6 @@ def test_pixels_are_those_of_torchvisions_crop_from_the_same_seed(size):
 @pytest.mark.parametrize("interpolation", [*INTERPOLATIONS, NEAREST_EXACT])
 def test_every_interpolation_is_torchvisions(interpolation):
     picture, geometry = picture_of(50, 31), Geometry(SIDE, None, interpolation)
-    for seed in range(5):
+    for seed in range(3):
         made = Augmentation(0.35, True)(np.asarray(picture), geometry, seed)
         assert torch.equal(made, reference(picture, geometry, 0.35, True, seed))

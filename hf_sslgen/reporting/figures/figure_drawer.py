@@ -1,9 +1,12 @@
 """Draw the figures of a report: those that were not drawn before, in other processes if they are many."""
 
+import os
+import signal
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,6 +16,9 @@ from hf_sslgen.reporting.figures.figure_store import drawing_version, keep_figur
 
 WORTH_PROCESSES = 24
 """Smallest number of figures for which starting other processes takes less time than it saves."""
+
+MOST_PROCESSES = 8
+"""Each takes 200 MB."""
 
 
 class FigureDrawer:
@@ -47,7 +53,8 @@ class FigureDrawer:
         if self._processes < 2 or len(missing) < WORTH_PROCESSES:
             return
         # A fork would copy the state of libraries' threads, but not the threads.
-        self._pool = ProcessPoolExecutor(self._processes, mp_context=get_context("spawn"))
+        processes = min(self._processes, MOST_PROCESSES)
+        self._pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_begin_process)
         self._begun = {id(drawing): self._pool.submit(drawing.drawn) for drawing in missing}
 
     def drawn(self, drawing: Drawing) -> DrawnFigure:
@@ -73,3 +80,16 @@ class FigureDrawer:
             return self._begun[id(drawing)].result()
         except BrokenProcessPool:  # the script that called this can't be imported again, or memory is short
             return drawing.drawn()
+
+
+def _begin_process() -> None:
+    """Leave interruption to the process that waits for the figures, and end with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -8,6 +8,7 @@ from hf_sslgen.analysis.backbone_analysis import adapted_analysis
 from hf_sslgen.analysis.estimated_numbers import number_of
 from hf_sslgen.analysis.few_shot_records import few_shot_records
 from hf_sslgen.analysis.grouped_numbers import over_groups
+from hf_sslgen.analysis.network import default_device
 from hf_sslgen.analysis.numbers import Analysis
 from hf_sslgen.analysis.one_pass import split_features, test_features
 from hf_sslgen.analysis.pass_shards import Run
@@ -53,6 +54,7 @@ def measure_linear(cell: PreparedCell, protocol: LinearProtocol, run: Run) -> Me
         tolerance=protocol.tolerance,
         standardise=protocol.standardise,
         retrain_on_validation=protocol.retrain_on_validation,
+        device=default_device(),
     )
     set_linear_classifier(backbone.model, torch.from_numpy(probe.weight), torch.from_numpy(probe.bias))
     candidates = [Candidate({"inverse_regularisation": value}, score) for value, score in probe.candidates.items()]
@@ -98,6 +100,7 @@ def measure_knn(cell: PreparedCell, protocol: KNNProtocol, run: Run) -> Measured
             neighbours,
             protocol.temperature,
             protocol.pseudo_neighbours,
+            device=default_device(),
         )
         return {
             k: Predictions.from_probabilities(split.sample_ids, split.labels, values)
