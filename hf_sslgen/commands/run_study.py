@@ -18,12 +18,12 @@ from hf_sslgen.hub.study_pull import pull_cells
 from hf_sslgen.hub_access.exchange import in_one_sentence
 from hf_sslgen.local_paths import path_refusal
 from hf_sslgen.output_folder import require_output_folder
-from hf_sslgen.study.cells.store import REPORT_CLAIM, STUDY_FILE, Store
+from hf_sslgen.study.cells.store import REPORT_CLAIM, STUDY_FILE, Snapshot, Store
 from hf_sslgen.study.config import StudyConfig, read_study
 from hf_sslgen.study.estimate import dry_run_text, is_at_hand
 from hf_sslgen.study.execution.executors import default_workers, run_on_ray, run_processes
+from hf_sslgen.study.execution.thread_limit import limited_threads
 from hf_sslgen.study.execution.workbench import Unavailable
-from hf_sslgen.study.execution.worker import limited_threads
 from hf_sslgen.study.execution.worker_process import work
 from hf_sslgen.study.plan import CellSpec, expand
 from hf_sslgen.study.preflight import impossible_sentences, look_ahead, prepare
@@ -151,14 +151,15 @@ def run_study(arguments: StudyArguments) -> None:
         run_processes(path, store.folder, workers, wait)
     else:
         work(path, store.folder, unavailable, wait)
-    if not wait and (left := unfinished(specs, store)):
+    seen = Snapshot(store.folder)
+    if not wait and (left := unfinished(specs, seen)):
         print(
             f"{left} of {len(specs)} cells are being computed by other processes, the last of which writes the report"
         )
         return
     if arguments.write_report:
-        _write_report(specs, store)
-    _require_all(specs, store)
+        _write_report(specs, seen)
+    _require_all(specs, seen)
 
 
 def _require_all(specs: Sequence[CellSpec], store: Store) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.study.cells.store import STUDY_FILE, Store
+from hf_sslgen.study.cells.store import STUDY_FILE, Snapshot
 from hf_sslgen.study.config import read_study
 from hf_sslgen.study.plan import expand
 from hf_sslgen.study.progress import damaged_sentences, failure_sentences, living_claims, state_of
@@ -29,7 +29,7 @@ def status_text(folder: Path) -> str:
     path = folder / STUDY_FILE
     if not path.exists():
         raise InputError(f"study_dir {str(folder)!r} does not hold a study: it has no {STUDY_FILE}")
-    store = Store(folder)
+    store = Snapshot(folder)
     specs, claimed = expand(read_study(path)), living_claims(store)
     damaged = damaged_sentences(specs, store)
     counts: dict[str, Counter[str]] = {}

@@ -1,5 +1,6 @@
 """A dataset's published images, read once for all the domains that are drawn from them."""
 
+import functools
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,6 +25,7 @@ DRAWN: dict[str, Any] = {
 """Arguments that decide which of the published images are drawn, or how results are grouped, with their defaults."""
 
 
+@functools.lru_cache(maxsize=4096)
 def without_draws(arguments: DomainArguments) -> DomainArguments:
     """Return the arguments on which the published images depend."""
     return replace(arguments, **DRAWN)

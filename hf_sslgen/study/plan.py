@@ -2,9 +2,10 @@
 
 import dataclasses
 import fnmatch
+import functools
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from hf_sslgen.study.protocols.presets import (
 )
 from hf_sslgen.zoo.locations import UNTRAINED_PREFIX
 
+MOST_CONVERTED = 4096
+
 
 @dataclass(frozen=True)
 class CellSpec:
@@ -48,7 +51,7 @@ class CellSpec:
 
     @property
     def domain_name(self) -> str:
-        return domain_name(self.domain)
+        return _domain_name(self.domain)
 
     @property
     def draws_nothing(self) -> bool:
@@ -62,37 +65,78 @@ class CellSpec:
         where = f"{self.backbone.name} on {self.domain_name}, {self.protocol_name}"
         return where if self.protocol is None else f"{where}, {self.labels} of the labels, seed {self.seed}"
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
         """Sixteen hexadecimal digits that identify the request and the definitions of the numbers, but not what is
         found on loading."""
-        domain = dataclasses.asdict(self.domain)
-        del domain["group"]  # used by reports only, and may be changed later
-        if domain["group_column_name"] is None:  # requests made before there was such an option keep their key
-            del domain["group_column_name"]
         content = {
-            "backbone": self.backbone.location,
-            "name": self.backbone.name,
-            "domain": domain,
-            "protocol": self.protocol_name,
-            "settings": protocol_settings(self.protocol),
-            "seed": self.seed,
-            "analysis": dataclasses.asdict(self.analysis),
-            "geometry": dataclasses.asdict(self.geometry) if self.geometry is not None else None,
-            "metric_definitions": METRIC_DEFINITIONS,
+            "backbone": _json(self.backbone.location),
+            "name": _json(self.backbone.name),
+            "domain": _domain_json(self.domain),
+            "protocol": _json(self.protocol_name),
+            "settings": _settings_json(self.protocol),
+            "seed": _json(self.seed),
+            "analysis": _fields_json(self.analysis),
+            "geometry": _fields_json(self.geometry) if self.geometry is not None else _json(None),
+            "metric_definitions": _json(METRIC_DEFINITIONS),
         }
-        text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+        text = "{" + ", ".join(f'"{name}": {content[name]}' for name in sorted(content)) + "}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def _once(convert: Callable[[Any], str]) -> Callable[[Any], str]:
+    """Convert each of the objects that many cells share once, since a study can have 100,000.
+
+    They are told apart by identity, because equal ones may differ in their text (1 and 1.0).
+    """
+    known: dict[int, tuple[object, str]] = {}
+
+    def converted(shared: Any) -> str:
+        if id(shared) not in known:
+            if len(known) >= MOST_CONVERTED:
+                known.clear()
+            known[id(shared)] = shared, convert(shared)
+        return known[id(shared)][1]
+
+    return converted
+
+
+_domain_name = _once(domain_name)
+
+
+@_once
+def _fields_json(settings: AnalysisSettings | Geometry) -> str:
+    return _json(dataclasses.asdict(settings))
+
+
+@_once
+def _settings_json(protocol: Protocol | None) -> str:
+    return _json(protocol_settings(protocol))
+
+
+@_once
+def _domain_json(arguments: DomainArguments) -> str:
+    domain = dataclasses.asdict(arguments)
+    del domain["group"]  # used by reports only, and may be changed later
+    if domain["group_column_name"] is None:  # requests made before there was such an option keep their key
+        del domain["group_column_name"]
+    return _json(domain)
+
+
+@functools.lru_cache(maxsize=4096)
+def _of_any_seed(arguments: DomainArguments) -> DomainArguments:
+    return replace(arguments, split_seed=0)
 
 
 def first_seeds(specs: Sequence[CellSpec]) -> dict[CellSpec, CellSpec]:
     """Return for each cell the first one of the plan that differs from it in nothing but the seed, which can be
     itself."""
     firsts: dict[CellSpec, CellSpec] = {}
-    return {
-        spec: firsts.setdefault(replace(spec, seed=0, domain=replace(spec.domain, split_seed=0)), spec)
-        for spec in specs
-    }
+    return {spec: firsts.setdefault(replace(spec, seed=0, domain=_of_any_seed(spec.domain)), spec) for spec in specs}
 
 
 def expand(config: StudyConfig) -> tuple[CellSpec, ...]:

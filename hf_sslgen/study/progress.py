@@ -1,12 +1,20 @@
 """The progress of a study, read from its folder alone: which cells are finished, running, failed or damaged."""
 
+import contextlib
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.file_signatures import file_signature
+from hf_sslgen.files import write_json
 from hf_sslgen.study.cells.cell_folder import read_stored_cell
 from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.work_claims import find_living_claims
+
+CHECKED = "checked.json"
+"""File in a study's folder with the signatures of the cells that were found undamaged."""
 
 SHOWN = 4
 """How many of the cells with the same error are named."""
@@ -15,17 +23,33 @@ SHOWN = 4
 def damaged_sentences(specs: Sequence[CellSpec], store: Store) -> dict[CellSpec, str]:
     """Return the specifications whose finished cell has changed since it was written, with a sentence on each.
 
-    Records are not read.
+    Records are not read. A cell found undamaged is not read again as long as its files' sizes and times stay the same.
     """
-    damaged = {}
-    for spec in specs:
-        name = store.indexed(spec)
-        if name is not None and (store.cells / name).exists():
+    path = store.folder / CHECKED
+    checked, intact, sentences = _read_checked(path), {}, {}
+    for name in dict.fromkeys(store.indexed(spec) for spec in specs if store.is_finished(spec)):
+        assert name is not None
+        signature = file_signature(store.cells / name)
+        if not signature.is_final or checked.get(name) != signature.digest:
             try:
                 read_stored_cell(store.cells / name)
             except InputError as error:
-                damaged[spec] = str(error)
-    return damaged
+                sentences[name] = str(error)
+                continue
+        if signature.is_final:
+            intact[name] = signature.digest
+    if not intact.items() <= checked.items():
+        with contextlib.suppress(OSError):  # a folder that can't be written to is checked again next time
+            write_json(path, {**checked, **intact})
+    return {spec: sentences[name] for spec in specs if (name := store.indexed(spec)) in sentences}
+
+
+def _read_checked(path: Path) -> dict[str, str]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def failure_sentences(specs: Sequence[CellSpec], store: Store) -> list[str]:

@@ -219,3 +219,31 @@ def test_kill_9_at_random_moments_loses_nothing(study_file: Callable[..., Path],
         assert run_worker(specs, store, num_threads=1).total() == len(specs)
         assert results(folder) == expected
         assert_is_tidy(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_kill_9_among_the_candidates_of_a_grid(study_file: Callable[..., Path], tmp_path: Path) -> None:
+    """Two processes share the candidates of a cell, one of them is killed, and the numbers are those of one alone."""
+    grid = {"preset": "finetune", "learning_rates": [1e-4, 1e-3, 3e-3, 1e-2, 1e-3 / 3], "max_steps": 8}
+    study = study_file(protocols=[grid], seeds=[0], exclude=[{"protocol": "pretrained"}, {"backbone": "vit"}])
+    specs = expand(read_study(study))
+    alone = Store(tmp_path / "alone")
+    alone.prepare()
+    assert run_worker(specs, alone, num_threads=1) == {"computed": 1}
+    for victim in (0, 1):
+        folder = tmp_path / f"killed-{victim}"
+        both = [launch(study, folder) for _ in range(2)]
+        while all(process.is_alive() for process in both) and not list(folder.glob("unfinished/*/*/*/result.json")):
+            time.sleep(0.002)
+        both[victim].kill()
+        for process in both:
+            process.join(300)
+        assert [process.exitcode for process in both].count(0) >= 1
+        store = Store(folder)
+        store.prepare()
+        assert run_worker(specs, store, num_threads=1) == {"found": 1}
+        assert results(folder) == results(alone.folder)
+        assert_is_tidy(folder)
+        (cell,), (whole,) = (list(read_cells(each.cells)) for each in (store, alone))
+        assert cell.provenance["selection"] == whole.provenance["selection"]

@@ -1,6 +1,7 @@
 """A study's folder: finished cells, claims on cells in progress, failures, and the folder of each planned cell.
 
     cells/      a folder per finished cell
+    checked.json which of these were found undamaged, and what their files looked like then (`progress.py`)
     claims/     which process is computing which cell (`work_claims.py`)
     facts/      what identifies domains and backbones, so that each is read once (`execution/shared_facts.py`)
     failures/   a JSON file per failed cell, with its traceback
@@ -32,6 +33,7 @@ from hf_sslgen.work_claims import Claim, find_claims, is_alive, kept_alive, rele
 
 STUDY_FILE = "study.yaml"
 OTHER_FOLDERS = ("facts", "index", "failures", "report")
+UNFINISHED = "unfinished"
 REPORT_CLAIM = "report"
 """Name of the claim on writing the report; every cell's name is longer."""
 
@@ -90,7 +92,7 @@ class Store:
         if reporting is not None:
             finish_replacement(self.folder)
             release(reporting)
-        for folder in self.folder.glob("unfinished/*"):
+        for folder in self.folder.glob(f"{UNFINISHED}/*"):
             if (self.cells / folder.name).exists():  # its worker was killed before it could clean up
                 self._clear_unfinished(folder)
 
@@ -125,7 +127,7 @@ class Store:
 
     def unfinished(self, claim: Claim) -> Path:
         """Return a folder for finished parts of a cell, shared by this claim and later ones."""
-        return self.folder / "unfinished" / claim.name
+        return self.folder / UNFINISHED / claim.name
 
     def clear_unfinished(self, claim: Claim) -> None:
         """Remove the parts of a cell that has finished or failed."""
@@ -201,6 +203,33 @@ class Store:
 
     def _failure_path(self, spec: CellSpec) -> Path:
         return self.folder / "failures" / f"{spec.key}.json"
+
+
+class Snapshot(Store):
+    """A store as it is at one moment, for reading about many cells: folders are listed once, and files read once."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._listed = {name: _names(folder / name) for name in ("cells", "failures")}
+        self._indexed: dict[str, str | None] = {}
+
+    def indexed(self, spec: CellSpec) -> str | None:
+        """Return the recorded name of a planned cell's folder; None if there is no entry or it is damaged."""
+        if spec.key not in self._indexed:
+            self._indexed[spec.key] = super().indexed(spec)
+        return self._indexed[spec.key]
+
+    def is_finished(self, spec: CellSpec) -> bool:
+        """Whether a planned cell was found finished; false if no process has looked it up yet."""
+        return self.indexed(spec) in self._listed["cells"]
+
+    def failure(self, spec: CellSpec) -> Failure | None:
+        """Return the record of a cell's failure; None if there is none or it is damaged, and the cell is retried."""
+        return super().failure(spec) if f"{spec.key}.json" in self._listed["failures"] else None
+
+
+def _names(folder: Path) -> frozenset[str]:
+    return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ class Outcome(StrEnum):
     """The outcome of a worker's attempt at a cell.
 
     `BUSY`: another process is computing it. `WAITING`: another process is establishing what the cell's identity
-    depends on.
+    depends on. `HELPED`: another process is computing it and was helped.
     """
 
     COMPUTED = "computed"
@@ -29,6 +29,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
     BUSY = "busy"
     WAITING = "waiting"
+    HELPED = "helped"
 
     @property
     def is_final(self) -> bool:
@@ -43,6 +44,7 @@ def work_through(
     units: Iterable[Sequence[CellSpec]],
     attempt: Attempt,
     store: Store,
+    assist: Attempt = lambda _: Outcome.BUSY,
     wait: bool = True,
     advance: Callable[[], object] = lambda: None,
 ) -> Counter[Outcome]:
@@ -52,6 +54,7 @@ def work_through(
 
     Args:
         units: cells to attempt one after the other.
+        assist: attempts to help with a cell that another process is computing.
         wait: whether to wait for cells that others are computing; otherwise they are counted as `BUSY`.
         advance: called for each cell that needs no further attempt.
     """
@@ -71,7 +74,7 @@ def work_through(
         living = {claim.name for claim in find_living_claims(store.claims)}
         claimed = {spec for spec in left if names.of(spec) in living}
         outcomes = {spec: noted(spec, attempt(spec)) for spec in left if spec not in claimed}
-        outcomes |= dict.fromkeys(claimed, Outcome.BUSY)
+        outcomes |= {spec: assist(spec) for spec in claimed}
         left = [spec for spec in left if not outcomes[spec].is_final]
         if not set(outcomes.values()) <= {Outcome.BUSY, Outcome.WAITING}:
             pause = POLL_SECONDS

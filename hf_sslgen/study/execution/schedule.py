@@ -64,8 +64,8 @@ def _pass_of(spec: CellSpec) -> Hashable:
 def _passes(cells: Sequence[CellSpec], sizes: Callable[[CellSpec], Sizes | None]) -> float:
     known = registered(cells[0].backbone.location)
     parameters = known.parameters if known is not None and known.parameters is not None else USUAL_PARAMETERS
-    by_domain = {domain: sizes(spec) for domain, spec in {spec.domain: spec for spec in cells}.items()}
-    return parameters * max(image_passes(spec, by_domain[spec.domain] or USUAL_SIZES) for spec in cells)
+    found = sizes(cells[0]) or USUAL_SIZES
+    return parameters * max(image_passes(spec, found) for spec in cells)
 
 
 def known_sizes(spec: CellSpec, study: Path, unavailable: Unavailable) -> Sizes | None:

@@ -6,6 +6,7 @@ weights thus lead to another file.
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Callable
@@ -75,8 +76,13 @@ class BackboneRequest:
 
 
 def _digest(signature: Signature, *asked: Any) -> str:
-    text = json.dumps([signature.digest, [version(each) for each in READERS], *asked], sort_keys=True)
+    text = json.dumps([signature.digest, _versions(), *asked], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@functools.cache
+def _versions() -> list[str]:
+    return [version(each) for each in READERS]
 
 
 class Request(Protocol[Read]):

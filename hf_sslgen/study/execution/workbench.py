@@ -33,7 +33,8 @@ KEPT_DOMAINS = 4
 KEPT_FACTS = 4096
 
 LOOK_AGAIN = 20.0
-"""A dataset's files are looked at again after this many times the time that it takes."""
+LOOK_AGAIN_SECONDS = 1.0
+"""Files are looked at again after so many seconds, or so many times the time that it takes."""
 
 Result = TypeVar("Result")
 
@@ -45,7 +46,16 @@ class _Look:
     seconds: float
 
 
-_looks: dict[DomainArguments, _Look] = {}
+_looks: dict[DomainArguments | str, _Look] = {}
+
+
+def _looked_at(what: DomainArguments | str, look: Callable[[], Signature], now: bool) -> Signature:
+    """Return a signature as it was a moment ago."""
+    last, started = _looks.get(what), time.monotonic()
+    if last is None or now or started - last.ended > max(LOOK_AGAIN_SECONDS, LOOK_AGAIN * last.seconds):
+        signature = look()
+        last = _looks[what] = _Look(signature, time.monotonic(), time.monotonic() - started)
+    return last.signature
 
 
 def domain_signature(arguments: DomainArguments, now: bool = False) -> Signature:
@@ -56,13 +66,9 @@ def domain_signature(arguments: DomainArguments, now: bool = False) -> Signature
     Args:
         now: whether to look at the files again in any case.
     """
-    arguments = without_draws(arguments)
-    last, source = _looks.get(arguments), _source(arguments)
-    started = time.monotonic()
-    if last is None or now or (isinstance(source, Path) and started - last.ended > LOOK_AGAIN * last.seconds):
-        signature = source_signature(source)
-        last = _looks[arguments] = _Look(signature, time.monotonic(), time.monotonic() - started)
-    return last.signature
+    published = without_draws(arguments)
+    source = _source(published)
+    return _looked_at(published, lambda: source_signature(source), now)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -118,17 +124,24 @@ def domain_facts(study: Path, arguments: DomainArguments, now: bool = False) -> 
         study: the study's folder.
         now: as for `domain_signature`.
     """
-    return _shared_domain_facts(study, DomainRequest(arguments, domain_signature(arguments, now)))
+    return _shared_domain_facts(study, domain_request(arguments, now))
+
+
+def domain_request(arguments: DomainArguments, now: bool = False) -> DomainRequest:
+    """Return what a domain's facts depend on; `now` as for `domain_signature`."""
+    return DomainRequest(arguments, domain_signature(arguments, now))
 
 
 def backbone_facts(location: str, seed: int, geometry: Geometry | None) -> BackboneFacts:
     """Return what identifies a backbone, loading it once, or once per seed if its weights depend on the seed."""
-    return _backbone_facts(_backbone_request(location, seed, geometry))
+    return _backbone_facts(backbone_request(location, seed, geometry))
 
 
-def _backbone_request(location: str, seed: int, geometry: Geometry | None) -> BackboneRequest:
+def backbone_request(location: str, seed: int, geometry: Geometry | None, now: bool = False) -> BackboneRequest:
+    """Return what a backbone's facts depend on, among it the seed if its weights do; `now` as above."""
     own_seed = seed if location.startswith(UNTRAINED_PREFIX) else 0
-    return BackboneRequest(location, own_seed, geometry, checkpoint_signature(location))
+    signature = _looked_at(location, lambda: checkpoint_signature(location), now)
+    return BackboneRequest(location, own_seed, geometry, signature)
 
 
 @functools.lru_cache(maxsize=KEPT_FACTS)
@@ -176,7 +189,7 @@ def taken_from(study: Path, arguments: DomainArguments, unavailable: Unavailable
     """Return what was taken from a domain, if some process of the study knows it; nothing is loaded."""
 
     def find() -> Taken | None:
-        facts = find_facts(study, DomainRequest(arguments, domain_signature(arguments)))
+        facts = find_facts(study, domain_request(arguments))
         return None if facts is None else facts.taken
 
     return _asked_once(_asked_domain(arguments), unavailable, find)
@@ -201,7 +214,7 @@ def identify(spec: CellSpec, study: Path, unavailable: Unavailable | None = None
     facts = _asked_once(
         _asked_backbone(location),
         unavailable,
-        lambda: _shared_backbone_facts(study, _backbone_request(location, spec.seed, spec.geometry)),
+        lambda: _shared_backbone_facts(study, backbone_request(location, spec.seed, spec.geometry, now)),
     )
     return KnownCell(spec, facts, domain)
 

@@ -1,34 +1,36 @@
 """A worker, which computes the cells of a study that are not finished and that no other process is computing."""
 
-import contextlib
 import logging
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from hf_sslgen.analysis.pass_shards import Run
 from hf_sslgen.analysis.trunk_passes import counted_passes
+from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.errors import DiskFullError, InputError
 from hf_sslgen.files import is_disk_full
 from hf_sslgen.interruption import interrupt_behind
 from hf_sslgen.study.cells.cell_folder import cell_folder, write_cell
 from hf_sslgen.study.cells.cell_identity import cell_identity, cell_provenance
-from hf_sslgen.study.cells.store import Store
+from hf_sslgen.study.cells.store import UNFINISHED, Snapshot, Store
 from hf_sslgen.study.estimate import Sizes
 from hf_sslgen.study.execution.rounds import Outcome, work_through
 from hf_sslgen.study.execution.schedule import known_sizes, ordered_units
 from hf_sslgen.study.execution.shared_facts import EstablishedElsewhereError
 from hf_sslgen.study.execution.study_features import study_features
+from hf_sslgen.study.execution.thread_limit import limited_threads
 from hf_sslgen.study.execution.workbench import Unavailable, identify, prepare_cell
 from hf_sslgen.study.known_cell import KnownCell
 from hf_sslgen.study.plan import CellSpec, first_seeds
+from hf_sslgen.study.protocols.candidate_runs import CANDIDATES, CandidateRuns
 from hf_sslgen.study.protocols.dispatch import measure
+from hf_sslgen.study.protocols.finetuned import assist_finetuned
+from hf_sslgen.study.protocols.presets import FineTuningProtocol
 from hf_sslgen.work_claims import Claim, kept_alive, still_held, try_claim
 
 logger = logging.getLogger(__name__)
@@ -120,10 +122,24 @@ def _compute(known: KnownCell, store: Store, unavailable: Unavailable | None) ->
         return _measure(known, store, claim, unavailable)
 
 
-def _compute_once(spec: CellSpec, first: CellSpec, store: Store, unavailable: Unavailable | None) -> Outcome:
+def _is_finished(
+    known: KnownCell, first: CellSpec, seen: Snapshot, store: Store, unavailable: Unavailable | None
+) -> bool:
+    """Whether a snapshot has a cell, or the first seed's that it would repeat, under its present identity."""
+    name = seen.indexed(known.spec) if seen.is_finished(known.spec) else None
+    if name is None or _folder(known, store).name == name:
+        return name is not None
+    return known.repeats_other_seeds and _folder(identify(first, store.folder, unavailable), store).name == name
+
+
+def _compute_once(
+    spec: CellSpec, first: CellSpec, store: Store, unavailable: Unavailable | None, seen: Snapshot | None
+) -> Outcome:
     """Compute the first seed's cell in place of one that would repeat it, unless that one is finished, and index
     its folder for this one too. If the first seed's cell fails, compute this one."""
     known = identify(spec, store.folder, unavailable)
+    if seen is not None and _is_finished(known, first, seen, store, unavailable):
+        return Outcome.FOUND
     if spec == first or not known.repeats_other_seeds or _folder(known, store).exists():
         return _compute(known, store, unavailable)
     of_first = Outcome.FAILED
@@ -137,13 +153,18 @@ def _compute_once(spec: CellSpec, first: CellSpec, store: Store, unavailable: Un
 
 
 def work_on(
-    spec: CellSpec, store: Store, unavailable: Unavailable | None = None, first: CellSpec | None = None
+    spec: CellSpec,
+    store: Store,
+    unavailable: Unavailable | None = None,
+    first: CellSpec | None = None,
+    seen: Snapshot | None = None,
 ) -> Outcome:
     """Compute one cell unless it is finished or claimed; a failure is recorded, not raised.
 
     Args:
         unavailable: as in `prepare_cell`.
         first: the first cell of the plan that differs in nothing but the seed, from `plan.first_seeds`.
+        seen: a recent snapshot of the store, which saves looking up what is finished.
 
     Raises:
         DiskFullError: the disk is full.
@@ -151,7 +172,7 @@ def work_on(
     if store.has_failed(spec):
         return Outcome.FAILED
     try:
-        return _compute_once(spec, first or spec, store, unavailable)
+        return _compute_once(spec, first or spec, store, unavailable, seen)
     except EstablishedElsewhereError:
         return Outcome.WAITING
     except Exception as error:  # nor must a domain or backbone that can't be loaded
@@ -160,19 +181,33 @@ def work_on(
         return _fail(spec, store, error)
 
 
-@contextlib.contextmanager
-def limited_threads(num_threads: int | None) -> Iterator[None]:
-    """Set the number of threads; sums are the same to the last bit only for equal numbers of threads."""
-    if num_threads is None:
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(num_threads)
+def assist_with(spec: CellSpec, store: Store, unavailable: Unavailable | None = None) -> Outcome:
+    """Help with a cell that another process is computing by training some of its candidates; an error is left to it.
+
+    Raises:
+        DiskFullError: the disk is full.
+    """
+    protocol, name = spec.protocol, store.indexed(spec)
+    if not isinstance(protocol, FineTuningProtocol) or name is None:
+        return Outcome.BUSY
+    parts = store.folder / UNFINISHED / name
+    runs = CandidateRuns.announced(parts / CANDIDATES)
+    if runs is None or not runs.free():
+        return Outcome.BUSY
     try:
-        with threadpool_limits(num_threads):
-            yield
-    finally:
-        torch.set_num_threads(before)
+        known = identify(spec, store.folder, unavailable)
+        if _folder(known, store).name != name:
+            return Outcome.BUSY
+        helped = assist_finetuned(prepare_cell(spec, unavailable, known.facts), protocol, parts)
+    except Exception as error:  # the process that computes the cell will meet it, if it is the cell's fault
+        if (interrupt := interrupt_behind(error)) is not None:
+            raise interrupt from None
+        _require_room(error, store.folder)
+        logger.warning("%s: could not help: %s: %s", spec.title, type(error).__name__, error)
+        return Outcome.BUSY
+    if helped:
+        logger.info("%s: helped with its candidates", spec.title)
+    return Outcome.HELPED if helped else Outcome.BUSY
 
 
 def run_worker(
@@ -192,14 +227,21 @@ def run_worker(
         The number of cells with each outcome; `BUSY` are those that were not waited for.
     """
     unavailable = {} if unavailable is None else unavailable
-    firsts = first_seeds(specs)
+    firsts, seen = first_seeds(specs), Snapshot(store.folder)
 
     def attempt(spec: CellSpec) -> Outcome:
-        return work_on(spec, store, unavailable, firsts[spec])
+        return work_on(spec, store, unavailable, firsts[spec], seen)
+
+    def assist(spec: CellSpec) -> Outcome:
+        return assist_with(spec, store, unavailable)
+
+    found: dict[DomainArguments, Sizes | None] = {}
 
     def sizes(spec: CellSpec) -> Sizes | None:
-        return known_sizes(spec, store.folder, unavailable)
+        if spec.domain not in found:
+            found[spec.domain] = known_sizes(spec, store.folder, unavailable)
+        return found[spec.domain]
 
     with limited_threads(num_threads), tqdm(total=len(specs), desc="cells", unit="cell", disable=None) as progress:
         units = [unit.cells for unit in ordered_units(specs, sizes)]
-        return work_through(units, attempt, store, wait, progress.update)
+        return work_through(units, attempt, store, assist, wait, progress.update)

@@ -2,16 +2,14 @@
 
 import itertools
 import logging
-import shutil
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from hf_sslgen.analysis.backbone_analysis import adapted_analysis, validation_logits
 from hf_sslgen.analysis.pass_shards import Run
-from hf_sslgen.checksums import files_below, write_checksums
 from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit, joined
 from hf_sslgen.domains.splits import stratified_subset
@@ -19,6 +17,7 @@ from hf_sslgen.errors import DivergedError
 from hf_sslgen.metrics.stages import FINE_TUNED_STAGE
 from hf_sslgen.randomness import derive_seed
 from hf_sslgen.study.prepared_cell import Measured, PreparedCell, positional
+from hf_sslgen.study.protocols.candidate_runs import CANDIDATES, CandidateRuns, Score
 from hf_sslgen.study.protocols.presets import FineTuningProtocol
 from hf_sslgen.study.protocols.selection import (
     TRAIN,
@@ -30,11 +29,13 @@ from hf_sslgen.study.protocols.selection import (
 from hf_sslgen.training.finetuning import finetune
 from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.optimisation import Optimisation, optimiser_of_architecture
-from hf_sslgen.training.run_folder import RESULTS_FILE
 from hf_sslgen.zoo.anatomy import find_classifier
 from hf_sslgen.zoo.backbone_loading import set_linear_classifier
 
 logger = logging.getLogger(__name__)
+
+RETRAINED = "retrained"
+"""Name of the run on training and validation images."""
 
 
 def resolved(cell: PreparedCell, protocol: FineTuningProtocol) -> FineTuningProtocol:
@@ -128,62 +129,111 @@ def _train(
     return finetune(backbone, domain, *arguments, measure_test=False).validation
 
 
-def _drop_weights(folder: Path) -> None:
-    """Remove the weights of a run that is not needed; its results are kept, so that it is not run again."""
-    for checkpoint in folder.glob("checkpoint-*"):
-        shutil.rmtree(checkpoint)
-    dropped = list(folder.glob("*.safetensors"))
-    for weights in dropped:
-        weights.unlink()
-    if dropped and (folder / RESULTS_FILE).exists():
-        write_checksums(folder, files_below(folder))
+@dataclass(frozen=True)
+class _Point:
+    """A candidate: the values of the grid, and the learning rate and weight decay that they stand for."""
+
+    values: dict[str, float]
+    rate: float
+    decay: float
+
+    @property
+    def name(self) -> str:
+        return "_".join(f"{name}_{value:g}" for name, value in self.values.items())
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """The training runs of a cell.
+
+    Attributes:
+        protocol: with its optimiser resolved.
+        domain: with as many images as the protocol uses.
+    """
+
+    cell: PreparedCell
+    protocol: FineTuningProtocol
+    domain: Domain
+    points: tuple[_Point, ...]
+
+    @classmethod
+    def of(cls, cell: PreparedCell, protocol: FineTuningProtocol) -> "_Grid":
+        protocol = resolved(cell, protocol)
+        points = tuple(_Point(*point) for point in grid_points(protocol))
+        return cls(cell, protocol, reduced_domain(cell, protocol), points)
+
+    @property
+    def names(self) -> list[str]:
+        return [point.name for point in self.points]
+
+    def train(self, name: str, folder: Path) -> Score:
+        """Train a candidate, with the run's folder as `finetune` needs it."""
+        point = self.points[self.names.index(name)]
+        try:
+            found = _train(self.cell, self.domain, self.protocol, point.rate, point.decay, folder)
+        except DivergedError as error:
+            logger.warning("%s on %s: %s", self.cell.facts.pinned, self.domain.name, error)
+            return None
+        return found["negative_log_likelihood"]
+
+    def retrain(self, point: _Point, folder: Path) -> Score:
+        """Train the selected candidate on training and validation images."""
+        both = replace(self.domain, train=joined(positional(self.domain), self.domain.validation))
+        found = _train(self.cell, both, self.protocol, point.rate, point.decay, folder)
+        return found["negative_log_likelihood"]
+
+
+def assist_finetuned(cell: PreparedCell, protocol: FineTuningProtocol, parts: Path) -> bool:
+    """Train candidates of a cell that another process is computing; returns whether there was anything to do.
+
+    Args:
+        parts: the cell's folder for parts that survive a killed process.
+
+    Raises:
+        TakenOverError: the cell was finished or given up meanwhile.
+    """
+    runs = CandidateRuns.announced(parts / CANDIDATES)
+    return runs is not None and runs.train_free(_Grid.of(cell, protocol).train)
 
 
 def measure_finetuned(cell: PreparedCell, protocol: FineTuningProtocol, scratch: Path, run: Run) -> Measured:
     """Fine-tune once per candidate and measure the one with the best validation likelihood, retrained on training
     and validation images if the protocol says so.
 
-    The test split is used once, after the selection. A candidate whose training diverges is not selected; its score is
-    recorded as missing.
+    Candidates are trained under claims of their own, by this process and by those that help it (`assist_finetuned`),
+    and those that have finished are kept if this process is killed. The test split is used once, after the selection.
+    A candidate whose training diverges is not selected; its score is recorded as missing.
 
     Raises:
         DivergedError: training diverged with every candidate.
+        TakenOverError: the cell was finished or given up by another process meanwhile.
     """
     name, settings, seed = cell.facts.pinned, cell.spec.analysis, cell.spec.seed
-    protocol = resolved(cell, protocol)
-    domain = reduced_domain(cell, protocol)
-    both = joined(positional(domain), domain.validation) if protocol.retrain_on_validation else None
-    candidates: list[Candidate] = []
-    folders: list[Path] = []
-    for point, rate, decay in grid_points(protocol):
-        folder = scratch / "_".join(f"{name}_{value:g}" for name, value in point.items())
-        try:
-            score: float | None = _train(cell, domain, protocol, rate, decay, folder)["negative_log_likelihood"]
-        except DivergedError as error:
-            logger.warning("%s on %s: %s", name, domain.name, error)
-            score = None
-        follows = {"weight_decay": decay} if "weight_decay" not in point else {}
-        candidates.append(Candidate(point, score, follows))
-        folders.append(folder)
-        best = best_candidate(candidates)
-        for candidate, other in zip(candidates, folders, strict=True):
-            if candidate is not best:
-                _drop_weights(other)
+    grid = _Grid.of(cell, protocol)
+    protocol, domain = grid.protocol, grid.domain
+    if protocol.retrain_on_validation:
+        positional(domain)
+    runs = CandidateRuns.begin((run.shards or scratch) / CANDIDATES, grid.names)
+    candidates = [
+        Candidate(point.values, score, {"weight_decay": point.decay} if "weight_decay" not in point.values else {})
+        for point, score in zip(grid.points, runs.scores(grid.train), strict=True)
+    ]
     best = best_candidate(candidates)
     if best is None:
         raise DivergedError(
             f"{name} diverged on {domain.name} at every one of the learning_rates "
             f"{', '.join(f'{rate:g}' for rate in protocol.learning_rates)}; add lower ones"
         )
-    folder = folders[candidates.index(best)]
-    if both is not None:
-        _drop_weights(folder)
-        folder = scratch / "retrained"
-        decay = best.settings.get("weight_decay", best.point.get("weight_decay", 0.0))
-        _train(cell, replace(domain, train=both), protocol, best.point["learning_rate"], decay, folder)
+    chosen = grid.points[candidates.index(best)]
+    if protocol.retrain_on_validation:
+        runs.drop(chosen.name)
+        folder = runs.trained(RETRAINED, lambda _, place: grid.retrain(chosen, place))
+    else:
+        folder = runs.trained(chosen.name, grid.train)
     tuned = cell.load(str(folder))
-    validation = validation_logits(tuned, domain, settings, run) if both is None else None
-    selection = selection_record(candidates, best, seed, TRAIN if both is None else TRAIN_AND_VALIDATION)
+    validation = None if protocol.retrain_on_validation else validation_logits(tuned, domain, settings, run)
+    fitted_on = TRAIN_AND_VALIDATION if protocol.retrain_on_validation else TRAIN
+    selection = selection_record(candidates, best, seed, fitted_on)
     selection |= {
         "optimiser": protocol.optimiser,
         "train_images": len(domain.train) if isinstance(domain.train, ImageSplit) else None,

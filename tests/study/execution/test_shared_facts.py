@@ -136,7 +136,8 @@ def test_another_worker_loads_only_what_it_computes(
 def test_a_picture_changed_in_place_gives_other_cells(
     study: tuple[Path, tuple[CellSpec, ...]], tmp_path: Path, work: Counter[str], monkeypatch: Monkey
 ) -> None:
-    monkeypatch.setattr(workbench, "LOOK_AGAIN", 0.0)
+    for name in ("LOOK_AGAIN", "LOOK_AGAIN_SECONDS"):
+        monkeypatch.setattr(workbench, name, 0.0)
     pictures, specs = study
     store = prepared(tmp_path / "store")
     assert run_worker(specs[:2], store) == {"computed": 2}

@@ -167,13 +167,14 @@ def test_a_suspended_worker_drops_what_another_took_over(when: str, study_file: 
     suspended = warm_python.start([*program, study, store.folder])
     try:
         while suspended.poll() is None and not is_stopped(suspended):
-            if when == "it trains" and list(store.folder.glob("scratch/*/*/*")):
+            if when == "it trains" and list(store.folder.glob("unfinished/*/candidates/*/run-*/*")):
                 suspended.send_signal(signal.SIGSTOP)
             time.sleep(0.001)
         assert suspended.poll() is None, suspended.errors
-        claims = find_claims(store.claims)
         long_ago = time.time() - LEASE_SECONDS - 1
-        os.utime(claims[0].path, (long_ago, long_ago))
+        for folder in (store.claims, *store.folder.glob("unfinished/*/candidates/claims")):
+            for claim in find_claims(folder):
+                os.utime(claim.path, (long_ago, long_ago))
         assert run_worker(expand(read_study(study)), store, num_threads=1) == {"computed": 2}
         times = {path: path.stat().st_mtime_ns for path in store.cells.rglob("*")}
     finally:

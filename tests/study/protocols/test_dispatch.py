@@ -156,7 +156,7 @@ def test_candidates_do_not_see_the_test_split_and_leave_no_weights(
     monkeypatch.setattr(finetuned, "finetune", recorded)
     first, _ = job.measure()
     assert seen == [False] * 3
-    assert len(list(job.scratch.glob("*/*.safetensors"))) == 1
+    assert len(list(job.scratch.glob("candidates/*/run-*/*.safetensors"))) == 1
     assert len({path.parent for path in job.scratch.rglob("checkpoint-*")}) == 1
     written = {path: path.stat().st_mtime_ns for path in job.scratch.rglob("*.safetensors")}
     again, _ = job.measure()  # an interrupted cell goes on from what its folder holds
