@@ -1,7 +1,7 @@
 """The cost of a study in cells, time and disk space, estimated before anything is computed."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -12,6 +12,7 @@ from hf_sslgen.analysis.attribution import LABEL_FREE_METHODS
 from hf_sslgen.analysis.network import place
 from hf_sslgen.analysis.transforms import preset_variants
 from hf_sslgen.domains.images import ImageSplit
+from hf_sslgen.domains.published_images import without_draws
 from hf_sslgen.domains.sources import registered_entry
 from hf_sslgen.errors import InputError
 from hf_sslgen.geometry import Geometry
@@ -22,6 +23,7 @@ from hf_sslgen.study.finished_cells import readable_cells
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.protocols.presets import FewShotProtocol, FineTuningProtocol
 from hf_sslgen.zoo.backbone_loading import load_backbone
+from hf_sslgen.zoo.locations import UNTRAINED_PREFIX
 from hf_sslgen.zoo.reinitialised import CASCADE
 
 TRAINING_PASSES = 3.0
@@ -108,6 +110,25 @@ def image_passes(spec: CellSpec, sizes: Sizes) -> float:
     )
 
 
+def shared_images(spec: CellSpec, sizes: Sizes) -> int:
+    """Return how many of a cell's images pass a frozen trunk, whose outputs are stored for other cells."""
+    if spec.protocol is None:
+        return min(sizes.test, spec.analysis.max_subset)
+    if isinstance(spec.protocol, FineTuningProtocol):
+        return 0
+    return sizes.test if isinstance(spec.protocol, FewShotProtocol) else sizes.train + sizes.validation + sizes.test
+
+
+def pass_of(spec: CellSpec) -> Hashable:
+    """Return what cells have in common that read the same stored features; fine-tuning shares nothing."""
+    if isinstance(spec.protocol, FineTuningProtocol):
+        return spec
+    location = spec.backbone.location
+    seed = spec.seed if location.startswith(UNTRAINED_PREFIX) else None
+    resize = "as_given" if spec.protocol is None else spec.protocol.resize
+    return location, seed, without_draws(spec.domain), spec.geometry, resize
+
+
 def seconds_per_image(location: str, seed: int, geometry: Geometry | None, batch_size: int) -> float:
     """Return the time of a forward pass per image, from timing two batches."""
     backbone = load_backbone(location, ("first", "second"), seed=seed, geometry=geometry, match="none")
@@ -121,8 +142,15 @@ def seconds_per_image(location: str, seed: int, geometry: Geometry | None, batch
     return (time.perf_counter() - started) / batch_size
 
 
-def estimate_cell(spec: CellSpec, finished: Sequence[Cell], per_image: float) -> Estimate:
-    """Estimate from finished cells with the same domain, protocol and labels if possible, else by counting passes."""
+def estimate_cell(
+    spec: CellSpec, finished: Sequence[Cell], per_image: float, stored: dict[Hashable, int] | None = None
+) -> Estimate:
+    """Estimate from finished cells with the same domain, protocol and labels if possible, else by counting passes.
+
+    Args:
+        stored: for each `pass_of`, the number of images whose features earlier cells of the plan have stored; it is
+            brought up to date. None: nothing is stored.
+    """
     parameters = backbone_facts(spec.backbone.location, spec.seed, spec.geometry).num_parameters
     scratch = 2 * 4 * parameters if isinstance(spec.protocol, FineTuningProtocol) else 0
     alike = [
@@ -141,7 +169,12 @@ def estimate_cell(spec: CellSpec, finished: Sequence[Cell], per_image: float) ->
         rows += min(sizes.test, spec.analysis.max_subset) * len(preset_variants(spec.analysis.transforms, gray=False))
     side = backbone_facts(spec.backbone.location, spec.seed, spec.geometry).preprocessing.geometry.image_size
     examples = 0 if spec.protocol is None else spec.analysis.num_examples * 3 * side**2
-    return Estimate(image_passes(spec, sizes) * per_image, rows * RECORD_BYTES + examples, scratch)
+    passes = image_passes(spec, sizes)
+    if stored is not None:
+        images, before = shared_images(spec, sizes), stored.get(pass_of(spec), 0)
+        stored[pass_of(spec)] = max(images, before)
+        passes -= min(images, before)
+    return Estimate(passes * per_image, rows * RECORD_BYTES + examples, scratch)
 
 
 def dry_run_text(specs: Sequence[CellSpec], store: Store, repeated: Collection[CellSpec] = ()) -> str:
@@ -155,13 +188,14 @@ def dry_run_text(specs: Sequence[CellSpec], store: Store, repeated: Collection[C
     finished, _ = readable_cells(stored_folders(store.cells))
     timings: dict[str, float] = {}
     rows: dict[tuple[str, str, str], list[Estimate | None]] = {}
+    stored: dict[Hashable, int] = {}
     for spec in specs:
         estimate = None
         if spec not in repeated and not store.is_finished(spec):
             location = spec.backbone.location
             if location not in timings:
                 timings[location] = seconds_per_image(location, spec.seed, spec.geometry, spec.analysis.batch_size)
-            estimate = estimate_cell(spec, finished, timings[location])
+            estimate = estimate_cell(spec, finished, timings[location], stored)
         rows.setdefault((spec.domain_name, spec.protocol_name, spec.labels), []).append(estimate)
     lines = [f"{'domain':24}  {'protocol':28}  {'labels':>8}  {'cells':>6}  {'to do':>6}  {'time':>9}  {'disk':>9}"]
     every: list[Estimate | None] = []

@@ -1,6 +1,6 @@
 """What a study will take, told from its plan and from what is finished."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +86,15 @@ def test_an_unknown_size_is_a_question_mark(study_content: Callable[..., dict[st
     text = dry_run_text(specs, Store(tmp_path / "none"))
     assert "`?`: the size of the domain is not known until it is loaded." in text
     assert next(line for line in text.splitlines() if line.startswith("all")).split()[3] == "?"
+
+
+def test_images_that_have_passed_a_frozen_trunk_are_not_counted_again(
+    study_content: Callable[..., dict[str, Any]],
+) -> None:
+    content = study_content(protocols=["linear", {"preset": "dino-knn", "neighbours": [3]}])
+    specs = [spec for spec in expand(parse_study(content, "study")) if spec.backbone.name == "resnet"]
+    stored: dict[Hashable, int] = {}
+    estimates = [estimate_cell(spec, [], 1.0, stored) for spec in specs]
+    assert sum(estimate.seconds or 0 for estimate in estimates) == 30 + 20 + 30 + 10 * VARIANTS
+    alone = [estimate_cell(spec, [], 1.0) for spec in specs]
+    assert sum(estimate.seconds or 0 for estimate in alone) > 4 * (30 + 20 + 30)

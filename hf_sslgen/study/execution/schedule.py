@@ -7,13 +7,12 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hf_sslgen.domains.published_images import without_draws
 from hf_sslgen.errors import HubError, InputError
-from hf_sslgen.study.estimate import Sizes, image_passes, registered_sizes
+from hf_sslgen.study.estimate import Sizes, image_passes, pass_of, registered_sizes
 from hf_sslgen.study.execution.workbench import Unavailable, taken_from
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.protocols.presets import FineTuningProtocol
-from hf_sslgen.zoo.locations import UNTRAINED_PREFIX, registered
+from hf_sslgen.zoo.locations import registered
 
 USUAL_SIZES = Sizes(train=4000, validation=1000, test=1000)
 """Of a domain whose sizes are not known yet."""
@@ -46,19 +45,9 @@ def ordered_units(specs: Sequence[CellSpec], sizes: Callable[[CellSpec], Sizes |
     """
     groups: dict[Hashable, list[CellSpec]] = {}
     for spec in specs:
-        groups.setdefault(_pass_of(spec), []).append(spec)
+        groups.setdefault(pass_of(spec), []).append(spec)
     units = [Unit(tuple(cells), _passes(cells, sizes)) for cells in groups.values()]
     return sorted(units, key=lambda unit: (not unit.trains_networks, -unit.passes))
-
-
-def _pass_of(spec: CellSpec) -> Hashable:
-    """Return what cells have in common that read the same features."""
-    if isinstance(spec.protocol, FineTuningProtocol):
-        return spec
-    location = spec.backbone.location
-    seed = spec.seed if location.startswith(UNTRAINED_PREFIX) else None
-    resize = "as_given" if spec.protocol is None else spec.protocol.resize
-    return location, seed, without_draws(spec.domain), spec.geometry, resize
 
 
 def _passes(cells: Sequence[CellSpec], sizes: Callable[[CellSpec], Sizes | None]) -> float:

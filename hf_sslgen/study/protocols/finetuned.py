@@ -29,6 +29,7 @@ from hf_sslgen.study.protocols.selection import (
 from hf_sslgen.training.finetuning import finetune
 from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.optimisation import Optimisation, optimiser_of_architecture
+from hf_sslgen.training.picture_cache import DecodedPictures, kept_beside
 from hf_sslgen.zoo.anatomy import find_classifier
 from hf_sslgen.zoo.backbone_loading import set_linear_classifier
 
@@ -118,7 +119,13 @@ def training_arguments(
 
 
 def _train(
-    cell: PreparedCell, domain: Domain, protocol: FineTuningProtocol, rate: float, decay: float, folder: Path
+    cell: PreparedCell,
+    domain: Domain,
+    protocol: FineTuningProtocol,
+    rate: float,
+    decay: float,
+    folder: Path,
+    pictures: DecodedPictures,
 ) -> dict[str, float]:
     """Train one model into `folder`; returns its numbers on the validation split."""
     backbone = cell.load()
@@ -126,7 +133,7 @@ def _train(
         weight = torch.zeros_like(find_classifier(backbone.model)[1].weight)
         set_linear_classifier(backbone.model, weight, weight[:, 0])
     arguments = training_arguments(cell, protocol, rate, decay, folder)
-    return finetune(backbone, domain, *arguments, measure_test=False).validation
+    return finetune(backbone, domain, *arguments, measure_test=False, pictures=pictures).validation
 
 
 @dataclass(frozen=True)
@@ -149,18 +156,20 @@ class _Grid:
     Attributes:
         protocol: with its optimiser resolved.
         domain: with as many images as the protocol uses.
+        pictures: the decoded pictures of all runs.
     """
 
     cell: PreparedCell
     protocol: FineTuningProtocol
     domain: Domain
     points: tuple[_Point, ...]
+    pictures: DecodedPictures
 
     @classmethod
-    def of(cls, cell: PreparedCell, protocol: FineTuningProtocol) -> "_Grid":
+    def of(cls, cell: PreparedCell, protocol: FineTuningProtocol, pictures: DecodedPictures) -> "_Grid":
         protocol = resolved(cell, protocol)
         points = tuple(_Point(*point) for point in grid_points(protocol))
-        return cls(cell, protocol, reduced_domain(cell, protocol), points)
+        return cls(cell, protocol, reduced_domain(cell, protocol), points, pictures)
 
     @property
     def names(self) -> list[str]:
@@ -170,7 +179,7 @@ class _Grid:
         """Train a candidate, with the run's folder as `finetune` needs it."""
         point = self.points[self.names.index(name)]
         try:
-            found = _train(self.cell, self.domain, self.protocol, point.rate, point.decay, folder)
+            found = _train(self.cell, self.domain, self.protocol, point.rate, point.decay, folder, self.pictures)
         except DivergedError as error:
             logger.warning("%s on %s: %s", self.cell.facts.pinned, self.domain.name, error)
             return None
@@ -179,7 +188,7 @@ class _Grid:
     def retrain(self, point: _Point, folder: Path) -> Score:
         """Train the selected candidate on training and validation images."""
         both = replace(self.domain, train=joined(positional(self.domain), self.domain.validation))
-        found = _train(self.cell, both, self.protocol, point.rate, point.decay, folder)
+        found = _train(self.cell, both, self.protocol, point.rate, point.decay, folder, self.pictures)
         return found["negative_log_likelihood"]
 
 
@@ -193,7 +202,10 @@ def assist_finetuned(cell: PreparedCell, protocol: FineTuningProtocol, parts: Pa
         TakenOverError: the cell was finished or given up meanwhile.
     """
     runs = CandidateRuns.announced(parts / CANDIDATES)
-    return runs is not None and runs.train_free(_Grid.of(cell, protocol).train)
+    if runs is None:
+        return False
+    with kept_beside(parts) as pictures:
+        return runs.train_free(_Grid.of(cell, protocol, pictures).train)
 
 
 def measure_finetuned(cell: PreparedCell, protocol: FineTuningProtocol, scratch: Path, run: Run) -> Measured:
@@ -209,27 +221,28 @@ def measure_finetuned(cell: PreparedCell, protocol: FineTuningProtocol, scratch:
         TakenOverError: the cell was finished or given up by another process meanwhile.
     """
     name, settings, seed = cell.facts.pinned, cell.spec.analysis, cell.spec.seed
-    grid = _Grid.of(cell, protocol)
-    protocol, domain = grid.protocol, grid.domain
-    if protocol.retrain_on_validation:
-        positional(domain)
-    runs = CandidateRuns.begin((run.shards or scratch) / CANDIDATES, grid.names)
-    candidates = [
-        Candidate(point.values, score, {"weight_decay": point.decay} if "weight_decay" not in point.values else {})
-        for point, score in zip(grid.points, runs.scores(grid.train), strict=True)
-    ]
-    best = best_candidate(candidates)
-    if best is None:
-        raise DivergedError(
-            f"{name} diverged on {domain.name} at every one of the learning_rates "
-            f"{', '.join(f'{rate:g}' for rate in protocol.learning_rates)}; add lower ones"
-        )
-    chosen = grid.points[candidates.index(best)]
-    if protocol.retrain_on_validation:
-        runs.drop(chosen.name)
-        folder = runs.trained(RETRAINED, lambda _, place: grid.retrain(chosen, place))
-    else:
-        folder = runs.trained(chosen.name, grid.train)
+    with kept_beside(scratch) as pictures:
+        grid = _Grid.of(cell, protocol, pictures)
+        protocol, domain = grid.protocol, grid.domain
+        if protocol.retrain_on_validation:
+            positional(domain)
+        runs = CandidateRuns.begin((run.shards or scratch) / CANDIDATES, grid.names)
+        candidates = [
+            Candidate(point.values, score, {"weight_decay": point.decay} if "weight_decay" not in point.values else {})
+            for point, score in zip(grid.points, runs.scores(grid.train), strict=True)
+        ]
+        best = best_candidate(candidates)
+        if best is None:
+            raise DivergedError(
+                f"{name} diverged on {domain.name} at every one of the learning_rates "
+                f"{', '.join(f'{rate:g}' for rate in protocol.learning_rates)}; add lower ones"
+            )
+        chosen = grid.points[candidates.index(best)]
+        if protocol.retrain_on_validation:
+            runs.drop(chosen.name)
+            folder = runs.trained(RETRAINED, lambda _, place: grid.retrain(chosen, place))
+        else:
+            folder = runs.trained(chosen.name, grid.train)
     tuned = cell.load(str(folder))
     validation = None if protocol.retrain_on_validation else validation_logits(tuned, domain, settings, run)
     fitted_on = TRAIN_AND_VALIDATION if protocol.retrain_on_validation else TRAIN

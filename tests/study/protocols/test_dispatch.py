@@ -147,8 +147,10 @@ def test_candidates_do_not_see_the_test_split_and_leave_no_weights(
 ) -> None:
     job = job_of("full", learning_rates=[1e-4, 1e-2, 1e-3], num_train_epochs=2)
     seen: list[bool] = []
+    pictures: list[Any] = []
 
     def recorded(*arguments: Any, **options: Any) -> Any:
+        pictures.append(options["pictures"])
         result = finetune(*arguments, **options)
         seen.append(bool(result.test) or result.predictions is not None)
         return result
@@ -156,6 +158,7 @@ def test_candidates_do_not_see_the_test_split_and_leave_no_weights(
     monkeypatch.setattr(finetuned, "finetune", recorded)
     first, _ = job.measure()
     assert seen == [False] * 3
+    assert all(each is pictures[0] for each in pictures)  # they share what is decoded
     assert len(list(job.scratch.glob("candidates/*/run-*/*.safetensors"))) == 1
     assert len({path.parent for path in job.scratch.rglob("checkpoint-*")}) == 1
     written = {path: path.stat().st_mtime_ns for path in job.scratch.rglob("*.safetensors")}
