@@ -3,6 +3,10 @@
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 
 from hf_sslgen.study.execution import executors
 from hf_sslgen.study.execution.executors import stop, worker_environment
@@ -47,3 +51,21 @@ def test_each_worker_has_one_of_the_visible_gpus() -> None:
     assert [worker_environment(index, 2, {})["CUDA_VISIBLE_DEVICES"] for index in range(3)] == ["0", "1", "0"]
     allotted = {"CUDA_VISIBLE_DEVICES": "4, GPU-ab12"}
     assert [worker_environment(index, 2, allotted)["CUDA_VISIBLE_DEVICES"] for index in (0, 1)] == ["4", "GPU-ab12"]
+
+
+@pytest.mark.slow
+def test_a_ray_task_that_fails_leaves_its_cells_to_the_others(
+    study_file: Callable[..., Path], tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+
+    def first_breaks(_: str, output_dir: str, *__: object) -> dict[str, int]:
+        try:
+            (Path(output_dir) / "first").touch(exist_ok=False)
+        except FileExistsError:
+            return {"computed": 1}
+        raise RuntimeError("it broke")
+
+    monkeypatch.setattr(executors, "_ray_worker", first_breaks)
+    executors.run_on_ray(study_file(), tmp_path, 2, None)
+    assert "a Ray worker ended with RuntimeError: it broke; its cells are left to the others" in caplog.text
