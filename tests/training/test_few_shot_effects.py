@@ -161,7 +161,9 @@ def test_intervals_cover_over_redrawn_test_sets(episodes: int) -> None:
         effects = [image_effects(side, LABELS, WAYS, SHOTS, QUERIES, seed).effects for side in sides]
         estimates = (
             episode_estimate(accuracies[0], effects[0]),
-            episode_estimate(accuracies[0] - accuracies[1], effects[0] - effects[1]),
+            episode_estimate(
+                accuracies[0] - accuracies[1], effects[0] - effects[1], [of_side.mean() for of_side in accuracies]
+            ),
         )
         covered += [e.low <= truth <= e.high for e, truth in zip(estimates, truths, strict=True)]
         alone += abs(accuracies[0].mean() - truths[0]) <= 1.96 * accuracies[0].std() / math.sqrt(episodes)
