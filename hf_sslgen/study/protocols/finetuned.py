@@ -101,6 +101,7 @@ def training_arguments(
         warmup_steps=protocol.warmup_steps,
         max_grad_norm=protocol.max_grad_norm,
         seed=cell.spec.seed,
+        bf16=protocol.bf16,
         eval_strategy="epoch" if stops_early else "no",
         save_strategy="epoch" if stops_early else "no",
         load_best_model_at_end=stops_early,

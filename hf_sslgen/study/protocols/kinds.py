@@ -64,6 +64,8 @@ class FineTuningProtocol:
         train_images, validation_images: use at most this many images, a stratified subset drawn by the seed.
         early_stopping_patience: stop after this many epochs without a better validation likelihood, and keep the best.
         retrain_on_validation: retrain the selected candidate on training and validation images together.
+        bf16: train in bfloat16 mixed precision, which changes the weights; on a CPU without instructions for it, that
+            takes many times longer than float32.
     """
 
     optimiser: Literal["adamw", "sgd", "by_architecture"] = "adamw"
@@ -92,6 +94,7 @@ class FineTuningProtocol:
     early_stopping_patience: int | None = ranged(None, at_least=1)
     retrain_on_validation: bool = False
     resize: Resize = "as_given"
+    bf16: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)

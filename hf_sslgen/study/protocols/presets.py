@@ -144,6 +144,8 @@ def protocol_settings(protocol: Protocol | None) -> dict[str, Any]:
     """Return everything in a protocol that decides its outcome, as JSON values; {} for the pretrained stage."""
     if protocol is None:
         return {}
-    return {
+    settings = {
         key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(protocol).items()
     }
+    # Cells computed before there was such a setting keep their identity.
+    return {key: value for key, value in settings.items() if key != "bf16" or value}

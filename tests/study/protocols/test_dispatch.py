@@ -167,6 +167,14 @@ def test_candidates_do_not_see_the_test_split_and_leave_no_weights(
     assert str(again.numbers) == str(first.numbers)
 
 
+@pytest.mark.parametrize("bf16", [True, False])
+def test_half_precision_reaches_the_trainer(job_of: JobOf, bf16: bool, tmp_path: Path) -> None:
+    protocol = get_protocol("finetune", {"bf16": bf16})
+    assert isinstance(protocol, FineTuningProtocol)
+    _, arguments, _ = finetuned.training_arguments(job_of("finetune").cell, protocol, 1e-3, 0.0, tmp_path / "run")
+    assert arguments.bf16 is bf16
+
+
 def test_a_candidate_that_diverges_at_its_last_step_is_missing(job_of: JobOf) -> None:
     job = job_of("ssl-transfer", "timm_resnet", learning_rates=[1e30, 1e-3], weight_decays=[0], max_steps=1)
     _, selection = job.measure()

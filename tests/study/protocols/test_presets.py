@@ -87,7 +87,7 @@ def test_settings_are_json_and_hold_every_field(name: str) -> None:
     protocol = PRESETS[name]
     settings = protocol_settings(protocol)
     assert json.loads(json.dumps(settings, allow_nan=False)) == settings
-    assert set(settings) == {field.name for field in fields(protocol)}
+    assert set(settings) == {field.name for field in fields(protocol)} - {"bf16"}
     assert get_protocol(name, settings) == protocol
     assert departures(name, protocol) == {}
     assert protocol_settings(None) == {}
@@ -97,6 +97,13 @@ def test_departures_are_the_fields_that_differ() -> None:
     protocol = get_protocol("ssl-transfer", {"max_steps": 100, "batch_size": 64, "learning_rates": [0.1]})
     assert departures("ssl-transfer", protocol) == {"max_steps": 100, "learning_rates": [0.1]}
     assert isinstance(protocol, FineTuningProtocol) and protocol.learning_rates == (0.1,)
+
+
+def test_half_precision_is_a_setting_of_those_cells_that_have_it() -> None:
+    """Cells computed before there was such a setting keep their identity."""
+    protocol = get_protocol("finetune", {"bf16": True})
+    assert departures("finetune", protocol) == {"bf16": True}
+    assert protocol_settings(get_protocol("finetune", {"bf16": False})) == protocol_settings(PRESETS["finetune"])
 
 
 def test_whole_numbers_serve_as_numbers() -> None:
