@@ -11,7 +11,7 @@ from datasets import Image as ImageFeature
 from PIL import Image
 
 from hf_sslgen.decoding import CorruptImageError
-from hf_sslgen.domains import domain_loading, domain_registry
+from hf_sslgen.domains import domain_loading, domain_registry, published_images
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import load_domain
 from hf_sslgen.domains.images import joined
@@ -271,7 +271,8 @@ def test_a_registered_domain_names_its_columns(annotated, monkeypatch):
         mask_column="trimap",
         pair_column="burst",
     )
-    monkeypatch.setattr(domain_loading, "registered_entry", lambda arguments: entry)  # as for its id on the Hub
+    for module in (domain_loading, published_images):
+        monkeypatch.setattr(module, "registered_entry", lambda arguments: entry)  # as for its id on the Hub
     x, y, width, height = BOXES[30]
     assert load(annotated, image_column_name="image").test.boxes(0).tolist() == [[x, y, x + width, y + height]]
     domain = load(annotated, box_column_name="bbox")

@@ -29,10 +29,14 @@ from hf_sslgen.memory import naming_batch_size
 from hf_sslgen.output_folder import require_held
 from hf_sslgen.shortages import shortage_of
 from hf_sslgen.study.execution.shared_facts import EstablishedElsewhereError
+from hf_sslgen.study.protocols.candidate_runs import TakenOverError
 from hf_sslgen.training.run_folder import require_disk_space
 from hf_sslgen.work_claims import try_claim
 
 PACKAGE = Path(hf_sslgen.__file__).parent
+
+WORKERS_OWN = {EstablishedElsewhereError, TakenOverError}
+"""Exceptions upon which a worker goes on with other cells; users never see them."""
 KINDS = (InputError, DivergedError, ResourceError, HubError, WorkerError)
 
 
@@ -50,14 +54,14 @@ def exception_classes() -> Iterator[type[BaseException]]:
 
 
 def test_every_error_has_one_kind_and_the_exit_code() -> None:
-    found = set(exception_classes()) - {InterruptedByRequestError, EstablishedElsewhereError}
+    found = set(exception_classes()) - {InterruptedByRequestError, *WORKERS_OWN}
     assert found >= {SslgenError, *KINDS, DiskFullError, OutOfMemoryError}
     for each in found - {SslgenError}:
         assert issubclass(each, SslgenError), each
         assert sum(issubclass(each, kind) for kind in KINDS) == 1, each
         assert each.exit_code == 2
     assert issubclass(InterruptedByRequestError, KeyboardInterrupt)
-    assert not issubclass(EstablishedElsewhereError, SslgenError)  # a worker goes on with other cells
+    assert not any(issubclass(each, SslgenError) for each in WORKERS_OWN)
 
 
 def test_nothing_but_input_is_a_value_error() -> None:

@@ -383,4 +383,5 @@ def test_a_study_pins_revisions_and_measures_what_it_recorded(stocked, folders, 
     assert len(cells) == 4 and len(set(weights.values())) == 2
     assert all(re.fullmatch("[0-9a-f]{40}", commit) for commit in weights.values())
     asked = [visit for visit in stocked.visits[before:] if visit.path.endswith("/revision/v1")]
-    assert 0 < len(asked) <= 2  # once to see what it is; the cells load that commit from the cache
+    # To see which commit it is, and what that holds, however many cells there are: they load it from the cache.
+    assert 0 < len(asked) <= 3

@@ -94,10 +94,11 @@ def test_the_pretrained_stage_is_shared_by_label_budgets(study_content: Content)
 def test_cells_of_earlier_definitions_are_not_taken_for_finished(
     study_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    specs = expand(read_study(study_file()))
-    now = {spec.key for spec in specs}
+    config = read_study(study_file())
+    now = {spec.key for spec in expand(config)}
+    assert now == {spec.key for spec in expand(config)}
     monkeypatch.setattr("hf_sslgen.study.plan.METRIC_DEFINITIONS", 1)
-    assert not now & {spec.key for spec in specs}
+    assert not now & {spec.key for spec in expand(config)}
 
 
 def test_a_range_of_intensities_is_part_of_a_cell(study_content: Content) -> None:
