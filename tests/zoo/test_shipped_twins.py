@@ -13,7 +13,7 @@ from hf_sslgen.zoo.backbone_loading import load_backbone
 from hf_sslgen.zoo.backbone_registry import all_backbones
 from hf_sslgen.zoo.locations import UNTRAINED_PREFIX
 
-BANK_SIZE, QUERIES = 1500, 1000
+BANK_SIZE, QUERIES = 1000, 600
 """Training images to look for neighbours among, and validation images: enough to tell a trained network, and quick."""
 
 SHIPPED = [backbone for backbone in all_backbones() if backbone.package_folder is not None]

@@ -60,7 +60,7 @@ def test_protocols_budgets_and_seeds_share_one_pass(
     specs = expand(
         read_study(
             study_file(
-                backbones=[small_backbones["timm_resnet"], small_backbones["transformers_vit"]],
+                backbones=[small_backbones["transformers_vit"]],
                 protocols=FROZEN,
                 samples_per_class=[4, 6],
                 seeds=[0, 1],
@@ -71,7 +71,7 @@ def test_protocols_budgets_and_seeds_share_one_pass(
     )
     kept = computed(specs, tmp_path / "kept", cache_gb=1)
     assert passes(kept) == least(specs, kept)
-    of_first = [spec for spec in specs if spec.backbone == specs[0].backbone and spec.seed == 0]
+    of_first = [spec for spec in specs if spec.seed == 0]
     direct = computed(of_first, tmp_path / "direct", cache_gb=0)
     assert passes(direct) > 2 * passes({title: kept[title] for title in direct})
     for title, cell in direct.items():
