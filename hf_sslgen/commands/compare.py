@@ -60,7 +60,7 @@ class CompareArguments:
         DEFAULT_CACHE_GB,
         range=Range(at_least=0),
         help="Gigabytes of features to keep in output_dir, so that probes share one pass over the images; beyond "
-        "that, those not used for the longest time are removed. 0: keep none.",
+        "that, the least recently used are removed. 0: keep none.",
     )
     untrained_control: bool = field(
         default=True, metadata={"help": "Also measure the same architecture with fresh weights."}

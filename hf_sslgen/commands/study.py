@@ -51,7 +51,7 @@ class StudyArguments:
         DEFAULT_CACHE_GB,
         range=Range(at_least=0),
         help="Gigabytes of features to keep in the study's folder, so that probes, label budgets and seeds share one "
-        "pass over the images; beyond that, those not used for the longest time are removed. 0: keep none.",
+        "pass over the images; beyond that, the least recently used are removed. 0: keep none.",
     )
     no_wait: bool = field(
         default=False,

@@ -91,8 +91,9 @@ class FineTuningArguments(TrainingArguments):
     picture_cache_gb: float | None = setting(
         None,
         range=NOT_NEGATIVE,
-        help="Gigabytes of memory and, beyond half of what is free, disk space for decoded pictures (default: half of "
-        "either, and at most 64 GiB of disk space); 0 decodes them anew in every epoch.",
+        help="Gigabytes of decoded pictures to keep, in memory up to half of what is free, then on disk (default: "
+        "half of the free memory and of the free disk space, at most 64 GiB on disk); 0 decodes them anew in every "
+        "epoch.",
     )
     optim: OptimizerNames | str = field(default="adamw_torch", metadata={"help": "Optimiser."})
     push_to_hub: bool = field(
