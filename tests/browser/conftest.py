@@ -5,6 +5,7 @@ Where there is no browser the tests are skipped, but with CI=true its absence is
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -13,6 +14,7 @@ import pytest
 from fake_study import build_large_study, build_study
 from packed_pages import UNFOLD
 
+from hf_sslgen.reporting.figures import figure_drawer
 from hf_sslgen.reporting.study_report import write_study_report
 
 OPTIONS = (
@@ -87,3 +89,11 @@ def visit(browser, pages: dict[str, Path]) -> Callable:
         return browser
 
     return open_page
+
+
+@pytest.fixture(scope="session", autouse=True)
+def figures_drawn_here() -> Iterator[None]:
+    """Draw figures in the tests' own process: starting others takes the processors longer than it saves time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figure_drawer, "WORTH_PROCESSES", sys.maxsize)
+        yield
