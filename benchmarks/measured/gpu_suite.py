@@ -58,7 +58,8 @@ class Done:
 
 def steps(folder: Path, has_gpu: bool) -> list[Step]:
     """Return the benchmarks in the order of their importance; small ones without a GPU."""
-    finetune = ("-m", "hf_sslgen.cli", "finetune", "--model_name_or_path", "twin-resnet18-simclr")
+    recipe = str(BENCHMARKS.parent / "recipes" / "finetune.py")
+    finetune = (recipe, "--model_name_or_path", "twin-resnet18-simclr")
     data = ("--dataset_name", "digits", "--max_steps", "2", "--per_device_train_batch_size", "32")
     half = [
         Step(
@@ -68,8 +69,8 @@ def steps(folder: Path, has_gpu: bool) -> list[Step]:
             False,
         )
         for name, options in {
-            "bf16": ("--bf16",),
-            "fp16" if has_gpu else "fp32": ("--fp16",) if has_gpu else (),
+            "bf16": ("--bf16", "true"),
+            "fp16" if has_gpu else "fp32": ("--fp16", "true") if has_gpu else (),
         }.items()
     ]
     device = ("--device", "cuda" if has_gpu else "cpu")
