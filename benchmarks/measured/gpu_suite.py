@@ -1,7 +1,9 @@
 """Run the benchmarks that a GPU should run, one after the other within six minutes, and tabulate what came out."""
 
 import json
+import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -77,7 +79,11 @@ def steps(folder: Path, has_gpu: bool) -> list[Step]:
     little = () if has_gpu else ("--quick",)
     return [
         *half,
-        Step("whole analysis", (_script("analysis"), *little, *(("--rounds", "5") if has_gpu else ())), 100),
+        Step(
+            "whole analysis",
+            (_script("analysis"), "--no_memory", *little, *(("--rounds", "5") if has_gpu else ())),
+            100,
+        ),
         Step("fine-tuning", (_script("finetune"), *device, *little, *(("--rounds", "3") if has_gpu else ())), 120),
         Step(
             "probes", (_script("probes"), *device, *(("--every", "15", "--rounds", "1") if has_gpu else little)), 100
@@ -96,17 +102,17 @@ def run(step: Step, folder: Path, seconds_left: float) -> Done:
     command = [sys.executable, *step.command, *(["--json", str(numbers)] if step.writes_json else [])]
     with _HighestUse() as use:
         started = time.perf_counter()
+        # A session of its own, so that a late step ends with all the processes it has started.
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        )
         try:
-            ended = subprocess.run(
-                command,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=min(step.limit, seconds_left),
-                text=True,
-            )
-            outcome, output = "failed" if ended.returncode else "done", ended.stdout
-        except subprocess.TimeoutExpired as late:
-            outcome, output = "out of time", (late.stdout or b"").decode(errors="replace")
+            output, _ = process.communicate(timeout=min(step.limit, seconds_left))
+            outcome = "failed" if process.returncode else "done"
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            output, _ = process.communicate()
+            outcome = "out of time"
         seconds = time.perf_counter() - started
     found = json.loads(numbers.read_text(encoding="utf-8")) if numbers.exists() else None
     error = "" if outcome == "done" else "\n".join(output.splitlines()[-LINES_OF_ERROR:])
