@@ -84,7 +84,11 @@ def steps(folder: Path, has_gpu: bool) -> list[Step]:
             (_script("analysis"), "--no_memory", *little, *(("--rounds", "5") if has_gpu else ())),
             100,
         ),
-        Step("fine-tuning", (_script("finetune"), *device, *little, *(("--rounds", "3") if has_gpu else ())), 120),
+        Step(
+            "fine-tuning",
+            (_script("finetune"), *device, *(("--rounds", "3") if has_gpu else ("--quick", "--no_memory"))),
+            120,
+        ),
         Step(
             "probes", (_script("probes"), *device, *(("--every", "15", "--rounds", "1") if has_gpu else little)), 100
         ),
