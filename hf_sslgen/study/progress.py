@@ -1,15 +1,13 @@
 """The progress of a study, read from its folder alone: which cells are finished, running, failed or damaged."""
 
 import contextlib
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.file_signatures import file_signature
 from hf_sslgen.files import write_json
 from hf_sslgen.study.cells.cell_folder import read_stored_cell
-from hf_sslgen.study.cells.store import Store
+from hf_sslgen.study.cells.store import Store, read_mapping
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.work_claims import find_living_claims
 
@@ -26,7 +24,7 @@ def damaged_sentences(specs: Sequence[CellSpec], store: Store) -> dict[CellSpec,
     Records are not read. A cell found undamaged is not read again as long as its files' sizes and times stay the same.
     """
     path = store.folder / CHECKED
-    checked, intact, sentences = _read_checked(path), {}, {}
+    checked, intact, sentences = read_mapping(path), {}, {}
     for name in dict.fromkeys(store.indexed(spec) for spec in specs if store.is_finished(spec)):
         assert name is not None
         signature = file_signature(store.cells / name)
@@ -42,14 +40,6 @@ def damaged_sentences(specs: Sequence[CellSpec], store: Store) -> dict[CellSpec,
         with contextlib.suppress(OSError):  # a folder that can't be written to is checked again next time
             write_json(path, {**checked, **intact})
     return {spec: sentences[name] for spec in specs if (name := store.indexed(spec)) in sentences}
-
-
-def _read_checked(path: Path) -> dict[str, str]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def failure_sentences(specs: Sequence[CellSpec], store: Store) -> list[str]:

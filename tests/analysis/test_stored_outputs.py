@@ -111,7 +111,7 @@ def assert_same_numbers(first: Analysis, second: Analysis) -> None:
     ]
     for one, other in zip(first.numbers, second.numbers, strict=True):
         for field in ("value", "low", "high"):
-            assert getattr(one, field) == pytest.approx(getattr(other, field), rel=1e-3, abs=2e-5, nan_ok=True), one
+            assert vars(one)[field] == pytest.approx(vars(other)[field], rel=1e-3, abs=2e-5, nan_ok=True), one
     assert list(first.records.columns) == list(second.records.columns)
     for key in first.examples or {}:
         np.testing.assert_allclose(first.examples[key], (second.examples or {})[key], atol=1e-4)

@@ -103,7 +103,7 @@ class Store:
     @property
     def feature_cache_gb(self) -> float:
         """The size in GB that `features/` may reach."""
-        stated = _read(self._features_limit).get("feature_cache_gb", DEFAULT_CACHE_GB)
+        stated = read_mapping(self._features_limit).get("feature_cache_gb", DEFAULT_CACHE_GB)
         return float(stated) if isinstance(stated, int | float) else DEFAULT_CACHE_GB
 
     def features_bytes(self) -> int:
@@ -160,7 +160,7 @@ class Store:
 
     def indexed(self, spec: CellSpec) -> str | None:
         """Return the recorded name of a planned cell's folder; None if there is no entry or it is damaged."""
-        content = _read(self.index_path(spec))
+        content = read_mapping(self.index_path(spec))
         cell = content.get("cell")
         is_whole = content.get("key") == spec.key and isinstance(cell, str) and CELL_NAME.fullmatch(cell)
         return cell if is_whole else None
@@ -186,7 +186,7 @@ class Store:
 
     def failure(self, spec: CellSpec) -> Failure | None:
         """Return the record of a cell's failure; None if there is none or it is damaged, and the cell is retried."""
-        content = _read(self._failure_path(spec))
+        content = read_mapping(self._failure_path(spec))
         kinds = get_type_hints(Failure)
         if content.keys() != kinds.keys() or not all(isinstance(content[name], kinds[name]) for name in kinds):
             return None
@@ -232,7 +232,7 @@ def _names(folder: Path) -> frozenset[str]:
     return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_mapping(path: Path) -> dict[str, Any]:
     """Read a JSON file's mapping; empty if the file is missing, or damaged because a machine lost power."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
