@@ -31,7 +31,6 @@ MOST_CLASSES = 40
 MOST_POINTS = 21
 MOST_VARIANTS = 80
 MOST_ERRORS = 8
-MOST_PICTURES_OF_PAIR = 2
 
 Details = dict[str, Any]
 
@@ -108,7 +107,7 @@ def _confusion(
     pairs = np.unique(np.stack([references[wrong], predictions[wrong]]), axis=1, return_counts=True)
     found: Details = {"n_errors": int(wrong.sum()), "n_pairs": len(pairs[1])}
     most = confused_pairs(shown.errors, MOST_PAIRS)
-    examples = {(pair.reference, pair.prediction): pair.errors[:MOST_PICTURES_OF_PAIR] for pair in most}
+    examples = {(pair.reference, pair.prediction): pair.errors for pair in most}
     order = np.lexsort((pairs[0][1], pairs[0][0], -pairs[1]))[:MOST_PAIRS]
     kept = [(int(pairs[0][0][at]), int(pairs[0][1][at]), int(pairs[1][at])) for at in order]
     classes = list(range(len(names)))

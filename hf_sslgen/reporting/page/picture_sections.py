@@ -28,8 +28,6 @@ MOST_DISAGREEMENTS = 6
 MOST_OPPONENTS = 3
 """Number of backbones that the most accurate one is set against."""
 
-MOST_MOVED = 4
-
 NO_PICTURES = "This study has no small pictures of its images, so errors and transforms are shown as numbers only."
 
 
@@ -178,7 +176,7 @@ def _moved(group: _Group, pictures: dict[Path, CellPictures], room: Room) -> lis
     for cell in group.cells:
         not_preserving = cell.provenance["not_label_preserving"]
         tiles = []
-        for image in least_invariant(cell.columns(), not_preserving)[:MOST_MOVED]:
+        for image in least_invariant(cell.columns(), not_preserving):
             paths = pictures[cell.folder].before_and_after(image.sample_id, image.variant)
             sources = [room.address_of(path) for path in paths or ()]
             if len(sources) < 2 or sources[0] is None or sources[1] is None:

@@ -15,10 +15,10 @@ from hf_sslgen.analysis.families import families_of
 from hf_sslgen.metrics.catalogue.rows import METRICS
 from hf_sslgen.study.cells.record_columns import RecordColumns, Variant, VariantRows
 
-MOST_ERRORS = 24
+MOST_ERRORS = 16
 MOST_PAIRS = 12
-MOST_OF_PAIR = 3
-MOST_MOVED = 8
+MOST_OF_PAIR = 2
+MOST_MOVED = 4
 
 
 @dataclass(frozen=True)

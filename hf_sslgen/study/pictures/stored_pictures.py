@@ -30,7 +30,7 @@ OF_CELLS = "of_cells"
 
 MOST_INDEX_BYTES = 65_536
 MOST_IMAGES = 256
-"""Largest number of images that a cell's index may name; about 70 are kept."""
+"""Largest number of images that a cell's index may name; about 40 are kept."""
 
 PICTURE_NAME = re.compile(r"[0-9a-f]{32}")
 

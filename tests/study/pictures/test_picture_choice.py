@@ -9,6 +9,7 @@ from hf_sslgen.study.cells.record_columns import RecordColumns
 from hf_sslgen.study.cells.record_files import columns_of_frame
 from hf_sslgen.study.pictures.picture_choice import (
     MOST_ERRORS,
+    MOST_MOVED,
     MOST_OF_PAIR,
     confused_pairs,
     errors_of,
@@ -94,7 +95,7 @@ def test_the_least_invariant_images_and_their_worst_transform(records: pd.DataFr
         names = ("cosine", "chance_cosine", "candidate_chance_cosine")
         values[transform, severity] = pd.Series(invariance_values(*(rows[name] for name in names)), rows.index)
     by_image = pd.DataFrame(values)
-    expected = by_image.mean(axis=1).sort_values(kind="stable")[:8]
+    expected = by_image.mean(axis=1).sort_values(kind="stable")[:MOST_MOVED]
     found = least_invariant(columns, ["vertical_flip"])
     assert [image.sample_id for image in found] == expected.index.tolist()
     np.testing.assert_allclose([image.invariance for image in found], expected.to_numpy())
