@@ -8,13 +8,14 @@ import numpy as np
 from hf_sslgen.metrics.catalogue.rows import find_metric
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
 from reruns.pages import DOMAIN, LEVELS, NETWORKS, QUESTIONS, SCOPES, Decision, Spread
+from simulated.tables import NOT_RUN
 
 
 def as_markdown(decided: Sequence[Decision], varied: Sequence[Spread], command: str) -> str:
     """Return the tables."""
     return "\n\n".join(
         [
-            f"Printed by\n\n```console\n$ {command}\n```",
+            f"Printed by\n\n{NOT_RUN}\n```console\n$ {command}\n```",
             "### Differences with a verdict, %, and their number",
             _shares(decided),
             "### Differences on one domain with a verdict, %, by number",
