@@ -4,11 +4,11 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from simulated.tables import NOT_RUN
 
 from hf_sslgen.metrics.catalogue.rows import find_metric
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
 from reruns.pages import DOMAIN, LEVELS, NETWORKS, QUESTIONS, SCOPES, Decision, Spread
-from simulated.tables import NOT_RUN
 
 
 def as_markdown(decided: Sequence[Decision], varied: Sequence[Spread], command: str) -> str:

@@ -1,4 +1,4 @@
-"""Links that are written for readers of the repository: the site's own pages where it has them, else the file's path."""
+"""Links written for readers of the repository become the site's own pages where it has them, else a file's path."""
 
 import re
 from typing import Any

@@ -17,7 +17,7 @@ from markdown_it.token import Token
 
 ROOT = Path(__file__).parents[2]
 PAGES = (
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")),
     *sorted(path for path in (ROOT / "docs").glob("*.md") if path.name not in ("changelog.md", "contributing.md")),
 )
 COMMENT = re.compile(r"<!--\s*(.*?)\s*-->", re.DOTALL)
