@@ -3,8 +3,9 @@
     pip install '.[test]' && make browser
     python scripts/make_gallery.py
 
-Everything comes from the shipped twins and the embedded pictures, so nothing is downloaded. Finished runs in `--runs`
-are used again. The pictures go to docs/images as WebP files, and docs/gallery.md gets the part between its markers.
+Everything comes from the shipped twins and the embedded pictures, so nothing is downloaded. Finished cells in `--runs`
+are used again; remove that folder if cells hold something new. The pictures go to docs/images as WebP files, and
+docs/gallery.md gets the part between its markers.
 """
 
 import argparse
@@ -116,19 +117,11 @@ def browser() -> Iterator[Any]:
 
 
 def finish(run: Run, runs: Path) -> str:
-    """Run the command unless its page is there already; return what it prints."""
-    printed = runs / f"{run.name}.txt"
-    if not printed.exists():
-        words = [Path(sys.executable).with_name("hf-sslgen"), *shlex.split(run.words)]
-        finished = subprocess.run(
-            [*map(str, words), "--output_dir", str(runs / run.name)],
-            cwd=ROOT,
-            text=True,
-            stdout=subprocess.PIPE,
-            check=True,
-        )
-        printed.write_text(finished.stdout.replace(str(runs), "runs"), encoding="utf-8")
-    return printed.read_text(encoding="utf-8")
+    """Run the command, which computes what is missing and writes the page anew; return what it prints."""
+    words = [str(Path(sys.executable).with_name("hf-sslgen")), *shlex.split(run.words)]
+    output = ["--output_dir", str(runs / run.name)]
+    finished = subprocess.run([*words, *output], cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True)
+    return finished.stdout.replace(str(runs), "runs")
 
 
 def _clip(driver: Any, shot: Shot) -> dict[str, float]:
