@@ -33,6 +33,9 @@ PIXEL_RATIO = 1.5
 LARGEST = 300_000
 """Bytes that a picture may have."""
 
+DRAWN = "const done = arguments[0]; requestAnimationFrame(() => setTimeout(done, 500))"
+"""A script that waits until charts are drawn."""
+
 TALLEST = 1600
 """Pixels of a page that a picture of an element shows at most."""
 
@@ -54,7 +57,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Shot:
-    """A picture of a run's page: its first screen, or the element that a CSS selector finds."""
+    """A picture of a run's page: its first screen, or the element that a CSS selector finds, maybe after a click."""
 
     name: str
     run: str
@@ -62,6 +65,7 @@ class Shot:
     width: int = 1280
     height: int = 900
     dark: bool = False
+    click: str | None = None
     selector: str | None = None
 
 
@@ -81,11 +85,26 @@ RUNS = (
     Run("study", "A study", "study recipes/configs/study/twins_embedded.yaml"),
 )
 SHOTS = (
-    Shot("first_screen_light", "digits", "The first screen: verdict and scorecard."),
-    Shot("first_screen_dark", "digits", "The same in the dark.", dark=True),
+    Shot(
+        "first_screen_light",
+        "digits",
+        "The first screen: the verdict, and a scorecard of four measurements.",
+        height=660,
+    ),
+    Shot("first_screen_dark", "digits", "The same on a dark screen.", height=660, dark=True),
     Shot("first_screen_phone", "digits", "The same on a phone.", width=390, height=844),
-    Shot("domains_first_screen", "domains", "The first screen with three domains."),
-    Shot("study_first_screen", "study", "The first screen of a study with two groups of domains."),
+    Shot("confidence", "digits", "Each measurement has a section of its own.", selector="#confidence"),
+    Shot(
+        "cell",
+        "digits",
+        "A click on a number opens its details.",
+        click="#scorecard button.open",
+        selector="#cell",
+    ),
+    Shot("domains_first_screen", "domains", "A scorecard for each domain, and what differs between them."),
+    Shot("pictures", "domains", "Where the backbones look, and where they err.", selector="#pictures"),
+    Shot("study_first_screen", "study", "The first screen of a study of two groups of domains."),
+    Shot("invariance", "study", "Invariance by transform.", selector="#invariance"),
 )
 
 
@@ -152,7 +171,13 @@ def photograph(driver: Any, shot: Shot, page: Path) -> Image.Image:
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme, motion]})
     driver.get("about:blank")
     driver.get(page.resolve().as_uri())
-    driver.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0], 500))")  # charts are drawn
+    driver.execute_async_script(DRAWN)
+    if shot.click is not None:
+        driver.execute_script("document.querySelector(arguments[0]).click()", shot.click)
+        driver.execute_async_script(DRAWN)
+    if shot.selector is not None:
+        driver.execute_script("document.querySelector(arguments[0])?.scrollIntoView()", shot.selector)
+        driver.execute_async_script(DRAWN)
     taken = driver.execute_cdp_cmd(
         "Page.captureScreenshot",
         {"format": "png", "captureBeyondViewport": True, "clip": {**_clip(driver, shot), "scale": 1}},
