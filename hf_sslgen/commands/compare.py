@@ -1,4 +1,4 @@
-"""`hf-sslgen compare`: compare every backbone of a twin set on your images."""
+"""`hf-sslgen compare`: compare the backbones of a twin set, or others, on your images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,9 +20,25 @@ class CompareArguments:
     dataset_name: list[str] = field(
         metadata={"help": "One or more domains: names from `hf-sslgen domains`, Hub ids, folders or parquet files."}
     )
-    twin_set: str = field(metadata={"help": "A set from `hf-sslgen zoo`: one architecture, one source of images."})
     output_dir: str = field(
         metadata={"help": "Folder for cells/, report/, and results, comparisons and groups as CSV."}
+    )
+    twin_set: str | None = field(
+        default=None, metadata={"help": "A set from `hf-sslgen zoo`: one architecture, one source of images."}
+    )
+    backbones: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Backbones to compare instead of a whole set: names from `hf-sslgen zoo`, checkpoint folders or "
+            "Hub ids (owner/name)."
+        },
+    )
+    objectives: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "For each of backbones, `supervised` or its self-supervised method, or `-` where registered or "
+            "unknown."
+        },
     )
     protocol: list[PresetName] = field(
         default_factory=lambda: ["linear"],
@@ -69,8 +85,17 @@ class CompareArguments:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        for name in ("dataset_name", "protocol"):
-            given = vars(self)[name]
+        if (self.twin_set is None) == (self.backbones is None):
+            raise InputError(
+                "give either twin_set (all backbones of a set from `hf-sslgen zoo`) or backbones (their names)"
+            )
+        if self.objectives is not None and len(self.objectives) != len(self.backbones or ()):
+            raise InputError(
+                f"objectives has {len(self.objectives)} values for {len(self.backbones or ())} backbones; give one "
+                "each, `-` for none"
+            )
+        for name in ("dataset_name", "protocol", "backbones"):
+            given = vars(self)[name] or []
             if twice := sorted({value for value in given if given.count(value) > 1}):
                 raise InputError(f"{name}: {twice[0]!r} is given twice")
         if self.num_train_epochs is not None and self.max_steps is not None:
@@ -79,6 +104,11 @@ class CompareArguments:
             for name in ("learning_rates", "num_train_epochs", "max_steps"):
                 if vars(self)[name] is not None:
                     raise InputError(f"{name} is for fine-tuning, and none of the protocols fine-tunes; drop it")
+
+    @property
+    def compared(self) -> str:
+        """What is compared, in a few words."""
+        return self.twin_set or f"{len(self.backbones or [])} backbones"
 
 
 def main(command_line: Sequence[str] | None = None) -> None:

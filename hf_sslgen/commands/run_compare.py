@@ -17,7 +17,7 @@ from hf_sslgen.reporting.figures.figure_store import FIGURES_FOLDER
 from hf_sslgen.reporting.page.study_figures import study_figures
 from hf_sslgen.reporting.study_report import write_results
 from hf_sslgen.reporting.terminal_tables import terminal_table
-from hf_sslgen.study.backbones import BackboneEntry, backbone_entry, untrained_controls
+from hf_sslgen.study.backbones import BackboneEntry, backbone_entry, named_entries, shared_set, untrained_controls
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
 from hf_sslgen.study.cells.store import Store, alone_in_reporting
 from hf_sslgen.study.execution.workbench import Unavailable, domain_at_hand
@@ -84,12 +84,18 @@ def chosen_protocol(name: str, arguments: CompareArguments) -> Protocol:
 
 def planned_cells(arguments: CompareArguments, shared: Any) -> list[CellSpec]:
     """Return the cells of the comparison: the pretrained stage and each protocol, by domain and backbone."""
-    twin_set = get_twin_set(arguments.twin_set)
-    backbones = backbones_of(twin_set, arguments.untrained_control)
+    if arguments.twin_set is not None:
+        backbones = backbones_of(get_twin_set(arguments.twin_set), arguments.untrained_control)
+    else:
+        backbones = named_entries(arguments.backbones or [], arguments.objectives)
+        backbones += untrained_controls(backbones) if arguments.untrained_control else []
+    twin_set = shared_set(backbones)
     protocols: dict[str, Protocol | None] = {PRETRAINED_PROTOCOL: None}
     protocols |= {name: chosen_protocol(name, arguments) for name in arguments.protocol}
     analysis = AnalysisSettings(transforms=arguments.transforms, seed=arguments.seed, batch_size=arguments.batch_size)
-    geometry = Geometry(twin_set.image_size, twin_set.crop_pct, twin_set.interpolation)
+    geometry = (
+        Geometry(twin_set.image_size, twin_set.crop_pct, twin_set.interpolation) if twin_set is not None else None
+    )
     return [
         CellSpec(backbone, domain, name, protocol, arguments.seed, analysis, geometry)
         for domain in domains_of(arguments, shared)
@@ -127,7 +133,7 @@ def compare(arguments: CompareArguments, shared: Any) -> Path:
     ):
         results = infer(cells)
         report = write_results(
-            results, store.folder, title=f"{arguments.twin_set} on {count}", missing=missing, figures=figures
+            results, store.folder, title=f"{arguments.compared} on {count}", missing=missing, figures=figures
         )
     print(terminal_table(results))
     print(f"\nReport: {report}")

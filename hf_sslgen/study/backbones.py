@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from hf_sslgen.errors import InputError
@@ -85,6 +86,27 @@ def backbone_entry(
         source=source or (known.source_data if known is not None else None),
         pretraining_seed=pretraining_seed,
     )
+
+
+def named_entries(locations: Sequence[str], objectives: Sequence[str] | None = None) -> list[BackboneEntry]:
+    """Return the entries of backbones given one by one; a folder goes by its own name if no other has that name.
+
+    Args:
+        objectives: one for each, or `-` for what the registry knows.
+    """
+    names = [Path(each).resolve().name if Path(each).is_dir() else each for each in locations]
+    return [
+        backbone_entry(location, name if names.count(name) == 1 else None, None if objective == "-" else objective)
+        for location, name, objective in zip(locations, names, objectives or ["-"] * len(locations), strict=True)
+    ]
+
+
+def shared_set(backbones: Sequence[BackboneEntry]) -> TwinSet | None:
+    """Return the twin set that all of these backbones belong to, if there is one."""
+    rows = [registered(each.location) for each in backbones]
+    names = {row.twin_set if row is not None else None for row in rows}
+    name = names.pop() if len(names) == 1 else None
+    return get_twin_set(name) if name is not None else None
 
 
 def untrained_controls(backbones: Sequence[BackboneEntry]) -> list[BackboneEntry]:
