@@ -24,6 +24,7 @@ from hf_sslgen.reporting.page.page_scorecard import card_of, cards_shown_first
 from hf_sslgen.reporting.page.page_script import LIBRARY, TEMPLATES, own_text, packed_all, page_script
 from hf_sslgen.reporting.page.page_summary import summary
 from hf_sslgen.reporting.page.page_tables import backbone_rows, provenance_rows
+from hf_sslgen.reporting.page.picture_sections import picture_sections
 from hf_sslgen.reporting.page.work_done import work_done
 from hf_sslgen.reporting.scorecard import scorecard
 from hf_sslgen.reporting.unseen import without_unseen
@@ -73,7 +74,7 @@ def _content(results: StudyResults) -> dict[str, Any]:
         "other_cards": [card_of(panel, card.measures) for panel in others],
         "heat": heat_maps(results, card),
         "positions": {cell.folder.name: index for index, cell in enumerate(cells)},
-        "pictures": None,
+        "pictures": picture_sections(cells),
         "measurements": [
             {
                 "identifier": each.identifier,
@@ -97,7 +98,7 @@ def _content(results: StudyResults) -> dict[str, Any]:
         "backbones": backbone_rows(cells, card.names),
         "provenance": provenance_rows(cells),
         "packed": packed_all([("page-data", page_data(results, card, main))]),
-        "style": own_text(TEMPLATES / "page.css"),
+        "style": own_text(TEMPLATES / "page.css") + own_text(TEMPLATES / "pictures.css"),
         "library": own_text(LIBRARY),
         "script": page_script(),
     }

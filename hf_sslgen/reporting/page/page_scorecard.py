@@ -26,13 +26,15 @@ SHORT_PARTS = {
 """Titles of the measurements that a narrow column has room for."""
 
 MARKS = {
-    Mark.LEADS: ("★", "leads"),
-    Mark.TIED: ("≈", "tied for the lead"),
-    Mark.NOT_ABOVE_CONTROL: ("!", "not shown to be above the untrained control"),
-    Mark.BELOW_CONTROL: ("!", "below the untrained control"),
+    Mark.LEADS: ("★", "leads", "Told apart from all others"),
+    Mark.TIED: ("≈", "tied", "Best, or not told apart from the best"),
+    Mark.NOT_ABOVE_CONTROL: ("!", "not above control", "Not shown to be more accurate than the untrained control"),
+    Mark.BELOW_CONTROL: ("!", "below control", "Less accurate than the untrained control"),
 }
+"""A sign, a word and its meaning."""
 
-DIRECTIONS = {"higher": "↑ higher is better", "lower": "↓ lower is better", None: "neither is better"}
+DIRECTIONS = {"higher": "↑ higher is better", "lower": "↓ lower is better", None: "no better side"}
+OWN_DIRECTIONS = {"confidence_gap": "0 is calibrated"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,6 @@ class CardCell:
     start: float | None
     width: float | None
     note: str
-    marks: list[str]
     cell: str
 
 
@@ -55,7 +56,7 @@ class CardRow:
     """A backbone of a card."""
 
     row: ScoreRow
-    marks: list[tuple[str, str]]
+    marks: list[tuple[str, str, str]]
     cells: list[CardCell]
 
 
@@ -141,7 +142,7 @@ def _column(measure: Measure, panel: Panel | AveragePanel, index: int, scale: "_
         part,
         measure.title if measure.title != part else "",
         unit,
-        DIRECTIONS[measure.better],
+        OWN_DIRECTIONS.get(measure.metric, DIRECTIONS[measure.better]),
         term_of(measure.metric),
         None if control is None else scale.place(control),
     )
@@ -170,7 +171,7 @@ class _Scale:
 def _cell(score: Score | None, scale: _Scale) -> CardCell:
     if score is None or math.isnan(score.value):
         reason = "" if score is None else score.reason
-        return CardCell(MISSING, None, "", None, None, None, reason or "not measured", [], "")
+        return CardCell(MISSING, None, "", None, None, None, reason or "not measured", "")
     start = width = None
     note = ""
     if math.isnan(score.low) or math.isnan(score.high):
@@ -188,7 +189,6 @@ def _cell(score: Score | None, scale: _Scale) -> CardCell:
         start,
         width,
         "; ".join(part for part in (_counted(score), note) if part),
-        [MARKS[mark][1] for mark in score.marks],
         score.cells[0] if score.cells else "",
     )
 

@@ -39,6 +39,9 @@ const applyFilters = () => {
     if (properties.backbone !== null) properties.backbone = properties.backbone.split("\n");
     element.hidden = !passes(properties);
   }
+  for (const scene of document.querySelectorAll(".scene")) scene.hidden = !passes({ ...scene.dataset });
+  for (const strip of document.querySelectorAll(".strip")) strip.hidden = !passes({ backbone: JSON.parse(strip.dataset.backbones) });
+  for (const cell of document.querySelectorAll("th[data-backbone], td[data-backbone]")) cell.hidden = !passes({ backbone: cell.dataset.backbone });
   for (const group of document.querySelectorAll("[data-filter-group]")) {
     const members = [...group.querySelectorAll("[data-filterable]:not([data-filterable] *)")];
     const note = group.querySelector(".nothing");
