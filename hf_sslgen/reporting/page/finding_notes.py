@@ -1,4 +1,4 @@
-"""Notes on the findings: the scope of their verdicts, how they were adjusted together, and what could not be tested."""
+"""Notes on the findings: the scope of verdicts, how they were adjusted together, and what could not be tested."""
 
 import math
 from collections.abc import Sequence

@@ -140,7 +140,7 @@ def _on_group(group: str, kind: _Kind, items: Sequence[_Item], metric: str) -> F
     first, second = (
         ("the self-supervised backbone", "its supervised twin") if kind.of_twins else ("the first", "the second")
     )
-    phrase = words(metric).phrase
+    phrase = _short_phrase(metric)
     if metric == "lift":
         meanings = {
             HIGHER: f"{first} looks more at the object than {second}",
@@ -156,16 +156,14 @@ def _on_group(group: str, kind: _Kind, items: Sequence[_Item], metric: str) -> F
     return _counted(_place(group, kind), kind, items, metric, meanings)
 
 
-def _between_groups(
-    results: StudyResults, metric: str, transform: str, names: Mapping[str, str]
-) -> list[Finding]:
+def _between_groups(results: StudyResults, metric: str, transform: str, names: Mapping[str, str]) -> list[Finding]:
     """State whether the two groups differ, if both have enough domains."""
     items: dict[_Kind, list[_Item]] = {}
     for i in results.interactions:
         if _is_number(i.comparison, metric, transform) and min(i.n_similar, i.n_different) >= MIN_DOMAINS:
             kind = _Kind(_are_twins(i.comparison), True, i.judgement.claimed.scope)
             items.setdefault(kind, []).append(_Item(comparison_name(results, i.comparison, names), i))
-    difference = f"the difference in {words(metric).phrase}"
+    difference = f"the difference in {_short_phrase(metric)}"
     meanings = {
         HIGHER: f"{difference} is larger on different domains than on similar ones",
         LOWER: f"{difference} is smaller on different domains than on similar ones",
@@ -174,9 +172,7 @@ def _between_groups(
     return [_counted("", kind, members, metric, meanings) for kind, members in items.items()]
 
 
-def _counted(
-    place: str, kind: _Kind, items: Sequence[_Item], metric: str, meanings: Mapping[str, str]
-) -> Finding:
+def _counted(place: str, kind: _Kind, items: Sequence[_Item], metric: str, meanings: Mapping[str, str]) -> Finding:
     """Say each verdict in a sentence of its own, with its count, and list the comparisons."""
     sentences, listed = [], []
     for verdict, meaning in meanings.items():
@@ -192,9 +188,16 @@ def _counted(
     return Finding(" ".join(sentences), [scope, *listed])
 
 
+def _short_phrase(metric: str) -> str:
+    """Return a number's phrase without what it says in brackets."""
+    return words(metric).phrase.partition(" (")[0]
+
+
 def _share(count: int, total: int) -> str:
     if total == 1:
         return ""
+    if count == total == 2:
+        return " in both comparisons"
     return f" in all {total} comparisons" if count == total else f" in {count} of {total} comparisons"
 
 

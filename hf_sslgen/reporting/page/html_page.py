@@ -94,7 +94,7 @@ def _content(results: StudyResults) -> dict[str, Any]:
         "notes_on_findings": finding_notes(results),
         "limits": LIMITS,
         "glossary": [(term_identifier(name), name, text) for name, text in glossary(attribution_meaning(cells))],
-        "notes": list(dict.fromkeys(str(n) for cell in cells for n in cell.provenance.get("notes") or ())),
+        "notes": _notes(results),
         "backbones": backbone_rows(cells, card.names),
         "provenance": provenance_rows(cells),
         "packed": packed_all([("page-data", page_data(results, card, main))]),
@@ -103,6 +103,12 @@ def _content(results: StudyResults) -> dict[str, Any]:
         "script": page_script(),
     }
     return content | {"sections": _sections(content)}
+
+
+def _notes(results: StudyResults) -> list[str]:
+    """Return what cells noted about their domains, each once; a consequence is a sentence of its own."""
+    found = dict.fromkeys(str(note) for cell in results.cells for note in cell.provenance.get("notes") or ())
+    return [". So ".join(note.split(", so ")) for note in found]
 
 
 def _sections(content: dict[str, Any]) -> list[tuple[str, str]]:

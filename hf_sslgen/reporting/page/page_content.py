@@ -35,9 +35,9 @@ class SettingSection:
     groups: list[dict[str, Any]]
     columns: list[dict[str, str]]
     rows: list[dict[str, Any]]
-    missing: list[str]
+    missing: list[tuple[str, list[str]]]
     details: list[dict[str, Any]]
-    details_missing: list[str]
+    details_missing: list[tuple[str, list[str]]]
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def _setting(
         caption=f"95% intervals over {_sampled(targets, setting)}. Numbers without one are descriptive; "
         "“pt” are percentage points.",
         details=detail_rows(rows),
-        details_missing=details_missing(rows),
+        details_missing=details_missing(rows, names),
         **measurement_table(rows, names),
     )
 

@@ -7,7 +7,7 @@ from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY
 from hf_sslgen.reporting.page.fitting import fitted_interval, fitted_value
 from hf_sslgen.reporting.scorecard_values import Measure, Scorecard
 from hf_sslgen.reporting.table_rows import domains_of
-from hf_sslgen.reporting.vocabulary import MISSING, group_words, scope_words, setting_words, words
+from hf_sslgen.reporting.vocabulary import MINUS, MISSING, scope_words, setting_words, words
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
 from hf_sslgen.study.inference.judgement import UNDECIDED
 from hf_sslgen.study.inference.seed_averages import TargetDifference
@@ -74,10 +74,11 @@ def _map(results: StudyResults, measure: Measure, domains: list[str], names: dic
             continue  # the encoder as published, in one row
         found.setdefault((d.first, d.second, d.source, d.protocol, d.labels), {})[d.domain] = d
     largest = _largest([abs(d.value) for of_row in found.values() for d in of_row.values()])
+    several = len({(protocol, labels) for *_, protocol, labels in found}) > 1
     rows = [
         HeatRow(
-            f"{names.get(first, first)} minus {names.get(second, second)}",
-            setting_words(protocol, labels),
+            f"{names.get(first, first)} {MINUS} {names.get(second, second)}",
+            setting_words(protocol, labels) if several else "",
             protocol,
             labels,
             [_cell(of_row.get(domain), largest) for domain in domains],
@@ -89,12 +90,12 @@ def _map(results: StudyResults, measure: Measure, domains: list[str], names: dic
     for domain in domains:
         groups[group_of[domain]] = groups.get(group_of[domain], 0) + 1
     unit = words(measure.metric).difference_unit.strip()
-    better = {"higher": "blue is better for the first", "lower": "orange is better for the first"}
+    better = {"higher": "blue: the first is better", "lower": "orange: the first is better"}
     return HeatMap(
         measure.title,
         unit,
-        better.get(measure.better or "", "neither is better"),
-        [(group_words(group), count) for group, count in groups.items()],
+        better.get(measure.better or "", "no better side"),
+        list(groups.items()),
         domains,
         rows,
     )

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hf_sslgen.reporting.page.page_tables import Entry
 from hf_sslgen.reporting.page.fitting import fitted_interval, fitted_value
+from hf_sslgen.reporting.page.page_tables import Entry
 from hf_sslgen.reporting.page.spoken import spoken_amount, spoken_interval
 from hf_sslgen.reporting.vocabulary import (
     MISSING,
@@ -69,7 +69,9 @@ def _row(each: RankedBackbone, metric: str, names: Mapping[str, str]) -> dict[st
     contestant, tradeoffs = each.contestant, each.tradeoffs
     runs = f", {len(contestant.backbones)} pretraining runs" if contestant.are_runs else ""
     return {
-        "name": names.get(contestant.name, contestant.name) + runs + (MARK if contestant.objective == UNTRAINED else ""),
+        "name": names.get(contestant.name, contestant.name)
+        + runs
+        + (MARK if contestant.objective == UNTRAINED else ""),
         "objective": contestant.objective,
         "tier": Entry(str(each.tier), str(each.tier)),
         "accuracy": Entry(
@@ -122,7 +124,8 @@ def _methods(contrast: MethodContrast, metric: str) -> str:
     if contrast.reason:
         return f"{_capital(lead)}: {amount}. A verdict on methods is {contrast.reason}."
     interval = spoken_interval(contrast, metric)
-    return f"{_capital(lead)}: {contrast.verdict}, {amount} ({interval}). This holds for methods and domains of their kind."
+    found = f"{_capital(lead)}: {contrast.verdict}, {amount} ({interval})."
+    return f"{found} This holds for methods and domains of their kind."
 
 
 def _counted(methods: Sequence[str], kind: str) -> str:

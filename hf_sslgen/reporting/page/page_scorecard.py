@@ -1,6 +1,6 @@
 """Lay out the scorecard of a page: cards with a row for each backbone, and heat maps of differences by domain.
 
-Both are tables of HTML, drawn by style sheets alone, so that they can be read aloud, found, printed and shown without a
+Both are tables of HTML that style sheets draw, so that they can be read aloud, found, printed and shown without a
 script.
 """
 

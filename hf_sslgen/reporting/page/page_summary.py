@@ -20,7 +20,6 @@ from hf_sslgen.reporting.vocabulary import (
     transform_words,
     words,
 )
-from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
 from hf_sslgen.study.inference.interactions import Interaction
 from hf_sslgen.study.inference.seed_averages import TargetDifference
 from hf_sslgen.study.inference.study_results import StudyResults
@@ -57,7 +56,11 @@ def summary(results: StudyResults, names: Mapping[str, str]) -> Summary | None:
     return Summary(
         groups=[_group_row(g, names) for g in averaged],
         single=list(dict.fromkeys(group_words(g.group) for g in tested if g.n == 1)),
-        interactions=[_interaction_row(i, names) for i in results.interactions if _is_tested(i.comparison)],
+        interactions=[
+            _interaction_row(i, names)
+            for i in results.interactions
+            if _is_tested(i.comparison) and min(i.n_similar, i.n_different) > 1
+        ],
         targets=[_target_row(d, names) for d in shown],
         untested=list(dict.fromkeys(g.signed_rank_reason for g in averaged if g.signed_rank_reason)),
     )

@@ -63,7 +63,7 @@ def measurement_table(rows: Sequence[Row], names: Mapping[str, str]) -> dict[str
             }
             for row in rows
         ],
-        "missing": _missing((row, column.of(row)) for row in rows for column in columns),
+        "missing": _missing(((row, column.of(row)) for row in rows for column in columns), names),
     }
 
 
@@ -85,19 +85,19 @@ def detail_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def details_missing(rows: Sequence[Row]) -> list[str]:
+def details_missing(rows: Sequence[Row], names: Mapping[str, str]) -> list[tuple[str, list[str]]]:
     """Return the undefined further numbers with their reasons."""
-    return _missing((row, row.number(metric)) for row in rows for metric in detail_names())
+    return _missing(((row, row.number(metric)) for row in rows for metric in detail_names()), names)
 
 
-def _missing(numbers: Iterable[tuple[Row, Number | None]]) -> list[str]:
-    """Return undefined numbers, grouped by row and reason."""
+def _missing(numbers: Iterable[tuple[Row, Number | None]], names: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """Return undefined numbers by row and reason: both in words, and the titles of the numbers."""
     found: dict[tuple[str, str], list[str]] = {}
     for row, number in numbers:
         if number is not None and math.isnan(number.value):
-            key = (row.label, number.reason or "no reason stored")
+            key = (short_label(row, names), number.reason or "no reason stored")
             found.setdefault(key, []).append(words(number.metric).title)
-    return [f"{', '.join(titles)} of {label} ({reason})" for (label, reason), titles in found.items()]
+    return [(f"{label}: {reason}", titles) for (label, reason), titles in found.items()]
 
 
 def _title(metric: str) -> str:

@@ -10,7 +10,7 @@ from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 
 def work_done(cells: Sequence[Cell]) -> str:
-    """Return the line, such as `3 backbones and an untrained control, 1 domain, 2,000 test images, 3 seeds, 12 min`."""
+    """Return the line, such as `3 backbones and an untrained control · 1 domain · 2,000 test images · 1 seed`."""
     backbones = {cell.backbone: cell.objective for cell in cells}
     controls = sum(objective == UNTRAINED for objective in backbones.values())
     domains = {cell.domain for cell in cells}

@@ -27,7 +27,7 @@ const showCell = async (data, at) => {
   addCopyButtons(body);
   const details = await unpackedJson(`cell-${at}`);
   place.replaceChildren();
-  if (details) renderCellDetails(place, details, Plot);
+  if (details) renderCellDetails(place, details, accessiblePlot);
   else place.append(make("p", { class: "soft" }, "This page has no further details of this run, to stay small. Its numbers are in results.csv."));
 };
 

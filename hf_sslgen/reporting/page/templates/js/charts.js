@@ -74,7 +74,7 @@ const dotsOf = (data, panel, index, width) => {
   const runs = points.flatMap(point => point.own.length > 1 ? point.own.map(each => ({ ...each, row: point.row })) : []);
   const control = points.find(point => point.row.isControl && point.score);
   const colour = point => point.row.isControl ? "var(--control)" : (point.score[5] ?? []).includes?.("leads") ? "var(--leader)" : "var(--dot)";
-  const figure = Plot.plot({
+  const figure = drawPlot({
     width, height: points.length * ROW + 40, marginLeft: LEFT, marginRight: 16, marginTop: 6, marginBottom: 34, style: theme,
     ariaLabel: `${number.title} on ${panel.domain}, ${panel.setting}`,
     x: { domain: scaled, label: number.unit.trim() === "%" ? "%" : null, ticks: Math.max(3, Math.floor(width / 110)), grid: true },
@@ -126,13 +126,14 @@ const tableOfNumbers = (data, panels, index) => {
 
 // A chart of one contrast under one setting: a row for each domain, similar ones before different ones.
 const forestOf = (number, found, extent, width) => {
-  const groups = [...new Set(found.map(d => d.group))];
+  const order = group => ["similar", "different"].indexOf(group) + 3 * (group !== "similar" && group !== "different");
+  const groups = [...new Set(found.map(d => d.group))].sort((a, b) => order(a) - order(b));
   const heading = group => `${group} domains:`;
   const rows = groups.flatMap(group => [...(groups.length > 1 ? [heading(group)] : []), ...found.filter(d => d.group === group).map(d => d.domain)]);
   const intervals = clipped(found.filter(d => isNumber(d.low)).map(d => ({ ...d, estimate: [d.value, d.low, d.high] })), extent);
   const colour = d => d.verdict === "undecided" ? "var(--soft)" : d.value > 0 ? "var(--plus)" : "var(--minus)";
   const y = "domain";
-  const figure = Plot.plot({
+  const figure = drawPlot({
     width, height: rows.length * 22 + 44, marginLeft: LEFT, marginRight: 16, marginTop: 4, marginBottom: 34, style: theme,
     ariaLabel: `Difference in ${number.phrase}`,
     x: { domain: extent.map(end => end * number.scale), label: number.differenceUnit.trim() || null, grid: true, ticks: Math.max(3, Math.floor(width / 110)) },

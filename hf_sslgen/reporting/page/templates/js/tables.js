@@ -67,7 +67,7 @@ const copies = {
 
 const addCopyButtons = root => {
   for (const table of root.querySelectorAll("table")) {
-    if (table.dataset.copies || table.closest(".no-copy")) continue;
+    if (table.dataset.copies || table.classList.contains("overlays")) continue;
     table.dataset.copies = "yes";
     const name = table.caption?.textContent.trim().slice(0, 60) ?? "table";
     const buttons = Object.keys(copies).map(kind => make("button", {
