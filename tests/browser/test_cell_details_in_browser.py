@@ -34,7 +34,7 @@ def show(browser, tmp_path: Path):
         page = PAGE.format(
             style="".join((TEMPLATES / name).read_text() for name in ("page.css", "pictures.css", "details.css")),
             library=(TEMPLATES / "vendor" / "plot.min.js").read_text(),
-            script=(TEMPLATES / "details.js").read_text(),
+            script=(TEMPLATES / "js" / "details.js").read_text(),
             details=text,
         )
         path = tmp_path / "page.html"

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from hf_sslgen.files import replace_file
 from hf_sslgen.reporting.attribution_words import attribution_meaning
 from hf_sslgen.reporting.caution_words import caution_blocks
+from hf_sslgen.reporting.page.cell_details import cell_details
 from hf_sslgen.reporting.page.finding_notes import finding_notes
 from hf_sslgen.reporting.page.findings import findings
 from hf_sslgen.reporting.page.glossary import LIMITS, glossary
@@ -24,12 +26,14 @@ from hf_sslgen.reporting.page.page_scorecard import card_of, cards_shown_first
 from hf_sslgen.reporting.page.page_script import LIBRARY, TEMPLATES, own_text, packed_all, page_script
 from hf_sslgen.reporting.page.page_summary import summary
 from hf_sslgen.reporting.page.page_tables import backbone_rows, provenance_rows
+from hf_sslgen.reporting.page.picture_book import PictureBook
 from hf_sslgen.reporting.page.picture_sections import picture_sections
 from hf_sslgen.reporting.page.work_done import work_done
 from hf_sslgen.reporting.scorecard import scorecard
 from hf_sslgen.reporting.unseen import without_unseen
 from hf_sslgen.reporting.verdict import main_setting, verdict
 from hf_sslgen.reporting.verdict_remarks import RemarkKind
+from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.study_results import StudyResults
 
 
@@ -97,12 +101,19 @@ def _content(results: StudyResults) -> dict[str, Any]:
         "notes": _notes(results),
         "backbones": backbone_rows(cells, card.names),
         "provenance": provenance_rows(cells),
-        "packed": packed_all([("page-data", page_data(results, card, main))]),
-        "style": own_text(TEMPLATES / "page.css") + own_text(TEMPLATES / "pictures.css"),
+        "packed": packed_all([("page-data", page_data(results, card, main)), *_details(cells)]),
+        "style": Markup("\n").join(own_text(TEMPLATES / f"{name}.css") for name in ("page", "pictures", "details")),
         "library": own_text(LIBRARY),
         "script": page_script(),
     }
     return content | {"sections": _sections(content)}
+
+
+def _details(cells: Sequence[Cell]) -> list[tuple[str, Any]]:
+    """Return the details of each cell by its position, and the pictures that they share."""
+    book = PictureBook()
+    details: list[tuple[str, Any]] = [(f"cell-{at}", cell_details(cell, book)) for at, cell in enumerate(cells)]
+    return [*details, ("cell-pictures", book.addresses)]
 
 
 def _notes(results: StudyResults) -> list[str]:
