@@ -2,11 +2,12 @@
 # make test      set up and run the tests; those of the report are skipped where there is no browser
 # make browser   install a browser for them (Debian's chromium)
 # make quality   set up and check style and types
+# make docs      set up and build the documentation's site into build/docs
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow browser quality format clean
+.PHONY: demo test test-slow browser quality docs format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/hf-sslgen demo --output_dir runs/demo
@@ -32,6 +33,11 @@ quality: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Every warning fails, such as a broken link; so does a page that would load anything from elsewhere.
+docs: $(VENV)/.installed-docs
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -q -W --keep-going -b html -d build/doctrees docs build/docs
+	@echo "built build/docs/index.html"
+
 format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -46,6 +52,10 @@ $(BIN)/python:
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
+
+$(VENV)/.installed-docs: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[docs]"
+	@touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-test: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"

@@ -16,10 +16,11 @@ NONE_WORDS = ("None", "null")
 
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 _NUMBER = re.compile(r"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
-_BOOLEANS = {
+BOOLEAN_WORDS = {
     **dict.fromkeys(("true", "yes", "on", "t", "y", "1"), True),
     **dict.fromkeys(("false", "no", "off", "f", "n", "0"), False),
 }
+"""Truth values as words, in lower case."""
 
 
 class UnfitError(InputError):
@@ -101,7 +102,7 @@ def typed(hint: Any, value: Any, from_text: bool = True) -> Any:
             return None
     elif hint is bool:
         if is_text and from_text:
-            value = _BOOLEANS.get(value.lower())
+            value = BOOLEAN_WORDS.get(value.lower())
         if isinstance(value, bool):
             return value
     elif hint is int:

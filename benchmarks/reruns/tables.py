@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from simulated.tables import NOT_RUN
 
 from hf_sslgen.metrics.catalogue.rows import find_metric
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
@@ -14,7 +15,7 @@ def as_markdown(decided: Sequence[Decision], varied: Sequence[Spread], command: 
     """Return the tables."""
     return "\n\n".join(
         [
-            f"Printed by\n\n```console\n$ {command}\n```",
+            f"Printed by\n\n{NOT_RUN}\n```console\n$ {command}\n```",
             "### Differences with a verdict, %, and their number",
             _shares(decided),
             "### Differences on one domain with a verdict, %, by number",

@@ -10,6 +10,8 @@ from simulated.repetitions import Row
 
 LOWEST_COVERAGE, HIGHEST_COVERAGE = 0.92, 0.975
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
+NOT_RUN = "<!-- not run: it takes hours and writes these tables; tests/benchmarks runs the script on less -->"
+"""Tells the test of the documentation's commands about the one that makes the tables."""
 
 
 def is_covered(row: Row) -> bool:
@@ -26,7 +28,7 @@ def is_covered(row: Row) -> bool:
 
 def as_markdown(rows: Sequence[Row], descriptions: Mapping[str, str], command: str) -> str:
     """Return two tables per scenario, and a list of the intervals with coverage outside the limits."""
-    parts = [f"Printed by\n\n```console\n$ {command}\n```", _repetitions(rows)]
+    parts = [f"Printed by\n\n{NOT_RUN}\n```console\n$ {command}\n```", _repetitions(rows)]
     for name, description in descriptions.items():
         mine = [row for row in rows if row.scenario == name]
         sizes = list(dict.fromkeys(row.n for row in mine))

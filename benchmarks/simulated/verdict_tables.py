@@ -9,7 +9,7 @@ from simulated.joint_families import FamilyCounts
 from simulated.networks import ACCURACY, REGIMES
 from simulated.rankings import RankingCounts
 from simulated.study_verdicts import DOMAIN, GROUP, INTERACTION
-from simulated.tables import line
+from simulated.tables import NOT_RUN, line
 from simulated.verdict_counts import (
     ADJUSTED,
     CLAIMED,
@@ -59,7 +59,7 @@ def as_markdown(
         if counts.cases
     )
     parts = [
-        f"Printed by\n\n```console\n$ {command}\n```",
+        f"Printed by\n\n{NOT_RUN}\n```console\n$ {command}\n```",
         f"Simulated studies without a difference, by regime: {sizes}. {compared} differences of studies "
         "that went the whole way, from records of cells to a page, had the same intervals and p-values.",
     ]

@@ -29,6 +29,7 @@ from hf_sslgen.analysis.subset import analysis_subset, others_of, subset_pixels
 from hf_sslgen.analysis.transforms import preset_variants
 from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit
+from hf_sslgen.domains.measured_images import MeasuredDomain
 from hf_sslgen.errors import InputError
 from hf_sslgen.metrics.catalogue.rows import AFTER_TEMPERATURE
 from hf_sslgen.metrics.stages import FINE_TUNED_STAGE, PRETRAINED_STAGE, Stage
@@ -43,7 +44,7 @@ def validation_logits(
     return ValidationLogits(split_logits(backbone, domain.validation, settings, run), domain.validation.labels)
 
 
-def _wanted(backbone: LoadedBackbone, domain: Domain, settings: AnalysisSettings, run: Run) -> Wanted:
+def _wanted(backbone: LoadedBackbone, domain: MeasuredDomain, settings: AnalysisSettings, run: Run) -> Wanted:
     """Request the images for attribution and invariance, with the preset's transforms that suit the domain."""
     subset = analysis_subset(domain.test, settings)
     pixels = subset_pixels(backbone, subset, keep=run.features is not None)
@@ -85,7 +86,7 @@ def _joined(*analyses: Analysis) -> tuple[list[Number], pd.DataFrame]:
     return numbers, pd.concat([each.records for each in analyses if len(each.records)], ignore_index=True)
 
 
-def _over_groups(analysis: Analysis, domain: Domain) -> Analysis:
+def _over_groups(analysis: Analysis, domain: MeasuredDomain) -> Analysis:
     return over_groups(analysis, domain.test, domain.not_label_preserving)
 
 
@@ -136,7 +137,7 @@ def _attributed(
 
 
 def _adapted_pass(
-    backbone: LoadedBackbone, domain: Domain, stage: Stage, settings: AnalysisSettings, run: Run
+    backbone: LoadedBackbone, domain: MeasuredDomain, stage: Stage, settings: AnalysisSettings, run: Run
 ) -> tuple[NDArray[np.float32], Maps, Analysis | None]:
     """Run the pass over the test images; returns their logits, the subset's maps and, if fine-tuned, invariance."""
     test, wanted = domain.test, _wanted(backbone, domain, settings, run)
@@ -158,7 +159,7 @@ def _adapted_pass(
 
 def adapted_analysis(
     backbone: LoadedBackbone,
-    domain: Domain,
+    domain: MeasuredDomain,
     stage: Stage,
     settings: AnalysisSettings,
     validation: ValidationLogits | None,

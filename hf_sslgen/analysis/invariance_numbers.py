@@ -15,8 +15,8 @@ from hf_sslgen.analysis.families import FAMILIES, PAIR, families_of
 from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.analysis.one_pass import Moved, PassResults
 from hf_sslgen.analysis.transforms import Variant
-from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.images import ImageSplit
+from hf_sslgen.domains.measured_images import MeasuredDomain
 from hf_sslgen.metrics import Estimate
 from hf_sslgen.metrics.catalogue.feature_metrics import SIMILARITY_COLUMNS
 from hf_sslgen.metrics.catalogue.measurement import measure
@@ -127,7 +127,7 @@ def _variant_records(variant: tuple[str, str], measured: Measured, subset: Image
 
 
 def invariance_numbers(
-    outputs: PassResults, variants: Sequence[Variant], domain: Domain, subset: ImageSplit, stage: Stage
+    outputs: PassResults, variants: Sequence[Variant], domain: MeasuredDomain, subset: ImageSplit, stage: Stage
 ) -> Analysis:
     """Measure the invariance of the classifier's input to every variant, with the guards against collapse.
 

@@ -13,6 +13,7 @@ from hf_sslgen.hub.finetuned_run import read_run
 from hf_sslgen.hub.push_arguments import HubArguments, take_push_request
 from hf_sslgen.output_folder import require_free, require_output_folder
 from hf_sslgen.training.configuration import parse_arguments
+from hf_sslgen.training.example_arguments import EXAMPLE, ExampleArguments
 from hf_sslgen.training.finetuning import finetune
 from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.run_folder import OWN_FILES
@@ -23,11 +24,13 @@ logger = logging.getLogger(__name__)
 
 def main(command_line: Sequence[str] | None = None) -> None:
     """Parse the arguments, load, train, report and, if requested, push."""
-    model_arguments, domain_arguments, arguments, hub_arguments = parse_arguments(
-        (ModelArguments, DomainArguments, FineTuningArguments, HubArguments),
+    model_arguments, domain_arguments, arguments, hub_arguments, example = parse_arguments(
+        (ModelArguments, DomainArguments, FineTuningArguments, HubArguments, ExampleArguments),
         "Fine-tune a backbone on a target domain and measure it.",
         command_line,
+        other_names=EXAMPLE,
     )
+    example.use_token()
     folder = require_output_folder(str(arguments.output_dir), OWN_FILES)
     if arguments.process_index == 0:
         require_free(folder)

@@ -9,6 +9,7 @@ from hf_sslgen.metrics.catalogue.rows import numbers_shown_first, terminal_metri
 from hf_sslgen.metrics.stages import PRETRAINED_STAGE
 from hf_sslgen.reporting.caution_words import caution_blocks, some_names
 from hf_sslgen.reporting.claim_words import claim_summaries
+from hf_sslgen.reporting.display_names import printable, shorten
 from hf_sslgen.reporting.leaderboard import leaderboard
 from hf_sslgen.reporting.table_rows import (
     Row,
@@ -75,15 +76,15 @@ def terminal_table(results: StudyResults) -> str:
             first = rows[0].cell
             title = f"{domain} ({group_words(first.group)}), {setting_words(*setting)}: {shown_accuracy(first)}"
             lines = [title, "-" * len(title), *_numbers_aligned(rows)]
-            blocks.append("\n".join(_printable(line) for line in lines))
+            blocks.append("\n".join(printable(line) for line in lines))
         here = [d for d in results.targets if d.domain == domain and d.second_objective != UNTRAINED]
         shown = differences_shown_first(here, headline_metrics)
         if shown:
             lines = [f"{domain}, paired differences (first - second, 95% interval, verdict and its scope)"]
             lines += _align([_difference_row(difference) for difference in shown], right_from=4, right_to=6)
-            blocks.append("\n".join(_printable(line) for line in lines))
+            blocks.append("\n".join(printable(line) for line in lines))
     if ranked := leaderboard(results.rankings):
-        blocks.append("\n".join(_printable(line) for line in ranked))
+        blocks.append("\n".join(printable(line) for line in ranked))
     if cautions := caution_lines(results):
         blocks.append("\n".join(cautions))
     return "\n\n".join(blocks) if blocks else "no cells"
@@ -92,11 +93,11 @@ def terminal_table(results: StudyResults) -> str:
 def caution_lines(results: StudyResults) -> list[str]:
     """Return a heading and a line per kind of caution, of at most 160 columns; nothing if there is none."""
     lines = [
-        f"  {block.title}: {some_names([_shorten(name, NAME_WIDTH) for name in block.backbones], 2)}, {block.domains}"
+        f"  {block.title}: {some_names([shorten(name, NAME_WIDTH) for name in block.backbones], 2)}, {block.domains}"
         for block in caution_blocks(results)
     ]
     heading = ["Cautions (explained on the page; cautions.csv has all):"] if lines else []
-    return [_printable(line) for line in heading + lines]
+    return [printable(line) for line in heading + lines]
 
 
 def claim_lines(results: StudyResults) -> list[str]:
@@ -126,12 +127,12 @@ def _terminal_row(row: Row) -> list[str]:
     accuracy = row.number(shown_accuracy(row.cell))
     interval = f" {format_interval(accuracy.low, accuracy.high, accuracy.metric)}" if accuracy else ""
     return [
-        _shorten(row.label, NAME_WIDTH),
-        _shorten(row.objective, 12),
+        shorten(row.label, NAME_WIDTH),
+        shorten(row.objective, 12),
         _shown(accuracy) + interval.rstrip(),
         *(_terminal_number(row, metric) for metric in terminal_metrics()),
         format_parameters(row.provenance.get("parameters")),
-        _shorten(row.provenance.get("licence") or MISSING, 12),
+        shorten(row.provenance.get("licence") or MISSING, 12),
         format_seconds(row.provenance.get("seconds")),
     ]
 
@@ -152,8 +153,8 @@ def _difference_row(difference: TargetDifference) -> list[str]:
         setting += f", {difference.num_seeds} runs"
     name = f"{metric.title}, {transform_words(difference.transform)}" if difference.transform else metric.title
     return [
-        f"  {_shorten(difference.first, NAME_WIDTH)} - {_shorten(difference.second, NAME_WIDTH)}",
-        _shorten(setting, SETTING_WIDTH),
+        f"  {shorten(difference.first, NAME_WIDTH)} - {shorten(difference.second, NAME_WIDTH)}",
+        shorten(setting, SETTING_WIDTH),
         name,
         "pt" if metric.scale == 100 else metric.difference_unit.strip(),
         format_difference(difference.value, difference.metric),
@@ -176,16 +177,3 @@ def _align(table: Sequence[Sequence[str]], right_from: int, right_to: int) -> li
         ).rstrip()
         for row in table
     ]
-
-
-def _shorten(text: str, width: int) -> str:
-    """Shorten to `width` characters in the middle, because names of one family differ at their ends."""
-    if len(text) <= width:
-        return text
-    tail = (width - 1) // 2
-    return f"{text[: width - 1 - tail]}…{text[-tail:]}"
-
-
-def _printable(text: str) -> str:
-    """Replace control characters, so that no name can move the cursor or start an escape sequence."""
-    return "".join(character if character.isprintable() else "?" for character in text)

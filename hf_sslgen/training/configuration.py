@@ -2,15 +2,35 @@
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn, get_args, get_origin
 
 from hf_sslgen.errors import InputError, hinted
 from hf_sslgen.settings import Setting, require_nameable, settings_of, shown
-from hf_sslgen.typed_values import choices_of
+from hf_sslgen.typed_values import BOOLEAN_WORDS, choices_of
 from hf_sslgen.yaml_files import read_yaml
+
+
+def _keep(values: dict[str, Any]) -> None:
+    """Leave the values as they were given."""
+
+
+@dataclass(frozen=True)
+class OtherNames:
+    """Names by which users of other programs know a command's options.
+
+    Attributes:
+        refused: for each name that is not taken, what to give instead.
+        translate: called with all given values by name, once each has its type, to replace some by others in place.
+    """
+
+    refused: Mapping[str, str] = field(default_factory=dict)
+    translate: Callable[[dict[str, Any]], None] = _keep
+
+
+NO_OTHER_NAMES = OtherNames()
 
 
 @dataclass(frozen=True)
@@ -20,6 +40,11 @@ class _Option(Setting):
     @property
     def takes_list(self) -> bool:
         return any(get_origin(each) is list for each in (self.hint, *get_args(self.hint)))
+
+    @property
+    def takes_no_value(self) -> bool:
+        """Whether the option alone means true."""
+        return self.hint is bool or bool in get_args(self.hint)
 
     @property
     def help(self) -> str:
@@ -37,6 +62,8 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, options: Mapping[str, _Option], description: str) -> None:
         super().__init__(description=description, allow_abbrev=False, argument_default=argparse.SUPPRESS)
         self.known = {"--help"}
+        booleans = [name for name, option in options.items() if option.hint in (bool, bool | None)]
+        self.flags = {each for name in booleans for each in _spellings(name)}
         for name, option in options.items():
             self._add(name, option)
         self.add_argument("--config", type=Path, help="YAML file with defaults for the options above")
@@ -46,7 +73,7 @@ class _Parser(argparse.ArgumentParser):
         form: dict[str, Any] = {}
         if option.takes_list:
             form["nargs"] = "+"
-        elif option.hint in (bool, bool | None):
+        elif option.takes_no_value:
             form.update(nargs="?", const="true")
         if words := choices_of(option.hint):
             form["metavar"] = f"{{{','.join(words)}}}"
@@ -70,11 +97,12 @@ def parse_arguments(
     description: str,
     command_line: Sequence[str] | None = None,
     positional: str | Sequence[str] = (),
+    other_names: OtherNames = NO_OTHER_NAMES,
 ) -> tuple[Any, ...]:
     """Build one instance of each dataclass from `--config FILE` and the options.
 
     Args:
-        positional: the field or fields that leading words without `--` set.
+        positional: the field or fields that words without `--` set.
 
     Raises:
         InputError: a key or option is unknown (suggests the nearest one), or a value has the wrong type or range.
@@ -83,18 +111,19 @@ def parse_arguments(
     options: dict[str, _Option] = {}
     for kind in dataclass_types:
         options |= {name: _Option(each.field, each.hint) for name, each in settings_of(kind).items()}
-    given = _given(
-        _Parser(options, description), arguments, [positional] if isinstance(positional, str) else positional
-    )
+    positions = [positional] if isinstance(positional, str) else positional
+    given = _given(_Parser(options, description), arguments, positions, other_names.refused)
     values = {}
     path = given.pop("config", None)
     if path is not None:
         source = f"config {str(path)!r}"
         for key, value in read_yaml(path, "config").items():
             if key not in options:
+                _refuse_other_name(key, f"{source}: {key}", other_names.refused)
                 raise InputError(hinted(f"{source}: unknown key {shown(key)}", key, options))
             values[key] = _read(options[key], value, f"{source}: ")
     values |= {name: _read(options[name], value) for name, value in given.items()}
+    other_names.translate(values)
     missing = [name for name, option in options.items() if option.is_required and name not in values]
     if missing:
         raise InputError(f"{missing[0]} is missing; give it as --{missing[0]} (--help lists the options)")
@@ -104,12 +133,21 @@ def parse_arguments(
     )
 
 
-def _given(parser: _Parser, arguments: list[str], positional: Sequence[str]) -> dict[str, Any]:
+def _refuse_other_name(name: str, shown_as: str, refused: Mapping[str, str]) -> None:
+    """Raise InputError with what to give instead, if the name is another program's."""
+    if name in refused:
+        raise InputError(f"{shown_as} is not an option here; {refused[name]}")
+
+
+def _given(
+    parser: _Parser, arguments: list[str], positional: Sequence[str], refused: Mapping[str, str]
+) -> dict[str, Any]:
     """Return the command line's values, as text, by field."""
     if positional:
         parser.usage = f"%(prog)s {' '.join(name.upper() for name in positional)} [options]"
     for index, name in enumerate(positional):
         if len(arguments) <= index or arguments[index].startswith("-"):
+            arguments = _with_values(arguments, parser.flags)
             break
         arguments[index] = f"--{name}={arguments[index]}"
     for word in arguments:
@@ -117,11 +155,25 @@ def _given(parser: _Parser, arguments: list[str], positional: Sequence[str]) -> 
         if option.startswith("--") and option not in parser.known:
             known = {each.removeprefix("--").replace("-", "_") for each in parser.known}
             name = option.removeprefix("--").replace("-", "_")
+            _refuse_other_name(name, option, refused)
             raise InputError(hinted(f"unknown option {shown(option)}", name, sorted(known)))
-    found, unexpected = parser.parse_known_args(arguments)
-    if unexpected:
-        raise InputError(f"unexpected argument {shown(unexpected[0])}")
-    return vars(found)
+    found, words = parser.parse_known_args(arguments)
+    given = vars(found)
+    for name in positional:
+        if words and name not in given and not words[0].startswith("-"):
+            given[name] = words.pop(0)
+    if words:
+        raise InputError(f"unexpected argument {shown(words[0])}")
+    return given
+
+
+def _with_values(arguments: Sequence[str], flags: Collection[str]) -> list[str]:
+    """Write out the value of a flag that stands before another argument: `--flag FILE` is `--flag=true FILE`."""
+    following = [*arguments[1:], "--"]
+    return [
+        f"{word}=true" if word in flags and after.lower() not in BOOLEAN_WORDS else word
+        for word, after in zip(arguments, following, strict=True)
+    ]
 
 
 def _read(option: _Option, value: Any, source: str = "") -> Any:

@@ -98,6 +98,30 @@ def read_preprocessing(folder: Path, config: Any, name: str | None = None) -> Pr
         ) from error
 
 
+def preprocessing_of_processor(processor: Any) -> Preprocessing:
+    """Read the preprocessing of an image processor of transformers.
+
+    Raises:
+        InputError: its pixels can't be reproduced.
+    """
+    try:
+        return _read_processor(processor)
+    except (PixelError, *UNREADABLE) as error:
+        raise InputError(f"processor {type(processor).__name__} can't be reproduced: {_line(error)}") from error
+
+
+def preprocessing_of_timm(description: Mapping[str, Any]) -> Preprocessing:
+    """Read the preprocessing of a timm network's `pretrained_cfg` or data configuration.
+
+    Raises:
+        InputError: it can't be reproduced.
+    """
+    try:
+        return _read_timm(dict(description))
+    except (PixelError, *UNREADABLE) as error:
+        raise InputError(f"timm's data configuration can't be reproduced: {_line(error)}") from error
+
+
 def _line(error: Exception) -> str:
     """Return the first line of a library's message, truncated if it is long."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -1,20 +1,23 @@
 """Every command that the documentation, the recipes and their configurations show is taken by the command's parser."""
 
+import argparse
 import importlib
 import re
+import runpy
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from code_blocks import PAGES
 
 from hf_sslgen.cli import COMMANDS
 from hf_sslgen.study.config import read_study
 from hf_sslgen.study.plan import expand
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 CONFIGS = sorted((ROOT / "recipes" / "configs").glob("*/*.yaml"))
 RECIPES = sorted((ROOT / "recipes").glob("*.py"))
 PARSED_BY_ARGPARSE = ("zoo", "domains", "claims")
@@ -29,7 +32,9 @@ def _shell_lines(path: Path) -> Iterator[str]:
     text = path.read_text(encoding="utf-8").replace("\\\n#", "\\\n").replace("\\\n", " ")
     for line in text.splitlines():
         bare = line.strip(" #")
-        if bare.startswith(("$ ", "hf-sslgen ", "python recipes/", "accelerate launch ", "torchrun ")):
+        if bare.startswith(
+            ("$ ", "hf-sslgen ", "python recipes/", "python scripts/", "accelerate launch ", "torchrun ")
+        ):
             yield bare.removeprefix("$ ")
 
 
@@ -46,6 +51,20 @@ def _commands(path: Path) -> Iterator[tuple[str, list[str]]]:
             elif recipe is not None:
                 yield recipe[1], words[index + 1 :]
 
+
+def _scripts(path: Path) -> Iterator[list[str]]:
+    """Path and options of each benchmark and script in a file."""
+    for line in _shell_lines(path):
+        words = shlex.split(line, comments=True)
+        if words[0] == "python" and words[1].startswith(("benchmarks/", "scripts/")):
+            yield words[1:]
+
+
+SCRIPTS = [
+    pytest.param(words, id=f"{path.name}:{words[0]}:{index}")
+    for path in PAGES
+    for index, words in enumerate(_scripts(path))
+]
 
 DOCUMENTED = [
     pytest.param(module, options, id=f"{path.name}:{module}:{index}")
@@ -76,6 +95,21 @@ def test_a_documented_command_is_taken(module: str, options: list[str], monkeypa
     monkeypatch.setattr(command, "parse_arguments", parse_only)
     with pytest.raises(ParsedError):
         command.main(options)
+
+
+@pytest.mark.parametrize("words", SCRIPTS)
+def test_the_options_of_a_documented_script_are_taken(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    parse = argparse.ArgumentParser.parse_args
+
+    def parse_only(*arguments: Any, **keywords: Any) -> None:
+        parse(*arguments, **keywords)
+        raise ParsedError
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_only)
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(ParsedError):
+        runpy.run_path(words[0], run_name="__main__")
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)

@@ -124,7 +124,7 @@ def test_finetune(hub: Hub, api: HfApi, workplace: Workplace) -> None:
     command += ["--use_cpu", "--num_train_epochs", "1", *SIZES, "--output_dir", "tuned", "--hub_license", "mit"]
     command += ["--push_to_hub", "--hub_model_id", "org/tuned", "--push_demo_space", "--hub_token"]
     workplace.run(*command, WRONG_TOKEN, code=2)
-    workplace.run(*command, READER, token=OWNER, code=2)
+    workplace.run(*command, READER, "--token", OWNER, code=2)
     hub.fail("status", "/api/models/org/tuned/commit/", status=403)
     assert "the model is finished and complete" in workplace.run(*command, OWNER, code=2)
     said = workplace.run(*command, OWNER, token=READER)

@@ -7,6 +7,8 @@ import pytest
 from command_arguments import COMMANDS
 
 from hf_sslgen.commands.demo import DemoArguments
+from hf_sslgen.commands.push_study import PushStudyArguments
+from hf_sslgen.commands.study import StudyArguments
 from hf_sslgen.errors import InputError
 from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
@@ -116,6 +118,36 @@ def test_a_boolean_in_a_file_is_what_it_says(command, name, default, tmp_path):
     for wrong in (0, 1, 1.0, "maybe", None, [True], "2024-01-01"):
         with pytest.raises(InputError, match=f"config '.*config.yaml': {name} is .*; it must be true or false"):
             read_file(tmp_path, command, {name: wrong})
+
+
+@pytest.mark.parametrize(("command", "name", "default"), BOOLEANS)
+def test_a_flag_without_a_value_means_true(command, name, default):
+    if name in ("fp16", "tf32", "dataloader_pin_memory", "dataloader_persistent_workers"):  # need a GPU, or workers
+        return
+    kinds, needed = COMMANDS[command]
+    before = [f"--{key}={each[0] if isinstance(each, list) else each}" for key, each in needed.items()]
+    if name == "push_demo_space":
+        before.append("--push_to_hub")
+
+    def read(*options):
+        instances = parse_arguments(kinds, "", [*before, *options])
+        return {key: value for instance in instances for key, value in vars(instance).items()}[name]
+
+    assert read(f"--{name}") is read(f"--{name}", "True") is True
+    if not (command == "finetune" and name == "use_cpu"):
+        assert read(f"--{name}", "false") is False
+
+
+def test_a_flag_may_stand_before_the_words_without_an_option():
+    for options in (["--dry_run", "a.yaml"], ["a.yaml", "--dry_run"], ["--dry_run", "true", "a.yaml"]):
+        (arguments,) = parse_arguments((StudyArguments,), "", [*options, "--output_dir", "z"], "study")
+        assert (arguments.study, arguments.dry_run) == ("a.yaml", True)
+    positional = ("study_dir", "repository")
+    for options in (["a", "--private", "b/c"], ["--private", "a", "b/c"], ["--private", "yes", "a", "b/c"]):
+        (pushed,) = parse_arguments((PushStudyArguments,), "", options, positional=positional)
+        assert (pushed.study_dir, pushed.repository, pushed.private) == ("a", "b/c", True)
+    with pytest.raises(InputError, match="dry_run is 'maybe'; it must be true or false"):
+        parse_arguments((StudyArguments,), "", ["a.yaml", "--dry_run", "maybe", "--output_dir", "z"], "study")
 
 
 @pytest.mark.parametrize("name", ["protocol", "dataset_name"])

@@ -22,8 +22,8 @@ from hf_sslgen.study.inference.scopes import (
     widest_scope,
 )
 
-MIN_CONTESTANTS = 3
-"""Two are a comparison, not a ranking."""
+MIN_CONTESTANTS = 2
+"""One is not compared with anything."""
 
 
 @dataclass(frozen=True)

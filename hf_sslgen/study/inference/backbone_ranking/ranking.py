@@ -108,7 +108,7 @@ class Ranking:
 def rank_all(cells: Sequence[Cell]) -> tuple[Ranking, ...]:
     """Rank the backbones of a study under each protocol and label budget: over its domains, then on each.
 
-    Over domains, those backbones are ranked that were measured on all of them. Nothing is ranked below three.
+    Over domains, those backbones are ranked that were measured on all of them. A single one is not ranked.
 
     Args:
         cells: cells of one study, no two of one backbone, domain, protocol, label budget and seed.

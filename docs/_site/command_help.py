@@ -1,0 +1,41 @@
+"""The directive `command-help`: what `hf-sslgen COMMAND --help` prints."""
+
+import contextlib
+import importlib
+import io
+import os
+from typing import Any
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+
+WIDTH = "100"
+
+
+def help_of(command: str) -> str:
+    """Return the help of a command of `hf-sslgen`.
+
+    Raises:
+        ModuleNotFoundError: there is no such command.
+    """
+    os.environ["COLUMNS"] = WIDTH
+    module = importlib.import_module(f"hf_sslgen.commands.{command.replace('-', '_')}")
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+        module.main(["--help"])
+    return printed.getvalue()
+
+
+class CommandHelp(Directive):
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        text = help_of(self.arguments[0])
+        block = nodes.literal_block(text, text)
+        block["language"] = "text"
+        return [block]
+
+
+def setup(app: Any) -> dict[str, Any]:
+    app.add_directive("command-help", CommandHelp)
+    return {"parallel_read_safe": True}
