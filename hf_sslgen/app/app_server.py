@@ -1,5 +1,6 @@
 """Serve the app on an address of this machine until it is interrupted."""
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -63,6 +64,11 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
+def _is_worth_saying(record: logging.LogRecord) -> bool:
+    """Whether a record of uvicorn's is not only that an open page was hung up on when the app ended."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], asyncio.CancelledError)
+
+
 def serve(session: AppSession, host: str, port: int) -> None:
     """Serve the app until Ctrl-C or SIGTERM."""
     os.environ["GRADIO_TEMP_DIR"] = str(session.folder / "gradio")
@@ -74,8 +80,7 @@ def serve(session: AppSession, host: str, port: int) -> None:
             )
         shown = f"[{host}]" if ":" in host else host
         print(f"The app is at http://{shown}:{listening.getsockname()[1]} (Ctrl-C ends it)", flush=True)
-        server = uvicorn.Server(
-            uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=SECONDS_TO_CLOSE, lifespan="on")
-        )
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=SECONDS_TO_CLOSE))
+        logging.getLogger("uvicorn.error").addFilter(_is_worth_saying)
         with contextlib.suppress(KeyboardInterrupt):  # the usual way to end it
             server.run(sockets=[listening])

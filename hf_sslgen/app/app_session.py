@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hf_sslgen.app.comparison import Comparison, ComparisonRequest
 from hf_sslgen.app.dropped_files import DropArea, Limits
+from hf_sslgen.app.running_comparison import Comparison, ComparisonRequest
 from hf_sslgen.errors import InputError
 from hf_sslgen.files import remove_abandoned
 from hf_sslgen.processes import unfinished_name

@@ -79,3 +79,4 @@ zone.addEventListener("drop", async (event) => {
   }
   send(files);
 });
+zone.dataset.ready = "";

@@ -9,8 +9,8 @@ import gradio as gr
 from hf_sslgen.app import shown_html
 from hf_sslgen.app.app_session import AppSession
 from hf_sslgen.app.backbone_choices import chosen_backbones, is_shipped, names_in_set, offered_sets
-from hf_sslgen.app.comparison import ComparisonRequest
 from hf_sslgen.app.found_images import MOST_LOOKED_AT, find_images
+from hf_sslgen.app.running_comparison import ComparisonRequest
 from hf_sslgen.errors import InputError, SslgenError
 
 TITLE = "Which backbone for my images?"

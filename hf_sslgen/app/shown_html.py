@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from hf_sslgen.app.comparison import SHOWN_LINES, ComparisonState
-from hf_sslgen.app.web_routes import REPORT_PATH, TABLES
+from hf_sslgen.app.running_comparison import SHOWN_LINES, ComparisonState
 
 if TYPE_CHECKING:  # importing it takes seconds, for torch
     from hf_sslgen.app.label_free_view import View
+
+REPORT_PATH = "/report"
+"""Address of a finished report."""
+
+TABLES = ("results.csv", "comparisons.csv", "ranking.csv", "cautions.csv")
+"""Files of a comparison that can be fetched, beside its page."""
 
 SHOWN_NAME = 60
 
@@ -57,19 +62,14 @@ def report(number: int) -> str:
 
 
 def side_by_side(views: Sequence["View"], num_backbones: int, left_out: int) -> str:
-    """Pictures without labels as rows, backbones as columns: what each rests on and what it answers."""
+    """Pictures without labels, each beside what every backbone's answer rests on and what it answers."""
     pictures = list(dict.fromkeys(view.picture for view in views))
-    backbones = list(dict.fromkeys(view.backbone for view in views))
-    by_place = {(view.picture, view.backbone): view for view in views}
-    head = "".join(f'<th scope="col">{escape(_short(name))}</th>' for name in ("picture", *backbones))
     rows = []
     for picture in pictures:
-        first = next(view for view in views if view.picture == picture)
-        cells = [_cell(by_place.get((picture, backbone))) for backbone in backbones]
-        rows.append(
-            f'<tr><th scope="row">{_image(first.shown, picture)}<span>{escape(_short(picture))}</span></th>'
-            f"{''.join(cells)}</tr>"
-        )
+        of_picture = [view for view in views if view.picture == picture]
+        figures = [_figure(of_picture[0].shown, picture, "as the backbone sees it")]
+        figures += [_figure(view.overlay, view.backbone, *_answers(view)) for view in of_picture]
+        rows.append(f'<div class="views" role="group" aria-label="{escape(picture)}">{"".join(figures)}</div>')
     has_classes, has_none = any(view.named for view in views), any(not view.named for view in views)
     words = ["One part of each picture after another is hidden."]
     if has_classes:
@@ -81,31 +81,24 @@ def side_by_side(views: Sequence["View"], num_backbones: int, left_out: int) -> 
         words.append("Most alike: the other picture with the closest features (cosine).")
     if left_out:
         words.append(f"{left_out} more pictures are not shown.")
-    if len(backbones) < num_backbones or len(views) < len(pictures) * len(backbones):
+    if len(views) < len(pictures) * num_backbones:
         words.append("Still looking.")
-    return (
-        f'<p class="said" role="status">{escape(" ".join(words))}</p>'
-        f'<div class="scrolls" tabindex="0" role="region" aria-label="Pictures by backbone"><table class="views">'
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-    )
+    return notice(" ".join(words)) + "".join(rows)
 
 
-def _cell(view: "View | None") -> str:
-    if view is None:
-        return "<td></td>"
-    answers = [f"{escape(_short(name))} {100 * share:.0f}%" for name, share in view.named]
-    if not view.named and view.nearest is not None:
-        name, likeness = view.nearest
-        answers = [f"most alike: {escape(_short(name))} ({likeness:.2f})"]
-    image = _image(view.overlay, f"map of {view.backbone} on {view.picture}")
-    return f"<td>{image}<span>{'<br>'.join(answers)}</span></td>"
+def _answers(view: "View") -> list[str]:
+    """What a backbone says about a picture, line by line."""
+    if view.named:
+        return [f"{_short(name)} {100 * share:.0f}%" for name, share in view.named]
+    return [] if view.nearest is None else [f"most alike: {_short(view.nearest[0])} ({view.nearest[1]:.2f})"]
 
 
-def _image(picture: Image.Image, description: str) -> str:
+def _figure(picture: Image.Image, title: str, *lines: str) -> str:
     encoded = io.BytesIO()
     picture.save(encoded, format="WEBP", quality=85)
     data = base64.b64encode(encoded.getvalue()).decode()
-    return f'<img src="data:image/webp;base64,{data}" alt="{escape(description)}">'
+    caption = "<br>".join([f"<strong>{escape(_short(title))}</strong>", *map(escape, lines)])
+    return f'<figure><img src="data:image/webp;base64,{data}" alt=""><figcaption>{caption}</figcaption></figure>'
 
 
 def _short(name: str) -> str:

@@ -11,11 +11,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hf_sslgen.app.dropped_files import DropArea
+from hf_sslgen.app.shown_html import REPORT_PATH, TABLES
 from hf_sslgen.errors import InputError
 
-DROP_PATH, REPORT_PATH = "/dropped", "/report"
-TABLES = ("results.csv", "comparisons.csv", "ranking.csv", "cautions.csv")
-"""Files of a comparison that can be fetched, beside its page."""
+DROP_PATH = "/dropped"
+"""Address that files are sent to, by `drop_zone.js`."""
 
 OWN_PAGES = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
