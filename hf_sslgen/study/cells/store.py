@@ -7,6 +7,7 @@
     failures/   a JSON file per failed cell, with its traceback
     features/   outputs of frozen trunks (`analysis/feature_store.py`), which may be removed at any time
     index/      a JSON file per planned cell: the folder that its identity leads to
+    pictures/   small pictures of the images a report shows (`pictures/stored_pictures.py`), also removable
     scratch/    runs in progress, removed when their cell ends
     unfinished/ parts of cells in progress that survive a killed process, for the next one to resume from
 
@@ -32,7 +33,7 @@ from hf_sslgen.tokens import without_tokens
 from hf_sslgen.work_claims import Claim, find_claims, is_alive, kept_alive, release, this_process, try_claim
 
 STUDY_FILE = "study.yaml"
-OTHER_FOLDERS = ("facts", "index", "failures", "report")
+OTHER_FOLDERS = ("facts", "index", "failures", "report", "pictures", "pictures/of_cells")
 UNFINISHED = "unfinished"
 REPORT_CLAIM = "report"
 """Name of the claim on writing the report; every cell's name is longer."""

@@ -26,6 +26,7 @@ from hf_sslgen.study.execution.study_features import study_features
 from hf_sslgen.study.execution.thread_limit import limited_threads
 from hf_sslgen.study.execution.workbench import Unavailable, identify, prepare_cell
 from hf_sslgen.study.known_cell import KnownCell
+from hf_sslgen.study.pictures.picture_keeping import keep_pictures
 from hf_sslgen.study.plan import CellSpec, first_seeds
 from hf_sslgen.study.protocols.candidate_runs import CANDIDATES, CandidateRuns
 from hf_sslgen.study.protocols.dispatch import measure
@@ -83,6 +84,7 @@ def _measure(known: KnownCell, store: Store, claim: Claim, unavailable: Unavaila
         _require_unchanged(known, store)
         identity = cell_identity(known, known.domain.fingerprints)
         provenance = cell_provenance(prepared, seconds, selection, passes.images)
+        keep_pictures(store.folder, claim.name, prepared, analysis)
         write_cell(store.cells / claim.name, identity, provenance, analysis, replace=False)
     except Exception as error:  # an error in one cell must not stop the others; it is recorded with its traceback
         if (interrupt := interrupt_behind(error)) is not None:

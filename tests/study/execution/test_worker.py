@@ -251,12 +251,12 @@ def test_a_folder_of_something_else_and_one_that_can_not_be_made(tmp_path: Path)
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of 400 kB."""
+    """A real file system of 800 kB."""
     disk = tmp_path / "disk"
     disk.mkdir()
     if shutil.which("mount") is None:
         pytest.skip("no mount command")
-    command = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=800k", "tmpfs", str(disk)]
     if subprocess.run(command, capture_output=True, check=False).returncode != 0:
         pytest.skip("mounting a small file system needs root")
     yield disk
