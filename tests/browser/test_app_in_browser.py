@@ -37,12 +37,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     temporary = folder / "temporary"
     temporary.mkdir()
     command = [sys.executable, "-m", "hf_sslgen.cli", "app", "--port", str(port), "--output_dir", "out"]
-    environment = {
-        "TMPDIR": str(temporary),
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-        "HF_TOKEN": TOKEN,
-        "OMP_NUM_THREADS": "1",
-    }
+    environment = {"TMPDIR": str(temporary), "HF_TOKEN": TOKEN, "OMP_NUM_THREADS": "1"}
     with served(command, port, folder, environment) as address:
         yield RunningApp(address, folder / "out", temporary)
     assert [path.name for path in temporary.glob(".*")] == []
