@@ -11,6 +11,7 @@ from hf_sslgen.settings import AT_LEAST_ONE, POSITIVE, SEED, Range, check_fields
 from hf_sslgen.study.cells.store import DEFAULT_CACHE_GB
 from hf_sslgen.study.protocols.presets import PRESETS, FineTuningProtocol, PresetName
 from hf_sslgen.training.configuration import parse_arguments
+from hf_sslgen.training.tracking import TrackingArguments
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,11 @@ class CompareArguments:
 
 def main(command_line: Sequence[str] | None = None) -> None:
     """Parse and compare."""
-    arguments, shared = parse_arguments(
-        (CompareArguments, SharedDomainArguments), "Compare the backbones of a twin set on your images.", command_line
+    arguments, shared, tracking = parse_arguments(
+        (CompareArguments, SharedDomainArguments, TrackingArguments),
+        "Compare the backbones of a twin set on your images.",
+        command_line,
     )
     from hf_sslgen.commands.run_compare import compare
 
-    compare(arguments, shared)
+    compare(arguments, shared, tracking)

@@ -20,6 +20,7 @@ from hf_sslgen.reporting.terminal_tables import terminal_table
 from hf_sslgen.study.backbones import BackboneEntry, backbone_entry, named_entries, shared_set, untrained_controls
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
 from hf_sslgen.study.cells.store import Store, alone_in_reporting
+from hf_sslgen.study.execution.tracking_process import cells_tracked
 from hf_sslgen.study.execution.workbench import Unavailable, domain_at_hand
 from hf_sslgen.study.execution.worker import run_worker
 from hf_sslgen.study.finished_cells import finished_cells
@@ -28,6 +29,7 @@ from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.preflight import prepare
 from hf_sslgen.study.progress import missing_sentences
 from hf_sslgen.study.protocols.presets import FineTuningProtocol, Protocol, get_protocol
+from hf_sslgen.training.tracking import UNTRACKED, TrackingArguments
 from hf_sslgen.zoo.backbone_registry import TwinSet, get_twin_set
 
 logger = logging.getLogger(__name__)
@@ -104,7 +106,7 @@ def planned_cells(arguments: CompareArguments, shared: Any) -> list[CellSpec]:
     ]
 
 
-def compare(arguments: CompareArguments, shared: Any) -> Path:
+def compare(arguments: CompareArguments, shared: Any, tracking: TrackingArguments = UNTRACKED) -> Path:
     """Compute missing cells, compare the finished ones and write the results; returns the report's path.
 
     Args:
@@ -120,7 +122,8 @@ def compare(arguments: CompareArguments, shared: Any) -> Path:
     store.forget_failures(specs)
     unavailable: Unavailable = {}
     prepare(specs, store, unavailable)
-    run_worker(specs, store, unavailable=unavailable)
+    with cells_tracked(store, store.folder.name, tracking):
+        run_worker(specs, store, unavailable=unavailable)
     cells, damaged = finished_cells(specs, store)
     missing = [*missing_sentences(specs, store), *damaged]
     if not cells:
