@@ -174,7 +174,8 @@ def _between_groups(results: StudyResults, metric: str, transform: str, names: M
 
 def _counted(place: str, kind: _Kind, items: Sequence[_Item], metric: str, meanings: Mapping[str, str]) -> Finding:
     """Say each verdict in a sentence of its own, with its count, and list the comparisons."""
-    sentences, listed = [], []
+    sentences: list[str] = []
+    listed: list[str] = []
     for verdict, meaning in meanings.items():
         found = [item for item in items if item.estimate.verdict == verdict]
         if not found:

@@ -54,15 +54,3 @@ const shownInterval = ([, low, high], number, signed = false) => {
 
 const sentenceCase = text => text ? text[0].toUpperCase() + text.slice(1) : text;
 const announce = text => { document.getElementById("announcer").textContent = text; };
-
-// Plot labels the groups of its marks, which screen readers ignore or read out of place; the chart as a whole is named.
-const drawPlot = options => {
-  const figure = Plot.plot(options);
-  for (const svg of figure.matches("svg") ? [figure] : figure.querySelectorAll("svg")) svg.setAttribute("role", "group");
-  for (const labelled of figure.querySelectorAll("g[aria-label], g[aria-description]")) {
-    labelled.removeAttribute("aria-label");
-    labelled.removeAttribute("aria-description");
-  }
-  return figure;
-};
-const accessiblePlot = { ...Plot, plot: drawPlot };
