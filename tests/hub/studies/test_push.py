@@ -10,6 +10,7 @@ import pytest
 import warm_python
 import yaml
 from damage import reseal
+from fake_pictures import add_pictures
 from fake_study import CLASS_NAMES, SELF_SUPERVISED, SUPERVISED, Setting, write_study
 from huggingface_hub import DatasetCard
 from study_on_hub import (
@@ -233,6 +234,20 @@ def test_a_page_as_a_space(study_hub: Hub, push: Command, store: Path) -> None:
     assert re.findall(r'(?:src|href)="(?!#|data:)([^"]*)"', page) == []
     assert "the page has not changed" in push(store, "--report_space", "true")
     assert commits(study_hub, kind="space") == 2
+
+
+def test_pictures_of_images_are_published_only_if_asked_for(study_hub: Hub, push: Command, store: Path) -> None:
+    add_pictures(read_cells(store / "cells"))
+
+    def shown() -> bool:
+        return b"Surest errors" in remote_files(study_hub, kind="space")["index.html"].split(b"<script")[0]
+
+    push(store, "--report_space", "true")
+    assert not shown()
+    assert "the page with small pictures of images" in push(store, "--report_space", "true", "--pictures", "true")
+    assert shown()
+    assert "add --report_space true" in push(store, "--pictures", "true")
+    assert not any(path.endswith(".webp") for path in remote_files(study_hub))
 
 
 def test_failures_on_the_page_name_no_folder(study_hub: Hub, store: Path) -> None:
