@@ -256,7 +256,7 @@ def test_failures_on_the_page_name_no_folder(study_hub: Hub, store: Path) -> Non
     assert push_report(study_hub.api(), failed, private=None)
     page = remote_files(study_hub, kind="space")["index.html"].decode()
     assert "net on digits: (local path) can" in page
-    assert "alice" not in page
+    assert "/home/alice" not in page
 
 
 def test_what_is_something_else_is_not_written_to(study_hub: Hub, push: Command, store: Path) -> None:
