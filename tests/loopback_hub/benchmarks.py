@@ -19,7 +19,7 @@ def errors_in(content: bytes) -> list[str]:
     try:
         found = yaml.safe_load(content)
     except yaml.YAMLError as error:
-        return [str(error)]
+        return [" ".join(str(error).split())]
     if not isinstance(found, dict):
         return ["must be a mapping"]
     errors = [f'"{name}" is required' for name in FIELDS if not isinstance(found.get(name), str)]

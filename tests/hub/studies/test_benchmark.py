@@ -1,4 +1,4 @@
-"""`push-study --benchmark`: the dataset becomes a benchmark, its backbones get results, and the leaderboard is read."""
+"""`push-study --benchmark` registers the dataset, states results for its backbones and reads the leaderboard."""
 
 from pathlib import Path
 
