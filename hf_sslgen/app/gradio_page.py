@@ -145,8 +145,10 @@ def _begin(
                     control,
                 )
             )
-            yield _watch(session)
+            progress, _, *rest = _watch(session)
+            yield progress, "", *rest
             return
+        session.require_idle()
         left_out = max(0, len(images.pictures) - MOST_LOOKED_AT)
         yield shown_html.notice("Looking at the pictures."), "", gr.Button(interactive=True), gr.skip()
         from hf_sslgen.app.label_free_view import View, label_free_views  # takes seconds, for torch
@@ -167,7 +169,7 @@ def _watch(session: AppSession) -> tuple[Any, ...]:
         return gr.skip(), gr.skip(), gr.skip(), gr.Timer(active=False)
     state = session.comparison.state()
     runs = state.exit_code is None
-    result = "" if not state.has_report else shown_html.report(session.number)
+    result = shown_html.report(session.number) if state.has_report else gr.skip()
     progress = shown_html.progress(state, session.comparison.request.command)
     return progress, result, gr.Button(interactive=runs), gr.Timer(active=runs)
 
