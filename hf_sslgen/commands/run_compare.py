@@ -129,7 +129,7 @@ def compare(arguments: CompareArguments, shared: Any, tracking: TrackingArgument
     if not cells:
         raise InputError(f"no cell could be computed. {' '.join(missing)}")
     names = arguments.dataset_name
-    count = f"{len(names)} domains" if len(names) > 1 else names[0]
+    count = f"{len(names)} domains" if len(names) > 1 else specs[0].domain_name
     with (
         alone_in_reporting(store),
         study_figures(cells, store.folder / FIGURES_FOLDER, usable_processors()) as figures,
