@@ -12,9 +12,6 @@ from hf_sslgen.domains.domain_names import told_apart
 from hf_sslgen.errors import InputError
 from hf_sslgen.geometry import Geometry
 from hf_sslgen.output_folder import require_output_folder
-from hf_sslgen.processes import usable_processors
-from hf_sslgen.reporting.figures.figure_store import FIGURES_FOLDER
-from hf_sslgen.reporting.page.study_figures import study_figures
 from hf_sslgen.reporting.study_report import write_results
 from hf_sslgen.reporting.terminal_tables import terminal_table
 from hf_sslgen.study.backbones import BackboneEntry, backbone_entry, named_entries, shared_set, untrained_controls
@@ -130,14 +127,9 @@ def compare(arguments: CompareArguments, shared: Any, tracking: TrackingArgument
         raise InputError(f"no cell could be computed. {' '.join(missing)}")
     names = arguments.dataset_name
     count = f"{len(names)} domains" if len(names) > 1 else specs[0].domain_name
-    with (
-        alone_in_reporting(store),
-        study_figures(cells, store.folder / FIGURES_FOLDER, usable_processors()) as figures,
-    ):
+    with alone_in_reporting(store):
         results = infer(cells)
-        report = write_results(
-            results, store.folder, title=f"{arguments.compared} on {count}", missing=missing, figures=figures
-        )
+        report = write_results(results, store.folder, title=f"{arguments.compared} on {count}", missing=missing)
     print(terminal_table(results))
     print(f"\nReport: {report}")
     if missing:

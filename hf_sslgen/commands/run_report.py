@@ -4,9 +4,6 @@ from pathlib import Path
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.output_folder import require_output_folder
-from hf_sslgen.processes import usable_processors
-from hf_sslgen.reporting.figures.figure_store import FIGURES_FOLDER
-from hf_sslgen.reporting.page.study_figures import study_figures
 from hf_sslgen.reporting.study_report import write_results
 from hf_sslgen.reporting.terminal_tables import caution_lines, claim_lines
 from hf_sslgen.study.cells.store import Store, alone_in_reporting
@@ -36,14 +33,8 @@ def write_report(store: Store) -> list[str]:
         words = " ".join(study.missing)
         raise InputError(f"study_dir {str(folder)!r} has no finished cell to report. {words}".rstrip())
     asked = (study.config.pairs, study.config.claims) if study.config is not None else (None, ())
-    with study_figures(study.cells, folder / FIGURES_FOLDER, usable_processors()) as figures:
-        results = infer(study.cells, *asked)
-        page = write_results(
-            results,
-            folder,
-            title=study.config.title if study.config is not None else folder.resolve().name,
-            missing=study.missing,
-            figures=figures,
-        )
+    results = infer(study.cells, *asked)
+    title = study.config.title if study.config is not None else folder.resolve().name
+    page = write_results(results, folder, title=title, missing=study.missing)
     print("\n".join([*caution_lines(results), *claim_lines(results), f"Report: {page}"]))
     return study.damaged

@@ -24,7 +24,7 @@ from hf_sslgen.reporting.figures.reliability_diagrams import (
     reliability_of_cells,
 )
 from hf_sslgen.reporting.figures.risk_coverage_curves import risk_coverage_of_cells
-from hf_sslgen.reporting.page.answers import comparison_name
+from hf_sslgen.reporting.page.findings import comparison_name
 from hf_sslgen.reporting.table_rows import shown_in_figures
 
 NAN = float("nan")
