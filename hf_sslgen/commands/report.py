@@ -13,6 +13,7 @@ class ReportArguments:
     """The study to report."""
 
     study_dir: str = field(metadata={"help": "Folder written by `hf-sslgen study` or `hf-sslgen compare`."})
+    verbose: bool = field(default=False, metadata={"help": "Also print every table."})
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
@@ -22,6 +23,6 @@ def main(command_line: Sequence[str] | None = None) -> None:
     )
     from hf_sslgen.commands.run_report import report_study
 
-    damaged = report_study(Path(arguments.study_dir))
+    damaged = report_study(Path(arguments.study_dir), arguments.verbose)
     if damaged:
         raise InputError(f"the report leaves out unreadable cells: {'; '.join(damaged)}")

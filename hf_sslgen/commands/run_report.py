@@ -8,24 +8,28 @@ from hf_sslgen.processes import usable_processors
 from hf_sslgen.reporting.figures.figure_store import FIGURES_FOLDER
 from hf_sslgen.reporting.page.study_figures import study_figures
 from hf_sslgen.reporting.study_report import write_results
-from hf_sslgen.reporting.terminal_tables import caution_lines, claim_lines
+from hf_sslgen.reporting.terminal_summary import terminal_summary
+from hf_sslgen.reporting.terminal_tables import caution_lines, claim_lines, terminal_table
 from hf_sslgen.study.cells.store import Store, alone_in_reporting
 from hf_sslgen.study.finished_cells import read_study_results
 from hf_sslgen.study.inference.study_results import infer
 
 
-def report_study(folder: Path) -> list[str]:
+def report_study(folder: Path, verbose: bool = False) -> list[str]:
     """Write a study's tables and page into its folder unless another process is doing so; see `write_report`."""
     store = Store(folder)
     if not store.cells.is_dir():
         raise InputError(f"study_dir {str(folder)!r} does not hold a study: it has no folder `cells`")
     require_output_folder(folder, own=["cells"], argument="study_dir")
     with alone_in_reporting(store):
-        return write_report(store)
+        return write_report(store, verbose)
 
 
-def write_report(store: Store) -> list[str]:
+def write_report(store: Store, verbose: bool = False) -> list[str]:
     """Write a study's tables and page, in the process that holds the claim on its report.
+
+    Args:
+        verbose: whether to print every table, not only the summary.
 
     Returns:
         A sentence on each unreadable cell.
@@ -41,9 +45,11 @@ def write_report(store: Store) -> list[str]:
         page = write_results(
             results,
             folder,
-            title=study.config.title if study.config is not None else folder.resolve().name,
+            title=study.title,
             missing=study.missing,
             figures=figures,
         )
-    print("\n".join([*caution_lines(results), *claim_lines(results), f"Report: {page}"]))
+    if verbose:
+        print(f"{terminal_table(results)}\n")
+    print("\n".join([terminal_summary(results, page), "", *caution_lines(results), *claim_lines(results)]).rstrip())
     return study.damaged

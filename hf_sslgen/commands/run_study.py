@@ -24,7 +24,7 @@ from hf_sslgen.study.estimate import dry_run_text, is_at_hand
 from hf_sslgen.study.execution.executors import default_workers, run_on_ray, run_processes
 from hf_sslgen.study.execution.thread_limit import limited_threads
 from hf_sslgen.study.execution.workbench import Unavailable
-from hf_sslgen.study.execution.worker_process import work
+from hf_sslgen.study.execution.worker_process import WORKERS, work
 from hf_sslgen.study.plan import CellSpec, expand
 from hf_sslgen.study.preflight import impossible_sentences, look_ahead, prepare
 from hf_sslgen.study.progress import damaged_sentences, failure_sentences, unfinished
@@ -67,7 +67,7 @@ def _require_names(config: StudyConfig) -> None:
                 )
 
 
-def _write_report(specs: Sequence[CellSpec], store: Store) -> None:
+def _write_report(specs: Sequence[CellSpec], store: Store, verbose: bool) -> None:
     """Write the report, unless another process that ended at the same time is writing it."""
     damaged = damaged_sentences(specs, store)
     if not any(store.is_finished(spec) and spec not in damaged for spec in specs):
@@ -75,7 +75,7 @@ def _write_report(specs: Sequence[CellSpec], store: Store) -> None:
     claim = try_claim(store.claims, REPORT_CLAIM)
     if claim is not None:
         with kept_alive(claim):
-            write_report(store)
+            write_report(store, verbose)
 
 
 def _pull(repository: str, store: Store) -> None:
@@ -141,6 +141,8 @@ def run_study(arguments: StudyArguments) -> None:
         store.forget_failures(specs)
     if arguments.pull is not None:
         _pull(arguments.pull, store)
+    if not arguments.verbose:
+        logging.getLogger(WORKERS).setLevel(logging.WARNING)
     workers, wait = arguments.workers or default_workers(), not arguments.no_wait
     unavailable: Unavailable = {}
     if arguments.ray_address is None:  # a cluster's machines may see other folders
@@ -148,7 +150,7 @@ def run_study(arguments: StudyArguments) -> None:
     if arguments.executor == "ray":
         run_on_ray(path, store.folder, arguments.workers, arguments.ray_address, wait)
     elif workers > 1:
-        run_processes(path, store.folder, workers, wait)
+        run_processes(path, store.folder, workers, wait, quiet=not arguments.verbose)
     else:
         work(path, store.folder, unavailable, wait)
     seen = Snapshot(store.folder)
@@ -158,7 +160,7 @@ def run_study(arguments: StudyArguments) -> None:
         )
         return
     if arguments.write_report:
-        _write_report(specs, seen)
+        _write_report(specs, seen, arguments.verbose)
     _require_all(specs, seen)
 
 
