@@ -1,13 +1,15 @@
 # make demo      set up and compare the shipped twins on the embedded domains
 # make test      set up and run the tests; those of the report are skipped where there is no browser
+# make test-apps run the tests of the Gradio pages, in an environment of their own
 # make browser   install a browser for them (Debian's chromium)
 # make quality   set up and check style and types
 # make docs      set up and build the documentation's site into build/docs
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+APPS := $(VENV)/apps
 
-.PHONY: demo test test-slow browser quality docs format clean
+.PHONY: demo test test-apps test-slow browser quality docs format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/hf-sslgen demo --output_dir runs/demo
@@ -24,6 +26,9 @@ browser:
 	echo "installing chromium, to test the report in"; \
 	$$SUDO apt-get update -qq && \
 	$$SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium chromium-driver >/dev/null
+
+test-apps: $(APPS)/.installed
+	OMP_NUM_THREADS=1 $(APPS)/bin/python -m pytest tests/browser/test_app_in_browser.py tests/browser/test_metric_space_in_browser.py
 
 test-slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow
@@ -51,6 +56,15 @@ $(BIN)/python:
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+# Gradio wants an older Pillow than the other tests have, so this environment adds both to theirs.
+$(APPS)/.installed: $(VENV)/.installed-test
+	$(BIN)/python -m venv $(APPS)
+	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+		> "$$($(APPS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/tests.pth"
+	$(APPS)/bin/python -m pip install --quiet --disable-pip-version-check \
+		"$$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["app"])')"
 	@touch $@
 
 $(VENV)/.installed-docs: pyproject.toml | $(BIN)/python

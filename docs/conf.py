@@ -26,7 +26,8 @@ myst_heading_anchors = 4
 default_role = "code"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
-napoleon_use_ivar = True
+napoleon_use_param = False  # names that share a description stay together
+napoleon_custom_sections = [("Attributes", "params_style")]
 
 html_theme = "furo"
 html_title = "hf_sslgen"

@@ -3,8 +3,9 @@
     pip install '.[test]' && make browser
     python scripts/make_gallery.py
 
-Everything comes from the shipped twins and the embedded pictures, so nothing is downloaded. Finished runs in `--runs`
-are used again. The pictures go to docs/images as WebP files, and docs/gallery.md gets the part between its markers.
+Everything comes from the shipped twins and the embedded pictures, so nothing is downloaded. Finished cells in `--runs`
+are used again; remove that folder if cells hold something new. The pictures go to docs/images as WebP files, and
+docs/gallery.md gets the part between its markers.
 """
 
 import argparse
@@ -32,6 +33,9 @@ PIXEL_RATIO = 1.5
 LARGEST = 300_000
 """Bytes that a picture may have."""
 
+DRAWN = "const done = arguments[0]; requestAnimationFrame(() => setTimeout(done, 500))"
+"""A script that waits until charts are drawn."""
+
 TALLEST = 1600
 """Pixels of a page that a picture of an element shows at most."""
 
@@ -53,7 +57,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Shot:
-    """A picture of a run's page: its first screen, or the element that a CSS selector finds."""
+    """A picture of a run's page: its first screen, or the element that a CSS selector finds, maybe after a click."""
 
     name: str
     run: str
@@ -61,6 +65,7 @@ class Shot:
     width: int = 1280
     height: int = 900
     dark: bool = False
+    click: str | None = None
     selector: str | None = None
 
 
@@ -80,11 +85,26 @@ RUNS = (
     Run("study", "A study", "study recipes/configs/study/twins_embedded.yaml"),
 )
 SHOTS = (
-    Shot("first_screen_light", "digits", "The first screen: verdict and scorecard."),
-    Shot("first_screen_dark", "digits", "The same in the dark.", dark=True),
+    Shot(
+        "first_screen_light",
+        "digits",
+        "The first screen: the verdict, and a scorecard of four measurements.",
+        height=660,
+    ),
+    Shot("first_screen_dark", "digits", "The same on a dark screen.", height=660, dark=True),
     Shot("first_screen_phone", "digits", "The same on a phone.", width=390, height=844),
-    Shot("domains_first_screen", "domains", "The first screen with three domains."),
-    Shot("study_first_screen", "study", "The first screen of a study with two groups of domains."),
+    Shot("confidence", "digits", "Each measurement has a section of its own.", selector="#confidence"),
+    Shot(
+        "cell",
+        "digits",
+        "A click on a number opens its details.",
+        click="#scorecard button.open",
+        selector="#cell",
+    ),
+    Shot("domains_first_screen", "domains", "A scorecard for each domain, and what differs between them."),
+    Shot("pictures", "domains", "Where the backbones look, and where they err.", selector="#pictures"),
+    Shot("study_first_screen", "study", "The first screen of a study of two groups of domains."),
+    Shot("invariance", "study", "Invariance by transform.", selector="#invariance"),
 )
 
 
@@ -116,19 +136,11 @@ def browser() -> Iterator[Any]:
 
 
 def finish(run: Run, runs: Path) -> str:
-    """Run the command unless its page is there already; return what it prints."""
-    printed = runs / f"{run.name}.txt"
-    if not printed.exists():
-        words = [Path(sys.executable).with_name("hf-sslgen"), *shlex.split(run.words)]
-        finished = subprocess.run(
-            [*map(str, words), "--output_dir", str(runs / run.name)],
-            cwd=ROOT,
-            text=True,
-            stdout=subprocess.PIPE,
-            check=True,
-        )
-        printed.write_text(finished.stdout.replace(str(runs), "runs"), encoding="utf-8")
-    return printed.read_text(encoding="utf-8")
+    """Run the command, which computes what is missing and writes the page anew; return what it prints."""
+    words = [str(Path(sys.executable).with_name("hf-sslgen")), *shlex.split(run.words)]
+    output = ["--output_dir", str(runs / run.name)]
+    finished = subprocess.run([*words, *output], cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True)
+    return finished.stdout.replace(str(runs), "runs")
 
 
 def _clip(driver: Any, shot: Shot) -> dict[str, float]:
@@ -159,7 +171,13 @@ def photograph(driver: Any, shot: Shot, page: Path) -> Image.Image:
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme, motion]})
     driver.get("about:blank")
     driver.get(page.resolve().as_uri())
-    driver.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0], 500))")  # charts are drawn
+    driver.execute_async_script(DRAWN)
+    if shot.click is not None:
+        driver.execute_script("document.querySelector(arguments[0]).click()", shot.click)
+        driver.execute_async_script(DRAWN)
+    if shot.selector is not None:
+        driver.execute_script("document.querySelector(arguments[0])?.scrollIntoView()", shot.selector)
+        driver.execute_async_script(DRAWN)
     taken = driver.execute_cdp_cmd(
         "Page.captureScreenshot",
         {"format": "png", "captureBeyondViewport": True, "clip": {**_clip(driver, shot), "scale": 1}},

@@ -30,6 +30,7 @@ class ValidationNumbers(TrainerCallback):
         trainer: the Trainer that the callback is added to.
         images, labels, settings: as in `validation_numbers`.
         processor: by default the Trainer's `processing_class`, or a timm network's own.
+        prefix: begins the numbers' names; a name that the evaluation has already keeps the evaluation's number.
 
     Raises:
         InputError: the Trainer shards the network over processes.
@@ -43,6 +44,7 @@ class ValidationNumbers(TrainerCallback):
         *,
         processor: Processor | None = None,
         settings: AnalysisSettings = DEFAULT_SETTINGS,
+        prefix: str = PREFIX,
     ) -> None:
         if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
             raise InputError(
@@ -52,7 +54,7 @@ class ValidationNumbers(TrainerCallback):
         if processor is None and isinstance(trainer.processing_class, BaseImageProcessor):
             processor = trainer.processing_class
         self._trainer, self._images, self._labels = trainer, images, labels
-        self._processor, self._settings = processor, settings
+        self._processor, self._settings, self._prefix = processor, settings, prefix
         self._measured: tuple[int, dict[str, float]] | None = None
 
     def on_evaluate(
@@ -63,12 +65,13 @@ class ValidationNumbers(TrainerCallback):
         metrics: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Measure, log the defined numbers and add them to the metrics, once per step."""
+        """Measure once per step, log the defined numbers and add them to the metrics."""
+        of_evaluation = {} if metrics is None else metrics
         if self._measured is None or self._measured[0] != state.global_step or not state.global_step:
-            self._measured = state.global_step, self._numbers(args)
-            self._trainer.log(dict(self._measured[1]))
-        if metrics is not None:
-            metrics.update(self._measured[1])
+            found = {name: value for name, value in self._numbers(args).items() if name not in of_evaluation}
+            self._measured = state.global_step, found
+            self._trainer.log(dict(found))
+        of_evaluation.update(self._measured[1])
 
     def _numbers(self, args: TrainingArguments) -> dict[str, float]:
         """Measure in the main process alone, and tell the others, because all must decide alike."""
@@ -81,4 +84,4 @@ class ValidationNumbers(TrainerCallback):
             )
         if args.world_size > 1:
             broadcast_object_list(found)
-        return {f"{PREFIX}{name}": value for name, value in found[0].items() if not math.isnan(value)}
+        return {f"{self._prefix}{name}": value for name, value in found[0].items() if not math.isnan(value)}

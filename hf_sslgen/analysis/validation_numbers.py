@@ -14,7 +14,7 @@ from torch import nn
 
 from hf_sslgen.analysis.analysis_settings import AnalysisSettings
 from hf_sslgen.analysis.backbone_analysis import adapted_analysis
-from hf_sslgen.analysis.families import FAMILIES, PAIR
+from hf_sslgen.analysis.overall_numbers import overall_numbers
 from hf_sslgen.domains.measured_images import MeasuredDomain, MeasuredImages, of_dataset, of_pictures
 from hf_sslgen.errors import InputError
 from hf_sslgen.metrics.stages import FINE_TUNED_STAGE
@@ -115,8 +115,4 @@ def validation_numbers(
         backbone = as_backbone(model, processor)
         measured = _with_classes(taken, backbone)
         analysis = adapted_analysis(backbone, measured, FINE_TUNED_STAGE, settings, validation=None)
-    return {
-        f"{number.metric}_{number.transform}".rstrip("_"): number.value
-        for number in analysis.numbers
-        if number.transform in ("", PAIR, *FAMILIES) and number.metric != "temperature"
-    }
+    return overall_numbers(number for number in analysis.numbers if number.metric != "temperature")

@@ -13,6 +13,7 @@ from hf_sslgen.settings import AT_LEAST_ONE, POSITIVE, SEED, Range, check_fields
 from hf_sslgen.study.cells.store import DEFAULT_CACHE_GB
 from hf_sslgen.study.protocols.presets import PRESETS, FineTuningProtocol, PresetName
 from hf_sslgen.training.configuration import parse_arguments
+from hf_sslgen.training.tracking import UNTRACKED, TrackingArguments
 
 
 @dataclass(frozen=True)
@@ -116,13 +117,15 @@ class CompareArguments:
 
 def main(command_line: Sequence[str] | None = None) -> None:
     """Parse and compare."""
-    arguments, shared = parse_arguments(
-        (CompareArguments, SharedDomainArguments), "Compare the backbones of a twin set on your images.", command_line
+    arguments, shared, tracking = parse_arguments(
+        (CompareArguments, SharedDomainArguments, TrackingArguments),
+        "Compare the backbones of a twin set on your images.",
+        command_line,
     )
-    compare_images(arguments, shared)
+    compare_images(arguments, shared, tracking)
 
 
-def compare_images(arguments: CompareArguments, shared: Any) -> Path:
+def compare_images(arguments: CompareArguments, shared: Any, tracking: TrackingArguments = UNTRACKED) -> Path:
     """Say what was found, then compare; returns the page's path.
 
     Args:
@@ -136,4 +139,4 @@ def compare_images(arguments: CompareArguments, shared: Any) -> Path:
     print_opening(specs, Path(arguments.output_dir))
     from hf_sslgen.commands.run_compare import compare  # takes seconds to import
 
-    return compare(arguments, specs)
+    return compare(arguments, specs, tracking)

@@ -2,10 +2,15 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+from hf_sslgen.analysis.analysis_settings import AnalysisSettings
+from hf_sslgen.analysis.validation_callback import ValidationNumbers
 from hf_sslgen.domains.domain_arguments import DomainArguments
-from hf_sslgen.domains.domain_loading import load_domain
+from hf_sslgen.domains.domain_loading import Domain, load_domain
+from hf_sslgen.domains.measured_images import MeasuredImages
+from hf_sslgen.domains.splits import stratified_subset
 from hf_sslgen.domains.taken import print_taken
 from hf_sslgen.errors import InputError
 from hf_sslgen.hub.finetuned_model import ModelPush, check_push, push_model
@@ -16,8 +21,10 @@ from hf_sslgen.training.configuration import parse_arguments
 from hf_sslgen.training.example_arguments import EXAMPLE, ExampleArguments
 from hf_sslgen.training.finetuning import finetune
 from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
+from hf_sslgen.training.option_combinations import EVALUATION_PREFIX, trackers_of
 from hf_sslgen.training.run_folder import OWN_FILES
-from hf_sslgen.zoo.backbone_loading import load_backbone
+from hf_sslgen.training.trainer import FineTuningTrainer
+from hf_sslgen.zoo.backbone_loading import LoadedBackbone, load_backbone
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +54,9 @@ def main(command_line: Sequence[str] | None = None) -> None:
     )
     if arguments.process_index == 0:
         print_taken([domain.taken])
-    result = finetune(backbone, domain, model_arguments, arguments)
+    result = finetune(
+        backbone, domain, model_arguments, arguments, watch=partial(_report_to_trackers, backbone, domain)
+    )
     if arguments.process_index != 0:
         return
     for split, numbers in (("validation", result.validation), ("test", result.test)):
@@ -56,6 +65,24 @@ def main(command_line: Sequence[str] | None = None) -> None:
         run = read_run(Path(str(arguments.output_dir)), backbone, domain, domain_arguments)
         for each in push_model(push, run):
             print(f"{each.url}: {'pushed' if each.changed else 'nothing has changed'}, commit {each.commit}")
+
+
+def _report_to_trackers(backbone: LoadedBackbone, domain: Domain, trainer: FineTuningTrainer) -> None:
+    """Let trackers also have attribution and invariance, on some validation images, at every evaluation."""
+    arguments = trainer.args
+    assert isinstance(arguments, FineTuningArguments)
+    if not trackers_of(arguments) or arguments.tracked_images == 0:
+        return
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+        logger.warning("trackers get no attribution and invariance: the network is spread over processes")
+        return
+    chosen = stratified_subset(domain.validation.labels, arguments.tracked_images, arguments.seed)
+    images = MeasuredImages(domain.validation.select(chosen), domain.class_names, domain.not_label_preserving)
+    settings = AnalysisSettings(batch_size=arguments.per_device_eval_batch_size, seed=arguments.seed)
+    callback = ValidationNumbers(
+        trainer, images, processor=backbone.preprocessing, settings=settings, prefix=EVALUATION_PREFIX
+    )
+    trainer.add_callback(callback)
 
 
 def _asked_push(

@@ -17,6 +17,7 @@ from hf_sslgen.settings import (
     setting,
 )
 from hf_sslgen.training.configuration import parse_arguments
+from hf_sslgen.training.tracking import TrackingArguments
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,12 @@ class PretrainArguments:
 
 def main(command_line: Sequence[str] | None = None) -> None:
     """Parse the arguments and pretrain."""
-    arguments, domain_arguments = parse_arguments(
-        (PretrainArguments, DomainArguments), "Pretrain one twin on a dataset of source images.", command_line
+    arguments, domain_arguments, tracking = parse_arguments(
+        (PretrainArguments, DomainArguments, TrackingArguments),
+        "Pretrain one twin on a dataset of source images.",
+        command_line,
     )
     from hf_sslgen.commands.run_pretrain import run_pretrain
 
     options = sys.argv[1:] if command_line is None else command_line
-    run_pretrain(arguments, domain_arguments, options)
+    run_pretrain(arguments, domain_arguments, options, tracking)

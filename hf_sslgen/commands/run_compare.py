@@ -1,6 +1,5 @@
 """Run `hf-sslgen compare`, after its options have been parsed and its cells planned."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,17 +14,19 @@ from hf_sslgen.reporting.terminal_summary import terminal_summary
 from hf_sslgen.reporting.terminal_tables import terminal_table
 from hf_sslgen.study.cells.store import STUDY_FILE, Store, alone_in_reporting
 from hf_sslgen.study.comparison_file import not_asked_for, write_comparison
+from hf_sslgen.study.execution.tracking_process import cells_tracked
 from hf_sslgen.study.execution.workbench import Unavailable, domain_at_hand
 from hf_sslgen.study.execution.worker import run_worker
-from hf_sslgen.study.execution.worker_process import WORKERS
+from hf_sslgen.study.execution.worker_process import workers_logging
 from hf_sslgen.study.finished_cells import finished_cells
 from hf_sslgen.study.inference.study_results import infer
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.preflight import prepare
 from hf_sslgen.study.progress import missing_sentences
+from hf_sslgen.training.tracking import UNTRACKED, TrackingArguments
 
 
-def compare(arguments: CompareArguments, specs: Sequence[CellSpec]) -> Path:
+def compare(arguments: CompareArguments, specs: Sequence[CellSpec], tracking: TrackingArguments = UNTRACKED) -> Path:
     """Compute missing cells, compare the finished ones and write the results; returns the report's path.
 
     Args:
@@ -43,17 +44,16 @@ def compare(arguments: CompareArguments, specs: Sequence[CellSpec]) -> Path:
     for domain in dict.fromkeys(spec.domain for spec in specs):
         domain_at_hand(domain)  # finds errors before hours are spent
     store.prepare()
-    title = f"{arguments.compared} on {_domains(arguments)}"
+    title = f"{arguments.compared} on {_domains(arguments, specs)}"
     if others := not_asked_for(store.folder, specs):
         print(f"{others} cells of an earlier comparison in this folder are kept, but not part of this one", flush=True)
     write_comparison(store, title, specs)
-    if not arguments.verbose:
-        logging.getLogger(WORKERS).setLevel(logging.WARNING)
     store.limit_features(arguments.feature_cache_gb)
     store.forget_failures(specs)
     unavailable: Unavailable = {}
     prepare(specs, store, unavailable)
-    run_worker(specs, store, unavailable=unavailable)
+    with cells_tracked(store, store.folder.name, tracking), workers_logging(arguments.verbose):
+        run_worker(specs, store, unavailable=unavailable)
     cells, damaged = finished_cells(specs, store)
     missing = [*missing_sentences(specs, store), *damaged]
     if not cells:
@@ -74,6 +74,6 @@ def compare(arguments: CompareArguments, specs: Sequence[CellSpec]) -> Path:
     return report
 
 
-def _domains(arguments: CompareArguments) -> str:
+def _domains(arguments: CompareArguments, specs: Sequence[CellSpec]) -> str:
     names = arguments.dataset_name
-    return f"{len(names)} domains" if len(names) > 1 else names[0]
+    return f"{len(names)} domains" if len(names) > 1 else specs[0].domain_name

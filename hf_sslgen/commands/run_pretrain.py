@@ -30,6 +30,8 @@ from hf_sslgen.training.pretraining.pretraining_loop import pretrain
 from hf_sslgen.training.pretraining.pretraining_state import PretrainingSettings
 from hf_sslgen.training.pretraining.source_knn import knn_monitor
 from hf_sslgen.training.samples import SourceImages
+from hf_sslgen.training.tracked_runs import RunDescription, name_of, tracked_run
+from hf_sslgen.training.tracking import UNTRACKED, TrackingArguments
 
 
 def _pretrain(
@@ -39,6 +41,7 @@ def _pretrain(
     output_dir: Path,
     accelerator: Accelerator,
     launch: Launch,
+    tracking: TrackingArguments,
 ) -> None:
     """Load the data, plan the budget, train and export the twin."""
     source = load_pretraining_source(domain_arguments)
@@ -52,19 +55,28 @@ def _pretrain(
         if arguments.target_minutes is not None:
             epochs = planned_epochs(images, len(images), num_classes, settings, arguments.target_minutes, output_dir)
             settings = dataclasses.replace(settings, num_train_epochs=epochs)
-        trunk = pretrain(
-            images,
-            len(images),
-            num_classes,
-            settings,
-            output_dir,
-            arguments.dataloader_num_workers,
-            monitor,
-            arguments.knn_epochs,
-            arguments.save_minutes,
-        )
+        trackers = tracking.trackers if accelerator.is_main_process else ()
+        with tracked_run(trackers, _tracked_as(settings, source.name, output_dir, tracking.project)) as tracked:
+            trunk = pretrain(
+                images,
+                len(images),
+                num_classes,
+                settings,
+                output_dir,
+                arguments.dataloader_num_workers,
+                monitor,
+                arguments.knn_epochs,
+                arguments.save_minutes,
+                tracked,
+            )
     if accelerator.is_main_process:
         export_twin(trunk, settings, source, output_dir, launch, monitor)
+
+
+def _tracked_as(settings: PretrainingSettings, source: str, output_dir: Path, project: str | None) -> RunDescription:
+    """Describe the run to trackers; an interrupted one goes on under its name."""
+    config = {**dataclasses.asdict(settings), "source": source}
+    return RunDescription(name_of(output_dir), output_dir, project, "pretraining", config)
 
 
 def _command_to_repeat(options: Sequence[str], num_processes: int, device_type: str) -> str:
@@ -85,7 +97,12 @@ def _without_folders(option: str) -> str:
     return option
 
 
-def run_pretrain(arguments: PretrainArguments, domain_arguments: DomainArguments, options: Sequence[str]) -> None:
+def run_pretrain(
+    arguments: PretrainArguments,
+    domain_arguments: DomainArguments,
+    options: Sequence[str],
+    tracking: TrackingArguments = UNTRACKED,
+) -> None:
     """Check the settings and the output folder and pretrain; the twin's card repeats `options` as a command."""
     settings = fields_from(PretrainingSettings, arguments)
     require_objective(settings.objective)
@@ -97,4 +114,4 @@ def run_pretrain(arguments: PretrainArguments, domain_arguments: DomainArguments
     command = _command_to_repeat(options, accelerator.num_processes, accelerator.device.type)
     launch = Launch(command, accelerator.num_processes, arguments.target_minutes)
     with claimed_by_main(output_dir):
-        _pretrain(arguments, domain_arguments, settings, output_dir, accelerator, launch)
+        _pretrain(arguments, domain_arguments, settings, output_dir, accelerator, launch, tracking)

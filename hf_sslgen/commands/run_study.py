@@ -23,12 +23,14 @@ from hf_sslgen.study.config import StudyConfig, read_study
 from hf_sslgen.study.estimate import dry_run_text, is_at_hand
 from hf_sslgen.study.execution.executors import default_workers, run_on_ray, run_processes
 from hf_sslgen.study.execution.thread_limit import limited_threads
+from hf_sslgen.study.execution.tracking_process import cells_tracked
 from hf_sslgen.study.execution.workbench import Unavailable
-from hf_sslgen.study.execution.worker_process import WORKERS, work
+from hf_sslgen.study.execution.worker_process import work, workers_logging
 from hf_sslgen.study.plan import CellSpec, expand
 from hf_sslgen.study.preflight import impossible_sentences, look_ahead, prepare
 from hf_sslgen.study.progress import damaged_sentences, failure_sentences, unfinished
 from hf_sslgen.study.repeated_seeds import repeated_seeds, repeated_sentences
+from hf_sslgen.training.tracking import TrackingArguments
 from hf_sslgen.work_claims import kept_alive, try_claim
 from hf_sslgen.zoo.locations import UNTRAINED_PREFIX, resolve_location, wanted_revision
 
@@ -111,7 +113,7 @@ def _print_power(arguments: StudyArguments) -> None:
     print(power_text(config, expand(config), folder, arguments.power_from, short=False))
 
 
-def run_study(arguments: StudyArguments) -> None:
+def run_study(arguments: StudyArguments, tracking: TrackingArguments) -> None:
     """Compute the missing cells, then write tables and report."""
     path = Path(arguments.study)
     if arguments.power:
@@ -141,18 +143,17 @@ def run_study(arguments: StudyArguments) -> None:
         store.forget_failures(specs)
     if arguments.pull is not None:
         _pull(arguments.pull, store)
-    if not arguments.verbose:
-        logging.getLogger(WORKERS).setLevel(logging.WARNING)
     workers, wait = arguments.workers or default_workers(), not arguments.no_wait
     unavailable: Unavailable = {}
     if arguments.ray_address is None:  # a cluster's machines may see other folders
         prepare(specs, store, unavailable)
-    if arguments.executor == "ray":
-        run_on_ray(path, store.folder, arguments.workers, arguments.ray_address, wait)
-    elif workers > 1:
-        run_processes(path, store.folder, workers, wait, quiet=not arguments.verbose)
-    else:
-        work(path, store.folder, unavailable, wait)
+    with cells_tracked(store, config.title, tracking), workers_logging(arguments.verbose):
+        if arguments.executor == "ray":
+            run_on_ray(path, store.folder, arguments.workers, arguments.ray_address, wait)
+        elif workers > 1:
+            run_processes(path, store.folder, workers, wait, quiet=not arguments.verbose)
+        else:
+            work(path, store.folder, unavailable, wait)
     seen = Snapshot(store.folder)
     if not wait and (left := unfinished(specs, seen)):
         print(

@@ -10,6 +10,7 @@ from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.settings import Range, check_fields, setting
 from hf_sslgen.study.cells.store import DEFAULT_CACHE_GB
 from hf_sslgen.training.configuration import parse_arguments
+from hf_sslgen.training.tracking import TrackingArguments
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,8 @@ class StudyArguments:
 
 def main(command_line: Sequence[str] | None = None) -> None:
     """Parse the arguments and run the study."""
-    (arguments,) = parse_arguments(
-        (StudyArguments,),
+    arguments, tracking = parse_arguments(
+        (StudyArguments, TrackingArguments),
         "Run a study: backbones x domains x protocols x label budgets x seeds. Finished cells in its folder are not "
         "computed again, and any number of processes may share the folder.",
         command_line,
@@ -109,4 +110,4 @@ def main(command_line: Sequence[str] | None = None) -> None:
         print_opening(expand(read_study(Path(arguments.study))), arguments.folder)
     from hf_sslgen.commands.run_study import run_study  # takes seconds to import
 
-    run_study(arguments)
+    run_study(arguments, tracking)

@@ -23,8 +23,8 @@ TEMPLATE_FILES = ("app.py", "prediction.py", "requirements.txt")
 SETTINGS_FILE = "space.json"
 
 
-SHARED_MODULES = ("intensity.py", "errors.py")
-"""Root modules of the package with which a demo reads pictures exactly as in training."""
+SHARED_MODULES = ("intensity.py", "errors.py", "app/picture_view.py", "app/gradio_look.py")
+"""Modules that a demo copies, to read pictures exactly as in training and to show them as the app does."""
 
 
 def demo_files(
@@ -54,7 +54,7 @@ def demo_files(
     values = {"metadata": card_yaml(metadata), "title": title, "repository": repository, "private": private}
     read_with = None if intensity.is_stated else dataclasses.asdict(intensity)
     settings = {"model": repository, "revision": revision or "main", "title": title, "intensity": read_with}
-    modules = {name: (PACKAGE / name).read_text(encoding="utf-8") for name in SHARED_MODULES}
+    modules = {Path(name).name: (PACKAGE / name).read_text(encoding="utf-8") for name in SHARED_MODULES}
     return {
         **{name: text.replace("from hf_sslgen.", "from ").encode() for name, text in modules.items()},
         **{name: TEMPLATE / name for name in TEMPLATE_FILES},

@@ -19,6 +19,9 @@ from hf_sslgen.reporting.cards import render_card
 PACKAGE = Path(__file__).parents[1]
 TEMPLATE = PACKAGE / "evaluate_modules" / "space_template"
 TEMPLATE_FILES = ("app.py", "app_inputs.py", "requirements.txt")
+LOOK = PACKAGE / "app" / "gradio_look.py"
+"""Module that all Gradio pages of this package share."""
+
 TEXTS = ("DESCRIPTION", "INPUTS", "RETURNS", "LIMITS", "CITATION")
 GRADIO_VERSION = "6.31.0"
 OUR_IMPORT = re.compile(r"^from hf_sslgen\.([\w.]+) import", re.MULTILINE)
@@ -41,6 +44,7 @@ def space_files(name: str, location: str) -> dict[str, str]:
     files = {f"{flat}.py": _with_relative_imports(text) for flat, text in copies.items()}
     files[f"{name}.py"] = _space_script(source, list(copies))
     files |= {template: (TEMPLATE / template).read_text(encoding="utf-8") for template in TEMPLATE_FILES}
+    files[LOOK.name] = LOOK.read_text(encoding="utf-8")
 
     texts = _texts(name)
     title = name.replace("_", " ").capitalize()

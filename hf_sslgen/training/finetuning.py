@@ -5,6 +5,7 @@ import functools
 import logging
 import math
 import os
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from hf_sslgen.output_folder import require_held, require_output_folder
 from hf_sslgen.training.evaluation import Predictions
 from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelArguments
 from hf_sslgen.training.optimisation import Optimisation
+from hf_sslgen.training.option_combinations import trackers_of
 from hf_sslgen.training.picture_cache import DecodedPictures, kept_beside
 from hf_sslgen.training.run_folder import (
     OWN_FILES,
@@ -95,6 +97,7 @@ def finetune(
     optimisation: Optimisation | None = None,
     measure_test: bool = True,
     pictures: DecodedPictures | None = None,
+    watch: Callable[[FineTuningTrainer], None] | None = None,
 ) -> FineTuningResult:
     """Fine-tune, keep the best checkpoint, and measure it on the test split.
 
@@ -106,6 +109,7 @@ def finetune(
         optimisation: optimiser and schedule, if they differ from those in `arguments`.
         measure_test: whether to measure the test split too; a run that only competes in a selection doesn't need to.
         pictures: keeps decoded pictures for several runs on the same splits; None keeps them for this run.
+        watch: called with the Trainer before it trains, to add callbacks that only watch.
 
     Raises:
         InputError: the folder has another configuration or a damaged finished run, can't be written or is in use, the
@@ -145,6 +149,8 @@ def finetune(
         with own if pictures is None else nullcontext(pictures) as kept:
             trainer = build_trainer(backbone, domain, model_arguments, arguments, optimisation, kept)
             trainer.before_saving = functools.partial(require_held, claim)
+            if watch is not None:
+                watch(trainer)
             _train(trainer, checkpoint)
             return _end_run(trainer, backbone, domain, measure_test)
 
@@ -176,6 +182,9 @@ def _end_run(
     result = FineTuningResult(
         validation.measures(num_classes), {} if test is None else test.measures(num_classes), test
     )
+    if trackers_of(trainer.args):
+        defined = {f"test_{name}": value for name, value in result.test.items() if not math.isnan(value)}
+        trainer.log(defined)
     if trainer.is_world_process_zero():
         stored: dict[str, Any] = {"validation": _to_json(result.validation), "test": _to_json(result.test)}
         if domain.found is not None:

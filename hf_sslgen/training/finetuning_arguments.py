@@ -95,6 +95,12 @@ class FineTuningArguments(TrainingArguments):
         "half of the free memory and of the free disk space, at most 64 GiB on disk); 0 decodes them anew in every "
         "epoch.",
     )
+    tracked_images: int = setting(
+        200,
+        range=NOT_NEGATIVE,
+        help="With report_to: validation images on which attribution and invariance are measured at every "
+        "evaluation; 0 measures neither while training.",
+    )
     optim: OptimizerNames | str = field(default="adamw_torch", metadata={"help": "Optimiser."})
     push_to_hub: bool = field(
         default=False, metadata={"help": "When finished, push the model, its card and its results to the Hub."}

@@ -17,6 +17,7 @@ from hf_sslgen.metrics.catalogue.metric import Subject
 from hf_sslgen.metrics.catalogue.rows import names_of
 from hf_sslgen.settings import NOT_NEGATIVE, read_setting, shown
 from hf_sslgen.training.evaluation import GREATER_IS_BETTER
+from hf_sslgen.training.tracked_runs import name_of
 
 logger = logging.getLogger(__name__)
 
@@ -186,8 +187,7 @@ def _has_bf16_instructions() -> bool:
 
 def _check_tracking(arguments: TrainingArguments) -> None:
     """Require that every requested tracker is installed, and that tracker options come with a tracker."""
-    asked = arguments.report_to if isinstance(arguments.report_to, list) else [arguments.report_to or "none"]
-    trackers = [each for each in asked if each != "none"]
+    trackers = trackers_of(arguments)
     available = get_available_reporting_integrations()
     for tracker in trackers:
         if tracker == "all" or tracker in available:
@@ -204,9 +204,17 @@ def _check_tracking(arguments: TrainingArguments) -> None:
         trackers = list(available)
     if arguments.run_name is not None and not trackers:
         raise InputError("run_name is only used by trackers; also give --report_to, or drop it")
+    if arguments.run_name is None and trackers:
+        arguments.run_name = name_of(Path(str(arguments.output_dir)))  # by which trackio goes on with a run
     for name, default in (("project", "huggingface"), ("trackio_space_id", None), ("trackio_bucket_id", None)):
         if vars(arguments)[name] != default and "trackio" not in trackers:
             raise InputError(f"{name} needs --report_to trackio; add that, or drop it")
+
+
+def trackers_of(arguments: TrainingArguments) -> list[str]:
+    """Return the trackers that a Trainer reports to."""
+    asked = arguments.report_to if isinstance(arguments.report_to, list) else [arguments.report_to or "none"]
+    return [each for each in asked if each != "none"]
 
 
 def _check_workers(arguments: TrainingArguments) -> None:

@@ -71,6 +71,7 @@ HONOURED: Mapping[str, Range | tuple[str, ...] | None] = {
     "log_level_replica": LOG_LEVELS,
     "disable_tqdm": None,
     "report_to": None,
+    "tracked_images": NOT_NEGATIVE,
     "run_name": None,
     "project": None,
     "trackio_space_id": None,

@@ -1,15 +1,11 @@
 """A metric's Space as its visitors see it: its app, started as the Hub starts it, in a real browser."""
 
 import importlib.util
-import os
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 
 import pytest
+from running_page import free_port, served, wait_for
 
 from hf_sslgen.reporting.metric_spaces import space_files
 
@@ -18,47 +14,18 @@ from hf_sslgen.reporting.metric_spaces import space_files
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the running app of the calibration error."""
     if importlib.util.find_spec("gradio") is None:
-        pytest.skip("gradio is absent; `pip install 'hf-sslgen[app]'` brings it, and an older Pillow with it")
+        pytest.skip("gradio is absent; `make test-apps` runs these tests in an environment that has it")
     folder = tmp_path_factory.mktemp("space")
     for file, text in space_files("expected_calibration_error", "org/expected_calibration_error").items():
         (folder / file).write_text(text, encoding="utf-8")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = os.environ | {
+    port = free_port()
+    environment = {
         "GRADIO_SERVER_PORT": str(port),
         "GRADIO_SERVER_NAME": "127.0.0.1",
         "GRADIO_ANALYTICS_ENABLED": "False",
     }
-    environment.pop("PYTHONPATH", None)
-    log = folder / "log"
-    with log.open("w") as output:
-        server = subprocess.Popen(
-            [sys.executable, "app.py"], cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-    try:
-        address = f"http://127.0.0.1:{port}"
-        wait_for(lambda: answers(address, server, log), "the app answers")
+    with served([sys.executable, "app.py"], port, folder, environment) as address:
         yield address
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def answers(address: str, server: subprocess.Popen, log) -> bool:
-    assert server.poll() is None, log.read_text()
-    try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(address, timeout=60) as reply:
-            return reply.status == 200
-    except OSError:
-        return False
-
-
-def wait_for(condition, what: str, seconds: float = 600.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"not within {seconds} s: {what}"
-        time.sleep(0.1)
 
 
 class Page:

@@ -14,7 +14,17 @@ PACKAGE = Path(hf_sslgen.__file__).parent
 MODULES = {path.relative_to(PACKAGE).with_suffix("").parts: path for path in sorted(PACKAGE.rglob("*.py"))}
 """Path of each module by the parts of its name below the package, such as `("zoo", "locations")`."""
 
-FLOW = {"zoo": 0, "domains": 0, "training": 1, "analysis": 2, "study": 3, "reporting": 4, "hub": 5, "commands": 6}
+FLOW = {
+    "zoo": 0,
+    "domains": 0,
+    "training": 1,
+    "analysis": 2,
+    "study": 3,
+    "reporting": 4,
+    "app": 5,
+    "hub": 6,
+    "commands": 7,
+}
 """Rooms from left to right; the first two stand side by side."""
 
 AT_THE_ROOT = {"hub_access"}

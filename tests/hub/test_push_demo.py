@@ -35,7 +35,8 @@ from huggingface_hub import snapshot_download
 from PIL import Image
 from transformers import pipeline
 sys.path.insert(0, snapshot_download(f"org/{sys.argv[1]}-demo", repo_type="space"))
-from prediction import GRID, MODEL, PROCESSOR, occlusion_map, predict
+from picture_view import GRID, occlusion_map
+from prediction import MODEL, PROCESSOR, predict, probabilities
 assert "hf_sslgen" not in sys.modules
 picture = Image.open(sys.argv[2])
 named, shown = predict(sys.argv[2])
@@ -49,7 +50,7 @@ hidden = pixels.clone()
 hidden[:, :, 4:8, 8:12] = 0  # the second row's third of 8 cells a side, of 32 pixels
 with torch.no_grad():
     before, after = (MODEL(each).logits.softmax(1)[0, label].item() for each in (pixels, hidden))
-drops = occlusion_map(pixels, label)
+drops = occlusion_map(lambda each: probabilities(each)[:, label], pixels)
 assert drops.shape == (GRID, GRID) == (8, 8)
 np.testing.assert_allclose(drops[1, 2], before - after, atol=1e-6)
 print("shown")
@@ -89,7 +90,7 @@ def test_a_demo_needs_what_it_names_and_no_more() -> None:
             elif isinstance(node, ast.ImportFrom):
                 assert node.module is not None
                 imported.add(node.module.split(".")[0])
-    assert own == {"app", "prediction", "intensity", "errors"}
+    assert own == {"app", "prediction", "intensity", "errors", "picture_view", "gradio_look"}
     assert imported - own - sys.stdlib_module_names <= expected
     assert {"gradio", "transformers", "torch", "PIL"} <= imported
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -10,6 +10,7 @@ from typing import Any
 import evaluate
 import gradio as gr
 from app_inputs import TEXT_FORMATS, as_rows, read_inputs
+from gradio_look import look
 
 FOLDER = Path(__file__).parent
 SPACE = json.loads((FOLDER / "space.json").read_text(encoding="utf-8"))
@@ -53,4 +54,4 @@ def build() -> gr.Blocks:
 
 
 if __name__ == "__main__":
-    build().launch(max_file_size="100mb")
+    build().launch(max_file_size="100mb", theme=look())

@@ -1,6 +1,7 @@
 """Show the page of a demo: a picture in; prediction, confidence and attribution out."""
 
 import gradio as gr
+from gradio_look import look
 from prediction import SPACE, predict
 
 page = gr.Interface(
@@ -14,4 +15,4 @@ page = gr.Interface(
 )
 
 if __name__ == "__main__":
-    page.launch()
+    page.launch(theme=look())

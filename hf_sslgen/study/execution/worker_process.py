@@ -7,7 +7,8 @@ progress and logs only warnings. It works on the cells but does not report failu
 import logging
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from hf_sslgen.command_line import run_command
@@ -26,6 +27,19 @@ QUIET = "--quiet"
 
 WORKERS = "hf_sslgen.study.execution"
 """The logger of what workers do."""
+
+
+@contextmanager
+def workers_logging(everything: bool) -> Iterator[None]:
+    """Let workers log everything within the block, or only warnings, as fits beside a line of progress."""
+    of_workers = logging.getLogger(WORKERS)
+    before = of_workers.level
+    if not everything:
+        of_workers.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        of_workers.setLevel(before)
 
 
 def work(
@@ -54,9 +68,9 @@ def outcome_words(counts: Counter[Outcome]) -> str:
 def main(command_line: Sequence[str] | None = None) -> None:
     """Run a worker; the arguments are the study's file and folder, and whether to wait."""
     study, output_dir, *options = command_line or sys.argv[1:]
-    if QUIET in options:
-        logging.getLogger(WORKERS).setLevel(logging.WARNING)
-    work(Path(study), Path(output_dir), wait=NO_WAIT not in options, shows_progress=QUIET not in options)
+    shows = QUIET not in options
+    with workers_logging(shows):
+        work(Path(study), Path(output_dir), wait=NO_WAIT not in options, shows_progress=shows)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from hf_sslgen.training.pretraining.pretraining_state import (
     TrainingState,
     begin_training,
 )
+from hf_sslgen.training.tracked_runs import TrackedRun
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ def batches_of_epoch(state: TrainingState) -> Any:
     )
 
 
-def _end_epoch(state: TrainingState, monitor: Monitor | None, monitor_epochs: int) -> None:
+def _end_epoch(state: TrainingState, monitor: Monitor | None, monitor_epochs: int, tracked: TrackedRun | None) -> None:
     """Write the epoch's log row: its loss, its duration and, every few epochs, the monitor's value."""
     epoch = len(state.log) + 1
     loss = torch.stack([each.float().cpu() for each in state.losses_of_epoch]).mean().item()
@@ -103,6 +104,9 @@ def _end_epoch(state: TrainingState, monitor: Monitor | None, monitor_epochs: in
     state.steps_of_epoch, state.losses_of_epoch, state.seconds_of_epoch = 0, [], 0.0
     if state.accelerator.is_main_process:
         logger.info("%s", ", ".join(f"{name} {value:.4g}" for name, value in row.items()))
+        if tracked is not None:
+            rate = state.optimizer.param_groups[0]["lr"]
+            tracked.log({f"train/{name}": value for name, value in {**row, "learning_rate": rate}.items()}, epoch)
 
 
 def requested_signal(accelerator: Accelerator, request: Request) -> int | None:
@@ -123,6 +127,7 @@ def pretrain(
     monitor: Monitor | None = None,
     monitor_epochs: int = 0,
     save_minutes: float = 5.0,
+    tracked: TrackedRun | None = None,
 ) -> nn.Module:
     """Train a trunk and return it on the CPU, resuming from the checkpoint in `output_dir` if there is one.
 
@@ -136,6 +141,7 @@ def pretrain(
             `log.json`, a row per epoch.
         monitor: called in the main process with the trunk in evaluation mode, every `monitor_epochs` epochs (0: never)
             and after the last one; its value is logged as `knn_accuracy`. It must not change the trunk.
+        tracked: takes each epoch's row in the main process, with the epoch as the step.
 
     Raises:
         InputError: the objective is unknown, a batch is larger than the data, or the checkpoint has other settings.
@@ -165,7 +171,7 @@ def pretrain(
                 if signal_number is not None:
                     accelerator.wait_for_everyone()  # a launcher ends all processes once the first has ended
                     raise InterruptedByRequestError(signal_number)
-            _end_epoch(state, monitor, monitor_epochs)
+            _end_epoch(state, monitor, monitor_epochs, tracked)
             if accelerator.is_main_process:
                 save_checkpoint(output_dir, state)
                 saved = time.perf_counter()

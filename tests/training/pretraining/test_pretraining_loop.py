@@ -42,6 +42,16 @@ def read_log(folder):
     return json.loads((folder / "log.json").read_text())
 
 
+class Kept:
+    """A tracker's run that keeps what it is told."""
+
+    def __init__(self):
+        self.rows = {}
+
+    def log(self, values, step):
+        self.rows[step] = values
+
+
 class Asking(Dataset):
     """Images that ask their own process to end, by a real signal, when so many were read."""
 
@@ -259,11 +269,21 @@ def test_the_monitor_is_k_nn_on_the_held_out_images(images, tmp_path):
     held_out = load_domain(DomainArguments("photo-patches", max_test_samples=60)).test
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     monitor = knn_monitor(images, held_out, NUM_CLASSES, Preprocessing(Geometry(32, 1.0, "bilinear"), mean, std))
+    tracked = Kept()
     trunk = train(
-        images, small_settings("supervised", num_train_epochs=5), tmp_path, monitor=monitor, monitor_epochs=2
+        images,
+        small_settings("supervised", num_train_epochs=5),
+        tmp_path,
+        monitor=monitor,
+        monitor_epochs=2,
+        tracked=tracked,
     )
     log = read_log(tmp_path)
     assert [row["epoch"] for row in log if "knn_accuracy" in row] == [2, 4, 5]
+    told = [{name.removeprefix("train/"): value for name, value in row.items()} for row in tracked.rows.values()]
+    assert list(tracked.rows) == [1, 2, 3, 4, 5]
+    assert [{name: row[name] for name in row if name != "learning_rate"} for row in told] == log
+    assert told[-1]["learning_rate"] < told[1]["learning_rate"]
 
     def features(split_images):
         pixels = torch.stack([split_images[0, i][0] for i in range(len(split_images))]).double() / 255
