@@ -132,10 +132,12 @@ def compare_images(arguments: CompareArguments, shared: Any, tracking: TrackingA
         shared: `SharedDomainArguments`, the settings for all domains.
     """
     from hf_sslgen.commands.compare_plan import planned_cells
+    from hf_sslgen.commands.known_names import require_names
     from hf_sslgen.commands.opening import print_opening
 
     require_output_folder(arguments.output_dir, own=["cells"])
     specs = planned_cells(arguments, shared)
+    require_names(dict.fromkeys(spec.backbone for spec in specs), dict.fromkeys(spec.domain for spec in specs))
     print_opening(specs, Path(arguments.output_dir))
     from hf_sslgen.commands.run_compare import compare  # takes seconds to import
 

@@ -21,6 +21,7 @@ from hf_sslgen.study.execution.progress_line import attempted, expected_images, 
 from hf_sslgen.study.execution.rounds import Outcome, work_through
 from hf_sslgen.study.execution.schedule import USUAL_SIZES, known_sizes, ordered_units
 from hf_sslgen.study.execution.shared_facts import EstablishedElsewhereError
+from hf_sslgen.study.execution.spoilt_pictures import SpoiltPictures
 from hf_sslgen.study.execution.study_features import study_features
 from hf_sslgen.study.execution.thread_limit import limited_threads
 from hf_sslgen.study.execution.workbench import Unavailable, identify, prepare_cell
@@ -230,7 +231,7 @@ def run_worker(
         The number of cells with each outcome; `BUSY` are those that were not waited for.
     """
     unavailable = {} if unavailable is None else unavailable
-    firsts, seen = first_seeds(specs), Snapshot(store.folder)
+    firsts, seen, spoilt = first_seeds(specs), Snapshot(store.folder), SpoiltPictures()
 
     def assist(spec: CellSpec) -> Outcome:
         return assist_with(spec, store, unavailable)
@@ -248,7 +249,9 @@ def run_worker(
 
         def attempt(spec: CellSpec) -> Outcome:
             with attempted(line, spec):
-                outcome = work_on(spec, store, unavailable, firsts[spec], seen)
+                is_known = spoilt.fails(spec, store)
+                outcome = Outcome.FAILED if is_known else work_on(spec, store, unavailable, firsts[spec], seen)
+            spoilt.note(spec, outcome is Outcome.FAILED, store)
             if outcome.is_final:
                 line.ends(spec, outcome is Outcome.COMPUTED)
             return outcome
