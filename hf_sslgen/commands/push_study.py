@@ -16,7 +16,18 @@ class PushStudyArguments:
         default=False, metadata={"help": "Create new repositories as private; existing ones keep theirs."}
     )
     report_space: bool = field(default=False, metadata={"help": "Also publish the page as a static Space."})
+    benchmark: bool = field(
+        default=False,
+        metadata={
+            "help": "Also register the dataset as a benchmark (eval.yaml), with a task for each domain, protocol and "
+            "label budget; write the backbones' results to eval_results/ in study_dir; and print the leaderboard."
+        },
+    )
     examples: bool = field(default=True, metadata={"help": "Also publish example pictures from the domains."})
+    pictures: bool = field(
+        default=False,
+        metadata={"help": "Show small pictures of the domains' images, such as errors, on the published page."},
+    )
     license: str | None = field(default=None, metadata={"help": "Licence identifier of the dataset, as on the Hub."})
     allow_local_paths: bool = field(
         default=False,

@@ -6,9 +6,6 @@ from pathlib import Path
 from hf_sslgen.commands.compare import CompareArguments
 from hf_sslgen.errors import InputError
 from hf_sslgen.output_folder import require_output_folder
-from hf_sslgen.processes import usable_processors
-from hf_sslgen.reporting.figures.figure_store import FIGURES_FOLDER
-from hf_sslgen.reporting.page.study_figures import study_figures
 from hf_sslgen.reporting.study_report import write_results
 from hf_sslgen.reporting.terminal_summary import terminal_summary
 from hf_sslgen.reporting.terminal_tables import terminal_table
@@ -58,12 +55,9 @@ def compare(arguments: CompareArguments, specs: Sequence[CellSpec], tracking: Tr
     missing = [*missing_sentences(specs, store), *damaged]
     if not cells:
         raise InputError(f"no cell could be computed. {' '.join(missing)}")
-    with (
-        alone_in_reporting(store),
-        study_figures(cells, store.folder / FIGURES_FOLDER, usable_processors()) as figures,
-    ):
+    with alone_in_reporting(store):
         results = infer(cells)
-        report = write_results(results, store.folder, title=title, missing=missing, figures=figures)
+        report = write_results(results, store.folder, title=title, missing=missing)
     if arguments.verbose:
         print(f"{terminal_table(results)}\n")
     print(terminal_summary(results, report))

@@ -9,8 +9,10 @@ from huggingface_hub.utils import validate_repo_id
 
 from hf_sslgen.commands.push_study import PushStudyArguments
 from hf_sslgen.errors import InputError
+from hf_sslgen.hub.benchmarks import BENCHMARK_FILE
 from hf_sslgen.hub.publishable import LEFT_OUT, private_texts
 from hf_sslgen.hub.remote_study import in_lines
+from hf_sslgen.hub.study_benchmark import leaderboard_lines, push_benchmark, study_tasks, write_results
 from hf_sslgen.hub.study_push import Publication, published_files, push_cells, push_report, require_whole
 from hf_sslgen.hub_access.exchange import in_one_sentence, require_token
 from hf_sslgen.study.cells.store import Store
@@ -50,6 +52,7 @@ def publication_of(arguments: PushStudyArguments) -> tuple[Publication, list[str
         examples=arguments.examples,
         licence=arguments.license,
         report=arguments.report_space,
+        pictures=arguments.pictures,
     )
     return publication, study.damaged
 
@@ -67,7 +70,8 @@ def _what_is_published(publication: Publication, private: bool) -> str:
         f"{publication.repository}: {len(cells)} cells ({', '.join(names)}), {len(files)} files, {size:.1f} MB, "
         f"{visible} (an existing repository keeps its visibility)\n"
         f"  with settings, numbers, per-image records, class names, devices, times and library versions{with_pictures}"
-        f"{'; the page' if publication.report else ''}\n"
+        f"{'; the page' if publication.report else ''}"
+        f"{' with small pictures of images' if publication.report and publication.pictures else ''}\n"
         f"  without {LEFT_OUT}"
     )
 
@@ -80,8 +84,12 @@ def push_study(arguments: PushStudyArguments) -> None:
         raise InputError(f"repository {arguments.repository!r} is not a valid name: {error}") from error
     if arguments.repository.count("/") != 1:
         raise InputError(f"repository is {arguments.repository!r}; give it as owner/name")
+    if arguments.pictures and not arguments.report_space:
+        raise InputError("pictures are shown on the page alone; add --report_space true")
     publication, damaged = publication_of(arguments)
     print(_what_is_published(publication, arguments.private), flush=True)
+    if arguments.benchmark:
+        print(f"  as a benchmark with the tasks {', '.join(task.id for task in study_tasks(publication.cells))}")
     if not arguments.dry_run:
         _push(arguments, publication)
     if damaged:
@@ -105,3 +113,17 @@ def _push(arguments: PushStudyArguments, publication: Publication) -> None:
         with in_one_sentence(arguments.repository, "space", writing=True):
             changed = push_report(api, publication, private)
         print(f"{api.endpoint}/spaces/{arguments.repository}: the page {'is new' if changed else 'has not changed'}")
+    if arguments.benchmark:
+        _push_benchmark(api, arguments, publication)
+
+
+def _push_benchmark(api: HfApi, arguments: PushStudyArguments, publication: Publication) -> None:
+    """Register the benchmark, write what belongs into the backbones' repositories, and print the leaderboard."""
+    with in_one_sentence(arguments.repository, "dataset", writing=True):
+        changed = push_benchmark(api, publication)
+        lines = leaderboard_lines(api, arguments.repository)
+    print(f"{BENCHMARK_FILE}: {'registered' if changed else 'already there'}")
+    for path in write_results(Path(arguments.study_dir), publication):
+        model = path.stem.replace("--", "/", 1)
+        print(f"{path}: results of {model}; add it to .eval_results/ of that repository, or propose it there")
+    print("\n".join(lines))

@@ -4,9 +4,7 @@ from pathlib import Path
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.output_folder import require_output_folder
-from hf_sslgen.processes import usable_processors
-from hf_sslgen.reporting.figures.figure_store import FIGURES_FOLDER
-from hf_sslgen.reporting.page.study_figures import study_figures
+from hf_sslgen.reporting.figures.figure_kinds import FigureKind
 from hf_sslgen.reporting.study_report import write_results
 from hf_sslgen.reporting.terminal_summary import terminal_summary
 from hf_sslgen.reporting.terminal_tables import caution_lines, claim_lines, terminal_table
@@ -15,21 +13,23 @@ from hf_sslgen.study.finished_cells import read_study_results
 from hf_sslgen.study.inference.study_results import infer
 
 
-def report_study(folder: Path, verbose: bool = False) -> list[str]:
+def report_study(folder: Path, figures: FigureKind | None = None, verbose: bool = False) -> list[str]:
     """Write a study's tables and page into its folder unless another process is doing so; see `write_report`."""
     store = Store(folder)
     if not store.cells.is_dir():
         raise InputError(f"study_dir {str(folder)!r} does not hold a study: it has no folder `cells`")
     require_output_folder(folder, own=["cells"], argument="study_dir")
     with alone_in_reporting(store):
-        return write_report(store, verbose)
+        return write_report(store, figures, verbose)
 
 
-def write_report(store: Store, verbose: bool = False) -> list[str]:
+def write_report(store: Store, figures: FigureKind | None = None, verbose: bool = False) -> list[str]:
     """Write a study's tables and page, in the process that holds the claim on its report.
 
     Args:
+        figures: the kind of files to write figures as; None writes none.
         verbose: whether to print every table, not only the summary.
+
 
     Returns:
         A sentence on each unreadable cell.
@@ -40,15 +40,12 @@ def write_report(store: Store, verbose: bool = False) -> list[str]:
         words = " ".join(study.missing)
         raise InputError(f"study_dir {str(folder)!r} has no finished cell to report. {words}".rstrip())
     asked = (study.config.pairs, study.config.claims) if study.config is not None else (None, ())
-    with study_figures(study.cells, folder / FIGURES_FOLDER, usable_processors()) as figures:
-        results = infer(study.cells, *asked)
-        page = write_results(
-            results,
-            folder,
-            title=study.title,
-            missing=study.missing,
-            figures=figures,
-        )
+    results = infer(study.cells, *asked)
+    page = write_results(results, folder, title=study.title, missing=study.missing)
+    if figures is not None:
+        from hf_sslgen.reporting.figures.figure_files import FIGURES, write_figures  # with matplotlib
+
+        print(f"{len(write_figures(results, folder, figures))} figures: {folder / FIGURES}")
     if verbose:
         print(f"{terminal_table(results)}\n")
     print("\n".join([terminal_summary(results, page), "", *caution_lines(results), *claim_lines(results)]).rstrip())

@@ -56,7 +56,7 @@ def _write_report(specs: Sequence[CellSpec], store: Store, verbose: bool) -> Non
     claim = try_claim(store.claims, REPORT_CLAIM)
     if claim is not None:
         with kept_alive(claim):
-            write_report(store, verbose)
+            write_report(store, verbose=verbose)
 
 
 def _pull(repository: str, store: Store) -> None:

@@ -1,13 +1,14 @@
 """Write the card of a fine-tuned model, and its numbers in the Hub's format."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from huggingface_hub import EvalResult, EvalResultEntry, eval_result_entries_to_yaml
 from huggingface_hub.repocard_data import eval_results_to_model_index
 
 from hf_sslgen import __version__
+from hf_sslgen.hub.benchmarks import DEFAULT_CONFIG, Task
 from hf_sslgen.hub.finetuned_run import SOME_FOLDER, FineTunedRun, command, num_training_images, shown
 from hf_sslgen.hub.licences import Licence, licence_words
 from hf_sslgen.metrics import Estimate
@@ -55,12 +56,30 @@ def _model_index(run: FineTunedRun, repository: str) -> list[dict[str, Any]]:
     return eval_results_to_model_index(repository.split("/")[1], results)
 
 
-def evaluation_results(run: FineTunedRun) -> str | None:
-    """Return the content of a file in `.eval_results`, an entry per number; None if the dataset is not on the Hub."""
+def _is_measured_by(run: FineTunedRun, task: Task) -> bool:
+    """Whether a benchmark's task is on the configuration and the split that the run was measured on."""
+    return task.split == run.domain.test.name and task.config == (
+        run.domain_arguments.dataset_config_name or DEFAULT_CONFIG
+    )
+
+
+def evaluation_results(run: FineTunedRun, tasks: Sequence[Task]) -> str | None:
+    """Return the content of a file in `.eval_results`, an entry per task of the dataset that is named like a number.
+
+    Args:
+        tasks: the tasks of the dataset's benchmark; results without a task of theirs are in the card's `model-index`
+            alone, because the Hub shows no others.
+
+    Returns:
+        None if there is no such task.
+    """
+    known = {task.id for task in tasks if _is_measured_by(run, task)}
     if run.dataset is None:
         return None
     entries = []
     for name, estimate in shown_estimates(run):
+        if name not in known:
+            continue
         interval = format_interval(estimate.low, estimate.high, name)
         notes = (
             f"{words(name).title} {format_value(estimate.value, name, with_unit=True)}"
@@ -70,7 +89,7 @@ def evaluation_results(run: FineTunedRun) -> str | None:
             run.dataset, name, float(estimate.value), dataset_revision=_dataset_revision(run), notes=notes
         )
         entries.append(entry)
-    return card_yaml(eval_result_entries_to_yaml(entries))
+    return card_yaml(eval_result_entries_to_yaml(entries)) if entries else None
 
 
 def _metadata(run: FineTunedRun, repository: str, licence: Licence) -> str:

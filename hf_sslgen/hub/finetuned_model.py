@@ -2,10 +2,12 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hf_sslgen.errors import HubError, SslgenError, reworded
+from hf_sslgen.hub.benchmarks import Task, tasks_on_hub
 from hf_sslgen.hub.demo_space import check_demo, push_demo
 from hf_sslgen.hub.finetuned_card import evaluation_results, finetuned_card
 from hf_sslgen.hub.finetuned_run import FineTunedRun, numbers, public_settings
@@ -67,9 +69,18 @@ def model_files(run: FineTunedRun) -> dict[str, Path]:
 
 
 def files_to_push(
-    run: FineTunedRun, repository: str, revision: str | None, licence: Licence, inherited: Licence | None
+    run: FineTunedRun,
+    repository: str,
+    revision: str | None,
+    licence: Licence,
+    inherited: Licence | None,
+    tasks: Sequence[Task] = (),
 ) -> dict[str, Path | bytes]:
-    """Return everything the repository is to contain, always the same; arguments as in `finetuned_card`."""
+    """Return everything the repository is to contain, always the same; arguments as in `finetuned_card`.
+
+    Args:
+        tasks: those of the dataset's benchmark.
+    """
     card = finetuned_card(run, repository, revision, licence, inherited)
     figure = reliability_diagram({"test": (run.predictions.confidences, run.predictions.correct)})
     files: dict[str, Path | bytes] = {
@@ -79,7 +90,7 @@ def files_to_push(
         "run.json": _json(public_settings(run)),
         "results.json": _json({"test": numbers(run)}),
     }
-    results = evaluation_results(run)
+    results = evaluation_results(run, tasks)
     return files if results is None else {**files, EVALUATION_FILE: results.encode()}
 
 
@@ -99,7 +110,8 @@ def push_model(push: ModelPush, run: FineTunedRun) -> list[Pushed]:
         repository = with_retries(lambda: full_name(api, request.model_id), request.model_id)
         inherited = with_retries(lambda: base_licence(api, push.base, push.base_revision), push.base)
         licence = chosen_licence(push.licence, inherited, push.base)
-        files = files_to_push(run, repository, request.revision, licence, inherited)
+        tasks = () if run.dataset is None else tasks_on_hub(api, run.dataset)
+        files = files_to_push(run, repository, request.revision, licence, inherited, tasks)
         pushed.append(push_files(api, request, files, "Push the fine-tuned model", REPLACED))
         if push.with_demo:
             pushed.append(push_demo(api, request, repository, licence, run.domain.test.intensity))

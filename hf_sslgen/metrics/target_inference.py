@@ -182,7 +182,7 @@ def signed_rank_family(family: Sequence[npt.ArrayLike]) -> list[SignedRankResult
         tests = "1 test" if len(arrays) == 1 else f"{len(arrays)} tests together"
         reason = (
             f"{targets} no p-value below {min(floors):.3g}, and {tests} none below "
-            f"{min(1.0, best):.3g}: 0.05 is out of reach, for which {needed} targets would be needed"
+            f"{min(1.0, best):.3g}: 0.05 is out of reach with fewer than {needed} targets"
         )
         return [
             SignedRankResult(p, math.nan, floor, n, reason)

@@ -21,7 +21,7 @@ METHODS = {
     ),
     OCCLUSION: (
         "occlusion of the embedding",
-        "how far the image’s features move when a cell of the image is hidden; it refers to no class, so it also "
+        "how far the image’s features move when a cell of the image is hidden. It refers to no class, so it also "
         "works for an encoder without a classifier",
     ),
 }
@@ -64,7 +64,7 @@ def attribution_meaning(cells: Iterable[Cell]) -> str:
     found = {attribution_words(cell): attribution_method(cell) for cell in cells if cell.number("zero_map_rate")}
     sentences = []
     for words, method in found.items():
-        meaning = f": {METHODS[method][1]}" if method in METHODS else ""
+        meaning = f". It shows {METHODS[method][1]}" if method in METHODS else ""
         sentences.append(f"{words[0].upper()}{words[1:]}{meaning}.")
     return " ".join(sentences)
 

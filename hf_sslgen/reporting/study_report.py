@@ -7,7 +7,6 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.files import replace_files
 from hf_sslgen.reporting.claims_csv import CLAIMS_FILE_NAME
 from hf_sslgen.reporting.page.html_page import write_page
-from hf_sslgen.reporting.page.study_figures import StudyFigures
 from hf_sslgen.reporting.results_csv import write_csv_files
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.contrasts import PairNames
@@ -43,19 +42,11 @@ def write_study_report(
 
 
 def write_results(
-    results: StudyResults,
-    output_dir: Path,
-    title: str = DEFAULT_TITLE,
-    missing: Sequence[str] = (),
-    figures: StudyFigures | None = None,
+    results: StudyResults, output_dir: Path, title: str = DEFAULT_TITLE, missing: Sequence[str] = ()
 ) -> Path:
-    """Write the files of a study whose differences are already computed; see `write_study_report`.
-
-    Args:
-        figures: those of the same cells, from `study_figures`; None draws them.
-    """
+    """Write the files of a study whose differences are already computed; see `write_study_report`."""
     page = Path("report", "index.html")
     with replace_files(output_dir, obsolete=[CLAIMS_FILE_NAME]) as unfinished:
         write_csv_files(results, unfinished)
-        write_page(results, unfinished / page, title, missing, figures)
+        write_page(results, unfinished / page, title, missing)
     return output_dir / page

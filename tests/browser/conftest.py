@@ -5,7 +5,6 @@ Where there is no browser the tests are skipped, but with CI=true its absence is
 
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -13,8 +12,8 @@ from typing import NoReturn
 import pytest
 from fake_study import build_large_study, build_study
 from packed_pages import UNFOLD
+from waiting import wait_for
 
-from hf_sslgen.reporting.figures import figure_drawer
 from hf_sslgen.reporting.study_report import write_study_report
 
 OPTIONS = (
@@ -27,6 +26,9 @@ OPTIONS = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+
+READY = "return document.documentElement.dataset.ready"
 
 
 def absent(what: str) -> NoReturn:
@@ -72,7 +74,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def visit(browser, pages: dict[str, Path]) -> Callable:
     """Opens a page at a width and colour scheme, and returns the browser."""
 
-    def open_page(page: str = "comparison", width: int = 1280, scheme: str = "light", unfolded: bool = False):
+    def open_page(
+        page: str = "comparison", width: int = 1280, scheme: str = "light", unfolded: bool = False, fragment: str = ""
+    ):
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         features = [
@@ -83,17 +87,10 @@ def visit(browser, pages: dict[str, Path]) -> Callable:
         for log in ("browser", "performance"):
             browser.get_log(log)  # what earlier pages left
         browser.get("about:blank")
-        browser.get(pages[page].as_uri())
+        browser.get(f"{pages[page].as_uri()}{fragment}")
+        wait_for(lambda: browser.execute_script(READY), "the page's script has begun")
         if unfolded:
             browser.execute_async_script(UNFOLD)
         return browser
 
     return open_page
-
-
-@pytest.fixture(scope="session", autouse=True)
-def figures_drawn_here() -> Iterator[None]:
-    """Draw figures in the tests' own process: starting others takes the processors longer than it saves time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figure_drawer, "WORTH_PROCESSES", sys.maxsize)
-        yield

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from finetuned_runs import HOSTILE, Tuned, push_of, python
 from huggingface_hub import ModelCard
+from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.repocard_data import model_index_to_eval_results
 from markdown_it import MarkdownIt
 
@@ -21,8 +22,9 @@ from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import Domain
 from hf_sslgen.domains.hub_datasets import HubDataset
 from hf_sslgen.errors import HubError, InputError
+from hf_sslgen.hub.benchmarks import BENCHMARK_FILE, Task, read_tasks, tasks_on_hub
 from hf_sslgen.hub.finetuned_card import evaluation_results, finetuned_card
-from hf_sslgen.hub.finetuned_model import ModelPush, check_push, push_model
+from hf_sslgen.hub.finetuned_model import EVALUATION_FILE, ModelPush, check_push, push_model
 from hf_sslgen.hub.finetuned_run import FineTunedRun, command
 from hf_sslgen.hub.push_arguments import HubArguments, take_push_request
 from hf_sslgen.hub.pushing import PushRequest
@@ -181,9 +183,63 @@ def test_text_in_the_head_of_a_card_stays_text(name: str, hub_in_process: Hub) -
 
 
 def evaluation_file(run: FineTunedRun) -> str:
-    text = evaluation_results(run)
+    text = evaluation_results(run, [Task("accuracy", split=run.domain.test.name), Task("hidden", split="test")])
     assert text is not None
     return text
+
+
+BENCHMARK = """name: Digits
+description: hand-written digits
+evaluation_framework: ours
+tasks:
+- {id: accuracy, config: default, split: test}
+- {id: brier_score, config: default, split: train}
+- {id: negative_log_likelihood, config: other, split: test}
+- {id: unknown_task, config: default, split: test}
+"""
+
+
+def test_only_what_a_benchmark_asks_for_is_stated_as_its_result(
+    hub_in_process: Hub, tuned: Callable[[str], Tuned]
+) -> None:
+    """Whatever else was measured stays in the card's model-index."""
+    api, one = hub_in_process.api("owner"), tuned("timm_resnet")
+    run = dataclasses.replace(one.run, dataset="org/data")
+    api.create_repo("org/data", repo_type="dataset")
+    assert tasks_on_hub(api, "org/data") == tasks_on_hub(api, "org/nowhere") == ()
+    push_model(push_of(one, "org/model"), run)
+    assert EVALUATION_FILE not in api.list_repo_files("org/model")
+    api.upload_file(
+        path_or_fileobj=BENCHMARK.encode(), path_in_repo=BENCHMARK_FILE, repo_id="org/data", repo_type="dataset"
+    )
+    push_model(push_of(one, "org/model"), run)
+    info = api.model_info("org/model")
+    assert info.eval_results is not None
+    assert [(each.dataset_id, each.task_id) for each in info.eval_results] == [("org/data", "accuracy")]
+    (row,) = api.get_dataset_leaderboard("org/data")
+    assert (row.model_id, row.value) == ("org/model", run.estimates["accuracy"].value)
+    measured = {result.metric_type for result in ModelCard.load("org/model").data.eval_results}
+    assert measured > {"accuracy", "brier_score", "negative_log_likelihood"}
+    api.delete_file(BENCHMARK_FILE, "org/data", repo_type="dataset")
+    push_model(push_of(one, "org/model"), run)
+    assert EVALUATION_FILE not in api.list_repo_files("org/model")
+
+
+@pytest.mark.parametrize(
+    "content", ["- a", "name: x", "name: x\ndescription: y\nevaluation_framework: z\ntasks: [{config: a}]", "tasks: ["]
+)
+def test_a_benchmark_that_breaks_the_rules_is_refused_by_the_hub_and_read_by_nobody(
+    content: str, hub_in_process: Hub, tmp_path: Path
+) -> None:
+    api, path = hub_in_process.api("owner"), tmp_path / BENCHMARK_FILE
+    api.create_repo("org/data", repo_type="dataset")
+    with pytest.raises(HfHubHTTPError, match=r"invalid eval\.yaml"):
+        api.upload_file(
+            path_or_fileobj=content.encode(), path_in_repo=BENCHMARK_FILE, repo_id="org/data", repo_type="dataset"
+        )
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"eval\.yaml"):
+        read_tasks(path)
 
 
 def test_the_command_of_the_card_repeats_the_run(tuned: Callable[[str], Tuned]) -> None:

@@ -10,6 +10,7 @@ import yaml
 from finetuned_runs import python
 from huggingface_hub import HfApi, ModelCard
 
+from hf_sslgen.hub.benchmarks import Task, benchmark_yaml
 from hf_sslgen.hub.finetuned_model import EVALUATION_FILE
 from tests.loopback_hub import ROLES, WRONG_TOKEN, Hub
 
@@ -32,6 +33,10 @@ def test_the_recipe_trains_and_pushes_and_no_token_is_left_anywhere(
 ) -> None:
     hub, api, token = hub_in_process, hub_in_process.api("owner"), ROLES["owner"].token
     publish(api, "org/digits", "dataset", DIGITS)
+    benchmark = benchmark_yaml("Digits", "hand-written digits", [Task("accuracy")])
+    api.upload_file(
+        path_or_fileobj=benchmark.encode(), path_in_repo="eval.yaml", repo_id="org/digits", repo_type="dataset"
+    )
     publish(api, "org/base", "model", Path(small_backbones["timm_resnet"]))
     readme = b"---\nlicense: cc-by-4.0\n---\n"
     api.upload_file(path_or_fileobj=readme, path_in_repo="README.md", repo_id="org/base")

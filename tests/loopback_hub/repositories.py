@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tests.loopback_hub import cards
+from tests.loopback_hub import benchmarks, cards
 from tests.loopback_hub.access import require_past_gate
 from tests.loopback_hub.replies import HubError, Reply, as_json
 from tests.loopback_hub.routing import API, REVISION, Request, Route
@@ -90,15 +90,6 @@ def _sibling(path: str, stored: StoredFile, with_blobs: bool) -> dict[str, Any]:
     return sibling
 
 
-def _evaluation_results(repository: Repository, commit: Commit) -> list[dict[str, Any]]:
-    paths = [path for path in commit.files if path.startswith(".eval_results/") and path.endswith((".yaml", ".yml"))]
-    return [
-        result
-        for path in paths
-        for result in cards.evaluation_results(path, repository.content(commit.files[path]).decode())
-    ]
-
-
 def information(request: Request, kind: str, name: str, revision: str | None = None) -> Reply:
     """All that we know, whatever `expand` asks for."""
     repository = request.repository(kind, name)
@@ -124,7 +115,7 @@ def information(request: Request, kind: str, name: str, revision: str | None = N
     }
     if kind == "models":
         result |= {key: card[key] for key in ("library_name", "pipeline_tag", "model-index") if key in card}
-        result |= {"modelId": name, "evalResults": _evaluation_results(repository, commit)}
+        result |= {"modelId": name, "evalResults": list(benchmarks.results_of(repository, commit))}
         result["config"] = _configuration(repository, commit)
     if kind == "spaces":
         result["sdk"] = card.get("sdk", settings["sdk"])

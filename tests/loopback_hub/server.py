@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.loopback_hub import access, files, repositories, uploads
+from tests.loopback_hub import access, benchmarks, files, jobs, repositories, uploads
 from tests.loopback_hub.body import Body, ConnectionDroppedError
 from tests.loopback_hub.faults import Fault, Faults
 from tests.loopback_hub.replies import HubError, Reply, as_json
@@ -20,7 +20,7 @@ from tests.loopback_hub.routing import Request, Route, Site
 FAULTS = "/_faults"
 """Where faults are set from outside; no fault strikes it."""
 
-ROUTES: tuple[Route, ...] = (*repositories.ROUTES, *files.ROUTES, *uploads.ROUTES)
+ROUTES: tuple[Route, ...] = (*repositories.ROUTES, *files.ROUTES, *uploads.ROUTES, *benchmarks.ROUTES, *jobs.ROUTES)
 
 
 @dataclass(frozen=True)

@@ -178,6 +178,12 @@ class Store:
     def _repository(self, kind: str, name: str) -> Repository:
         return Repository(self.root / kind / name, kind, name)
 
+    def all(self, kind: str) -> Iterator[Repository]:
+        """Every repository of a kind, by name."""
+        for folder in sorted((self.root / kind).glob("*/*/settings.json")):
+            owner, name = folder.parent.parts[-2:]
+            yield self._repository(kind, f"{owner}/{name}")
+
     def find(self, kind: str, name: str) -> Repository | None:
         repository = self._repository(kind, name)
         return repository if repository.folder.is_dir() else None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from tests.loopback_hub import cards
+from tests.loopback_hub import benchmarks, cards
 from tests.loopback_hub.replies import HubError, Reply, as_json, entry_not_found
 from tests.loopback_hub.routing import API, PAGE, REVISION, Request, Route
 from tests.loopback_hub.store import LFS_SIZE, Commit, Repository, StoredFile, is_large
@@ -141,6 +141,10 @@ def _added(repository: Repository, key: str, value: dict[str, Any]) -> StoredFil
         errors, _ = cards.validate(content.decode(), repository.kind.removesuffix("s"))
         if errors:
             raise HubError(400, f"Your push was rejected: invalid metadata in README.md: {'; '.join(errors)}")
+    if value["path"] == benchmarks.FILE and repository.kind == "datasets":
+        wrong = benchmarks.errors_in(content)
+        if wrong:
+            raise HubError(400, f"Your push was rejected: invalid {benchmarks.FILE}: {'; '.join(wrong)}")
     return repository.add_blob(content)
 
 

@@ -64,7 +64,7 @@ def test_the_page_folds_long_lists_and_escapes_names(study) -> None:
     text = render_page(replace(alone, cautions=found), "Many")
     section = text[text.index('id="cautions"') :].split("</section>")[0]
     assert section.count("<li>") == len(CautionKind) * 7 and section.count("Show all 7") == len(CautionKind)
-    assert text.index('id="answer"') < text.index('id="cautions"') < text.index('id="main"')
+    assert text.index('href="#cautions">4 cautions') < text.index('id="cautions"')
     assert "&lt;b&gt;x" in section and "<b>x" not in text and "<i>y" not in text
     assert 'id="cautions"' not in render_page(alone, "None")
 

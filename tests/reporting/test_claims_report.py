@@ -64,7 +64,7 @@ def test_files_are_written_only_if_claims_are_asked(small: StudyResults, tmp_pat
 def section_of(results: StudyResults) -> str:
     page = render_page(results, "Claims")
     assert page.count('href="#claims"') == 1
-    return page[page.index('<h2 id="claims"') : page.index('<h2 id="group-1"')]
+    return page[page.index('<h2 id="claims"') : page.index('<h2 id="domains"')]
 
 
 def test_every_number_of_the_section_is_in_the_table(small: StudyResults, frame: pd.DataFrame) -> None:

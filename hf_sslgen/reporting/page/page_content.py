@@ -1,16 +1,13 @@
-"""Prepare the content of a page as plain values, so that the template only has to insert them.
+"""Prepare the tables of a domain as plain values, so that the template only has to insert them.
 
 Every displayed number keeps its stored value at full precision beside the rounded text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hf_sslgen.analysis.numbers import Number
-from hf_sslgen.reporting.attribution_words import shows_the_published_encoder
-from hf_sslgen.reporting.figures.figure_card import FigureCard
-from hf_sslgen.reporting.figures.figure_style import Styles
 from hf_sslgen.reporting.page.page_tables import (
     detail_rows,
     details_missing,
@@ -19,108 +16,86 @@ from hf_sslgen.reporting.page.page_tables import (
     transform_rows,
     transform_titles,
 )
-from hf_sslgen.reporting.page.sentences import sentence
-from hf_sslgen.reporting.page.study_figures import DomainCards
-from hf_sslgen.reporting.table_rows import Row, Setting, collapsed_rows, rows_of, settings_of
-from hf_sslgen.reporting.terminal_tables import differences_shown_first
+from hf_sslgen.reporting.table_rows import Row, Setting, collapsed_rows, domains_of, rows_of, settings_of
 from hf_sslgen.reporting.vocabulary import format_value, group_words, setting_words
-from hf_sslgen.study.cells.cell_folder import ALL_LABELS, PRETRAINED_PROTOCOL
+from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.seed_averages import TargetDifference
 from hf_sslgen.study.inference.study_results import StudyResults
-from hf_sslgen.study.inference.target_groups import headline_metrics_of
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Sentences about two backbones under one heading."""
-
-    title: str
-    sentences: list[str]
-
-
-@dataclass(frozen=True)
 class SettingSection:
-    """The table of the four measurements under one protocol and label budget, with its sentences and figures."""
+    """The table of the four measurements under one protocol and label budget."""
 
     title: str
+    protocol: str
+    labels: str
     caption: str
     groups: list[dict[str, Any]]
     columns: list[dict[str, str]]
     rows: list[dict[str, Any]]
-    missing: list[str]
+    missing: list[tuple[str, list[str]]]
     details: list[dict[str, Any]]
-    details_missing: list[str]
-    pairs: list[Pair]
-    control_pairs: list[Pair]
-    figures: list[FigureCard]
+    details_missing: list[tuple[str, list[str]]]
 
 
 @dataclass(frozen=True)
 class DomainSection:
-    """The content of a page about one domain."""
+    """The tables of one domain. `identifier` is unique within the page and safe as an HTML id."""
 
     identifier: str
     name: str
     group: str
     size: str
-    warnings: list[str]
     settings: list[SettingSection]
-    encoder_title: str
-    pretrained_pairs: list[Pair]
-    pretrained_control_pairs: list[Pair]
-    figures: list[FigureCard]
     transform_columns: list[str]
     transform_rows: list[dict[str, Any]]
     differences: list[dict[str, Any]]
 
 
-def domain_section(results: StudyResults, domain: str, cards: DomainCards, styles: Styles) -> DomainSection:
-    """Return the section of a domain."""
+def domain_sections(results: StudyResults, names: Mapping[str, str]) -> list[DomainSection]:
+    """Return the section of each domain.
+
+    Args:
+        names: short names of backbones.
+    """
+    # Identifiers are numbered rather than made from names, so that no name can break or shadow another's.
+    return [
+        _section(results, domain, f"domain-{index}", names)
+        for index, domain in enumerate(domains_of(results.cells), start=1)
+    ]
+
+
+def _section(results: StudyResults, domain: str, identifier: str, names: Mapping[str, str]) -> DomainSection:
     here = [cell for cell in results.cells if cell.domain == domain]
-    of_domain = [difference for difference in results.differences if difference.domain == domain]
     targets = [target for target in results.targets if target.domain == domain]
-    headline = differences_shown_first(targets, headline_metrics_of(here))
-    sections = []
-    warnings: dict[str, None] = {}
-    for setting in settings_of(here, domain):
-        rows = rows_of(here, domain, setting)
-        warnings.update(dict.fromkeys(_collapse_warning(row, rank) for row, rank in collapsed_rows(rows)))
-        alone = setting[0] == PRETRAINED_PROTOCOL
-        title = setting_words(*setting)
-        sections.append(
-            SettingSection(
-                title=title[0].upper() + title[1:],
-                caption=f"The four measurements on {domain}, {title}. In brackets: 95% intervals "
-                f"over {_sampled(targets, setting)}; numbers without one are descriptive; “pt” are percentage "
-                "points.",
-                pairs=[] if alone else _pairs(headline, setting, of_controls=False),
-                control_pairs=[] if alone else _pairs(headline, setting, of_controls=True),
-                figures=cards.by_setting[setting],
-                details=detail_rows(rows),
-                details_missing=details_missing(rows),
-                **measurement_table(rows, styles),
-            )
-        )
-    published = (PRETRAINED_PROTOCOL, ALL_LABELS)
-    shown = {(cell.protocol, cell.labels) for cell in here if shows_the_published_encoder(cell)}
-    # Do not repeat what a table and figures above already show.
-    is_shown = bool(shown & set(settings_of(here, domain)))
-    of_encoders = [target for target in headline if target.transform or not is_shown]
     return DomainSection(
-        identifier=cards.identifier,
+        identifier=identifier,
         name=domain,
         group=group_words(here[0].group),
         size=f"{len(here)} cell" + ("s" if len(here) > 1 else ""),
-        warnings=list(warnings),
-        settings=sections,
-        encoder_title="Where the published encoder looks, and invariance" if cards.looks else "Invariance",
-        pretrained_pairs=_pairs(of_encoders, published, of_controls=False),
-        pretrained_control_pairs=_pairs(of_encoders, published, of_controls=True),
-        figures=[*cards.looks, *cards.invariance],
+        settings=[_setting(here, setting, targets, names) for setting in settings_of(here, domain)],
         transform_columns=transform_titles(here),
-        transform_rows=transform_rows(here),
-        differences=[difference_row(difference) for difference in of_domain],
+        transform_rows=transform_rows(here, names),
+        differences=[difference_row(d, names) for d in results.differences if d.domain == domain],
+    )
+
+
+def _setting(
+    here: Sequence[Cell], setting: Setting, targets: Sequence[TargetDifference], names: Mapping[str, str]
+) -> SettingSection:
+    rows = rows_of(here, here[0].domain, setting)
+    title = setting_words(*setting)
+    return SettingSection(
+        title=title[0].upper() + title[1:],
+        protocol=setting[0],
+        labels=setting[1],
+        caption=f"95% intervals over {_sampled(targets, setting)}. Numbers without one are descriptive; "
+        "“pt” are percentage points.",
+        details=detail_rows(rows),
+        details_missing=details_missing(rows, names),
+        **measurement_table(rows, names),
     )
 
 
@@ -130,24 +105,18 @@ def _sampled(targets: Sequence[TargetDifference], setting: Setting) -> str:
     return "these images and the draws of episodes from them" if "episodes" in units else "these images"
 
 
-def _pairs(targets: Sequence[TargetDifference], setting: Setting, of_controls: bool) -> list[Pair]:
-    titles: dict[str, list[str]] = {}
-    for d in targets:
-        if (d.protocol, d.labels) == setting and (d.second_objective == UNTRAINED) == of_controls:
-            text = sentence(d, with_setting=False)
-            titles.setdefault(f"{d.first} against {d.second}", []).append(
-                text[0].upper() + text[1:] if text.startswith(_OPENINGS) else text
-            )
-    return [Pair(title, sentences) for title, sentences in titles.items()]
+def collapse_warnings(results: StudyResults, names: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each backbone whose published encoder has collapsed on a domain."""
+    found: dict[str, None] = {}
+    for domain in domains_of(results.cells):
+        here = [cell for cell in results.cells if cell.domain == domain]
+        for setting in settings_of(here, domain):
+            rows = collapsed_rows(rows_of(here, domain, setting))
+            found |= dict.fromkeys(_collapse_warning(row, rank, domain, names) for row, rank in rows)
+    return list(found)
 
 
-_OPENINGS = ("the ", "undecided: ", "not measured: ")
-
-
-def _collapse_warning(row: Row, rank: Number) -> str:
-    kind = "is an untrained control" if row.objective == UNTRAINED else "may have failed to train or to load"
-    return (
-        f"The covariance of {row.cell.backbone}’s features has an effective rank of "
-        f"{format_value(rank.value, rank.metric)}, below 2: images differ along one direction and hardly along any "
-        f"other. The invariance of such an encoder is meaningless, however high. This encoder {kind}."
-    )
+def _collapse_warning(row: Row, rank: Number, domain: str, names: Mapping[str, str]) -> str:
+    kind = "It is an untrained control." if row.objective == UNTRAINED else "It may have failed to train or to load."
+    name = names.get(row.cell.backbone, row.cell.backbone)
+    return f"{name} on {domain}: effective rank {format_value(rank.value, rank.metric)}, below 2. {kind}"

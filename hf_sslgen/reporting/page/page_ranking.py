@@ -1,18 +1,17 @@
 """Prepare the rankings of a page: over the domains of a study if there are enough, else on each domain."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hf_sslgen.reporting.page.fitting import fitted_interval, fitted_value
 from hf_sslgen.reporting.page.page_tables import Entry
-from hf_sslgen.reporting.page.sentences import spoken_amount, spoken_interval
+from hf_sslgen.reporting.page.spoken import spoken_amount, spoken_interval
 from hf_sslgen.reporting.vocabulary import (
     MISSING,
     format_decimals,
-    format_interval,
     format_parameters,
-    format_seconds,
     format_value,
     scope_words,
     setting_words,
@@ -41,13 +40,17 @@ def rankings_shown_first(rankings: Sequence[Ranking]) -> list[Ranking]:
     return [each for each in rankings if each.is_over_domains or (each.protocol, each.labels) not in over]
 
 
-def ranking_tables(rankings: Sequence[Ranking]) -> list[RankingTable]:
-    """Return the tables of the rankings shown first."""
+def ranking_tables(rankings: Sequence[Ranking], names: Mapping[str, str]) -> list[RankingTable]:
+    """Return the tables of the rankings shown first.
+
+    Args:
+        names: short names of backbones.
+    """
     return [
         RankingTable(
             f"{_capital(setting_words(each.protocol, each.labels))}, {_place(each)}",
             each.is_over_domains,
-            [_row(backbone, each.metric) for backbone in each.backbones],
+            [_row(backbone, each.metric, names) for backbone in each.backbones],
             _notes(each),
         )
         for each in rankings_shown_first(rankings)
@@ -62,28 +65,29 @@ def _capital(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def _row(each: RankedBackbone, metric: str) -> dict[str, Any]:
+def _row(each: RankedBackbone, metric: str, names: Mapping[str, str]) -> dict[str, Any]:
     contestant, tradeoffs = each.contestant, each.tradeoffs
     runs = f", {len(contestant.backbones)} pretraining runs" if contestant.are_runs else ""
     return {
-        "name": contestant.name + runs + (MARK if contestant.objective == UNTRAINED else ""),
+        "name": names.get(contestant.name, contestant.name)
+        + runs
+        + (MARK if contestant.objective == UNTRAINED else ""),
         "objective": contestant.objective,
         "tier": Entry(str(each.tier), str(each.tier)),
         "accuracy": Entry(
-            format_value(each.value, metric),
+            fitted_value(each.value, each.interval.low, each.interval.high, metric),
             repr(float(each.value)),
-            format_interval(each.interval.low, each.interval.high, metric),
+            fitted_interval(each.interval.low, each.interval.high, metric),
         ),
         "scope": MISSING if math.isnan(each.interval.low) else scope_words(each.interval.scope),
         "rank": _rank(each),
-        "alike": ", ".join(each.alike) or MISSING,
+        "alike": ", ".join(names.get(name, name) for name in each.alike) or MISSING,
         "front": "yes" if each.is_on_front else "",
         "calibration": _entry(tradeoffs.brier_score, format_value(tradeoffs.brier_score, "brier_score")),
         "parameters": _entry(
             tradeoffs.parameters,
             "" if math.isnan(tradeoffs.parameters) else format_parameters(round(tradeoffs.parameters)),
         ),
-        "seconds": _entry(tradeoffs.seconds, format_seconds(tradeoffs.seconds)),
     }
 
 
@@ -91,7 +95,7 @@ def _rank(each: RankedBackbone) -> Entry:
     if math.isnan(each.average_rank):
         return Entry(MISSING)
     low, high = (format_decimals(bound, 1) for bound in (each.rank_low, each.rank_high))
-    interval = "" if math.isnan(each.rank_low) else f"[{low}, {high}]"
+    interval = "" if math.isnan(each.rank_low) else f"{low} to {high}"
     return Entry(format_decimals(each.average_rank, 1), repr(each.average_rank), interval)
 
 
@@ -102,8 +106,8 @@ def _entry(value: float, text: str) -> Entry:
 def _notes(ranking: Ranking) -> list[str]:
     notes = [
         f"The {len(ranking.pairs)} pairs are adjusted together ({ranking.adjustment}).",
-        f"Pareto front by {', '.join(ranking.front.criteria)}, as measured; left out as not comparable for all: "
-        f"{', '.join(ranking.front.left_out)}.",
+        f"The Pareto front is by {', '.join(ranking.front.criteria)}, as measured.",
+        *(f"Not comparable for all, so left out: {name}." for name in ranking.front.left_out),
     ]
     if not math.isnan(ranking.friedman_p_value):
         notes.append(f"Friedman’s test that all rank alike: p = {format_decimals(ranking.friedman_p_value, 3)}.")
@@ -113,16 +117,15 @@ def _notes(ranking: Ranking) -> list[str]:
 def _methods(contrast: MethodContrast, metric: str) -> str:
     source = f" pretrained on {contrast.source}" if contrast.source else ""
     lead = (
-        f"Mean of {_counted(contrast.first, 'self-supervised')} minus mean of "
-        f"{_counted(contrast.second, 'supervised')}{source}, over {contrast.num_domains} domains"
+        f"{_counted(contrast.first, 'self-supervised')} minus {_counted(contrast.second, 'supervised')}{source}, "
+        f"means over {contrast.num_domains} domains"
     )
-    amount = spoken_amount(contrast, metric, signed=True)
+    amount = spoken_amount(contrast, metric)
     if contrast.reason:
-        return f"{lead}: {amount}; a verdict on methods is {contrast.reason}."
-    interval = spoken_interval(contrast, metric, signed=True)
-    return (
-        f"{lead}: {contrast.verdict}, {amount} (95% interval {interval}, for other methods and domains of their kind)."
-    )
+        return f"{_capital(lead)}: {amount}. A verdict on methods is {contrast.reason}."
+    interval = spoken_interval(contrast, metric)
+    found = f"{_capital(lead)}: {contrast.verdict}, {amount} ({interval})."
+    return f"{found} This holds for methods and domains of their kind."
 
 
 def _counted(methods: Sequence[str], kind: str) -> str:

@@ -1,30 +1,25 @@
 """Prepare the summary of a page: differences by domain group, between the groups, and by target."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hf_sslgen.metrics.catalogue.metric import OVERALL_FAMILY
-from hf_sslgen.metrics.catalogue.rows import numbers_shown_first, tested_numbers, tested_parts
-from hf_sslgen.reporting.figures.figure_card import FigureCard, svg_card
-from hf_sslgen.reporting.figures.forest import group_forest
-from hf_sslgen.reporting.page.answers import comparison_name
+from hf_sslgen.metrics.catalogue.rows import numbers_shown_first, tested_numbers
+from hf_sslgen.reporting.page.fitting import fitted_interval
 from hf_sslgen.reporting.page.page_tables import Entry, difference_entry, spread_entry
-from hf_sslgen.reporting.page.sentences import Judged
+from hf_sslgen.reporting.page.spoken import Judged
 from hf_sslgen.reporting.terminal_tables import differences_shown_first
 from hf_sslgen.reporting.vocabulary import (
     MISSING,
     format_decimals,
-    format_difference,
-    format_difference_interval,
     group_words,
     protocol_words,
     scope_words,
     transform_words,
     words,
 )
-from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
 from hf_sslgen.study.inference.interactions import Interaction
 from hf_sslgen.study.inference.seed_averages import TargetDifference
 from hf_sslgen.study.inference.study_results import StudyResults
@@ -34,17 +29,21 @@ from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 @dataclass(frozen=True)
 class Summary:
-    """Tables and figures over all domains; rows are plain values."""
+    """Tables over all domains; rows are plain values. `single` are groups of one domain, which have no average."""
 
     groups: list[dict[str, Any]]
+    single: list[str]
     interactions: list[dict[str, Any]]
     targets: list[dict[str, Any]]
     untested: list[str]
-    figures: list[FigureCard]
 
 
-def summary(results: StudyResults) -> Summary | None:
-    """Return the summary of a study, or None if nothing is compared with a supervised twin."""
+def summary(results: StudyResults, names: Mapping[str, str]) -> Summary | None:
+    """Return the summary of a study, or None if nothing is compared with a supervised twin.
+
+    Args:
+        names: short names of backbones.
+    """
     tested = sorted((g for g in results.groups if _is_tested(g.comparison)), key=_place)
     if not tested:
         return None
@@ -53,12 +52,17 @@ def summary(results: StudyResults) -> Summary | None:
     shown = [
         d for d in differences_shown_first(targets, headline_metrics_of(results.cells)) if d.metric not in further
     ]
+    averaged = [g for g in tested if g.n > 1]
     return Summary(
-        groups=[_group_row(g) for g in tested],
-        interactions=[_interaction_row(i) for i in results.interactions if _is_tested(i.comparison)],
-        targets=[_target_row(d) for d in shown],
-        untested=list(dict.fromkeys(g.signed_rank_reason for g in tested if g.signed_rank_reason)),
-        figures=_forests(results),
+        groups=[_group_row(g, names) for g in averaged],
+        single=list(dict.fromkeys(group_words(g.group) for g in tested if g.n == 1)),
+        interactions=[
+            _interaction_row(i, names)
+            for i in results.interactions
+            if _is_tested(i.comparison) and min(i.n_similar, i.n_different) > 1
+        ],
+        targets=[_target_row(d, names) for d in shown],
+        untested=list(dict.fromkeys(g.signed_rank_reason for g in averaged if g.signed_rank_reason)),
     )
 
 
@@ -79,20 +83,21 @@ def _number_name(metric: str, transform: str, stage: str) -> str:
     return words(metric).title + place
 
 
-def _comparison_cells(comparison: Comparison | TargetDifference) -> dict[str, str]:
+def _comparison_cells(comparison: Comparison | TargetDifference, names: Mapping[str, str]) -> dict[str, str]:
     return {
-        "first": comparison.first,
-        "second": comparison.second,
+        "first": names.get(comparison.first, comparison.first),
+        "second": names.get(comparison.second, comparison.second),
         "source": comparison.source,
         "protocol": protocol_words(comparison.protocol),
         "labels": comparison.labels,
+        "filter_protocol": comparison.protocol,
         "name": _number_name(comparison.metric, comparison.transform, comparison.stage),
     }
 
 
-def _group_row(g: GroupDifference) -> dict[str, Any]:
+def _group_row(g: GroupDifference, names: Mapping[str, str]) -> dict[str, Any]:
     return {
-        **_comparison_cells(g.comparison),
+        **_comparison_cells(g.comparison, names),
         "group": g.group,
         "n": Entry(str(g.n), str(g.n)),
         "domains": ", ".join(g.domains),
@@ -104,9 +109,9 @@ def _group_row(g: GroupDifference) -> dict[str, Any]:
     }
 
 
-def _interaction_row(i: Interaction) -> dict[str, Any]:
+def _interaction_row(i: Interaction, names: Mapping[str, str]) -> dict[str, Any]:
     return {
-        **_comparison_cells(i.comparison),
+        **_comparison_cells(i.comparison, names),
         "n_similar": Entry(str(i.n_similar), str(i.n_similar)),
         "n_different": Entry(str(i.n_different), str(i.n_different)),
         "difference": difference_entry(i, i.comparison.metric, i.reason),
@@ -114,9 +119,9 @@ def _interaction_row(i: Interaction) -> dict[str, Any]:
     }
 
 
-def _target_row(d: TargetDifference) -> dict[str, Any]:
+def _target_row(d: TargetDifference, names: Mapping[str, str]) -> dict[str, Any]:
     return {
-        **_comparison_cells(d),
+        **_comparison_cells(d, names),
         "domain": d.domain,
         "group": d.group,
         "difference": difference_entry(d, d.metric, d.reason),
@@ -134,7 +139,7 @@ def _judged(estimate: Judged, metric: str) -> dict[str, Any]:
     claimed = judgement.claimed
     detectable = claimed.minimum_detectable_difference
     return {
-        "claimed": format_difference_interval(claimed.low, claimed.high, metric) or MISSING,
+        "claimed": fitted_interval(claimed.low, claimed.high, metric, signed=True) or MISSING,
         "scope": scope_words(claimed.scope),
         "p_value": _decimal_entry(claimed.p_value, 3),
         "adjusted": _decimal_entry(
@@ -152,40 +157,3 @@ def _decimal_entry(value: float, decimals: int, signed: bool = False, note: str 
     if math.isnan(value):
         return Entry(MISSING, note=note)
     return Entry(format_decimals(value, decimals, signed), repr(float(value)))
-
-
-def _forests(results: StudyResults) -> list[FigureCard]:
-    """Draw one number of each measurement by group."""
-    cards = []
-    for index, (_, numbers) in enumerate(tested_parts()):
-        metric, transform = numbers[0]
-        groups = [
-            g
-            for g in results.groups
-            if (g.comparison.metric, g.comparison.transform) == (metric, transform)
-            and (not transform or g.comparison.protocol == PRETRAINED_PROTOCOL)
-        ]
-        if not groups:
-            continue
-        cards.append(
-            svg_card(
-                group_forest,
-                (
-                    groups,
-                    {g.comparison: comparison_name(results, g.comparison) or words(metric).title for g in groups},
-                ),
-                f"summary-{index}",
-                f"{words(metric).title} by domain group",
-                "Small markers are domains, large ones their mean with its 95% Student t interval over domains.",
-                f"Mean difference in {words(metric).phrase} by group: {_spoken_means(results, groups)}.",
-            )
-        )
-    return cards
-
-
-def _spoken_means(results: StudyResults, groups: Sequence[GroupDifference]) -> str:
-    return "; ".join(
-        f"{comparison_name(results, g.comparison)} {group_words(g.group)} "
-        f"{format_difference(g.value, g.comparison.metric, with_unit=True)}".strip()
-        for g in groups
-    )

@@ -4,25 +4,22 @@ Every displayed number keeps its stored value at full precision beside the round
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.metrics.catalogue.rows import detail_names, transform_names
 from hf_sslgen.metrics.stages import FINE_TUNED_STAGE
-from hf_sslgen.reporting.figures.figure_style import Styles
-from hf_sslgen.reporting.page.sentences import Bounded
+from hf_sslgen.reporting.page.fitting import fitted_interval, fitted_value
+from hf_sslgen.reporting.page.glossary_terms import term_of
+from hf_sslgen.reporting.page.spoken import Bounded
 from hf_sslgen.reporting.table_rows import Row, columns_for
 from hf_sslgen.reporting.vocabulary import (
     MISSING,
     format_decimals,
-    format_difference,
-    format_difference_interval,
-    format_interval,
     format_parameters,
     format_seconds,
-    format_value,
     setting_words,
     transform_words,
     words,
@@ -41,8 +38,12 @@ class Entry:
     note: str = ""
 
 
-def measurement_table(rows: Sequence[Row], styles: Styles) -> dict[str, Any]:
-    """Return the table of the four measurements: `groups`, `columns`, `rows`, and `missing` numbers with reasons."""
+def measurement_table(rows: Sequence[Row], names: Mapping[str, str]) -> dict[str, Any]:
+    """Return the table of the four measurements: `groups`, `columns`, `rows`, and `missing` numbers with reasons.
+
+    Args:
+        names: short names of backbones.
+    """
     columns = columns_for(rows)
     groups: list[dict[str, Any]] = []
     for column in columns:
@@ -52,18 +53,23 @@ def measurement_table(rows: Sequence[Row], styles: Styles) -> dict[str, Any]:
             groups.append({"name": column.group, "span": 1})
     return {
         "groups": groups,
-        "columns": [{"title": _title(column.metric), "help": words(column.metric).phrase} for column in columns],
+        "columns": [{"title": _title(column.metric), "term": term_of(column.metric)} for column in columns],
         "rows": [
             {
-                "label": row.label,
+                "label": short_label(row, names),
+                "name": row.cell.backbone,
                 "objective": row.objective,
-                "color": styles[row.cell.backbone].color,
                 "entries": [_entry(column.of(row)) for column in columns],
             }
             for row in rows
         ],
-        "missing": _missing((row, column.of(row)) for row in rows for column in columns),
+        "missing": _missing(((row, column.of(row)) for row in rows for column in columns), names),
     }
+
+
+def short_label(row: Row, names: Mapping[str, str]) -> str:
+    """Return the label of a row with the short name of its backbone."""
+    return names.get(row.cell.backbone, row.cell.backbone) + row.label.removeprefix(row.cell.backbone)
 
 
 def detail_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -71,7 +77,7 @@ def detail_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
     return [
         {
             "title": _title(metric),
-            "help": words(metric).phrase,
+            "term": term_of(metric),
             "entries": [_entry(row.number(metric)) for row in rows],
         }
         for metric in detail_names()
@@ -79,19 +85,19 @@ def detail_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def details_missing(rows: Sequence[Row]) -> list[str]:
+def details_missing(rows: Sequence[Row], names: Mapping[str, str]) -> list[tuple[str, list[str]]]:
     """Return the undefined further numbers with their reasons."""
-    return _missing((row, row.number(metric)) for row in rows for metric in detail_names())
+    return _missing(((row, row.number(metric)) for row in rows for metric in detail_names()), names)
 
 
-def _missing(numbers: Iterable[tuple[Row, Number | None]]) -> list[str]:
-    """Return undefined numbers, grouped by row and reason."""
+def _missing(numbers: Iterable[tuple[Row, Number | None]], names: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """Return undefined numbers by row and reason: both in words, and the titles of the numbers."""
     found: dict[tuple[str, str], list[str]] = {}
     for row, number in numbers:
         if number is not None and math.isnan(number.value):
-            key = (row.label, number.reason or "no reason stored")
+            key = (short_label(row, names), number.reason or "no reason stored")
             found.setdefault(key, []).append(words(number.metric).title)
-    return [f"{', '.join(titles)} of {label} ({reason})" for (label, reason), titles in found.items()]
+    return [(f"{label}: {reason}", titles) for (label, reason), titles in found.items()]
 
 
 def _title(metric: str) -> str:
@@ -104,8 +110,10 @@ def _entry(number: Number | None) -> Entry:
         return Entry(MISSING)
     if math.isnan(number.value):
         return Entry(MISSING, note=number.reason)
-    text = format_value(number.value, number.metric)
-    return Entry(text, repr(float(number.value)), format_interval(number.low, number.high, number.metric))
+    bounds = number.low, number.high
+    text = fitted_value(number.value, *bounds, number.metric)
+    note = "" if not math.isnan(number.low) else number.reason
+    return Entry(text, repr(float(number.value)), fitted_interval(*bounds, number.metric), note)
 
 
 def _transform_metrics(cells: Sequence[Cell]) -> list[str]:
@@ -119,7 +127,7 @@ def transform_titles(cells: Sequence[Cell]) -> list[str]:
     return [_title(metric) for metric in _transform_metrics(cells)]
 
 
-def transform_rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+def transform_rows(cells: Sequence[Cell], names: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return invariance by transform: a row per cell, stage, transform and severity."""
     rows = []
     metrics = _transform_metrics(cells)
@@ -130,14 +138,15 @@ def transform_rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
                 _entry(next((n for n in cell.numbers if (n.metric, n.stage, n.transform, n.severity) == key), None))
                 for key in ((metric, stage, transform, severity) for metric in metrics)
             ]
-            label = f"{cell.backbone} (seed {cell.seed})" if stage == FINE_TUNED_STAGE else cell.backbone
+            short = names.get(cell.backbone, cell.backbone)
+            label = f"{short} (seed {cell.seed})" if stage == FINE_TUNED_STAGE else short
             rows.append(
                 {"label": label, "stage": stage, "transform": transform_words(transform, severity), "entries": entries}
             )
     return rows
 
 
-def difference_row(difference: Difference) -> dict[str, Any]:
+def difference_row(difference: Difference, names: Mapping[str, str]) -> dict[str, Any]:
     """Return the row of a paired difference, `first` minus `second`."""
     name = words(difference.metric).title
     if difference.transform:
@@ -146,8 +155,8 @@ def difference_row(difference: Difference) -> dict[str, Any]:
     if difference.protocol != PRETRAINED_PROTOCOL:
         setting += f", seed {difference.seed}"
     return {
-        "first": difference.first,
-        "second": difference.second,
+        "first": names.get(difference.first, difference.first),
+        "second": names.get(difference.second, difference.second),
         "setting": setting,
         "name": name,
         "entry": difference_entry(difference, difference.metric, difference.reason),
@@ -159,10 +168,12 @@ def difference_entry(estimate: Bounded, metric: str, reason: str = "") -> Entry:
     """Return the entry of a difference at any level with its interval; `reason` explains a missing value."""
     if math.isnan(estimate.value):
         return Entry(MISSING, note=reason)
+    bounds = estimate.low, estimate.high
     return Entry(
-        format_difference(estimate.value, metric, with_unit=True),
+        fitted_value(estimate.value, *bounds, metric, signed=True) + words(metric).difference_unit,
         repr(float(estimate.value)),
-        format_difference_interval(estimate.low, estimate.high, metric),
+        fitted_interval(*bounds, metric, signed=True),
+        reason,
     )
 
 
@@ -173,22 +184,35 @@ def spread_entry(spread: float, metric: str) -> Entry:
     return Entry(format_decimals(spread * words(metric).scale, words(metric).decimals), repr(float(spread)))
 
 
-def provenance_rows(cells: Iterable[Cell]) -> list[dict[str, Any]]:
-    """Return a row per cell: its identity, licence and cost."""
+def backbone_rows(cells: Iterable[Cell], names: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return a row per backbone: its names, origin, licence and size."""
+    rows = {
+        cell.backbone: {
+            "short": names.get(cell.backbone, cell.backbone),
+            "backbone": cell.backbone,
+            "objective": cell.objective,
+            "source": cell.source or "not stated",
+            "parameters": format_parameters(cell.provenance.get("parameters")),
+            "parameters_sort": _sort_key(cell.provenance.get("parameters")),
+            "licence": str(cell.provenance.get("licence") or "not stated"),
+        }
+        for cell in cells
+    }
+    return list(rows.values())
+
+
+def provenance_rows(cells: Iterable[Cell]) -> list[dict[str, str]]:
+    """Return a row per cell: its identity and cost."""
     return [
         {
             "backbone": cell.backbone,
-            "objective": cell.objective,
             "domain": cell.domain,
             "protocol": setting_words(cell.protocol, cell.labels),
-            "seed": cell.seed,
-            "source": cell.source or "not stated",
+            "seed": str(cell.seed),
             "pretraining_seed": "" if cell.pretraining_seed is None else str(cell.pretraining_seed),
-            "parameters": format_parameters(cell.provenance.get("parameters")),
-            "parameters_sort": _sort_key(cell.provenance.get("parameters")),
-            "licence": cell.provenance.get("licence") or "not stated",
             "seconds": format_seconds(cell.provenance.get("seconds")),
             "seconds_sort": _sort_key(cell.provenance.get("seconds")),
+            "cell": cell.folder.name,
         }
         for cell in cells
     ]

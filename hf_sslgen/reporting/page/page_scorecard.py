@@ -1,0 +1,193 @@
+"""Lay out the scorecard of a page: cards with a row for each backbone, and heat maps of differences by domain.
+
+Both are tables of HTML that style sheets draw, so that they can be read aloud, found, printed and shown without a
+script.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from hf_sslgen.metrics.catalogue.metric import Part
+from hf_sslgen.reporting.page.fitting import fitted_interval, fitted_value
+from hf_sslgen.reporting.page.glossary_terms import term_of
+from hf_sslgen.reporting.scorecard_values import AveragePanel, Mark, Measure, Panel, Score, Scorecard, ScoreRow
+from hf_sslgen.reporting.table_rows import Setting
+from hf_sslgen.reporting.vocabulary import MISSING, group_words, scope_words, setting_words, words
+
+FEW_DOMAINS = 3
+"""Up to this many domains have a card each at the top; more are averaged there."""
+
+SHORT_PARTS = {
+    Part.CONFIDENCE.value: "Confidence",
+    Part.CONCENTRATION.value: "Attribution",
+    Part.INVARIANCE.value: "Invariance",
+}
+"""Titles of the measurements that a narrow column has room for."""
+
+MARKS = {
+    Mark.LEADS: ("★", "leads", "Told apart from all others"),
+    Mark.TIED: ("≈", "tied", "Best, or not told apart from the best"),
+    Mark.NOT_ABOVE_CONTROL: ("!", "not above control", "Not shown to be more accurate than the untrained control"),
+    Mark.BELOW_CONTROL: ("!", "below control", "Less accurate than the untrained control"),
+}
+"""A sign, a word and its meaning."""
+
+DIRECTIONS = {"higher": "↑ higher is better", "lower": "↓ lower is better", None: "no better side"}
+OWN_DIRECTIONS = {"confidence_gap": "0 is calibrated"}
+
+
+@dataclass(frozen=True)
+class CardCell:
+    """A number of a card. Positions are percentages of its track; None where there is nothing to draw."""
+
+    text: str
+    value: str | None
+    interval: str
+    at: float | None
+    start: float | None
+    width: float | None
+    note: str
+    cell: str
+
+
+@dataclass(frozen=True)
+class CardRow:
+    """A backbone of a card."""
+
+    row: ScoreRow
+    marks: list[tuple[str, str, str]]
+    cells: list[CardCell]
+
+
+@dataclass(frozen=True)
+class CardColumn:
+    """A measurement of a card; `control` is where the untrained control lies on its track."""
+
+    part: str
+    title: str
+    unit: str
+    direction: str
+    term: str
+    control: float | None
+
+
+@dataclass(frozen=True)
+class Card:
+    """A table of the four measurements on one domain, or averaged over several."""
+
+    title: str
+    about: str
+    domain: str
+    protocol: str
+    labels: str
+    columns: list[CardColumn]
+    rows: list[CardRow]
+
+
+def cards_shown_first(card: Scorecard, main: Setting) -> tuple[list[Panel | AveragePanel], list[Panel]]:
+    """Return the panels at the top of the page, and the others.
+
+    At the top is the setting that the verdict is about: a few domains each, else the averages over all domains and
+    over those of each group.
+
+    Args:
+        main: the setting of the verdict.
+    """
+    of_main = [panel for panel in card.panels if (panel.protocol, panel.labels) == main]
+    averages = [each for each in card.averages if (each.protocol, each.labels) == main]
+    if len(of_main) <= FEW_DOMAINS or not averages:
+        return list(of_main), [panel for panel in card.panels if panel not in of_main]
+    return list(averages), list(card.panels)
+
+
+def card_of(panel: Panel | AveragePanel, measures: Sequence[Measure]) -> Card:
+    """Lay out one panel; a measurement that it lacks has no column."""
+    measured = [i for i in range(len(measures)) if any(row.scores[i] is not None for row in panel.rows)]
+    scales = {i: _Scale.over(row.scores[i] for row in panel.rows) for i in measured}
+    columns = [_column(measures[i], panel, i, scales[i]) for i in measured]
+    rows = [
+        CardRow(
+            row,
+            [MARKS[mark] for mark in row.marks],
+            [_cell(row.scores[i], scales[i]) for i in measured],
+        )
+        for row in panel.rows
+    ]
+    setting = setting_words(panel.protocol, panel.labels)
+    if isinstance(panel, AveragePanel):
+        kind = f"domains {group_words(panel.group)}" if panel.group else "domains"
+        title, domain = f"Mean of {len(panel.domains)} {kind}", ""
+        about = f"{setting}; {', '.join(panel.domains)}"
+    else:
+        title, domain = panel.domain, panel.domain
+        unit = "episodes" if panel.protocol.startswith("few-shot") else "test images"
+        about = f"{group_words(panel.group)}; {setting}; {panel.num_images:,} {unit}"
+        if panel.group == "unstated":
+            about = f"{setting}; {panel.num_images:,} {unit}"
+    return Card(title, about, domain, panel.protocol, panel.labels, columns, rows)
+
+
+def _column(measure: Measure, panel: Panel | AveragePanel, index: int, scale: "_Scale") -> CardColumn:
+    found = [row.scores[index] for row in panel.rows if row.is_control]
+    control = next((score.value for score in found if score is not None and not math.isnan(score.value)), None)
+    part = SHORT_PARTS.get(measure.part, measure.part)
+    unit = words(measure.metric).unit.strip()
+    return CardColumn(
+        part,
+        measure.title if measure.title != part else "",
+        unit,
+        OWN_DIRECTIONS.get(measure.metric, DIRECTIONS[measure.better]),
+        term_of(measure.metric),
+        None if control is None else scale.place(control),
+    )
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """From values to percentages of a track."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def over(cls, scores: Iterable[Score | None]) -> "_Scale":
+        found = [score for score in scores if score is not None and not math.isnan(score.value)]
+        ends = [end for s in found for end in (s.value, s.low, s.high) if not math.isnan(end)]
+        if not ends:
+            return cls(0.0, 1.0)
+        margin = (max(ends) - min(ends)) * 0.06 or max(abs(ends[0]), 1e-9) * 0.1
+        return cls(min(ends) - margin, max(ends) + margin)
+
+    def place(self, value: float) -> float:
+        return round(100 * (value - self.low) / (self.high - self.low), 2)
+
+
+def _cell(score: Score | None, scale: _Scale) -> CardCell:
+    if score is None or math.isnan(score.value):
+        reason = "" if score is None else score.reason
+        return CardCell(MISSING, None, "", None, None, None, reason or "not measured", "")
+    start = width = None
+    note = ""
+    if math.isnan(score.low) or math.isnan(score.high):
+        note = f"no interval: {score.reason}" if score.reason else "no interval"
+    else:
+        start = scale.place(score.low)
+        width = round(scale.place(score.high) - start, 2)
+    if score.scope:
+        note = f"for {scope_words(score.scope)}"
+    return CardCell(
+        fitted_value(score.value, score.low, score.high, score.metric),
+        repr(float(score.value)),
+        fitted_interval(score.low, score.high, score.metric),
+        scale.place(score.value),
+        start,
+        width,
+        "; ".join(part for part in (_counted(score), note) if part),
+        score.cells[0] if score.cells else "",
+    )
+
+
+def _counted(score: Score) -> str:
+    runs = f", mean of {score.num_runs} runs" if score.num_runs > 1 else ""
+    return f"n = {score.n:,}{runs}"
