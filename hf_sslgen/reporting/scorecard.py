@@ -119,12 +119,17 @@ def _marked(rows: Sequence[ScoreRow], ranking: Ranking, leads: Leads) -> list[Sc
             marks[best.contestant.name].append(Mark.LEADS)
         else:
             tied = [each for each in trained if each is best or not leads.lead(ranking, best, each).is_claimed]
+            has_interval = any(leads.lead(ranking, best, each).has_interval for each in tied if each is not best)
             for each in tied if len(tied) > 1 else ():
-                marks[each.contestant.name].append(Mark.TIED)
+                marks[each.contestant.name].append(Mark.TIED if has_interval else Mark.UNTOLD)
     for each in trained:
-        if control is not None and not leads.beats_control(ranking, each):
-            is_below = leads.lead(ranking, each, control).is_claimed
-            marks[each.contestant.name].append(Mark.BELOW_CONTROL if is_below else Mark.NOT_ABOVE_CONTROL)
+        if control is None or leads.beats_control(ranking, each):
+            continue
+        lead = leads.lead(ranking, each, control)
+        if lead.is_claimed:
+            marks[each.contestant.name].append(Mark.BELOW_CONTROL)
+        elif lead.has_interval or lead.value <= 0:
+            marks[each.contestant.name].append(Mark.NOT_ABOVE_CONTROL)
     found = []
     for row in rows:
         place, score = places.get(row.name), row.scores[0]
@@ -191,6 +196,8 @@ def _average_rows(panels: Sequence[Panel], measures: Sequence[Measure]) -> list[
             averaged = average_over_domains(
                 [Averaged(score.value, score.low, score.high, score.n, score.num_runs) for score in own]
             )
+            if measure.metric == HEADLINE_ACCURACY:  # Student's t interval knows no bounds
+                averaged = replace(averaged, low=max(averaged.low, 0.0), high=min(averaged.high, 1.0))
             scores.append(_score_of(measure.metric, averaged, tuple(cell for score in own for cell in score.cells)))
         found.append(replace(first, scores=tuple(scores)))
     return found

@@ -14,8 +14,10 @@ class Mark(StrEnum):
     """The best, told apart from all others, and above the untrained control if there is one."""
     TIED = "tied"
     """The best, or not told apart from it, where none leads."""
+    UNTOLD = "cannot tell"
+    """As `TIED`, but there is no interval to tell them apart by."""
     NOT_ABOVE_CONTROL = "not above control"
-    """Not shown to be above the untrained control."""
+    """Not shown to be above the untrained control, though there is an interval, or no higher."""
     BELOW_CONTROL = "below control"
     """Shown to be below it."""
 

@@ -169,7 +169,7 @@ def _on_group(g: GroupDifference, speaker: Speaker, first: RankedBackbone, secon
     where = f"on {'1 domain' if g.n == 1 else f'{g.n} domains'}{PLACES.get(g.group, '')}"
     if 1 < g.n < MIN_DOMAINS:
         sure = sum(member.verdict in (HIGHER, LOWER) for member in g.members)
-        clause = f"{clause.partition(';')[0]}; beyond luck on {sure} of them"
+        clause = f"{clause.partition(';')[0]}; beyond luck on {('neither', 'one of them', 'both')[sure]}"
     return speaker.sentence(f"{where}, {clause}")
 
 
@@ -199,13 +199,13 @@ def _settling(ranking: Ranking, lead: Lead) -> str:
         return "More domains would tell." if ranking.is_over_domains else "More test images would tell."
     if lead.excludes_zero:
         return "Fewer backbones or somewhat more images would settle it: it is judged together with all other pairs."
-    finds = f"differences of {points_words(lead.detectable)}"
+    finds = f"differences of about {points_words(lead.detectable)}"
     if ranking.is_over_domains:
-        return f"More domains would tell: these {len(ranking.domains)} only find {finds} or more."
+        return f"More domains would tell: with these {len(ranking.domains)}, only {finds} or more show."
     more = "test images" if lead.scope == WEIGHTS else "test images and seeds"
     ratio = (lead.detectable / lead.value) ** 2 if lead.value else math.inf
     if ratio > HOPELESS:
         return f"So small a lead would take over {HOPELESS:.0f} times the {more}: choose by something else."
     if ratio < 1.5:
         return f"Somewhat more {more} would probably settle it."
-    return f"About {ratio:.0f} times the {more} would probably settle it; this design finds {finds}."
+    return f"About {ratio:.0f} times the {more} would probably settle it; with these, only {finds} or more show."

@@ -45,7 +45,10 @@ def sentence_on(ranking: Ranking, speaker: Speaker, leads: Leads) -> str:
         note = f" (difference {interval_words(lead.low, lead.high)} points)" if lead.has_interval else ""
         return speaker.sentence(f"{before}{name} and {second} tie{after} at {value}{note}")
     numbers = f"{value} against {of_second} for {second}"
-    return speaker.sentence(f"{before}{name} leads{after}: {numbers}; {lead_clause(lead)}")
+    if lead.is_claimed:
+        return speaker.sentence(f"{before}{name} leads{after}: {numbers}; {lead_clause(lead)}")
+    opening = f"{before}there is no clear winner" if before else f"no clear winner{after}"
+    return f"{speaker.sentence(opening)} {speaker.sentence(f'{name} is ahead: {numbers}; {lead_clause(lead)}')}"
 
 
 def _not_above(ranking: Ranking, best: RankedBackbone, control: RankedBackbone, lead: Lead, speaker: Speaker) -> str:

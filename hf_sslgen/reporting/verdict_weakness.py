@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from hf_sslgen.reporting.table_rows import Row, collapsed_rows, rows_of
-from hf_sslgen.reporting.verdict_words import Speaker, place_name, points_words
+from hf_sslgen.reporting.verdict_words import Speaker, accuracy_words, place_name, points_words
 from hf_sslgen.study.inference.backbone_averages import average_over_runs
 from hf_sslgen.study.inference.backbone_ranking.ranking import Ranking
 from hf_sslgen.study.inference.cautions import CautionKind
@@ -28,6 +28,7 @@ def weakness(results: StudyResults, rankings: Sequence[Ranking], speaker: Speake
     for ranking in rankings:
         place = "" if ranking.is_over_domains else f" on {place_name(ranking.domains[0])}"
         found += _below_control(ranking, speaker, leads, place)
+        found += _below_on_domains(ranking, speaker, leads)
     for ranking in rankings:
         rows = [row for domain in ranking.domains for row in _leaders_rows(results, ranking, domain)]
         found += _collapsed(rows, speaker)
@@ -57,6 +58,32 @@ def _below_control(ranking: Ranking, speaker: Speaker, leads: Leads, place: str)
     subject = names[0] if len(names) == 1 else f"{len(names)} of {len(trained)} backbones"
     verb = "does" if len(names) == 1 else "do"
     return [speaker.sentence(f"{subject} {verb} not clearly beat {speaker.name(control.contestant.name)}{place}")]
+
+
+def _below_on_domains(ranking: Ranking, speaker: Speaker, leads: Leads) -> list[str]:
+    """Name the domains of an average on which backbones score no higher than the control, those of all backbones
+    first, then those of the leader, then those where the control is not clearly beaten."""
+    if not ranking.is_over_domains:
+        return []
+    leader = trained_of(ranking)[0].contestant.name
+    found: list[tuple[int, str]] = []
+    for own in leads.on_domains(ranking):
+        control, trained = best_control(own), trained_of(own)
+        if control is None:
+            continue
+        on, whom = f"on {place_name(own.domains[0])}", speaker.name(control.contestant.name)
+        below = [each.contestant.name for each in trained if each.value <= control.value]
+        value = accuracy_words(control.value, own.metric)
+        unsure = [each for each in trained if not leads.beats_control(own, each)]
+        unsure = [each for each in unsure if leads.lead(own, each, control).has_interval]
+        if trained and len(below) == len(trained):
+            found.append((0, f"{on}, no backbone scores above {whom} ({value})"))
+        elif leader in below:
+            found.append((1, f"{on}, {speaker.name(leader)} does not score above {whom} ({value})"))
+        elif unsure:
+            verb = "does" if len(unsure) == 1 else "do"
+            found.append((2, f"{on}, {len(unsure)} of {len(trained)} backbones {verb} not clearly beat {whom}"))
+    return [speaker.sentence(text) for _, text in sorted(found, key=lambda each: each[0])]
 
 
 def _collapsed(rows: Sequence[Row], speaker: Speaker) -> list[str]:
@@ -98,7 +125,9 @@ def _calibration(rows: Sequence[Row], speaker: Speaker) -> list[str]:
         if errors is not None and expected is not None and errors.value - expected.value >= worst:
             worst = errors.value - expected.value
             off = f"{points_words(errors.value)} on {place_name(domain)}"
-            text = f"the confidence of {name} is off by {off}, where {points_words(expected.value)} would be luck"
+            text = (
+                f"the calibration error of {name} is {off}; chance alone would make it {points_words(expected.value)}"
+            )
     return [speaker.sentence(text)] if text else []
 
 
@@ -108,6 +137,7 @@ def _few_images(ranking: Ranking, speaker: Speaker) -> list[str]:
     off = max(best.value - best.interval.low, best.interval.high - best.value)
     if not off > WIDE:
         return []
-    few = "domains" if ranking.is_over_domains else "test images"
+    if ranking.is_over_domains:
+        return ["The domains are few and differ widely, so the mean says little about another domain."]
     name = speaker.name(best.contestant.name)
-    return [speaker.sentence(f"there are few {few}: the accuracy of {name} may be off by {points_words(off)}")]
+    return [speaker.sentence(f"there are few test images: the accuracy of {name} may be off by {points_words(off)}")]
