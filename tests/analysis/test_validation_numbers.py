@@ -111,7 +111,7 @@ def state(model: nn.Module) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("name", ["timm_resnet", "timm_vit", "of no library"])
+@pytest.mark.parametrize("name", ["timm_vit", "of no library"])
 def test_a_bare_loop_goes_on_bit_for_bit(name, pictures, small_backbones, digits_domain):
     backbone = load_backbone(small_backbones["timm_resnet" if name == "of no library" else name], ("a",) * 10)
     preprocessing = backbone.preprocessing

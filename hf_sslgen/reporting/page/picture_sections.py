@@ -28,7 +28,7 @@ MOST_DISAGREEMENTS = 6
 MOST_OPPONENTS = 3
 """Number of backbones that the most accurate one is set against."""
 
-NO_PICTURES = "This study has no small pictures of its images, so errors and transforms are shown as numbers only."
+NO_PICTURES = "There are no small pictures of the images here, so errors and transforms are shown as numbers only."
 
 
 @dataclass(frozen=True)
