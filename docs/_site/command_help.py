@@ -1,4 +1,4 @@
-"""The directive `command-help`: what `hf-sslgen COMMAND --help` prints."""
+"""The page of commands: what `--help` prints for every command of `hf-sslgen` and for the two recipes."""
 
 import contextlib
 import importlib
@@ -9,6 +9,10 @@ from typing import Any
 from docutils import nodes
 from docutils.parsers.rst import Directive
 
+from hf_sslgen.cli import COMMANDS
+
+PAGE = "reference/commands"
+RECIPES = ("finetune", "pretrain")
 WIDTH = "100"
 
 
@@ -36,6 +40,15 @@ class CommandHelp(Directive):
         return [block]
 
 
+def _add_commands(app: Any, name: str, content: list[str]) -> None:
+    if name == PAGE:
+        titles = {command: f"hf-sslgen {command}" for command in COMMANDS}
+        titles |= {recipe: f"recipes/{recipe}.py" for recipe in RECIPES}
+        for command, title in titles.items():
+            content[0] += f"\n## {title}\n\n```{{command-help}} {command}\n```\n"
+
+
 def setup(app: Any) -> dict[str, Any]:
+    app.connect("source-read", _add_commands)
     app.add_directive("command-help", CommandHelp)
     return {"parallel_read_safe": True}

@@ -7,15 +7,19 @@ PAGES = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 FILE = re.compile(r"\[([^\]]+)\]\((?:\.\./)?((?:hf_sslgen|recipes|notebooks|benchmarks)/[^)]+|CITATION\.cff)\)")
 
 
-def _point(app: Any, name: Any, content: list[str]) -> None:
-    text = content[0]
+def pointed(text: str) -> str:
+    """Return a page's text with its links pointed at what the site has."""
     for file, page in PAGES.items():
         text = re.sub(rf"\((?:\.\./)?{re.escape(file)}\)", f"({page})", text)
-    content[0] = FILE.sub(lambda link: f"`{link[2]}`" if link[1] == link[2] else f"{link[1]} (`{link[2]}`)", text)
+    return FILE.sub(lambda link: f"`{link[2]}`" if link[1] == link[2] else f"{link[1]} (`{link[2]}`)", text)
+
+
+def _point(app: Any, name: Any, content: list[str]) -> None:
+    content[0] = pointed(content[0])
 
 
 def _point_included(app: Any, path: Any, parent: str, content: list[str]) -> None:
-    _point(app, path, content)
+    content[0] = pointed(content[0])
 
 
 def setup(app: Any) -> dict[str, Any]:

@@ -6,8 +6,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from sphinx.errors import ExtensionError
-
 LOADED = {"link": "href", "script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src"}
 ELSEWHERE = re.compile(r"(?:https?:)?//")
 IN_STYLES = re.compile(r"""(?:url\(|@import)\s*["']?((?:https?:)?//[^"')\s]+)""")
@@ -41,7 +39,7 @@ def loaded_from_elsewhere(site: Path) -> Iterator[str]:
 def _check(app: Any, exception: Exception | None) -> None:
     found = [] if exception else list(loaded_from_elsewhere(Path(app.outdir)))
     if found:
-        raise ExtensionError("the site would load from elsewhere: " + "; ".join(found))
+        raise RuntimeError("the site would load from elsewhere: " + "; ".join(found))
 
 
 def setup(app: Any) -> dict[str, Any]:

@@ -26,7 +26,6 @@ def _run(cells: list[dict[str, Any]]) -> dict[str, Any]:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MPLBACKEND", "agg")
     return tmp_path
 
 
@@ -38,7 +37,8 @@ def test_the_notebook_is_stored_without_outputs() -> None:
 
 
 @pytest.mark.usefixtures("folder")
-def test_the_first_cells_run(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_cells_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPLBACKEND", "agg")
     cells = _code_cells()
     slow = next(index for index, cell in enumerate(cells) if TAKES_MINUTES in cell["metadata"].get("tags", ()))
     names = _run(cells[:slow])

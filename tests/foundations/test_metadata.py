@@ -26,8 +26,8 @@ def test_the_package_is_marked_as_typed() -> None:
 def test_the_workflow_runs_what_every_change_has_to_pass() -> None:
     (job,) = read_yaml(ROOT / ".github" / "workflows" / "ci.yml", "workflow")["jobs"].values()
     assert job["steps"][-1] == {"run": ".ci/run"} and job["env"] == {"CI": "true"}
-    commands = (ROOT / ".ci" / "run").read_text().splitlines()[-4:]
-    made = ["quality", "browser", "test", "docs"]
+    commands = (ROOT / ".ci" / "run").read_text().splitlines()[-5:]
+    made = ["quality", "browser", "test", "test-apps", "docs"]
     assert [command.partition(" ||")[0] for command in commands] == [f"make {target}" for target in made]
 
 
