@@ -71,12 +71,14 @@ def _content(results: StudyResults) -> dict[str, Any]:
     said = verdict(results)
     main = main_setting(cells)
     first, others = cards_shown_first(card, main)
+    cards = [card_of(panel, card.measures) for panel in first]
     content = {
         "verdict": said,
         "weaknesses": [remark for remark in said.further if remark.kind is RemarkKind.WEAKNESS],
         "remarks": [remark for remark in said.further if remark.kind is not RemarkKind.WEAKNESS],
         "done": work_done(cells),
-        "cards": [card_of(panel, card.measures) for panel in first],
+        "cards": cards,
+        "standings": {row.standing for shown in cards for row in shown.rows},
         "other_cards": [card_of(panel, card.measures) for panel in others],
         "heat": heat_maps(results, card),
         "positions": {cell.folder.name: index for index, cell in enumerate(cells)},

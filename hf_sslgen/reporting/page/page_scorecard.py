@@ -6,7 +6,7 @@ script.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hf_sslgen.metrics.catalogue.metric import Part
 from hf_sslgen.reporting.page.fitting import fitted_interval, fitted_value
@@ -28,13 +28,20 @@ SHORT_PARTS = {
 MARKS = {
     Mark.LEADS: ("★", "leads", "Told apart from all others"),
     Mark.TIED: ("≈", "tied", "Best, or not told apart from the best"),
-    Mark.NOT_ABOVE_CONTROL: ("!", "not above control", "Not shown to be more accurate than the untrained control"),
-    Mark.BELOW_CONTROL: ("!", "below control", "Less accurate than the untrained control"),
+    Mark.UNTOLD: ("?", "can't tell", "Best, or not told apart from the best, for want of an interval"),
+    Mark.NOT_ABOVE_CONTROL: (
+        "▽",
+        "not shown above untrained",
+        "Not shown to be more accurate than the untrained control",
+    ),
+    Mark.BELOW_CONTROL: ("▼", "below untrained", "Less accurate than the untrained control"),
 }
 """A sign, a word and its meaning."""
 
 DIRECTIONS = {"higher": "↑ higher is better", "lower": "↓ lower is better", None: "no better side"}
-OWN_DIRECTIONS = {"confidence_gap": "0 is calibrated"}
+OWN_DIRECTIONS = {"confidence_gap": "0 is calibrated, + too sure"}
+HAS_ZERO = ("confidence_gap",)
+"""Numbers whose tracks show zero, because it is the best value."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +60,17 @@ class CardCell:
 
 @dataclass(frozen=True)
 class CardRow:
-    """A backbone of a card."""
+    """A backbone of a card; `standing` is how its accuracy is drawn: leads, tied, behind, control, or empty."""
 
     row: ScoreRow
+    standing: str
     marks: list[tuple[str, str, str]]
     cells: list[CardCell]
 
 
 @dataclass(frozen=True)
 class CardColumn:
-    """A measurement of a card; `control` is where the untrained control lies on its track."""
+    """A measurement of a card; `control` and `zero` are where the untrained control and zero lie on its track."""
 
     part: str
     title: str
@@ -70,11 +78,12 @@ class CardColumn:
     direction: str
     term: str
     control: float | None
+    zero: float | None
 
 
 @dataclass(frozen=True)
 class Card:
-    """A table of the four measurements on one domain, or averaged over several."""
+    """A table of the four measurements on one domain, or averaged over several; `notes` explain absent intervals."""
 
     title: str
     about: str
@@ -83,32 +92,48 @@ class Card:
     labels: str
     columns: list[CardColumn]
     rows: list[CardRow]
+    notes: list[str]
 
 
 def cards_shown_first(card: Scorecard, main: Setting) -> tuple[list[Panel | AveragePanel], list[Panel]]:
     """Return the panels at the top of the page, and the others.
 
-    At the top is the setting that the verdict is about: a few domains each, else the averages over all domains and
-    over those of each group.
+    At the top is the setting that the verdict is about: the average over all domains, and a few domains each, else
+    the averages over those of each group. All list the backbones in one order.
 
     Args:
         main: the setting of the verdict.
     """
     of_main = [panel for panel in card.panels if (panel.protocol, panel.labels) == main]
     averages = [each for each in card.averages if (each.protocol, each.labels) == main]
+    overall = [each for each in averages if not each.group]
     if len(of_main) <= FEW_DOMAINS or not averages:
-        return list(of_main), [panel for panel in card.panels if panel not in of_main]
-    return list(averages), list(card.panels)
+        shown = _in_one_order([*overall, *of_main])
+        return shown, [panel for panel in card.panels if panel not in of_main]
+    return _in_one_order(averages), list(card.panels)
+
+
+def _in_one_order(panels: Sequence[Panel | AveragePanel]) -> list[Panel | AveragePanel]:
+    """List the backbones of all panels as the first one ranks them, so that rows can be compared across panels."""
+    places = {row.name: place for place, row in enumerate(panels[0].rows)} if panels else {}
+    return [
+        replace(panel, rows=tuple(sorted(panel.rows, key=lambda row: places.get(row.name, len(places)))))
+        for panel in panels
+    ]
 
 
 def card_of(panel: Panel | AveragePanel, measures: Sequence[Measure]) -> Card:
     """Lay out one panel; a measurement that it lacks has no column."""
     measured = [i for i in range(len(measures)) if any(row.scores[i] is not None for row in panel.rows)]
-    scales = {i: _Scale.over(row.scores[i] for row in panel.rows) for i in measured}
+    scales = {
+        i: _Scale.over((row.scores[i] for row in panel.rows), 0.0 if measures[i].metric in HAS_ZERO else None)
+        for i in measured
+    }
     columns = [_column(measures[i], panel, i, scales[i]) for i in measured]
     rows = [
         CardRow(
             row,
+            _standing(row, panel.rows),
             [MARKS[mark] for mark in row.marks],
             [_cell(row.scores[i], scales[i]) for i in measured],
         )
@@ -125,7 +150,28 @@ def card_of(panel: Panel | AveragePanel, measures: Sequence[Measure]) -> Card:
         about = f"{group_words(panel.group)}; {setting}; {panel.num_images:,} {unit}"
         if panel.group == "unstated":
             about = f"{setting}; {panel.num_images:,} {unit}"
-    return Card(title, about, domain, panel.protocol, panel.labels, columns, rows)
+    return Card(title, about, domain, panel.protocol, panel.labels, columns, rows, _reasons(panel))
+
+
+def _standing(row: ScoreRow, rows: Sequence[ScoreRow]) -> str:
+    if row.is_control:
+        return "control"
+    if Mark.LEADS in row.marks:
+        return "leads"
+    if _is_tied(row):
+        return "tied"
+    return "behind" if any(Mark.LEADS in other.marks or _is_tied(other) for other in rows) else ""
+
+
+def _is_tied(row: ScoreRow) -> bool:
+    return Mark.TIED in row.marks or Mark.UNTOLD in row.marks
+
+
+def _reasons(panel: Panel | AveragePanel) -> list[str]:
+    """Say why accuracies of a card have no interval."""
+    scores = [row.scores[0] for row in panel.rows]
+    reasons = [score.reason for score in scores if score is not None and math.isnan(score.low) and score.reason]
+    return [f"Accuracy without an interval: {reason}." for reason in dict.fromkeys(reasons)]
 
 
 def _column(measure: Measure, panel: Panel | AveragePanel, index: int, scale: "_Scale") -> CardColumn:
@@ -140,6 +186,7 @@ def _column(measure: Measure, panel: Panel | AveragePanel, index: int, scale: "_
         OWN_DIRECTIONS.get(measure.metric, DIRECTIONS[measure.better]),
         term_of(measure.metric),
         None if control is None else scale.place(control),
+        scale.place(0.0) if measure.metric in HAS_ZERO else None,
     )
 
 
@@ -151,11 +198,13 @@ class _Scale:
     high: float
 
     @classmethod
-    def over(cls, scores: Iterable[Score | None]) -> "_Scale":
+    def over(cls, scores: Iterable[Score | None], shown: float | None = None) -> "_Scale":
+        """Return the scale on which all values and intervals have room, and one more value if given."""
         found = [score for score in scores if score is not None and not math.isnan(score.value)]
         ends = [end for s in found for end in (s.value, s.low, s.high) if not math.isnan(end)]
         if not ends:
             return cls(0.0, 1.0)
+        ends += [] if shown is None else [shown]
         margin = (max(ends) - min(ends)) * 0.06 or max(abs(ends[0]), 1e-9) * 0.1
         return cls(min(ends) - margin, max(ends) + margin)
 
