@@ -80,7 +80,7 @@ def _content(results: StudyResults) -> dict[str, Any]:
         "other_cards": [card_of(panel, card.measures) for panel in others],
         "heat": heat_maps(results, card),
         "positions": {cell.folder.name: index for index, cell in enumerate(cells)},
-        "pictures": picture_sections(cells),
+        "pictures": picture_sections(cells, card.names),
         "measurements": [
             {
                 "identifier": each.identifier,

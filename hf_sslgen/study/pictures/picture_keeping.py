@@ -32,9 +32,6 @@ from hf_sslgen.study.prepared_cell import PreparedCell
 
 logger = logging.getLogger(__name__)
 
-BYTES_PER_CELL = 70_000
-"""Typical size of a cell's pictures, of which cells of one domain share many; measured on photographs of 96 pixels."""
-
 
 def keep_pictures(study: Path, cell: str, prepared: PreparedCell, analysis: Analysis) -> None:
     """Write the pictures of a cell's images into its study's folder, and the index that leads to them.

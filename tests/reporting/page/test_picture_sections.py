@@ -94,6 +94,17 @@ def test_overlays_name_prediction_and_confidence(sections: PictureSections, pict
             assert tile.verdict in ("right", "wrong") and tile.lines[1].endswith("%"), name
 
 
+def test_short_names_are_shown_and_full_ones_kept(pictured: Study) -> None:
+    names = {"resnet50-simclr": "SimCLR"}
+    found = picture_sections(pictured.cells, names)
+    assert "SimCLR" in {strip.title for strip in found.errors[0].strips}
+    assert any("SimCLR is right" in strip.title for strip in found.disagreements[0].strips)
+    assert all(name != "SimCLR" for strip in found.disagreements[0].strips for name in strip.backbones)
+    html = render(found)
+    assert 'data-backbone="resnet50-simclr" title="resnet50-simclr">SimCLR</th>' in html
+    assert "where SimCLR looks" in html
+
+
 def test_names_are_escaped_and_captions_short(sections: PictureSections) -> None:
     html = render(sections)
     assert "<b>cat</b>" not in html and "&lt;b&gt;cat" in html
