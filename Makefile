@@ -28,7 +28,7 @@ browser:
 	$$SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium chromium-driver >/dev/null
 
 test-apps: $(APPS)/.installed
-	OMP_NUM_THREADS=1 $(APPS)/bin/python -m pytest tests/browser/test_app_in_browser.py tests/browser/test_metric_space_in_browser.py
+	OMP_NUM_THREADS=1 $(APPS)/bin/python -m pytest tests/browser/test_*app_in_browser.py tests/browser/test_*space_in_browser.py
 
 test-slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow

@@ -55,7 +55,18 @@ class ValidationNumbers(TrainerCallback):
             processor = trainer.processing_class
         self._trainer, self._images, self._labels = trainer, images, labels
         self._processor, self._settings, self._prefix = processor, settings, prefix
-        self._measured: tuple[int, dict[str, float]] | None = None
+        self._is_training = False
+        self._measured: tuple[int, dict[str, float]] | None = None  # while training only: later, weights may change
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._is_training, self._measured = True, None
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._is_training, self._measured = False, None
 
     def on_evaluate(
         self,
@@ -65,13 +76,15 @@ class ValidationNumbers(TrainerCallback):
         metrics: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Measure once per step, log the defined numbers and add them to the metrics."""
+        """Measure, once per step while training, log the defined numbers and add them to the metrics."""
         of_evaluation = {} if metrics is None else metrics
-        if self._measured is None or self._measured[0] != state.global_step or not state.global_step:
+        if self._measured is None or self._measured[0] != state.global_step:
             found = {name: value for name, value in self._numbers(args).items() if name not in of_evaluation}
             self._measured = state.global_step, found
             self._trainer.log(dict(found))
         of_evaluation.update(self._measured[1])
+        if not self._is_training:
+            self._measured = None
 
     def _numbers(self, args: TrainingArguments) -> dict[str, float]:
         """Measure in the main process alone, and tell the others, because all must decide alike."""

@@ -24,14 +24,19 @@ class AppSession:
         self.comparison: Comparison | None = None
         self.number = 0
 
+    def require_idle(self) -> None:
+        """Raise InputError while a comparison is running."""
+        if self.comparison is not None and self.comparison.is_running:
+            raise InputError("a comparison is running; wait until it is done, or stop it")
+
     def start(self, request: ComparisonRequest) -> Comparison:
         """Start a comparison.
 
         Raises:
             InputError: another one is still running.
         """
-        if self.comparison is not None and self.comparison.is_running:
-            raise InputError("a comparison is running; wait until it is done, or stop it")
+        self.require_idle()
+        self.area.in_use = Path(request.dataset_name)
         self.number += 1
         self.comparison = Comparison(request, self.folder / f"comparison-{self.number}.log")
         return self.comparison

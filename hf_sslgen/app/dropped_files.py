@@ -84,13 +84,16 @@ class DropArea:
     def __init__(self, folder: Path, limits: Limits) -> None:
         self.folder, self.limits = folder, limits
         self._drops: dict[str, _Drop] = {}
+        self.in_use = Path()
+        """Folder of a drop that is being compared on, which is not removed for others."""
 
     def _drop(self, token: str) -> _Drop:
         if not TOKEN.fullmatch(token):
             raise InputError("a drop is named by 32 hexadecimal digits")
         if token not in self._drops:
-            while len(self._drops) >= KEPT_DROPS:
-                self.forget(next(iter(self._drops)))
+            free = [each for each, drop in self._drops.items() if drop.folder not in self.in_use.parents]
+            if len(self._drops) >= KEPT_DROPS:
+                self.forget(free[0])
             self._drops[token] = _Drop(self.folder / token)
         return self._drops[token]
 

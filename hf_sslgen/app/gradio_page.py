@@ -33,6 +33,7 @@ without labels, to look at</p>
 JAVASCRIPT = Path(__file__).with_name("drop_zone.js")
 STYLE = Path(__file__).with_name("app.css")
 
+PROGRESS = "progress"
 POLL_SECONDS = 1.0
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 """Handlers can be called from the page only."""
@@ -82,7 +83,7 @@ def build_page(session: AppSession) -> gr.Blocks:
         with gr.Row():
             start = gr.Button("Compare", variant="primary")
             stop = gr.Button("Stop", interactive=False)
-        shown, result = gr.HTML(elem_classes="shown"), gr.HTML()
+        shown, result = gr.HTML(elem_id=PROGRESS, elem_classes="shown"), gr.HTML()
         dropped, timer = gr.State(""), gr.Timer(POLL_SECONDS, active=False)
 
         watched = [shown, result, stop, timer]
@@ -94,6 +95,7 @@ def build_page(session: AppSession) -> gr.Blocks:
         twin_set.change(_offer, twin_set, ticked, **PRIVATE)
         chosen = [dropped, named, ticked, others, protocols, group, max_images, control]
         begun = start.click(lambda *given: (yield from _begin(session, *given)), chosen, watched, **PRIVATE)
+        start.click(None, js=f"() => document.getElementById('{PROGRESS}').scrollIntoView()", **PRIVATE)
         timer.tick(lambda: _watch(session), None, watched, **PRIVATE)
         stop.click(lambda: _stop(session), None, watched, cancels=[begun], **PRIVATE)
         page.load(lambda: _watch(session), None, watched, **PRIVATE)
@@ -143,8 +145,10 @@ def _begin(
                     control,
                 )
             )
-            yield _watch(session)
+            progress, _, *rest = _watch(session)
+            yield progress, "", *rest
             return
+        session.require_idle()
         left_out = max(0, len(images.pictures) - MOST_LOOKED_AT)
         yield shown_html.notice("Looking at the pictures."), "", gr.Button(interactive=True), gr.skip()
         from hf_sslgen.app.label_free_view import View, label_free_views  # takes seconds, for torch
@@ -165,7 +169,7 @@ def _watch(session: AppSession) -> tuple[Any, ...]:
         return gr.skip(), gr.skip(), gr.skip(), gr.Timer(active=False)
     state = session.comparison.state()
     runs = state.exit_code is None
-    result = "" if not state.has_report else shown_html.report(session.number)
+    result = shown_html.report(session.number) if state.has_report else gr.skip()
     progress = shown_html.progress(state, session.comparison.request.command)
     return progress, result, gr.Button(interactive=runs), gr.Timer(active=runs)
 

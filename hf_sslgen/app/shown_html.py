@@ -44,6 +44,7 @@ def progress(state: ComparisonState, command: str) -> str:
     else:
         head = notice("Stopped. What is finished is kept: compare again, and it goes on from there.")
     lines = "\n".join(state.said[-SHOWN_LINES:]) if state.exit_code is None else "\n".join(state.said)
+    lines = lines or "Starting."
     said = f'<pre tabindex="0" aria-label="Output of the command">{escape(lines)}</pre>'
     folded = said if state.exit_code is None else f"<details><summary>What the command said</summary>{said}</details>"
     same = f"<details><summary>The same in a terminal</summary><pre tabindex='0'>{escape(command)}</pre></details>"
@@ -67,7 +68,7 @@ def side_by_side(views: Sequence["View"], num_backbones: int, left_out: int) -> 
     rows = []
     for picture in pictures:
         of_picture = [view for view in views if view.picture == picture]
-        figures = [_figure(of_picture[0].shown, picture, "as the backbone sees it")]
+        figures = [_figure(of_picture[0].shown, picture, "as the first backbone sees it")]
         figures += [_figure(view.overlay, view.backbone, *_answers(view)) for view in of_picture]
         rows.append(f'<div class="views" role="group" aria-label="{escape(picture)}">{"".join(figures)}</div>')
     has_classes, has_none = any(view.named for view in views), any(not view.named for view in views)

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -35,12 +37,16 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 class SecurityHeaders:
-    """Adds headers that keep pages from asking other servers, and other sites from framing them."""
+    """Adds headers that keep pages from asking other servers, and other sites from framing them or acting as them."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and _acts_for_another_site(Headers(scope=scope), scope["method"]):
+            await PlainTextResponse("This page takes nothing from other sites.", status_code=403)(scope, receive, send)
+            return
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = [name.lower() for name, _ in message["headers"]]
@@ -51,6 +57,12 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+
+def _acts_for_another_site(headers: Headers, method: str) -> bool:
+    """Whether a request that changes something comes from a page of another site, or from a report."""
+    origin = headers.get("origin")
+    return method not in ("GET", "HEAD") and origin is not None and urlsplit(origin).netloc != headers.get("host")
 
 
 def middleware(host: str) -> list[Middleware]:
@@ -76,6 +88,10 @@ def own_routes(area: DropArea, report_page: Callable[[], Path | None]) -> Sequen
                         write(part)
         except InputError as error:
             return PlainTextResponse(str(error), status_code=400)
+        except ClientDisconnect:
+            return PlainTextResponse("The file did not arrive.", status_code=400)
+        except OSError as error:
+            return PlainTextResponse(f"the file can't be stored: {error.strerror}", status_code=507)
         return PlainTextResponse("kept" if write is not None else "skipped")
 
     async def show_report(request: Request) -> Response:

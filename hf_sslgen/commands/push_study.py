@@ -24,6 +24,10 @@ class PushStudyArguments:
         },
     )
     examples: bool = field(default=True, metadata={"help": "Also publish example pictures from the domains."})
+    pictures: bool = field(
+        default=False,
+        metadata={"help": "Show small pictures of the domains' images, such as errors, on the published page."},
+    )
     license: str | None = field(default=None, metadata={"help": "Licence identifier of the dataset, as on the Hub."})
     allow_local_paths: bool = field(
         default=False,

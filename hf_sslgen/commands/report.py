@@ -5,14 +5,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.reporting.figures.figure_kinds import FigureKind
 from hf_sslgen.training.configuration import parse_arguments
 
 
 @dataclass(frozen=True)
 class ReportArguments:
-    """The study to report."""
+    """The study to report, and what to write besides tables and page."""
 
     study_dir: str = field(metadata={"help": "Folder written by `hf-sslgen study` or `hf-sslgen compare`."})
+    figures: FigureKind | None = field(
+        default=None, metadata={"help": "Also write the figures as files of this kind, into report/figures."}
+    )
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
@@ -22,6 +26,6 @@ def main(command_line: Sequence[str] | None = None) -> None:
     )
     from hf_sslgen.commands.run_report import report_study
 
-    damaged = report_study(Path(arguments.study_dir))
+    damaged = report_study(Path(arguments.study_dir), arguments.figures)
     if damaged:
         raise InputError(f"the report leaves out unreadable cells: {'; '.join(damaged)}")

@@ -52,6 +52,7 @@ def publication_of(arguments: PushStudyArguments) -> tuple[Publication, list[str
         examples=arguments.examples,
         licence=arguments.license,
         report=arguments.report_space,
+        pictures=arguments.pictures,
     )
     return publication, study.damaged
 
@@ -69,7 +70,8 @@ def _what_is_published(publication: Publication, private: bool) -> str:
         f"{publication.repository}: {len(cells)} cells ({', '.join(names)}), {len(files)} files, {size:.1f} MB, "
         f"{visible} (an existing repository keeps its visibility)\n"
         f"  with settings, numbers, per-image records, class names, devices, times and library versions{with_pictures}"
-        f"{'; the page' if publication.report else ''}\n"
+        f"{'; the page' if publication.report else ''}"
+        f"{' with small pictures of images' if publication.report and publication.pictures else ''}\n"
         f"  without {LEFT_OUT}"
     )
 
@@ -82,6 +84,8 @@ def push_study(arguments: PushStudyArguments) -> None:
         raise InputError(f"repository {arguments.repository!r} is not a valid name: {error}") from error
     if arguments.repository.count("/") != 1:
         raise InputError(f"repository is {arguments.repository!r}; give it as owner/name")
+    if arguments.pictures and not arguments.report_space:
+        raise InputError("pictures are shown on the page alone; add --report_space true")
     publication, damaged = publication_of(arguments)
     print(_what_is_published(publication, arguments.private), flush=True)
     if arguments.benchmark:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.output_folder import require_output_folder
+from hf_sslgen.reporting.figures.figure_kinds import FigureKind
 from hf_sslgen.reporting.study_report import write_results
 from hf_sslgen.reporting.terminal_tables import caution_lines, claim_lines
 from hf_sslgen.study.cells.store import Store, alone_in_reporting
@@ -11,18 +12,21 @@ from hf_sslgen.study.finished_cells import read_study_results
 from hf_sslgen.study.inference.study_results import infer
 
 
-def report_study(folder: Path) -> list[str]:
+def report_study(folder: Path, figures: FigureKind | None = None) -> list[str]:
     """Write a study's tables and page into its folder unless another process is doing so; see `write_report`."""
     store = Store(folder)
     if not store.cells.is_dir():
         raise InputError(f"study_dir {str(folder)!r} does not hold a study: it has no folder `cells`")
     require_output_folder(folder, own=["cells"], argument="study_dir")
     with alone_in_reporting(store):
-        return write_report(store)
+        return write_report(store, figures)
 
 
-def write_report(store: Store) -> list[str]:
+def write_report(store: Store, figures: FigureKind | None = None) -> list[str]:
     """Write a study's tables and page, in the process that holds the claim on its report.
+
+    Args:
+        figures: the kind of files to write figures as; None writes none.
 
     Returns:
         A sentence on each unreadable cell.
@@ -36,5 +40,9 @@ def write_report(store: Store) -> list[str]:
     results = infer(study.cells, *asked)
     title = study.config.title if study.config is not None else folder.resolve().name
     page = write_results(results, folder, title=title, missing=study.missing)
+    if figures is not None:
+        from hf_sslgen.reporting.figures.figure_files import FIGURES, write_figures  # with matplotlib
+
+        print(f"{len(write_figures(results, folder, figures))} figures: {folder / FIGURES}")
     print("\n".join([*caution_lines(results), *claim_lines(results), f"Report: {page}"]))
     return study.damaged

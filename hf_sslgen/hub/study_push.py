@@ -25,6 +25,7 @@ from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.cells.cell_form import NoCellError
 from hf_sslgen.study.inference.contrasts import PairNames
 from hf_sslgen.study.inference.study_results import infer
+from hf_sslgen.study.pictures.stored_pictures import PICTURES
 from hf_sslgen.study.published_claims import Claim
 
 CELLS_PER_COMMIT = 150
@@ -40,6 +41,7 @@ class Publication:
         pairs, claims: as in `infer`, for the page.
         missing: sentences about missing cells, for the page.
         examples: whether to include example pictures of the domains.
+        pictures: whether the page shows the small pictures of images that the study keeps.
     """
 
     repository: str
@@ -51,6 +53,7 @@ class Publication:
     examples: bool
     licence: str | None
     report: bool
+    pictures: bool = False
 
 
 @dataclass
@@ -180,7 +183,10 @@ def push_report(api: HfApi, publication: Publication, private: bool | None) -> b
     """Publish the page of these cells as a static Space with the dataset's name; returns whether anything changed."""
     space = publication.repository
     with tempfile.TemporaryDirectory() as folder:
-        cells = [stage(cell, Path(folder), publication.examples) for cell in publication.cells]
+        store = Path(folder) / CELLS
+        cells = [stage(cell, store, publication.examples) for cell in publication.cells]
+        if publication.pictures:
+            (Path(folder) / PICTURES).symlink_to(publication.cells[0].folder.resolve().parent.parent / PICTURES)
         missing = [without_paths(sentence) for sentence in publication.missing]
         page = render_page(infer(cells, publication.pairs, publication.claims), publication.title, missing)
     files = {CARD: space_card(publication.repository, publication.title, cells), "index.html": page}

@@ -37,6 +37,10 @@ RECORD_BYTES = 40
 """A row of `records.parquet`, compressed; measured on finished cells of several domains."""
 
 
+PICTURE_BYTES = 50_000
+"""Small pictures of a cell's images, of photographs; cells of one domain share many, so this is an upper estimate."""
+
+
 @dataclass(frozen=True)
 class Sizes:
     """Images in each split."""
@@ -174,7 +178,8 @@ def estimate_cell(
         images, before = shared_images(spec, sizes), stored.get(pass_of(spec), 0)
         stored[pass_of(spec)] = max(images, before)
         passes -= min(images, before)
-    return Estimate(passes * per_image, rows * RECORD_BYTES + examples, scratch)
+    pictures = 0 if isinstance(spec.protocol, FewShotProtocol) else PICTURE_BYTES
+    return Estimate(passes * per_image, rows * RECORD_BYTES + examples + pictures, scratch)
 
 
 def dry_run_text(specs: Sequence[CellSpec], store: Store, repeated: Collection[CellSpec] = ()) -> str:

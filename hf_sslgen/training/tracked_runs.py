@@ -123,6 +123,8 @@ def _wandb(run: RunDescription) -> Iterator[TrackedRun]:
     started = wandb.init(
         project=run.of_project,
         name=run.name,
+        id=hashlib.sha256(run.name.encode()).hexdigest()[:16],
+        resume="allow",
         group=run.group,
         config=run.shown_config,
         dir=str(run.folder),

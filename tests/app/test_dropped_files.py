@@ -83,5 +83,8 @@ def test_only_the_last_drops_are_kept(area: DropArea) -> None:
     assert sorted(path.name for path in area.folder.iterdir()) == tokens[1:]
     with pytest.raises(InputError, match="nothing was dropped"):
         area.gathered(tokens[0])
+    area.in_use = area.gathered(tokens[1])
+    send(area, "a.png", token=tokens[0])
+    assert sorted(path.name for path in area.folder.iterdir()) == sorted({*tokens} - {tokens[2]})
     with pytest.raises(InputError, match="32 hexadecimal digits"):
         send(area, "a.png", token="../../elsewhere")

@@ -217,6 +217,9 @@ def test_nothing_is_taken_from_or_given_to_other_sites(app: RunningApp) -> None:
 
     assert answer("/") == 200
     assert answer("/", Host="rebound.example") == 400
+    for origin in ("http://elsewhere.example", "null"):
+        assert answer(f"/dropped/{token}?name=x.png", "PUT", Origin=origin) == 403
+        assert answer("/gradio_api/queue/join", "POST", Origin=origin) == 403
     assert answer(f"/dropped/{token}?name=..%2f..%2fx.png", "PUT") == 400
     assert answer("/dropped/elsewhere?name=x.png", "PUT") == 400
     assert answer("/report/cells") == 404

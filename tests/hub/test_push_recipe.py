@@ -12,7 +12,7 @@ from huggingface_hub import HfApi, ModelCard
 
 from hf_sslgen.hub.benchmarks import Task, benchmark_yaml
 from hf_sslgen.hub.finetuned_model import EVALUATION_FILE
-from tests.loopback_hub import ROLES, WRONG_TOKEN, Hub
+from tests.loopback_hub import ROLES, Hub
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,10 +44,6 @@ def test_the_recipe_trains_and_pushes_and_no_token_is_left_anywhere(
     options = ["--model_name_or_path", "org/base", "--dataset_name", "org/digits", "--output_dir", str(output)]
     options += ["--max_train_samples", "60", "--max_eval_samples", "20", "--max_test_samples", "40"]
     options += ["--num_train_epochs", "1", "--use_cpu", "--push_to_hub", "--hub_model_id", "org/tuned"]
-    refused = recipe(hub, *options, "--hub_token", WRONG_TOKEN)
-    assert refused.returncode == 2
-    assert refused.stderr.splitlines()[-1].startswith("error: the Hub rejects the token")
-    assert not output.exists()
     first = recipe(hub, *options, "--hub_token", token)
     assert first.returncode == 0, first.stderr[-3000:]
     assert f"{hub.endpoint}/org/tuned: pushed, commit" in first.stdout
@@ -72,11 +68,10 @@ def test_the_recipe_trains_and_pushes_and_no_token_is_left_anywhere(
     assert accuracy["value"] == json.loads((output / "results.json").read_text())["test"]["accuracy"]
     assert re.search(r"95% interval \[.*\]; 40 images of split test", accuracy["notes"])
 
-    for secret in (token, WRONG_TOKEN):
-        for finished in (refused, first, second):
-            assert secret not in finished.stdout + finished.stderr
-        assert files_with(secret, output) == []
-        assert files_with(secret, hub.root / "repositories") == []
+    for finished in (first, second):
+        assert token not in finished.stdout + finished.stderr
+    assert files_with(token, output) == []
+    assert files_with(token, hub.root / "repositories") == []
 
 
 def publish(api: HfApi, name: str, kind: str, folder: Path) -> None:

@@ -119,6 +119,7 @@ def test_a_whole_job(job_hub: Hub, tmp_path: Path, study_content: Any, monkeypat
     study.write_text(yaml.safe_dump(study_content()))
     for name, value in job_hub.environment("owner").items():
         monkeypatch.setenv(name, value)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     for output in (folder, tmp_path / "again"):
         run_command(
             "hf_sslgen.commands.study_job", [str(study), "org/study", "--output_dir", str(output), "--private"]

@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from fake_study import BACKBONES, Setting, write_study
+from matplotlib.figure import Figure
 
 from hf_sslgen.commands.run_report import report_study
-from hf_sslgen.reporting.figures.drawing import Drawing
 from hf_sslgen.reporting.results_csv import write_csv_files
 from hf_sslgen.study import finished_cells
 from hf_sslgen.study.cells.cell_form import RECORDS
@@ -30,7 +30,7 @@ def store(tmp_path: Path) -> Path:
 
 
 def test_a_report_draws_no_figures_and_repeats_itself(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Drawing, "drawn", lambda drawing: pytest.fail(f"{drawing} is drawn, but the browser draws"))
+    monkeypatch.setattr(Figure, "savefig", lambda *_, **__: pytest.fail("a figure is drawn, but the browser draws"))
     assert report_study(store) == []
     page = (store / "report" / "index.html").read_bytes()
     assert report_study(store) == [] and (store / "report" / "index.html").read_bytes() == page

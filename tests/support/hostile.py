@@ -86,7 +86,7 @@ class Page(HTMLParser):
         else:
             self.tags[kind] += 1
         self._drawings += tag == "svg"
-        self._inside = tag
+        self._inside = "data" if dict(attrs).get("type") == "text/plain" else tag
         self.addresses += [str(value) for name, value in attrs if name in ("href", "src", "action", "xlink:href")]
 
     def handle_endtag(self, tag: str) -> None:
@@ -94,4 +94,5 @@ class Page(HTMLParser):
         self._inside = ""
 
     def handle_data(self, data: str) -> None:
-        (self.scripts if self._inside == "script" else self.text).append(data)
+        if self._inside != "data":  # which holds the names, compressed
+            (self.scripts if self._inside == "script" else self.text).append(data)

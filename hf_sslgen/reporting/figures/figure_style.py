@@ -1,19 +1,16 @@
-"""Define the appearance shared by all figures, and encode them for a page that loads nothing else.
+"""Define the appearance shared by all figures.
 
 Figures are `matplotlib.figure.Figure` objects made without pyplot, so the caller's backend, styles and open windows
 are unaffected. Every backbone has the same colour, marker and hatch in all figures; none of the three is the only
 distinction.
 """
 
-import base64
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -31,10 +28,6 @@ FAINT = "#d9d9d9"
 FONT_SIZE = 9.0
 WIDTH_INCHES = 8.0
 PNG_DPI = 150
-SVG_DPI = 72
-"""Resolution of matplotlib's vector graphics, whose unit is the point."""
-
-WEBP_QUALITY = 80
 
 
 @dataclass(frozen=True)
@@ -145,89 +138,8 @@ def style_axes(axes: Axes, grid: str = "x") -> None:
     axes.set_axisbelow(True)
 
 
-def figure_svg(figure: Figure, identifier: str) -> str:
-    """Return the figure as an `<svg>` element for HTML.
-
-    Text is drawn as outlines, so it looks the same without the font. Comments, metadata and namespace declarations,
-    which HTML does not need, are removed, so the markup contains no names and no addresses. Every id starts with
-    `identifier`, so that figures on a page don't share clip paths or markers, and the markup is kept small.
-    """
-    buffer = BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": identifier, "svg.fonttype": "path", "path.simplify_threshold": 0.3}):
-        lay_out(figure, SVG_DPI)
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    text = buffer.getvalue().decode("utf-8")
-    text = text[text.index("<svg") :].replace("<svg", '<svg aria-hidden="true"', 1)  # its container has the text
-    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text)
-    return _compact(_renamed_ids(text, identifier))
-
-
-def lay_out(figure: Figure, dpi: float) -> None:
-    """Place the axes of a figure once, as they are when it is saved at this resolution.
-
-    Saving a figure with a layout engine would draw it twice and place its axes both times.
-    """
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        figure.set_dpi(dpi)
-        engine.execute(figure)
-        with matplotlib.rc_context({"figure.autolayout": False, "figure.constrained_layout.use": False}):
-            figure.set_layout_engine(None)
-
-
-def _renamed_ids(text: str, identifier: str) -> str:
-    """Replace referenced ids by `identifier` with a number and remove the others, a third of the text."""
-    referred = dict.fromkeys(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
-    short = {name: f"{identifier}-{index}" for index, name in enumerate(referred)}
-    text = re.sub(
-        r'\sid="([^"]*)"', lambda found: f' id="{short[found.group(1)]}"' if found.group(1) in short else "", text
-    )
-    return re.sub(r'(href="#|url\(#)([^")]+)', lambda found: found.group(1) + short[found.group(2)], text)
-
-
-def _compact(text: str) -> str:
-    """Shorten the markup: a hundredth of a point is finer than any screen; scales keep their digits."""
-
-    def rounded(found: re.Match[str]) -> str:
-        return re.sub(r"(\.\d\d)\d+", r"\1", re.sub(r"\s+", " ", found.group()))
-
-    text = re.sub(r'\b(?:d|x|y)="[^"]*"|translate\([^)]*\)', rounded, text)
-    text = re.sub(r'\bd="([^"]*)"', lambda found: f'd="{_short_path(found.group(1))}"', text)
-    text = re.sub(r">\s+<", "><", text)
-    text = re.sub(r'(<use [^>]*)transform="translate\(([^ )]+) 0\)"/>', r'\1x="\2"/>', text)  # letters on a line
-    text = re.sub(r'style="[^"]*"', lambda found: re.sub(r"([:;]) ", r"\1", found.group()), text)
-    text = text.replace("xlink:href", "href")
-    lone = re.compile(r"<g>(<(?:path|use)\b[^>]*/>|<g\b[^>]*>(?:<(?:path|use)\b[^>]*/>)*</g>)</g>")
-    while lone.search(text):  # a group without attributes around one element does nothing
-        text = lone.sub(r"\1", text)
-    return text
-
-
-def _short_path(path: str) -> str:
-    """Remove the letters that repeat the previous command of an outline; points after M or L are joined by lines."""
-    kept, command = [], ""
-    for token in path.split():
-        if token.isalpha():
-            repeats = token in ("L", "Q") and token == ("L" if command == "M" else command)
-            command = token
-            if repeats:
-                continue
-        kept.append(token)
-    return " ".join(kept)
-
-
 def figure_png(figure: Figure, dpi: int = PNG_DPI) -> bytes:
     """Return the figure as PNG bytes."""
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
     return buffer.getvalue()
-
-
-def figure_data_uri(figure: Figure, dpi: int = PNG_DPI) -> str:
-    """Return the figure as a `data:` address with WebP, which needs a third of the space of PNG for photographs."""
-    buffer = BytesIO()
-    lay_out(figure, dpi)
-    figure.savefig(buffer, format="webp", dpi=dpi, pil_kwargs={"quality": WEBP_QUALITY, "method": 6})
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

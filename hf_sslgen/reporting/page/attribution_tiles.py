@@ -24,22 +24,26 @@ class Overlays:
     """Images and their maps.
 
     Attributes:
-        columns: the backbones that have maps.
+        columns: the backbones that have maps, and their names as shown.
         rows: for each image, its tile and one per backbone.
         method: name of the attribution method.
         with_boxes: whether any image shows its object's box.
         left_out: backbones with maps from another method, which are not shown.
     """
 
-    columns: list[str]
+    columns: dict[str, str]
     rows: list[list[Tile]]
     method: str
     with_boxes: bool
     left_out: list[str]
 
 
-def overlays_of(cells: Sequence[Cell], room: Room) -> Overlays | None:
-    """Return the example images that all of these cells have; None without maps, or without room for one image."""
+def overlays_of(cells: Sequence[Cell], room: Room, names: Mapping[str, str]) -> Overlays | None:
+    """Return the example images that all of these cells have; None without maps, or without room for one image.
+
+    Args:
+        names: short names of backbones.
+    """
     found = {cell.backbone: (cell, examples) for cell in cells if (examples := cell.examples()) is not None}
     if not found:
         return None
@@ -53,7 +57,10 @@ def overlays_of(cells: Sequence[Cell], room: Room) -> Overlays | None:
     rows = []
     for sample in _of_different_classes(first, shared)[:MOST_IMAGES]:
         tiles = [_image_tile(first, own, places[first.backbone][sample], room)]
-        tiles += [_map_tile(cell, examples, places[name][sample], room) for name, (cell, examples) in shown.items()]
+        tiles += [
+            _map_tile(cell, names.get(name, name), examples, places[name][sample], room)
+            for name, (cell, examples) in shown.items()
+        ]
         if any(tile is None for tile in tiles):
             break
         rows.append([tile for tile in tiles if tile is not None])
@@ -62,11 +69,11 @@ def overlays_of(cells: Sequence[Cell], room: Room) -> Overlays | None:
     method = attribution_method(first)
     boxes = own.get("boxes")
     return Overlays(
-        columns=list(shown),
+        columns={name: names.get(name, name) for name in shown},
         rows=rows,
         method=METHODS[method][0] if method in METHODS else method.replace("_", " "),
         with_boxes=boxes is not None and bool(np.isfinite(boxes[: len(rows)]).any()),
-        left_out=[name for name in found if name not in shown],
+        left_out=[names.get(name, name) for name in found if name not in shown],
     )
 
 
@@ -88,7 +95,7 @@ def _image_tile(cell: Cell, examples: Examples, at: int, room: Room) -> Tile | N
     return None if source is None else Tile(source, f"the image; {words}" if words else "the image", (words,))
 
 
-def _map_tile(cell: Cell, examples: Examples, at: int, room: Room) -> Tile | None:
+def _map_tile(cell: Cell, name: str, examples: Examples, at: int, room: Room) -> Tile | None:
     attribution = examples["maps"][at]
     source = room.address(overlay_picture(examples["images"][at], attribution, _box(examples, at)))
     if source is None:
@@ -99,7 +106,7 @@ def _map_tile(cell: Cell, examples: Examples, at: int, room: Room) -> Tile | Non
         verdict = "right" if record["prediction"] == record["reference"] else "wrong"
         lines.append(class_word(cell, int(record["prediction"])))
         lines += [percent(record["confidence"])] if "confidence" in record else []
-    alt = f"where {cell.backbone} looks"
+    alt = f"where {name} looks"
     if verdict:
         alt = f"{alt}; predicted {', '.join(lines)}; {verdict}"
     if not has_evidence(attribution):

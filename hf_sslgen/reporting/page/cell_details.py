@@ -1,4 +1,4 @@
-"""The details of one cell as plain values, for the page to draw when a reader opens them (`templates/details.js`).
+"""The details of one cell as plain values, for the page to draw when a reader opens them (`templates/js/details.js`).
 
 Headline numbers are those stored in the cell. What is binned, sorted or counted here serves only drawing. Every list
 is bounded, so that a page can hold the details of a thousand cells.

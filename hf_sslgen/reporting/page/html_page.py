@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from hf_sslgen.files import replace_file
 from hf_sslgen.reporting.attribution_words import attribution_meaning
@@ -18,10 +19,11 @@ from hf_sslgen.reporting.page.packed_parts import PackedParts
 from hf_sslgen.reporting.page.page_claims import claim_section
 from hf_sslgen.reporting.page.page_content import collapse_warnings, domain_sections
 from hf_sslgen.reporting.page.page_data import page_data
+from hf_sslgen.reporting.page.page_details import PAGE_UP_TO, details_within
 from hf_sslgen.reporting.page.page_heat import heat_maps
 from hf_sslgen.reporting.page.page_ranking import ranking_tables
 from hf_sslgen.reporting.page.page_scorecard import card_of, cards_shown_first
-from hf_sslgen.reporting.page.page_script import LIBRARY, TEMPLATES, own_text, packed_all, page_script
+from hf_sslgen.reporting.page.page_script import LIBRARY, TEMPLATES, own_text, packed_json, page_script
 from hf_sslgen.reporting.page.page_summary import summary
 from hf_sslgen.reporting.page.page_tables import backbone_rows, provenance_rows
 from hf_sslgen.reporting.page.picture_sections import picture_sections
@@ -31,6 +33,9 @@ from hf_sslgen.reporting.unseen import without_unseen
 from hf_sslgen.reporting.verdict import main_setting, verdict
 from hf_sslgen.reporting.verdict_remarks import RemarkKind
 from hf_sslgen.study.inference.study_results import StudyResults
+
+DETAILS_MARK = Markup("<!--details-->")
+"""Stands for the details of cells until the room left for them is known. Names can't imitate it: they are escaped."""
 
 
 def write_page(results: StudyResults, path: Path, title: str, missing: Sequence[str] = ()) -> None:
@@ -53,8 +58,9 @@ def render_page(results: StudyResults, title: str, missing: Sequence[str] = ()) 
     )
     parts = PackedParts()
     environment.filters["part"] = parts.add
-    page = {"title": title, "missing": list(missing), **_content(results)}
-    return parts.put_in(environment.get_template("report.html.jinja").render(page=page))
+    page = {"title": title, "missing": list(missing), "details_mark": DETAILS_MARK, **_content(results)}
+    text = parts.put_in(environment.get_template("report.html.jinja").render(page=page))
+    return text.replace(DETAILS_MARK, details_within(results.cells, PAGE_UP_TO - len(text)))
 
 
 def _content(results: StudyResults) -> dict[str, Any]:
@@ -74,7 +80,7 @@ def _content(results: StudyResults) -> dict[str, Any]:
         "other_cards": [card_of(panel, card.measures) for panel in others],
         "heat": heat_maps(results, card),
         "positions": {cell.folder.name: index for index, cell in enumerate(cells)},
-        "pictures": picture_sections(cells),
+        "pictures": picture_sections(cells, card.names),
         "measurements": [
             {
                 "identifier": each.identifier,
@@ -97,8 +103,8 @@ def _content(results: StudyResults) -> dict[str, Any]:
         "notes": _notes(results),
         "backbones": backbone_rows(cells, card.names),
         "provenance": provenance_rows(cells),
-        "packed": packed_all([("page-data", page_data(results, card, main))]),
-        "style": own_text(TEMPLATES / "page.css") + own_text(TEMPLATES / "pictures.css"),
+        "packed": packed_json("page-data", page_data(results, card, main)),
+        "style": Markup("\n").join(own_text(TEMPLATES / f"{name}.css") for name in ("page", "pictures", "details")),
         "library": own_text(LIBRARY),
         "script": page_script(),
     }

@@ -88,22 +88,17 @@ class Card:
 def cards_shown_first(card: Scorecard, main: Setting) -> tuple[list[Panel | AveragePanel], list[Panel]]:
     """Return the panels at the top of the page, and the others.
 
-    At the top is the setting that the verdict is about: of a few domains each, else the averages of the groups, or of
-    all domains if there is a single group.
+    At the top is the setting that the verdict is about: a few domains each, else the averages over all domains and
+    over those of each group.
 
     Args:
         main: the setting of the verdict.
     """
     of_main = [panel for panel in card.panels if (panel.protocol, panel.labels) == main]
     averages = [each for each in card.averages if (each.protocol, each.labels) == main]
-    of_groups = [each for each in averages if each.group] or averages
-    alone = {panel.group for panel in of_main} - {each.group for each in of_groups}
     if len(of_main) <= FEW_DOMAINS or not averages:
         return list(of_main), [panel for panel in card.panels if panel not in of_main]
-    if of_groups == averages[:1] and not of_groups[0].group:
-        return list(of_groups), list(card.panels)
-    single = [panel for panel in of_main if panel.group in alone]
-    return [*of_groups, *single], [panel for panel in card.panels if panel not in single]
+    return list(averages), list(card.panels)
 
 
 def card_of(panel: Panel | AveragePanel, measures: Sequence[Measure]) -> Card:

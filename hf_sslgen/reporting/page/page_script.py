@@ -3,7 +3,6 @@
 import base64
 import json
 import zlib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from markupsafe import Markup
 
 TEMPLATES = Path(__file__).parent / "templates"
 LIBRARY = TEMPLATES / "vendor" / "plot.min.js"
-SCRIPTS = ("core.js", "state.js", "tables.js", "terms.js", "charts.js", "cell.js", "main.js")
+SCRIPTS = ("core.js", "state.js", "tables.js", "terms.js", "charts.js", "details.js", "cell.js", "main.js")
 
 
 def own_text(path: Path) -> Markup:
@@ -29,8 +28,3 @@ def packed_json(identifier: str, data: Any) -> Markup:
     text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     content = base64.b64encode(zlib.compress(text.encode("ascii"), 9)).decode("ascii")
     return Markup('<script type="text/plain" id="{}">').format(identifier) + Markup(content) + Markup("</script>")
-
-
-def packed_all(data: Iterable[tuple[str, Any]]) -> Markup:
-    """Return the elements of several plain values by their identifiers."""
-    return Markup("\n").join(packed_json(identifier, values) for identifier, values in data)

@@ -3,7 +3,7 @@
 They are plain values with `data:` addresses, which `templates/pictures.html.jinja` turns into HTML without script.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,7 +28,7 @@ MOST_DISAGREEMENTS = 6
 MOST_OPPONENTS = 3
 """Number of backbones that the most accurate one is set against."""
 
-NO_PICTURES = "This study has no small pictures of its images, so errors and transforms are shown as numbers only."
+NO_PICTURES = "There are no small pictures of the images here, so errors and transforms are shown as numbers only."
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,10 @@ class _Group:
 
     cells: list[Cell]
     setting: Setting
+    names: Mapping[str, str]
+
+    def name(self, cell: Cell) -> str:
+        return self.names.get(cell.backbone, cell.backbone)
 
     @property
     def domain(self) -> str:
@@ -84,15 +88,22 @@ class _Group:
         return Scene(title, self.domain, *self.setting, strips=strips, overlays=overlays)
 
 
-def picture_sections(cells: Sequence[Cell]) -> PictureSections:
+def picture_sections(cells: Sequence[Cell], names: Mapping[str, str] | None = None) -> PictureSections:
     """Choose the pictures of a study's page, from cells in their store.
 
     What no longer fits into the page's room for pictures is left out, the settings of later domains first.
+
+    Args:
+        names: short names of backbones; None keeps the full ones.
     """
-    room, groups = Room(), list(_groups(cells))
+    room, groups = Room(), list(_groups(cells, names or {}))
     pictures = {cell.folder: pictures_of(cell.folder) for group in groups for cell in group.cells}
     trained = [group for group in groups if group.setting[0] != PRETRAINED_PROTOCOL]
-    overlays = [group.scene([], found) for group in groups if (found := overlays_of(group.cells, room)) is not None]
+    overlays = [
+        group.scene([], found)
+        for group in groups
+        if (found := overlays_of(group.cells, room, group.names)) is not None
+    ]
     errors = [group.scene(_errors(group, pictures, room)) for group in trained]
     disagreements = [group.scene(_disagreements(group, pictures, room)) for group in trained]
     moved = [group.scene(_moved(group, pictures, room)) for group in groups]
@@ -106,7 +117,7 @@ def _filled(scenes: Sequence[Scene]) -> list[Scene]:
     return [scene for scene in scenes if scene.strips]
 
 
-def _groups(cells: Sequence[Cell]) -> Iterator[_Group]:
+def _groups(cells: Sequence[Cell], names: Mapping[str, str]) -> Iterator[_Group]:
     """Iterate over the domains and settings, published encoders last, with the cells that figures show."""
     order = {name: rank for rank, name in enumerate(order_backbones(cells))}
     for domain in domains_of(cells):
@@ -115,7 +126,7 @@ def _groups(cells: Sequence[Cell]) -> Iterator[_Group]:
         published = [(cell.protocol, cell.labels) for cell in here if cell.protocol == PRETRAINED_PROTOCOL]
         for setting in dict.fromkeys([*settings, *published]):
             shown, _ = shown_in_figures([cell for cell in here if (cell.protocol, cell.labels) == setting])
-            yield _Group(shown, setting)
+            yield _Group(shown, setting, names)
 
 
 def _errors(group: _Group, pictures: dict[Path, CellPictures], room: Room) -> list[Strip]:
@@ -123,7 +134,7 @@ def _errors(group: _Group, pictures: dict[Path, CellPictures], room: Room) -> li
     for cell in group.cells:
         tiles = _error_tiles(cell, errors_of(cell.columns().clean)[:MOST_ERRORS], pictures[cell.folder], room)
         if tiles:
-            strips.append(Strip(cell.backbone, tiles, (cell.backbone,)))
+            strips.append(Strip(group.name(cell), tiles, (cell.backbone,)))
     return strips
 
 
@@ -150,7 +161,7 @@ def _disagreements(group: _Group, pictures: dict[Path, CellPictures], room: Room
             avoided = _avoided(right, wrong)[:MOST_DISAGREEMENTS]
             tiles = _error_tiles(wrong, avoided, pictures[wrong.folder], room)
             if tiles:
-                title = f"{right.backbone} is right, {wrong.backbone} is wrong"
+                title = f"{group.name(right)} is right, {group.name(wrong)} is wrong"
                 strips.append(Strip(title, tiles, (right.backbone, wrong.backbone)))
     return strips
 
@@ -185,5 +196,5 @@ def _moved(group: _Group, pictures: dict[Path, CellPictures], room: Room) -> lis
             similarity = f"similarity {format_decimals(image.cosine, 2)} (chance {format_decimals(image.chance, 2)})"
             tiles.append(Tile(sources[0], f"before and after {words}", (words, similarity), after=sources[1]))
         if tiles:
-            strips.append(Strip(cell.backbone, tiles, (cell.backbone,)))
+            strips.append(Strip(group.name(cell), tiles, (cell.backbone,)))
     return strips

@@ -12,8 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_sslgen.analysis.families import families_of
+from hf_sslgen.metrics.catalogue.feature_metrics import SIMILARITY_COLUMNS
 from hf_sslgen.metrics.catalogue.rows import METRICS
-from hf_sslgen.study.cells.record_columns import RecordColumns, Variant, VariantRows
+from hf_sslgen.study.cells.record_columns import KEYS, RecordColumns, Variant, VariantRows
+
+PREDICTION_COLUMNS = ("reference", "prediction", "confidence")
+COLUMNS = (*KEYS, *PREDICTION_COLUMNS, *SIMILARITY_COLUMNS)
+"""Columns of records that images are chosen by."""
 
 MOST_ERRORS = 16
 MOST_PAIRS = 12
@@ -61,10 +66,9 @@ class MovedImage:
 
 def errors_of(rows: VariantRows) -> list[Error]:
     """Return the errors among untransformed images by falling confidence; none without a prediction and confidence."""
-    needed = ("reference", "prediction", "confidence")
-    if not all(name in rows.columns for name in needed):
+    if not all(name in rows.columns for name in PREDICTION_COLUMNS):
         return []
-    columns = [np.asarray(rows[name], dtype=np.float64) for name in needed]
+    columns = [np.asarray(rows[name], dtype=np.float64) for name in PREDICTION_COLUMNS]
     wrong = np.flatnonzero(~np.isnan(np.stack(columns)).any(axis=0) & (columns[0] != columns[1]))
     order = wrong[np.argsort(-columns[2][wrong], kind="stable")]
     return [
@@ -100,7 +104,7 @@ def least_invariant(
     members: list[tuple[Variant, VariantRows, NDArray[np.float64]]] = []
     for variant in records.moved:
         rows = records.of(variant)
-        if "cosine" not in rows.filled or "chance_cosine" not in rows.filled:
+        if not all(name in rows.filled for name in SIMILARITY_COLUMNS):
             continue
         values = rows.values_of(metric)
         if families_of(variant[0], int((~np.isnan(values)).sum()), tuple(not_label_preserving)):

@@ -20,7 +20,7 @@ from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.files import is_disk_full, replace_file, write_json
 from hf_sslgen.preprocessing import evaluation_pixels
 from hf_sslgen.study.cells.record_files import columns_of_frame
-from hf_sslgen.study.pictures.picture_choice import MovedImage, least_invariant, pictured_errors
+from hf_sslgen.study.pictures.picture_choice import COLUMNS, MovedImage, least_invariant, pictured_errors
 from hf_sslgen.study.pictures.small_picture import QUALITY, SIDE, small_picture
 from hf_sslgen.study.pictures.stored_pictures import (
     PICTURES,
@@ -31,9 +31,6 @@ from hf_sslgen.study.pictures.stored_pictures import (
 from hf_sslgen.study.prepared_cell import PreparedCell
 
 logger = logging.getLogger(__name__)
-
-BYTES_PER_CELL = 70_000
-"""Typical size of a cell's pictures, of which cells of one domain share many; measured on photographs of 96 pixels."""
 
 
 def keep_pictures(study: Path, cell: str, prepared: PreparedCell, analysis: Analysis) -> None:
@@ -54,7 +51,7 @@ def keep_pictures(study: Path, cell: str, prepared: PreparedCell, analysis: Anal
 
 
 def _keep(folder: Path, cell: str, prepared: PreparedCell, analysis: Analysis) -> None:
-    records = columns_of_frame(analysis.records)
+    records = columns_of_frame(analysis.records[[name for name in analysis.records if name in COLUMNS]])
     test = prepared.domain.test
     errors = [error.sample_id for error in pictured_errors(records.clean)]
     moved = least_invariant(records, prepared.domain.not_label_preserving)

@@ -10,6 +10,7 @@ import pytest
 import warm_python
 import yaml
 from damage import reseal
+from fake_pictures import add_pictures
 from fake_study import CLASS_NAMES, SELF_SUPERVISED, SUPERVISED, Setting, write_study
 from huggingface_hub import DatasetCard
 from study_on_hub import (
@@ -129,9 +130,9 @@ def test_other_numbers_are_reported_and_stay(study_hub: Hub, push: Command, stor
 
 def test_what_others_need_not_know_stays_here(study_hub: Hub, push: Command, store: Path) -> None:
     private = {
-        "command": ["hf-sslgen", "study", "s.yaml", "--output_dir", "/home/alice/secret", "--hub_token", "x"],
-        "notes": [f"read from /home/alice/pictures with {ROLES['owner'].token}; see https://example.org/a/b"],
-        "host": "alices-laptop",
+        "command": ["hf-sslgen", "study", "s.yaml", "--output_dir", "/home/aloysia/secret", "--hub_token", "x"],
+        "notes": [f"read from /home/aloysia/pictures with {ROLES['owner'].token}; see https://example.org/a/b"],
+        "host": "aloysias-laptop",
     }
     for cell in (store / "cells").iterdir():
         content = json.loads((cell / "cell.json").read_text())
@@ -141,7 +142,7 @@ def test_what_others_need_not_know_stays_here(study_hub: Hub, push: Command, sto
     push(store, "--report_space", "true")
     for kind in ("dataset", "space"):
         for path, content in remote_files(study_hub, kind=kind).items():
-            for word in ("alice", "secret", "hf_Loopback", "--hub_token", str(store)):
+            for word in ("aloysia", "secret", "hf_Loopback", "--hub_token", str(store)):
                 assert word.encode() not in content, (path, word)
     kept = json.loads(remote_files(study_hub)[f"cells/{cell_names(store)[0]}/cell.json"])["provenance"]
     assert kept["notes"] == ["read from (local path) with (token); see https://example.org/a/b"]
@@ -159,11 +160,11 @@ def test_provenance_that_is_published_is_that_of_cells() -> None:
 @pytest.mark.parametrize(
     ("text", "published"),
     [
-        ("untrained:/home/alice/net", "untrained:(local path)"),
+        ("untrained:/home/aloysia/net", "untrained:(local path)"),
         ("~/net and ../net, ./net", "(local path) and (local path), (local path)"),
-        (r"C:\Users\alice\net", "(local path)"),
+        (r"C:\Users\aloysia\net", "(local path)"),
         (r"\\server\share", "(local path)"),
-        ("file:///home/alice", "(local path)"),
+        ("file:///home/aloysia", "(local path)"),
         ("timm/vit_tiny.augreg_in21k", "timm/vit_tiny.augreg_in21k"),
         ("n/a, 1/2, and/or, a - b / c", "n/a, 1/2, and/or, a - b / c"),
         ("https://huggingface.co/a/b", "https://huggingface.co/a/b"),
@@ -175,8 +176,8 @@ def test_paths_and_tokens_are_blotted_out(text: str, published: str) -> None:
 
 
 def test_a_local_path_in_an_identity_is_refused(study_hub: Hub, push: Command, store: Path) -> None:
-    rewrite_identity(store / "cells" / cell_names(store)[0], backbone="/home/alice/net")
-    assert "local path, '/home/alice/net', which would be published: give the backbone a `name`" in push(store)
+    rewrite_identity(store / "cells" / cell_names(store)[0], backbone="/home/aloysia/net")
+    assert "local path, '/home/aloysia/net', which would be published: give the backbone a `name`" in push(store)
     assert study_hub.visits == []
     assert "4 cells added" in push(store, "--allow_local_paths", "true")
 
@@ -235,13 +236,27 @@ def test_a_page_as_a_space(study_hub: Hub, push: Command, store: Path) -> None:
     assert commits(study_hub, kind="space") == 2
 
 
+def test_pictures_of_images_are_published_only_if_asked_for(study_hub: Hub, push: Command, store: Path) -> None:
+    add_pictures(read_cells(store / "cells"))
+
+    def shown() -> bool:
+        return b"Surest errors" in remote_files(study_hub, kind="space")["index.html"].split(b"<script")[0]
+
+    push(store, "--report_space", "true")
+    assert not shown()
+    assert "the page with small pictures of images" in push(store, "--report_space", "true", "--pictures", "true")
+    assert shown()
+    assert "add --report_space true" in push(store, "--pictures", "true")
+    assert not any(path.endswith(".webp") for path in remote_files(study_hub))
+
+
 def test_failures_on_the_page_name_no_folder(study_hub: Hub, store: Path) -> None:
     publication, _ = publication_of(PushStudyArguments(str(store), REPOSITORY, report_space=True))
-    failed = replace(publication, missing=["Failed: net on digits: /home/alice/digits can't be read"])
+    failed = replace(publication, missing=["Failed: net on digits: /home/aloysia/digits can't be read"])
     assert push_report(study_hub.api(), failed, private=None)
     page = remote_files(study_hub, kind="space")["index.html"].decode()
     assert "net on digits: (local path) can" in page
-    assert "alice" not in page
+    assert "/home/aloysia" not in page
 
 
 def test_what_is_something_else_is_not_written_to(study_hub: Hub, push: Command, store: Path) -> None:

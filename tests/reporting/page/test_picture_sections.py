@@ -1,9 +1,7 @@
 """The pictures of a page, on synthetic cells with pictures beside them."""
 
 import base64
-import hashlib
 import io
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 import jinja2
 import numpy as np
 import pytest
+from fake_pictures import add_pictures
 from fake_study import Study, build_study
 from PIL import Image
 
@@ -22,33 +21,7 @@ from hf_sslgen.reporting.page.picture_book import PictureBook
 from hf_sslgen.reporting.page.picture_sections import NO_PICTURES, PictureSections, picture_sections
 from hf_sslgen.reporting.page.picture_tiles import Room, percent
 from hf_sslgen.study.cells.cell_folder import Cell
-from hf_sslgen.study.pictures.picture_choice import least_invariant, pictured_errors
-from hf_sslgen.study.pictures.small_picture import small_picture
-from hf_sslgen.study.pictures.stored_pictures import PICTURES, index_path, moved_key, picture_path
-
-
-def keep(folder: Path, label: str) -> str:
-    """Store a small picture whose colours are drawn from its label."""
-    name = hashlib.blake2b(label.encode(), digest_size=16).hexdigest()
-    colours = np.frombuffer(hashlib.blake2b(label.encode(), digest_size=48).digest(), dtype=np.uint8).reshape(4, 4, 3)
-    folder.mkdir(exist_ok=True)
-    picture = Image.fromarray(colours).resize((40, 40), Image.Resampling.NEAREST)
-    picture_path(folder, name).write_bytes(small_picture(picture))
-    return name
-
-
-def add_pictures(study: Study) -> None:
-    """What the worker keeps of real cells."""
-    for cell in study.cells:
-        folder = cell.folder.parent.parent / PICTURES
-        images = {e.sample_id: keep(folder, e.sample_id) for e in pictured_errors(cell.columns().clean)}
-        moved = {
-            moved_key(m.sample_id, m.variant): [keep(folder, m.sample_id), keep(folder, f"{m.sample_id} {m.variant}")]
-            for m in least_invariant(cell.columns(), [])
-        }
-        path = index_path(folder, cell.folder.name)
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps({"images": images, "moved": moved}))
+from hf_sslgen.study.pictures.stored_pictures import PICTURES
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +30,7 @@ def pictured(tmp_path_factory: pytest.TempPathFactory) -> Study:
         tmp_path_factory.mktemp("pictured") / "cells",
         class_names=("<b>cat</b>", "coffee", 'ro"cket', "flower", "vase"),
     )
-    add_pictures(study)
+    add_pictures(study.cells)
     return study
 
 
@@ -121,6 +94,17 @@ def test_overlays_name_prediction_and_confidence(sections: PictureSections, pict
             assert tile.verdict in ("right", "wrong") and tile.lines[1].endswith("%"), name
 
 
+def test_short_names_are_shown_and_full_ones_kept(pictured: Study) -> None:
+    names = {"resnet50-simclr": "SimCLR"}
+    found = picture_sections(pictured.cells, names)
+    assert "SimCLR" in {strip.title for strip in found.errors[0].strips}
+    assert any("SimCLR is right" in strip.title for strip in found.disagreements[0].strips)
+    assert all(name != "SimCLR" for strip in found.disagreements[0].strips for name in strip.backbones)
+    html = render(found)
+    assert 'data-backbone="resnet50-simclr" title="resnet50-simclr">SimCLR</th>' in html
+    assert "where SimCLR looks" in html
+
+
 def test_names_are_escaped_and_captions_short(sections: PictureSections) -> None:
     html = render(sections)
     assert "<b>cat</b>" not in html and "&lt;b&gt;cat" in html
@@ -163,7 +147,7 @@ def test_details_refer_to_pictures_by_number(pictured: Study) -> None:
 
 def test_a_planted_file_is_not_shown(pictured: Study, make_study: Callable[..., Study], tmp_path: Path) -> None:
     study = make_study(tmp_path / "cells")
-    add_pictures(study)
+    add_pictures(study.cells)
     secret = tmp_path / "secret"
     secret.write_bytes(b"RIFFsecret")
     for path in (tmp_path / PICTURES).glob("*.webp"):

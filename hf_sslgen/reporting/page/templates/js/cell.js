@@ -27,7 +27,7 @@ const showCell = async (data, at) => {
   addCopyButtons(body);
   const details = await unpackedJson(`cell-${at}`);
   place.replaceChildren();
-  if (details) renderCellDetails(place, details, accessiblePlot);
+  if (details) renderCellDetails(place, details, accessiblePlot, (await unpackedJson("cell-pictures")) ?? []);
   else place.append(make("p", { class: "soft" }, "This page has no further details of this run, to stay small. Its numbers are in results.csv."));
 };
 

@@ -1,0 +1,5 @@
+"""The kinds of files that figures can be written as."""
+
+from typing import Literal
+
+FigureKind = Literal["pdf", "svg", "png"]
