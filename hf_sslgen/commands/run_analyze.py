@@ -29,11 +29,14 @@ from hf_sslgen.metrics.stages import FINE_TUNED_STAGE
 from hf_sslgen.names import canonical, listed_names
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.reporting.figures.checkpoint_figures import write_checkpoint_figures
+from hf_sslgen.reporting.figures.error_sheet import MOST, error_sheet
+from hf_sslgen.reporting.figures.figure_style import figure_png
 from hf_sslgen.study.backbones import backbone_entry
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL, read_cell, write_cell
 from hf_sslgen.study.cells.cell_identity import cell_identity, cell_provenance
 from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.execution.study_features import study_features
+from hf_sslgen.study.pictures.picture_choice import Error, errors_of
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.prepared_cell import BackboneFacts, PreparedCell
 from hf_sslgen.zoo.anatomy import find_attribution_layer
@@ -87,6 +90,15 @@ def _measure(backbone: LoadedBackbone, domain: Domain, settings: AnalysisSetting
     return pretrained_analysis(backbone, domain, settings, run), PRETRAINED_PROTOCOL
 
 
+def _write_error_sheet(errors: Sequence[Error], domain: Domain, path: Path) -> None:
+    """Write pictures of the surest errors, unless there are none."""
+    if not errors:
+        return
+    places = {sample_id: place for place, sample_id in enumerate(domain.test.sample_ids.tolist())}
+    images = [domain.test.image(places[error.sample_id]) for error in errors]
+    path.write_bytes(figure_png(error_sheet(errors, images, domain.class_names)))
+
+
 def _stored_features(folder: str | None) -> FeatureStore | None:
     """Return the feature store of a study; None if no study is named."""
     if folder is None:
@@ -134,7 +146,10 @@ def analyze(
     with replace_files(output_dir, obsolete=["examples.npz", "figures/*.png"]) as unfinished:
         write_cell(unfinished, identity, provenance, analysis)
         if arguments.figures:
-            write_checkpoint_figures(read_cell(unfinished), unfinished / "figures")
+            figures = unfinished / "figures"
+            measured = read_cell(unfinished)
+            write_checkpoint_figures(measured, figures)
+            _write_error_sheet(errors_of(measured.columns().clean)[:MOST], domain, figures / "surest_errors.png")
     shutil.rmtree(output_dir / UNFINISHED, ignore_errors=True)
     _print_numbers(analysis.numbers)
 

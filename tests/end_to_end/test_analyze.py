@@ -35,7 +35,7 @@ def test_a_fine_tuned_checkpoint_is_measured_in_all_four_ways(name, small_backbo
     assert records[records["transform"] == ""]["sample_id"].is_unique
     figures = {path.stem for path in (tmp_path / "analysis" / "figures").glob("*.png")}
     of_predictions = {"accuracy", "reliability", "risk_coverage"}
-    assert figures == of_predictions | {"attribution", "concentration", "invariance_fine_tuned"}
+    assert figures == of_predictions | {"attribution", "concentration", "invariance_fine_tuned", "surest_errors"}
     assert "invariance" in capsys.readouterr().out
 
 

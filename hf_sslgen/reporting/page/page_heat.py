@@ -111,7 +111,8 @@ def _cell(d: TargetDifference | None, largest: float) -> HeatCell:
     if d is None:
         return HeatCell(MISSING, None, None, False, "not compared")
     claimed = d.judgement.claimed
-    shade = max(-STEPS, min(STEPS, round(STEPS * d.value / largest)))
+    most = 1 if d.verdict == UNDECIDED else STEPS  # what could be chance stays pale
+    shade = max(-most, min(most, round(STEPS * d.value / largest)))
     interval = fitted_interval(claimed.low, claimed.high, d.metric, signed=True)
     spoken = f"95% interval {interval}" if interval else f"no interval: {d.reason}"
     note = f"{d.verdict}; {spoken}; for {scope_words(claimed.scope)}; n = {d.n:,} {d.unit}"

@@ -14,6 +14,7 @@ from hf_sslgen.metrics import expected_calibration_error, risk_coverage
 from hf_sslgen.reporting.figures.charts import accuracy_bars, invariance_by_transform
 from hf_sslgen.reporting.figures.checkpoint_figures import write_checkpoint_figures
 from hf_sslgen.reporting.figures.concentration_distributions import concentration_of_records
+from hf_sslgen.reporting.figures.error_sheet import error_sheet
 from hf_sslgen.reporting.figures.figure_style import backbone_styles, figure_png
 from hf_sslgen.reporting.figures.forest import group_forest
 from hf_sslgen.reporting.figures.overlays import attribution_overlays, draw_map
@@ -25,6 +26,7 @@ from hf_sslgen.reporting.figures.reliability_diagrams import (
 from hf_sslgen.reporting.figures.risk_coverage_curves import risk_coverage_of_cells
 from hf_sslgen.reporting.page.findings import comparison_name
 from hf_sslgen.reporting.table_rows import shown_in_figures
+from hf_sslgen.study.pictures.picture_choice import Error
 
 NAN = float("nan")
 
@@ -175,6 +177,16 @@ def test_checkpoint_figures_are_the_ones_the_cell_has_numbers_for(study, probes,
     other = next(cell for cell in study.cells if cell.domain != "photo-patches" and cell.protocol == "pretrained")
     write_checkpoint_figures(other, tmp_path / "others")
     assert [path.name for path in (tmp_path / "others").iterdir()] == ["invariance_pretrained.png"]
+
+
+def test_errors_have_their_picture_and_words() -> None:
+    errors = [Error(0, 0, 1, 0.9912), Error(1, 1, 0, 0.5)]
+    images = [Image.new("RGB", (40, 30), colour) for colour in ("red", "blue")]
+    figure = error_sheet(errors, images, ["$cat$", "dog"])
+    shown = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_title("left").splitlines()[2] for axes in shown] == ["99.1% sure", "50.0% sure"]
+    assert [tuple(axes.images[0].get_array()[0, 0]) for axes in shown] == [(255, 0, 0), (0, 0, 255)]
+    assert pixels(figure).std() > 5
 
 
 def test_reliability_of_one_checkpoint_has_a_panel_after_scaling(probes) -> None:
