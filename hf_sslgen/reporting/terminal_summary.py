@@ -62,8 +62,9 @@ def _leaderboard(results: StudyResults) -> list[str]:
 
 def _of_measurements(panel: Panel, card: Scorecard) -> list[str]:
     unit = "episodes" if panel.protocol == "few-shot" else "test images"
-    title = f"{panel.domain}, {setting_words(panel.protocol, panel.labels)}, {panel.num_images:,} {unit}"
-    header = ["", f"{words(panel.accuracy).title} %", *(_title(measure) for measure in card.measures[1:])]
+    setting = setting_words(panel.protocol, panel.labels)
+    title = f"{panel.domain}, {setting}: {words(panel.accuracy).phrase}, {panel.num_images:,} {unit}"
+    header = ["", "accuracy %", *(_title(measure) for measure in card.measures[1:])]
     table = [
         [row.short_name, _with_interval(row.scores[0]), *(_value(score) for score in row.scores[1:]), _marks(row)]
         for row in panel.rows[:MOST_ROWS]

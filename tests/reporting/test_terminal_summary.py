@@ -16,8 +16,8 @@ PAGE = Path("runs/mine/report/index.html")
 def test_one_domain_has_the_four_measurements_and_the_verdict(results: StudyResults) -> None:
     one = infer([cell for cell in results.cells if cell.domain == "photo-patches"])
     lines = terminal_summary(one, PAGE).splitlines()
-    assert lines[0] == "photo-patches, linear probe, 240 test images"
-    assert lines[1].split() == ["Accuracy", "%", "gap", "pt", "gini", "lift", "inv."]
+    assert lines[0] == "photo-patches, linear probe: accuracy, 240 test images"
+    assert lines[1].split() == ["accuracy", "%", "gap", "pt", "gini", "lift", "inv."]
     first = next(c for c in one.cells if (c.backbone, c.protocol) == (SUPERVISED.name, "linear"))
     assert lines[2].split()[:2] == ["supervised", f"{100 * first.number('accuracy').value:.1f}"]
     assert lines[4].split()[0] == "untrained" and lines[4].endswith("control")
