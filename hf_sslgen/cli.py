@@ -3,13 +3,14 @@
 import sys
 
 from hf_sslgen import __version__
+from hf_sslgen.command_examples import GROUPS, examples_text, start_text
 from hf_sslgen.command_line import run_command
 from hf_sslgen.errors import hinted
 
 COMMANDS = {
     "compare": "compare every backbone of a twin set on your images and write a report",
     "study": "run a matrix of backbones, domains, protocols, label budgets and seeds from a YAML file",
-    "status": "show a study's progress",
+    "status": "show the progress of a study or comparison",
     "report": "write a study's tables and page from its folder alone",
     "push-study": "publish a study's cells as a dataset on the Hub, and its page as a Space",
     "analyze": "measure one checkpoint on one domain: accuracy, confidence, attribution, invariance",
@@ -19,28 +20,40 @@ COMMANDS = {
     "zoo": "list backbones by twin set",
     "domains": "list target domains",
     "claims": "list claims from the literature that a study can test",
+    "completion": "print a script that completes commands, options and names in bash, zsh or fish",
 }
 """Commands, each named like its module in `hf_sslgen.commands` (with _ for -), with a description."""
 
 
 def usage() -> str:
     """What `hf-sslgen --help` prints."""
-    lines = [f"  {name:10} {description}" for name, description in COMMANDS.items()]
-    return "\n".join(["usage: hf-sslgen COMMAND [options]   (see hf-sslgen COMMAND --help)", "", *lines])
+    lines = ["usage: hf-sslgen COMMAND [options]   (see hf-sslgen COMMAND --help)"]
+    for title, names in GROUPS.items():
+        lines += ["", f"{title}:", *(f"  {name:10} {COMMANDS[name]}" for name in names)]
+    return "\n".join(lines)
 
 
 def main() -> None:
     """The entry point of the console script."""
-    command, *options = sys.argv[1:] or ["--help"]
+    if len(sys.argv) < 2:
+        print(start_text())
+        return
+    command, *options = sys.argv[1:]
     if command in ("-h", "--help"):
         print(usage())
     elif command == "--version":
         print(__version__)
     elif command in COMMANDS:
         sys.argv = [f"hf-sslgen {command}", *options]  # shown in help and provenance
-        run_command(f"hf_sslgen.commands.{command.replace('-', '_')}", options)
+        try:
+            run_command(f"hf_sslgen.commands.{command.replace('-', '_')}", options)
+        except SystemExit:
+            if {"-h", "--help"} & set(options):
+                print(examples_text(command))
+            raise
     else:
-        print(f"error: {hinted(f'unknown command {command!r}', command, COMMANDS)}\n{usage()}", file=sys.stderr)
+        print(f"error: {hinted(f'unknown command {command!r}', command, COMMANDS)}", file=sys.stderr)
+        print("hf-sslgen --help lists the commands", file=sys.stderr)
         sys.exit(2)
 
 

@@ -1,9 +1,10 @@
-"""Compare user-given class names, and format lists of them."""
+"""Compare user-given names, and format them for display."""
 
 import unicodedata
 from collections.abc import Iterable, Sequence
 
 SHOWN_NAMES = 12
+ELLIPSIS = "…"
 
 
 def canonical(name: str) -> str:
@@ -29,3 +30,18 @@ def alike(name: str, known: Iterable[str]) -> str | None:
 
 def _folded(name: str) -> str:
     return " ".join(canonical(name).casefold().split())
+
+
+def shorten(text: str, width: int) -> str:
+    """Shorten to `width` characters in the middle, because names of one family differ at their ends."""
+    if len(text) <= width:
+        return text
+    tail = (width - 1) // 2
+    return f"{text[: width - 1 - tail]}{ELLIPSIS}{text[-tail:]}"
+
+
+def printable(text: str) -> str:
+    """Replace what is not printed, so that no name can move the cursor, hide text or reverse its direction."""
+    return "".join(
+        character if character.isprintable() and unicodedata.category(character) != "Cf" else "?" for character in text
+    )

@@ -29,6 +29,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from hf_sslgen.analysis.tensor_files import is_whole, write_tensors
+from hf_sslgen.analysis.trunk_passes import are_followed
 from hf_sslgen.files import is_disk_full
 from hf_sslgen.work_claims import kept_alive, try_claim
 
@@ -139,7 +140,8 @@ class FeatureStore:
             return positions, {name: tensor[rows[positions]] for name, tensor in tensors.items()}
 
         missing = np.ones(len(unique), dtype=bool)
-        with tqdm(total=len(unique), desc=request.description, unit="image", disable=None, leave=False) as progress:
+        hidden = True if are_followed() else None
+        with tqdm(total=len(unique), desc=request.description, unit="image", disable=hidden, leave=False) as progress:
             while missing.any():
                 for path, found, rows in self._stored(request, unique, missing):
                     tensors = _read(path, rows, request.columns)

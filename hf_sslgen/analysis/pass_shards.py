@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 from hf_sslgen.analysis.feature_store import FeatureStore
 from hf_sslgen.analysis.tensor_files import is_whole, write_tensors
+from hf_sslgen.analysis.trunk_passes import are_followed
 
 SHARD_IMAGES = 128
 """Number of images per shard, unless a batch is larger."""
@@ -95,7 +96,7 @@ def compute_shards(
     """
     mine = list(work.items())[processes.index :: processes.count]
     total = sum(num_images for _, (num_images, _) in mine)
-    hidden = True if processes.index else None  # None: hidden unless stderr is a terminal
+    hidden = True if processes.index or are_followed() else None  # None: hidden unless stderr is a terminal
     with tqdm(total=total, desc=description, unit="image", disable=hidden, leave=False) as progress:
         for path, (num_images, compute) in mine:
             if not is_whole(path):

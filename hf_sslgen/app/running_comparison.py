@@ -3,6 +3,7 @@
 It is the same command with the same output folder, so cells that either has finished are never computed again.
 """
 
+import os
 import shlex
 import signal
 import subprocess
@@ -93,6 +94,7 @@ class Comparison:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"},  # so that each line can be shown when it is printed
                 start_new_session=True,  # Ctrl-C in the app's terminal is the app's to pass on, once
             )
 

@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from hf_sslgen.analysis.analysis_settings import TransformPreset
 from hf_sslgen.domains.domain_arguments import SharedDomainArguments
 from hf_sslgen.errors import InputError
+from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.settings import AT_LEAST_ONE, POSITIVE, SEED, Range, check_fields, setting
 from hf_sslgen.study.cells.store import DEFAULT_CACHE_GB
 from hf_sslgen.study.protocols.presets import PRESETS, FineTuningProtocol, PresetName
 from hf_sslgen.training.configuration import parse_arguments
-from hf_sslgen.training.tracking import TrackingArguments
+from hf_sslgen.training.tracking import UNTRACKED, TrackingArguments
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class CompareArguments:
         default=True, metadata={"help": "Also measure the same architecture with fresh weights."}
     )
     seed: int = setting(0, range=SEED, help="Seed for splits, classifier, training, subset and transforms.")
+    verbose: bool = field(default=False, metadata={"help": "Also print every table and what each cell took."})
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -119,6 +122,23 @@ def main(command_line: Sequence[str] | None = None) -> None:
         "Compare the backbones of a twin set on your images.",
         command_line,
     )
-    from hf_sslgen.commands.run_compare import compare
+    compare_images(arguments, shared, tracking)
 
-    compare(arguments, shared, tracking)
+
+def compare_images(arguments: CompareArguments, shared: Any, tracking: TrackingArguments = UNTRACKED) -> Path:
+    """Say what was found, then compare; returns the page's path.
+
+    Args:
+        shared: `SharedDomainArguments`, the settings for all domains.
+    """
+    from hf_sslgen.commands.compare_plan import planned_cells
+    from hf_sslgen.commands.known_names import require_names
+    from hf_sslgen.commands.opening import print_opening
+
+    require_output_folder(arguments.output_dir, own=["cells"])
+    specs = planned_cells(arguments, shared)
+    require_names(dict.fromkeys(spec.backbone for spec in specs), dict.fromkeys(spec.domain for spec in specs))
+    print_opening(specs, Path(arguments.output_dir))
+    from hf_sslgen.commands.run_compare import compare  # takes seconds to import
+
+    return compare(arguments, specs, tracking)

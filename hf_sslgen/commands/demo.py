@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hf_sslgen.commands.compare import CompareArguments
+from hf_sslgen.commands.compare import CompareArguments, compare_images
 from hf_sslgen.domains.domain_arguments import SharedDomainArguments
 from hf_sslgen.settings import SEED, setting
 from hf_sslgen.training.configuration import parse_arguments
@@ -27,9 +27,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         "Compare the shipped twins on the embedded domains; needs no network and takes a few minutes.",
         command_line,
     )
-    from hf_sslgen.commands.run_compare import compare
-
-    compare(
+    compare_images(
         CompareArguments(
             dataset_name=DOMAINS,
             twin_set=TWIN_SET,

@@ -14,6 +14,7 @@ class ReportArguments:
     """The study to report, and what to write besides tables and page."""
 
     study_dir: str = field(metadata={"help": "Folder written by `hf-sslgen study` or `hf-sslgen compare`."})
+    verbose: bool = field(default=False, metadata={"help": "Also print every table."})
     figures: FigureKind | None = field(
         default=None, metadata={"help": "Also write the figures as files of this kind, into report/figures."}
     )
@@ -26,6 +27,6 @@ def main(command_line: Sequence[str] | None = None) -> None:
     )
     from hf_sslgen.commands.run_report import report_study
 
-    damaged = report_study(Path(arguments.study_dir), arguments.figures)
+    damaged = report_study(Path(arguments.study_dir), arguments.figures, arguments.verbose)
     if damaged:
         raise InputError(f"the report leaves out unreadable cells: {'; '.join(damaged)}")

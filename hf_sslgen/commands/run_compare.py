@@ -1,139 +1,73 @@
-"""Run `hf-sslgen compare`, after its options have been parsed."""
+"""Run `hf-sslgen compare`, after its options have been parsed and its cells planned."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from hf_sslgen.analysis.analysis_settings import AnalysisSettings
 from hf_sslgen.commands.compare import CompareArguments
-from hf_sslgen.domains.domain_arguments import DomainArguments
-from hf_sslgen.domains.domain_names import told_apart
 from hf_sslgen.errors import InputError
-from hf_sslgen.geometry import Geometry
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.reporting.study_report import write_results
+from hf_sslgen.reporting.terminal_summary import terminal_summary
 from hf_sslgen.reporting.terminal_tables import terminal_table
-from hf_sslgen.study.backbones import BackboneEntry, backbone_entry, named_entries, shared_set, untrained_controls
-from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
-from hf_sslgen.study.cells.store import Store, alone_in_reporting
+from hf_sslgen.study.cells.store import STUDY_FILE, Store, alone_in_reporting
+from hf_sslgen.study.comparison_file import not_asked_for, write_comparison
 from hf_sslgen.study.execution.tracking_process import cells_tracked
 from hf_sslgen.study.execution.workbench import Unavailable, domain_at_hand
 from hf_sslgen.study.execution.worker import run_worker
+from hf_sslgen.study.execution.worker_process import workers_logging
 from hf_sslgen.study.finished_cells import finished_cells
 from hf_sslgen.study.inference.study_results import infer
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.preflight import prepare
 from hf_sslgen.study.progress import missing_sentences
-from hf_sslgen.study.protocols.presets import FineTuningProtocol, Protocol, get_protocol
 from hf_sslgen.training.tracking import UNTRACKED, TrackingArguments
-from hf_sslgen.zoo.backbone_registry import TwinSet, get_twin_set
-
-logger = logging.getLogger(__name__)
 
 
-def backbones_of(twin_set: TwinSet, untrained_control: bool) -> list[BackboneEntry]:
-    """Return the set's loadable backbones and the untrained control, and log which ones are left out."""
-    loadable = [backbone for backbone in twin_set.backbones if backbone.library != "conversion"]
-    left_out = [backbone.id for backbone in twin_set.backbones if backbone.library == "conversion"]
-    if left_out:
-        logger.warning("left out until converted: %s", ", ".join(left_out))
-    if not loadable:
-        raise InputError(f"twin_set {twin_set.name!r} has no backbone that can be loaded without conversion")
-    entries = [backbone_entry(backbone.id) for backbone in loadable]
-    return entries + (untrained_controls(entries) if untrained_control else [])
-
-
-def domains_of(arguments: CompareArguments, shared: Any) -> list[DomainArguments]:
-    """Return each domain's own arguments, combined with those shared by all domains."""
-    count = len(arguments.dataset_name)
-    stated: list[Sequence[str | None]] = []
-    for name, given in (("registered_as", arguments.registered_as), ("group", arguments.group)):
-        if given is not None and len(given) != count:
-            raise InputError(f"{name} has {len(given)} values for {count} dataset_name; give one each, `-` for none")
-        stated.append([None if each == "-" else each for each in given or ["-"] * count])
-    domains = [
-        DomainArguments(name, registered_as=original, group=group, split_seed=arguments.seed, **vars(shared))
-        for name, original, group in zip(arguments.dataset_name, *stated, strict=True)
-    ]
-    domains = told_apart(domains)
-    names = [domain_at_hand(domain).name for domain in domains]  # finds errors before hours are spent
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(f"dataset_name: {twice[0]!r} is given twice")
-    return domains
-
-
-def chosen_protocol(name: str, arguments: CompareArguments) -> Protocol:
-    """Return a preset, with the arguments' fine-tuning settings in place of its own."""
-    preset = get_protocol(name)
-    if not isinstance(preset, FineTuningProtocol):
-        return preset
-    overrides: dict[str, Any] = {"batch_size": arguments.batch_size}
-    if arguments.learning_rates is not None:
-        overrides["learning_rates"] = arguments.learning_rates
-        if preset.optimiser == "by_architecture":
-            overrides["sgd_learning_rates"] = arguments.learning_rates
-    if arguments.num_train_epochs is not None:
-        overrides |= {"num_train_epochs": arguments.num_train_epochs, "max_steps": None}
-    if arguments.max_steps is not None:
-        overrides["max_steps"] = arguments.max_steps
-    return get_protocol(name, overrides)
-
-
-def planned_cells(arguments: CompareArguments, shared: Any) -> list[CellSpec]:
-    """Return the cells of the comparison: the pretrained stage and each protocol, by domain and backbone."""
-    if arguments.twin_set is not None:
-        backbones = backbones_of(get_twin_set(arguments.twin_set), arguments.untrained_control)
-    else:
-        backbones = named_entries(arguments.backbones or [], arguments.objectives)
-        backbones += untrained_controls(backbones) if arguments.untrained_control else []
-    twin_set = shared_set(backbones)
-    protocols: dict[str, Protocol | None] = {PRETRAINED_PROTOCOL: None}
-    protocols |= {name: chosen_protocol(name, arguments) for name in arguments.protocol}
-    analysis = AnalysisSettings(transforms=arguments.transforms, seed=arguments.seed, batch_size=arguments.batch_size)
-    geometry = (
-        Geometry(twin_set.image_size, twin_set.crop_pct, twin_set.interpolation) if twin_set is not None else None
-    )
-    return [
-        CellSpec(backbone, domain, name, protocol, arguments.seed, analysis, geometry)
-        for domain in domains_of(arguments, shared)
-        for backbone in backbones
-        for name, protocol in protocols.items()
-    ]
-
-
-def compare(arguments: CompareArguments, shared: Any, tracking: TrackingArguments = UNTRACKED) -> Path:
+def compare(arguments: CompareArguments, specs: Sequence[CellSpec], tracking: TrackingArguments = UNTRACKED) -> Path:
     """Compute missing cells, compare the finished ones and write the results; returns the report's path.
 
     Args:
-        shared: `SharedDomainArguments`, the settings for all domains.
+        specs: the cells, from `hf_sslgen.commands.compare_plan.planned_cells`.
 
     Raises:
         InputError: names the cells that failed or are unreadable; tables and page are written for the others.
     """
     store = Store(require_output_folder(arguments.output_dir, own=["cells"]))
-    specs = planned_cells(arguments, shared)
+    if (store.folder / STUDY_FILE).exists():
+        raise InputError(
+            f"output_dir {arguments.output_dir!r} holds a study ({STUDY_FILE}), whose tables and page a comparison "
+            "would replace; give another folder"
+        )
+    for domain in dict.fromkeys(spec.domain for spec in specs):
+        domain_at_hand(domain)  # finds errors before hours are spent
     store.prepare()
+    title = f"{arguments.compared} on {_domains(arguments, specs)}"
+    if others := not_asked_for(store.folder, specs):
+        print(f"{others} cells of an earlier comparison in this folder are kept, but not part of this one", flush=True)
+    write_comparison(store, title, specs)
     store.limit_features(arguments.feature_cache_gb)
     store.forget_failures(specs)
     unavailable: Unavailable = {}
     prepare(specs, store, unavailable)
-    with cells_tracked(store, store.folder.name, tracking):
+    with cells_tracked(store, store.folder.name, tracking), workers_logging(arguments.verbose):
         run_worker(specs, store, unavailable=unavailable)
     cells, damaged = finished_cells(specs, store)
     missing = [*missing_sentences(specs, store), *damaged]
     if not cells:
         raise InputError(f"no cell could be computed. {' '.join(missing)}")
-    names = arguments.dataset_name
-    count = f"{len(names)} domains" if len(names) > 1 else specs[0].domain_name
     with alone_in_reporting(store):
         results = infer(cells)
-        report = write_results(results, store.folder, title=f"{arguments.compared} on {count}", missing=missing)
-    print(terminal_table(results))
-    print(f"\nReport: {report}")
+        report = write_results(results, store.folder, title=title, missing=missing)
+    if arguments.verbose:
+        print(f"{terminal_table(results)}\n")
+    print(terminal_summary(results, report))
     if missing:
         raise InputError(
             f"the comparison is missing cells (tracebacks in {store.folder / 'failures'}). {' '.join(missing)}"
         )
     return report
+
+
+def _domains(arguments: CompareArguments, specs: Sequence[CellSpec]) -> str:
+    names = arguments.dataset_name
+    return f"{len(names)} domains" if len(names) > 1 else specs[0].domain_name

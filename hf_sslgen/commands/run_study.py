@@ -7,32 +7,30 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 
+from hf_sslgen.commands.known_names import require_names
 from hf_sslgen.commands.run_power import power_text
 from hf_sslgen.commands.run_report import write_report
 from hf_sslgen.commands.study import StudyArguments
-from hf_sslgen.domains.domain_registry import domain_entries, find_domain
-from hf_sslgen.errors import InputError, nearest_names
+from hf_sslgen.errors import InputError
 from hf_sslgen.files import replace_file
 from hf_sslgen.hub.remote_study import in_lines
 from hf_sslgen.hub.study_pull import pull_cells
 from hf_sslgen.hub_access.exchange import in_one_sentence
-from hf_sslgen.local_paths import path_refusal
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.study.cells.store import REPORT_CLAIM, STUDY_FILE, Snapshot, Store
-from hf_sslgen.study.config import StudyConfig, read_study
+from hf_sslgen.study.config import read_study
 from hf_sslgen.study.estimate import dry_run_text, is_at_hand
 from hf_sslgen.study.execution.executors import default_workers, run_on_ray, run_processes
 from hf_sslgen.study.execution.thread_limit import limited_threads
 from hf_sslgen.study.execution.tracking_process import cells_tracked
 from hf_sslgen.study.execution.workbench import Unavailable
-from hf_sslgen.study.execution.worker_process import work
+from hf_sslgen.study.execution.worker_process import work, workers_logging
 from hf_sslgen.study.plan import CellSpec, expand
 from hf_sslgen.study.preflight import impossible_sentences, look_ahead, prepare
 from hf_sslgen.study.progress import damaged_sentences, failure_sentences, unfinished
 from hf_sslgen.study.repeated_seeds import repeated_seeds, repeated_sentences
 from hf_sslgen.training.tracking import TrackingArguments
 from hf_sslgen.work_claims import kept_alive, try_claim
-from hf_sslgen.zoo.locations import UNTRAINED_PREFIX, resolve_location, wanted_revision
 
 logger = logging.getLogger(__name__)
 
@@ -50,26 +48,7 @@ def _keep_configuration(path: Path, store: Store) -> None:
         unfinished.write_bytes(content)
 
 
-def _require_names(config: StudyConfig) -> None:
-    """Raise InputError for an unknown backbone or a misspelt domain before the first cell is computed."""
-    for backbone in config.backbones:
-        location = backbone.location.removeprefix(UNTRAINED_PREFIX)
-        resolve_location(location)
-        wanted_revision(location, None)
-    for domain in config.domains:
-        name = domain.dataset_name
-        words = "" if find_domain(name) is not None or Path(name).exists() else path_refusal(name)
-        if words:
-            raise InputError(f"dataset_name {name!r}: {words}")
-        if find_domain(name) is None and "/" not in name and not Path(name).exists():
-            hint = nearest_names(name, domain_entries())
-            if hint:
-                raise InputError(
-                    f"dataset_name {name!r} is neither a folder nor a file nor a registered domain; {hint}"
-                )
-
-
-def _write_report(specs: Sequence[CellSpec], store: Store) -> None:
+def _write_report(specs: Sequence[CellSpec], store: Store, verbose: bool) -> None:
     """Write the report, unless another process that ended at the same time is writing it."""
     damaged = damaged_sentences(specs, store)
     if not any(store.is_finished(spec) and spec not in damaged for spec in specs):
@@ -77,7 +56,7 @@ def _write_report(specs: Sequence[CellSpec], store: Store) -> None:
     claim = try_claim(store.claims, REPORT_CLAIM)
     if claim is not None:
         with kept_alive(claim):
-            write_report(store)
+            write_report(store, verbose=verbose)
 
 
 def _pull(repository: str, store: Store) -> None:
@@ -108,7 +87,7 @@ def _pull(repository: str, store: Store) -> None:
 
 def _print_power(arguments: StudyArguments) -> None:
     config = read_study(Path(arguments.study))
-    _require_names(config)
+    require_names(config.backbones, config.domains)
     folder = arguments.folder if arguments.output_dir is not None else None
     print(power_text(config, expand(config), folder, arguments.power_from, short=False))
 
@@ -123,7 +102,7 @@ def run_study(arguments: StudyArguments, tracking: TrackingArguments) -> None:
     store = Store(folder if arguments.dry_run else require_output_folder(folder, own=["cells"]))
     config = read_study(path)
     specs = expand(config)
-    _require_names(config)
+    require_names(config.backbones, config.domains)
     if arguments.dry_run:
         with limited_threads(config.num_threads):
             repeated = repeated_seeds(specs)
@@ -147,11 +126,11 @@ def run_study(arguments: StudyArguments, tracking: TrackingArguments) -> None:
     unavailable: Unavailable = {}
     if arguments.ray_address is None:  # a cluster's machines may see other folders
         prepare(specs, store, unavailable)
-    with cells_tracked(store, config.title, tracking):
+    with cells_tracked(store, config.title, tracking), workers_logging(arguments.verbose):
         if arguments.executor == "ray":
             run_on_ray(path, store.folder, arguments.workers, arguments.ray_address, wait)
         elif workers > 1:
-            run_processes(path, store.folder, workers, wait)
+            run_processes(path, store.folder, workers, wait, quiet=not arguments.verbose)
         else:
             work(path, store.folder, unavailable, wait)
     seen = Snapshot(store.folder)
@@ -161,7 +140,7 @@ def run_study(arguments: StudyArguments, tracking: TrackingArguments) -> None:
         )
         return
     if arguments.write_report:
-        _write_report(specs, seen)
+        _write_report(specs, seen, arguments.verbose)
     _require_all(specs, seen)
 
 

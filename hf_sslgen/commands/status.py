@@ -1,14 +1,19 @@
-"""`hf-sslgen status`: show a study's progress."""
+"""`hf-sslgen status`: show the progress of a study or comparison, once or until it has ended."""
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.names import printable
 from hf_sslgen.study.cells.store import STUDY_FILE, Snapshot
+from hf_sslgen.study.comparison_file import COMPARISON_FILE, PlannedCell, read_comparison
 from hf_sslgen.study.config import read_study
-from hf_sslgen.study.plan import expand
+from hf_sslgen.study.pace import pace_of
+from hf_sslgen.study.pace_line import show_pace
+from hf_sslgen.study.plan import CellSpec, expand
 from hf_sslgen.study.progress import damaged_sentences, failure_sentences, living_claims, state_of
 from hf_sslgen.training.configuration import parse_arguments
 
@@ -19,19 +24,35 @@ DAMAGED = "damaged"
 
 @dataclass(frozen=True)
 class StatusArguments:
-    """The study to show."""
+    """The study or comparison to show."""
 
-    study_dir: str = field(metadata={"help": "Folder written by `hf-sslgen study`."})
+    study_dir: str = field(metadata={"help": "Folder written by `hf-sslgen study` or `hf-sslgen compare`."})
+    watch: bool = field(
+        default=False, metadata={"help": "Show one line, renewed every two seconds, until no cell is left."}
+    )
+
+
+def planned_in(folder: Path) -> Sequence[CellSpec | PlannedCell]:
+    """Return the cells that a folder's study, or its last comparison, asks for; InputError if it holds neither."""
+    if (folder / STUDY_FILE).exists():
+        return expand(read_study(folder / STUDY_FILE))
+    comparison = read_comparison(folder)
+    if comparison is not None:
+        return comparison.cells
+    neither = f"it has neither {STUDY_FILE} nor {COMPARISON_FILE}"
+    if (folder / "cells").is_dir():
+        raise InputError(
+            f"study_dir {str(folder)!r} does not say which cells were asked for: {neither}; `hf-sslgen report` shows "
+            "its finished cells, and running `hf-sslgen compare` again with the same options adds the record"
+        )
+    raise InputError(f"study_dir {str(folder)!r} does not hold a study or a comparison: {neither}")
 
 
 def status_text(folder: Path) -> str:
     """Tabulate cells by domain and state, then list the running and the failed ones."""
-    path = folder / STUDY_FILE
-    if not path.exists():
-        raise InputError(f"study_dir {str(folder)!r} does not hold a study: it has no {STUDY_FILE}")
+    specs = planned_in(folder)
     store = Snapshot(folder)
-    specs, claimed = expand(read_study(path)), living_claims(store)
-    damaged = damaged_sentences(specs, store)
+    claimed, damaged = living_claims(store), damaged_sentences(specs, store)
     counts: dict[str, Counter[str]] = {}
     details = []
     for spec in specs:
@@ -46,15 +67,28 @@ def status_text(folder: Path) -> str:
     for name, of_domain in {**counts, "all": sum(counts.values(), Counter())}.items():
         lines.append(f"{name:{width}}  " + "  ".join(f"{of_domain[state]:8}" for state in states))
     lines.append(f"features: {store.features_bytes() / 1e9:.2f} GB of at most {store.feature_cache_gb:g} GB")
+    pace = pace_of(specs, folder)
+    if pace.left:
+        lines.append(printable(pace.line()))
     return "\n".join([*lines, *(["", *details] if details else [])])
+
+
+def watch(folder: Path) -> None:
+    """Show one line of progress until every cell has finished or failed."""
+    specs = planned_in(folder)
+    show_pace(specs, folder, lambda pace: not pace.left, sys.stdout)
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
     """Parse the arguments and print the status."""
     (arguments,) = parse_arguments(
         (StatusArguments,),
-        "Show how many cells of a study are finished, running, waiting or failed.",
+        "Show how many cells of a study or comparison are finished, running, waiting or failed.",
         command_line,
         "study_dir",
     )
-    print(status_text(Path(arguments.study_dir)))
+    folder = Path(arguments.study_dir)
+    if arguments.watch:
+        watch(folder)
+    else:
+        print(status_text(folder))

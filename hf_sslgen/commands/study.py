@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.settings import Range, check_fields, setting
 from hf_sslgen.study.cells.store import DEFAULT_CACHE_GB
 from hf_sslgen.training.configuration import parse_arguments
@@ -67,6 +68,8 @@ class StudyArguments:
         default=None, metadata={"help": "Dataset on the Hub (owner/name) to pull finished cells from first."}
     )
 
+    verbose: bool = field(default=False, metadata={"help": "Also print every table and what each cell took."})
+
     def __post_init__(self) -> None:
         check_fields(self)
         if not self.power:
@@ -98,6 +101,13 @@ def main(command_line: Sequence[str] | None = None) -> None:
         command_line,
         positional="study",
     )
-    from hf_sslgen.commands.run_study import run_study
+    if not (arguments.dry_run or arguments.power):
+        from hf_sslgen.commands.opening import print_opening
+        from hf_sslgen.study.config import read_study
+        from hf_sslgen.study.plan import expand
+
+        require_output_folder(arguments.folder, own=["cells"])
+        print_opening(expand(read_study(Path(arguments.study))), arguments.folder)
+    from hf_sslgen.commands.run_study import run_study  # takes seconds to import
 
     run_study(arguments, tracking)

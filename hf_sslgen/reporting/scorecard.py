@@ -8,7 +8,6 @@ from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.metrics.catalogue.metric import Part
 from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY, METRICS, tested_parts
 from hf_sslgen.metrics.stages import PRETRAINED_STAGE
-from hf_sslgen.reporting.display_names import display_names
 from hf_sslgen.reporting.scorecard_values import AveragePanel, Mark, Measure, Panel, Score, Scorecard, ScoreRow
 from hf_sslgen.reporting.table_rows import Row, domains_of, rows_of, settings_of, shown_accuracy
 from hf_sslgen.study.cells.cell_folder import Cell
@@ -19,6 +18,7 @@ from hf_sslgen.study.inference.leads import Leads, best_control, trained_of
 from hf_sslgen.study.inference.seed_averages import grouped
 from hf_sslgen.study.inference.study_results import StudyResults
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
+from hf_sslgen.zoo.display_names import display_names
 
 
 def scorecard(results: StudyResults) -> Scorecard:

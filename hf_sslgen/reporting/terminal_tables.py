@@ -7,9 +7,9 @@ from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.metrics.catalogue.metric import Metric, Part
 from hf_sslgen.metrics.catalogue.rows import numbers_shown_first, terminal_metrics
 from hf_sslgen.metrics.stages import PRETRAINED_STAGE
+from hf_sslgen.names import printable, shorten
 from hf_sslgen.reporting.caution_words import caution_blocks, some_names
 from hf_sslgen.reporting.claim_words import claim_summaries
-from hf_sslgen.reporting.display_names import printable, shorten
 from hf_sslgen.reporting.leaderboard import leaderboard
 from hf_sslgen.reporting.table_rows import (
     Row,
@@ -81,7 +81,7 @@ def terminal_table(results: StudyResults) -> str:
         shown = differences_shown_first(here, headline_metrics)
         if shown:
             lines = [f"{domain}, paired differences (first - second, 95% interval, verdict and its scope)"]
-            lines += _align([_difference_row(difference) for difference in shown], right_from=4, right_to=6)
+            lines += align([_difference_row(difference) for difference in shown], right_from=4, right_to=6)
             blocks.append("\n".join(printable(line) for line in lines))
     if ranked := leaderboard(results.rankings):
         blocks.append("\n".join(printable(line) for line in ranked))
@@ -120,7 +120,7 @@ def claim_lines(results: StudyResults) -> list[str]:
 def _numbers_aligned(rows: Sequence[Row]) -> list[str]:
     titles = [metric.terminal_title for metric in terminal_metrics()]
     header = ["backbone", "objective", "accuracy %", *titles, "params", "licence", "time"]
-    return _align([header, *(_terminal_row(row) for row in rows)], 2, len(header) - 2)
+    return align([header, *(_terminal_row(row) for row in rows)], 2, len(header) - 2)
 
 
 def _terminal_row(row: Row) -> list[str]:
@@ -167,7 +167,7 @@ def _shown(number: Number | None) -> str:
     return MISSING if number is None else format_value(number.value, number.metric)
 
 
-def _align(table: Sequence[Sequence[str]], right_from: int, right_to: int) -> list[str]:
+def align(table: Sequence[Sequence[str]], right_from: int, right_to: int) -> list[str]:
     """Align columns; those in [right_from, right_to) to the right, the others to the left."""
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     return [

@@ -176,7 +176,11 @@ def _on_group(g: GroupDifference, speaker: Speaker, first: RankedBackbone, secon
 def _scope(ranking: Ranking, lead: Lead) -> str:
     """Say what the verdict applies to."""
     if not lead.has_interval:
-        return f"There is no interval: {lead.reason}." if len(lead.reason.split()) < 20 else "There is no interval."
+        return (
+            f"There is no interval, because {lead.reason}."
+            if len(lead.reason.split()) < 20
+            else "There is no interval."
+        )
     if lead.scope == PRETRAINING:
         domains = "other domains like these and " if ranking.is_over_domains else ""
         return f"This applies to {domains}these objectives pretrained again."

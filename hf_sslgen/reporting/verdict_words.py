@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from hf_sslgen.reporting.display_names import display_names, printable, shorten
+from hf_sslgen.names import printable, shorten
 from hf_sslgen.reporting.vocabulary import format_decimals, format_value
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.backbone_ranking.contestants import find_contestants
@@ -10,6 +10,7 @@ from hf_sslgen.study.inference.backbone_ranking.ranking import Ranking
 from hf_sslgen.study.inference.contrasts import role_of
 from hf_sslgen.study.inference.leads import Lead
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
+from hf_sslgen.zoo.display_names import display_names
 
 PLACE_WIDTH = 32
 MAX_DECIMALS = 4

@@ -20,6 +20,7 @@ from hf_sslgen.study.cells.cell_folder import Cell, stored_folders
 from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.execution.workbench import backbone_facts, domain_at_hand
 from hf_sslgen.study.finished_cells import readable_cells
+from hf_sslgen.study.pace import duration_words
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.protocols.presets import FewShotProtocol, FineTuningProtocol
 from hf_sslgen.zoo.backbone_loading import load_backbone
@@ -219,15 +220,9 @@ def dry_run_text(specs: Sequence[CellSpec], store: Store, repeated: Collection[C
 def _line(domain: str, protocol: str, labels: str, estimates: Sequence[Estimate | None]) -> str:
     left = [each for each in estimates if each is not None]
     known = [each.seconds for each in left if each.seconds is not None]
-    seconds = "?" if left and not known else f"{'>' if len(known) < len(left) else ''}{_duration(sum(known))}"
+    seconds = "?" if left and not known else f"{'>' if len(known) < len(left) else ''}{duration_words(sum(known))}"
     disk = _bytes(sum(each.kept_bytes for each in left))
     return f"{domain:24}  {protocol:28}  {labels:>8}  {len(estimates):6}  {len(left):6}  {seconds:>9}  {disk:>9}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def _bytes(count: int) -> str:

@@ -12,6 +12,7 @@ from hf_sslgen.study.cells.episode_intervals import without_episode_intervals
 from hf_sslgen.study.cells.held_records import HeldRecords, RecordFiles, RecordsReader
 from hf_sslgen.study.cells.repeated_runs import draws_nothing
 from hf_sslgen.study.cells.store import STUDY_FILE, Store
+from hf_sslgen.study.comparison_file import Comparison, read_comparison
 from hf_sslgen.study.config import StudyConfig, read_study
 from hf_sslgen.study.plan import CellSpec, expand
 from hf_sslgen.study.progress import missing_sentences
@@ -85,24 +86,32 @@ class StudyRead:
     """The contents of a store.
 
     Attributes:
-        config: the configuration that it was made with; None for a store without one, such as one merged by hand.
+        config: the configuration that it was made with; None for a comparison, and a store merged by hand.
+        title: of its page.
         cells: the finished and undamaged cells.
         missing: sentences on missing cells, including damaged ones.
         damaged: sentences on unreadable cells.
     """
 
     config: StudyConfig | None
+    title: str
     cells: list[Cell]
     missing: list[str]
     damaged: list[str]
 
 
 def read_study_results(store: Store) -> StudyRead:
-    """Read a store's configuration, its finished cells (all cells, without a configuration), and what is missing."""
+    """Read a store's configuration, the finished cells that it asks for, and what is missing.
+
+    Without a configuration, the cells are those of the folder's last comparison, or all.
+    """
     path, folders = store.folder / STUDY_FILE, stored_folders(store.cells)
     if not path.exists():
+        comparison = read_comparison(store.folder)
+        if comparison is not None:
+            return _read_comparison(comparison, store, len(folders))
         cells, damaged = readable_cells(folders, HeldRecords())
-        return StudyRead(None, cells, damaged, damaged)
+        return StudyRead(None, store.folder.resolve().name, cells, damaged, damaged)
     config = read_study(path)
     specs = expand(config)
     cells, damaged = finished_cells(specs, store)
@@ -110,4 +119,19 @@ def read_study_results(store: Store) -> StudyRead:
     others = len(folders) - len(cells) - len(damaged)
     if others > 0:
         missing.append(f"{others} cells in the store are not part of {STUDY_FILE} and are not shown.")
-    return StudyRead(config, [as_configured(cell, config) for cell in cells], missing, damaged)
+    return StudyRead(config, config.title, [as_configured(cell, config) for cell in cells], missing, damaged)
+
+
+def _read_comparison(comparison: Comparison, store: Store, num_stored: int) -> StudyRead:
+    groups = {name: planned.group for planned in comparison.cells if (name := store.indexed(planned)) is not None}
+    present = [store.cells / name for name in groups if (store.cells / name).exists()]
+    found, damaged = readable_cells(present, HeldRecords())
+    cells = []
+    for cell in found:
+        group = groups[cell.folder.name] or cell.group
+        cells.append(replace(cell, provenance={**cell.provenance, "group": group}))
+    missing = [*missing_sentences(comparison.cells, store), *damaged]
+    others = num_stored - len(present)
+    if others > 0:
+        missing.append(f"{others} cells in the folder are not part of its last comparison and are not shown.")
+    return StudyRead(None, comparison.title, cells, missing, damaged)

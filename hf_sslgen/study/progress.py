@@ -2,14 +2,16 @@
 
 import contextlib
 from collections.abc import Sequence
+from typing import TypeVar
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.file_signatures import file_signature
 from hf_sslgen.files import write_json
 from hf_sslgen.study.cells.cell_folder import read_stored_cell
-from hf_sslgen.study.cells.store import Store, read_mapping
-from hf_sslgen.study.plan import CellSpec
+from hf_sslgen.study.cells.store import Planned, Store, read_mapping
 from hf_sslgen.work_claims import find_living_claims
+
+Cell = TypeVar("Cell", bound=Planned)
 
 CHECKED = "checked.json"
 """File in a study's folder with the signatures of the cells that were found undamaged."""
@@ -18,7 +20,7 @@ SHOWN = 4
 """How many of the cells with the same error are named."""
 
 
-def damaged_sentences(specs: Sequence[CellSpec], store: Store) -> dict[CellSpec, str]:
+def damaged_sentences(specs: Sequence[Cell], store: Store) -> dict[Cell, str]:
     """Return the specifications whose finished cell has changed since it was written, with a sentence on each.
 
     Records are not read. A cell found undamaged is not read again as long as its files' sizes and times stay the same.
@@ -42,7 +44,7 @@ def damaged_sentences(specs: Sequence[CellSpec], store: Store) -> dict[CellSpec,
     return {spec: sentences[name] for spec in specs if (name := store.indexed(spec)) in sentences}
 
 
-def failure_sentences(specs: Sequence[CellSpec], store: Store) -> list[str]:
+def failure_sentences(specs: Sequence[Planned], store: Store) -> list[str]:
     """Return a sentence for each error, with the first cells that failed with it."""
     titles: dict[str, list[str]] = {}
     for spec in specs:
@@ -58,7 +60,7 @@ def named_cells(titles: Sequence[str]) -> str:
     return "; ".join(titles[:SHOWN]) + (f" and {more} other cells" if more > 0 else "")
 
 
-def missing_sentences(specs: Sequence[CellSpec], store: Store) -> list[str]:
+def missing_sentences(specs: Sequence[Planned], store: Store) -> list[str]:
     """Return a report's sentences on missing cells."""
     sentences = failure_sentences(specs, store)
     if left := unfinished(specs, store):
@@ -66,12 +68,12 @@ def missing_sentences(specs: Sequence[CellSpec], store: Store) -> list[str]:
     return sentences
 
 
-def unfinished(specs: Sequence[CellSpec], store: Store) -> int:
+def unfinished(specs: Sequence[Planned], store: Store) -> int:
     """Return the number of cells that have neither finished nor failed."""
     return sum(not store.is_finished(spec) and not store.has_failed(spec) for spec in specs)
 
 
-def state_of(spec: CellSpec, store: Store, claimed: dict[str, str]) -> str:
+def state_of(spec: Planned, store: Store, claimed: dict[str, str]) -> str:
     """Return `finished`, `running`, `failed` or `waiting`."""
     if store.is_finished(spec):
         return "finished"

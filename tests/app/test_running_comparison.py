@@ -98,7 +98,7 @@ def test_only_a_page_of_this_comparison_counts(tmp_path: Path, monkeypatch: pyte
 def test_a_session_runs_one_comparison_stops_it_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wait = "import sys, time; print('begun', flush=True); time.sleep(600)"
+    wait = "import sys, time; print('begun'); time.sleep(600)"
     monkeypatch.setattr(running_comparison, "COMMAND", ("-c", wait))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with app_session(tmp_path / "out", Limits()) as session:

@@ -21,6 +21,14 @@ def test_an_unknown_command_is_refused_with_the_nearest():
     assert "did you mean 'compare'" in refused.stderr
 
 
+def test_alone_it_says_how_to_begin():
+    shown = hf_sslgen()
+    assert shown.returncode == 0
+    assert [line.split()[1] for line in shown.stdout.splitlines() if line.startswith("  hf-sslgen")] == [
+        *("demo", "compare", "study")
+    ]
+
+
 def test_zoo_lists_sets_and_marks_unverified_rows():
     listed = hf_sslgen("zoo").stdout
     assert "resnet18-tiny-imagenet-100" in listed

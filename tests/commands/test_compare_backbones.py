@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hf_sslgen.commands.compare import CompareArguments
-from hf_sslgen.commands.run_compare import planned_cells
+from hf_sslgen.commands.compare_plan import planned_cells
 from hf_sslgen.domains.domain_arguments import SharedDomainArguments
 from hf_sslgen.errors import InputError
 from hf_sslgen.study.plan import CellSpec

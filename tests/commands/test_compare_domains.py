@@ -3,7 +3,7 @@
 import pytest
 
 from hf_sslgen.commands.compare import CompareArguments
-from hf_sslgen.commands.run_compare import domains_of
+from hf_sslgen.commands.compare_plan import domains_of
 from hf_sslgen.domains.domain_arguments import DomainArguments, SharedDomainArguments
 from hf_sslgen.errors import InputError
 from hf_sslgen.training.configuration import parse_arguments

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from hf_sslgen.commands.compare import CompareArguments
-from hf_sslgen.commands.run_compare import chosen_protocol
+from hf_sslgen.commands.compare_plan import chosen_protocol
 from hf_sslgen.domains.domain_arguments import SharedDomainArguments
 from hf_sslgen.errors import InputError
 from hf_sslgen.study.protocols.presets import PRESETS, departures

@@ -69,6 +69,7 @@ def test_help_and_listings_load_no_slow_library(study_folder: Path) -> None:
         ["domains", "digits"],
         ["claims"],
         ["claims", "accuracy"],
+        *(["completion", shell] for shell in ("bash", "fish")),
         ["status", str(study_folder)],
     ]
     ended = subprocess.run(

@@ -73,6 +73,10 @@ def pets(tmp_path: Path) -> Path:
     return root
 
 
+FOUND = "pets: 4 classes, 23 train and 9 test images; held out of train: 20% for validation\n"
+"""The first line of a command, before anything is loaded."""
+
+
 def kept_with(cell: Path) -> dict[str, Any]:
     return json.loads((cell / "cell.json").read_text())["provenance"]["taken"]
 
@@ -102,7 +106,8 @@ def test_a_study_says_it_once_for_all_cells(
     half = "pets: train 7 images ('train'), validation 3 images ('train'), test 9 images ('test')\n"
     for _ in ("computed", "found"):
         run_command("hf_sslgen.commands.study", options)
-        assert capsys.readouterr().out == PRINTED + half
+        said = capsys.readouterr().out
+        assert said.endswith(PRINTED + half) and said.startswith(FOUND) and said.count("pets: train ") == 2
     of_all = [
         taken for cell in (tmp_path / "out" / "cells").iterdir() if len((taken := kept_with(cell))["carved"]) == 1
     ]
@@ -130,7 +135,7 @@ def test_it_is_said_before_anything_is_computed(
     options = ["--dataset_name", str(pets), "--twin_set", "resnet18-tiny-imagenet-100"]
     with pytest.raises(SystemExit):  # no cell was computed
         run_command("hf_sslgen.commands.compare", [*options, "--output_dir", str(tmp_path / "compared")])
-    assert said == [PRINTED, PRINTED]
+    assert [each.startswith(FOUND) and each.endswith(PRINTED) for each in said] == [True, True]
 
 
 def test_the_classes_that_are_left_are_counted_anew(pets: Path) -> None:

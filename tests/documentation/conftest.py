@@ -25,19 +25,24 @@ DIGITS = ROOT / "hf_sslgen" / "domains" / "embedded" / "digits"
 PATIENTS = 30
 
 
+def _write_twins(folder: Path) -> None:
+    """The cells that the documentation's study leaves in `runs/twins`, as far as its blocks read them."""
+    twins = (
+        FakeBackbone("twin-resnet18-supervised", "supervised", 0.75, 0.7),
+        FakeBackbone("twin-resnet18-simclr", "simclr", 0.8, 0.85),
+        FakeBackbone("twin-resnet18-barlow-twins", "barlow-twins", 0.7, 0.75),
+    )
+    setting = Setting("linear", "8-shot")
+    write_study(folder / "runs/twins/cells", twins, (("digits", "different"),), settings=[setting])
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder like that of a clone, with a finished study in `runs/twins`."""
     monkeypatch.chdir(tmp_path)
     for name in ("recipes", "scripts"):
         (tmp_path / name).symlink_to(ROOT / name)
-    twins = (
-        FakeBackbone("twin-resnet18-simclr", "simclr", 0.8, 0.85),
-        FakeBackbone("twin-resnet18-barlow-twins", "barlow-twins", 0.7, 0.75),
-    )
-    write_study(
-        tmp_path / "runs/twins/cells", twins, (("digits", "different"),), settings=[Setting("linear", "8-shot")]
-    )
+    _write_twins(tmp_path)
     return tmp_path
 
 
@@ -83,6 +88,7 @@ def workspace(tmp_path: Path, small_backbones: dict[str, str], study_content: Ca
     ):
         shutil.copytree(small_backbones[backbone], tmp_path / "path/to" / name)
     (tmp_path / "study.yaml").write_text(json.dumps(study_content()))
+    _write_twins(tmp_path)
     return tmp_path
 
 

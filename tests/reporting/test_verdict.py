@@ -108,7 +108,8 @@ def test_equal_accuracies_are_a_tie() -> None:
 
 
 def test_without_an_interval_nothing_is_said_of_luck_and_the_reason_is_given() -> None:
-    cells = measured({TWIN: 0.5, SIMCLR: 1.0}, images=24, domain_metric="mean_per_class_accuracy")
+    shares = {TWIN: 0.5, SIMCLR: 1.0, BARLOW: 0.75, CONTROL: 0.4}
+    cells = measured(shares, images=24, domain_metric="mean_per_class_accuracy")
     cells = [
         replace(cell, numbers=tuple(replace(n, metric="mean_per_class_accuracy") for n in cell.numbers))
         for cell in cells

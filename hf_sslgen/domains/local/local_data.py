@@ -15,7 +15,8 @@ from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_registry import DomainEntry
 from hf_sslgen.domains.loaded_splits import LoadedSplits
 from hf_sslgen.domains.local.file_survey import ARCHIVE_SUFFIXES, FoundFile, Survey, picture_suffixes, survey_folder
-from hf_sslgen.domains.local.picture_folder import STREAM_SHARDS, find_layout, load_picture_folder, unread_files
+from hf_sslgen.domains.local.found_layout import find_layout
+from hf_sslgen.domains.local.picture_folder import STREAM_SHARDS, load_picture_folder, unread_files
 from hf_sslgen.domains.local.table_files import BUILDERS, split_files, table_files
 from hf_sslgen.domains.local.webdataset_names import check_webdataset_names
 from hf_sslgen.domains.own_classes import load_with_own_classes

@@ -1,4 +1,4 @@
-"""Load a local folder of pictures as a dataset: its layout, its metadata tables, and a count of what is left out."""
+"""Load a local folder of pictures as a dataset, with a count of what is left out."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -11,40 +11,20 @@ from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_registry import DomainEntry
 from hf_sslgen.domains.loaded_splits import LoadedSplits
 from hf_sslgen.domains.local.file_survey import ARCHIVE_SUFFIXES, FoundFile, Survey
-from hf_sslgen.domains.local.folder_layout import FolderLayout, PlacedPicture, class_name, read_layout
-from hf_sslgen.domains.local.folder_metadata import Metadata, read_metadata
-from hf_sslgen.domains.local.folder_splits import split_by_column
+from hf_sslgen.domains.local.folder_layout import FolderLayout, PlacedPicture, class_name
+from hf_sslgen.domains.local.folder_metadata import Metadata
+from hf_sslgen.domains.local.found_layout import LABEL, LABEL_WORDS, find_layout
 from hf_sslgen.domains.picture_files import listed_in_folder
-from hf_sslgen.domains.split_roles import asked_splits, split_names
+from hf_sslgen.domains.split_roles import split_names
 from hf_sslgen.domains.taken import LeftOut
 from hf_sslgen.errors import InputError
 
-IMAGE, LABEL = "image", "label"
-
-LABEL_WORDS = ("labels", "class", "classes", "class_name", "category", "target")
-"""Metadata columns that may be meant as labels even if there are class folders."""
+IMAGE = "image"
 
 STREAM_SHARDS = 64
 """Shards of a streamed folder; a shuffled pass interleaves several, because files are ordered by class."""
 
 HARMLESS_NAMES = frozenset({"thumbs.db", "desktop.ini"})
-
-
-def find_layout(
-    survey: Survey, arguments: DomainArguments, entry: DomainEntry | None
-) -> tuple[FolderLayout, Metadata]:
-    """Derive the layout and read the metadata; raises InputError if the layout is ambiguous."""
-    metadata = read_metadata(survey, arguments.skip_corrupt)
-    pictures = [
-        file
-        for file in survey.files
-        if file.path in metadata.rows or (file.is_picture and file.path not in metadata.linked)
-    ]
-    asked = arguments.label_column_name
-    labels = [name for name in metadata.columns if name in (LABEL, asked) or name.lower() in LABEL_WORDS]
-    stated = tuple(asked_splits(arguments, entry).values())
-    layout = read_layout(pictures, stated, metadata.rows, bool(labels))
-    return split_by_column(layout, metadata, stated)
 
 
 def load_picture_folder(survey: Survey, arguments: DomainArguments, entry: DomainEntry | None) -> LoadedSplits:

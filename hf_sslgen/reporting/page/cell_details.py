@@ -32,6 +32,9 @@ MOST_POINTS = 21
 MOST_VARIANTS = 80
 MOST_ERRORS = 8
 
+MOST_UNSURE = 0.9999
+"""What a confidence below 1 is rounded to at most."""
+
 Details = dict[str, Any]
 
 
@@ -90,7 +93,8 @@ class _Examples:
         self._names, self._pictures, self._book = names, pictures, book
 
     def of(self, error: Error) -> Details:
-        found: Details = {"confidence": _rounded(error.confidence)}
+        most = 1.0 if error.confidence >= 1.0 else MOST_UNSURE
+        found: Details = {"confidence": min(round(error.confidence, DECIMALS), most)}
         number = self._book.number(self._pictures.image(error.sample_id)) if self._book is not None else None
         return found if number is None else {**found, "picture": number}
 

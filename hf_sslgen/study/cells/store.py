@@ -23,12 +23,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Protocol, get_type_hints
 
 from hf_sslgen.files import finish_replacement, remove_abandoned, write_json
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.study.cells.cell_folder import CELL_NAME
-from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.tokens import without_tokens
 from hf_sslgen.work_claims import Claim, find_claims, is_alive, kept_alive, release, this_process, try_claim
 
@@ -42,6 +41,15 @@ POLL_SECONDS = 0.2
 
 DEFAULT_CACHE_GB = 20.0
 """Size that the outputs of frozen trunks may reach, unless a command says otherwise."""
+
+
+class Planned(Protocol):
+    """A planned cell, as far as a study's folder goes by it; its key names its files."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def title(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -150,28 +158,28 @@ class Store:
     def _scratch(self, claim: Claim) -> Path:
         return self.folder / "scratch" / claim.name / (claim.owner.token if claim.owner is not None else "unknown")
 
-    def index(self, spec: CellSpec, cell: str) -> None:
+    def index(self, spec: Planned, cell: str) -> None:
         """Record which folder a planned cell's identity leads to."""
         if self.indexed(spec) != cell:
             write_json(self.index_path(spec), {"title": spec.title, "key": spec.key, "cell": cell})
 
-    def index_path(self, spec: CellSpec) -> Path:
+    def index_path(self, spec: Planned) -> Path:
         """Return the file that records a planned cell's folder."""
         return self.folder / "index" / f"{spec.key}.json"
 
-    def indexed(self, spec: CellSpec) -> str | None:
+    def indexed(self, spec: Planned) -> str | None:
         """Return the recorded name of a planned cell's folder; None if there is no entry or it is damaged."""
         content = read_mapping(self.index_path(spec))
         cell = content.get("cell")
         is_whole = content.get("key") == spec.key and isinstance(cell, str) and CELL_NAME.fullmatch(cell)
         return cell if is_whole else None
 
-    def is_finished(self, spec: CellSpec) -> bool:
+    def is_finished(self, spec: Planned) -> bool:
         """Whether a planned cell was found finished; false if no process has looked it up yet."""
         cell = self.indexed(spec)
         return cell is not None and (self.cells / cell).exists()
 
-    def record_failure(self, spec: CellSpec, error: BaseException) -> None:
+    def record_failure(self, spec: Planned, error: BaseException) -> None:
         """Record a cell's failure."""
         owner = this_process()
         failure = Failure(
@@ -185,7 +193,7 @@ class Store:
         )
         write_json(self._failure_path(spec), asdict(failure))
 
-    def failure(self, spec: CellSpec) -> Failure | None:
+    def failure(self, spec: Planned) -> Failure | None:
         """Return the record of a cell's failure; None if there is none or it is damaged, and the cell is retried."""
         content = read_mapping(self._failure_path(spec))
         kinds = get_type_hints(Failure)
@@ -193,16 +201,16 @@ class Store:
             return None
         return Failure(**content)
 
-    def has_failed(self, spec: CellSpec) -> bool:
+    def has_failed(self, spec: Planned) -> bool:
         """Whether a planned cell failed and has not been finished since."""
         return self.failure(spec) is not None and not self.is_finished(spec)
 
-    def forget_failures(self, specs: Iterable[CellSpec]) -> None:
+    def forget_failures(self, specs: Iterable[Planned]) -> None:
         """Forget the failures of cells that will be retried or have succeeded."""
         for spec in specs:
             self._failure_path(spec).unlink(missing_ok=True)
 
-    def _failure_path(self, spec: CellSpec) -> Path:
+    def _failure_path(self, spec: Planned) -> Path:
         return self.folder / "failures" / f"{spec.key}.json"
 
 
@@ -214,17 +222,17 @@ class Snapshot(Store):
         self._listed = {name: _names(folder / name) for name in ("cells", "failures")}
         self._indexed: dict[str, str | None] = {}
 
-    def indexed(self, spec: CellSpec) -> str | None:
+    def indexed(self, spec: Planned) -> str | None:
         """Return the recorded name of a planned cell's folder; None if there is no entry or it is damaged."""
         if spec.key not in self._indexed:
             self._indexed[spec.key] = super().indexed(spec)
         return self._indexed[spec.key]
 
-    def is_finished(self, spec: CellSpec) -> bool:
+    def is_finished(self, spec: Planned) -> bool:
         """Whether a planned cell was found finished; false if no process has looked it up yet."""
         return self.indexed(spec) in self._listed["cells"]
 
-    def failure(self, spec: CellSpec) -> Failure | None:
+    def failure(self, spec: Planned) -> Failure | None:
         """Return the record of a cell's failure; None if there is none or it is damaged, and the cell is retried."""
         return super().failure(spec) if f"{spec.key}.json" in self._listed["failures"] else None
 

@@ -17,7 +17,9 @@ import torch
 from hf_sslgen.errors import InputError, WorkerError
 from hf_sslgen.interruption import deferred_interrupts, raise_on_sigterm
 from hf_sslgen.study.config import read_study
-from hf_sslgen.study.execution.worker_process import NO_WAIT, work
+from hf_sslgen.study.execution.worker_process import NO_WAIT, QUIET, work
+from hf_sslgen.study.pace_line import show_pace
+from hf_sslgen.study.plan import expand
 
 logger = logging.getLogger(__name__)
 
@@ -54,17 +56,18 @@ def worker_environment(index: int, num_gpus: int, environment: Mapping[str, str]
     return {**environment, "CUDA_VISIBLE_DEVICES": visible[index % num_gpus].strip()}
 
 
-def run_processes(study: Path, output_dir: Path, workers: int, wait: bool = True) -> None:
+def run_processes(study: Path, output_dir: Path, workers: int, wait: bool = True, quiet: bool = True) -> None:
     """Run worker processes and wait for them; they are terminated if this process is.
 
     Args:
         wait: whether they wait for cells that other processes are computing.
+        quiet: whether they show no progress of their own, but this process that of all of them.
 
     Raises:
         WorkerError: a worker ended with an error; the others have finished their work.
     """
     command = [sys.executable, "-m", "hf_sslgen.study.execution.worker_process", str(study), str(output_dir)]
-    command += [] if wait else [NO_WAIT]
+    command += ([] if wait else [NO_WAIT]) + ([QUIET] if quiet else [])
     num_gpus = torch.cuda.device_count()
     processes: list[subprocess.Popen[bytes]] = []
     try:
@@ -73,6 +76,9 @@ def run_processes(study: Path, output_dir: Path, workers: int, wait: bool = True
                 environment = worker_environment(index, num_gpus, os.environ)
                 processes.append(subprocess.Popen(command, env=environment))
         request.obey()
+        if quiet:
+            specs = expand(read_study(study))
+            show_pace(specs, output_dir, lambda _: _have_ended(processes), sys.stderr, lambda s: _wait(processes, s))
         codes = [process.wait() for process in processes]
     finally:
         stop(processes)
@@ -82,6 +88,17 @@ def run_processes(study: Path, output_dir: Path, workers: int, wait: bool = True
             f"{len(failed)} of {workers} workers ended with an error (exit codes {', '.join(map(str, failed))}; their "
             "messages are above); finished cells are kept, run the same command again to continue"
         )
+
+
+def _have_ended(processes: Sequence[subprocess.Popen[bytes]]) -> bool:
+    return all(process.poll() is not None for process in processes)
+
+
+def _wait(processes: Sequence[subprocess.Popen[bytes]], seconds: float) -> None:
+    """Wait until all processes have ended, but no longer than so many seconds."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not _have_ended(processes):
+        time.sleep(0.1)
 
 
 def _ray_worker(study: str, output_dir: str, folder: str, wait: bool) -> dict[str, int]:

@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
 from hf_sslgen.analysis.pass_shards import Run
 from hf_sslgen.analysis.trunk_passes import counted_passes
 from hf_sslgen.domains.domain_arguments import DomainArguments
@@ -19,9 +17,11 @@ from hf_sslgen.study.cells.cell_folder import cell_folder, write_cell
 from hf_sslgen.study.cells.cell_identity import cell_identity, cell_provenance
 from hf_sslgen.study.cells.store import UNFINISHED, Snapshot, Store
 from hf_sslgen.study.estimate import Sizes
+from hf_sslgen.study.execution.progress_line import attempted, expected_images, progress_line
 from hf_sslgen.study.execution.rounds import Outcome, work_through
-from hf_sslgen.study.execution.schedule import known_sizes, ordered_units
+from hf_sslgen.study.execution.schedule import USUAL_SIZES, known_sizes, ordered_units
 from hf_sslgen.study.execution.shared_facts import EstablishedElsewhereError
+from hf_sslgen.study.execution.spoilt_pictures import SpoiltPictures
 from hf_sslgen.study.execution.study_features import study_features
 from hf_sslgen.study.execution.thread_limit import limited_threads
 from hf_sslgen.study.execution.workbench import Unavailable, identify, prepare_cell
@@ -218,21 +218,20 @@ def run_worker(
     num_threads: int | None = None,
     unavailable: Unavailable | None = None,
     wait: bool = True,
+    shows_progress: bool = True,
 ) -> Counter[Outcome]:
     """Work until every cell has finished or failed.
 
     Args:
         unavailable: as in `prepare_cell`.
         wait: whether to wait for cells that other processes are computing.
+        shows_progress: whether to show one line of progress.
 
     Returns:
         The number of cells with each outcome; `BUSY` are those that were not waited for.
     """
     unavailable = {} if unavailable is None else unavailable
-    firsts, seen = first_seeds(specs), Snapshot(store.folder)
-
-    def attempt(spec: CellSpec) -> Outcome:
-        return work_on(spec, store, unavailable, firsts[spec], seen)
+    firsts, seen, spoilt = first_seeds(specs), Snapshot(store.folder), SpoiltPictures()
 
     def assist(spec: CellSpec) -> Outcome:
         return assist_with(spec, store, unavailable)
@@ -244,6 +243,17 @@ def run_worker(
             found[spec.domain] = known_sizes(spec, store.folder, unavailable)
         return found[spec.domain]
 
-    with limited_threads(num_threads), tqdm(total=len(specs), desc="cells", unit="cell", disable=None) as progress:
-        units = [unit.cells for unit in ordered_units(specs, sizes)]
-        return work_through(units, attempt, store, assist, wait, progress.update)
+    units = [unit.cells for unit in ordered_units(specs, sizes)]
+    weights = expected_images([spec for unit in units for spec in unit], sizes, USUAL_SIZES)
+    with limited_threads(num_threads), progress_line(weights, shows_progress) as line:
+
+        def attempt(spec: CellSpec) -> Outcome:
+            with attempted(line, spec):
+                is_known = spoilt.fails(spec, store)
+                outcome = Outcome.FAILED if is_known else work_on(spec, store, unavailable, firsts[spec], seen)
+            spoilt.note(spec, outcome is Outcome.FAILED, store)
+            if outcome.is_final:
+                line.ends(spec, outcome is Outcome.COMPUTED)
+            return outcome
+
+        return work_through(units, attempt, store, assist, wait)

@@ -1,13 +1,14 @@
 """One worker process of a study: `python -m hf_sslgen.study.execution.worker_process STUDY.yaml OUTPUT_DIR`.
 
-With `--no_wait` behind these, it does not wait for cells that others are computing. It works on the cells but does not
-report failures; the process that started it reports them once.
+With `--no_wait` behind these, it does not wait for cells that others are computing; with `--quiet`, it shows no
+progress and logs only warnings. It works on the cells but does not report failures; the process that started it does.
 """
 
 import logging
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from hf_sslgen.command_line import run_command
@@ -22,16 +23,39 @@ logger = logging.getLogger(__name__)
 
 
 NO_WAIT = "--no_wait"
+QUIET = "--quiet"
+
+WORKERS = "hf_sslgen.study.execution"
+"""The logger of what workers do."""
 
 
-def work(study: Path, output_dir: Path, unavailable: Unavailable | None = None, wait: bool = True) -> Counter[Outcome]:
+@contextmanager
+def workers_logging(everything: bool) -> Iterator[None]:
+    """Let workers log everything within the block, or only warnings, as fits beside a line of progress."""
+    of_workers = logging.getLogger(WORKERS)
+    before = of_workers.level
+    if not everything:
+        of_workers.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        of_workers.setLevel(before)
+
+
+def work(
+    study: Path,
+    output_dir: Path,
+    unavailable: Unavailable | None = None,
+    wait: bool = True,
+    shows_progress: bool = True,
+) -> Counter[Outcome]:
     """Work on a study until all its cells have finished or failed; returns this process's outcomes.
 
     Args:
-        unavailable, wait: as in `run_worker`.
+        unavailable, wait, shows_progress: as in `run_worker`.
     """
     config = read_study(study)
-    counts = run_worker(expand(config), Store(output_dir), config.num_threads, unavailable, wait)
+    counts = run_worker(expand(config), Store(output_dir), config.num_threads, unavailable, wait, shows_progress)
     logger.info("%s", outcome_words(counts))
     return counts
 
@@ -44,7 +68,9 @@ def outcome_words(counts: Counter[Outcome]) -> str:
 def main(command_line: Sequence[str] | None = None) -> None:
     """Run a worker; the arguments are the study's file and folder, and whether to wait."""
     study, output_dir, *options = command_line or sys.argv[1:]
-    work(Path(study), Path(output_dir), wait=NO_WAIT not in options)
+    shows = QUIET not in options
+    with workers_logging(shows):
+        work(Path(study), Path(output_dir), wait=NO_WAIT not in options, shows_progress=shows)
 
 
 if __name__ == "__main__":

@@ -69,8 +69,8 @@ class Leads:
 
     def __init__(self, results: StudyResults) -> None:
         accuracies = headline_accuracies(results.targets, headline_metrics_of(results.cells))
-        self._headlines: Mapping[Place, TargetDifference] = {
-            (d.first, d.second, d.domain, d.protocol, d.labels): d for d in accuracies if d.judgement.is_headline
+        self._accuracies: Mapping[Place, TargetDifference] = {
+            (d.first, d.second, d.domain, d.protocol, d.labels): d for d in accuracies
         }
         self._pairs: dict[int, Mapping[tuple[str, str], RankedPair]] = {}
         self._rankings = results.rankings
@@ -105,12 +105,14 @@ class Leads:
         """Return whether a backbone is shown to be above the untrained control of its ranking.
 
         Over domains, it is enough to be above it on average and shown to be so on one of them, because few domains
-        show little. True if there is no control.
+        show little. Without an interval, it is enough to be above it, as for cautions. True if there is no control.
         """
         control = best_control(ranking)
         if control is None:
             return True
         lead = self.lead(ranking, each, control)
+        if not lead.has_interval:
+            return lead.value > 0
         if lead.is_ahead or not (ranking.is_over_domains and lead.value > 0):
             return lead.is_ahead
         names = each.contestant.name, control.contestant.name
@@ -126,19 +128,26 @@ class Leads:
         places = {each.contestant.name: each for each in ranking.backbones}
         return {first, second} <= places.keys() and self.lead(ranking, places[first], places[second]).is_ahead
 
-    def _headline(self, ranking: Ranking, names: tuple[str, str]) -> TargetDifference | None:
+    def _difference(self, ranking: Ranking, names: tuple[str, str]) -> TargetDifference | None:
+        """Return the difference between two backbones if they are compared by more than the ranking."""
         if ranking.is_over_domains:
             return None
         place = ranking.domains[0], ranking.protocol, ranking.labels
-        return self._headlines.get((*names, *place)) or self._headlines.get((names[1], names[0], *place))
+        return self._accuracies.get((*names, *place)) or self._accuracies.get((names[1], names[0], *place))
 
     def _headline_agrees(self, ranking: Ranking, names: tuple[str, str]) -> bool:
-        headline = self._headline(ranking, names)
-        return headline is None or headline.verdict != UNDECIDED
+        found = self._difference(ranking, names)
+        return found is None or not found.judgement.is_headline or found.verdict != UNDECIDED
 
     def _reason(self, ranking: Ranking, names: tuple[str, str], pair: RankedPair) -> str:
-        """Return why there is no interval; a headline knows it more precisely than a scope does."""
+        """Return why there is no interval; a difference knows it more precisely than a scope does."""
         if not math.isnan(pair.interval.low):
             return ""
-        headline = self._headline(ranking, names)
-        return (headline.reason if headline is not None else "") or pair.interval.reason
+        here = ranking.domains[0], ranking.protocol, ranking.labels
+        alike = [
+            d.reason
+            for (*_, domain, protocol, labels), d in self._accuracies.items()
+            if (domain, protocol, labels) == here
+        ]
+        found = self._difference(ranking, names)
+        return (found.reason if found is not None else "") or next(filter(None, alike), pair.interval.reason)

@@ -1,6 +1,7 @@
 """The details of a cell for a page, against scikit-learn, plain counting and the cell's stored numbers."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.metrics import confusion_matrix
 from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.reporting.page.cell_details import MATRIX_UP_TO, MOST_CLASSES, MOST_PAIRS, cell_details
 from hf_sslgen.study.cells.cell_folder import Cell, read_cell, write_cell
+from hf_sslgen.study.cells.held_records import RecordsInColumns, RecordsInMemory
 from hf_sslgen.study.cells.record_columns import RecordColumns
 
 
@@ -161,16 +163,20 @@ def test_many_classes_are_bounded_and_counted(many_classes: Cell) -> None:
     assert MATRIX_UP_TO < 1000
 
 
+def test_a_confidence_below_one_is_not_rounded_to_it(many_classes: Cell) -> None:
+    records = many_classes.records()
+    wrong = records.index[records["reference"] != records["prediction"]]
+    records.loc[wrong[0], "confidence"], records.loc[wrong[1], "confidence"] = 0.999999, 1.0
+    found = cell_details(replace(many_classes, reader=RecordsInMemory(records)))
+    assert [error["confidence"] for error in found["errors"][:2]] == [1.0, 0.9999]
+
+
 def test_images_in_groups_get_no_intervals_over_images(many_classes: Cell) -> None:
     details = cell_details(many_classes)
     assert not any("interval" in row for row in details["per_class"] + details["reliability"]["bins"])
 
 
 def test_a_cell_without_class_names_or_records_of_images(linear: Cell) -> None:
-    from dataclasses import replace
-
-    from hf_sslgen.study.cells.held_records import RecordsInColumns
-
     nameless = replace(linear, provenance={**linear.provenance, "class_names": []})
     assert "confusion" not in cell_details(nameless) and "reliability" in cell_details(nameless)
     empty = replace(linear, reader=RecordsInColumns(RecordColumns({}, ())))

@@ -43,9 +43,12 @@ const renderCellDetails = (() => {
     return element("div", { class: "drawing" }, plot);
   };
 
-  const tile = (example, lines, pictures) => element("figure", { class: "tile" },
+  // A confidence below certainty never reads 100%.
+  const sure = ({ confidence }) => `${confidence < 1 && confidence >= 0.995 ? fixed(Math.min(100 * confidence, 99.9), 1) : fixed(100 * confidence, 0)}% sure`;
+
+  const tile = (example, words, lines, pictures) => element("figure", { class: "tile" },
     element("span", { class: "images" }, pictures[example.picture]
-      ? element("img", { src: pictures[example.picture], alt: lines.join(", ") })
+      ? element("img", { src: pictures[example.picture], alt: words })
       : element("span", { class: "no-picture" }, "no picture")),
     element("figcaption", null, ...lines.map(line => element("span", null, line))));
   const tiles = entries => element("ul", { class: "tiles" }, ...entries.map(entry => element("li", null, entry)));
@@ -53,7 +56,8 @@ const renderCellDetails = (() => {
   const errors = (details, pictures) => {
     if (!details.errors?.some(error => pictures[error.picture])) return null;
     return part("Surest errors", tiles(details.errors.map(error =>
-      tile(error, [`true: ${error.reference}`, `predicted: ${error.prediction}`, `${percent(error.confidence, 0)} sure`], pictures))));
+      tile(error, `${error.reference}, taken for ${error.prediction}`,
+        [`true: ${error.reference}`, `predicted: ${error.prediction}`, sure(error)], pictures))));
   };
 
   // Shades show a class's share of its images; the number is written in every cell, so that colour is never needed.
@@ -87,7 +91,7 @@ const renderCellDetails = (() => {
     const listed = element("ul", { class: "pairs" }, ...seen.map(pair => element("li", null,
       element("strong", null, `${titled(pair)}: ${whole(pair.n)}`),
       tiles(pair.examples.filter(example => pictures[example.picture]).map(example =>
-        tile(example, [`${percent(example.confidence, 0)} sure`], pictures))))));
+        tile(example, titled(pair), [sure(example)], pictures))))));
     const rest = found.n_pairs - found.pairs.length;
     return part("Which classes are confused",
       note(found.n_errors ? `${plural(found.n_errors, "error")} of ${plural(details.n, "image")}, in ${plural(found.n_pairs, "pair")} of classes.`

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_sslgen.reporting.display_names import display_names
+from hf_sslgen.zoo.display_names import display_names
 
 TWINS = {
     "twin-resnet18-supervised": "supervised",

@@ -1,15 +1,14 @@
 """Short names of backbones for pictures, tables and sentences, unique among those that are shown together."""
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from hf_sslgen.names import printable, shorten
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
 from hf_sslgen.zoo.locations import UNTRAINED_PREFIX
 
 WIDTH = 24
-ELLIPSIS = "…"
 
 OBJECTIVES = {
     "barlow-twins": "Barlow Twins",
@@ -65,21 +64,6 @@ def display_names(objectives: Mapping[str, str], width: int = WIDTH) -> dict[str
     if len(set(proposed.values())) < len(proposed):
         proposed = {name: name for name in objectives}
     return _unique({name: shorten(printable(proposed[name]), width) for name in objectives}, width)
-
-
-def shorten(text: str, width: int = WIDTH) -> str:
-    """Shorten to `width` characters in the middle, because names of one family differ at their ends."""
-    if len(text) <= width:
-        return text
-    tail = (width - 1) // 2
-    return f"{text[: width - 1 - tail]}{ELLIPSIS}{text[-tail:]}"
-
-
-def printable(text: str) -> str:
-    """Replace what is not printed, so that no name can move the cursor, hide text or reverse its direction."""
-    return "".join(
-        character if character.isprintable() and unicodedata.category(character) != "Cf" else "?" for character in text
-    )
 
 
 def _last_part(name: str) -> str:

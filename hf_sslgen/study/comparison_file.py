@@ -1,0 +1,55 @@
+"""The cells that a folder's last comparison asked for, so that `status` and `report` show these and no others.
+
+A study's folder has its configuration instead.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from hf_sslgen.files import write_json
+from hf_sslgen.study.cells.store import Store, read_mapping
+from hf_sslgen.study.plan import CellSpec
+
+COMPARISON_FILE = "comparison.json"
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell of a comparison; `group` is empty where the user left it to the registry."""
+
+    key: str
+    title: str
+    domain_name: str
+    group: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison asked for; `title` is its page's."""
+
+    title: str
+    cells: tuple[PlannedCell, ...]
+
+
+def write_comparison(store: Store, title: str, specs: Iterable[CellSpec]) -> None:
+    """Record a comparison in its folder, in place of an earlier one."""
+    cells = [PlannedCell(spec.key, spec.title, spec.domain_name, spec.domain.group or "") for spec in specs]
+    write_json(store.folder / COMPARISON_FILE, asdict(Comparison(title, tuple(cells))))
+
+
+def read_comparison(folder: Path) -> Comparison | None:
+    """Read what a folder's last comparison asked for; None if there is none, or its record is damaged."""
+    content = read_mapping(folder / COMPARISON_FILE)
+    try:
+        cells = tuple(PlannedCell(**{name: str(value) for name, value in each.items()}) for each in content["cells"])
+        return Comparison(str(content["title"]), cells)
+    except (KeyError, TypeError, AttributeError):
+        return None
+
+
+def not_asked_for(folder: Path, specs: Sequence[CellSpec]) -> int:
+    """Return how many cells of a folder's last comparison are not among those asked for now."""
+    before = read_comparison(folder)
+    asked = {spec.key for spec in specs}
+    return 0 if before is None else sum(cell.key not in asked for cell in before.cells)
