@@ -16,6 +16,11 @@ from pathlib import Path
 import pytest
 from running_page import OPENER, free_port, served, wait_for
 
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("gradio") is None,
+    reason="gradio is absent; `make test-apps` runs these tests in an environment that has it",
+)
+
 TOKEN = "hf_" + "b" * 30
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 
@@ -31,8 +36,6 @@ class RunningApp:
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    if importlib.util.find_spec("gradio") is None:
-        pytest.skip("gradio is absent; `make test-apps` runs these tests in an environment that has it")
     folder, port = tmp_path_factory.mktemp("app"), free_port()
     temporary = folder / "temporary"
     temporary.mkdir()

@@ -11,12 +11,15 @@ from running_page import free_port, served, wait_for
 
 from hf_sslgen.hub.demo_space import SETTINGS_FILE, demo_files
 
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("gradio") is None,
+    reason="gradio is absent; `make test-apps` runs these tests in an environment that has it",
+)
+
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory, small_backbones: dict[str, str]) -> Iterator[str]:
     """Address of the running demo of a small classifier, which lies in a folder instead of on the Hub."""
-    if importlib.util.find_spec("gradio") is None:
-        pytest.skip("gradio is absent; `make test-apps` runs these tests in an environment that has it")
     folder, port = tmp_path_factory.mktemp("demo"), free_port()
     for name, content in demo_files("org/model", None, {"license": "mit"}, private=False).items():
         (folder / name).write_bytes(content.read_bytes() if isinstance(content, Path) else content)

@@ -9,12 +9,15 @@ from running_page import free_port, served, wait_for
 
 from hf_sslgen.reporting.metric_spaces import space_files
 
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("gradio") is None,
+    reason="gradio is absent; `make test-apps` runs these tests in an environment that has it",
+)
+
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the running app of the calibration error."""
-    if importlib.util.find_spec("gradio") is None:
-        pytest.skip("gradio is absent; `make test-apps` runs these tests in an environment that has it")
     folder = tmp_path_factory.mktemp("space")
     for file, text in space_files("expected_calibration_error", "org/expected_calibration_error").items():
         (folder / file).write_text(text, encoding="utf-8")
