@@ -33,12 +33,13 @@ axe.run(document, { resultTypes: ["violations"] }).then(found => done(found.viol
 
 
 def shown(browser, selector: str) -> list[str]:
-    """The texts of the elements that are not hidden."""
-    return browser.execute_script(
+    """The texts of the elements that are not hidden or folded away."""
+    texts = browser.execute_script(
         "return [...document.querySelectorAll(arguments[0])].filter(e => e.getClientRects().length)"
         ".map(e => e.innerText.trim())",
         selector,
     )
+    return [text for text in texts if text]
 
 
 @pytest.mark.parametrize(("page", "width"), SIZES)
@@ -113,6 +114,17 @@ def test_filters_choose_what_is_shown_and_stand_in_the_address(visit) -> None:
         "[...document.querySelectorAll('#filters button')].find(b => b.textContent === 'Show all').click()"
     )
     assert shown(browser, domains) == everything and "=" not in browser.current_url
+
+
+def test_an_objective_with_several_runs_is_chosen_with_all_of_them(visit) -> None:
+    browser = visit("study")
+    maps = "th[data-backbone]"
+    everywhere = shown(browser, maps)
+    browser.execute_script("document.getElementById('filters').open = true")
+    browser.find_element("css selector", "#filters select[name=backbone]").send_keys("SimCLR")
+    wait_for(lambda: set(shown(browser, ".scorecard .name")) == {"SimCLR"}, "only rows of SimCLR")
+    chosen = shown(browser, maps)
+    assert 0 < len(chosen) < len(everywhere) and all("simclr" in name for name in chosen)
 
 
 def test_charts_show_the_numbers_of_their_table(visit) -> None:

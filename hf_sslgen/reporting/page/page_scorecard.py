@@ -135,7 +135,7 @@ def card_of(panel: Panel | AveragePanel, measures: Sequence[Measure]) -> Card:
             row,
             _standing(row, panel.rows),
             [MARKS[mark] for mark in row.marks],
-            [_cell(row.scores[i], scales[i]) for i in measured],
+            [_cell(row.scores[i], scales[i], isinstance(panel, AveragePanel)) for i in measured],
         )
         for row in panel.rows
     ]
@@ -212,7 +212,7 @@ class _Scale:
         return round(100 * (value - self.low) / (self.high - self.low), 2)
 
 
-def _cell(score: Score | None, scale: _Scale) -> CardCell:
+def _cell(score: Score | None, scale: _Scale, is_average: bool) -> CardCell:
     if score is None or math.isnan(score.value):
         reason = "" if score is None else score.reason
         return CardCell(MISSING, None, "", None, None, None, reason or "not measured", "")
@@ -225,8 +225,10 @@ def _cell(score: Score | None, scale: _Scale) -> CardCell:
         width = round(scale.place(score.high) - start, 2)
     if score.scope:
         note = f"for {scope_words(score.scope)}"
+    # Over domains, the interval is wide because domains differ, which says little about the backbones of one table.
+    bounds = (math.nan, math.nan) if is_average else (score.low, score.high)
     return CardCell(
-        fitted_value(score.value, score.low, score.high, score.metric),
+        fitted_value(score.value, *bounds, score.metric),
         repr(float(score.value)),
         fitted_interval(score.low, score.high, score.metric),
         scale.place(score.value),

@@ -1,6 +1,19 @@
 // Begin: read the data, build the filters, and draw each section when it comes into view.
 const drawn = new WeakSet();
 
+// Pictures name their backbones as the rest of the page does, with the full name on hover.
+const shortenNames = data => {
+  const short = new Map(data.cells.map(cell => [cell.name, cell.short]));
+  for (const header of document.querySelectorAll("th[data-backbone]")) {
+    header.textContent = short.get(header.dataset.backbone) ?? header.dataset.backbone;
+    header.dataset.tip = header.dataset.backbone;
+  }
+  for (const strip of document.querySelectorAll(".strip")) {
+    const names = JSON.parse(strip.dataset.backbones).map(name => short.get(name) ?? name);
+    strip.querySelector("h5").textContent = names.length === 2 ? `${names[0]} is right, ${names[1]} is wrong` : names[0];
+  }
+};
+
 const start = async () => {
   const data = await unpackedJson("page-data");
   readState();
@@ -8,6 +21,7 @@ const start = async () => {
   applyFilters();
   addCopyButtons(document);
   document.querySelectorAll("details[open]").forEach(unpackOf);
+  shortenNames(data);
   const sections = [...document.querySelectorAll("section[data-section]")];
   const inView = new IntersectionObserver(entries => {
     for (const { isIntersecting, target } of entries) if (isIntersecting && !drawn.has(target)) { drawn.add(target); drawSection(data, target); }

@@ -31,17 +31,21 @@ const passes = properties => FILTERS.every(name => {
     (Array.isArray(value) ? value.includes(state[name]) : value === state[name]);
 });
 
+// The rows of the scorecard that a backbone belongs to: its own, or that of an objective with several pretraining runs.
+const rowsOfBackbone = new Map();
+const withRows = names => names.flatMap(name => [name, ...(rowsOfBackbone.get(name) ?? [])]);
+
 // Hide whatever in the page does not pass: cards, rows and domains state their properties as data-filter-*.
 const applyFilters = () => {
   for (const element of document.querySelectorAll("[data-filterable]")) {
     const properties = {};
     for (const name of FILTERS) properties[name] = element.getAttribute(`data-filter-${name}`);
-    if (properties.backbone !== null) properties.backbone = properties.backbone.split("\n");
+    if (properties.backbone !== null) properties.backbone = withRows(properties.backbone.split("\n"));
     element.hidden = !passes(properties);
   }
   for (const scene of document.querySelectorAll(".scene")) scene.hidden = !passes({ ...scene.dataset });
-  for (const strip of document.querySelectorAll(".strip")) strip.hidden = !passes({ backbone: JSON.parse(strip.dataset.backbones) });
-  for (const cell of document.querySelectorAll("th[data-backbone], td[data-backbone]")) cell.hidden = !passes({ backbone: cell.dataset.backbone });
+  for (const strip of document.querySelectorAll(".strip")) strip.hidden = !passes({ backbone: withRows(JSON.parse(strip.dataset.backbones)) });
+  for (const cell of document.querySelectorAll("th[data-backbone], td[data-backbone]")) cell.hidden = !passes({ backbone: withRows([cell.dataset.backbone]) });
   for (const group of document.querySelectorAll("[data-filter-group]")) {
     const members = [...group.querySelectorAll("[data-filterable]:not([data-filterable] *)")];
     const note = group.querySelector(".nothing");
@@ -51,6 +55,9 @@ const applyFilters = () => {
 
 const buildFilters = data => {
   const bar = document.getElementById("filters");
+  for (const panel of data.panels) for (const row of panel.rows) for (const name of row.backbones) {
+    rowsOfBackbone.set(name, [...new Set([...(rowsOfBackbone.get(name) ?? []), row.name])]);
+  }
   const options = {
     domain: data.panels.map(panel => [panel.domain, panel.domain]),
     protocol: data.panels.map(panel => [panel.protocol, sentenceCase(panel.protocolWords)]),
