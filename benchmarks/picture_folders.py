@@ -4,11 +4,13 @@ python benchmarks/picture_folders.py DATASET FOLDER --layout classes --pictures 
 """
 
 import argparse
-import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pandas as pd
 from datasets import ClassLabel, Dataset, load_dataset
+
+from hf_sslgen.reporting.csv_files import write_csv
 
 TEST_SHARE = 5
 """Every fifth picture is for testing, in layouts that have splits."""
@@ -37,12 +39,11 @@ def write_splits(pictures: Dataset, names: Sequence[str], folder: Path) -> None:
 def write_metadata(pictures: Dataset, names: Sequence[str], folder: Path) -> None:
     """`picture.png`, with labels and splits in `metadata.csv`"""
     folder.mkdir(parents=True)
-    with (folder / "metadata.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["file_name", "label", "split"])
-        for index, row in enumerate(pictures):
-            row["image"].save(folder / f"{index:05d}.png")
-            writer.writerow([f"{index:05d}.png", names[row["label"]], _split(index)])
+    rows = []
+    for index, row in enumerate(pictures):
+        row["image"].save(folder / f"{index:05d}.png")
+        rows.append({"file_name": f"{index:05d}.png", "label": names[row["label"]], "split": _split(index)})
+    write_csv(pd.DataFrame(rows), folder / "metadata.csv")
 
 
 def write_parquet(pictures: Dataset, names: Sequence[str], folder: Path) -> None:

@@ -48,7 +48,7 @@ def sentence_on(ranking: Ranking, speaker: Speaker, leads: Leads) -> str:
     if lead.is_claimed:
         return speaker.sentence(f"{before}{name} leads{after}: {numbers}; {lead_clause(lead)}")
     opening = f"{before}there is no clear winner" if before else f"no clear winner{after}"
-    return f"{speaker.sentence(opening)} {speaker.sentence(f'{name} is ahead: {numbers}; {lead_clause(lead)}')}"
+    return f"{speaker.sentence(opening)} {speaker.sentence(f'ahead is {name}: {numbers}; {lead_clause(lead)}')}"
 
 
 def _not_above(ranking: Ranking, best: RankedBackbone, control: RankedBackbone, lead: Lead, speaker: Speaker) -> str:

@@ -156,7 +156,7 @@ def test_a_dot_opens_its_cell_by_keyboard_and_escape_closes_it(visit) -> None:
     assert "Accuracy (%)" in shown(browser, "dialog tbody th")
     browser.switch_to.active_element.send_keys(ESCAPE)
     wait_for(lambda: not shown(browser, "dialog"), "the dialog is closed")
-    assert "cell=" not in browser.current_url
+    wait_for(lambda: "cell=" not in browser.current_url, "the address without the cell")
 
 
 def test_a_packed_part_is_there_when_it_is_unfolded(visit) -> None:

@@ -54,7 +54,7 @@ def remark(found: Verdict, kind: RemarkKind) -> str:
 def test_a_lead_within_noise_is_said_to_be_one() -> None:
     found = verdict_on(measured({TWIN: 0.87, SIMCLR: 0.9}))
     assert found.sentence == (
-        "No clear winner on digits. SimCLR is ahead: 90.0% against 87.0% for the supervised twin; "
+        "No clear winner on digits. Ahead is SimCLR: 90.0% against 87.0% for the supervised twin; "
         "the lead of 3.0 points could be luck (−1.1 to 7.1)."
     )
     assert (found.leader, found.is_decided) == (SIMCLR, False)
@@ -74,7 +74,7 @@ def test_a_lead_beyond_noise_is_claimed_with_its_scope() -> None:
 
 def test_the_two_best_are_compared_with_each_other_and_the_best_with_its_twin() -> None:
     found = verdict_on(measured({TWIN: 0.7, SIMCLR: 0.88, BARLOW: 0.9, CONTROL: 0.3}))
-    assert "Barlow Twins is ahead: 90.0% against 88.0% for SimCLR" in found.sentence
+    assert "Ahead is Barlow Twins: 90.0% against 88.0% for SimCLR" in found.sentence
     assert "could be luck" in found.sentence
     assert remark(found, RemarkKind.TWIN).startswith(
         "Barlow Twins is 20.0 points more accurate than the supervised twin"
@@ -152,7 +152,7 @@ def test_few_domains_are_told_one_by_one_and_more_on_average() -> None:
     low = {TWIN: 0.28, SIMCLR: 0.29, CONTROL: 0.3}
     found = verdict_on([*many, *measured(low, "noise")])
     assert remark(found, RemarkKind.WEAKNESS) == "On noise, no backbone scores above the untrained control (30.0%)."
-    assert "there is no clear winner. SimCLR is ahead" in found.sentence
+    assert "there is no clear winner. Ahead is SimCLR" in found.sentence
     found = verdict_on(many)
     assert remark(found, RemarkKind.TWIN).startswith("On 4 domains unlike the source, SimCLR is 19.5 points more")
     assert "pretrained again" in remark(found, RemarkKind.UNCERTAIN)

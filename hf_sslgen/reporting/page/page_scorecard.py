@@ -31,7 +31,7 @@ MARKS = {
     Mark.UNTOLD: ("?", "can't tell", "Best, or not told apart from the best, for want of an interval"),
     Mark.NOT_ABOVE_CONTROL: (
         "▽",
-        "not shown above untrained",
+        "not above untrained",
         "Not shown to be more accurate than the untrained control",
     ),
     Mark.BELOW_CONTROL: ("▼", "below untrained", "Less accurate than the untrained control"),
@@ -98,8 +98,8 @@ class Card:
 def cards_shown_first(card: Scorecard, main: Setting) -> tuple[list[Panel | AveragePanel], list[Panel]]:
     """Return the panels at the top of the page, and the others.
 
-    At the top is the setting that the verdict is about: the average over all domains, and a few domains each, else
-    the averages over those of each group. All list the backbones in one order.
+    At the top is the setting that the verdict is about: a few domains each and their average, or the averages over
+    many domains and over those of each group. All list the backbones in one order, that of the average.
 
     Args:
         main: the setting of the verdict.
@@ -108,14 +108,16 @@ def cards_shown_first(card: Scorecard, main: Setting) -> tuple[list[Panel | Aver
     averages = [each for each in card.averages if (each.protocol, each.labels) == main]
     overall = [each for each in averages if not each.group]
     if len(of_main) <= FEW_DOMAINS or not averages:
-        shown = _in_one_order([*overall, *of_main])
+        shown = _in_one_order([*of_main, *overall], overall or of_main)
         return shown, [panel for panel in card.panels if panel not in of_main]
-    return _in_one_order(averages), list(card.panels)
+    return _in_one_order(averages, overall or averages), list(card.panels)
 
 
-def _in_one_order(panels: Sequence[Panel | AveragePanel]) -> list[Panel | AveragePanel]:
-    """List the backbones of all panels as the first one ranks them, so that rows can be compared across panels."""
-    places = {row.name: place for place, row in enumerate(panels[0].rows)} if panels else {}
+def _in_one_order(
+    panels: Sequence[Panel | AveragePanel], ranked: Sequence[Panel | AveragePanel]
+) -> list[Panel | AveragePanel]:
+    """List the backbones of all panels as the first of `ranked` does, so that rows can be compared across panels."""
+    places = {row.name: place for place, row in enumerate(ranked[0].rows)} if ranked else {}
     return [
         replace(panel, rows=tuple(sorted(panel.rows, key=lambda row: places.get(row.name, len(places)))))
         for panel in panels
