@@ -35,7 +35,8 @@ from hf_sslgen.work_claims import try_claim
 
 Monkey = pytest.MonkeyPatch
 
-MEASURED = Analysis((Number("accuracy", 1.0, n=1),), pd.DataFrame({"sample_id": [0], "correct": [1.0]}))
+RECORDS = pd.DataFrame({"sample_id": [0], "stage": [""], "transform": ["clean"], "severity": [""], "correct": [1.0]})
+MEASURED = Analysis((Number("accuracy", 1.0, n=1),), RECORDS)
 PIXELS = Preprocessing(Geometry(32, None, "bilinear"), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
