@@ -119,7 +119,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
     """Parse and compare."""
     arguments, shared, tracking = parse_arguments(
         (CompareArguments, SharedDomainArguments, TrackingArguments),
-        "Compare the backbones of a twin set on your images.",
+        "Compare backbones on your images.",
         command_line,
     )
     compare_images(arguments, shared, tracking)

@@ -164,7 +164,7 @@ SHARED = (
     "skip_corrupt",
 )
 SharedDomainArguments: Any = part_of(DomainArguments, "SharedDomainArguments", SHARED)
-"""What can be said once for several domains."""
+SharedDomainArguments.__doc__ = "What applies to all domains: columns, label budget, size, and how pictures are read."
 
 
 def draws_labels(arguments: DomainArguments) -> bool:

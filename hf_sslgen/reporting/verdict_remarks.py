@@ -169,7 +169,8 @@ def _on_group(g: GroupDifference, speaker: Speaker, first: RankedBackbone, secon
     where = f"on {'1 domain' if g.n == 1 else f'{g.n} domains'}{PLACES.get(g.group, '')}"
     if 1 < g.n < MIN_DOMAINS:
         sure = sum(member.verdict in (HIGHER, LOWER) for member in g.members)
-        clause = f"{clause.partition(';')[0]}; beyond luck on {('neither', 'one of them', 'both')[sure]}"
+        luck = ("this could be luck on both", "beyond luck on one of them", "beyond luck on both")[sure]
+        clause = f"{clause.partition(';')[0]}; {luck}"
     return speaker.sentence(f"{where}, {clause}")
 
 

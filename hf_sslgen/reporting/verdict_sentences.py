@@ -10,10 +10,15 @@ from hf_sslgen.reporting.verdict_words import (
     lead_clause,
     luck_words,
     place_name,
+    points_words,
     where_words,
 )
+from hf_sslgen.reporting.vocabulary import format_decimals
 from hf_sslgen.study.inference.backbone_ranking.ranking import RankedBackbone, Ranking
 from hf_sslgen.study.inference.leads import Lead, Leads, best_control, trained_of
+
+LEVEL = 0.02
+"""Two backbones whose accuracies differ by no more than this, with 95% confidence, are level."""
 
 
 def main_lead(ranking: Ranking, leads: Leads) -> Lead | None:
@@ -44,6 +49,12 @@ def sentence_on(ranking: Ranking, speaker: Speaker, leads: Leads) -> str:
     if value == of_second:
         note = f" (difference {interval_words(lead.low, lead.high)} points)" if lead.has_interval else ""
         return speaker.sentence(f"{before}{name} and {second} tie{after} at {value}{note}")
+    if not lead.is_claimed and lead.has_interval and max(abs(lead.low), abs(lead.high)) <= LEVEL:
+        most = points_words(max(abs(lead.low), abs(lead.high)))
+        level = f"{before}{name} and {second} are level{after}: {value} against {of_second}"
+        return speaker.sentence(f"{level}; they differ by about {most} at most")
+    if points_words(lead.value) != points_words(round(best.value, 3) - round(other.value, 3)):
+        value, of_second = (f"{format_decimals(100.0 * each.value, 2)}%" for each in (best, other))
     numbers = f"{value} against {of_second} for {second}"
     if lead.is_claimed:
         return speaker.sentence(f"{before}{name} leads{after}: {numbers}; {lead_clause(lead)}")

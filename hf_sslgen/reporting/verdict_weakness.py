@@ -55,6 +55,9 @@ def _below_control(ranking: Ranking, speaker: Speaker, leads: Leads, place: str)
     if not behind or behind[0] is trained[0]:
         return []
     names = [speaker.name(each.contestant.name) for each in behind]
+    if len(trained) > 2 and len(names) == len(trained) - 1:
+        best = speaker.name(trained[0].contestant.name)
+        return [speaker.sentence(f"only {best} clearly beats {speaker.name(control.contestant.name)}{place}")]
     subject = names[0] if len(names) == 1 else f"{len(names)} of {len(trained)} backbones"
     verb = "does" if len(names) == 1 else "do"
     return [speaker.sentence(f"{subject} {verb} not clearly beat {speaker.name(control.contestant.name)}{place}")]
@@ -77,7 +80,11 @@ def _below_on_domains(ranking: Ranking, speaker: Speaker, leads: Leads) -> list[
         unsure = [each for each in trained if not leads.beats_control(own, each)]
         unsure = [each for each in unsure if leads.lead(own, each, control).has_interval]
         if trained and len(below) == len(trained):
-            found.append((0, f"{on}, no backbone scores above {whom} ({value})"))
+            worst = min(each.value for each in trained)
+            text = f"{on}, no backbone scores above {whom} ({value})"
+            found.append(
+                (0, f"{text}; one is {points_words(control.value - worst)} below" if worst < control.value else text)
+            )
         elif leader in below:
             found.append((1, f"{on}, {speaker.name(leader)} does not score above {whom} ({value})"))
         elif unsure:

@@ -57,19 +57,30 @@ class _Option(Setting):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Parser that keeps values as text, raises errors without printing the usage, and accepts no abbreviations."""
+    """Parser that keeps values as text, raises errors without printing the usage, and accepts no abbreviations.
 
-    def __init__(self, options: Mapping[str, _Option], description: str) -> None:
+    Args:
+        groups: titles of options in the help, and the names of their options.
+    """
+
+    def __init__(
+        self, options: Mapping[str, _Option], description: str, groups: Sequence[tuple[str, Collection[str]]]
+    ) -> None:
         super().__init__(description=description, allow_abbrev=False, argument_default=argparse.SUPPRESS)
         self.known = {"--help"}
         booleans = [name for name, option in options.items() if option.hint in (bool, bool | None)]
         self.flags = {each for name in booleans for each in _spellings(name)}
-        for name, option in options.items():
-            self._add(name, option)
+        required = [name for name, option in options.items() if option.is_required]
+        self.usage = " ".join(["%(prog)s", *(f"--{name} {name.upper()}" for name in required), "[options]"])
+        for title, names in (("required", required), *groups):
+            group = self.add_argument_group(title)
+            for name in names:
+                if title == "required" or name not in required:
+                    self._add(group, name, options[name])
         self.add_argument("--config", type=Path, help="YAML file with defaults for the options above")
         self.known.add("--config")
 
-    def _add(self, name: str, option: _Option) -> None:
+    def _add(self, group: "argparse._ArgumentGroup", name: str, option: _Option) -> None:
         form: dict[str, Any] = {}
         if option.takes_list:
             form["nargs"] = "+"
@@ -77,11 +88,14 @@ class _Parser(argparse.ArgumentParser):
             form.update(nargs="?", const="true")
         if words := choices_of(option.hint):
             form["metavar"] = f"{{{','.join(words)}}}"
-        self.add_argument(*_spellings(name), dest=name, help=option.help, **form)
+        shown_as, *others = _spellings(name)
+        group.add_argument(shown_as, dest=name, help=option.help, **form)
+        if others:  # as good, but twice the length of the help
+            group.add_argument(*others, dest=name, help=argparse.SUPPRESS, **form)
         self.known.update(_spellings(name))
         if option.field.default is True:
             negated = _spellings(f"no_{name}")
-            self.add_argument(*negated, dest=name, action="store_const", const="false", help=argparse.SUPPRESS)
+            group.add_argument(*negated, dest=name, action="store_const", const="false", help=argparse.SUPPRESS)
             self.known.update(negated)
 
     def error(self, message: str) -> NoReturn:
@@ -109,10 +123,13 @@ def parse_arguments(
     """
     arguments = list(sys.argv[1:] if command_line is None else command_line)
     options: dict[str, _Option] = {}
+    groups: list[tuple[str, Collection[str]]] = []
     for kind in dataclass_types:
-        options |= {name: _Option(each.field, each.hint) for name, each in settings_of(kind).items()}
+        own = {name: _Option(each.field, each.hint) for name, each in settings_of(kind).items()}
+        groups.append((str(kind.__doc__).strip().partition(".")[0], [name for name in own if name not in options]))
+        options |= own
     positions = [positional] if isinstance(positional, str) else positional
-    given = _given(_Parser(options, description), arguments, positions, other_names.refused)
+    given = _given(_Parser(options, description, groups), arguments, positions, other_names.refused)
     values = {}
     path = given.pop("config", None)
     if path is not None:
@@ -129,7 +146,7 @@ def parse_arguments(
         raise InputError(f"{missing[0]} is missing; give it as --{missing[0]} (--help lists the options)")
     names = [{field.name for field in fields(kind)} & values.keys() for kind in dataclass_types]
     return tuple(
-        kind(**{name: values[name] for name in own}) for kind, own in zip(dataclass_types, names, strict=True)
+        kind(**{name: values[name] for name in known}) for kind, known in zip(dataclass_types, names, strict=True)
     )
 
 

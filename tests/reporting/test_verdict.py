@@ -151,7 +151,7 @@ def test_few_domains_are_told_one_by_one_and_more_on_average() -> None:
     assert "is beyond luck" in found.sentence
     low = {TWIN: 0.28, SIMCLR: 0.29, CONTROL: 0.3}
     found = verdict_on([*many, *measured(low, "noise")])
-    assert remark(found, RemarkKind.WEAKNESS) == "On noise, no backbone scores above the untrained control (30.0%)."
+    assert remark(found, RemarkKind.WEAKNESS) == "On noise, no backbone scores above the untrained control (30.0%); one is 2.0 points below."
     assert "there is no clear winner. Ahead is SimCLR" in found.sentence
     found = verdict_on(many)
     assert remark(found, RemarkKind.TWIN).startswith("On 4 domains unlike the source, SimCLR is 19.5 points more")
