@@ -15,7 +15,7 @@ COMMANDS = {
     "push-study": "publish a study's cells as a dataset on the Hub, and its page as a Space",
     "analyze": "measure one checkpoint on one domain: accuracy, confidence, attribution, invariance",
     "convert": "convert a published .bin checkpoint to safetensors, with a card",
-    "app": "serve a page on this machine to drop images on and compare backbones",
+    "app": "serve a page on this machine: drop images, compare backbones",
     "demo": "compare the shipped twins on the embedded domains, without network access",
     "zoo": "list backbones by twin set",
     "domains": "list target domains",

@@ -11,7 +11,7 @@ START = (
     ("hf-sslgen demo", "see it work: no network, a few minutes, a page at the end"),
     (
         "hf-sslgen compare --dataset_name my_images --twin_set resnet50-in1k --output_dir runs/mine",
-        "compare the backbones of a set on a folder of yours",
+        "compare the backbones of a set on a folder of your images",
     ),
     ("hf-sslgen study study.yaml --output_dir runs/study", "backbones x domains x protocols x seeds, resumable"),
 )

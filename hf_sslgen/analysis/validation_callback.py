@@ -48,7 +48,7 @@ class ValidationNumbers(TrainerCallback):
     ) -> None:
         if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
             raise InputError(
-                "ValidationNumbers measures a copy of the whole network, which FSDP and DeepSpeed keep in parts; "
+                "ValidationNumbers measures a copy of the whole network, which FSDP and DeepSpeed shard; "
                 "measure saved checkpoints with `hf-sslgen analyze`"
             )
         if processor is None and isinstance(trainer.processing_class, BaseImageProcessor):

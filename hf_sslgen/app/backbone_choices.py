@@ -39,7 +39,7 @@ def names_in_set(name: str) -> list[tuple[str, str]]:
 
 
 def chosen_backbones(of_set: Sequence[str], others: str) -> ChosenBackbones:
-    """Return the backbones ticked in a set, and those written one a line as `NAME` or `NAME = OBJECTIVE`.
+    """Return the backbones ticked in a set, and those written one per line as `NAME` or `NAME = OBJECTIVE`.
 
     Raises:
         InputError: there are none, or a line is not of this form.

@@ -45,7 +45,7 @@ async function send(files) {
   try {
     await Promise.all(Array.from({ length: AT_ONCE }, work));
     const skipped = done - kept;
-    say(`${kept} of ${done} files read${skipped ? `; ${skipped} are no pictures and were left out` : ""}.`);
+    say(`${kept} of ${done} files read${skipped ? `; ${skipped} left out (not pictures)` : ""}.`);
     trigger("upload", { token });
   } catch (error) {
     say(`Not read: ${error.message}`);

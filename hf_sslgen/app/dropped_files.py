@@ -145,7 +145,7 @@ class DropArea:
         """
         drop = self._drops.get(token)
         if drop is None or not drop.folder.is_dir():
-            raise InputError("nothing was dropped that can be used; drop pictures, a folder of them, or a zip of them")
+            raise InputError("nothing usable was dropped; drop pictures, a folder of them, or a zip of them")
         for archive in sorted(drop.folder.glob("*")):
             if archive.suffix.lower() == ZIP and archive.is_file():
                 unpack(archive, drop.folder / archive.stem, is_kept, safe_parts, self.limits.require)

@@ -17,13 +17,13 @@ TITLE = "Which backbone for my images?"
 INTRODUCTION = f"""# {TITLE}
 
 Choose images and backbones. Each backbone is measured on the same held-out images: how accurate it is, how well its
-confidence is calibrated, where it looks, and which changes of the image it does not mind. Everything stays on this
+confidence is calibrated, where it looks, and how invariant it is to changes of the image. Everything stays on this
 machine."""
 
 ZONE = """
 <div class="drop-zone" data-most="{most}">
-<p><strong>Drop pictures, a folder or a zip here</strong><br>with one folder per class, to compare; a few pictures
-without labels, to look at</p>
+<p><strong>Drop pictures, a folder or a zip here</strong><br>one folder per class to compare, or a few pictures
+without labels to look at</p>
 <button type="button" data-opens="drop-files">Choose files</button>
 <button type="button" data-opens="drop-folder">Choose a folder</button>
 <input type="file" id="drop-files" multiple hidden aria-label="Pictures or a zip">
@@ -63,7 +63,7 @@ def build_page(session: AppSession) -> gr.Blocks:
             names_in_set(sets[0].name), value=[name for _, name in names_in_set(sets[0].name)], label="From the set"
         )
         others = gr.Textbox(
-            label="Others, one a line",
+            label="Others, one per line",
             info="A checkpoint folder or a Hub id, and its objective if you know it: owner/name = simclr",
             lines=2,
         )
@@ -133,7 +133,7 @@ def _begin(
         backbones = chosen_backbones(ticked, others)
         if images.labels:
             if not protocols:
-                raise InputError("no way to adapt the backbones is ticked; tick the linear probe")
+                raise InputError("tick at least one way to adapt the backbones, such as the linear probe")
             session.start(
                 ComparisonRequest(
                     images.dataset_name,

@@ -36,17 +36,17 @@ def progress(state: ComparisonState, command: str) -> str:
     """How far a comparison is, and what it says."""
     seconds = f"{state.seconds:.0f} s"
     if state.exit_code is None:
-        head = notice(f"Comparing for {seconds}. You can close this page: the comparison goes on.")
+        head = notice(f"Comparing, {seconds} so far. You can close this page: the comparison continues.")
     elif state.error:
         head = refusal(state.error)
     elif state.has_report:
         head = notice(f"Done in {seconds}.")
     else:
-        head = notice("Stopped. What is finished is kept: compare again, and it goes on from there.")
+        head = notice("Stopped. Finished work is kept: compare again to continue from there.")
     lines = "\n".join(state.said[-SHOWN_LINES:]) if state.exit_code is None else "\n".join(state.said)
     lines = lines or "Starting."
     said = f'<pre tabindex="0" aria-label="Output of the command">{escape(lines)}</pre>'
-    folded = said if state.exit_code is None else f"<details><summary>What the command said</summary>{said}</details>"
+    folded = said if state.exit_code is None else f"<details><summary>Output of the command</summary>{said}</details>"
     same = f"<details><summary>The same in a terminal</summary><pre tabindex='0'>{escape(command)}</pre></details>"
     return head + folded + same
 
@@ -55,8 +55,8 @@ def report(number: int) -> str:
     """The finished page, with links to it and to the tables; `number` makes the browser fetch a later one anew."""
     tables = ", ".join(f'<a href=".{REPORT_PATH}/{name}" download>{name}</a>' for name in TABLES)
     return (
-        f'<p class="links"><a href=".{REPORT_PATH}/?{number}" target="_blank" rel="noopener">Open the report in a tab '
-        f"of its own</a>. Tables: {tables}.</p>"
+        f'<p class="links"><a href=".{REPORT_PATH}/?{number}" target="_blank" rel="noopener">Open the report in a '
+        f"new tab</a>. Tables: {tables}.</p>"
         f'<iframe class="report" src=".{REPORT_PATH}/?{number}" title="Report of the comparison" '
         'allow="clipboard-write *"></iframe>'
     )
@@ -72,7 +72,7 @@ def side_by_side(views: Sequence["View"], num_backbones: int, left_out: int) -> 
         figures += [_figure(view.overlay, view.backbone, *_answers(view)) for view in of_picture]
         rows.append(f'<div class="views" role="group" aria-label="{escape(picture)}">{"".join(figures)}</div>')
     has_classes, has_none = any(view.named for view in views), any(not view.named for view in views)
-    words = ["One part of each picture after another is hidden."]
+    words = ["The parts of each picture are hidden one at a time."]
     if has_classes:
         words.append("Red: parts without which a backbone is less sure of its first class.")
     if has_none:

@@ -44,7 +44,7 @@ class SecurityHeaders:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and _acts_for_another_site(Headers(scope=scope), scope["method"]):
-            await PlainTextResponse("This page takes nothing from other sites.", status_code=403)(scope, receive, send)
+            await PlainTextResponse("Requests from other sites are refused.", status_code=403)(scope, receive, send)
             return
 
         async def send_with_headers(message: Message) -> None:

@@ -12,7 +12,7 @@ class AppArguments:
     """Where the app listens and writes."""
 
     output_dir: str = field(
-        default="runs/app", metadata={"help": "Folder for cells, tables and report, as that of `compare`."}
+        default="runs/app", metadata={"help": "Folder for cells, tables and report, as in `compare`."}
     )
     port: int = setting(7860, range=Range(at_least=0, at_most=65535), help="Port to listen on; 0 takes any free one.")
     host: str = field(
@@ -21,7 +21,7 @@ class AppArguments:
             "help": "Address to listen on. With the default only this machine reaches the app, which has no password."
         },
     )
-    max_upload_gb: float = setting(2.0, range=POSITIVE, help="Most gigabytes that can be dropped at once, unpacked.")
+    max_upload_gb: float = setting(2.0, range=POSITIVE, help="Limit of one drop in gigabytes, unpacked.")
 
     def __post_init__(self) -> None:
         check_fields(self)

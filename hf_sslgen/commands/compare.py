@@ -39,7 +39,7 @@ class CompareArguments:
     objectives: list[str] | None = field(
         default=None,
         metadata={
-            "help": "For each of backbones, `supervised` or its self-supervised method, or `-` where registered or "
+            "help": "One for each of backbones: `supervised`, its self-supervised method, or `-` if registered or "
             "unknown."
         },
     )
@@ -85,7 +85,7 @@ class CompareArguments:
         default=True, metadata={"help": "Also measure the same architecture with fresh weights."}
     )
     seed: int = setting(0, range=SEED, help="Seed for splits, classifier, training, subset and transforms.")
-    verbose: bool = field(default=False, metadata={"help": "Also print every table and what each cell took."})
+    verbose: bool = field(default=False, metadata={"help": "Also print every table and the time of each cell."})
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -74,7 +74,7 @@ def _report_to_trackers(backbone: LoadedBackbone, domain: Domain, trainer: FineT
     if not trackers_of(arguments) or arguments.tracked_images == 0:
         return
     if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
-        logger.warning("trackers get no attribution and invariance: the network is spread over processes")
+        logger.warning("trackers get no attribution or invariance: the network is sharded over processes")
         return
     chosen = stratified_subset(domain.validation.labels, arguments.tracked_images, arguments.seed)
     images = MeasuredImages(domain.validation.select(chosen), domain.class_names, domain.not_label_preserving)

@@ -32,7 +32,7 @@ def opening_lines(specs: Sequence[CellSpec], folder: Path) -> list[str]:
     lines = []
     for name, arguments in named[:MOST_DOMAINS]:
         found = glance(arguments)
-        lines.append(found.line() if found is not None else f"{name}: what it holds is told once it is read")
+        lines.append(found.line() if found is not None else f"{name}: its contents are shown once it is loaded")
     if len(named) > MOST_DOMAINS:
         lines.append(f"... and {len(named) - MOST_DOMAINS} more domains")
     return [*lines, *_of_cells(specs, folder)]
@@ -44,5 +44,5 @@ def _of_cells(specs: Sequence[CellSpec], folder: Path) -> list[str]:
     protocols = some_of(list(dict.fromkeys(protocol_words(spec.protocol_name) for spec in specs)), MOST_NAMES)
     store = Snapshot(folder)
     finished = sum(store.is_finished(spec) for spec in specs)
-    done = f", {finished:,} of them finished before" if finished else ""
+    done = f", {finished:,} of them already finished" if finished else ""
     return [f"{len(objectives)} backbones: {backbones}", f"{len(specs):,} cells ({protocols}){done}"]

@@ -85,7 +85,7 @@ def push_study(arguments: PushStudyArguments) -> None:
     if arguments.repository.count("/") != 1:
         raise InputError(f"repository is {arguments.repository!r}; give it as owner/name")
     if arguments.pictures and not arguments.report_space:
-        raise InputError("pictures are shown on the page alone; add --report_space true")
+        raise InputError("pictures are shown only on the page; add --report_space true")
     publication, damaged = publication_of(arguments)
     print(_what_is_published(publication, arguments.private), flush=True)
     if arguments.benchmark:

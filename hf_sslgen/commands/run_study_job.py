@@ -39,7 +39,9 @@ def run_study_job(arguments: StudyJobArguments) -> None:
         _stop(process)
         _publish(arguments, with_page=process.returncode == 0)
     if code != 0:
-        raise WorkerError(f"the study ended with exit code {code}, its message is above; finished cells are published")
+        raise WorkerError(
+            f"the study ended with exit code {code}; its message is above, and finished cells are published"
+        )
 
 
 def _ended(process: subprocess.Popen[bytes], arguments: StudyJobArguments) -> int:
@@ -51,7 +53,7 @@ def _ended(process: subprocess.Popen[bytes], arguments: StudyJobArguments) -> in
             try:
                 _publish(arguments, with_page=False)
             except HubError as error:
-                logger.warning("%s; the push is repeated later", error)
+                logger.warning("%s; the push will be repeated later", error)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -28,7 +28,7 @@ class StatusArguments:
 
     study_dir: str = field(metadata={"help": "Folder written by `hf-sslgen study` or `hf-sslgen compare`."})
     watch: bool = field(
-        default=False, metadata={"help": "Show one line, renewed every two seconds, until no cell is left."}
+        default=False, metadata={"help": "Show one line, updated every two seconds, until no cell is left."}
     )
 
 

@@ -68,7 +68,7 @@ class StudyArguments:
         default=None, metadata={"help": "Dataset on the Hub (owner/name) to pull finished cells from first."}
     )
 
-    verbose: bool = field(default=False, metadata={"help": "Also print every table and what each cell took."})
+    verbose: bool = field(default=False, metadata={"help": "Also print every table and the time of each cell."})
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -13,15 +13,15 @@ class StudyJobArguments:
 
     study: str = field(metadata={"help": "The study's YAML file."})
     repository: str = field(
-        metadata={"help": "Dataset on the Hub, as owner/name, to take finished cells from and to publish new ones in."}
+        metadata={"help": "Dataset on the Hub, as owner/name, to take finished cells from and publish new ones to."}
     )
     output_dir: str = field(default="study", metadata={"help": "Folder of the study while it runs."})
     private: bool = field(
         default=False, metadata={"help": "Create the dataset as private; an existing one keeps its visibility."}
     )
-    report_space: bool = field(default=True, metadata={"help": "In the end, also publish the page as a static Space."})
+    report_space: bool = field(default=True, metadata={"help": "At the end, also publish the page as a static Space."})
     push_minutes: float = setting(
-        15.0, range=POSITIVE, help="Minutes between pushes of finished cells, which a stopped job keeps."
+        15.0, range=POSITIVE, help="Minutes between pushes of finished cells. Pushed cells survive a stopped job."
     )
 
     def __post_init__(self) -> None:

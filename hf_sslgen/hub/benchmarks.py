@@ -67,7 +67,7 @@ def tasks_on_hub(api: HfApi, dataset: str) -> tuple[Task, ...]:
         except (EntryNotFoundError, RepositoryNotFoundError, GatedRepoError):
             return ()
         except InputError as error:
-            logger.warning("%s states no results as a benchmark: %s", dataset, error)
+            logger.warning("no benchmark results are stated for %s: %s", dataset, error)
             return ()
 
 

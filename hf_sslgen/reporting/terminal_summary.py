@@ -32,7 +32,7 @@ def terminal_summary(results: StudyResults, page: Path) -> str:
     """
     said = verdict(results)
     lines = [*_leaderboard(results), "", *_wrapped(said.sentence)]
-    where = ["", f"Report: {page}", f"Numbers: {page.parent.parent / 'results.csv'} (in tables here: --verbose)"]
+    where = ["", f"Report: {page}", f"Numbers: {page.parent.parent / 'results.csv'} (as tables here: --verbose)"]
     ranked = sorted(
         (each for each in said.further if each.kind in SHOWN_REMARKS), key=lambda each: SHOWN_REMARKS.index(each.kind)
     )

@@ -26,7 +26,7 @@ class Verdict:
         sentence: the verdict itself.
         further: short sentences on what it rests on, what is uncertain, the biggest weakness, what would settle it.
         leader: full name of the backbone that is ahead in the main setting; None if the verdict names none.
-        is_decided: whether what the sentence says of the leader is beyond luck.
+        is_decided: whether what the sentence says of the leader is more than luck.
     """
 
     sentence: str
@@ -84,4 +84,4 @@ def _uncompared(results: StudyResults, setting: Setting, speaker: Speaker) -> Ve
     text = f"{speaker.name(first.backbone)} gets {accuracy_words(average.value, metric)} on {place_name(first.domain)}"
     if average.low == average.low:
         text += f" ({accuracy_words(average.low, metric)} to {accuracy_words(average.high, metric)})"
-    return Verdict(speaker.sentence(f"{text}; it was compared with nothing"), remarks)
+    return Verdict(speaker.sentence(f"{text}; it was not compared with anything"), remarks)

@@ -91,7 +91,7 @@ def _basis(results: StudyResults, rankings: Sequence[Ranking]) -> str:
     unit = "episodes" if main.protocol == "few-shot" else "test images"
     images = f"{sum(numbers.values()):,} {unit}" + (f" of {len(domains)} domains" if len(domains) > 1 else "")
     runs = "1 seed" if seeds == 1 else f"{seeds} seeds"
-    return f"The number is {words(main.metric).phrase} ({setting_words(*of)}) on {images}, with {runs}."
+    return f"The verdict compares {words(main.metric).phrase} ({setting_words(*of)}) on {images}, with {runs}."
 
 
 def _other_settings(results: StudyResults, main: Ranking, speaker: Speaker, leads: Leads) -> list[str]:
@@ -169,7 +169,7 @@ def _on_group(g: GroupDifference, speaker: Speaker, first: RankedBackbone, secon
     where = f"on {'1 domain' if g.n == 1 else f'{g.n} domains'}{PLACES.get(g.group, '')}"
     if 1 < g.n < MIN_DOMAINS:
         sure = sum(member.verdict in (HIGHER, LOWER) for member in g.members)
-        luck = ("this could be luck on both", "beyond luck on one of them", "beyond luck on both")[sure]
+        luck = ("this could be luck on both", "more than luck on one of them", "more than luck on both")[sure]
         clause = f"{clause.partition(';')[0]}; {luck}"
     return speaker.sentence(f"{where}, {clause}")
 
@@ -188,7 +188,7 @@ def _scope(ranking: Ranking, lead: Lead) -> str:
     if ranking.is_over_domains:
         return "This applies to other domains like these, but not to backbones pretrained again."
     if lead.scope == WEIGHTS:
-        return "This applies to these weights and images like these; trained again, the order could change."
+        return "This applies to these weights and images like these; training again could change the order."
     return "This applies to these backbones trained again, but not pretrained again."
 
 
@@ -196,21 +196,22 @@ def _settling(ranking: Ranking, lead: Lead) -> str:
     """Say what would decide an undecided lead, or extend a decided one."""
     if lead.is_claimed:
         if lead.scope == WEIGHTS:
-            return f"To learn whether it holds when trained again, run a study with {MIN_RUNS} seeds or more."
+            return f"To learn whether it holds for backbones trained again, run a study with {MIN_RUNS} seeds or more."
         if lead.scope != PRETRAINING:
             return f"To learn whether it holds for the objectives, pretrain each {MIN_RUNS} times or more."
-        return "Other domains may give another answer."
+        return "Other domains may give a different answer."
     if not lead.has_interval or math.isnan(lead.detectable):
-        return "More domains would tell." if ranking.is_over_domains else "More test images would tell."
+        return "More domains might settle it." if ranking.is_over_domains else "More test images might settle it."
     if lead.excludes_zero:
-        return "Fewer backbones or somewhat more images would settle it: it is judged together with all other pairs."
+        return "Fewer backbones or somewhat more images would settle it, since the verdict is adjusted for all pairs."
     finds = f"differences of about {points_words(lead.detectable)}"
     if ranking.is_over_domains:
-        return f"More domains would tell: with these {len(ranking.domains)}, only {finds} or more show."
+        return f"More domains might settle it: with these {len(ranking.domains)}, only {finds} or more are detectable."
     more = "test images" if lead.scope == WEIGHTS else "test images and seeds"
     ratio = (lead.detectable / lead.value) ** 2 if lead.value else math.inf
     if ratio > HOPELESS:
-        return f"So small a lead would take over {HOPELESS:.0f} times the {more}: choose by something else."
+        return f"To settle so small a lead would take over {HOPELESS:.0f} times the {more}; choose by other criteria."
     if ratio < 1.5:
         return f"Somewhat more {more} would probably settle it."
-    return f"About {ratio:.0f} times the {more} would probably settle it; with these, only {finds} or more show."
+    enough = f"About {ratio:.0f} times the {more} would probably settle it"
+    return f"{enough}; with these, only {finds} or more are detectable."

@@ -59,7 +59,8 @@ def sentence_on(ranking: Ranking, speaker: Speaker, leads: Leads) -> str:
     if lead.is_claimed:
         return speaker.sentence(f"{before}{name} leads{after}: {numbers}; {lead_clause(lead)}")
     opening = f"{before}there is no clear winner" if before else f"no clear winner{after}"
-    return f"{speaker.sentence(opening)} {speaker.sentence(f'ahead is {name}: {numbers}; {lead_clause(lead)}')}"
+    ahead = f"the most accurate is {name}: {numbers}; {lead_clause(lead)}"
+    return f"{speaker.sentence(opening)} {speaker.sentence(ahead)}"
 
 
 def _not_above(ranking: Ranking, best: RankedBackbone, control: RankedBackbone, lead: Lead, speaker: Speaker) -> str:
@@ -101,10 +102,10 @@ def sentence_on_each(rankings: Sequence[Ranking], speaker: Speaker, leads: Leads
 def _how_sure(sure: Sequence[str], count: int) -> str:
     if not sure or len(sure) == count:
         leads = "both leads" if count == 2 else f"all {count} leads"
-        return f"{leads} {'are beyond luck' if sure else 'could be luck'}"
+        return f"{leads} {'are more than luck' if sure else 'could be luck'}"
     if len(sure) == 1:
-        return f"only the lead on {sure[0]} is beyond luck"
-    return f"only {len(sure)} of the leads are beyond luck"
+        return f"only the lead on {sure[0]} is more than luck"
+    return f"only {len(sure)} of the leads are more than luck"
 
 
 def setting_sentence(setting: str, ranking: Ranking, speaker: Speaker, leads: Leads) -> str:

@@ -17,8 +17,8 @@ MAX_DECIMALS = 4
 
 COULD_BE_LUCK = "could be luck"
 COULD_STILL_BE_LUCK = "could still be luck"
-BEYOND_LUCK = "is beyond luck"
-UNTOLD = "there is no telling whether by luck"
+MORE_THAN_LUCK = "is more than luck"
+UNTOLD = "whether that is luck is unknown"
 
 
 class Speaker:
@@ -77,10 +77,10 @@ def interval_words(low: float, high: float, is_claimed: bool = False) -> str:
 
 
 def luck_words(lead: Lead) -> str:
-    """Return what may be said of a lead: `could be luck`, `is beyond luck`, or `could still be luck` if its interval
-    excludes zero, but not after adjustment for all pairs."""
+    """Return what may be said of a lead: `could be luck`, `is more than luck`, or `could still be luck` if its
+    interval excludes zero, but not after adjustment for all pairs."""
     if lead.is_claimed:
-        return BEYOND_LUCK
+        return MORE_THAN_LUCK
     return COULD_STILL_BE_LUCK if lead.excludes_zero else COULD_BE_LUCK
 
 

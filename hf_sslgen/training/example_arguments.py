@@ -123,7 +123,7 @@ def _place_folders(values: dict[str, Any]) -> None:
     if train is None:
         raise InputError(
             f"validation_dir is {shown(validation)}, but train_dir is missing; give it too, or measure without "
-            "training by `hf-sslgen analyze`"
+            "training with `hf-sslgen analyze`"
         )
     if values.get("dataset_name") is not None:
         raise InputError("dataset_name and train_dir both name the images; give only one of them")
@@ -140,7 +140,7 @@ def _place_folders(values: dict[str, Any]) -> None:
     if folder.parent != other.parent or folder == other:
         raise InputError(
             f"train_dir {train!r} and validation_dir {validation!r} must be two folders in one; move or link them "
-            "into one folder, or give only train_dir, of which validation images are then carved"
+            "into one folder, or give only train_dir, from which validation images are then carved"
         )
     values["dataset_name"] = str(Path(train).parent)
     values["train_split_name"], values["validation_split_name"] = folder.name, other.name

@@ -61,7 +61,7 @@ def _copied(model: nn.Module) -> nn.Module:
     """Return a float32 copy in evaluation mode, without the autocasting that accelerate puts around `forward`."""
     if any(type(each) is not nn.Parameter for each in model.parameters()):
         raise InputError(
-            f"model {type(model).__name__} has parameters that are quantised or spread over processes; gather them "
+            f"model {type(model).__name__} has parameters that are quantised or sharded over processes; gather them "
             "into a plain copy, and give that"
         )
     try:

@@ -81,7 +81,7 @@ def test_only_the_last_drops_are_kept(area: DropArea) -> None:
     for token in tokens:
         send(area, "a.png", token=token)
     assert sorted(path.name for path in area.folder.iterdir()) == tokens[1:]
-    with pytest.raises(InputError, match="nothing was dropped"):
+    with pytest.raises(InputError, match="nothing usable was dropped"):
         area.gathered(tokens[0])
     area.in_use = area.gathered(tokens[1])
     send(area, "a.png", token=tokens[0])

@@ -112,7 +112,7 @@ def test_a_session_runs_one_comparison_stops_it_and_leaves_nothing(
         session.stop()
         state = running.state()
         assert (state.exit_code, state.error) == (running_comparison.STOPPED, "")
-        assert "Stopped. What is finished is kept" in progress(state, "command")
+        assert "Stopped. Finished work is kept" in progress(state, "command")
         again = session.start(request(tmp_path))
         assert session.number == 2 and session.report_page() is None
     assert not again.is_running

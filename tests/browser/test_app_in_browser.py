@@ -118,7 +118,7 @@ def test_a_dropped_folder_is_compared_and_its_report_seen(visitor, image_folder:
     visitor.wait_for_text(f"{8 * len(classes)} pictures, {len(classes)} classes")
     visitor.untick("twin-resnet18-barlow-twins")
     visitor.press("Compare")
-    visitor.wait_for_text("You can close this page: the comparison goes on.")
+    visitor.wait_for_text("You can close this page: the comparison continues.")
     visitor.browser.refresh()
     visitor.wait_for_text("Done in ")
     frame = visitor.browser.find_element("css selector", "iframe.report")
@@ -140,7 +140,7 @@ def test_a_dropped_folder_is_compared_and_its_report_seen(visitor, image_folder:
     visitor.drop(folder)  # the same pictures at another place are the same cells
     visitor.wait_for_text(f"{8 * len(classes)} pictures, {len(classes)} classes")
     visitor.press("Compare")
-    visitor.wait_for_text("Comparing for")
+    visitor.wait_for_text("Comparing, ")
     visitor.wait_for_text("Done in ")
     computed_again = {path.name: path.stat().st_mtime_ns for path in cells.iterdir()}
     assert {name: computed_again.get(name) for name in computed} == computed
@@ -184,9 +184,9 @@ def test_a_zip_is_unpacked_and_a_comparison_can_be_stopped(visitor, image_folder
     visitor.drop(archive)
     visitor.wait_for_text(f"{len(list(folder.rglob('*.png')))} pictures, ")
     visitor.press("Compare")
-    visitor.wait_for_text("Comparing for")
+    visitor.wait_for_text("Comparing, ")
     visitor.press("Stop")
-    visitor.wait_for_text("Stopped. What is finished is kept")
+    visitor.wait_for_text("Stopped. Finished work is kept")
     unfinished = list(visitor.app.output.rglob(".*.unfinished"))
     assert unfinished == [] and list((visitor.app.output / "claims").glob("*")) == []
     assert not visitor.buttons("Stop")[0].is_enabled()

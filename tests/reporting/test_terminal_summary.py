@@ -22,7 +22,7 @@ def test_one_domain_has_the_four_measurements_and_the_verdict(results: StudyResu
     assert lines[2].split()[:2] == ["supervised", f"{100 * first.number('accuracy').value:.1f}"]
     assert lines[4].split()[0] == "untrained" and lines[4].endswith("control")
     assert verdict(one).sentence in " ".join(lines)
-    assert lines[-2:] == [f"Report: {PAGE}", "Numbers: runs/mine/results.csv (in tables here: --verbose)"]
+    assert lines[-2:] == [f"Report: {PAGE}", "Numbers: runs/mine/results.csv (as tables here: --verbose)"]
 
 
 @pytest.mark.parametrize("names", [(), ("a" * 200, "b" * 200 + "\x1b[2J", "untrained:" + "c" * 200)])

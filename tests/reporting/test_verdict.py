@@ -14,7 +14,7 @@ from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.study_results import StudyResults, infer
 
 MOST_WORDS = 25
-CLAIMS = ("beyond luck", "could be luck", "could still be luck", "no telling")
+CLAIMS = ("more than luck", "could be luck", "could still be luck", "luck is unknown")
 
 SIMCLR, BARLOW, TWIN, CONTROL = (
     "resnet50-simclr",
@@ -54,7 +54,7 @@ def remark(found: Verdict, kind: RemarkKind) -> str:
 def test_a_lead_within_noise_is_said_to_be_one() -> None:
     found = verdict_on(measured({TWIN: 0.87, SIMCLR: 0.9}))
     assert found.sentence == (
-        "No clear winner on digits. Ahead is SimCLR: 90.0% against 87.0% for the supervised twin; "
+        "No clear winner on digits. The most accurate is SimCLR: 90.0% against 87.0% for the supervised twin; "
         "the lead of 3.0 points could be luck (−1.1 to 7.1)."
     )
     assert (found.leader, found.is_decided) == (SIMCLR, False)
@@ -67,14 +67,14 @@ def test_a_lead_beyond_noise_is_claimed_with_its_scope() -> None:
     assert found.sentence.startswith(
         "SimCLR leads on digits: 90.0% against 70.0% for the supervised twin; the lead of"
     )
-    assert "20.0 points is beyond luck (14." in found.sentence and found.is_decided
+    assert "20.0 points is more than luck (14." in found.sentence and found.is_decided
     assert "these weights" in remark(found, RemarkKind.UNCERTAIN)
     assert "3 seeds" in remark(found, RemarkKind.SETTLE)
 
 
 def test_the_two_best_are_compared_with_each_other_and_the_best_with_its_twin() -> None:
     found = verdict_on(measured({TWIN: 0.7, SIMCLR: 0.88, BARLOW: 0.9, CONTROL: 0.3}))
-    assert "Ahead is Barlow Twins: 90.0% against 88.0% for SimCLR" in found.sentence
+    assert "The most accurate is Barlow Twins: 90.0% against 88.0% for SimCLR" in found.sentence
     assert "could be luck" in found.sentence
     assert remark(found, RemarkKind.TWIN).startswith(
         "Barlow Twins is 20.0 points more accurate than the supervised twin"
@@ -115,15 +115,15 @@ def test_without_an_interval_nothing_is_said_of_luck_and_the_reason_is_given() -
         for cell in cells
     ]
     found = verdict_on(cells)
-    assert "there is no telling whether by luck" in found.sentence
+    assert "whether that is luck is unknown" in found.sentence
     assert "a class has only 6 images" in remark(found, RemarkKind.UNCERTAIN)
-    assert found.further[0].text.startswith("The number is mean per-class accuracy (linear probe)")
+    assert found.further[0].text.startswith("The verdict compares mean per-class accuracy (linear probe)")
 
 
 def test_one_backbone_alone_is_compared_with_nothing_or_its_control() -> None:
     (alone,) = measured({SIMCLR: 0.9})
     assert verdict_on([alone]).sentence.startswith("resnet50-simclr gets 90.0% on digits (86.6% to 92.8%)")
-    assert verdict_on([alone]).sentence.endswith("it was compared with nothing.")
+    assert verdict_on([alone]).sentence.endswith("it was not compared with anything.")
     found = verdict_on(measured({SIMCLR: 0.9, CONTROL: 0.5}))
     assert found.sentence.startswith(
         "resnet50-simclr gets 90.0% on digits, the untrained control 50.0%; the lead of 40.0 points is"
@@ -139,20 +139,21 @@ def test_few_domains_are_told_one_by_one_and_more_on_average() -> None:
     shares = {TWIN: 0.7, SIMCLR: 0.9, CONTROL: 0.3}
     two = measured(shares, "digits") + measured({TWIN: 0.9, SIMCLR: 0.7, CONTROL: 0.3}, "letters")
     found = verdict_on(two)
-    assert found.sentence == "SimCLR leads on digits, the supervised twin on letters; both leads are beyond luck."
+    assert found.sentence == "SimCLR leads on digits, the supervised twin on letters; both leads are more than luck."
     assert found.leader is None
     same = verdict_on(measured(shares, "digits") + measured(shares, "letters"))
-    assert same.sentence == "SimCLR leads on both domains; both leads are beyond luck."
+    assert same.sentence == "SimCLR leads on both domains; both leads are more than luck."
     domains = ["digits", "letters", "signs", "maps"]
     gaps = dict(zip(domains, (0.7, 0.74, 0.66, 0.72), strict=True))
     many = [cell for domain in domains for cell in measured(shares | {TWIN: gaps[domain]}, domain)]
     found = verdict_on(many)
     assert found.sentence.startswith("Over 4 domains, SimCLR leads: 90.0% against 70.5% for the supervised twin;")
-    assert "is beyond luck" in found.sentence
+    assert "is more than luck" in found.sentence
     low = {TWIN: 0.28, SIMCLR: 0.29, CONTROL: 0.3}
     found = verdict_on([*many, *measured(low, "noise")])
-    assert remark(found, RemarkKind.WEAKNESS) == "On noise, no backbone scores above the untrained control (30.0%); one is 2.0 points below."
-    assert "there is no clear winner. Ahead is SimCLR" in found.sentence
+    weakness = "On noise, no backbone scores above the untrained control (30.0%); one is 2.0 points below."
+    assert remark(found, RemarkKind.WEAKNESS) == weakness
+    assert "there is no clear winner. The most accurate is SimCLR" in found.sentence
     found = verdict_on(many)
     assert remark(found, RemarkKind.TWIN).startswith("On 4 domains unlike the source, SimCLR is 19.5 points more")
     assert "pretrained again" in remark(found, RemarkKind.UNCERTAIN)
@@ -162,7 +163,7 @@ def test_other_settings_are_told_apart() -> None:
     cells = measured({TWIN: 0.7, SIMCLR: 0.9}) + measured({TWIN: 0.95, SIMCLR: 0.7}, protocol="finetune")
     found = verdict_on(cells)
     assert found.sentence.startswith("SimCLR leads on digits")
-    assert "Fine-tuning: the supervised twin leads with 95.0%, which is beyond luck." in texts_of(found)
+    assert "Fine-tuning: the supervised twin leads with 95.0%, which is more than luck." in texts_of(found)
 
 
 def test_both_judgements_of_a_pair_must_agree_to_a_lead() -> None:

@@ -8,7 +8,7 @@ from hf_sslgen.metrics.catalogue.metric import Explanation
 ACCURACY = Explanation(
     "Accuracy",
     "Share of test images whose most probable class is the true class. In a domain judged by mean per-class "
-    "accuracy, it is computed within each class and then averaged. So rare classes count as much.",
+    "accuracy, it is computed within each class and then averaged. So rare classes count as much as common ones.",
 )
 
 CONFIDENCE = Explanation(
@@ -62,7 +62,7 @@ CONCENTRATION = Explanation(
     "Computed from attribution maps on the grid of their layer. Gini is 0 if the positive evidence is even and near 1 "
     "if a few cells hold all of it. Spread is 1 if the evidence is as far apart as in an even map. It is near 0 if it "
     "is all in one place. For neither is higher or lower better: a concentrated map may focus on the object or on a "
-    "watermark. A map without any positive evidence has neither number and is counted apart.",
+    "watermark. A map without any positive evidence has neither number and is counted separately.",
 )
 
 FURTHER_CONCENTRATION = Explanation(
@@ -71,7 +71,7 @@ FURTHER_CONCENTRATION = Explanation(
     "would fill. Participation ratio is the same for an equal sum of squares. The mass share is that of the evidence "
     "in the strongest tenth of cells. The area share is that of the cells that hold 80% of it. Entropy grows with the "
     "grid. They mostly rank maps alike, but not always. A single strong cell above an even background raises the "
-    "strongest tenth more than Gini. For none is higher or lower better.",
+    "strongest tenth more than Gini. None has a better direction.",
 )
 
 LOCALIZATION = Explanation(

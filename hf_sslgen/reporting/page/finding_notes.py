@@ -57,8 +57,8 @@ def _counted(headlines: Sequence[Judgement]) -> str:
     if num_tested == 1:
         return "A single headline verdict has an interval, so it needs no adjustment."
     return (
-        f"The {num_tested} headline verdicts with an interval are adjusted together (Holm). If there are no "
-        "differences at all, a report like this claims any in about 5% of cases at most."
+        f"The {num_tested} headline verdicts with an interval are adjusted together (Holm). If there were no "
+        "true differences, a report like this would claim one in at most about 5% of cases."
     )
 
 

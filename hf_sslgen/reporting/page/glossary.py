@@ -23,7 +23,7 @@ OF_TESTS = (
     ),
     Explanation(
         "Adjusted",
-        "Of headline verdicts, the p-value after Holm’s adjustment for all of them. Other differences are "
+        "For headline verdicts, the p-value after Holm’s adjustment for all of them. Other differences are "
         "exploratory. They have a q-value (Benjamini and Hochberg): the share of differences with this value or a "
         "lower one that is due to chance.",
     ),
@@ -33,9 +33,9 @@ OF_TESTS = (
     ),
     Explanation(
         "Tier",
-        "A tier is opened by the most accurate backbone that has none yet. It holds every backbone without a tier "
-        "that is not told apart from it. Pairs are compared on the same images and adjusted over all pairs of the "
-        "table. Backbones of different tiers may still not be told apart from each other.",
+        "Each tier starts with the most accurate backbone not yet in a tier. It also holds every remaining "
+        "backbone that is not told apart from that one. Pairs are compared on the same images and adjusted over all "
+        "pairs of the table. Backbones of different tiers may still not be told apart from each other.",
     ),
     Explanation("Average rank", "The rank of a backbone on each domain, averaged over domains. Lower is better."),
     Explanation(

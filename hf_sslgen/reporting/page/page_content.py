@@ -92,7 +92,7 @@ def _setting(
         protocol=setting[0],
         labels=setting[1],
         caption=f"95% intervals over {_sampled(targets, setting)}. Numbers without one are descriptive; "
-        "“pt” are percentage points.",
+        "“pt” means percentage points.",
         details=detail_rows(rows),
         details_missing=details_missing(rows, names),
         **measurement_table(rows, names),

@@ -94,7 +94,7 @@ def _map(results: StudyResults, measure: Measure, domains: list[str], names: dic
     return HeatMap(
         measure.title,
         unit,
-        better.get(measure.better or "", "no better side"),
+        better.get(measure.better or "", "no better direction"),
         list(groups.items()),
         domains,
         rows,
@@ -111,7 +111,7 @@ def _cell(d: TargetDifference | None, largest: float) -> HeatCell:
     if d is None:
         return HeatCell(MISSING, None, None, False, "not compared")
     claimed = d.judgement.claimed
-    most = 1 if d.verdict == UNDECIDED else STEPS  # what could be chance stays pale
+    most = 1 if d.verdict == UNDECIDED else STEPS  # what could be luck stays pale
     shade = max(-most, min(most, round(STEPS * d.value / largest)))
     interval = fitted_interval(claimed.low, claimed.high, d.metric, signed=True)
     spoken = f"95% interval {interval}" if interval else f"no interval: {d.reason}"

@@ -28,7 +28,7 @@ SHORT_PARTS = {
 MARKS = {
     Mark.LEADS: ("★", "leads", "Told apart from all others"),
     Mark.TIED: ("≈", "tied", "Best, or not told apart from the best"),
-    Mark.UNTOLD: ("?", "can't tell", "Best, or not told apart from the best, for want of an interval"),
+    Mark.UNTOLD: ("?", "can't tell", "Best, or not told apart from the best because there is no interval"),
     Mark.NOT_ABOVE_CONTROL: (
         "▽",
         "not above untrained",
@@ -38,8 +38,8 @@ MARKS = {
 }
 """A sign, a word and its meaning."""
 
-DIRECTIONS = {"higher": "↑ higher is better", "lower": "↓ lower is better", None: "no better side"}
-OWN_DIRECTIONS = {"confidence_gap": "0 is calibrated, + too sure"}
+DIRECTIONS = {"higher": "↑ higher is better", "lower": "↓ lower is better", None: "no better direction"}
+OWN_DIRECTIONS = {"confidence_gap": "0 is best, + overconfident"}
 HAS_ZERO = ("confidence_gap",)
 """Numbers whose tracks show zero, because it is the best value."""
 

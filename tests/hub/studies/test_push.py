@@ -240,7 +240,7 @@ def test_pictures_of_images_are_published_only_if_asked_for(study_hub: Hub, push
     add_pictures(read_cells(store / "cells"))
 
     def shown() -> bool:
-        return b"Surest errors" in remote_files(study_hub, kind="space")["index.html"].split(b"<script")[0]
+        return b"Most confident errors" in remote_files(study_hub, kind="space")["index.html"].split(b"<script")[0]
 
     push(store, "--report_space", "true")
     assert not shown()

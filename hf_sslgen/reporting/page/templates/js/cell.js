@@ -28,7 +28,7 @@ const showCell = async (data, at) => {
   const details = await unpackedJson(`cell-${at}`);
   place.replaceChildren();
   if (details) renderCellDetails(place, details, accessiblePlot, (await unpackedJson("cell-pictures")) ?? []);
-  else place.append(make("p", { class: "soft" }, "This page has no further details of this run, to stay small. Its numbers are in results.csv."));
+  else place.append(make("p", { class: "soft" }, "To keep this page small, it has no further details of this run. Its numbers are in results.csv."));
 };
 
 const openCell = (data, at, number) => setState({ cell: String(number?.isPublished ? data.cells[at].published ?? at : at) });

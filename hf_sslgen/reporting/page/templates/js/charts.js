@@ -222,7 +222,7 @@ const drawSection = (data, element) => {
     : make("p", { class: "soft" }, "Nothing passes the filters."));
   const forests = forestsOf(data, chosen.index, wide);
   if (forests) place.append(make("h3", {}, "Self-supervised minus supervised"),
-    make("p", { class: "soft" }, "Filled dots are decided, hollow ones could be chance. Click a dot to see its domain alone."), forests);
+    make("p", { class: "soft" }, "Filled dots are decided, hollow ones could be luck. Click a dot to see its domain alone."), forests);
   const table = make("details", { ontoggle: () => {
     if (table.open && !table.querySelector("table")) { table.append(tableOfNumbers(data, panels, chosen.index)); addCopyButtons(table); }
   } }, make("summary", {}, `${chosen.title} as a table`));

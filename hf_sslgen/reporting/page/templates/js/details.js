@@ -55,7 +55,7 @@ const renderCellDetails = (() => {
 
   const errors = (details, pictures) => {
     if (!details.errors?.some(error => pictures[error.picture])) return null;
-    return part("Surest errors", tiles(details.errors.map(error =>
+    return part("Most confident errors", tiles(details.errors.map(error =>
       tile(error, `${error.reference}, taken for ${error.prediction}`,
         [`true: ${error.reference}`, `predicted: ${error.prediction}`, sure(error)], pictures))));
   };
@@ -95,7 +95,7 @@ const renderCellDetails = (() => {
     const rest = found.n_pairs - found.pairs.length;
     return part("Which classes are confused",
       note(found.n_errors ? `${plural(found.n_errors, "error")} of ${plural(details.n, "image")}, in ${plural(found.n_pairs, "pair")} of classes.`
-        : "No image is predicted wrongly."),
+        : "No image is misclassified."),
       found.matrix ? matrix(found) : null,
       seen.length ? listed : null,
       found.pairs.length ? table(`The most confused pairs${rest > 0 ? `; ${whole(rest)} more are not listed` : ""}`,
@@ -158,7 +158,7 @@ const renderCellDetails = (() => {
     const gap = kind => has(kind.ece) ? `Calibration error ${fixed(100 * kind.ece, 1)} pt`
       + (has(kind.ece_if_calibrated) ? `; ${fixed(100 * kind.ece_if_calibrated, 1)} pt if calibrated` : "") : "";
     const width = wide(container, 340);
-    return part("Is its confidence justified?", note("Above the dashed line it is too modest, below it too sure."),
+    return part("Is its confidence justified?", note("Above the dashed line it is underconfident, below it overconfident."),
       element("div", { class: "side-by-side" }, ...kinds.map(([title, kind]) => element("figure", null,
         element("figcaption", null, element("strong", null, title), element("span", null, gap(kind))),
         reliabilityPlot(kind.bins, Plot, width, `${title}: accuracy against confidence in ${plural(kind.bins.length, "bin")}; the table has the values`),
@@ -170,11 +170,11 @@ const renderCellDetails = (() => {
     const found = details.risk_coverage;
     if (!found) return null;
     const last = found.points.at(-1);
-    const title = point => `the surest ${percent(point.coverage)} of images: ${percent(point.risk)} errors`;
+    const title = point => `the most confident ${percent(point.coverage)} of images: ${percent(point.risk)} errors`;
     const y = point => 100 * point.risk;
     const plot = Plot.plot({
       width: wide(container), height: 240, marginLeft: 44, marginRight: 14, marginBottom: BELOW, style: STYLE,
-      x: { domain: [0, 100], label: "Coverage: share of surest images (%)", grid: true },
+      x: { domain: [0, 100], label: "Coverage: share of most confident images (%)", grid: true },
       y: { domain: [0, Math.max(1, ...found.points.map(y)) * 1.05], label: "Errors among them (%)", grid: true },
       marks: [
         Plot.ruleY([y(last)], { stroke: SOFT, strokeDasharray: "4,3" }),
@@ -222,6 +222,6 @@ const renderCellDetails = (() => {
       errors(details, pictures), confusion(details, pictures), perClass(details, Plot, container), reliability(details, Plot, container),
       riskCoverage(details, Plot, container), invariance(details, Plot, container),
     ].filter(Boolean);
-    container.replaceChildren(...(parts.length ? parts : [note("There are no records of single images to show.")]));
+    container.replaceChildren(...(parts.length ? parts : [note("There are no records of individual images to show.")]));
   };
 })();
