@@ -33,7 +33,7 @@ PIXEL_RATIO = 1.5
 LARGEST = 300_000
 """Bytes that a picture may have."""
 
-DRAWN = "const done = arguments[0]; requestAnimationFrame(() => setTimeout(done, 500))"
+DRAWN = "const done = arguments[0]; requestAnimationFrame(() => setTimeout(done, 600))"
 """A script that waits until charts are drawn."""
 
 TALLEST = 1600

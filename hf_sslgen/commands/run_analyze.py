@@ -36,7 +36,7 @@ from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL, read_cell, wr
 from hf_sslgen.study.cells.cell_identity import cell_identity, cell_provenance
 from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.execution.study_features import study_features
-from hf_sslgen.study.pictures.picture_choice import Error, errors_of
+from hf_sslgen.study.pictures.picture_choice import WrongPrediction, errors_of
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.prepared_cell import BackboneFacts, PreparedCell
 from hf_sslgen.zoo.anatomy import find_attribution_layer
@@ -90,7 +90,7 @@ def _measure(backbone: LoadedBackbone, domain: Domain, settings: AnalysisSetting
     return pretrained_analysis(backbone, domain, settings, run), PRETRAINED_PROTOCOL
 
 
-def _write_error_sheet(errors: Sequence[Error], domain: Domain, path: Path) -> None:
+def _write_error_sheet(errors: Sequence[WrongPrediction], domain: Domain, path: Path) -> None:
     """Write pictures of the surest errors, unless there are none."""
     if not errors:
         return

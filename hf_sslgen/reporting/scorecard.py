@@ -20,14 +20,6 @@ from hf_sslgen.study.inference.study_results import StudyResults
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
 from hf_sslgen.zoo.display_names import display_names
 
-BOUNDS = {
-    HEADLINE_ACCURACY: (0.0, 1.0),
-    "confidence_gap": (-1.0, 1.0),
-    "gini": (0.0, 1.0),
-    "invariance": (-math.inf, 1.0),
-}
-"""What a number can be, which Student's t interval over domains does not know."""
-
 
 def scorecard(results: StudyResults) -> Scorecard:
     """Return the scorecard of a study; no panels if it has no cells."""
@@ -204,8 +196,15 @@ def _average_rows(panels: Sequence[Panel], measures: Sequence[Measure]) -> list[
             averaged = average_over_domains(
                 [Averaged(score.value, score.low, score.high, score.n, score.num_runs) for score in own]
             )
-            lowest, highest = BOUNDS.get(measure.metric, (-math.inf, math.inf))
-            averaged = replace(averaged, low=max(averaged.low, lowest), high=min(averaged.high, highest))
+            averaged = _within_possible(averaged, measure.metric)
             scores.append(_score_of(measure.metric, averaged, tuple(cell for score in own for cell in score.cells)))
         found.append(replace(first, scores=tuple(scores)))
     return found
+
+
+def _within_possible(averaged: Averaged, metric: str) -> Averaged:
+    """Cut an interval where the number ends, which Student's t interval over domains does not know."""
+    number = METRICS[metric].words if metric in METRICS else METRICS["accuracy"].words
+    is_share = number.scale > 1.0
+    lowest = (-1.0 if number.signed else 0.0) if is_share else -math.inf
+    return replace(averaged, low=max(averaged.low, lowest), high=min(averaged.high, 1.0))

@@ -47,7 +47,9 @@ PRELOADED = [
 
 
 def start(study: Path, output_dir: Path, *options: str) -> warm_python.WarmProcess:
-    return warm_python.start(["-m", "hf_sslgen.cli", "study", str(study), "--output_dir", str(output_dir), *options])
+    return warm_python.start(
+        ["-m", "hf_sslgen.cli", "study", str(study), "--output_dir", str(output_dir), "--verbose", *options]
+    )
 
 
 def outputs(processes: list[warm_python.WarmProcess]) -> list[str]:

@@ -7,14 +7,16 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from hf_sslgen.reporting.figures.figure_style import FONT_SIZE, INK, literal, new_figure, shortened
-from hf_sslgen.study.pictures.picture_choice import Error
+from hf_sslgen.study.pictures.picture_choice import WrongPrediction
 
 PER_LINE = 6
 MOST = 12
 WIDTH_OF_NAME = 18
 
 
-def error_sheet(errors: Sequence[Error], images: Sequence[Image.Image], class_names: Sequence[str]) -> Figure:
+def error_sheet(
+    errors: Sequence[WrongPrediction], images: Sequence[Image.Image], class_names: Sequence[str]
+) -> Figure:
     """Draw images that were predicted wrongly, in the order given.
 
     Args:

@@ -19,7 +19,7 @@ from hf_sslgen.reporting.page.picture_book import PictureBook
 from hf_sslgen.reporting.vocabulary import FAMILIES, transform_words
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.cells.record_columns import VariantRows
-from hf_sslgen.study.pictures.picture_choice import Error, confused_pairs, errors_of
+from hf_sslgen.study.pictures.picture_choice import WrongPrediction, confused_pairs, errors_of
 from hf_sslgen.study.pictures.stored_pictures import CellPictures, pictures_of
 
 DECIMALS = 4
@@ -87,18 +87,18 @@ class _Examples:
     """Errors as examples, with the numbers of their pictures."""
 
     def __init__(
-        self, errors: Sequence[Error], names: Sequence[str], pictures: CellPictures, book: PictureBook | None
+        self, errors: Sequence[WrongPrediction], names: Sequence[str], pictures: CellPictures, book: PictureBook | None
     ) -> None:
         self.errors = errors
         self._names, self._pictures, self._book = names, pictures, book
 
-    def of(self, error: Error) -> Details:
+    def of(self, error: WrongPrediction) -> Details:
         most = 1.0 if error.confidence >= 1.0 else MOST_UNSURE
         found: Details = {"confidence": min(round(error.confidence, DECIMALS), most)}
         number = self._book.number(self._pictures.image(error.sample_id)) if self._book is not None else None
         return found if number is None else {**found, "picture": number}
 
-    def named(self, error: Error) -> Details:
+    def named(self, error: WrongPrediction) -> Details:
         classes = {"reference": self._names[error.reference], "prediction": self._names[error.prediction]}
         return {**classes, **self.of(error)}
 
@@ -180,8 +180,8 @@ def _bins(cell: Cell, rows: VariantRows, ending: str) -> Details:
         if GROUP not in rows.columns:
             row["interval"] = _share_interval(round(accuracy * n), n)
         bins.append(row)
-    stored = _stored(cell, {"ece": "expected_calibration_error", "ece_if_calibrated": "ece_if_calibrated"}, ending)
-    return {"bins": bins, **stored}
+    error = _stored(cell, "ece", f"expected_calibration_error{ending}")
+    return {"bins": bins, **error, **_stored(cell, "ece_if_calibrated", f"ece_if_calibrated{ending}")}
 
 
 def _risk_coverage(cell: Cell, confidences: NDArray[np.float64], correct: NDArray[np.float64]) -> Details:
@@ -190,7 +190,7 @@ def _risk_coverage(cell: Cell, confidences: NDArray[np.float64], correct: NDArra
     wanted = np.linspace(curve.coverage[0], curve.coverage[-1], MOST_POINTS)
     at = np.unique(np.minimum(np.searchsorted(curve.coverage, wanted - 1e-12), len(curve.coverage) - 1))
     points = [{"coverage": _rounded(curve.coverage[i]), "risk": _rounded(curve.risk[i])} for i in at]
-    return {"points": points, **_stored(cell, {"aurc": "aurc", "excess_aurc": "excess_aurc"})}
+    return {"points": points, **_stored(cell, "aurc", "aurc"), **_stored(cell, "excess_aurc", "excess_aurc")}
 
 
 def _invariance(cell: Cell) -> list[Details]:
@@ -216,10 +216,10 @@ def _invariance(cell: Cell) -> list[Details]:
     return found
 
 
-def _stored(cell: Cell, metrics: dict[str, str], ending: str = "") -> Details:
-    """Return stored numbers at full precision by their short names; those that the cell lacks are missing."""
-    found = {name: cell.number(f"{metric}{ending}") for name, metric in metrics.items()}
-    return {name: n.value for name, n in found.items() if n is not None and not math.isnan(n.value)}
+def _stored(cell: Cell, name: str, metric: str) -> Details:
+    """Return a stored number at full precision by its short name; empty if the cell lacks it."""
+    number = cell.number(metric)
+    return {} if number is None or math.isnan(number.value) else {name: number.value}
 
 
 def _confident(rows: VariantRows, column: str) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:

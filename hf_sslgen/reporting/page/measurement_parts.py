@@ -38,10 +38,11 @@ MEASUREMENT_PARTS = (
     ),
 )
 
-_OF_GROUP = {part.value: each.identifier for each in MEASUREMENT_PARTS for part in each.parts} | {
-    PUBLISHED_MAPS_GROUP: "attribution",
-    PUBLISHED_GROUP: "invariance",
-    TUNED_GROUP: "invariance",
+_OF_PART = {part: each.identifier for each in MEASUREMENT_PARTS for part in each.parts}
+_OF_GROUP = {part.value: identifier for part, identifier in _OF_PART.items()} | {
+    PUBLISHED_MAPS_GROUP: _OF_PART[Part.CONCENTRATION],
+    PUBLISHED_GROUP: _OF_PART[Part.INVARIANCE],
+    TUNED_GROUP: _OF_PART[Part.INVARIANCE],
 }
 
 

@@ -19,7 +19,7 @@ from hf_sslgen.reporting.table_rows import (
 )
 from hf_sslgen.reporting.vocabulary import format_decimals, setting_words, transform_words
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL, Cell
-from hf_sslgen.study.pictures.picture_choice import Error, errors_of, least_invariant
+from hf_sslgen.study.pictures.picture_choice import WrongPrediction, errors_of, least_invariant
 from hf_sslgen.study.pictures.stored_pictures import CellPictures, pictures_of
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
@@ -138,7 +138,7 @@ def _errors(group: _Group, pictures: dict[Path, CellPictures], room: Room) -> li
     return strips
 
 
-def _error_tiles(cell: Cell, errors: Sequence[Error], pictures: CellPictures, room: Room) -> list[Tile]:
+def _error_tiles(cell: Cell, errors: Sequence[WrongPrediction], pictures: CellPictures, room: Room) -> list[Tile]:
     """Return tiles of errors, up to the first without a picture, so that no surer error is passed over."""
     tiles = []
     for error in errors:
@@ -166,7 +166,7 @@ def _disagreements(group: _Group, pictures: dict[Path, CellPictures], room: Room
     return strips
 
 
-def _avoided(right: Cell, wrong: Cell) -> list[Error]:
+def _avoided(right: Cell, wrong: Cell) -> list[WrongPrediction]:
     """Return the errors of one cell on images that another one predicts correctly."""
     rows = right.columns().clean
     correct = {

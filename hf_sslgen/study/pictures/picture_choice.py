@@ -27,7 +27,7 @@ MOST_MOVED = 4
 
 
 @dataclass(frozen=True)
-class Error:
+class WrongPrediction:
     """An image that was predicted wrongly: its sample id, its class, the predicted one, and the confidence in it."""
 
     sample_id: Any
@@ -43,7 +43,7 @@ class ConfusedPair:
     reference: int
     prediction: int
     n: int
-    errors: tuple[Error, ...]
+    errors: tuple[WrongPrediction, ...]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class MovedImage:
     chance: float
 
 
-def errors_of(rows: VariantRows) -> list[Error]:
+def errors_of(rows: VariantRows) -> list[WrongPrediction]:
     """Return the errors among untransformed images by falling confidence; none without a prediction and confidence."""
     if not all(name in rows.columns for name in PREDICTION_COLUMNS):
         return []
@@ -72,21 +72,21 @@ def errors_of(rows: VariantRows) -> list[Error]:
     wrong = np.flatnonzero(~np.isnan(np.stack(columns)).any(axis=0) & (columns[0] != columns[1]))
     order = wrong[np.argsort(-columns[2][wrong], kind="stable")]
     return [
-        Error(rows.sample_ids[at].item(), int(columns[0][at]), int(columns[1][at]), float(columns[2][at]))
+        WrongPrediction(rows.sample_ids[at].item(), int(columns[0][at]), int(columns[1][at]), float(columns[2][at]))
         for at in order
     ]
 
 
-def confused_pairs(errors: Sequence[Error], most: int = MOST_PAIRS) -> list[ConfusedPair]:
+def confused_pairs(errors: Sequence[WrongPrediction], most: int = MOST_PAIRS) -> list[ConfusedPair]:
     """Return the pairs of classes that are confused most often, with examples; equally frequent ones by confidence."""
-    found: dict[tuple[int, int], list[Error]] = {}
+    found: dict[tuple[int, int], list[WrongPrediction]] = {}
     for error in errors:
         found.setdefault((error.reference, error.prediction), []).append(error)
     pairs = sorted(found.items(), key=lambda item: (-len(item[1]), -item[1][0].confidence))
     return [ConfusedPair(*classes, len(of), tuple(of[:MOST_OF_PAIR])) for classes, of in pairs[:most]]
 
 
-def pictured_errors(rows: VariantRows) -> list[Error]:
+def pictured_errors(rows: VariantRows) -> list[WrongPrediction]:
     """Return the errors whose pictures are kept: the most confident ones, and some of each confused pair."""
     errors = errors_of(rows)
     chosen = [*errors[:MOST_ERRORS], *(error for pair in confused_pairs(errors) for error in pair.errors)]
@@ -121,6 +121,6 @@ def least_invariant(
     found = []
     for at in order[count[order] > 0]:
         variant, rows, _ = members[int(np.nanargmin(values[:, at]))]
-        cosine, chance = (float(rows[name][at]) for name in ("cosine", "chance_cosine"))
+        cosine, chance = float(rows["cosine"][at]), float(rows["chance_cosine"][at])
         found.append(MovedImage(sample_ids[at].item(), float(mean[at]), variant, cosine, chance))
     return found

@@ -56,7 +56,17 @@ def test_a_study_goes_on_from_what_others_ran(
     assert run_worker(specs, store, num_threads=1) == {"computed": 6}
     assert "6 cells added" in push(store.folder)
     larger, folder = study_file("larger.yaml", seeds=[0, 1, 2]), tmp_path / "second"
-    command = ["-m", "hf_sslgen.cli", "study", str(larger), "--output_dir", str(folder), "--pull", REPOSITORY]
+    command = [
+        "-m",
+        "hf_sslgen.cli",
+        "study",
+        str(larger),
+        "--output_dir",
+        str(folder),
+        "--pull",
+        REPOSITORY,
+        "--verbose",
+    ]
     ended = warm_python.run(command, env=study_hub.environment(None))
     assert ended.returncode == 0, ended.stderr
     assert "6 cells pulled, 0 already here" in ended.stderr
@@ -314,7 +324,7 @@ def test_killed_in_the_middle_of_a_pull(
 ) -> None:
     push(store)
     folder, study = tmp_path / "here", str(study_file())
-    command = ["-m", "hf_sslgen.cli", "study", study, "--output_dir", str(folder), "--pull", REPOSITORY]
+    command = ["-m", "hf_sslgen.cli", "study", study, "--output_dir", str(folder), "--pull", REPOSITORY, "--verbose"]
     with warm_python.start(command, env=study_hub.environment(None)) as process:
         study_hub.fail("before", "records.parquet", "GET", action=lambda: os.kill(process.pid, signal.SIGKILL))
         assert process.wait() == -signal.SIGKILL

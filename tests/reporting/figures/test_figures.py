@@ -26,7 +26,7 @@ from hf_sslgen.reporting.figures.reliability_diagrams import (
 from hf_sslgen.reporting.figures.risk_coverage_curves import risk_coverage_of_cells
 from hf_sslgen.reporting.page.findings import comparison_name
 from hf_sslgen.reporting.table_rows import shown_in_figures
-from hf_sslgen.study.pictures.picture_choice import Error
+from hf_sslgen.study.pictures.picture_choice import WrongPrediction
 
 NAN = float("nan")
 
@@ -180,7 +180,7 @@ def test_checkpoint_figures_are_the_ones_the_cell_has_numbers_for(study, probes,
 
 
 def test_errors_have_their_picture_and_words() -> None:
-    errors = [Error(0, 0, 1, 0.9912), Error(1, 1, 0, 0.5)]
+    errors = [WrongPrediction(0, 0, 1, 0.9912), WrongPrediction(1, 1, 0, 0.5)]
     images = [Image.new("RGB", (40, 30), colour) for colour in ("red", "blue")]
     figure = error_sheet(errors, images, ["$cat$", "dog"])
     shown = [axes for axes in figure.axes if axes.images]
