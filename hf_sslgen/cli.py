@@ -4,7 +4,7 @@ import sys
 
 from hf_sslgen import __version__
 from hf_sslgen.command_examples import GROUPS, examples_text, start_text
-from hf_sslgen.command_line import run_command
+from hf_sslgen.command_line import run_command, run_main
 from hf_sslgen.errors import hinted
 
 COMMANDS = {
@@ -49,7 +49,7 @@ def main() -> None:
             run_command(f"hf_sslgen.commands.{command.replace('-', '_')}", options)
         except SystemExit:
             if {"-h", "--help"} & set(options):
-                print(examples_text(command))
+                run_main(lambda: print(examples_text(command), flush=True))
             raise
     else:
         print(f"error: {hinted(f'unknown command {command!r}', command, COMMANDS)}", file=sys.stderr)

@@ -21,6 +21,12 @@ def test_an_unknown_command_is_refused_with_the_nearest():
     assert "did you mean 'compare'" in refused.stderr
 
 
+def test_a_reader_may_close_the_help():
+    command = f"{sys.executable} -m hf_sslgen.cli status --help | true"
+    shown = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert shown.stderr == ""
+
+
 def test_alone_it_says_how_to_begin():
     shown = hf_sslgen()
     assert shown.returncode == 0
