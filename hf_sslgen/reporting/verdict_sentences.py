@@ -52,7 +52,7 @@ def sentence_on(ranking: Ranking, speaker: Speaker, leads: Leads) -> str:
     if not lead.is_claimed and lead.has_interval and max(abs(lead.low), abs(lead.high)) <= LEVEL:
         most = points_words(max(abs(lead.low), abs(lead.high)))
         level = f"{before}{name} and {second} are level{after}: {value} against {of_second}"
-        return speaker.sentence(f"{level}; they differ by about {most} at most")
+        return speaker.sentence(f"{level}; the difference is probably at most {most}")
     if points_words(lead.value) != points_words(round(best.value, 3) - round(other.value, 3)):
         value, of_second = (f"{format_decimals(100.0 * each.value, 2)}%" for each in (best, other))
     numbers = f"{value} against {of_second} for {second}"

@@ -80,13 +80,21 @@ class _LoggingRun:
         self._run.log(values, step=step)
 
 
-@contextmanager
-def _tensorboard(run: RunDescription) -> Iterator[TrackedRun]:
+def _summary_writer(folder: str) -> Any:
+    """Return a writer of whichever of the two packages is installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
+
+        return SummaryWriter(folder)
     except ImportError:
-        from tensorboardX import SummaryWriter  # type: ignore[no-redef]
-    writer = SummaryWriter(str(run.folder / "tensorboard" / run.name))
+        import tensorboardX
+
+        return tensorboardX.SummaryWriter(folder)
+
+
+@contextmanager
+def _tensorboard(run: RunDescription) -> Iterator[TrackedRun]:
+    writer = _summary_writer(str(run.folder / "tensorboard" / run.name))
     try:
         writer.add_text("config", f"```json\n{json.dumps(run.shown_config, indent=2)}\n```")
         yield _TensorBoardRun(writer)

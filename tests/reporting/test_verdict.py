@@ -1,5 +1,6 @@
 """Verdicts in sentences: what they say of luck, of controls and twins, and that a person could say them."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -8,6 +9,8 @@ import pytest
 from fake_study import DOMAINS, SELF_SUPERVISED, SUPERVISED, Study
 from simulated_cells import equal_backbones, simulated_cell
 
+from hf_sslgen.reporting.scorecard import scorecard
+from hf_sslgen.reporting.scorecard_values import Mark
 from hf_sslgen.reporting.verdict import Verdict, verdict
 from hf_sslgen.reporting.verdict_remarks import RemarkKind
 from hf_sslgen.study.cells.cell_folder import Cell
@@ -101,6 +104,24 @@ def test_one_behind_the_control_is_named_as_a_weakness() -> None:
     )
 
 
+def test_the_only_one_above_the_control_is_named() -> None:
+    found = verdict_on(measured({TWIN: 0.4, BARLOW: 0.41, SIMCLR: 0.9, CONTROL: 0.4}))
+    assert remark(found, RemarkKind.WEAKNESS) == "Only SimCLR clearly beats the untrained control on digits."
+
+
+def test_backbones_that_hardly_differ_are_level() -> None:
+    found = verdict_on(measured({TWIN: 0.9, SIMCLR: 0.9025}, images=16_000))
+    assert found.sentence.startswith("SimCLR and the supervised twin are level on digits: 90.2% against 90.0%")
+    assert "the difference is probably at most 0." in found.sentence and not found.is_decided
+    assert "No clear winner" in verdict_on(measured({TWIN: 0.87, SIMCLR: 0.9})).sentence
+
+
+def test_numbers_of_a_lead_add_up() -> None:
+    found = verdict_on(measured({TWIN: 0.8125, SIMCLR: 0.8475}, images=1600))
+    ((value, other, lead),) = re.findall(r"([\d.]+)% against ([\d.]+)%.* lead of ([\d.]+)", found.sentence)
+    assert round(float(value) - float(other), 1) == float(lead)
+
+
 def test_equal_accuracies_are_a_tie() -> None:
     found = verdict_on(measured({TWIN: 0.8, SIMCLR: 0.8}))
     assert found.sentence.startswith("The supervised twin and SimCLR tie on digits at 80.0% (difference −")
@@ -117,6 +138,10 @@ def test_without_an_interval_nothing_is_said_of_luck_and_the_reason_is_given() -
     found = verdict_on(cells)
     assert "whether that is luck is unknown" in found.sentence
     assert "a class has only 6 images" in remark(found, RemarkKind.UNCERTAIN)
+    marks = {row.name: row.marks for row in scorecard(infer(cells)).panels[0].rows}
+    untold = (Mark.UNTOLD,)
+    # As the control has the accuracy of the twin, the latter is not above it, whatever the interval.
+    assert marks == {SIMCLR: untold, BARLOW: untold, TWIN: (*untold, Mark.NOT_ABOVE_CONTROL), CONTROL: ()}
     assert found.further[0].text.startswith("The verdict compares mean per-class accuracy (linear probe)")
 
 

@@ -3,7 +3,7 @@
     pictures/<32 hexadecimal digits>.webp    a picture of at most 96 pixels a side
     pictures/of_cells/<name of a cell>.json  which pictures show the images of a cell
 
-A picture's name follows from what it shows, so cells share pictures. The folder is no part of any cell: it can be
+A picture's name follows from what it shows, so cells share pictures. The folder belongs to no single cell: it can be
 removed at any time, and cells without pictures are as complete as others. Files that are not what they should be,
 whoever wrote them, count as missing.
 """
