@@ -125,11 +125,8 @@ def _marked(rows: Sequence[ScoreRow], ranking: Ranking, leads: Leads) -> list[Sc
     for each in trained:
         if control is None or leads.beats_control(ranking, each):
             continue
-        lead = leads.lead(ranking, each, control)
-        if lead.is_claimed:
-            marks[each.contestant.name].append(Mark.BELOW_CONTROL)
-        elif lead.has_interval or lead.value <= 0:
-            marks[each.contestant.name].append(Mark.NOT_ABOVE_CONTROL)
+        is_below = leads.lead(ranking, each, control).is_claimed
+        marks[each.contestant.name].append(Mark.BELOW_CONTROL if is_below else Mark.NOT_ABOVE_CONTROL)
     found = []
     for row in rows:
         place, score = places.get(row.name), row.scores[0]

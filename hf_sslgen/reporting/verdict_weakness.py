@@ -55,7 +55,8 @@ def _below_control(ranking: Ranking, speaker: Speaker, leads: Leads, place: str)
     if not behind or behind[0] is trained[0]:
         return []
     names = [speaker.name(each.contestant.name) for each in behind]
-    if len(trained) > 2 and len(names) == len(trained) - 1:
+    is_shown = leads.lead(ranking, trained[0], control).is_ahead
+    if is_shown and len(trained) > 2 and len(names) == len(trained) - 1:
         best = speaker.name(trained[0].contestant.name)
         return [speaker.sentence(f"only {best} clearly beats {speaker.name(control.contestant.name)}{place}")]
     subject = names[0] if len(names) == 1 else f"{len(names)} of {len(trained)} backbones"
@@ -78,7 +79,6 @@ def _below_on_domains(ranking: Ranking, speaker: Speaker, leads: Leads) -> list[
         below = [each.contestant.name for each in trained if each.value <= control.value]
         value = accuracy_words(control.value, own.metric)
         unsure = [each for each in trained if not leads.beats_control(own, each)]
-        unsure = [each for each in unsure if leads.lead(own, each, control).has_interval]
         if trained and len(below) == len(trained):
             worst = min(each.value for each in trained)
             text = f"{on}, no backbone scores above {whom} ({value})"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_study import SELF_SUPERVISED, SUPERVISED, UNTRAINED, FakeBackbone, Setting, Study, write_study
-from simulated_cells import equal_backbones
+from simulated_cells import equal_backbones, simulated_cell
 
 from hf_sslgen.reporting.results_csv import results_frame
 from hf_sslgen.reporting.scorecard import scorecard
@@ -135,3 +135,19 @@ def test_hostile_names_stay_apart_and_printable(make_study: Callable[..., Study]
     card = scorecard(infer(make_study(tmp_path, names=names).cells))
     shown = [row.short_name for row in card.panels[0].rows]
     assert len(set(shown)) == 3 and all(name.isprintable() and len(name) <= 24 for name in shown)
+
+
+def test_intervals_over_a_group_of_domains_end_where_the_number_does() -> None:
+    """Accuracies of 99%, 98% and 50% have a Student's t interval over domains from 13 to 152%."""
+    shares = {"digits": 0.99, "maps": 0.98, "signs": 0.5, "photos": 0.7}
+    cells = [
+        simulated_cell(
+            np.arange(200) < 200 * share, name, domain, group="similar" if domain == "photos" else "different"
+        )
+        for domain, share in shares.items()
+        for name in ("first", "second")
+    ]
+    (average,) = (each for each in scorecard(infer(cells)).averages if each.group == "different")
+    for row in average.rows:
+        score = row.scores[0]
+        assert score is not None and 0.1 < score.low < 0.15 and score.high == 1.0
