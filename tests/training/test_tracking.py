@@ -1,12 +1,14 @@
 """What trackers are told: by fine-tuning, by pretraining and by the workers of a study."""
 
 import importlib.util
+import itertools
 import json
 import os
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -126,7 +128,11 @@ def test_a_process_beside_the_workers_reports_what_finishes(study, tmp_path):
 @needs_tensorboard
 def test_fine_tuning_reports_the_four_measurements(small_backbones, tmp_path, monkeypatch):
     from event_files import scalars_below
+    from tensorboardX import event_file_writer
 
+    # It names files by host and second, and this training takes less than one: the test's numbers would replace it.
+    hosts = SimpleNamespace(gethostname=map("host-{}".format, itertools.count()).__next__)
+    monkeypatch.setattr(event_file_writer, "socket", hosts)
     monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "logs"))
     options = ["--max_train_samples", "20", "--max_eval_samples", "30", "--max_test_samples", "20", "--use_cpu"]
     options += ["--per_device_train_batch_size", "10", "--num_train_epochs", "2", "--tracked_images", "12"]
