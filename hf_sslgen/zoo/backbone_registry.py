@@ -3,98 +3,46 @@
 The rows are in `registry.yaml`, whose header explains `verified` and `exact_twin`.
 """
 
+import dataclasses
 import fnmatch
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from hf_sslgen.errors import InputError, nearest_names
-from hf_sslgen.registry_rows import build_row, one_of, read_sections
-
-REGISTRY_FILE = Path(__file__).parent / "registry.yaml"
-
-LIBRARIES = ("timm", "transformers", "conversion")
-FAMILIES = (
-    "supervised",
-    "contrastive",
-    "self-distillation",
-    "clustering",
-    "redundancy-reduction",
-    "masked-image-modelling",
+from hf_sslgen.registry_rows import build_row, read_sections
+from hf_sslgen.settings import shown
+from hf_sslgen.zoo.backbone_rows import (
+    AUGMENTATIONS,
+    FAMILIES,
+    LIBRARIES,
+    UNTRAINED,
+    Backbone,
+    PublishedAccuracy,
+    TwinSet,
 )
 
-UNTRAINED: Final = "untrained"
-"""Objective, and family, of a network whose weights are as they were initialised: the control of the others."""
+__all__ = [
+    "AUGMENTATIONS",
+    "FAMILIES",
+    "LIBRARIES",
+    "UNTRAINED",
+    "Backbone",
+    "PublishedAccuracy",
+    "TwinSet",
+    "all_backbones",
+    "excluded_backbones",
+    "excluded_reason",
+    "find_backbone",
+    "get_twin_set",
+    "known_backbone_ids",
+    "read_registry",
+    "twin_sets",
+    "unmatched_backbones",
+]
 
-
-@dataclass(frozen=True)
-class Backbone:
-    """One pretrained network.
-
-    Attributes:
-        id: Hub id; for `conversion` a local name, because the checkpoint must first be converted to a timm folder.
-        twin_set: name of its twin set; None if no other backbone was trained on the same data.
-        library: the library that loads it; `conversion` means that `url` must be converted first.
-        parameters: number of parameters of the trunk, without a classifier.
-        objective: `supervised`, or the name of the self-supervised method.
-        normalization: normalisation of its inputs: ImageNet's mean and standard deviation, 0.5 for both (`half`), or
-            only scaling to [0, 1] (`unit_range`).
-        exact_twin: whether architecture and source data equal those of its twin set.
-        reason: why it is not an exact twin.
-        paper: arXiv id.
-        revision: commit of the Hub repository, if one is pinned.
-        checksum: `md5:` or `sha256:` and the first digits, as stated by its publisher.
-        package_folder: folder below `hf_sslgen/zoo/twins`, for a backbone shipped with this package.
-    """
-
-    id: str
-    twin_set: str | None
-    library: str = field(metadata=one_of(*LIBRARIES))
-    architecture: str
-    objective: str
-    family: str = field(metadata=one_of(*FAMILIES))
-    source_data: str
-    exact_twin: bool
-    verified: bool
-    parameters: int | None = None
-    licence: str | None = None
-    normalization: str = field(default="imagenet", metadata=one_of("imagenet", "half", "unit_range"))
-    reason: str | None = None
-    paper: str | None = None
-    revision: str | None = None
-    url: str | None = None
-    checksum: str | None = None
-    package_folder: str | None = None
-    note: str | None = None
-
-    @property
-    def is_supervised(self) -> bool:
-        return self.family == "supervised"
-
-
-@dataclass(frozen=True)
-class TwinSet:
-    """Backbones of one architecture and one source dataset, so that only the pretraining objective differs.
-
-    Resize, crop and interpolation belong to the set, not to a backbone, because twins must see the same pixels.
-    """
-
-    name: str
-    description: str
-    source_data: str
-    image_size: int
-    crop_pct: float
-    interpolation: str = field(metadata=one_of("bilinear", "bicubic"))
-    backbones: tuple[Backbone, ...]
-
-    @property
-    def supervised(self) -> tuple[Backbone, ...]:
-        return tuple(backbone for backbone in self.backbones if backbone.is_supervised)
-
-    @property
-    def self_supervised(self) -> tuple[Backbone, ...]:
-        return tuple(backbone for backbone in self.backbones if not backbone.is_supervised)
+REGISTRY_FILE = Path(__file__).parent / "registry.yaml"
 
 
 @dataclass(frozen=True)
@@ -153,17 +101,31 @@ def _build_backbones(group: dict[str, Any], given: dict[str, Any]) -> list[Backb
     for row in group["backbones"]:
         values = {**given, **group.get("backbone_defaults", {}), **row}
         where = f"backbone {row.get('id')!r}"
-        backbone = build_row(Backbone, values, where)
+        # build_row checks only YAML's own types, so the nested rows are built here.
+        own = build_row(Backbone, {**values, "published": []}, where)
+        backbone = dataclasses.replace(own, published=_build_published(values.get("published", []), where))
         if (backbone.objective == "supervised") != backbone.is_supervised:
             raise InputError(
                 f"{where}: objective {backbone.objective!r} and family {backbone.family!r} contradict each other"
             )
         if not backbone.exact_twin and not backbone.reason:
             raise InputError(f"{where} is not an exact twin; state why in the field 'reason'")
-        if backbone.library == "conversion" and not backbone.url:
-            raise InputError(f"{where} needs conversion; state the file's address in the field 'url'")
+        if backbone.needs_conversion and not backbone.url and (backbone.verified or not backbone.note):
+            raise InputError(
+                f"{where} needs conversion; state the file's address in the field 'url', or set verified to false and "
+                "describe the file in the field 'note'"
+            )
         backbones.append(backbone)
     return backbones
+
+
+def _build_published(rows: Any, where: str) -> tuple[PublishedAccuracy, ...]:
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise InputError(f"{where}: published is {shown(rows)}; it must be a list of rows with named fields")
+    return tuple(
+        build_row(PublishedAccuracy, row, f"{where}, published accuracy {number}")
+        for number, row in enumerate(rows, start=1)
+    )
 
 
 @functools.cache

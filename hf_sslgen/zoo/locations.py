@@ -8,6 +8,7 @@ from typing import Final
 from hf_sslgen.errors import InputError, hinted
 from hf_sslgen.local_paths import path_refusal
 from hf_sslgen.zoo.backbone_registry import UNTRAINED, Backbone, excluded_reason, find_backbone, known_backbone_ids
+from hf_sslgen.zoo.converted_rows import ORGANIZATION_VARIABLE, converted_folder, converted_repository, is_converted
 
 logger = logging.getLogger(__name__)
 
@@ -46,16 +47,22 @@ def wanted_revision(name: str, model_revision: str | None) -> str | None:
     if stated is not None and model_revision is not None and stated != model_revision:
         raise InputError(f"model_name_or_path {name!r} and model_revision {model_revision!r} differ; give only one")
     row, asked = find_backbone(base), stated or model_revision
-    if asked is not None and (Path(base).is_dir() or (row is not None and row.package_folder is not None)):
+    is_converted_row = row is not None and row.needs_conversion
+    is_folder = Path(base).is_dir() or (
+        row is not None and (row.package_folder is not None or (is_converted_row and is_converted(row)))
+    )
+    if asked is not None and is_folder:
         raise InputError(f"model_name_or_path {base!r} is a folder and has no revision {asked!r}; omit the revision")
-    return asked or (row.revision if row is not None else None)
+    # A revision pinned for a published file says nothing about the repository of its conversion.
+    return asked or (row.revision if row is not None and not is_converted_row else None)
 
 
 def resolve_location(name: str) -> str:
     """Resolve a backbone's name to a folder, or to a Hub id without a revision.
 
     Raises:
-        InputError: the name is neither a folder nor registered nor of the form `owner/name`; lists similar names.
+        InputError: the name is neither a folder nor registered nor of the form `owner/name` (lists similar names), or
+            it is registered but has not been converted.
     """
     base, _ = split_revision(name)
     row = find_backbone(base)
@@ -66,8 +73,8 @@ def resolve_location(name: str) -> str:
         logger.warning("%s: %s", base, excluded)
     if Path(base).is_dir():
         return base
-    if row is not None and row.library == "conversion":
-        raise InputError(f"model_name_or_path {name!r} is published in another format; convert it first")
+    if row is not None and row.needs_conversion:
+        return _converted_location(name, row)
     hub_id = base.removeprefix("hf-hub:").removeprefix("hf_hub:")
     words = path_refusal(base) if row is None and hub_id == base else ""
     if words:
@@ -81,6 +88,18 @@ def resolve_location(name: str) -> str:
         unknown = f"model_name_or_path {name!r} is neither a folder nor a known backbone nor a Hub id (owner/name)"
         raise InputError(hinted(unknown, base, known_backbone_ids()))
     return hub_id
+
+
+def _converted_location(name: str, row: Backbone) -> str:
+    if is_converted(row):
+        return str(converted_folder(row))
+    repository = converted_repository(row)
+    if repository is not None:
+        return repository
+    raise InputError(
+        f"model_name_or_path {name!r} is published in another format; convert it first: `hf-sslgen zoo convert "
+        f"{row.id}`, or set {ORGANIZATION_VARIABLE} to the Hub organisation that holds the converted checkpoints"
+    )
 
 
 def registered(name: str) -> Backbone | None:

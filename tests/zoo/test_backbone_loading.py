@@ -312,7 +312,8 @@ def test_unknown_name_is_refused_with_the_nearest_known(name, reason):
 def test_backbone_in_another_format_has_to_be_converted_unless_a_folder_has_its_name(tmp_path, monkeypatch):
     name = next(each.id for each in all_backbones() if each.library == "conversion" and "/" not in each.id)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="convert it first"):
+    monkeypatch.setenv("HF_SSLGEN_ZOO", str(tmp_path / "zoo"))
+    with pytest.raises(InputError, match=f"convert it first: `hf-sslgen zoo convert {name}`"):
         resolve_location(name)
     (tmp_path / name).mkdir()
     assert resolve_location(name) == name

@@ -154,6 +154,20 @@ def test_no_listed_backbone_matches_an_exclusion():
         ),
         (("verified: true", "verified: true\n        exact_twin: false"), "state why in the field 'reason'"),
         (("library: timm", "library: conversion"), "state the file's address in the field 'url'"),
+        (
+            ("verified: true", "verified: true\n        published: {measure: linear}"),
+            "published is {'measure': 'linear'}; it must be a list of rows",
+        ),
+        (
+            ("verified: true", "verified: true\n        published: [{measure: linear, top1: 101.0, source: a page}]"),
+            "published accuracy 1: top1 is 101.0; it must be above 0 and at most 100",
+        ),
+        (
+            ("verified: true", "verified: true\n        published: [{measure: guess, top1: 70.0, source: a page}]"),
+            "measure is 'guess'; known: linear, knn, finetune",
+        ),
+        (("verified: true", "verified: true\n        padding: valid"), "padding is 'valid'; known: torch, same"),
+        (("verified: true", "verified: true\n        epochs: 0"), "epochs is 0; it must be at least 1"),
         (("        verified: true\n", ""), "the field 'verified' is missing"),
         (("verified: true", "verified: true\n        verified: false"), "'verified' occurs twice"),
         (("verified: true", "verified: true\n        source_data: JFT"), "exact_twin, but its source_data"),
