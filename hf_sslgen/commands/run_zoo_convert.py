@@ -4,11 +4,13 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from hf_sslgen.analysis.preflight.backbone_preflight import preflight
 from hf_sslgen.commands.zoo_convert import ZooConvertArguments
 from hf_sslgen.errors import InputError
 from hf_sslgen.hub.conversion_card import write_conversion_card
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.reporting.vocabulary import MISSING, format_seconds
+from hf_sslgen.zoo.backbone_loading import load_backbone
 from hf_sslgen.zoo.backbone_registry import Backbone
 from hf_sslgen.zoo.conversion.bulk_conversion import (
     BulkSettings,
@@ -34,7 +36,7 @@ def run_zoo_convert(arguments: ZooConvertArguments) -> None:
     root = require_output_folder(root)
     originals = Path(arguments.originals_dir) if arguments.originals_dir is not None else root / ORIGINALS
     originals = require_output_folder(originals, argument="originals_dir")
-    settings = BulkSettings(root, originals, arguments.keep_originals, write_conversion_card, lambda folder: "")
+    settings = BulkSettings(root, originals, arguments.keep_originals, write_conversion_card, preflighted)
     if arguments.dry_run:
         _print_plan(rows, settings)
         return
@@ -55,6 +57,20 @@ def run_zoo_convert(arguments: ZooConvertArguments) -> None:
             f"{len(failed)} of {len(rows)} backbones could not be converted; see the table, and run the same command "
             "again, which costs nothing for the others"
         )
+
+
+def preflighted(folder: Path) -> str:
+    """Look at a converted network without labels; returns what is remarkable.
+
+    Raises:
+        InputError: its numbers would be meaningless.
+    """
+    backbone = load_backbone(str(folder), ("first", "second"), match="none")
+    report = preflight(backbone)
+    said = "; ".join(finding.sentence for finding in report.findings)
+    if report.wrong:
+        raise InputError(f"preflight: {said}")
+    return said
 
 
 def _megabytes(size: int | None) -> str:
