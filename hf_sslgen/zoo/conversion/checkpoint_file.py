@@ -20,7 +20,8 @@ from hf_sslgen.shortages import raise_shortage
 from hf_sslgen.zoo.conversion.content_bounds import require_bounded
 from hf_sslgen.zoo.conversion.file_formats import FileFormat, recognise
 from hf_sslgen.zoo.conversion.numpy_pickle import numpy_maker
-from hf_sslgen.zoo.conversion.pickle_machine import RefusedPickleError, interpret
+from hf_sslgen.zoo.conversion.pickle_machine import interpret
+from hf_sslgen.zoo.conversion.pickle_values import RefusedPickleError
 from hf_sslgen.zoo.conversion.torch_pickle import SHARED_TIMES, TorchNames, torch_stand_ins
 from hf_sslgen.zoo.conversion.zip_members import require_plain_members
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from hf_sslgen.zoo.conversion.pickle_machine import RefusedPickleError
+from hf_sslgen.zoo.conversion.pickle_values import RefusedPickleError
 
 DEEPEST = 64
 MOST_VALUES = 4_000_000

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_sslgen.zoo.conversion.pickle_machine import Ignored, Maker, Named, RefusedPickleError, Unfinished, safe_key
+from hf_sslgen.zoo.conversion.pickle_values import Ignored, Maker, Named, RefusedPickleError, Unfinished, safe_key
 
 RECONSTRUCT = "numpy.core.multiarray._reconstruct"
 

@@ -2,8 +2,9 @@
 
 import pickletools
 from collections.abc import Callable, Mapping, Sized
-from dataclasses import dataclass
 from typing import IO, Any, cast
+
+from hf_sslgen.zoo.conversion.pickle_values import Maker, Named, RefusedPickleError, Unfinished, safe_key, words
 
 MOST_INSTRUCTIONS = 2_000_000
 """A few hundred bytes of memory each at worst; a network with the state of its optimiser needs some 100,000."""
@@ -14,9 +15,6 @@ COPIED_AT_LEAST, COPIED_TIMES = 2**24, 4
 CONTAINED_BYTES = 64
 """Memory of a value in a container, roughly."""
 
-Maker = Callable[[tuple[Any, ...]], Any]
-"""Turns a call's arguments, as the pickle states them, into a plain value."""
-
 CONSTANTS: Mapping[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 NUMBERS = frozenset(("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"))
 TEXTS = frozenset(("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"))
@@ -26,36 +24,8 @@ LITERALS = NUMBERS | TEXTS | OLD_TEXTS | BYTES
 """Instructions that push the value they state."""
 
 IGNORED = ("PROTO", "FRAME")
-KEYS = (str, int, float, bytes, type(None))
-
 OLDER_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 """Names of Python 2's modules."""
-
-
-class RefusedPickleError(ValueError):
-    """A pickle asks for more than plain values; the message says for what."""
-
-
-@dataclass(frozen=True)
-class Named:
-    """A class or function that a pickle refers to, by its full name."""
-
-    name: str
-
-
-class Unfinished:
-    """A value that a pickle makes in two steps, of which the second supplies its state."""
-
-    def finished(self, state: Any) -> Any:
-        """Return the value with this state."""
-        raise NotImplementedError
-
-
-class Ignored(Unfinished):
-    """A value that no network needs, such as a training framework's settings; its content is dropped."""
-
-    def finished(self, state: Any) -> Any:
-        return self
 
 
 class _Machine:
@@ -153,19 +123,19 @@ class _Machine:
     def _extend(self, values: list[Any]) -> None:
         target = self.stack[-1]
         if not isinstance(target, list):
-            raise RefusedPickleError(f"appending to {_words(target)}")
+            raise RefusedPickleError(f"appending to {words(target)}")
         target.extend(values)
 
     def _set(self, pairs: list[Any]) -> None:
         target = self.stack[-1]
         if not isinstance(target, dict):
-            raise RefusedPickleError(f"setting entries of {_words(target)}")
+            raise RefusedPickleError(f"setting entries of {words(target)}")
         target.update(zip(map(safe_key, pairs[::2]), pairs[1::2], strict=True))
 
     def _add(self, values: list[Any]) -> None:
         target = self.stack[-1]
         if not isinstance(target, set):
-            raise RefusedPickleError(f"adding to {_words(target)}")
+            raise RefusedPickleError(f"adding to {words(target)}")
         target.update(map(safe_key, values))
 
     def _put(self, index: int) -> None:
@@ -183,7 +153,7 @@ class _Machine:
     def _call(self, _: Any) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(function, Named) or not isinstance(arguments, tuple):
-            raise RefusedPickleError(f"calling {_words(function)}")
+            raise RefusedPickleError(f"calling {words(function)}")
         maker = self.makers(function.name)
         if maker is None:
             raise RefusedPickleError(f"calling {function.name!r}")
@@ -198,7 +168,7 @@ class _Machine:
         if isinstance(target, dict) and isinstance(state, dict):
             return  # attributes of an OrderedDict, such as the versions of modules in a state_dict
         if not isinstance(target, Unfinished):
-            raise RefusedPickleError(f"setting the state of {_words(target)}")
+            raise RefusedPickleError(f"setting the state of {words(target)}")
         self.stack[-1] = made = target.finished(state)
         for index in self.remembered.pop(id(target), ()):
             if self.memo[index] is target:
@@ -213,18 +183,6 @@ class _Machine:
 
 def _width(values: Sized) -> int:
     return 1 if isinstance(values, (str, bytes, bytearray)) else CONTAINED_BYTES
-
-
-def _words(value: Any) -> str:
-    return repr(value.name) if isinstance(value, Named) else f"a value of type {type(value).__name__}"
-
-
-def safe_key(value: Any) -> Any:
-    """Return a value that is safe to hash, which Python does recursively, without a limit on the depth of tuples."""
-    flat = isinstance(value, tuple) and all(isinstance(each, (Named, *KEYS)) for each in value)
-    if not flat and not isinstance(value, (Named, *KEYS)):
-        raise RefusedPickleError(f"{_words(value)} as a key")
-    return value
 
 
 class _Bounded:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hf_sslgen.zoo.conversion.numpy_pickle import ARRAYS, PLAIN, numpy_maker, usual_name
-from hf_sslgen.zoo.conversion.pickle_machine import Ignored, Maker, Named, RefusedPickleError
+from hf_sslgen.zoo.conversion.pickle_values import Ignored, Maker, Named, RefusedPickleError
 
 STORED_BYTES = {
     "DoubleStorage": 8,
