@@ -18,7 +18,7 @@ from hf_sslgen.study.execution.worker_process import workers_logging
 from hf_sslgen.study.finished_cells import finished_cells
 from hf_sslgen.study.inference.study_results import infer
 from hf_sslgen.study.plan import CellSpec
-from hf_sslgen.study.preflight import prepare
+from hf_sslgen.study.preparation import prepare
 from hf_sslgen.study.progress import missing_sentences
 from hf_sslgen.training.tracking import UNTRACKED, TrackingArguments
 

@@ -26,7 +26,7 @@ from hf_sslgen.study.execution.tracking_process import cells_tracked
 from hf_sslgen.study.execution.workbench import Unavailable
 from hf_sslgen.study.execution.worker_process import work, workers_logging
 from hf_sslgen.study.plan import CellSpec, expand
-from hf_sslgen.study.preflight import impossible_sentences, look_ahead, prepare
+from hf_sslgen.study.preparation import impossible_sentences, look_ahead, prepare
 from hf_sslgen.study.progress import damaged_sentences, failure_sentences, unfinished
 from hf_sslgen.study.repeated_seeds import repeated_seeds, repeated_sentences
 from hf_sslgen.training.tracking import TrackingArguments

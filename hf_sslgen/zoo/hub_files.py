@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, constants, snapshot_download
+from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from huggingface_hub.utils import httpx
 
@@ -57,6 +57,20 @@ def fetch_checkpoint(hub_id: str, revision: str | None, with_weights: bool) -> P
             raise HubError(sentence) from None  # the client's own error may contain the token
     logger.warning("%s; continuing with the cached commit %s", sentence.partition("; ")[0], cached.name)
     return cached
+
+
+def fetch_file(hub_id: str, revision: str | None, filename: str) -> Path:
+    """Return one file of a model's repository in the shared cache.
+
+    Raises:
+        HubError: states what is unavailable and what to do.
+        DiskFullError: the disk has no room for it.
+    """
+    try:
+        return Path(with_retries(lambda: hf_hub_download(hub_id, filename, revision=revision), hub_id, revision))
+    except (OSError, httpx.HTTPError, UnicodeError, HFValidationError) as error:
+        raise_shortage(error)
+        raise HubError(hub_sentence(error, hub_id, revision)) from None  # the client's own error may contain the token
 
 
 def current_commit(hub_id: str, revision: str | None) -> str | None:
