@@ -1,5 +1,6 @@
 """Download a published file: resumed where it stopped, verified, and under its name complete or not at all."""
 
+import hashlib
 import logging
 import time
 from collections.abc import Iterator
@@ -52,7 +53,7 @@ def fetch_published_file(url: str, folder: Path, checksum: str | None = None, si
         return cached
     wanted = Download(url, folder / published_path(url), checksum, size)
     try:
-        with _alone(wanted):
+        with _alone(wanted, folder):
             if not _is_present(wanted):
                 _fetch(wanted)
     except OSError as error:
@@ -62,20 +63,16 @@ def fetch_published_file(url: str, folder: Path, checksum: str | None = None, si
 
 
 @contextmanager
-def _alone(wanted: Download) -> Iterator[None]:
+def _alone(wanted: Download, folder: Path) -> Iterator[None]:
     """Keep other processes from downloading the same file until the block ends."""
-    said = False
-    while (claim := try_claim(wanted.path.parent / CLAIMS, _claim_name(wanted.path), without_links=True)) is None:
+    name, said = hashlib.sha256(str(published_path(wanted.url)).encode()).hexdigest()[:16], False
+    while (claim := try_claim(folder / CLAIMS, name, without_links=True)) is None:
         if not said:
             logger.info("another process is downloading %s; waiting for it", shown_address(wanted.url))
         said = True
         time.sleep(POLL_SECONDS)
     with kept_alive(claim):
         yield
-
-
-def _claim_name(path: Path) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in path.name)
 
 
 def _is_present(wanted: Download) -> bool:
@@ -89,6 +86,7 @@ def _is_present(wanted: Download) -> bool:
 
 def _fetch(wanted: Download) -> None:
     """Download the rest, or everything if a continued file proves to be another one, and give it its name."""
+    wanted.path.parent.mkdir(parents=True, exist_ok=True)
     is_continued = begun_part(wanted) is not None
     _arrive_patiently(wanted)
     wrong = difference(wanted.part, wanted.checksum, wanted.size)
