@@ -8,7 +8,7 @@ from typing import Any
 from hf_sslgen.errors import InputError
 from hf_sslgen.registry_rows import build_row
 from hf_sslgen.settings import SEED, check_fields, shown
-from hf_sslgen.zoo.backbone_registry import UNTRAINED, TwinSet, get_twin_set
+from hf_sslgen.zoo.backbone_registry import UNTRAINED, TwinSet, get_twin_set, twin_sets
 from hf_sslgen.zoo.locations import UNTRAINED_PREFIX, is_available, registered
 
 
@@ -124,9 +124,8 @@ def named_entries(locations: Sequence[str], objectives: Sequence[str] | None = N
 def shared_set(backbones: Sequence[BackboneEntry]) -> TwinSet | None:
     """Return the twin set that all of these backbones belong to, if there is one."""
     rows = [registered(each.location) for each in backbones]
-    names = {row.twin_set if row is not None else None for row in rows}
-    name = names.pop() if len(names) == 1 else None
-    return get_twin_set(name) if name is not None else None
+    ids = {row.id.removeprefix(UNTRAINED_PREFIX) if row is not None else None for row in rows}
+    return next((each for each in twin_sets().values() if ids and ids <= {row.id for row in each.backbones}), None)
 
 
 def untrained_controls(backbones: Sequence[BackboneEntry]) -> list[BackboneEntry]:

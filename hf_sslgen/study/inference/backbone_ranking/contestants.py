@@ -21,6 +21,8 @@ class Contestant:
         backbones: the names of its pretraining runs, in the order of their seeds.
         are_runs: whether its backbones are pretraining runs that stand for their objective.
         states_seed: whether it is known which pretraining run each is.
+        weights: the same for backbones with the same weights, such as a copy for another library; its name if that is
+            not known.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Contestant:
     backbones: tuple[str, ...]
     are_runs: bool
     states_seed: bool
+    weights: str
 
     @property
     def role(self) -> str:
@@ -60,10 +63,15 @@ def find_contestants(cells: Sequence[Cell]) -> list[Contestant]:
         if (objective, source) in repeated and len(seeds) == 1:
             runs = sorted(runs, key=lambda run: run.pretraining_seed or 0)
             name = f"{objective} ({source})" if several_sources else objective
-            found.append(Contestant(name, objective, source, tuple(run.backbone for run in runs), True, True))
+            found.append(Contestant(name, objective, source, tuple(run.backbone for run in runs), True, True, name))
         else:
             found += [
-                Contestant(run.backbone, objective, source, (run.backbone,), False, run.pretraining_seed is not None)
+                Contestant(
+                    *(run.backbone, objective, source, (run.backbone,)),
+                    are_runs=False,
+                    states_seed=run.pretraining_seed is not None,
+                    weights=run.provenance.get("weights") or run.backbone,
+                )
                 for run in runs
             ]
     return found
