@@ -37,7 +37,12 @@ def images_right(share: float, images: int = 400, shuffled_by: int = 0) -> np.nd
 def measured(shares: Mapping[str, float], domain: str = "digits", images: int = 400, **said: object) -> list[Cell]:
     """A linear probe of each backbone, right on unrelated images."""
     return [
-        simulated_cell(images_right(share, images, index), name, domain, **{"objective": OBJECTIVES[name], **said})
+        simulated_cell(
+            images_right(share, images, index),
+            name,
+            domain,
+            **{"objective": OBJECTIVES[name], "source": "photos", **said},
+        )
         for index, (name, share) in enumerate(shares.items())
     ]
 
