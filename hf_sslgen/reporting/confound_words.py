@@ -67,6 +67,9 @@ def _pairs(backbones: Sequence[KnownBackbone]) -> list[tuple[KnownBackbone, Know
 
 def _pair_words(facts: Facts) -> str:
     values = [shorten(printable(each), VALUE_WIDTH) for each in (facts.first, facts.second)]
+    briefly = [each.partition(",")[0] for each in values]
+    if facts.facet is Facet.ARCHITECTURE and briefly[0] != briefly[1]:  # details follow a comma
+        values = briefly
     if facts.are_equal is None:
         return f"{facts.facet} ({', '.join(dict.fromkeys(values))})"
     return f"{facts.facet} ({values[0]} against {values[1]})"
@@ -88,7 +91,7 @@ def _architectures(backbones: Iterable[KnownBackbone]) -> list[str]:
     for each in backbones:
         if not any(same_architecture(each, other) for other in kinds):
             kinds.append(each)
-    names = [each.architecture or "one not recorded" for each in kinds]
+    names = [(each.architecture or "one not recorded").partition(",")[0] for each in kinds]
     return [
         f"{name} of {format_parameters(each.parameters)}" if names.count(name) > 1 and each.parameters else name
         for name, each in zip(names, kinds, strict=True)

@@ -41,8 +41,7 @@ def ranked_sentence(ranking: Ranking, lead: Lead, speaker: Speaker, leads: Leads
         opening = speaker.sentence(f"{before}{name} leads{after}: {_with_interval(best, ranking)} against {against}")
         return f"{opening} {speaker.sentence(lead_clause(lead))}"
     if len(tied) <= MOST_NAMED:
-        numbers = [_with_interval(each, ranking) for each in tied]
-        named = [f"{speaker.name(each.contestant.name)} ({text})" for each, text in zip(tied, numbers, strict=True)]
+        named = [f"{speaker.name(each.contestant.name)} ({_with_interval(each, ranking, ', {}')})" for each in tied]
         opening = f"{before}{', '.join(named[:-1])} and {named[-1]} can't be told apart{after}"
         bounds = interval_words(lead.low, lead.high)
         between = "" if len(tied) == 2 else f" between {name} and {second}"
@@ -57,9 +56,9 @@ def ranked_sentence(ranking: Ranking, lead: Lead, speaker: Speaker, leads: Leads
     return f"{speaker.sentence(opening)} {speaker.sentence(closing)}"
 
 
-def _with_interval(each: RankedBackbone, ranking: Ranking) -> str:
-    """Return an accuracy with its interval, such as `98.1% (96.7 to 99.1)`."""
+def _with_interval(each: RankedBackbone, ranking: Ranking, form: str = " ({})") -> str:
+    """Return an accuracy with its interval, such as `98.1% (96.7 to 99.1)`; `form` is that of the interval."""
     value = accuracy_words(each.value, ranking.metric)
     if math.isnan(each.interval.low):
         return value
-    return f"{value} ({interval_words(each.interval.low, each.interval.high)})"
+    return value + form.format(interval_words(each.interval.low, each.interval.high))

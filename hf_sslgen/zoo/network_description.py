@@ -20,6 +20,9 @@ HEADS = ("num_heads", "num_attention_heads")
 FUSED = ".qkv."
 """Part of the name of timm's projection to queries, keys and values, three matrices in one."""
 
+MASK = "mask_token"
+"""Stands for masked patches during pretraining; transformers keeps it."""
+
 WITHOUT_EFFECT = ("Identity", "Dropout", "DropPath", "Sequential", "ModuleList")
 """Modules that change nothing of what a network computes in evaluation mode, and containers."""
 
@@ -59,7 +62,7 @@ def describe_network(model: PreTrainedModel) -> NetworkDescription:
 def _shapes(model: nn.Module, classifier: str) -> Iterator[str]:
     """Yield the shape of each parameter of the trunk; queries, keys and values are three, as in transformers."""
     for name, parameter in model.named_parameters():
-        if name.startswith(f"{classifier}."):
+        if name.startswith(f"{classifier}.") or name.endswith(MASK):
             continue
         shape = list(parameter.shape)
         parts = 3 if FUSED in name and shape[0] % 3 == 0 else 1

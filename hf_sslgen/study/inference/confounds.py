@@ -144,12 +144,14 @@ def same_architecture(first: KnownBackbone, second: KnownBackbone) -> bool | Non
 def _architecture(first: KnownBackbone, second: KnownBackbone) -> Facts:
     words = [each.architecture or NOT_RECORDED for each in (first, second)]
     if words[0] == words[1]:  # of other widths or depths, say
-        words = [_with_size(each, text) for each, text in zip((first, second), words, strict=True)]
+        words = [_with_size(each) for each in (first, second)]
     return Facts(Facet.ARCHITECTURE, words[0], words[1], same_architecture(first, second))
 
 
-def _with_size(each: KnownBackbone, architecture: str) -> str:
-    return architecture if each.parameters is None else f"{architecture} of {each.parameters:,} parameters"
+def _with_size(each: KnownBackbone) -> str:
+    if each.parameters is None:
+        return each.architecture or NOT_RECORDED
+    return f"{each.architecture or 'one'} of {each.parameters:,} parameters"
 
 
 def _source(first: KnownBackbone, second: KnownBackbone) -> Facts:
