@@ -17,7 +17,7 @@ COMMANDS = {
     "convert": "convert a published .bin checkpoint to safetensors, with a card",
     "app": "serve a page on this machine: drop images, compare backbones",
     "demo": "compare the shipped twins on the embedded domains, without network access",
-    "zoo": "list backbones by twin set",
+    "zoo": "list backbones by twin set, convert published ones, check converted ones",
     "domains": "list target domains",
     "claims": "list claims from the literature that a study can test",
     "completion": "print a script that completes commands, options and names in bash, zsh or fish",

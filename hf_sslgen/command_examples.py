@@ -41,7 +41,12 @@ EXAMPLES = {
         "hf-sslgen push-study runs/study my-org/study --dry_run true",
         "hf-sslgen push-study runs/study my-org/study --report_space true",
     ),
-    "zoo": ("hf-sslgen zoo", "hf-sslgen zoo resnet50-in1k", "hf-sslgen zoo twin-resnet18-simclr"),
+    "zoo": (
+        "hf-sslgen zoo",
+        "hf-sslgen zoo resnet50-in1k",
+        "hf-sslgen zoo convert resnet50-in1k --dry_run",
+        "hf-sslgen zoo convert resnet50-in1k",
+    ),
     "domains": ("hf-sslgen domains", "hf-sslgen domains eurosat"),
     "claims": ("hf-sslgen claims", "hf-sslgen claims accuracy"),
     "demo": ("hf-sslgen demo", "hf-sslgen demo --output_dir runs/demo"),

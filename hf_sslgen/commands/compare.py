@@ -131,7 +131,7 @@ def compare_images(arguments: CompareArguments, shared: Any, tracking: TrackingA
     Args:
         shared: `SharedDomainArguments`, the settings for all domains.
     """
-    from hf_sslgen.commands.compare_plan import planned_cells
+    from hf_sslgen.commands.compare_plan import left_out_of, planned_cells
     from hf_sslgen.commands.known_names import require_names
     from hf_sslgen.commands.opening import print_opening
 
@@ -139,6 +139,8 @@ def compare_images(arguments: CompareArguments, shared: Any, tracking: TrackingA
     specs = planned_cells(arguments, shared)
     require_names(dict.fromkeys(spec.backbone for spec in specs), dict.fromkeys(spec.domain for spec in specs))
     print_opening(specs, Path(arguments.output_dir))
+    for sentence in left_out_of(arguments):
+        print(sentence, flush=True)
     from hf_sslgen.commands.run_compare import compare  # takes seconds to import
 
     return compare(arguments, specs, tracking)

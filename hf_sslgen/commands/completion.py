@@ -63,6 +63,7 @@ def settings_of_commands() -> dict[str, tuple[Any, ...]]:
     from hf_sslgen.commands.report import ReportArguments
     from hf_sslgen.commands.status import StatusArguments
     from hf_sslgen.commands.study import StudyArguments
+    from hf_sslgen.commands.zoo_convert import ZooConvertArguments
     from hf_sslgen.domains.domain_arguments import DomainArguments, SharedDomainArguments
     from hf_sslgen.training.tracking import TrackingArguments
 
@@ -76,6 +77,7 @@ def settings_of_commands() -> dict[str, tuple[Any, ...]]:
         "convert": (ConvertArguments,),
         "app": (AppArguments,),
         "demo": (DemoArguments,),
+        "zoo": (ZooConvertArguments,),
     }
 
 
@@ -85,9 +87,11 @@ def words_of_commands(descriptions: Mapping[str, str]) -> dict[str, Words]:
     Args:
         descriptions: of every command.
     """
+    from hf_sslgen.commands.zoo import SUBCOMMANDS
+
     names, kinds = known_names(), settings_of_commands()
     listings = {
-        "zoo": [*names["twin sets"], *names["backbones"]],
+        "zoo": [*SUBCOMMANDS, *names["twin sets"], *names["backbones"]],
         "domains": names["domains"],
         "claims": names["claims"],
         "completion": list(SHELLS),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hf_sslgen.commands.compare import CompareArguments
+from hf_sslgen.commands.compare_plan import left_out_of
 from hf_sslgen.errors import InputError
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.reporting.study_report import write_results
@@ -18,7 +19,7 @@ from hf_sslgen.study.execution.worker_process import workers_logging
 from hf_sslgen.study.finished_cells import finished_cells
 from hf_sslgen.study.inference.study_results import infer
 from hf_sslgen.study.plan import CellSpec
-from hf_sslgen.study.preflight import prepare
+from hf_sslgen.study.preparation import prepare
 from hf_sslgen.study.progress import missing_sentences
 from hf_sslgen.training.tracking import UNTRACKED, TrackingArguments
 
@@ -44,7 +45,8 @@ def compare(arguments: CompareArguments, specs: Sequence[CellSpec], tracking: Tr
     title = f"{arguments.compared} on {_domains(arguments, specs)}"
     if others := not_asked_for(store.folder, specs):
         print(f"{others} cells of an earlier comparison in this folder are kept, but not part of this one", flush=True)
-    write_comparison(store, title, specs)
+    left_out = left_out_of(arguments)
+    write_comparison(store, title, specs, left_out)
     store.limit_features(arguments.feature_cache_gb)
     store.forget_failures(specs)
     unavailable: Unavailable = {}
@@ -57,10 +59,10 @@ def compare(arguments: CompareArguments, specs: Sequence[CellSpec], tracking: Tr
         raise InputError(f"no cell could be computed. {' '.join(missing)}")
     with alone_in_reporting(store):
         results = infer(cells)
-        report = write_results(results, store.folder, title=title, missing=missing)
+        report = write_results(results, store.folder, title=title, missing=[*missing, *left_out])
     if arguments.verbose:
         print(f"{terminal_table(results)}\n")
-    print(terminal_summary(results, report))
+    print("\n".join([terminal_summary(results, report), *left_out]))
     if missing:
         raise InputError(
             f"the comparison is missing cells (tracebacks in {store.folder / 'failures'}). {' '.join(missing)}"

@@ -103,11 +103,18 @@ def main(command_line: Sequence[str] | None = None) -> None:
     )
     if not (arguments.dry_run or arguments.power):
         from hf_sslgen.commands.opening import print_opening
+        from hf_sslgen.study.cells.store import Snapshot
         from hf_sslgen.study.config import read_study
         from hf_sslgen.study.plan import expand
+        from hf_sslgen.study.progress import still_left_out
+        from hf_sslgen.study.unconverted import left_out_sentences, require_converted
 
         require_output_folder(arguments.folder, own=["cells"])
-        print_opening(expand(read_study(Path(arguments.study))), arguments.folder)
+        config = read_study(Path(arguments.study))
+        require_converted(config.backbones or config.left_out)
+        print_opening(expand(config), arguments.folder)
+        for sentence in left_out_sentences(still_left_out(config, Snapshot(arguments.folder))):
+            print(sentence, flush=True)
     from hf_sslgen.commands.run_study import run_study  # takes seconds to import
 
     run_study(arguments, tracking)

@@ -81,10 +81,16 @@ def refusal_in(error: BaseException) -> HfHubHTTPError | None:
     return next((each for each in chain(error) if isinstance(each, HfHubHTTPError)), None)
 
 
+def response_in(error: BaseException) -> httpx.Response | None:
+    """Return the response behind an error, the Hub's or another server's; None if there was none."""
+    answered = (HfHubHTTPError, httpx.HTTPStatusError)
+    return next((each.response for each in chain(error) if isinstance(each, answered)), None)
+
+
 def status_of(error: BaseException) -> int | None:
     """Return the HTTP status behind an error."""
-    refusal = refusal_in(error)
-    return None if refusal is None else int(refusal.response.status_code)
+    response = response_in(error)
+    return None if response is None else int(response.status_code)
 
 
 def is_broken_connection(error: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""Retry requests to the Hub: which, how often and after how long."""
+"""Retry requests to the Hub, and to servers of published files: which, how often and after how long."""
 
 import json
 import logging
@@ -12,7 +12,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import httpx
 from tqdm.auto import tqdm
 
-from hf_sslgen.hub_access.faults import is_broken_connection, is_incomplete, refusal_in, status_of
+from hf_sslgen.hub_access.faults import is_broken_connection, is_incomplete, response_in, status_of
 from hf_sslgen.hub_access.refusals import hub_sentence
 
 logger = logging.getLogger(__name__)
@@ -63,8 +63,8 @@ def is_unreachable(error: BaseException) -> bool:
 
 def _wait(error: BaseException, planned: float) -> float:
     """Return the pause before the next attempt, which is longer if the Hub requests it."""
-    answer = refusal_in(error)
-    wanted = answer.response.headers.get("Retry-After", "") if answer is not None else ""
+    answer = response_in(error)
+    wanted = answer.headers.get("Retry-After", "") if answer is not None else ""
     return min(max(planned, float(wanted)), POLICY.longest_wait) if wanted.isdigit() else planned
 
 
@@ -84,6 +84,15 @@ def with_retries(action: Callable[[], Result], repository: str, revision: str | 
     Args:
         repository: as in `hub_sentence`.
     """
+    return repeated(action, lambda error: hub_sentence(error, repository, revision))
+
+
+def repeated(action: Callable[[], Result], sentence: Callable[[BaseException], str]) -> Result:
+    """Run `action` under the same policy for any server.
+
+    Args:
+        sentence: states what went wrong and, after a semicolon, what to do.
+    """
     waits = POLICY.waits
     for attempt, planned in enumerate(waits, start=2):
         try:
@@ -92,7 +101,7 @@ def with_retries(action: Callable[[], Result], repository: str, revision: str | 
             if not may_pass(error):
                 raise
             wait = _wait(error, planned)
-            reason = hub_sentence(error, repository, revision).partition("; ")[0]
+            reason = sentence(error).partition("; ")[0]
             logger.warning("%s; attempt %d of %d follows in %g s", reason, attempt, len(waits) + 1, wait)
             time.sleep(wait)
     return asked(action)

@@ -16,7 +16,7 @@ matter there.
 (`hf_sslgen.reporting.claims_csv`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,9 @@ from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.judgement import Judgement
 from hf_sslgen.study.inference.scopes import WEIGHTS
 from hf_sslgen.study.inference.study_results import StudyResults
+
+MISSING_FILE_NAME = "missing.csv"
+"""A sentence a row on what the results lack; written only if there is any."""
 
 _SETTING = ["domain", "group", "protocol", "labels", "stage", "seed", "pretraining_seed", "transform", "severity"]
 _VALUE = ["metric", "value", "low", "high", "n"]
@@ -99,8 +102,12 @@ def cautions_frame(results: StudyResults) -> pd.DataFrame:
     return _frame(rows, CAUTION_COLUMNS)
 
 
-def write_csv_files(results: StudyResults, folder: Path) -> None:
-    """Write `results.csv` and the files of its parts at full precision; NaN is an empty field."""
+def write_csv_files(results: StudyResults, folder: Path, missing: Sequence[str] = ()) -> None:
+    """Write `results.csv` and the files of its parts at full precision; NaN is an empty field.
+
+    Args:
+        missing: sentences on what the results lack, such as backbones that are not converted yet.
+    """
     files = {
         "results.csv": results_frame(results),
         "comparisons.csv": comparisons_frame(results),
@@ -110,6 +117,8 @@ def write_csv_files(results: StudyResults, folder: Path) -> None:
     }
     if results.claims:
         files[CLAIMS_FILE_NAME] = claims_frame(results)
+    if missing:
+        files[MISSING_FILE_NAME] = pd.DataFrame({"missing": list(missing)})
     for name, frame in files.items():
         write_csv(frame, folder / name)
 

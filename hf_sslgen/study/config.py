@@ -39,7 +39,8 @@ MAX_CELLS = 100_000
 @dataclass(frozen=True)
 class StudyConfig:
     """A checked configuration; `pairs` is None to compare every self-supervised backbone with every supervised one.
-    `claims` are those of the literature to test."""
+    `claims` are those of the literature to test. `left_out` are the backbones of its twin sets that this machine has
+    not converted yet."""
 
     title: str
     backbones: tuple[BackboneEntry, ...]
@@ -54,6 +55,7 @@ class StudyConfig:
     analysis: AnalysisSettings
     geometry: Geometry | None
     num_threads: int | None
+    left_out: tuple[BackboneEntry, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,9 +89,12 @@ def parse_study(content: Mapping[str, Any], where: str) -> StudyConfig:
     plain = build_row(_StudyRow, {key: value for key, value in content.items() if key not in NESTED}, where)
     for key in ("label_fractions", "samples_per_class", "seeds"):
         require_unique(vars(plain)[key], f"{where}: {key}")
-    backbones, sets = read_backbones(list_of(content, "backbones", where), f"{where}: backbones")
-    if plain.untrained_control:
-        backbones += untrained_controls(backbones)
+    named = read_backbones(list_of(content, "backbones", where), f"{where}: backbones")
+    backbones, left_out = named.entries, named.left_out
+    if plain.untrained_control and backbones:
+        backbones += tuple(untrained_controls(backbones))
+    elif plain.untrained_control:
+        left_out += tuple(untrained_controls(left_out))
     require_unique([backbone.name for backbone in backbones], f"{where}: backbones")
     domains = tuple(stated_domain(row, f"{where}: domains") for row in list_of(content, "domains", where))
     require_unique([f"{each.dataset_name}, {label_budget_words(each)}" for each in domains], f"{where}: domains")
@@ -99,14 +104,21 @@ def parse_study(content: Mapping[str, Any], where: str) -> StudyConfig:
     )
     require_unique([protocol.name for protocol in protocols], f"{where}: protocols")
     budgets = (plain.label_fractions, plain.samples_per_class)
+    any_backbones = backbones + left_out
     if not plain.seeds:
         raise InputError(f"{where}: seeds is empty; give at least one, such as [0]")
-    crossed = (backbones, domains, protocols, plain.seeds, plain.label_fractions + plain.samples_per_class or (1.0,))
+    crossed = (
+        backbones + named.left_out,
+        domains,
+        protocols,
+        plain.seeds,
+        plain.label_fractions + plain.samples_per_class or (1.0,),
+    )
     if (cells := math.prod(map(len, crossed))) > MAX_CELLS:
         raise InputError(f"{where}: that makes {cells} cells, more than {MAX_CELLS}; split the study")
     return StudyConfig(
         title=plain.title,
-        backbones=tuple(backbones),
+        backbones=backbones,
         domains=domains,
         protocols=protocols,
         label_fractions=plain.label_fractions if any(budgets) else (1.0,),
@@ -115,13 +127,14 @@ def parse_study(content: Mapping[str, Any], where: str) -> StudyConfig:
         exclude=tuple(
             stated_exclusion(row, f"{where}: exclude") for row in list_of(content, "exclude", where, optional=True)
         ),
-        pairs=stated_pairs(content["pairs"], backbones, f"{where}: pairs") if "pairs" in content else None,
+        pairs=stated_pairs(content["pairs"], any_backbones, f"{where}: pairs") if "pairs" in content else None,
         claims=stated_claims(list_of(content, "claims", where, optional=True), f"{where}: claims"),
         analysis=build_row(
             AnalysisSettings, mapping_of(content.get("analysis", {}), f"{where}: analysis"), f"{where}: analysis"
         ),
-        geometry=stated_geometry(content.get("geometry"), sets, f"{where}: geometry"),
+        geometry=stated_geometry(content.get("geometry"), named.sets, f"{where}: geometry"),
         num_threads=plain.num_threads,
+        left_out=left_out,
     )
 
 

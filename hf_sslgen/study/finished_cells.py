@@ -14,14 +14,15 @@ from hf_sslgen.study.cells.repeated_runs import draws_nothing
 from hf_sslgen.study.cells.store import STUDY_FILE, Store
 from hf_sslgen.study.comparison_file import Comparison, read_comparison
 from hf_sslgen.study.config import StudyConfig, read_study
-from hf_sslgen.study.plan import CellSpec, expand
-from hf_sslgen.study.progress import missing_sentences
+from hf_sslgen.study.plan import CellSpec
+from hf_sslgen.study.progress import missing_sentences, planned_cells, still_left_out
+from hf_sslgen.study.unconverted import left_out_sentences
 
 
 def as_configured(cell: Cell, config: StudyConfig) -> Cell:
     """Return the cell described as the present configuration describes backbone and domain; numbers don't change."""
     said: dict[str, object] = {}
-    for backbone in config.backbones:
+    for backbone in config.backbones + config.left_out:
         if backbone.name == cell.backbone:
             said |= {
                 "objective": backbone.objective,
@@ -89,7 +90,7 @@ class StudyRead:
         config: the configuration that it was made with; None for a comparison, and a store merged by hand.
         title: of its page.
         cells: the finished and undamaged cells.
-        missing: sentences on missing cells, including damaged ones.
+        missing: sentences on missing cells, including damaged ones, and on backbones that are not converted yet.
         damaged: sentences on unreadable cells.
     """
 
@@ -113,9 +114,10 @@ def read_study_results(store: Store) -> StudyRead:
         cells, damaged = readable_cells(folders, HeldRecords())
         return StudyRead(None, store.folder.resolve().name, cells, damaged, damaged)
     config = read_study(path)
-    specs = expand(config)
+    specs = planned_cells(config, store)
     cells, damaged = finished_cells(specs, store)
-    missing = [*missing_sentences(specs, store), *damaged]
+    incomplete = left_out_sentences(still_left_out(config, store))
+    missing = [*missing_sentences(specs, store), *damaged, *incomplete]
     others = len(folders) - len(cells) - len(damaged)
     if others > 0:
         missing.append(f"{others} cells in the store are not part of {STUDY_FILE} and are not shown.")
@@ -130,7 +132,7 @@ def _read_comparison(comparison: Comparison, store: Store, num_stored: int) -> S
     for cell in found:
         group = groups[cell.folder.name] or cell.group
         cells.append(replace(cell, provenance={**cell.provenance, "group": group}))
-    missing = [*missing_sentences(comparison.cells, store), *damaged]
+    missing = [*missing_sentences(comparison.cells, store), *damaged, *comparison.left_out]
     others = num_stored - len(present)
     if others > 0:
         missing.append(f"{others} cells in the folder are not part of its last comparison and are not shown.")

@@ -16,7 +16,7 @@ from transformers.utils import logging as transformers_logging
 from hf_sslgen.errors import HubError, InputError, nearest_names, reworded
 from hf_sslgen.zoo.backbone_registry import known_backbone_ids
 from hf_sslgen.zoo.checkpoint_preprocessing import UNREADABLE, stated_pretrained_cfg
-from hf_sslgen.zoo.hub_files import fetch_checkpoint
+from hf_sslgen.zoo.hub_files import cached_checkpoint, fetch_checkpoint
 from hf_sslgen.zoo.locations import resolve_location, split_revision, wanted_revision
 from hf_sslgen.zoo.tensor_fit import LoadReport, check_report, check_stored, check_values
 from hf_sslgen.zoo.timm_folder import WEIGHTS_FILE
@@ -76,6 +76,20 @@ def open_checkpoint(name: str, model_revision: str | None, with_weights: bool) -
     except (InputError, HubError) as error:
         raise reworded(error, _load_words(name, str(error))) from error
     return Checkpoint(name, folder, folder.name, f"{location}@{folder.name}")
+
+
+def checkpoint_at_hand(name: str, with_weights: bool) -> Path | None:
+    """Return the folder of a backbone's files if they are on this machine; the Hub is not asked.
+
+    Args:
+        name: as for `load_backbone`, without `untrained:`.
+        with_weights: whether the weights are needed too.
+    """
+    try:
+        location, revision = resolve_location(name), wanted_revision(name, None)
+    except InputError:
+        return None
+    return Path(location) if Path(location).is_dir() else cached_checkpoint(location, revision, with_weights)
 
 
 def load_config(name: str, folder: Path) -> Any:

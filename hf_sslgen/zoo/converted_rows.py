@@ -37,7 +37,11 @@ def converted_folder(row: Backbone) -> Path:
 
 def is_converted(row: Backbone) -> bool:
     """Tell whether a row's converted checkpoint is on this machine; only the presence of its files is checked."""
-    folder = converted_folder(row)
+    return holds_converted_files(converted_folder(row))
+
+
+def holds_converted_files(folder: Path) -> bool:
+    """Tell whether a folder holds a converted checkpoint; only the presence of its files is checked."""
     return all((folder / name).is_file() for name in CONVERTED_FILES)
 
 

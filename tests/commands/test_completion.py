@@ -17,12 +17,15 @@ from hf_sslgen.commands.completion import (
     settings_of_commands,
     words_of_commands,
 )
+from hf_sslgen.commands.zoo import SUBCOMMANDS
 
 
 @pytest.mark.parametrize("command", sorted(settings_of_commands()))
 def test_every_option_of_a_command_is_completed(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        importlib.import_module(f"hf_sslgen.commands.{command.replace('-', '_')}").main(["--help"])
+    main = importlib.import_module(f"hf_sslgen.commands.{command.replace('-', '_')}").main
+    for words in [[each] for each in SUBCOMMANDS] if command == "zoo" else [[]]:
+        with pytest.raises(SystemExit):
+            main([*words, "--help"])
     listed = set(re.findall(r"^  --([a-z_0-9]+)", capsys.readouterr().out, re.MULTILINE))
     assert listed <= set(words_of_commands(COMMANDS)[command].options)
     assert len(listed) > 1

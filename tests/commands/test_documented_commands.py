@@ -14,6 +14,7 @@ import pytest
 from code_blocks import PAGES
 
 from hf_sslgen.cli import COMMANDS
+from hf_sslgen.commands.zoo import SUBCOMMANDS
 from hf_sslgen.study.config import read_study
 from hf_sslgen.study.plan import expand
 
@@ -46,7 +47,13 @@ def _commands(path: Path) -> Iterator[tuple[str, list[str]]]:
         words = shlex.split(line, comments=True)
         for index, word in enumerate(words):
             recipe = re.fullmatch(r"recipes/(\w+)\.py", word)
-            if word == "hf-sslgen" and words[index + 1] in COMMANDS:
+            if (
+                word == "hf-sslgen"
+                and words[index + 1] == "zoo"
+                and set(words[index + 2 : index + 3]) & set(SUBCOMMANDS)
+            ):
+                yield f"zoo_{words[index + 2]}", words[index + 3 :]
+            elif word == "hf-sslgen" and words[index + 1] in COMMANDS:
                 yield words[index + 1].replace("-", "_"), words[index + 2 :]
             elif recipe is not None:
                 yield recipe[1], words[index + 1 :]

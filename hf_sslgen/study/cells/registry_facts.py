@@ -15,7 +15,5 @@ def registry_facts(row: Backbone) -> dict[str, Any]:
         "exact_twin": row.exact_twin,
         "reason": row.reason,
         "verified": row.verified,
-        "epochs": row.epochs,
         "batch_size": row.batch_size,
-        "augmentation": row.augmentation,
     }

@@ -70,8 +70,10 @@ def known_backbones(cells: Iterable[Cell]) -> dict[str, KnownBackbone]:
 def _known(cell: Cell) -> KnownBackbone:
     network = _mapping(cell.provenance.get("network"))
     row = _mapping(cell.provenance.get("registered"))
+    recipe = cell.provenance.get("pretraining_epochs"), cell.provenance.get("augmentation")
     if "registered" not in cell.provenance and (known := registered(cell.backbone)) is not None:
-        row = registry_facts(known)  # a cell of an earlier version, under the registry's own name
+        # a cell of an earlier version, under the registry's own name
+        row, recipe = registry_facts(known), (known.epochs, known.augmentation)
     geometry = _mapping(_mapping(cell.identity.get("preprocessing")).get("geometry"))
     return KnownBackbone(
         name=cell.backbone,
@@ -90,9 +92,9 @@ def _known(cell: Cell) -> KnownBackbone:
         exact_twin=row.get("exact_twin") is True,
         reason=_text(row.get("reason")),
         verified=row.get("verified") is True,
-        epochs=_count(row.get("epochs")),
+        epochs=_count(recipe[0]),
         batch_size=_count(row.get("batch_size")),
-        augmentation=_text(row.get("augmentation")),
+        augmentation=_text(recipe[1]),
     )
 
 

@@ -29,7 +29,7 @@ from hf_sslgen.study.execution.shared_facts import (
 )
 from hf_sslgen.study.execution.worker import run_worker, work_on
 from hf_sslgen.study.plan import CellSpec, expand
-from hf_sslgen.study.preflight import prepare
+from hf_sslgen.study.preparation import prepare
 from hf_sslgen.study.prepared_cell import BackboneFacts
 from hf_sslgen.work_claims import try_claim
 from hf_sslgen.zoo.network_description import NetworkDescription

@@ -92,7 +92,7 @@ def test_a_control_has_no_source_to_differ_in() -> None:
 def test_facts_are_read_from_cells_of_any_version_and_of_any_origin() -> None:
     right = np.ones(8)
     row = {"architecture": "resnet50", "library": "timm", "twin_set": None, "exact_twin": False, "verified": True}
-    said = {"network": {"trunk": "1", "layers": "2", "num_features": 8}, "registered": row | {"epochs": 90}}
+    said = {"network": {"trunk": "1", "layers": "2", "num_features": 8}, "registered": row, "pretraining_epochs": 90}
     known = known_backbones([simulated_cell(right, "x", **said), simulated_cell(right, "x", "other", parameters=5)])
     assert (known["x"].trunk, known["x"].epochs, known["x"].parameters) == ("1", 90, 5)
     hostile = simulated_cell(right, "x", network={"trunk": ["1"], "num_features": True}, registered={"reason": 3})

@@ -22,6 +22,8 @@ class Contestant:
         backbones: the names of its pretraining runs, in the order of their seeds.
         are_runs: whether its backbones are pretraining runs that stand for their objective.
         states_seed: whether it is known which pretraining run each is.
+        weights: the same for backbones with the same weights, such as a copy for another library; its name if that is
+            not known.
         kind: what contestants of one architecture share, as in `KnownBackbone`.
     """
 
@@ -31,6 +33,7 @@ class Contestant:
     backbones: tuple[str, ...]
     are_runs: bool
     states_seed: bool
+    weights: str
     kind: str = ""
 
     @property
@@ -65,17 +68,17 @@ def find_contestants(cells: Sequence[Cell]) -> list[Contestant]:
             runs = sorted(runs, key=lambda run: run.pretraining_seed or 0)
             kind = known[runs[0].backbone].kind
             name = f"{objective} ({source})" if several_sources else objective
-            found.append(Contestant(name, objective, source, tuple(run.backbone for run in runs), True, True, kind))
+            found.append(
+                Contestant(name, objective, source, tuple(run.backbone for run in runs), True, True, name, kind)
+            )
         else:
             found += [
                 Contestant(
-                    run.backbone,
-                    objective,
-                    source,
-                    (run.backbone,),
-                    False,
-                    run.pretraining_seed is not None,
-                    known[run.backbone].kind,
+                    *(run.backbone, objective, source, (run.backbone,)),
+                    are_runs=False,
+                    states_seed=run.pretraining_seed is not None,
+                    weights=run.provenance.get("weights") or run.backbone,
+                    kind=known[run.backbone].kind,
                 )
                 for run in runs
             ]

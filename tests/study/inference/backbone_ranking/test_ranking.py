@@ -225,6 +225,27 @@ def test_pretraining_runs_of_one_objective_are_one_method() -> None:
     assert (contrast.first, contrast.second) == (("simclr",), ("supervised",))
 
 
+def test_the_same_weights_in_two_libraries_are_one_method() -> None:
+    generator = np.random.default_rng(0)
+    names = (
+        ("dino-timm", "dino", "a"),
+        ("dino-transformers", "dino", "a"),
+        ("mae", "mae", "b"),
+        ("tv", "supervised", "c"),
+    )
+    cells = [
+        simulated_cell(generator.random(100) < 0.8, name, f"domain-{domain}", objective=objective, weights=weights)
+        for domain in range(3)
+        for name, objective, weights in names
+    ]
+    (contrast,) = rank_all(cells)[0].methods
+    assert (contrast.first, contrast.second) == (("dino-timm", "mae"), ("tv",))
+    accuracies = {(cell.backbone, cell.domain): cell.numbers[0].value for cell in cells}
+    of_methods = [[accuracies[name, f"domain-{at}"] for name, *_ in names] for at in range(3)]
+    expected = np.mean([(np.mean(row[:2]) + row[2]) / 2 - row[3] for row in of_methods])
+    assert contrast.value == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(
     ("count", "seeds", "studies"),
     [(3, 1, 40), pytest.param(5, 1, 200, marks=pytest.mark.slow), pytest.param(4, 3, 200, marks=pytest.mark.slow)],

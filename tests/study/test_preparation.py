@@ -14,7 +14,7 @@ from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.config import parse_study
 from hf_sslgen.study.execution.worker import run_worker
 from hf_sslgen.study.plan import CellSpec, expand
-from hf_sslgen.study.preflight import look_ahead, prepare
+from hf_sslgen.study.preparation import look_ahead, prepare
 
 Content = Callable[..., dict[str, Any]]
 
