@@ -64,6 +64,13 @@ class StudyArguments:
     )
     retry_failed: bool = field(default=False, metadata={"help": "Retry cells that failed before."})
     write_report: bool = field(default=True, metadata={"help": "Write tables and report when all cells are done."})
+    reference: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Tables of published results to show beside the study's own (such as ssl-transfer-linear, "
+            "sfda-finetune or imagenet-linear; a wrong name lists all), instead of those that its file names."
+        },
+    )
     pull: str | None = field(
         default=None, metadata={"help": "Dataset on the Hub (owner/name) to pull finished cells from first."}
     )
