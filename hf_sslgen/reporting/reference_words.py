@@ -34,9 +34,9 @@ def _concerned(lines: Sequence[ReferenceLine], of: Sequence[ReferenceLine]) -> s
 
 
 def published_text(line: ReferenceLine) -> str:
-    """Return the published value, in the unit of its number."""
+    """Return the published value in %, with the digits that were published."""
     value = line.published.value
-    return MISSING if value is None else format_value(value, line.published.metric)
+    return MISSING if value is None else f"{100 * value:.4g}"
 
 
 def own_text(line: ReferenceLine) -> str:
@@ -67,7 +67,7 @@ def own_regularisations(line: ReferenceLine) -> str:
 def agreement_text(line: ReferenceLine) -> str:
     """Say whether the two agree, or that nothing follows because the protocols differ."""
     if line.agrees is None:
-        return "protocols differ" if line.differences else MISSING
+        return MISSING if math.isnan(line.difference) or not line.differences else "protocols differ"
     return "within our interval" if line.agrees else f"outside, by {_outside(line)} points"
 
 

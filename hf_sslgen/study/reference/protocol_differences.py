@@ -38,7 +38,7 @@ def protocol_differences(table: ReferenceTable, published: PublishedValue, cells
         *_of_inputs(published, cell),
         *_of_split(published, cell),
         f"seeds: ours {len(cells)}, theirs {table.seeds or 'not stated'}" if len(cells) != table.seeds else "",
-        f"selection: {table.selection}",
+        f"selection: {table.selection}" if table.selection is not None else "",
         *published.differences,
         *table.differences,
     ]

@@ -62,7 +62,7 @@ class ReferenceTable:
     title: str
     source: str
     adaptation: str = field(metadata=one_of(LINEAR, FINETUNE, KNN))
-    selection: str
+    selection: str | None = None
     file: str | None = None
     paper: str | None = None
     protocol: str | None = None
@@ -128,20 +128,29 @@ def _read_values(
         if tuple(rows.fieldnames or ()) != COLUMNS:
             raise InputError(f"{table.file}: its columns must be {', '.join(COLUMNS)}")
         for row in rows:
+            where = f"{table.file}: line {rows.line_num}"
             if row["network"] not in networks or row["domain"] not in domains:
-                raise InputError(f"{table.file}: line {rows.line_num} names an unknown network or domain")
+                raise InputError(f"{where} names an unknown network or domain")
             network, domain = networks[row["network"]], domains[row["domain"]]
+            value = _number(row, "value", where)
             yield PublishedValue(
                 network=network.name,
                 backbone=network.backbone,
                 domain=domain.domain,
-                value=float(row["value"]) / 100 if row["value"] else None,
+                value=None if value is None else value / 100,
                 metric="mean_per_class_accuracy" if domain.name in table.mean_per_class else "accuracy",
                 inputs=row["inputs"] or None,
-                inverse_regularisation=float(row["inverse_regularisation"]) if row["inverse_regularisation"] else None,
+                inverse_regularisation=_number(row, "inverse_regularisation", where),
                 test_images=domain.test_images,
                 differences=tuple(each for each in (network.note, domain.split) if each is not None),
             )
+
+
+def _number(row: Mapping[str, str], name: str, where: str) -> float | None:
+    try:
+        return float(row[name]) if row[name] else None
+    except ValueError:
+        raise InputError(f"{where}: {name} is {shown(row[name])}; it must be a number") from None
 
 
 def _of_the_zoo(name: str, measure: str) -> ReferenceTable:
@@ -165,7 +174,7 @@ def _of_the_zoo(name: str, measure: str) -> ReferenceTable:
     return ReferenceTable(
         name=name,
         title=f"ImageNet-1k, {words} on frozen features",
-        source="the publisher of each checkpoint, as stated in its row of the zoo",
+        source="The publisher of each checkpoint, as stated in its row of the zoo",
         adaptation=measure,
         selection="not stated here; protocols differ between publishers",
         differences=("linear classifiers were mostly trained on augmented images",) if measure == LINEAR else (),
@@ -192,6 +201,8 @@ def stated_references(names: Sequence[Any], where: str) -> tuple[ReferenceTable,
     Raises:
         InputError: a name is unknown; the message lists those that exist.
     """
+    if not names:
+        return ()
     known = _known()
     for each in names:
         if each not in list(known):
