@@ -3,17 +3,7 @@
 import textwrap
 
 from hf_sslgen.names import printable, shorten
-from hf_sslgen.reporting.reference_words import (
-    agreement_text,
-    counted,
-    difference_lines,
-    difference_text,
-    interval_text,
-    own_regularisations,
-    own_text,
-    published_text,
-    regularisation_text,
-)
+from hf_sslgen.reporting.reference_words import counted, difference_lines, reference_words
 from hf_sslgen.reporting.terminal_tables import NAME_WIDTH, SETTING_WIDTH, TERMINAL_WIDTH, align
 from hf_sslgen.study.inference.study_results import StudyResults
 from hf_sslgen.study.reference.reference_lines import ReferenceComparison, ReferenceLine
@@ -48,15 +38,7 @@ def _wrapped(line: str) -> list[str]:
 
 
 def _row(line: ReferenceLine) -> tuple[str, ...]:
-    return (
-        shorten(line.backbone, NAME_WIDTH),
-        shorten(line.domain, 16),
-        shorten(line.protocol, SETTING_WIDTH),
-        published_text(line),
-        own_text(line),
-        interval_text(line),
-        difference_text(line),
-        regularisation_text(line.published.inverse_regularisation),
-        own_regularisations(line),
-        agreement_text(line),
-    )
+    names = shorten(line.backbone, NAME_WIDTH), shorten(line.domain, 16), shorten(line.protocol, SETTING_WIDTH)
+    said = reference_words(line)
+    accuracies = said.published, said.ours, said.interval, said.difference
+    return *names, *accuracies, said.regularisation, said.own_regularisations, said.agreement

@@ -1,11 +1,46 @@
-"""Sentences and numbers of published results beside a study's own, for the page, the terminal and the CSV file."""
+"""Sentences and numbers of published results beside a study's own, for the page and the terminal."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from hf_sslgen.reporting.caution_words import some_names
 from hf_sslgen.reporting.vocabulary import MISSING, format_decimals, format_difference, format_interval, format_value
 from hf_sslgen.study.reference.reference_lines import ReferenceComparison, ReferenceLine
+
+
+@dataclass(frozen=True)
+class ReferenceWords:
+    """A published result and the study's own as text; a dash where there is no number.
+
+    Attributes:
+        published: with the digits that were published.
+        interval: ours; empty if there is none.
+        regularisation, own_regularisations: the C selected by the publication, and here for each seed.
+        agreement: whether the two agree, or that nothing follows because the protocols differ.
+    """
+
+    published: str
+    ours: str
+    interval: str
+    difference: str
+    regularisation: str
+    own_regularisations: str
+    agreement: str
+
+
+def reference_words(line: ReferenceLine) -> ReferenceWords:
+    """Return the numbers of a line as text, accuracies in %."""
+    value, ours, metric = line.published.value, line.ours, line.published.metric
+    return ReferenceWords(
+        published=MISSING if value is None else f"{100 * value:.4g}",
+        ours=MISSING if ours is None else format_value(ours.value, metric),
+        interval="" if ours is None else format_interval(ours.low, ours.high, metric),
+        difference=MISSING if math.isnan(line.difference) else format_difference(line.difference, metric),
+        regularisation=_regularisation(line.published.inverse_regularisation),
+        own_regularisations=", ".join(dict.fromkeys(map(_regularisation, line.inverse_regularisations))) or MISSING,
+        agreement=_agreement(line),
+    )
 
 
 def counted(comparison: ReferenceComparison) -> str:
@@ -33,42 +68,14 @@ def _concerned(lines: Sequence[ReferenceLine], of: Sequence[ReferenceLine]) -> s
     return "" if len(lines) == len(of) else f" ({len(lines)} of {len(of)} rows)"
 
 
-def published_text(line: ReferenceLine) -> str:
-    """Return the published value in %, with the digits that were published."""
-    value = line.published.value
-    return MISSING if value is None else f"{100 * value:.4g}"
-
-
-def own_text(line: ReferenceLine) -> str:
-    """Return our value; a dash if it was not measured."""
-    return MISSING if line.ours is None else format_value(line.ours.value, line.published.metric)
-
-
-def interval_text(line: ReferenceLine) -> str:
-    """Return our interval; empty if there is none."""
-    return "" if line.ours is None else format_interval(line.ours.low, line.ours.high, line.published.metric)
-
-
-def difference_text(line: ReferenceLine) -> str:
-    """Return our value minus the published one; a dash if one is missing."""
-    return MISSING if math.isnan(line.difference) else format_difference(line.difference, line.published.metric)
-
-
-def regularisation_text(value: float | None) -> str:
-    """Return a C to three digits."""
+def _regularisation(value: float | None) -> str:
     return MISSING if value is None else f"{value:.3g}"
 
 
-def own_regularisations(line: ReferenceLine) -> str:
-    """Return the C selected for each seed, equal ones once."""
-    return ", ".join(dict.fromkeys(map(regularisation_text, line.inverse_regularisations))) or MISSING
-
-
-def agreement_text(line: ReferenceLine) -> str:
-    """Say whether the two agree, or that nothing follows because the protocols differ."""
+def _agreement(line: ReferenceLine) -> str:
     if line.agrees is None:
         return MISSING if math.isnan(line.difference) or not line.differences else "protocols differ"
-    return "within our interval" if line.agrees else f"outside, by {_outside(line)} points"
+    return "within our interval" if line.agrees else f"outside it, by {_outside(line)} points"
 
 
 def _outside(line: ReferenceLine) -> str:

@@ -1,21 +1,12 @@
 """Prepare the page's section on published results beside a study's own as plain values."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hf_sslgen.reporting.page.page_tables import Entry
-from hf_sslgen.reporting.reference_words import (
-    agreement_text,
-    counted,
-    difference_lines,
-    difference_text,
-    interval_text,
-    own_regularisations,
-    own_text,
-    published_text,
-    regularisation_text,
-)
+from hf_sslgen.reporting.reference_words import counted, difference_lines, reference_words
 from hf_sslgen.study.inference.study_results import StudyResults
 from hf_sslgen.study.reference.reference_lines import ReferenceComparison, ReferenceLine
 
@@ -61,22 +52,20 @@ def _section(comparison: ReferenceComparison, names: Mapping[str, str]) -> Refer
 
 
 def _row(line: ReferenceLine, names: Mapping[str, str]) -> dict[str, Any]:
-    published, ours = line.published, line.ours
+    published, ours, said = line.published, line.ours, reference_words(line)
     return {
         "backbone": names.get(line.backbone, line.backbone),
         "domain": line.domain,
         "protocol": line.protocol,
-        "published": Entry(published_text(line), _stored(published.value)),
-        "ours": Entry(own_text(line), _stored(None if ours is None else ours.value), interval_text(line)),
-        "difference": Entry(difference_text(line), _stored(line.difference)),
-        "published_regularisation": Entry(
-            regularisation_text(published.inverse_regularisation), _stored(published.inverse_regularisation)
-        ),
-        "regularisations": own_regularisations(line),
+        "published": Entry(said.published, _stored(published.value)),
+        "ours": Entry(said.ours, _stored(None if ours is None else ours.value), said.interval),
+        "difference": Entry(said.difference, _stored(line.difference)),
+        "published_regularisation": Entry(said.regularisation, _stored(published.inverse_regularisation)),
+        "regularisations": said.own_regularisations,
         "source": published.source or "",
-        "agreement": agreement_text(line),
+        "agreement": said.agreement,
     }
 
 
 def _stored(value: float | None) -> str | None:
-    return None if value is None or value != value else repr(value)
+    return None if value is None or math.isnan(value) else repr(value)
