@@ -11,6 +11,7 @@ from hf_sslgen.reporting.terminal_tables import caution_lines, claim_lines, term
 from hf_sslgen.study.cells.store import Store, alone_in_reporting
 from hf_sslgen.study.finished_cells import read_study_results
 from hf_sslgen.study.inference.study_results import infer
+from hf_sslgen.study.stand_in_marks import STAND_INS_SENTENCE, STAND_INS_TITLE
 
 
 def report_study(folder: Path, figures: FigureKind | None = None, verbose: bool = False) -> list[str]:
@@ -49,4 +50,6 @@ def write_report(store: Store, figures: FigureKind | None = None, verbose: bool 
     if verbose:
         print(f"{terminal_table(results)}\n")
     print("\n".join([terminal_summary(results, page), "", *caution_lines(results), *claim_lines(results)]).rstrip())
+    if study.config is not None and study.config.stand_ins:
+        print(f"\n{STAND_INS_TITLE}. {STAND_INS_SENTENCE}")
     return study.damaged

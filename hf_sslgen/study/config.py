@@ -40,7 +40,7 @@ MAX_CELLS = 100_000
 class StudyConfig:
     """A checked configuration; `pairs` is None to compare every self-supervised backbone with every supervised one.
     `claims` are those of the literature to test. `left_out` are the backbones of its twin sets that this machine has
-    not converted yet."""
+    not converted yet. `stand_ins` says that its backbones and domains only stand in for those they are named after."""
 
     title: str
     backbones: tuple[BackboneEntry, ...]
@@ -56,6 +56,7 @@ class StudyConfig:
     geometry: Geometry | None
     num_threads: int | None
     left_out: tuple[BackboneEntry, ...] = ()
+    stand_ins: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class _StudyRow:
     """The keys of the file with plain values; nested ones are read separately."""
 
     title: str = "Self-supervised against supervised backbones"
+    stand_ins: bool = False
     untrained_control: bool = True
     label_fractions: tuple[float, ...] = field(default=(), metadata={"range": SHARE})
     samples_per_class: tuple[int, ...] = field(default=(), metadata={"range": AT_LEAST_ONE})
@@ -135,6 +137,7 @@ def parse_study(content: Mapping[str, Any], where: str) -> StudyConfig:
         geometry=stated_geometry(content.get("geometry"), named.sets, f"{where}: geometry"),
         num_threads=plain.num_threads,
         left_out=left_out,
+        stand_ins=plain.stand_ins,
     )
 
 
