@@ -53,11 +53,12 @@ _JUDGEMENT = [
 ]
 _BACKBONE = ["backbone", "objective", "parameters", "licence", "seconds"]
 _PAIR = ["first", "second", "first_objective", "second_objective"]
+_DIFFERING = ["confounded_by", "also_differs_in", "not_known"]
 _SCOPE = ["protocol", "labels", "stage", "transform"]
 
 RESULT_COLUMNS = [
     *("kind", *_BACKBONE, *_PAIR, "source", *_SETTING, *_VALUE, "unit", "n_undefined", "verdict", "reason"),
-    *(*_SEEDS, *_GROUP, *_JUDGEMENT),
+    *(*_SEEDS, *_GROUP, *_JUDGEMENT, *_DIFFERING),
 ]
 WHOLE_NUMBERS = (
     *("parameters", "seed", "pretraining_seed", "n", "n_undefined", "num_seeds", "num_pretraining_seeds"),
@@ -65,10 +66,12 @@ WHOLE_NUMBERS = (
 )
 """Integer columns, which stay integer even if some rows have no value."""
 
-COMPARISON_COLUMNS = ["kind", *_PAIR, "source", *_SETTING, *_VALUE, "unit", "verdict", "reason", *_SEEDS, *_JUDGEMENT]
+COMPARISON_COLUMNS = [
+    *("kind", *_PAIR, "source", *_SETTING, *_VALUE, "unit", "verdict", "reason", *_SEEDS, *_JUDGEMENT, *_DIFFERING)
+]
 GROUP_COLUMNS = [
     *("kind", "first", "second", "source", "group", *_SCOPE, "domains"),
-    *(*_VALUE, "verdict", "reason", *_GROUP, *_JUDGEMENT),
+    *(*_VALUE, "verdict", "reason", *_GROUP, *_JUDGEMENT, "confounded_by"),
 ]
 
 CAUTION_COLUMNS = [

@@ -34,6 +34,9 @@ from hf_sslgen.reporting.verdict import main_setting, verdict
 from hf_sslgen.reporting.verdict_remarks import RemarkKind
 from hf_sslgen.study.inference.study_results import StudyResults
 
+ABOVE = (RemarkKind.WEAKNESS, RemarkKind.CONFOUND)
+"""Remarks that stand below the verdict; the others follow the scorecards."""
+
 DETAILS_MARK = Markup("<!--details-->")
 """Stands for the details of cells until the room left for them is known. Names can't imitate it: they are escaped."""
 
@@ -75,7 +78,8 @@ def _content(results: StudyResults) -> dict[str, Any]:
     content = {
         "verdict": said,
         "weaknesses": [remark for remark in said.further if remark.kind is RemarkKind.WEAKNESS],
-        "remarks": [remark for remark in said.further if remark.kind is not RemarkKind.WEAKNESS],
+        "confounds": [remark for remark in said.further if remark.kind is RemarkKind.CONFOUND],
+        "remarks": [remark for remark in said.further if remark.kind not in ABOVE],
         "done": work_done(cells),
         "cards": cards,
         "standings": {row.standing for shown in cards for row in shown.rows},

@@ -51,7 +51,7 @@ def infer(cells: Sequence[Cell], pairs: PairNames | None = None, claims: Sequenc
     of_all_seeds = with_stand_ins(cells)
     differences = compare_all(of_all_seeds, pairs)
     targets = target_differences(of_all_seeds, differences)
-    results = infer_over(cells, differences, targets, headline_metrics_of(cells))
+    results = infer_over(cells, differences, targets, headline_metrics_of(cells), are_stated=pairs is not None)
     return with_claims(replace(results, rankings=rank_all(of_all_seeds)), claims)
 
 
@@ -68,6 +68,7 @@ def infer_over(
     differences: Sequence[Difference],
     targets: Sequence[TargetDifference],
     headline_metrics: Mapping[str, str],
+    are_stated: bool = False,
 ) -> StudyResults:
     """Infer over targets from differences averaged over seeds, and judge all of them as one page.
 
@@ -75,9 +76,10 @@ def infer_over(
         cells, differences: what the targets were averaged from.
         targets: from `hf_sslgen.study.inference.seed_averages.target_differences`.
         headline_metrics: the kind of accuracy used for each domain.
+        are_stated: whether the pairs that were compared are stated by the study.
     """
     groups = group_differences(targets, headline_metrics)
     between = interactions(targets, headline_metrics)
-    judged = judge_together(targets, groups, between, headline_metrics)
+    judged = judge_together(targets, groups, between, headline_metrics, are_stated)
     cautions = find_cautions(cells, headline_accuracies(targets, headline_metrics))
     return StudyResults(tuple(cells), tuple(differences), judged.targets, judged.groups, judged.interactions, cautions)
