@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.zoo.conversion.layout_form import Normalization
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -41,6 +42,7 @@ class Architecture:
         num_features: channels of the features before the classifier.
         classifier: name of its classifier.
         image_size: side in pixels that the position embedding was made for; None if there is none.
+        normalization: of the input, if all networks of this architecture have the same; None otherwise.
         notes: what was decided without the shapes saying so, in sentences.
     """
 
@@ -49,6 +51,7 @@ class Architecture:
     num_features: int
     classifier: str
     image_size: int | None = None
+    normalization: Normalization | None = None
     notes: tuple[str, ...] = ()
 
 
