@@ -14,6 +14,7 @@ from hf_sslgen.study.cells.store import Store, alone_in_reporting
 from hf_sslgen.study.finished_cells import read_study_results
 from hf_sslgen.study.inference.study_results import infer
 from hf_sslgen.study.reference.published_values import stated_references
+from hf_sslgen.study.stand_in_marks import STAND_INS_SENTENCE, STAND_INS_TITLE
 
 
 def report_study(
@@ -65,4 +66,6 @@ def write_report(
     if verbose:
         print("".join(f"{block}\n\n" for block in (terminal_table(results), *reference_tables_text(results))), end="")
     print("\n".join([terminal_summary(results, page), "", *caution_lines(results), *claim_lines(results)]).rstrip())
+    if study.config is not None and study.config.stand_ins:
+        print(f"\n{STAND_INS_TITLE}. {STAND_INS_SENTENCE}")
     return study.damaged

@@ -41,7 +41,8 @@ MAX_CELLS = 100_000
 class StudyConfig:
     """A checked configuration; `pairs` is None to compare every self-supervised backbone with every supervised one.
     `claims` are those of the literature to test. `left_out` are the backbones of its twin sets that this machine has
-    not converted yet. `references` are tables of published results to show beside the study's own."""
+    not converted yet. `references` are tables of published results to show beside the study's own. `stand_ins` says
+    that its backbones and domains only stand in for those they are named after."""
 
     title: str
     backbones: tuple[BackboneEntry, ...]
@@ -58,6 +59,7 @@ class StudyConfig:
     num_threads: int | None
     left_out: tuple[BackboneEntry, ...] = ()
     references: tuple[ReferenceTable, ...] = ()
+    stand_ins: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class _StudyRow:
     """The keys of the file with plain values; nested ones are read separately."""
 
     title: str = "Self-supervised against supervised backbones"
+    stand_ins: bool = False
     untrained_control: bool = True
     label_fractions: tuple[float, ...] = field(default=(), metadata={"range": SHARE})
     samples_per_class: tuple[int, ...] = field(default=(), metadata={"range": AT_LEAST_ONE})
@@ -138,6 +141,7 @@ def parse_study(content: Mapping[str, Any], where: str) -> StudyConfig:
         num_threads=plain.num_threads,
         left_out=left_out,
         references=stated_references(list_of(content, "reference", where, optional=True), f"{where}: reference"),
+        stand_ins=plain.stand_ins,
     )
 
 

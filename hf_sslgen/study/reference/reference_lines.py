@@ -69,17 +69,20 @@ def compare_with_tables(cells: Sequence[Cell], tables: Iterable[ReferenceTable])
     return tuple(ReferenceComparison(table, tuple(_lines(table, settings))) for table in tables)
 
 
-def weights_of(cell: Cell) -> str:
-    """Return the row of the zoo with the cell's weights, the same for copies in another library; else its name."""
-    recorded = cell.provenance.get("weights")
-    if recorded is not None:
-        return str(recorded)
+def weights_of(cell: Cell) -> str | None:
+    """Return the row of the zoo with the cell's weights, the same for copies in another library; None if it has none.
+
+    Earlier cells do not record it, so that the name of their backbone decides.
+    """
+    if "weights" in cell.provenance:
+        recorded = cell.provenance["weights"]
+        return None if recorded is None else str(recorded)
     row = registered(cell.backbone)
-    return cell.backbone if row is None else row.same_weights_as or row.id
+    return None if row is None else row.same_weights_as or row.id
 
 
 def _lines(
-    table: ReferenceTable, settings: Mapping[tuple[str, str, str, str, str], list[Cell]]
+    table: ReferenceTable, settings: Mapping[tuple[str | None, str, str, str, str], list[Cell]]
 ) -> Iterable[ReferenceLine]:
     for published in table.values:
         row = registered(published.backbone)

@@ -61,6 +61,7 @@ def test_weights_are_matched_whatever_the_name_or_library_of_the_backbone() -> N
     named = cell_of("mine", weights=TV)
     assert [line.backbone for line in lines_of(named)] == ["mine"]
     assert lines_of(cell_of("mine")) == ()
+    assert lines_of(cell_of(TV, weights=None)) == ()  # other weights under that name, such as a stand-in's
     copy, own = cell_of("moco-v3-300ep-vit-base", objective="moco-v3"), "nyu-visionx/moco-v3-vit-b"
     settings = protocol_settings(PRESETS["full"])
     lines = lines_of(
