@@ -42,7 +42,9 @@ def write_report(store: Store, figures: FigureKind | None = None, verbose: bool 
         raise InputError(f"study_dir {str(folder)!r} has no finished cell to report. {words}".rstrip())
     asked = (study.config.pairs, study.config.claims) if study.config is not None else (None, ())
     results = infer(study.cells, *asked)
-    page = write_results(results, folder, title=study.title, missing=study.missing)
+    is_stand_in = study.config is not None and study.config.stand_ins
+    notice = f"{STAND_INS_TITLE}. {STAND_INS_SENTENCE}" if is_stand_in else ""
+    page = write_results(results, folder, title=study.title, missing=study.missing, notice=notice)
     if figures is not None:
         from hf_sslgen.reporting.figures.figure_files import FIGURES, write_figures  # with matplotlib
 
@@ -50,6 +52,6 @@ def write_report(store: Store, figures: FigureKind | None = None, verbose: bool 
     if verbose:
         print(f"{terminal_table(results)}\n")
     print("\n".join([terminal_summary(results, page), "", *caution_lines(results), *claim_lines(results)]).rstrip())
-    if study.config is not None and study.config.stand_ins:
-        print(f"\n{STAND_INS_TITLE}. {STAND_INS_SENTENCE}")
+    if notice:
+        print(f"\n{notice}")
     return study.damaged

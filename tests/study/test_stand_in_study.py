@@ -11,8 +11,11 @@ import pytest
 import torch
 
 from hf_sslgen.command_line import run_command
+from hf_sslgen.commands.push_study import PushStudyArguments
+from hf_sslgen.commands.run_push_study import push_study
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import load_domain
+from hf_sslgen.errors import InputError
 from hf_sslgen.study import stand_in_study
 from hf_sslgen.study.config import parse_study, read_study
 from hf_sslgen.study.plan import expand
@@ -55,7 +58,8 @@ def test_a_study_runs_from_end_to_end_and_says_what_it_is_made_of(
     said = capsys.readouterr().out
     assert said.count(f"{STAND_INS_TITLE}. {STAND_INS_SENTENCE}") == 2  # at the beginning and at the end
     page = (folder / "report" / "index.html").read_text(encoding="utf-8")
-    assert f"<title>{STAND_INS_TITLE} (Two networks)" in page and STAND_INS_SENTENCE in page
+    notice = f'<p class="warning notice" role="note"><strong>{STAND_INS_TITLE}. {STAND_INS_SENTENCE}</strong></p>'
+    assert f"<title>{STAND_INS_TITLE} (Two networks)" in page and page.index(notice) < page.index("<h1>")
     assert STAND_INS_SENTENCE in (folder / "missing.csv").read_text(encoding="utf-8")
     cells = {path.name: path.stat().st_mtime_ns for path in (folder / "cells").iterdir()}
     # of two seeds, neither repeats the other: validation is carved
@@ -66,6 +70,8 @@ def test_a_study_runs_from_end_to_end_and_says_what_it_is_made_of(
     capsys.readouterr()
     run_command(REPORT, [str(folder)])
     assert STAND_INS_SENTENCE in capsys.readouterr().out
+    with pytest.raises(InputError, match="holds stand-ins"):
+        push_study(PushStudyArguments(str(folder), "somebody/study"))
     message = refused(run, capsys)
     assert "holds a study of stand-ins; give another folder for real backbones" in message
     assert "already made of stand-ins" in refused(
