@@ -52,6 +52,7 @@ def publication_of(arguments: PushStudyArguments) -> tuple[Publication, list[str
         cells=cells,
         pairs=config.pairs if config is not None else None,
         claims=config.claims if config is not None else (),
+        references=config.references if config is not None else (),
         missing=study.missing,
         examples=arguments.examples,
         licence=arguments.license,

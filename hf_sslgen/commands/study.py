@@ -71,6 +71,13 @@ class StudyArguments:
     )
     retry_failed: bool = field(default=False, metadata={"help": "Retry cells that failed before."})
     write_report: bool = field(default=True, metadata={"help": "Write tables and report when all cells are done."})
+    reference: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Tables of published results to show beside the study's own (such as ssl-transfer-linear, "
+            "sfda-finetune or imagenet-linear; a wrong name lists all), instead of those that its file names."
+        },
+    )
     pull: str | None = field(
         default=None, metadata={"help": "Dataset on the Hub (owner/name) to pull finished cells from first."}
     )
@@ -121,14 +128,14 @@ def main(command_line: Sequence[str] | None = None) -> None:
         from hf_sslgen.study.config import read_study
         from hf_sslgen.study.plan import expand
         from hf_sslgen.study.progress import still_left_out
-        from hf_sslgen.study.stand_in_marks import STAND_INS_SENTENCE, STAND_INS_TITLE, require_same_kind
+        from hf_sslgen.study.stand_in_marks import STAND_INS_NOTICE, require_same_kind
         from hf_sslgen.study.unconverted import left_out_sentences, require_converted
 
         require_output_folder(arguments.folder, own=["cells"])
         config = read_study(Path(arguments.study))
         require_same_kind(arguments.folder, config.stand_ins)
         if config.stand_ins:
-            print(f"{STAND_INS_TITLE}. {STAND_INS_SENTENCE}", flush=True)
+            print(STAND_INS_NOTICE, flush=True)
         require_converted(config.backbones or config.left_out)
         print_opening(expand(config), arguments.folder)
         for sentence in left_out_sentences(still_left_out(config, Snapshot(arguments.folder))):

@@ -22,6 +22,7 @@ from hf_sslgen.reporting.page.page_data import page_data
 from hf_sslgen.reporting.page.page_details import PAGE_UP_TO, details_within
 from hf_sslgen.reporting.page.page_heat import heat_maps
 from hf_sslgen.reporting.page.page_ranking import ranking_tables
+from hf_sslgen.reporting.page.page_reference import reference_sections
 from hf_sslgen.reporting.page.page_scorecard import card_of, cards_shown_first
 from hf_sslgen.reporting.page.page_script import LIBRARY, TEMPLATES, own_text, packed_json, page_script
 from hf_sslgen.reporting.page.page_summary import summary
@@ -104,6 +105,7 @@ def _content(results: StudyResults) -> dict[str, Any]:
         "summary": summary(results, card.names),
         "rankings": ranking_tables(results.rankings, card.names),
         "claims": claim_section(results),
+        "references": reference_sections(results, card.names),
         "domains": domain_sections(results, card.names),
         "notes_on_findings": finding_notes(results),
         "limits": LIMITS,
@@ -134,6 +136,7 @@ def _sections(content: dict[str, Any]) -> list[tuple[str, str]]:
         ("summary", "All tests", content["summary"]),
         ("ranking", "Ranking", content["rankings"]),
         ("claims", "Claims from the literature", content["claims"]),
+        ("reference", "Published results beside ours", content["references"]),
         ("domains", "All numbers", True),
         ("methods", "Methods and limits", True),
         ("glossary", "Glossary", True),

@@ -22,11 +22,14 @@ from hf_sslgen.study.inference.target_groups import (
     headline_metrics_of,
 )
 from hf_sslgen.study.published_claims import Claim
+from hf_sslgen.study.reference.published_values import ReferenceTable
+from hf_sslgen.study.reference.reference_lines import ReferenceComparison, compare_with_tables
 
 
 @dataclass(frozen=True)
 class StudyResults:
-    """The cells of a study and what is inferred from them; `claims` are the verdicts on those that it asks for."""
+    """The cells of a study and what is inferred from them; `claims` are the verdicts on those that it asks for, and
+    `references` the published results that it asks for beside its own."""
 
     cells: tuple[Cell, ...]
     differences: tuple[Difference, ...]
@@ -36,14 +39,21 @@ class StudyResults:
     cautions: tuple[Caution, ...] = ()
     rankings: tuple[Ranking, ...] = ()
     claims: tuple[ClaimLine, ...] = ()
+    references: tuple[ReferenceComparison, ...] = ()
 
 
-def infer(cells: Sequence[Cell], pairs: PairNames | None = None, claims: Sequence[Claim] = ()) -> StudyResults:
+def infer(
+    cells: Sequence[Cell],
+    pairs: PairNames | None = None,
+    claims: Sequence[Claim] = (),
+    references: Sequence[ReferenceTable] = (),
+) -> StudyResults:
     """Compare the cells of a study and infer over its targets.
 
     Args:
         cells, pairs: as for `hf_sslgen.study.inference.contrasts.compare_all`.
         claims: of the literature, to be tested.
+        references: tables of published results to set beside the study's own.
 
     Raises:
         InputError: two cells have the same backbone, domain, protocol, labels and seed.
@@ -52,7 +62,8 @@ def infer(cells: Sequence[Cell], pairs: PairNames | None = None, claims: Sequenc
     differences = compare_all(of_all_seeds, pairs)
     targets = target_differences(of_all_seeds, differences)
     results = infer_over(cells, differences, targets, headline_metrics_of(cells), are_stated=pairs is not None)
-    return with_claims(replace(results, rankings=rank_all(of_all_seeds)), claims)
+    compared = compare_with_tables(cells, references)
+    return with_claims(replace(results, rankings=rank_all(of_all_seeds), references=compared), claims)
 
 
 def with_claims(results: StudyResults, claims: Sequence[Claim]) -> StudyResults:
