@@ -22,7 +22,10 @@ class StudyArguments:
         default=None, metadata={"help": "The study's folder; any number of processes may share it."}
     )
     dry_run: bool = field(
-        default=False, metadata={"help": "Only print the cells and the time and disk space they need."}
+        default=False,
+        metadata={
+            "help": "Only print the cells and their time, GPU hours, disk space and downloads. Needs no network."
+        },
     )
     stand_ins: bool = field(
         default=False,

@@ -111,6 +111,7 @@ def test_the_same_cells_but_for_seeds_and_budgets(name: str, tmp_path: Path, mon
     roles = [(each.name, each.objective, each.source, each.pretraining_seed) for each in small.backbones]
     assert roles == [(each.name, each.objective, each.source, each.pretraining_seed) for each in config.backbones]
     assert [claim.id for claim in small.claims] == [claim.id for claim in config.claims]
+    assert small.references == config.references
     budgets = [vars(each.protocol).get("max_steps") for each in small.protocols]
     assert all(steps in (None, 2) for steps in budgets)
 
