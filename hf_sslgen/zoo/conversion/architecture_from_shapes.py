@@ -67,8 +67,15 @@ def vector_width(shapes: Shapes, pattern: str) -> int:
 
 
 def stage_width(shapes: Shapes, stage: int, part: str) -> int:
-    """Return the channels of a batch normalisation, such as `bn1`, in a ResNet's stage."""
-    return vector_width(shapes, rf"layer{stage}\.\d+\.{part}\.\w+")
+    """Return the channels of a batch normalisation, such as `bn1`, in a ResNet's stage.
+
+    Raises:
+        InputError: the stage has none.
+    """
+    width = vector_width(shapes, rf"layer{stage}\.\d+\.{part}\.\w+")
+    if width == 0:
+        raise InputError(f"lacks every {part!r} of the stage layer{stage} of a ResNet, in timm's names")
+    return width
 
 
 def is_bottleneck(shapes: Shapes) -> bool:
@@ -95,7 +102,7 @@ def resnet_from_shapes(shapes: Shapes) -> Architecture:
     """Find depth and widths of a ResNet whose stem is 64 channels wide.
 
     Raises:
-        InputError: it lacks a stage.
+        InputError: it lacks a stage, or a batch normalisation in all its blocks.
     """
     depths, bottleneck = resnet_depths(shapes), is_bottleneck(shapes)
     last, expansion = ("bn3", 4) if bottleneck else ("bn2", 1)
@@ -106,7 +113,7 @@ def resnet_from_shapes(shapes: Shapes) -> Architecture:
         name = "resnet50" if bottleneck else "resnet34"
         model_args["layers"] = depths
     inner = stage_width(shapes, 1, "bn1")
-    if bottleneck and inner not in (0, channels[0]) and channels[0]:
+    if bottleneck and inner != channels[0]:
         if inner == 2 * channels[0] and f"wide_{name}_2" in WIDE_INSIDE:
             name = f"wide_{name}_2"
         else:

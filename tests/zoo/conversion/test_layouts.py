@@ -402,3 +402,20 @@ def test_prefixes_before_some_keys_never_make_another_network(
         return
     weights = {name: each for name, each in network.state_dict().items() if not name.endswith("num_batches_tracked")}
     assert all(torch.equal(found.tensors[name], tensor) for name, tensor in weights.items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", SMALL_CASES)
+def test_a_network_of_the_true_size_converts_back_to_the_bit(case: str) -> None:
+    layout, kind, write = PUBLISHED[case]
+    if kind == "resnet":
+        network = published_layouts.randomised(timm.create_model("resnet50", pretrained=False, num_classes=0))
+    else:
+        network = small_trunk("vit", layout, img_size=224, embed_dim=192, depth=12, num_heads=3)
+    found = find_network(write(dict(network.state_dict())))
+    assert found.architecture == ("resnet50" if kind == "resnet" else "vit_tiny_patch16_224")
+    assert found.num_tensors == (265 if kind == "resnet" else len(network.state_dict()))
+    assert found.num_features == (2048 if kind == "resnet" else 192)
+    if layout != "ijepa":
+        assert found.model_args == {}
+    assert torch.equal(outputs(rebuilt(found), 224), outputs(network, 224))
