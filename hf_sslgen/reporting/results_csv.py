@@ -25,6 +25,7 @@ import pandas as pd
 from hf_sslgen.reporting.claims_csv import CLAIMS_FILE_NAME, claims_frame
 from hf_sslgen.reporting.csv_files import write_csv
 from hf_sslgen.reporting.ranking_csv import ranking_frame
+from hf_sslgen.reporting.reference_csv import REFERENCE_FILE_NAME, reference_frame
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.judgement import Judgement
 from hf_sslgen.study.inference.scopes import WEIGHTS
@@ -53,11 +54,12 @@ _JUDGEMENT = [
 ]
 _BACKBONE = ["backbone", "objective", "parameters", "licence", "seconds"]
 _PAIR = ["first", "second", "first_objective", "second_objective"]
+_DIFFERING = ["confounded_by", "also_differs_in", "not_known"]
 _SCOPE = ["protocol", "labels", "stage", "transform"]
 
 RESULT_COLUMNS = [
     *("kind", *_BACKBONE, *_PAIR, "source", *_SETTING, *_VALUE, "unit", "n_undefined", "verdict", "reason"),
-    *(*_SEEDS, *_GROUP, *_JUDGEMENT),
+    *(*_SEEDS, *_GROUP, *_JUDGEMENT, *_DIFFERING),
 ]
 WHOLE_NUMBERS = (
     *("parameters", "seed", "pretraining_seed", "n", "n_undefined", "num_seeds", "num_pretraining_seeds"),
@@ -65,10 +67,12 @@ WHOLE_NUMBERS = (
 )
 """Integer columns, which stay integer even if some rows have no value."""
 
-COMPARISON_COLUMNS = ["kind", *_PAIR, "source", *_SETTING, *_VALUE, "unit", "verdict", "reason", *_SEEDS, *_JUDGEMENT]
+COMPARISON_COLUMNS = [
+    *("kind", *_PAIR, "source", *_SETTING, *_VALUE, "unit", "verdict", "reason", *_SEEDS, *_JUDGEMENT, *_DIFFERING)
+]
 GROUP_COLUMNS = [
     *("kind", "first", "second", "source", "group", *_SCOPE, "domains"),
-    *(*_VALUE, "verdict", "reason", *_GROUP, *_JUDGEMENT),
+    *(*_VALUE, "verdict", "reason", *_GROUP, *_JUDGEMENT, "confounded_by"),
 ]
 
 CAUTION_COLUMNS = [
@@ -114,6 +118,8 @@ def write_csv_files(results: StudyResults, folder: Path, missing: Sequence[str] 
     }
     if results.claims:
         files[CLAIMS_FILE_NAME] = claims_frame(results)
+    if results.references:
+        files[REFERENCE_FILE_NAME] = reference_frame(results)
     if missing:
         files[MISSING_FILE_NAME] = pd.DataFrame({"missing": list(missing)})
     for name, frame in files.items():

@@ -20,7 +20,10 @@ MOST_ROWS = 9
 WIDTH = 80
 PLACE_WIDTH = 14
 
-SHOWN_REMARKS = (RemarkKind.TWIN, RemarkKind.WEAKNESS, RemarkKind.UNCERTAIN, RemarkKind.SETTLE, RemarkKind.ELSEWHERE)
+SHOWN_REMARKS = (
+    *(RemarkKind.CONFOUND, RemarkKind.TWIN, RemarkKind.WEAKNESS),
+    *(RemarkKind.UNCERTAIN, RemarkKind.SETTLE, RemarkKind.ELSEWHERE),
+)
 """The remarks after a verdict, those that matter most first."""
 
 

@@ -37,6 +37,7 @@ def use_small_zoo(folder: Path, monkeypatch: pytest.MonkeyPatch, side: int, more
     path.write_text(yaml.safe_dump({"twin_sets": [the_set], "unmatched": [], "excluded": []}), encoding="utf-8")
     registry = read_registry(path)
     monkeypatch.setattr(backbone_registry, "_registry", lambda: registry)
+    monkeypatch.setattr(backbone_registry, "_rows", lambda: {each.id: each for each in registry.backbones})
     monkeypatch.setenv("HF_SSLGEN_ZOO", str(folder / "zoo"))
     monkeypatch.delenv("HF_SSLGEN_ZOO_ORGANIZATION", raising=False)
 

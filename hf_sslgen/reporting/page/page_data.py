@@ -11,6 +11,7 @@ from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.metrics.catalogue.metric import Part
 from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY, find_metric
 from hf_sslgen.metrics.stages import PRETRAINED_STAGE
+from hf_sslgen.reporting.confound_words import NOT_A_TWIN
 from hf_sslgen.reporting.page.glossary_terms import term_of
 from hf_sslgen.reporting.page.measurement_parts import section_of
 from hf_sslgen.reporting.scorecard_values import Panel, Score, Scorecard
@@ -195,7 +196,7 @@ def _difference(d: TargetDifference, card: Scorecard, index: int) -> Data:
     return {
         "number": index,
         "first": card.names.get(d.first, d.first),
-        "second": card.names.get(d.second, d.second),
+        "second": card.names.get(d.second, d.second) + (NOT_A_TWIN if d.confounded_by else ""),
         "backbones": [d.first, d.second],
         "objectives": [d.first_objective, d.second_objective],
         "source": d.source,

@@ -11,6 +11,7 @@ from typing import Any
 from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.metrics.catalogue.rows import detail_names, transform_names
 from hf_sslgen.metrics.stages import FINE_TUNED_STAGE
+from hf_sslgen.reporting.confound_words import NOT_A_TWIN
 from hf_sslgen.reporting.page.fitting import fitted_interval, fitted_value
 from hf_sslgen.reporting.page.glossary_terms import term_of
 from hf_sslgen.reporting.page.spoken import Bounded
@@ -26,6 +27,7 @@ from hf_sslgen.reporting.vocabulary import (
 )
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL, Cell
 from hf_sslgen.study.inference.differences import Difference
+from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 
 @dataclass(frozen=True)
@@ -156,12 +158,17 @@ def difference_row(difference: Difference, names: Mapping[str, str]) -> dict[str
         setting += f", seed {difference.seed}"
     return {
         "first": names.get(difference.first, difference.first),
-        "second": names.get(difference.second, difference.second),
+        "second": names.get(difference.second, difference.second) + _twin_note(difference),
         "setting": setting,
         "name": name,
         "entry": difference_entry(difference, difference.metric, difference.reason),
         "verdict": difference.verdict,
     }
+
+
+def _twin_note(difference: Difference) -> str:
+    is_control = difference.second_objective == UNTRAINED
+    return NOT_A_TWIN if difference.confounded_by and not is_control else ""
 
 
 def difference_entry(estimate: Bounded, metric: str, reason: str = "") -> Entry:

@@ -16,6 +16,7 @@ import torch
 
 from hf_sslgen.analysis.network import default_device
 from hf_sslgen.study.cells.cell_folder import METRIC_DEFINITIONS, PRETRAINED_PROTOCOL
+from hf_sslgen.study.cells.registry_facts import registry_facts
 from hf_sslgen.study.known_cell import KnownCell
 from hf_sslgen.study.prepared_cell import PreparedCell
 from hf_sslgen.study.protocols.presets import protocol_settings
@@ -119,6 +120,8 @@ def cell_provenance(
         "weights": row.same_weights_as or row.id if row is not None else None,
         "licence": row.licence if row is not None else None,
         "parameters": cell.facts.num_parameters,
+        "network": dataclasses.asdict(cell.facts.network),
+        "registered": registry_facts(row) if row is not None else None,
         "group": domain.group,
         "domain_metric": domain.metric,
         "dataset_commit": None if domain.found is None else domain.found.commit,

@@ -3,10 +3,11 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.zoo.conversion.layout_form import Normalization
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -21,8 +22,14 @@ RESNETS: Final[Mapping[tuple[bool, tuple[int, ...]], str]] = {
 }
 """timm's name by whether blocks are bottlenecks, and blocks of each stage."""
 
-STEM_WIDTH = 64
-"""Channels of the first convolution of every ResNet that timm builds with a stem of one convolution."""
+WIDE_INSIDE: Final = ("wide_resnet50_2", "wide_resnet101_2")
+"""timm's ResNets with twice the channels inside their bottlenecks."""
+
+CHANNELS: Final = (64, 128, 256, 512)
+"""Channels of the stages of a ResNet, before the expansion of bottlenecks."""
+
+STEM_WIDTH: Final = 64
+"""Channels of the first convolution of every `ResNet` that timm builds with a stem of one convolution."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +40,18 @@ class Architecture:
         name: timm's name.
         model_args: arguments of `timm.create_model` beyond the name and `num_classes`.
         num_features: channels of the features before the classifier.
+        classifier: name of its classifier.
         image_size: side in pixels that the position embedding was made for; None if there is none.
+        normalization: of the input, if all networks of this architecture have the same; None otherwise.
         notes: what was decided without the shapes saying so, in sentences.
     """
 
     name: str
-    model_args: dict[str, Any] = field(default_factory=dict)
-    num_features: int = 0
+    model_args: dict[str, Any]
+    num_features: int
+    classifier: str
     image_size: int | None = None
+    normalization: Normalization | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -50,39 +61,63 @@ def most_common(sizes: Iterable[int]) -> int:
     return counts[0][0] if counts else 0
 
 
-def resnet_from_shapes(shapes: Shapes) -> Architecture:
-    """Find depth and widths of a ResNet.
+def vector_width(shapes: Shapes, pattern: str) -> int:
+    """Return the size that most one-dimensional tensors with names of a pattern have; 0 if there is none."""
+    return most_common(shape[0] for name, shape in shapes.items() if len(shape) == 1 and re.fullmatch(pattern, name))
+
+
+def stage_width(shapes: Shapes, stage: int, part: str) -> int:
+    """Return the channels of a batch normalisation, such as `bn1`, in a ResNet's stage.
 
     Raises:
-        InputError: it lacks a stage, or timm can't build its stem.
+        InputError: the stage has none.
+    """
+    width = vector_width(shapes, rf"layer{stage}\.\d+\.{part}\.\w+")
+    if width == 0:
+        raise InputError(f"lacks every {part!r} of the stage layer{stage} of a ResNet, in timm's names")
+    return width
+
+
+def is_bottleneck(shapes: Shapes) -> bool:
+    """Whether a ResNet's blocks have three convolutions."""
+    return any(re.match(r"layer\d+\.\d+\.conv3\.", name) for name in shapes)
+
+
+def resnet_depths(shapes: Shapes) -> tuple[int, ...]:
+    """Return the number of blocks in each of a ResNet's stages.
+
+    Raises:
+        InputError: it lacks a stage.
     """
     depths = []
     for stage in range(1, 5):
         blocks = {int(found[1]) for name in shapes if (found := re.match(rf"layer{stage}\.(\d+)\.", name))}
         if not blocks:
-            raise InputError(f"it lacks the stage layer{stage} of a ResNet")
+            raise InputError(f"lacks the stage layer{stage} of a ResNet, in timm's names")
         depths.append(max(blocks) + 1)
-    bottleneck = any(re.match(r"layer\d+\.\d+\.conv3\.", name) for name in shapes)
-    stem = most_common(shape[0] for name, shape in shapes.items() if name.startswith("bn1.") and len(shape) == 1)
-    if stem not in (0, STEM_WIDTH):
-        raise InputError(
-            f"its first convolution has {stem} channels, and timm's ResNets with a stem of one convolution have "
-            f"{STEM_WIDTH}; networks widened or narrowed as a whole can't be converted"
-        )
+    return tuple(depths)
+
+
+def resnet_from_shapes(shapes: Shapes) -> Architecture:
+    """Find depth and widths of a ResNet whose stem is 64 channels wide.
+
+    Raises:
+        InputError: it lacks a stage, or a batch normalisation in all its blocks.
+    """
+    depths, bottleneck = resnet_depths(shapes), is_bottleneck(shapes)
     last, expansion = ("bn3", 4) if bottleneck else ("bn2", 1)
-    channels = tuple(_width(shapes, stage, last) // expansion for stage in range(1, 5))
+    channels = tuple(stage_width(shapes, stage, last) // expansion for stage in range(1, 5))
     model_args: dict[str, Any] = {}
-    name = RESNETS.get((bottleneck, tuple(depths)))
+    name = RESNETS.get((bottleneck, depths))
     if name is None:
         name = "resnet50" if bottleneck else "resnet34"
-        model_args["layers"] = tuple(depths)
-    if bottleneck and _width(shapes, 1, "bn1") == 2 * channels[0] and name in ("resnet50", "resnet101"):
-        name = f"wide_{name}_2"
-    if channels != (64, 128, 256, 512):
+        model_args["layers"] = depths
+    inner = stage_width(shapes, 1, "bn1")
+    if bottleneck and inner != channels[0]:
+        if inner == 2 * channels[0] and f"wide_{name}_2" in WIDE_INSIDE:
+            name = f"wide_{name}_2"
+        else:
+            model_args["base_width"] = STEM_WIDTH * inner // channels[0]
+    if channels != CHANNELS:
         model_args["channels"] = channels
-    return Architecture(name, model_args, channels[-1] * expansion)
-
-
-def _width(shapes: Shapes, stage: int, part: str) -> int:
-    inside = re.compile(rf"layer{stage}\.\d+\.{part}\.(?:weight|bias|running_mean|running_var)")
-    return most_common(shape[0] for name, shape in shapes.items() if inside.fullmatch(name) and len(shape) == 1)
+    return Architecture(name, model_args, channels[-1] * expansion, "fc")

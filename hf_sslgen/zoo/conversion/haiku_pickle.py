@@ -54,7 +54,7 @@ def byol_pickle(trunk: Mapping[str, torch.Tensor]) -> bytes:
     parameters["classifier"] = {"w": np.zeros((width, 10), np.float32), "b": np.zeros(10, np.float32)}
     target = {module: {key: 0.9 * array for key, array in arrays.items()} for module, arrays in parameters.items()}
     with _importable():
-        return pickle.dumps(
+        content = pickle.dumps(
             {
                 "experiment_state": _ByolExperimentState(
                     _frozen(parameters), _frozen(target), _frozen(state), _frozen(state), _frozen({})
@@ -64,6 +64,7 @@ def byol_pickle(trunk: Mapping[str, torch.Tensor]) -> bytes:
             },
             protocol=2,
         )
+    return content.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")  # as NumPy 1 wrote it
 
 
 def _frozen(arrays: Arrays) -> frozendict:

@@ -1,18 +1,28 @@
 """Read a file's content as one layout would have it: which keys are the trunk's, which are left, which are unknown."""
 
+import itertools
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
 
-from hf_sslgen.zoo.conversion.key_naming import is_classifier, timm_name
-from hf_sslgen.zoo.conversion.layout_rows import Layout
+from hf_sslgen.zoo.conversion.key_naming import timm_name
+from hf_sslgen.zoo.conversion.layout_form import Layout, Naming, Rules
 
-OPTIMISER = re.compile(r"(optim\w*|opt_state|\w*optimizer\w*|amp|scaler|loss_scaler|fp16_scaler)$")
-"""Last parts of paths that hold tensors of training, which no layout needs to mention."""
+TRAINING_STATE: Final = re.compile(
+    r"(opt|opt_state|optim|\w*optimizer\w*|amp|\w*scaler|\w*sched\w*|callbacks|loops|rng\w*|\w*rng_state\w*|message_hub"
+    r"|hyper_parameters|meta|args|config)$"
+)
+"""Last parts of paths to what training keeps, tensors among it, in files of any layout."""
+
+NO_WEIGHTS: Final = "no weights"
+
+FEWEST_OF_A_NETWORK: Final = 30
+"""Tensors of a trunk that more than chance explains."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,23 +30,27 @@ class LayoutReading:
     """What a file holds if it is in a layout.
 
     Attributes:
-        prefix: with which the trunk's keys begin.
-        values: the network's tensors under timm's names, as the file holds them.
-        sources: their keys in the file.
+        wrapper: paths of the mappings that hold the tensors.
+        naming: of the trunk's tensors.
+        values: the trunk's tensors under timm's names, as the file holds them.
+        classifier: those of the classifier, as `weight` and `bias`.
+        sources: keys in the file of both, by the same names.
         dropped: other keys, with the reason why the layout leaves them.
         unknown: keys that the layout does not know.
         twice: timm's names that several keys lead to, with those keys.
-        marked: whether a mark of the layout was found, or it needs none.
+        recognised: whether the file may be in the layout without anybody saying so.
     """
 
     layout: Layout
-    prefix: str
+    wrapper: tuple[str, ...]
+    naming: Naming
     values: dict[str, Any]
+    classifier: dict[str, Any]
     sources: dict[str, str]
     dropped: dict[str, str]
     unknown: tuple[str, ...]
     twice: dict[str, tuple[str, str]]
-    marked: bool
+    recognised: bool
 
 
 def read_as(content: Mapping[str, Any], layout: Layout) -> Iterator[LayoutReading]:
@@ -45,11 +59,11 @@ def read_as(content: Mapping[str, Any], layout: Layout) -> Iterator[LayoutReadin
         inside = [(path, found) for path in wrapper if (found := _at(content, path)) is not None]
         if len(inside) < len(wrapper):
             continue
-        entries = {key: value for _, mapping in inside for key, value in _entries(mapping)}
+        entries = [entry for _, mapping in inside for entry in _entries(mapping)]
         beside = dict(_beside(content, wrapper))
-        for prefix in layout.prefixes:
-            reading = _reading(entries, beside, layout, prefix)
-            if any(not is_classifier(name) for name in reading.values):
+        for prefix, naming in itertools.product(layout.prefixes, layout.namings):
+            reading = _reading(entries, beside, layout, wrapper, prefix, naming)
+            if reading.values:
                 yield reading
 
 
@@ -62,37 +76,52 @@ def holds_tensors(value: object) -> bool:
     return isinstance(value, torch.Tensor | np.ndarray)
 
 
-def _reading(entries: dict[str, Any], beside: dict[str, Any], layout: Layout, prefix: str) -> LayoutReading:
+def _reading(
+    entries: list[tuple[str, Any]],
+    beside: dict[str, Any],
+    layout: Layout,
+    wrapper: tuple[str, ...],
+    prefix: str,
+    naming: Naming,
+) -> LayoutReading:
     values: dict[str, Any] = {}
+    classifier: dict[str, Any] = {}
     sources: dict[str, str] = {}
     dropped: dict[str, str] = {}
     unknown: list[str] = []
     twice: dict[str, tuple[str, str]] = {}
-    for key, value in entries.items():
-        name = timm_name(key.removeprefix(prefix), layout.naming) if key.startswith(prefix) else None
-        if name is not None and (layout.classifier or not is_classifier(name)):
+    for key, value in entries:
+        name = timm_name(key.removeprefix(prefix), naming) if key.startswith(prefix) else None
+        if name is not None:
             if name in sources:
                 twice[name] = (sources[name], key)
             values[name], sources[name] = value, key
+        elif layout.classifier is not None and (found := re.fullmatch(layout.classifier, key)) is not None:
+            classifier[found[1]], sources[found[1]] = value, key
         elif (reason := _reason(key, layout.dropped)) is not None:
             dropped[key] = reason
+        elif not holds_tensors(value):
+            dropped[key] = NO_WEIGHTS
         else:
             unknown.append(key)
     for path, value in beside.items():
         if (reason := _reason(path, layout.beside)) is not None:
             dropped[path] = reason
         elif not holds_tensors(value):
-            dropped[path] = "no weights"
-        elif OPTIMISER.match(path.rpartition(".")[2]):
-            dropped[path] = "state of the optimiser"
+            dropped[path] = NO_WEIGHTS
+        elif TRAINING_STATE.match(path.rpartition(".")[2]):
+            dropped[path] = "state of the training"
         else:
             unknown.append(path)
-    names = [*entries, *beside]
+    names = [*(key for key, _ in entries), *beside, *wrapper]
     marked = not layout.marks or any(re.match(mark, name) for mark in layout.marks for name in names)
-    return LayoutReading(layout, prefix, values, sources, dropped, tuple(unknown), twice, marked)
+    recognised = marked and not layout.by_name_only and not (layout.alone and beside)
+    return LayoutReading(
+        layout, wrapper, naming, values, classifier, sources, dropped, tuple(unknown), twice, recognised
+    )
 
 
-def _reason(key: str, rules: tuple[tuple[str, str], ...]) -> str | None:
+def _reason(key: str, rules: Rules) -> str | None:
     return next((reason for reason, pattern in rules if re.match(pattern, key)), None)
 
 
@@ -124,3 +153,21 @@ def _beside(content: Mapping[str, Any], wrapper: tuple[str, ...], path: str = ""
             yield from _beside(value, wrapper, inner)
         else:
             yield inner, value
+
+
+def unknown_prefix(content: Mapping[str, Any]) -> str | None:
+    """Find what stands before timm's names in a file: keys of mappings joined by slashes, and then a prefix.
+
+    Returns:
+        What most of these names have before them; None if they are few.
+    """
+    found: Counter[str] = Counter()
+    for key, _ in _entries(content):
+        place, slash, name = key.rpartition("/")
+        parts = name.split(".")
+        for depth in range(len(parts)):
+            if timm_name(".".join(parts[depth:]), "timm") is not None:
+                found[place + slash + "".join(f"{part}." for part in parts[:depth])] += 1
+                break
+    prefix, number = found.most_common(1)[0] if found else ("", 0)
+    return prefix if number >= FEWEST_OF_A_NETWORK else None

@@ -2,7 +2,7 @@
 
 The unit is the method: an objective, averaged over its pretraining runs where these state their seeds, or a backbone
 that states none; the same weights in two libraries are one. At least three on each side are needed to know how methods
-vary.
+vary. Only methods of one source and one architecture are compared, and none whose source is not stated.
 """
 
 import math
@@ -46,14 +46,14 @@ class MethodContrast:
 
 
 def contrast_methods(accuracies: Mapping[Contestant, Sequence[float]]) -> tuple[MethodContrast, ...]:
-    """Compare the two groups of each source that has both.
+    """Compare the two groups of each source and architecture that has both.
 
     Args:
         accuracies: of each contestant on the same domains.
     """
-    of_source = grouped(list(accuracies), [contestant.source for contestant in accuracies])
+    stated = [contestant for contestant in accuracies if contestant.source]
     contrasts = []
-    for source, members in of_source.items():
+    for (source, _), members in grouped(stated, [(each.source, each.kind) for each in stated]).items():
         sides = [_methods([m for m in members if m.role == role], accuracies) for role in ("ssl", "supervised")]
         if all(sides):
             contrasts.append(_contrast(source, *sides))

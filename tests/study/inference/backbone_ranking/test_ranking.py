@@ -234,7 +234,14 @@ def test_the_same_weights_in_two_libraries_are_one_method() -> None:
         ("tv", "supervised", "c"),
     )
     cells = [
-        simulated_cell(generator.random(100) < 0.8, name, f"domain-{domain}", objective=objective, weights=weights)
+        simulated_cell(
+            generator.random(100) < 0.8,
+            name,
+            f"domain-{domain}",
+            objective=objective,
+            weights=weights,
+            source="photos",
+        )
         for domain in range(3)
         for name, objective, weights in names
     ]
