@@ -16,7 +16,7 @@ from hf_sslgen.study.comparison_file import Comparison, read_comparison
 from hf_sslgen.study.config import StudyConfig, read_study
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.progress import missing_sentences, planned_cells, still_left_out
-from hf_sslgen.study.stand_in_marks import STAND_INS_SENTENCE
+from hf_sslgen.study.stand_in_marks import STAND_INS_NOTICE
 from hf_sslgen.study.unconverted import left_out_sentences
 
 
@@ -119,7 +119,7 @@ def read_study_results(store: Store) -> StudyRead:
     specs = planned_cells(config, store)
     cells, damaged = finished_cells(specs, store)
     incomplete = left_out_sentences(still_left_out(config, store))
-    stand_ins = [STAND_INS_SENTENCE] if config.stand_ins else []
+    stand_ins = [STAND_INS_NOTICE] if config.stand_ins else []
     missing = [*stand_ins, *missing_sentences(specs, store), *damaged, *incomplete]
     others = len(folders) - len(cells) - len(damaged)
     if others > 0:

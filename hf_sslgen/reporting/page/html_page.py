@@ -42,17 +42,18 @@ DETAILS_MARK = Markup("<!--details-->")
 """Stands for the details of cells until the room left for them is known. Names can't imitate it: they are escaped."""
 
 
-def write_page(results: StudyResults, path: Path, title: str, missing: Sequence[str] = ()) -> None:
+def write_page(results: StudyResults, path: Path, title: str, missing: Sequence[str] = (), notice: str = "") -> None:
     """Write the page as one file.
 
     Args:
         missing: plain sentences about cells that failed or are not computed yet.
+        notice: stands above everything else.
     """
     with replace_file(path) as unfinished:
-        unfinished.write_text(render_page(results, title, missing), encoding="utf-8")
+        unfinished.write_text(render_page(results, title, missing, notice), encoding="utf-8")
 
 
-def render_page(results: StudyResults, title: str, missing: Sequence[str] = ()) -> str:
+def render_page(results: StudyResults, title: str, missing: Sequence[str] = (), notice: str = "") -> str:
     """Return the page as HTML text; see `write_page`. The same results give the same text."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -62,7 +63,8 @@ def render_page(results: StudyResults, title: str, missing: Sequence[str] = ()) 
     )
     parts = PackedParts()
     environment.filters["part"] = parts.add
-    page = {"title": title, "missing": list(missing), "details_mark": DETAILS_MARK, **_content(results)}
+    said = {"title": title, "missing": list(missing), "notice": notice}
+    page = {**said, "details_mark": DETAILS_MARK, **_content(results)}
     text = parts.put_in(environment.get_template("report.html.jinja").render(page=page))
     return text.replace(DETAILS_MARK, details_within(results.cells, PAGE_UP_TO - len(text)))
 
