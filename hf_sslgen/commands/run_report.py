@@ -8,6 +8,7 @@ from hf_sslgen.reporting.figures.figure_kinds import FigureKind
 from hf_sslgen.reporting.study_report import write_results
 from hf_sslgen.reporting.terminal_summary import terminal_summary
 from hf_sslgen.reporting.terminal_tables import caution_lines, claim_lines, terminal_table
+from hf_sslgen.study.backbone_costs import read_costs
 from hf_sslgen.study.cells.store import Store, alone_in_reporting
 from hf_sslgen.study.finished_cells import read_study_results
 from hf_sslgen.study.inference.study_results import infer
@@ -40,7 +41,7 @@ def write_report(store: Store, figures: FigureKind | None = None, verbose: bool 
         words = " ".join(study.missing)
         raise InputError(f"study_dir {str(folder)!r} has no finished cell to report. {words}".rstrip())
     asked = (study.config.pairs, study.config.claims) if study.config is not None else (None, ())
-    results = infer(study.cells, *asked)
+    results = infer(study.cells, *asked, costs=read_costs(folder))
     page = write_results(results, folder, title=study.title, missing=study.missing)
     if figures is not None:
         from hf_sslgen.reporting.figures.figure_files import FIGURES, write_figures  # with matplotlib

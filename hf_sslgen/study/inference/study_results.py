@@ -1,8 +1,9 @@
 """Everything that a report shows of a study, each level computed from the one before."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from hf_sslgen.study.backbone_costs import BackboneCost, costs_of
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.cells.repeated_runs import with_stand_ins
 from hf_sslgen.study.inference.backbone_ranking.ranking import Ranking, rank_all
@@ -26,7 +27,8 @@ from hf_sslgen.study.published_claims import Claim
 
 @dataclass(frozen=True)
 class StudyResults:
-    """The cells of a study and what is inferred from them; `claims` are the verdicts on those that it asks for."""
+    """The cells of a study and what is inferred from them; `claims` are the verdicts on those that it asks for, and
+    `costs` those of backbones by name, as far as they were measured at one place."""
 
     cells: tuple[Cell, ...]
     differences: tuple[Difference, ...]
@@ -36,14 +38,21 @@ class StudyResults:
     cautions: tuple[Caution, ...] = ()
     rankings: tuple[Ranking, ...] = ()
     claims: tuple[ClaimLine, ...] = ()
+    costs: Mapping[str, BackboneCost] = field(default_factory=dict)
 
 
-def infer(cells: Sequence[Cell], pairs: PairNames | None = None, claims: Sequence[Claim] = ()) -> StudyResults:
+def infer(
+    cells: Sequence[Cell],
+    pairs: PairNames | None = None,
+    claims: Sequence[Claim] = (),
+    costs: Sequence[BackboneCost] = (),
+) -> StudyResults:
     """Compare the cells of a study and infer over its targets.
 
     Args:
         cells, pairs: as for `hf_sslgen.study.inference.contrasts.compare_all`.
         claims: of the literature, to be tested.
+        costs: that were measured of these backbones, among others.
 
     Raises:
         InputError: two cells have the same backbone, domain, protocol, labels and seed.
@@ -52,7 +61,8 @@ def infer(cells: Sequence[Cell], pairs: PairNames | None = None, claims: Sequenc
     differences = compare_all(of_all_seeds, pairs)
     targets = target_differences(of_all_seeds, differences)
     results = infer_over(cells, differences, targets, headline_metrics_of(cells), are_stated=pairs is not None)
-    return with_claims(replace(results, rankings=rank_all(of_all_seeds)), claims)
+    measured = costs_of(cells, costs)
+    return with_claims(replace(results, rankings=rank_all(of_all_seeds, measured), costs=measured), claims)
 
 
 def with_claims(results: StudyResults, claims: Sequence[Claim]) -> StudyResults:
