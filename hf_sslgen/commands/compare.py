@@ -46,8 +46,8 @@ class CompareArguments:
     sources: list[str] | None = field(
         default=None,
         metadata={
-            "help": "One for each of backbones: the images it was pretrained on, in the same words for the same images, "
-            "or `-` if registered or unknown. Only backbones of one source and one architecture are twins."
+            "help": "One for each of backbones: a name for the images it was pretrained on, or `-` if registered or "
+            "unknown. Only backbones of one source and one architecture are twins."
         },
     )
     protocol: list[PresetName] = field(
