@@ -36,6 +36,10 @@ def publication_of(arguments: PushStudyArguments) -> tuple[Publication, list[str
     if not cells:
         words = " ".join(study.missing)
         raise InputError(f"study_dir {arguments.study_dir!r} has no finished cell to publish. {words}".rstrip())
+    if config is not None and config.stand_ins:
+        raise InputError(
+            f"study_dir {arguments.study_dir!r} holds stand-ins, whose numbers nobody should see published"
+        )
     require_whole(cells)
     private = private_texts(cells)
     if private and not arguments.allow_local_paths:
@@ -49,6 +53,7 @@ def publication_of(arguments: PushStudyArguments) -> tuple[Publication, list[str
         cells=cells,
         pairs=config.pairs if config is not None else None,
         claims=config.claims if config is not None else (),
+        references=config.references if config is not None else (),
         missing=study.missing,
         examples=arguments.examples,
         licence=arguments.license,

@@ -29,6 +29,7 @@ from hf_sslgen.study.execution.worker_process import work, workers_logging
 from hf_sslgen.study.plan import CellSpec, expand
 from hf_sslgen.study.preparation import impossible_sentences, look_ahead, prepare
 from hf_sslgen.study.progress import damaged_sentences, failure_sentences, still_left_out, unfinished
+from hf_sslgen.study.reference.published_values import stated_references
 from hf_sslgen.study.repeated_seeds import repeated_seeds, repeated_sentences
 from hf_sslgen.study.unconverted import converted_only, left_out_sentences
 from hf_sslgen.training.tracking import TrackingArguments
@@ -50,7 +51,7 @@ def _keep_configuration(path: Path, store: Store) -> None:
         unfinished.write_bytes(content)
 
 
-def _write_report(specs: Sequence[CellSpec], store: Store, verbose: bool) -> None:
+def _write_report(specs: Sequence[CellSpec], store: Store, verbose: bool, reference: Sequence[str] | None) -> None:
     """Write the report, unless another process that ended at the same time is writing it."""
     damaged = damaged_sentences(specs, store)
     if not any(store.is_finished(spec) and spec not in damaged for spec in specs):
@@ -58,7 +59,7 @@ def _write_report(specs: Sequence[CellSpec], store: Store, verbose: bool) -> Non
     claim = try_claim(store.claims, REPORT_CLAIM)
     if claim is not None:
         with kept_alive(claim):
-            write_report(store, verbose=verbose)
+            write_report(store, verbose=verbose, reference=reference)
 
 
 def _pull(repository: str, store: Store) -> None:
@@ -117,6 +118,7 @@ def run_study(arguments: StudyArguments, tracking: TrackingArguments) -> None:
     folder = arguments.folder
     store = Store(folder if arguments.dry_run else require_output_folder(folder, own=["cells"]))
     config = read_study(path)
+    stated_references(arguments.reference or (), "reference")
     if arguments.dry_run:
         _dry_run(config, store, arguments.power_from)
         return
@@ -147,7 +149,7 @@ def run_study(arguments: StudyArguments, tracking: TrackingArguments) -> None:
         )
         return
     if arguments.write_report:
-        _write_report(specs, seen, arguments.verbose)
+        _write_report(specs, seen, arguments.verbose, arguments.reference)
     for sentence in left_out_sentences(still_left_out(config, seen)):
         print(sentence)
     _require_all(specs, seen)

@@ -30,6 +30,7 @@ from hf_sslgen.study.inference.known_backbones import trained_backbones
 from hf_sslgen.study.inference.study_results import infer
 from hf_sslgen.study.pictures.stored_pictures import PICTURES
 from hf_sslgen.study.published_claims import Claim
+from hf_sslgen.study.reference.published_values import ReferenceTable
 
 CELLS_PER_COMMIT = 150
 """For large studies; each cell has up to six files, and the Hub asks for commits of at most hundreds of files."""
@@ -41,7 +42,7 @@ class Publication:
 
     Attributes:
         cells: finished cells, ordered by name.
-        pairs, claims: as in `infer`, for the page.
+        pairs, claims, references: as in `infer`, for the page.
         missing: sentences about missing cells, for the page.
         examples: whether to include example pictures of the domains.
         costs: what backbones were measured to cost, for the page.
@@ -53,6 +54,7 @@ class Publication:
     cells: Sequence[Cell]
     pairs: PairNames | None
     claims: Sequence[Claim]
+    references: Sequence[ReferenceTable]
     missing: Sequence[str]
     examples: bool
     licence: str | None
@@ -194,8 +196,8 @@ def push_report(api: HfApi, publication: Publication, private: bool | None) -> b
         if publication.pictures:
             (Path(folder) / PICTURES).symlink_to(publication.cells[0].folder.resolve().parent.parent / PICTURES)
         missing = [without_paths(sentence) for sentence in publication.missing]
-        results = infer(cells, publication.pairs, publication.claims, publication.costs)
-        page = render_page(results, publication.title, missing)
+        asked = publication.pairs, publication.claims, publication.references, publication.costs
+        page = render_page(infer(cells, *asked), publication.title, missing)
     files = {CARD: space_card(publication.repository, publication.title, cells), "index.html": page}
     _make(api, space, "space", private)
 

@@ -26,6 +26,7 @@ from hf_sslgen.reporting.backbones_csv import backbones_frame
 from hf_sslgen.reporting.claims_csv import CLAIMS_FILE_NAME, claims_frame
 from hf_sslgen.reporting.csv_files import write_csv
 from hf_sslgen.reporting.ranking_csv import ranking_frame
+from hf_sslgen.reporting.reference_csv import REFERENCE_FILE_NAME, reference_frame
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.judgement import Judgement
 from hf_sslgen.study.inference.scopes import WEIGHTS
@@ -119,6 +120,8 @@ def write_csv_files(results: StudyResults, folder: Path, missing: Sequence[str] 
     }
     if results.claims:
         files[CLAIMS_FILE_NAME] = claims_frame(results)
+    if results.references:
+        files[REFERENCE_FILE_NAME] = reference_frame(results)
     if missing:
         files[MISSING_FILE_NAME] = pd.DataFrame({"missing": list(missing)})
     for name, frame in files.items():

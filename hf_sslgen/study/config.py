@@ -31,6 +31,7 @@ from hf_sslgen.study.config_entries import (
     stated_pairs,
 )
 from hf_sslgen.study.published_claims import Claim, stated_claims
+from hf_sslgen.study.reference.published_values import ReferenceTable, stated_references
 from hf_sslgen.yaml_files import read_yaml
 
 MAX_CELLS = 100_000
@@ -40,7 +41,8 @@ MAX_CELLS = 100_000
 class StudyConfig:
     """A checked configuration; `pairs` is None to compare every self-supervised backbone with every supervised one.
     `claims` are those of the literature to test. `left_out` are the backbones of its twin sets that this machine has
-    not converted yet."""
+    not converted yet. `references` are tables of published results to show beside the study's own. `stand_ins` says
+    that its backbones and domains only stand in for those they are named after."""
 
     title: str
     backbones: tuple[BackboneEntry, ...]
@@ -56,6 +58,8 @@ class StudyConfig:
     geometry: Geometry | None
     num_threads: int | None
     left_out: tuple[BackboneEntry, ...] = ()
+    references: tuple[ReferenceTable, ...] = ()
+    stand_ins: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class _StudyRow:
     """The keys of the file with plain values; nested ones are read separately."""
 
     title: str = "Self-supervised against supervised backbones"
+    stand_ins: bool = False
     untrained_control: bool = True
     label_fractions: tuple[float, ...] = field(default=(), metadata={"range": SHARE})
     samples_per_class: tuple[int, ...] = field(default=(), metadata={"range": AT_LEAST_ONE})
@@ -70,7 +75,7 @@ class _StudyRow:
     num_threads: int | None = field(default=None, metadata={"range": AT_LEAST_ONE})
 
 
-NESTED = ("backbones", "domains", "protocols", "exclude", "pairs", "claims", "analysis", "geometry")
+NESTED = ("backbones", "domains", "protocols", "exclude", "pairs", "claims", "analysis", "geometry", "reference")
 """Keys of the file whose values are nested and read separately."""
 
 
@@ -135,6 +140,8 @@ def parse_study(content: Mapping[str, Any], where: str) -> StudyConfig:
         geometry=stated_geometry(content.get("geometry"), named.sets, f"{where}: geometry"),
         num_threads=plain.num_threads,
         left_out=left_out,
+        references=stated_references(list_of(content, "reference", where, optional=True), f"{where}: reference"),
+        stand_ins=plain.stand_ins,
     )
 
 

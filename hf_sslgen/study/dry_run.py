@@ -16,8 +16,8 @@ from hf_sslgen.study.pace import duration_words
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.planned_downloads import byte_words, download_lines
 
-COLUMNS = ("cells", "to do", "time", "GPU time", "disk")
-WIDTHS = (6, 6, 9, 9, 9)
+COLUMNS = ("domain", "protocol", "labels", "cells", "to do", "time", "GPU time", "disk")
+LEAST_WIDTHS = (12, 12, 6, 5, 5, 7, 8, 7)
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,12 @@ def dry_run_text(specs: Sequence[CellSpec], store: Store, repeated: Collection[C
         key = (spec.domain_name, spec.protocol_name, spec.labels)
         rows.setdefault(key, _Row(*key, [])).estimates.append(estimates.get(spec))
     every = _Row("all", "", "", [each for row in rows.values() for each in row.estimates])
-    heading = "  ".join(f"{title:>{width}}" for title, width in zip(COLUMNS, WIDTHS, strict=True))
-    lines = [f"{'domain':24}  {'protocol':28}  {'labels':>8}  {heading}", *map(_line, [*rows.values(), every])]
+    table = [COLUMNS, *map(_cells, [*rows.values(), every])]
+    widths = [max(least, *(len(row[column]) for row in table)) for column, least in enumerate(LEAST_WIDTHS)]
+    lines = [
+        "  ".join(f"{text:{'<' if column < 2 else '>'}{widths[column]}}" for column, text in enumerate(row))
+        for row in table
+    ]
     return "\n".join([*lines, "", *_notes(every.estimates, costs), "", *download_lines(left)])
 
 
@@ -87,17 +91,18 @@ def _costs(specs: Sequence[CellSpec]) -> dict[str, NetworkCost]:
     }
 
 
-def _line(row: _Row) -> str:
+def _cells(row: _Row) -> tuple[str, ...]:
     left = [each for each in row.estimates if each is not None]
-    values = (
+    return (
+        row.domain,
+        row.protocol,
+        row.labels,
         str(len(row.estimates)),
         str(len(left)),
         _sum_words([each.seconds for each in left]),
         _sum_words([REFERENCE.seconds(each) for each in left]),
         byte_words(sum(each.kept_bytes for each in left)),
     )
-    cells = "  ".join(f"{value:>{width}}" for value, width in zip(values, WIDTHS, strict=True))
-    return f"{row.domain:24}  {row.protocol:28}  {row.labels:>8}  {cells}"
 
 
 def _sum_words(seconds: Sequence[float | None]) -> str:

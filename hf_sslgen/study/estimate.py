@@ -83,8 +83,12 @@ def registered_sizes(spec: CellSpec) -> Sizes | None:
     if entry is None or entry.train_split is None or entry.train_split not in entry.expected_sizes:
         return None
     asked = spec.domain
-    labelled = entry.expected_sizes[entry.train_split] * (asked.label_fraction or 1)
+    published: float = entry.expected_sizes[entry.train_split]
     test = entry.expected_sizes.get(entry.test_split or "", 0)
+    if entry.test_split is None:  # carved from the only split
+        test = round(asked.train_val_split * published)
+        published -= test
+    labelled = published * (asked.label_fraction or 1)
     validation = entry.expected_sizes.get(entry.validation_split or "", round(asked.train_val_split * labelled))
     if asked.samples_per_class is not None:
         labelled = min(labelled, asked.samples_per_class * entry.num_classes)

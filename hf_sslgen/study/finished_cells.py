@@ -17,6 +17,7 @@ from hf_sslgen.study.comparison_file import Comparison, read_comparison
 from hf_sslgen.study.config import StudyConfig, read_study
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.progress import missing_sentences, planned_cells, still_left_out
+from hf_sslgen.study.stand_in_marks import STAND_INS_NOTICE
 from hf_sslgen.study.unconverted import left_out_sentences
 
 
@@ -101,7 +102,8 @@ class StudyRead:
         config: the configuration that it was made with; None for a comparison, and a store merged by hand.
         title: of its page.
         cells: the finished and undamaged cells.
-        missing: sentences on missing cells, including damaged ones, and on backbones that are not converted yet.
+        missing: sentences on missing cells, including damaged ones, and on backbones that are not converted yet; the
+            first one, if the study is made of stand-ins, says so.
         damaged: sentences on unreadable cells.
     """
 
@@ -128,7 +130,8 @@ def read_study_results(store: Store) -> StudyRead:
     specs = planned_cells(config, store)
     cells, damaged = finished_cells(specs, store)
     incomplete = left_out_sentences(still_left_out(config, store))
-    missing = [*missing_sentences(specs, store), *damaged, *incomplete]
+    stand_ins = [STAND_INS_NOTICE] if config.stand_ins else []
+    missing = [*stand_ins, *missing_sentences(specs, store), *damaged, *incomplete]
     others = len(folders) - len(cells) - len(damaged)
     if others > 0:
         missing.append(f"{others} cells in the store are not part of {STUDY_FILE} and are not shown.")

@@ -26,6 +26,8 @@ def refused(content: dict[str, Any]) -> str:
     ("changes", "message"),
     [
         ({"backbone": []}, "unknown key 'backbone'; did you mean 'backbones'?"),
+        ({"reference": ["sfda-finetuned"]}, "reference: there is no table 'sfda-finetuned'; did you mean"),
+        ({"reference": "sfda-finetune"}, "reference must be a list with at least one entry"),
         ({"backbones": []}, "backbones must be a list with at least one entry, found []"),
         ({"backbones": "resnet"}, "backbones must be a list with at least one entry, found 'resnet'"),
         ({"backbones": [3]}, "an entry must be a name or a mapping, found 3"),

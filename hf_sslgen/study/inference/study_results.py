@@ -23,12 +23,15 @@ from hf_sslgen.study.inference.target_groups import (
     headline_metrics_of,
 )
 from hf_sslgen.study.published_claims import Claim
+from hf_sslgen.study.reference.published_values import ReferenceTable
+from hf_sslgen.study.reference.reference_lines import ReferenceComparison, compare_with_tables
 
 
 @dataclass(frozen=True)
 class StudyResults:
     """The cells of a study and what is inferred from them; `claims` are the verdicts on those that it asks for, and
-    `costs` those of backbones by name, as far as they were measured at one place."""
+    `references` the published results that it asks for beside its own. `costs` are those of backbones by name, as far as
+    they were measured at one place."""
 
     cells: tuple[Cell, ...]
     differences: tuple[Difference, ...]
@@ -38,6 +41,7 @@ class StudyResults:
     cautions: tuple[Caution, ...] = ()
     rankings: tuple[Ranking, ...] = ()
     claims: tuple[ClaimLine, ...] = ()
+    references: tuple[ReferenceComparison, ...] = ()
     costs: Mapping[str, BackboneCost] = field(default_factory=dict)
 
 
@@ -45,6 +49,7 @@ def infer(
     cells: Sequence[Cell],
     pairs: PairNames | None = None,
     claims: Sequence[Claim] = (),
+    references: Sequence[ReferenceTable] = (),
     costs: Sequence[BackboneCost] = (),
 ) -> StudyResults:
     """Compare the cells of a study and infer over its targets.
@@ -52,6 +57,7 @@ def infer(
     Args:
         cells, pairs: as for `hf_sslgen.study.inference.contrasts.compare_all`.
         claims: of the literature, to be tested.
+        references: tables of published results to set beside the study's own.
         costs: that were measured of these backbones, among others.
 
     Raises:
@@ -61,8 +67,9 @@ def infer(
     differences = compare_all(of_all_seeds, pairs)
     targets = target_differences(of_all_seeds, differences)
     results = infer_over(cells, differences, targets, headline_metrics_of(cells), are_stated=pairs is not None)
-    measured = costs_of(cells, costs)
-    return with_claims(replace(results, rankings=rank_all(of_all_seeds, measured), costs=measured), claims)
+    compared, measured = compare_with_tables(cells, references), costs_of(cells, costs)
+    rankings = rank_all(of_all_seeds, measured)
+    return with_claims(replace(results, rankings=rankings, references=compared, costs=measured), claims)
 
 
 def with_claims(results: StudyResults, claims: Sequence[Claim]) -> StudyResults:

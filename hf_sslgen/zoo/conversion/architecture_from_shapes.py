@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.zoo.conversion.layout_form import Normalization
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -41,6 +42,7 @@ class Architecture:
         num_features: channels of the features before the classifier.
         classifier: name of its classifier.
         image_size: side in pixels that the position embedding was made for; None if there is none.
+        normalization: of the input, if all networks of this architecture have the same; None otherwise.
         notes: what was decided without the shapes saying so, in sentences.
     """
 
@@ -49,6 +51,7 @@ class Architecture:
     num_features: int
     classifier: str
     image_size: int | None = None
+    normalization: Normalization | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -64,8 +67,15 @@ def vector_width(shapes: Shapes, pattern: str) -> int:
 
 
 def stage_width(shapes: Shapes, stage: int, part: str) -> int:
-    """Return the channels of a batch normalisation, such as `bn1`, in a ResNet's stage."""
-    return vector_width(shapes, rf"layer{stage}\.\d+\.{part}\.\w+")
+    """Return the channels of a batch normalisation, such as `bn1`, in a ResNet's stage.
+
+    Raises:
+        InputError: the stage has none.
+    """
+    width = vector_width(shapes, rf"layer{stage}\.\d+\.{part}\.\w+")
+    if width == 0:
+        raise InputError(f"lacks every {part!r} of the stage layer{stage} of a ResNet, in timm's names")
+    return width
 
 
 def is_bottleneck(shapes: Shapes) -> bool:
@@ -92,7 +102,7 @@ def resnet_from_shapes(shapes: Shapes) -> Architecture:
     """Find depth and widths of a ResNet whose stem is 64 channels wide.
 
     Raises:
-        InputError: it lacks a stage.
+        InputError: it lacks a stage, or a batch normalisation in all its blocks.
     """
     depths, bottleneck = resnet_depths(shapes), is_bottleneck(shapes)
     last, expansion = ("bn3", 4) if bottleneck else ("bn2", 1)
@@ -103,7 +113,7 @@ def resnet_from_shapes(shapes: Shapes) -> Architecture:
         name = "resnet50" if bottleneck else "resnet34"
         model_args["layers"] = depths
     inner = stage_width(shapes, 1, "bn1")
-    if bottleneck and inner not in (0, channels[0]) and channels[0]:
+    if bottleneck and inner != channels[0]:
         if inner == 2 * channels[0] and f"wide_{name}_2" in WIDE_INSIDE:
             name = f"wide_{name}_2"
         else:

@@ -10,6 +10,7 @@ import torch
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.zoo.conversion.architecture_from_shapes import Architecture, Shapes
+from hf_sslgen.zoo.conversion.layout_form import Normalization
 
 LITE: Final = tuple(f"tf_efficientnet_lite{number}" for number in range(5))
 WITH_ATTENTION: Final = tuple(f"tf_efficientnet_b{number}" for number in range(9))
@@ -70,7 +71,10 @@ def efficientnet_from_shapes(shapes: Shapes) -> Architecture:
         return sum(expected.get(key) == shape for key, shape in in_stages(shapes, name).items())
 
     name = max(fitting, key=agreeing)
-    return Architecture(name, {}, _shapes(name)["conv_head.weight"][0], "classifier")
+    # TensorFlow's lite networks take (pixel - 127) / 128; the others were published for several kinds of input
+    normalization: Normalization | None = "half" if name in LITE else None
+    channels = _shapes(name)["conv_head.weight"][0]
+    return Architecture(name, {}, channels, "classifier", normalization=normalization)
 
 
 def in_stages(values: Mapping[str, Value], name: str) -> dict[str, Value]:

@@ -17,7 +17,7 @@ from hf_sslgen.zoo.conversion.tensor_accounting import (
     with_joined_attention,
 )
 from hf_sslgen.zoo.conversion.vit_from_shapes import vit_from_shapes
-from hf_sslgen.zoo.conversion.wide_resnet import is_wide, wide_resnet_from_shapes, wide_resnet_names
+from hf_sslgen.zoo.conversion.wide_resnet import WIDE_CLASSIFIER, is_wide, wide_resnet_from_shapes, wide_resnet_names
 
 VIT: Final = re.compile(r"blocks\.|patch_embed\.|pos_embed$|cls_token$")
 
@@ -49,6 +49,7 @@ class Fit:
         return (
             self.architecture == other.architecture
             and self.num_classes == other.num_classes
+            and self.reading.wrapper == other.reading.wrapper
             and self.reading.sources == other.reading.sources
             and (here.padding, here.normalization) == (there.padding, there.normalization)
         )
@@ -95,6 +96,8 @@ def _assembled(
     else:
         architecture = resnet_from_shapes(shapes)
     classifier = {f"{architecture.classifier}.{end}": held[end] for end in reading.classifier}
+    if (weight := classifier.get(WIDE_CLASSIFIER)) is not None and weight.tensor.ndim == 2:
+        classifier[WIDE_CLASSIFIER] = FileTensor(weight.key, weight.tensor[..., None, None])
     outputs = {each.tensor.shape[0] for each in classifier.values() if each.tensor.ndim}
     return trunk | classifier, architecture, max(outputs, default=0)
 

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,6 +20,9 @@ TRAINING_STATE: Final = re.compile(
 """Last parts of paths to what training keeps, tensors among it, in files of any layout."""
 
 NO_WEIGHTS: Final = "no weights"
+
+FEWEST_OF_A_NETWORK: Final = 30
+"""Tensors of a trunk that more than chance explains."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +59,7 @@ def read_as(content: Mapping[str, Any], layout: Layout) -> Iterator[LayoutReadin
         inside = [(path, found) for path in wrapper if (found := _at(content, path)) is not None]
         if len(inside) < len(wrapper):
             continue
-        entries = {key: value for _, mapping in inside for key, value in _entries(mapping)}
+        entries = [entry for _, mapping in inside for entry in _entries(mapping)]
         beside = dict(_beside(content, wrapper))
         for prefix, naming in itertools.product(layout.prefixes, layout.namings):
             reading = _reading(entries, beside, layout, wrapper, prefix, naming)
@@ -73,7 +77,7 @@ def holds_tensors(value: object) -> bool:
 
 
 def _reading(
-    entries: dict[str, Any],
+    entries: list[tuple[str, Any]],
     beside: dict[str, Any],
     layout: Layout,
     wrapper: tuple[str, ...],
@@ -86,7 +90,7 @@ def _reading(
     dropped: dict[str, str] = {}
     unknown: list[str] = []
     twice: dict[str, tuple[str, str]] = {}
-    for key, value in entries.items():
+    for key, value in entries:
         name = timm_name(key.removeprefix(prefix), naming) if key.startswith(prefix) else None
         if name is not None:
             if name in sources:
@@ -109,7 +113,7 @@ def _reading(
             dropped[path] = "state of the training"
         else:
             unknown.append(path)
-    names = [*entries, *beside]
+    names = [*(key for key, _ in entries), *beside, *wrapper]
     marked = not layout.marks or any(re.match(mark, name) for mark in layout.marks for name in names)
     recognised = marked and not layout.by_name_only and not (layout.alone and beside)
     return LayoutReading(
@@ -149,3 +153,21 @@ def _beside(content: Mapping[str, Any], wrapper: tuple[str, ...], path: str = ""
             yield from _beside(value, wrapper, inner)
         else:
             yield inner, value
+
+
+def unknown_prefix(content: Mapping[str, Any]) -> str | None:
+    """Find what stands before timm's names in a file: keys of mappings joined by slashes, and then a prefix.
+
+    Returns:
+        What most of these names have before them; None if they are few.
+    """
+    found: Counter[str] = Counter()
+    for key, _ in _entries(content):
+        place, slash, name = key.rpartition("/")
+        parts = name.split(".")
+        for depth in range(len(parts)):
+            if timm_name(".".join(parts[depth:]), "timm") is not None:
+                found[place + slash + "".join(f"{part}." for part in parts[:depth])] += 1
+                break
+    prefix, number = found.most_common(1)[0] if found else ("", 0)
+    return prefix if number >= FEWEST_OF_A_NETWORK else None

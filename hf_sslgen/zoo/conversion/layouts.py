@@ -10,7 +10,7 @@ from hf_sslgen.errors import InputError, hinted
 from hf_sslgen.zoo.conversion.architecture_from_shapes import Architecture
 from hf_sslgen.zoo.conversion.layout_fit import Fit, fit_of
 from hf_sslgen.zoo.conversion.layout_form import Normalization, Padding
-from hf_sslgen.zoo.conversion.layout_reading import LayoutReading, holds_tensors, read_as
+from hf_sslgen.zoo.conversion.layout_reading import LayoutReading, holds_tensors, read_as, unknown_prefix
 from hf_sslgen.zoo.conversion.layout_rows import LAYOUTS, ROWS
 from hf_sslgen.zoo.conversion.tensor_accounting import COUNTER, check_values, shown, whole_state
 
@@ -117,11 +117,17 @@ def _nothing_found(content: Mapping[str, Any], layout: str | None) -> str:
         return f"the file holds no tensors (its keys: {keys}); give a file of weights"
     if layout is not None:
         return f"the file is not in the layout {layout!r} ({LAYOUTS[layout]}): it has none of its keys, but {keys}"
+    if (prefix := unknown_prefix(content)) is not None:
+        return (
+            f"the file is in no known layout: its tensors have timm's names after {prefix!r}, where no layout has "
+            "them; save them under these names alone"
+        )
     return f"the file is in no known layout (its keys: {keys}); known: {', '.join(LAYOUTS)}"
 
 
 def _place(reading: LayoutReading) -> str:
-    return min(reading.sources.values())
+    """A key of the network, with the path to it."""
+    return ".".join(filter(None, (reading.wrapper[0], min(reading.sources.values()))))
 
 
 def _network(fit: Fit) -> FoundNetwork:
@@ -142,6 +148,6 @@ def _network(fit: Fit) -> FoundNetwork:
         dropped=reading.dropped | dict.fromkeys(fit.elsewhere, "network in another layout"),
         image_size=architecture.image_size,
         padding=row.padding,
-        normalization=row.normalization,
+        normalization=row.normalization or architecture.normalization,
         notes=tuple(notes),
     )

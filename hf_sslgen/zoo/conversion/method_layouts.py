@@ -135,6 +135,7 @@ METHOD_ROWS: Final = (
         "PyTorch ports of SimCLR v1: `state_dict` alone in the file, torchvision's names, inputs in [0, 1]",
         wrappers=(STATE_DICT,),
         dropped=((PROBE, r"fc\."),),
+        marks=(r"fc\.",),
         alone=True,
         normalization="unit_range",
     ),

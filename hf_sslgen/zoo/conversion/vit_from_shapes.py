@@ -76,7 +76,7 @@ def vit_from_shapes(shapes: Shapes, twelve_heads: bool = False) -> Architecture:
         model_args |= {"class_token": False, "global_pool": "avg", "fc_norm": False}
     elif any(each.startswith("fc_norm.") for each in shapes):
         model_args["global_pool"] = "avg"
-    return Architecture(name, model_args, width, "head", side, (note,))
+    return Architecture(name, model_args, width, "head", image_size=side, notes=(note,))
 
 
 def _heads(width: int, twelve_heads: bool) -> tuple[int, str]:

@@ -27,6 +27,11 @@ NAMES: Final[Mapping[tuple[int, ...], str]] = {
 
 CHANNELS: Final = (256, 512, 1024, 2048)
 
+CLASSIFIER: Final = "head.fc"
+
+WIDE_CLASSIFIER: Final = f"{CLASSIFIER}.weight"
+"""Name of the weight of `ResNetV2`'s classifier, which is a convolution."""
+
 Value = TypeVar("Value")
 
 
@@ -58,7 +63,7 @@ def wide_resnet_from_shapes(shapes: Shapes) -> Architecture:
         model_args["width_factor"] = stem // STEM_WIDTH
     else:
         model_args |= {"stem_chs": stem, "channels": channels}
-    return Architecture(name, model_args, channels[-1], "head.fc")
+    return Architecture(name, model_args, channels[-1], CLASSIFIER)
 
 
 def wide_resnet_names(values: Mapping[str, Value]) -> dict[str, Value]:

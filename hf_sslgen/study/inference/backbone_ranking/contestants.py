@@ -22,8 +22,7 @@ class Contestant:
         backbones: the names of its pretraining runs, in the order of their seeds.
         are_runs: whether its backbones are pretraining runs that stand for their objective.
         states_seed: whether it is known which pretraining run each is.
-        weights: the same for backbones with the same weights, such as a copy for another library; its name if that is
-            not known.
+        weights: the same for backbones with the same weights, as in `Cell`.
         kind: what contestants of one architecture share, as in `KnownBackbone`.
     """
 
@@ -77,7 +76,7 @@ def find_contestants(cells: Sequence[Cell]) -> list[Contestant]:
                     *(run.backbone, objective, source, (run.backbone,)),
                     are_runs=False,
                     states_seed=run.pretraining_seed is not None,
-                    weights=run.provenance.get("weights") or run.backbone,
+                    weights=run.weights,
                     kind=known[run.backbone].kind,
                 )
                 for run in runs
