@@ -30,8 +30,8 @@ from hf_sslgen.study.reference.reference_lines import ReferenceComparison, compa
 @dataclass(frozen=True)
 class StudyResults:
     """The cells of a study and what is inferred from them; `claims` are the verdicts on those that it asks for, and
-    `references` the published results that it asks for beside its own. `costs` are those of backbones by name, as far as
-    they were measured at one place."""
+    `references` the published results that it asks for beside its own. `costs` are those of backbones by name, as far
+    as they were measured at one place."""
 
     cells: tuple[Cell, ...]
     differences: tuple[Difference, ...]
