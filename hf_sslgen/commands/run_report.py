@@ -10,11 +10,12 @@ from hf_sslgen.reporting.reference_text import reference_tables_text
 from hf_sslgen.reporting.study_report import write_results
 from hf_sslgen.reporting.terminal_summary import terminal_summary
 from hf_sslgen.reporting.terminal_tables import caution_lines, claim_lines, terminal_table
+from hf_sslgen.study.backbone_costs import read_costs
 from hf_sslgen.study.cells.store import Store, alone_in_reporting
 from hf_sslgen.study.finished_cells import read_study_results
 from hf_sslgen.study.inference.study_results import infer
 from hf_sslgen.study.reference.published_values import stated_references
-from hf_sslgen.study.stand_in_marks import STAND_INS_SENTENCE, STAND_INS_TITLE
+from hf_sslgen.study.stand_in_marks import STAND_INS_NOTICE
 
 
 def report_study(
@@ -57,8 +58,9 @@ def write_report(
     pairs, claims, references = (None, (), ()) if config is None else (config.pairs, config.claims, config.references)
     if reference is not None:
         references = stated_references(reference, "reference")
-    results = infer(study.cells, pairs, claims, references)
-    page = write_results(results, folder, title=study.title, missing=study.missing)
+    results = infer(study.cells, pairs, claims, references, read_costs(folder))
+    notice = STAND_INS_NOTICE if config is not None and config.stand_ins else ""
+    page = write_results(results, folder, title=study.title, missing=study.missing, notice=notice)
     if figures is not None:
         from hf_sslgen.reporting.figures.figure_files import FIGURES, write_figures  # with matplotlib
 
@@ -66,6 +68,6 @@ def write_report(
     if verbose:
         print("".join(f"{block}\n\n" for block in (terminal_table(results), *reference_tables_text(results))), end="")
     print("\n".join([terminal_summary(results, page), "", *caution_lines(results), *claim_lines(results)]).rstrip())
-    if study.config is not None and study.config.stand_ins:
-        print(f"\n{STAND_INS_TITLE}. {STAND_INS_SENTENCE}")
+    if notice:
+        print(f"\n{notice}")
     return study.damaged

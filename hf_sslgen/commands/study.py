@@ -22,7 +22,10 @@ class StudyArguments:
         default=None, metadata={"help": "The study's folder; any number of processes may share it."}
     )
     dry_run: bool = field(
-        default=False, metadata={"help": "Only print the cells and the time and disk space they need."}
+        default=False,
+        metadata={
+            "help": "Only print the cells and their time, GPU hours, disk space and downloads. Needs no network."
+        },
     )
     stand_ins: bool = field(
         default=False,
@@ -128,14 +131,14 @@ def main(command_line: Sequence[str] | None = None) -> None:
         from hf_sslgen.study.config import read_study
         from hf_sslgen.study.plan import expand
         from hf_sslgen.study.progress import still_left_out
-        from hf_sslgen.study.stand_in_marks import STAND_INS_SENTENCE, STAND_INS_TITLE, require_same_kind
+        from hf_sslgen.study.stand_in_marks import STAND_INS_NOTICE, require_same_kind
         from hf_sslgen.study.unconverted import left_out_sentences, require_converted
 
         require_output_folder(arguments.folder, own=["cells"])
         config = read_study(Path(arguments.study))
         require_same_kind(arguments.folder, config.stand_ins)
         if config.stand_ins:
-            print(f"{STAND_INS_TITLE}. {STAND_INS_SENTENCE}", flush=True)
+            print(STAND_INS_NOTICE, flush=True)
         require_converted(config.backbones or config.left_out)
         print_opening(expand(config), arguments.folder)
         for sentence in left_out_sentences(still_left_out(config, Snapshot(arguments.folder))):

@@ -43,11 +43,19 @@ def write_study_report(
 
 
 def write_results(
-    results: StudyResults, output_dir: Path, title: str = DEFAULT_TITLE, missing: Sequence[str] = ()
+    results: StudyResults,
+    output_dir: Path,
+    title: str = DEFAULT_TITLE,
+    missing: Sequence[str] = (),
+    notice: str = "",
 ) -> Path:
-    """Write the files of a study whose differences are already computed; see `write_study_report`."""
+    """Write the files of a study whose differences are already computed; see `write_study_report`.
+
+    Args:
+        notice: stands at the top of the page, before any result.
+    """
     page = Path("report", "index.html")
     with replace_files(output_dir, obsolete=[CLAIMS_FILE_NAME, MISSING_FILE_NAME, REFERENCE_FILE_NAME]) as unfinished:
         write_csv_files(results, unfinished, missing)
-        write_page(results, unfinished / page, title, missing)
+        write_page(results, unfinished / page, title, missing, notice)
     return output_dir / page

@@ -8,9 +8,9 @@ from hf_sslgen.study.cells.store import STUDY_FILE
 from hf_sslgen.study.config import read_study
 
 STAND_INS_TITLE: Final = "Stand-ins: random networks, no result"
-STAND_INS_SENTENCE: Final = (
-    "Made of stand-ins: every backbone is a small random network and every domain a handful of embedded pictures, "
-    "whatever their names, so no number says anything about them."
+STAND_INS_NOTICE: Final = (
+    f"{STAND_INS_TITLE}. Every backbone here is a small random network and every domain a handful of embedded "
+    "pictures, whatever their names, so no number says anything about them."
 )
 
 

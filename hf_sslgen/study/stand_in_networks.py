@@ -19,14 +19,12 @@ from hf_sslgen.files import replace_files
 from hf_sslgen.randomness import derive_seed
 from hf_sslgen.zoo.backbone_registry import Backbone
 from hf_sslgen.zoo.conversion.convert_file import convert_checkpoint
-from hf_sslgen.zoo.conversion.stand_ins import small_resnet50, write_stand_in
+from hf_sslgen.zoo.conversion.published_layouts import published_layout
+from hf_sslgen.zoo.conversion.stand_ins import NARROW_CHANNELS, small_resnet50, write_stand_in
 from hf_sslgen.zoo.timm_folder import write_timm_folder
 
 SIDE: Final = 64
 """Side of the networks' input in pixels."""
-
-PLAIN_LAYOUT: Final = "plain"
-"""Layout of a file whose row states none."""
 
 MEAN_AND_STD: Final = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -73,12 +71,15 @@ def _normalization(row: Backbone | None) -> str:
 
 def _convert(folder: Path, row: Backbone, seed: int) -> None:
     published = folder.parent / f"{folder.name}.published"
+    is_resnet = row.architecture.startswith("resnet50")
+    folder.parent.mkdir(parents=True, exist_ok=True)
     try:
-        layout = row.layout or PLAIN_LAYOUT
-        write_stand_in(layout, published, seed)
-        normalization: Any = row.normalization
-        padding: Any = row.padding
-        convert_checkpoint(published, folder, layout=layout, normalization=normalization, padding=padding)
+        write_stand_in(published_layout(row), published, seed, "resnet" if is_resnet else "vit")
+        if is_resnet:
+            convert_checkpoint(published, folder, row=row)
+        else:  # a small ViT is none of the row's architecture
+            normalization: Any = row.normalization
+            convert_checkpoint(published, folder, normalization=normalization)
     finally:
         published.unlink(missing_ok=True)
 
@@ -96,7 +97,7 @@ def _write_timm(folder: Path, architecture: str, normalization: str, seed: int) 
             network = timm.create_model(architecture, pretrained=False, num_classes=0, **options)
         else:
             network = small_resnet50()
-            architecture, options = "resnet50", {"channels": [8, 8, 16, 16]}
+            architecture, options = "resnet50", {"channels": list(NARROW_CHANNELS)}
         if architecture != "resnet50":
             _draw_wider(network)
     mean, std = MEAN_AND_STD[normalization]

@@ -91,6 +91,7 @@ def scaled_down(config: StudyConfig, root: Path) -> dict[str, Any]:
         "exclude": [each for each in exclusions if each is not None],
         **({"pairs": [list(pair) for pair in config.pairs]} if config.pairs is not None else {}),
         "claims": [claim.id for claim in config.claims],
+        "reference": [table.name for table in config.references],
         "analysis": {**dataclasses.asdict(config.analysis), **FEW},
         "geometry": {"image_size": SIDE, "crop_pct": 1.0, "interpolation": "bilinear"},
         **({"num_threads": config.num_threads} if config.num_threads is not None else {}),

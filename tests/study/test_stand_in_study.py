@@ -11,13 +11,16 @@ import pytest
 import torch
 
 from hf_sslgen.command_line import run_command
+from hf_sslgen.commands.push_study import PushStudyArguments
+from hf_sslgen.commands.run_push_study import push_study
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import load_domain
+from hf_sslgen.errors import InputError
 from hf_sslgen.study import stand_in_study
 from hf_sslgen.study.config import parse_study, read_study
 from hf_sslgen.study.plan import expand
 from hf_sslgen.study.stand_in_domains import write_stand_in_domain
-from hf_sslgen.study.stand_in_marks import STAND_INS_SENTENCE, STAND_INS_TITLE
+from hf_sslgen.study.stand_in_marks import STAND_INS_NOTICE, STAND_INS_TITLE
 from hf_sslgen.study.stand_in_networks import MEAN_AND_STD, write_stand_in_backbone
 from hf_sslgen.study.stand_in_study import scaled_down
 from hf_sslgen.zoo.backbone_loading import load_backbone
@@ -53,10 +56,11 @@ def test_a_study_runs_from_end_to_end_and_says_what_it_is_made_of(
     run = [str(study), "--output_dir", str(folder)]
     run_command(STUDY, [*run, "--stand_ins"])
     said = capsys.readouterr().out
-    assert said.count(f"{STAND_INS_TITLE}. {STAND_INS_SENTENCE}") == 2  # at the beginning and at the end
+    assert said.count(STAND_INS_NOTICE) == 2  # at the beginning and at the end
     page = (folder / "report" / "index.html").read_text(encoding="utf-8")
-    assert f"<title>{STAND_INS_TITLE} (Two networks)" in page and STAND_INS_SENTENCE in page
-    assert STAND_INS_SENTENCE in (folder / "missing.csv").read_text(encoding="utf-8")
+    notice = f'<p class="warning notice" role="note"><strong>{STAND_INS_NOTICE}</strong></p>'
+    assert f"<title>{STAND_INS_TITLE} (Two networks)" in page and page.index(notice) < page.index("<h1>")
+    assert STAND_INS_NOTICE in (folder / "missing.csv").read_text(encoding="utf-8")
     cells = {path.name: path.stat().st_mtime_ns for path in (folder / "cells").iterdir()}
     # of two seeds, neither repeats the other: validation is carved
     assert len(cells) == 2 * 2 + 2 * 2 * 2 + 2 * 1 * 2
@@ -65,7 +69,9 @@ def test_a_study_runs_from_end_to_end_and_says_what_it_is_made_of(
     assert {path.name: path.stat().st_mtime_ns for path in (folder / "cells").iterdir()} == cells
     capsys.readouterr()
     run_command(REPORT, [str(folder)])
-    assert STAND_INS_SENTENCE in capsys.readouterr().out
+    assert STAND_INS_NOTICE in capsys.readouterr().out
+    with pytest.raises(InputError, match="holds stand-ins"):
+        push_study(PushStudyArguments(str(folder), "somebody/study"))
     message = refused(run, capsys)
     assert "holds a study of stand-ins; give another folder for real backbones" in message
     assert "already made of stand-ins" in refused(
@@ -105,6 +111,7 @@ def test_the_same_cells_but_for_seeds_and_budgets(name: str, tmp_path: Path, mon
     roles = [(each.name, each.objective, each.source, each.pretraining_seed) for each in small.backbones]
     assert roles == [(each.name, each.objective, each.source, each.pretraining_seed) for each in config.backbones]
     assert [claim.id for claim in small.claims] == [claim.id for claim in config.claims]
+    assert small.references == config.references
     budgets = [vars(each.protocol).get("max_steps") for each in small.protocols]
     assert all(steps in (None, 2) for steps in budgets)
 
@@ -176,4 +183,4 @@ def test_a_stand_in_is_loaded_like_its_backbone(name: str, tmp_path: Path) -> No
 def test_a_published_configuration_runs_from_end_to_end(name: str, tmp_path: Path) -> None:
     run_command(STUDY, [str(CONFIGURATIONS / f"{name}.yaml"), "--output_dir", str(tmp_path / "out"), "--stand_ins"])
     page = (tmp_path / "out" / "report" / "index.html").read_text(encoding="utf-8")
-    assert f"<title>{STAND_INS_TITLE}" in page and STAND_INS_SENTENCE in page
+    assert f"<title>{STAND_INS_TITLE}" in page and STAND_INS_NOTICE in page

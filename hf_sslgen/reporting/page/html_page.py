@@ -18,6 +18,7 @@ from hf_sslgen.reporting.page.measurement_parts import MEASUREMENT_PARTS
 from hf_sslgen.reporting.page.packed_parts import PackedParts
 from hf_sslgen.reporting.page.page_claims import claim_section
 from hf_sslgen.reporting.page.page_content import collapse_warnings, domain_sections
+from hf_sslgen.reporting.page.page_cost import cost_section
 from hf_sslgen.reporting.page.page_data import page_data
 from hf_sslgen.reporting.page.page_details import PAGE_UP_TO, details_within
 from hf_sslgen.reporting.page.page_heat import heat_maps
@@ -42,17 +43,18 @@ DETAILS_MARK = Markup("<!--details-->")
 """Stands for the details of cells until the room left for them is known. Names can't imitate it: they are escaped."""
 
 
-def write_page(results: StudyResults, path: Path, title: str, missing: Sequence[str] = ()) -> None:
+def write_page(results: StudyResults, path: Path, title: str, missing: Sequence[str] = (), notice: str = "") -> None:
     """Write the page as one file.
 
     Args:
         missing: plain sentences about cells that failed or are not computed yet.
+        notice: stands above everything else.
     """
     with replace_file(path) as unfinished:
-        unfinished.write_text(render_page(results, title, missing), encoding="utf-8")
+        unfinished.write_text(render_page(results, title, missing, notice), encoding="utf-8")
 
 
-def render_page(results: StudyResults, title: str, missing: Sequence[str] = ()) -> str:
+def render_page(results: StudyResults, title: str, missing: Sequence[str] = (), notice: str = "") -> str:
     """Return the page as HTML text; see `write_page`. The same results give the same text."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -62,7 +64,8 @@ def render_page(results: StudyResults, title: str, missing: Sequence[str] = ()) 
     )
     parts = PackedParts()
     environment.filters["part"] = parts.add
-    page = {"title": title, "missing": list(missing), "details_mark": DETAILS_MARK, **_content(results)}
+    said = {"title": title, "missing": list(missing), "notice": notice}
+    page = {**said, "details_mark": DETAILS_MARK, **_content(results)}
     text = parts.put_in(environment.get_template("report.html.jinja").render(page=page))
     return text.replace(DETAILS_MARK, details_within(results.cells, PAGE_UP_TO - len(text)))
 
@@ -102,6 +105,7 @@ def _content(results: StudyResults) -> dict[str, Any]:
         "num_cautions": len(cautions) + bool(collapsed),
         "summary": summary(results, card.names),
         "rankings": ranking_tables(results.rankings, card.names),
+        "cost": cost_section(results, card.names),
         "claims": claim_section(results),
         "references": reference_sections(results, card.names),
         "domains": domain_sections(results, card.names),
@@ -133,6 +137,7 @@ def _sections(content: dict[str, Any]) -> list[tuple[str, str]]:
         ("cautions", "Cautions", content["num_cautions"]),
         ("summary", "All tests", content["summary"]),
         ("ranking", "Ranking", content["rankings"]),
+        ("cost", "Cost", content["cost"]),
         ("claims", "Claims from the literature", content["claims"]),
         ("reference", "Published results beside ours", content["references"]),
         ("domains", "All numbers", True),
