@@ -33,6 +33,9 @@ MEAN_AND_STD: Final = {
     "swav": ((0.485, 0.456, 0.406), (0.228, 0.224, 0.225)),
 }
 
+STAND_IN_ARCHITECTURE: Final = "resnet50"
+"""The architecture of a small ResNet: rows of it are converted with all that is registered of them."""
+
 SMALL_VIT: Final[dict[str, Any]] = {"img_size": SIDE, "patch_size": 16, "embed_dim": 32, "depth": 2, "num_heads": 2}
 SMALL_TRANSFORMERS_VIT: Final[dict[str, Any]] = {
     "hidden_size": 32,
@@ -75,11 +78,11 @@ def _convert(folder: Path, row: Backbone, seed: int) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
         write_stand_in(published_layout(row), published, seed, "resnet" if is_resnet else "vit")
-        if is_resnet:
+        if row.architecture == STAND_IN_ARCHITECTURE:
             convert_checkpoint(published, folder, row=row)
-        else:  # a small ViT is none of the row's architecture
+        else:
             normalization: Any = row.normalization
-            convert_checkpoint(published, folder, normalization=normalization)
+            convert_checkpoint(published, folder, layout=row.layout, normalization=normalization)
     finally:
         published.unlink(missing_ok=True)
 
