@@ -9,6 +9,7 @@ import pytest
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.zoo import backbone_registry
+from hf_sslgen.zoo.conversion.layout_rows import LAYOUTS
 
 ROW = """
       - id: some/backbone
@@ -79,6 +80,23 @@ def test_rows_without_an_address_say_which_file_to_look_for():
     }
     for backbone in without:
         assert "convert" in (backbone.note or ""), backbone.id
+
+
+def test_rows_that_need_conversion_state_a_layout_that_exists_or_leave_it_to_the_keys():
+    rows = [backbone for backbone in backbone_registry.all_backbones() if backbone.needs_conversion]
+    assert {each.layout for each in rows} - {None} <= set(LAYOUTS)
+    assert {each.layout for each in rows} >= {
+        "swav",
+        "moco",
+        "moco_v3",
+        "simsiam",
+        "byol",
+        "obow",
+        "lightly",
+        "mmselfsup",
+    }
+    for backbone in rows:
+        assert backbone.layout is not None or not backbone.verified or backbone.id == "nyu-visionx/moco-v3-vit-b"
 
 
 def test_every_published_checkpoint_of_two_code_bases_has_a_row(shared_data):
