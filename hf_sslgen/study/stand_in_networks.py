@@ -19,7 +19,6 @@ from hf_sslgen.files import replace_files
 from hf_sslgen.randomness import derive_seed
 from hf_sslgen.zoo.backbone_registry import Backbone
 from hf_sslgen.zoo.conversion.convert_file import convert_checkpoint
-from hf_sslgen.zoo.conversion.published_layouts import published_layout
 from hf_sslgen.zoo.conversion.stand_ins import NARROW_CHANNELS, small_resnet50, write_stand_in
 from hf_sslgen.zoo.timm_folder import write_timm_folder
 
@@ -77,7 +76,8 @@ def _convert(folder: Path, row: Backbone, seed: int) -> None:
     is_resnet = row.architecture.startswith("resnet50")
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
-        write_stand_in(published_layout(row), published, seed, "resnet" if is_resnet else "vit")
+        layout = row.layout or ("supervised" if row.is_supervised else "plain")
+        write_stand_in(layout, published, seed, "resnet" if is_resnet else "vit")
         if row.architecture == STAND_IN_ARCHITECTURE:
             convert_checkpoint(published, folder, row=row)
         else:
