@@ -18,6 +18,7 @@ from hf_sslgen.zoo.backbone_registry import known_backbone_ids
 from hf_sslgen.zoo.checkpoint_preprocessing import UNREADABLE, stated_pretrained_cfg
 from hf_sslgen.zoo.hub_files import cached_checkpoint, fetch_checkpoint
 from hf_sslgen.zoo.locations import resolve_location, split_revision, wanted_revision
+from hf_sslgen.zoo.same_padding import obey_padding
 from hf_sslgen.zoo.tensor_fit import LoadReport, check_report, check_stored, check_values
 from hf_sslgen.zoo.timm_folder import WEIGHTS_FILE
 from hf_sslgen.zoo.to_safetensors import conversion_advice
@@ -194,6 +195,11 @@ def load_weights(name: str, folder: Path, config: Any) -> tuple[Any, set[str]]:
     missing = {key for key in info["missing_keys"] | mismatched if not key.endswith(".num_batches_tracked")}
     check_report(name, model, LoadReport(frozenset(missing), frozenset(info["unexpected_keys"])))
     check_values(name, model)
+    if isinstance(config, TimmWrapperConfig):
+        try:
+            obey_padding(model)
+        except InputError as error:
+            raise load_error(name, str(error)) from error
     return model, missing
 
 

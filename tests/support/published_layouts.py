@@ -131,7 +131,7 @@ def haiku(trunk: State) -> tuple[dict[str, Any], dict[str, Any]]:
 def mmpretrain_vit(trunk: State) -> State:
     state = {"cls_token": trunk["cls_token"], "pos_embed": trunk["pos_embed"]}
     state |= of_module(trunk, "patch_embed.proj", "patch_embed.projection") | of_module(trunk, "norm", "ln1")
-    for block in {key.split(".")[1] for key in trunk if key.startswith("blocks.")}:
+    for block in dict.fromkeys(key.split(".")[1] for key in trunk if key.startswith("blocks.")):
         for old, new in (
             ("norm1", "ln1"),
             ("norm2", "ln2"),

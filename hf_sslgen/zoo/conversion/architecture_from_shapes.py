@@ -87,15 +87,24 @@ def resnet_depths(shapes: Shapes) -> tuple[int, ...]:
     """Return the number of blocks in each of a ResNet's stages.
 
     Raises:
-        InputError: it lacks a stage.
+        InputError: it lacks a stage, or a block between others.
     """
-    depths = []
-    for stage in range(1, 5):
-        blocks = {int(found[1]) for name in shapes if (found := re.match(rf"layer{stage}\.(\d+)\.", name))}
-        if not blocks:
-            raise InputError(f"lacks the stage layer{stage} of a ResNet, in timm's names")
-        depths.append(max(blocks) + 1)
-    return tuple(depths)
+    return tuple(number_of_blocks(shapes, f"layer{stage}") for stage in range(1, 5))
+
+
+def number_of_blocks(shapes: Shapes, sequence: str) -> int:
+    """Return the number of blocks in a sequence, such as `layer1`, in timm's names.
+
+    Raises:
+        InputError: there are none, or one between others is missing.
+    """
+    blocks = {int(found[1]) for name in shapes if (found := re.match(rf"{sequence}\.(\d+)\.", name))}
+    if not blocks:
+        raise InputError(f"lacks every tensor of '{sequence}', in timm's names")
+    for block in range(len(blocks)):
+        if block not in blocks:
+            raise InputError(f"lacks every tensor of '{sequence}.{block}', in timm's names, and has later blocks")
+    return len(blocks)
 
 
 def resnet_from_shapes(shapes: Shapes) -> Architecture:

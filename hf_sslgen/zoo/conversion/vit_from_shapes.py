@@ -8,7 +8,7 @@ from typing import Any, Final
 from timm.models import is_model
 
 from hf_sslgen.errors import InputError
-from hf_sslgen.zoo.conversion.architecture_from_shapes import Architecture, Shapes, most_common, vector_width
+from hf_sslgen.zoo.conversion.architecture_from_shapes import Architecture, Shapes, most_common, number_of_blocks
 
 SIZES: Final[Mapping[tuple[int, int], str]] = {
     (192, 12): "tiny",
@@ -37,10 +37,9 @@ def vit_from_shapes(shapes: Shapes, twelve_heads: bool = False) -> Architecture:
     Raises:
         InputError: it lacks blocks, patches or positions, or these do not fit a square image.
     """
-    blocks = {int(found[1]) for name in shapes if (found := re.match(r"blocks\.(\d+)\.", name))}
-    if not blocks or "patch_embed.proj.weight" not in shapes or "pos_embed" not in shapes:
-        raise InputError("lacks the blocks, 'patch_embed.proj.weight' or 'pos_embed' of a ViT, in timm's names")
-    depth = max(blocks) + 1
+    depth = number_of_blocks(shapes, "blocks")
+    if missing := [name for name in ("patch_embed.proj.weight", "pos_embed") if name not in shapes]:
+        raise InputError(f"lacks {' and '.join(map(repr, missing))} of a ViT, in timm's names")
     width = most_common(
         shape[0]
         for name, shape in shapes.items()
@@ -61,8 +60,7 @@ def vit_from_shapes(shapes: Shapes, twelve_heads: bool = False) -> Architecture:
         model_args["patch_size"] = patch
     if size is None or heads != HEADS[width]:
         model_args["num_heads"] = heads
-    hidden = vector_width(shapes, r"blocks\.\d+\.mlp\.fc1\.bias")
-    if hidden and hidden != 4 * width:
+    if (hidden := _hidden(shapes)) not in (0, 4 * width):
         model_args["mlp_ratio"] = hidden / width
     if not any(re.fullmatch(r"blocks\.\d+\.attn\.qkv\.bias", each) for each in shapes):
         model_args["qkv_bias"] = False
@@ -77,6 +75,16 @@ def vit_from_shapes(shapes: Shapes, twelve_heads: bool = False) -> Architecture:
     elif any(each.startswith("fc_norm.") for each in shapes):
         model_args["global_pool"] = "avg"
     return Architecture(name, model_args, width, "head", image_size=side, notes=(note,))
+
+
+def _hidden(shapes: Shapes) -> int:
+    """Channels inside the perceptrons of a ViT's blocks."""
+    places = {"fc1.weight": 0, "fc1.bias": 0, "fc2.weight": -1}
+    return most_common(
+        shape[places[found[1]]]
+        for name, shape in shapes.items()
+        if (found := re.fullmatch(r"blocks\.\d+\.mlp\.(fc1\.weight|fc1\.bias|fc2\.weight)", name)) and shape
+    )
 
 
 def _heads(width: int, twelve_heads: bool) -> tuple[int, str]:
@@ -97,6 +105,8 @@ def _grid(positions: tuple[int, ...], has_class_token: bool) -> int:
     """Patches on each side of the image."""
     number = positions[1] - has_class_token if len(positions) == 3 else 0
     side = math.isqrt(max(number, 0))
+    if not has_class_token and number > 1 and math.isqrt(number - 1) ** 2 == number - 1:
+        raise InputError("lacks 'cls_token' of a ViT, in timm's names, for which its 'pos_embed' has a place")
     if side == 0 or side * side != number:
         raise InputError(
             f"has a 'pos_embed', in timm's names, of shape {positions}, not (1, positions, channels) of a square grid"

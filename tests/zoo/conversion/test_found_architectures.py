@@ -307,3 +307,26 @@ def test_a_finetuned_vit_that_averages_patches_keeps_its_norm() -> None:
     assert found.model_args["global_pool"] == "avg"
     with torch.no_grad():
         assert torch.equal(rebuilt(found)(IMAGES), network(IMAGES))
+
+
+@pytest.mark.parametrize(
+    ("kind", "beginning", "words"),
+    [
+        ("resnet", "layer2.0.", "lacks every tensor of 'layer2.0', in timm's names, and has later blocks"),
+        ("resnet", "layer4.", "lacks every tensor of 'layer4', in timm's names"),
+        ("vit", "blocks.0.", "lacks every tensor of 'blocks.0', in timm's names, and has later blocks"),
+        ("vit", "cls_token", "lacks 'cls_token' of a ViT, in timm's names"),
+        ("vit", "pos_embed", "lacks 'pos_embed' of a ViT, in timm's names"),
+    ],
+)
+def test_what_decides_the_architecture_is_named_if_it_is_missing(kind: str, beginning: str, words: str) -> None:
+    state = {key: each for key, each in small_trunk(kind).state_dict().items() if not key.startswith(beginning)}
+    with pytest.raises(InputError, match=words):
+        find_network(state)
+
+
+def test_the_number_of_a_block_cannot_make_a_network_grow() -> None:
+    state = dict(small_trunk("resnet").state_dict())
+    state["layer1.100000000.conv1.weight"] = state["layer1.0.conv1.weight"]
+    with pytest.raises(InputError, match=r"lacks every tensor of 'layer1\.1'"):
+        find_network(state)
