@@ -72,7 +72,7 @@ def planned_cells(arguments: CompareArguments, shared: Any) -> list[CellSpec]:
     if arguments.twin_set is not None:
         backbones = backbones_of(get_twin_set(arguments.twin_set), arguments.untrained_control)
     else:
-        backbones = named_entries(arguments.backbones or [], arguments.objectives)
+        backbones = named_entries(arguments.backbones or [], arguments.objectives, arguments.sources)
         backbones += untrained_controls(backbones) if arguments.untrained_control else []
     twin_set = shared_set(backbones)
     protocols: dict[str, Protocol | None] = {PRETRAINED_PROTOCOL: None}

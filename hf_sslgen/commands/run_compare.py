@@ -10,8 +10,10 @@ from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.reporting.study_report import write_results
 from hf_sslgen.reporting.terminal_summary import terminal_summary
 from hf_sslgen.reporting.terminal_tables import terminal_table
+from hf_sslgen.study.backbone_costs import read_costs
 from hf_sslgen.study.cells.store import STUDY_FILE, Store, alone_in_reporting
 from hf_sslgen.study.comparison_file import not_asked_for, write_comparison
+from hf_sslgen.study.execution.cost_measurement import measure_costs
 from hf_sslgen.study.execution.tracking_process import cells_tracked
 from hf_sslgen.study.execution.workbench import Unavailable, domain_at_hand
 from hf_sslgen.study.execution.worker import run_worker
@@ -58,7 +60,10 @@ def compare(arguments: CompareArguments, specs: Sequence[CellSpec], tracking: Tr
     if not cells:
         raise InputError(f"no cell could be computed. {' '.join(missing)}")
     with alone_in_reporting(store):
-        results = infer(cells)
+        if arguments.measure_cost:
+            finished = {cell.backbone for cell in cells}
+            measure_costs([spec for spec in specs if spec.backbone.name in finished], store.folder)
+        results = infer(cells, costs=read_costs(store.folder))
         report = write_results(results, store.folder, title=title, missing=[*missing, *left_out])
     if arguments.verbose:
         print(f"{terminal_table(results)}\n")

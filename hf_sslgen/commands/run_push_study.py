@@ -15,6 +15,7 @@ from hf_sslgen.hub.remote_study import in_lines
 from hf_sslgen.hub.study_benchmark import leaderboard_lines, push_benchmark, study_tasks, write_results
 from hf_sslgen.hub.study_push import Publication, published_files, push_cells, push_report, require_whole
 from hf_sslgen.hub_access.exchange import in_one_sentence, require_token
+from hf_sslgen.study.backbone_costs import read_costs
 from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.finished_cells import read_study_results
 
@@ -58,6 +59,7 @@ def publication_of(arguments: PushStudyArguments) -> tuple[Publication, list[str
         licence=arguments.license,
         report=arguments.report_space,
         pictures=arguments.pictures,
+        costs=read_costs(store.folder),
     )
     return publication, study.damaged
 

@@ -10,6 +10,7 @@ from hf_sslgen.reporting.reference_text import reference_tables_text
 from hf_sslgen.reporting.study_report import write_results
 from hf_sslgen.reporting.terminal_summary import terminal_summary
 from hf_sslgen.reporting.terminal_tables import caution_lines, claim_lines, terminal_table
+from hf_sslgen.study.backbone_costs import read_costs
 from hf_sslgen.study.cells.store import Store, alone_in_reporting
 from hf_sslgen.study.finished_cells import read_study_results
 from hf_sslgen.study.inference.study_results import infer
@@ -57,7 +58,7 @@ def write_report(
     pairs, claims, references = (None, (), ()) if config is None else (config.pairs, config.claims, config.references)
     if reference is not None:
         references = stated_references(reference, "reference")
-    results = infer(study.cells, pairs, claims, references)
+    results = infer(study.cells, pairs, claims, references, read_costs(folder))
     notice = STAND_INS_NOTICE if config is not None and config.stand_ins else ""
     page = write_results(results, folder, title=study.title, missing=study.missing, notice=notice)
     if figures is not None:

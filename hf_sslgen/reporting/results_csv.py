@@ -11,9 +11,9 @@ matter there.
 | group | the mean of targets over the domains of a group |
 | interaction | the mean over different domains minus that over similar ones |
 
-`cautions.csv` has a row per reason for caution (`hf_sslgen.study.inference.cautions`), and `ranking.csv` the rows of
-`hf_sslgen.reporting.ranking_csv`. `claims.csv` is written only if the study asks for claims
-(`hf_sslgen.reporting.claims_csv`).
+`cautions.csv` has a row per reason for caution (`hf_sslgen.study.inference.cautions`), `ranking.csv` the rows of
+`hf_sslgen.reporting.ranking_csv`, and `backbones.csv` those of `hf_sslgen.reporting.backbones_csv`. `claims.csv` is
+written only if the study asks for claims (`hf_sslgen.reporting.claims_csv`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,6 +22,7 @@ from typing import Any
 
 import pandas as pd
 
+from hf_sslgen.reporting.backbones_csv import backbones_frame
 from hf_sslgen.reporting.claims_csv import CLAIMS_FILE_NAME, claims_frame
 from hf_sslgen.reporting.csv_files import write_csv
 from hf_sslgen.reporting.ranking_csv import ranking_frame
@@ -115,6 +116,7 @@ def write_csv_files(results: StudyResults, folder: Path, missing: Sequence[str] 
         "groups.csv": groups_frame(results),
         "cautions.csv": cautions_frame(results),
         "ranking.csv": ranking_frame(results.rankings),
+        "backbones.csv": backbones_frame(results),
     }
     if results.claims:
         files[CLAIMS_FILE_NAME] = claims_frame(results)

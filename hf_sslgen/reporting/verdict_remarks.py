@@ -10,6 +10,7 @@ from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY
 from hf_sslgen.metrics.run_variance import MIN_RUNS
 from hf_sslgen.reporting.confound_words import field_sentences
 from hf_sslgen.reporting.table_rows import domains_of, settings_of
+from hf_sslgen.reporting.verdict_cost import cost_sentences
 from hf_sslgen.reporting.verdict_sentences import main_lead, sentence_on, setting_sentence
 from hf_sslgen.reporting.verdict_weakness import weakness
 from hf_sslgen.reporting.verdict_words import Speaker, comparison_clause, points_words
@@ -44,6 +45,7 @@ class RemarkKind(StrEnum):
 
     BASIS = "basis"
     CONFOUND = "confound"
+    COST = "cost"
     TWIN = "twin"
     ELSEWHERE = "elsewhere"
     UNCERTAIN = "uncertain"
@@ -75,6 +77,7 @@ def remarks_on(
     found = {
         RemarkKind.BASIS: [_basis(results, rankings)],
         RemarkKind.CONFOUND: _confounded(rankings, speaker),
+        RemarkKind.COST: cost_sentences(main, speaker, leads) if len(rankings) == 1 else [],
         RemarkKind.TWIN: _twins(results, rankings, speaker, leads),
         RemarkKind.ELSEWHERE: elsewhere,
         RemarkKind.UNCERTAIN: [_scope(main, lead)],

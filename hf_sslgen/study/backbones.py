@@ -108,16 +108,26 @@ def backbone_entry(
     )
 
 
-def named_entries(locations: Sequence[str], objectives: Sequence[str] | None = None) -> list[BackboneEntry]:
+def named_entries(
+    locations: Sequence[str], objectives: Sequence[str] | None = None, sources: Sequence[str] | None = None
+) -> list[BackboneEntry]:
     """Return the entries of backbones given one by one; a folder goes by its own name if no other has that name.
 
     Args:
-        objectives: one for each, or `-` for what the registry knows.
+        objectives, sources: one for each, or `-` for what the registry knows.
     """
+    unstated = ["-"] * len(locations)
     names = [Path(each).resolve().name if Path(each).is_dir() else each for each in locations]
     return [
-        backbone_entry(location, name if names.count(name) == 1 else None, None if objective == "-" else objective)
-        for location, name, objective in zip(locations, names, objectives or ["-"] * len(locations), strict=True)
+        backbone_entry(
+            location,
+            name if names.count(name) == 1 else None,
+            None if objective == "-" else objective,
+            None if source == "-" else source,
+        )
+        for location, name, objective, source in zip(
+            locations, names, objectives or unstated, sources or unstated, strict=True
+        )
     ]
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.study.backbones import BackboneEntry
 from hf_sslgen.study.cells.cell_folder import Cell, read_stored_cell, stored_folders
 from hf_sslgen.study.cells.cell_form import NoCellError
 from hf_sslgen.study.cells.cell_records import require_consistent
@@ -57,7 +58,8 @@ def readable_cells(folders: Iterable[Path], reader: RecordsReader | None = None)
 
 
 def finished_cells(specs: Sequence[CellSpec], store: Store) -> tuple[list[Cell], list[str]]:
-    """Read the finished cells of these specifications, each once, with the group its domain has now.
+    """Read the finished cells of these specifications, each once, with the group its domain has now and what is now
+    stated of its backbone.
 
     Their records are checked here and kept for later callers.
 
@@ -74,13 +76,22 @@ def finished_cells(specs: Sequence[CellSpec], store: Store) -> tuple[list[Cell],
         is_meant = (cell.backbone, cell.protocol) == (spec.backbone.name, spec.protocol_name)
         if is_meant and (cell.seed == spec.seed or draws_nothing(cell.identity)):
             group = spec.domain.group or cell.provenance["group"]
-            shown.append(replace(cell, provenance={**cell.provenance, "group": group}))
+            shown.append(replace(cell, provenance={**cell.provenance, "group": group, **_stated(spec.backbone)}))
         else:
             damaged.append(
                 f"{store.index_path(spec)} leads from {spec.title} to a different cell; remove the file, and the cell "
                 "is looked up again"
             )
     return shown, damaged
+
+
+def _stated(backbone: BackboneEntry) -> dict[str, object]:
+    said = {
+        "objective": None if backbone.objective == "unknown" else backbone.objective,
+        "source": backbone.source,
+        "pretraining_seed": backbone.pretraining_seed,
+    }
+    return {key: value for key, value in said.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -128,13 +139,12 @@ def read_study_results(store: Store) -> StudyRead:
 
 
 def _read_comparison(comparison: Comparison, store: Store, num_stored: int) -> StudyRead:
-    groups = {name: planned.group for planned in comparison.cells if (name := store.indexed(planned)) is not None}
-    present = [store.cells / name for name in groups if (store.cells / name).exists()]
+    asked = {name: planned for planned in comparison.cells if (name := store.indexed(planned)) is not None}
+    present = [store.cells / name for name in asked if (store.cells / name).exists()]
     found, damaged = readable_cells(present, HeldRecords())
     cells = []
     for cell in found:
-        group = groups[cell.folder.name] or cell.group
-        cells.append(replace(cell, provenance={**cell.provenance, "group": group}))
+        cells.append(replace(cell, provenance={**cell.provenance, **asked[cell.folder.name].stated}))
     missing = [*missing_sentences(comparison.cells, store), *damaged, *comparison.left_out]
     others = num_stored - len(present)
     if others > 0:

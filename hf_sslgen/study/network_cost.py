@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import timm
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
+from hf_sslgen.analysis.forward_cost import count_flops
 from hf_sslgen.analysis.network import default_device, place
 from hf_sslgen.geometry import Geometry
 from hf_sslgen.zoo.backbone_loading import RESIZABLE_TIMM_MODULES, load_backbone
@@ -106,7 +106,7 @@ def _of_architecture(architecture: str, side: int | None, batch_size: int) -> Ne
     side = side or counted.default_cfg["input_size"][-1]
     parameters = sum(parameter.numel() for parameter in counted.parameters())
     if parameters > LARGEST_BUILT:
-        flops = _flops(counted, torch.zeros(1, 3, side, side, device="meta"))
+        flops = count_flops(counted, torch.zeros(1, 3, side, side, device="meta"))
         yardstick = _of_architecture(YARDSTICK, DEFAULT_SIDE, batch_size)
         assert yardstick.seconds is not None and yardstick.flops is not None
         return NetworkCost(yardstick.seconds * flops / yardstick.flops, flops, parameters, side, "random weights")
@@ -134,18 +134,11 @@ def _of_parameters(parameters: int | None, side: int | None, batch_size: int) ->
     return NetworkCost(yardstick.seconds * flops / yardstick.flops, flops, parameters, side, "parameters")
 
 
-def _flops(model: Any, pixels: torch.Tensor) -> float:
-    counter = FlopCounterMode(display=False)
-    with torch.no_grad(), counter:
-        model(pixels)
-    return float(counter.get_total_flops())
-
-
 def _measured(model: Any, parameters: int, side: int, batch_size: int, basis: Basis) -> NetworkCost:
     """Count the operations of one image's pass, which also prepares kernels, then time a batch."""
     device = next(model.parameters()).device
     pixels = torch.zeros(batch_size, 3, side, side, device=device)
-    flops = _flops(model, pixels[:1])
+    flops = count_flops(model, pixels[:1])
     with torch.inference_mode():
         one = _seconds(model, pixels[:1])
         pixels = pixels[: max(1, min(batch_size, int(MOST_TIMED_SECONDS / one)))]

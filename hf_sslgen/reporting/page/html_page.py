@@ -18,6 +18,7 @@ from hf_sslgen.reporting.page.measurement_parts import MEASUREMENT_PARTS
 from hf_sslgen.reporting.page.packed_parts import PackedParts
 from hf_sslgen.reporting.page.page_claims import claim_section
 from hf_sslgen.reporting.page.page_content import collapse_warnings, domain_sections
+from hf_sslgen.reporting.page.page_cost import cost_section
 from hf_sslgen.reporting.page.page_data import page_data
 from hf_sslgen.reporting.page.page_details import PAGE_UP_TO, details_within
 from hf_sslgen.reporting.page.page_heat import heat_maps
@@ -104,6 +105,7 @@ def _content(results: StudyResults) -> dict[str, Any]:
         "num_cautions": len(cautions) + bool(collapsed),
         "summary": summary(results, card.names),
         "rankings": ranking_tables(results.rankings, card.names),
+        "cost": cost_section(results, card.names),
         "claims": claim_section(results),
         "references": reference_sections(results, card.names),
         "domains": domain_sections(results, card.names),
@@ -135,6 +137,7 @@ def _sections(content: dict[str, Any]) -> list[tuple[str, str]]:
         ("cautions", "Cautions", content["num_cautions"]),
         ("summary", "All tests", content["summary"]),
         ("ranking", "Ranking", content["rankings"]),
+        ("cost", "Cost", content["cost"]),
         ("claims", "Claims from the literature", content["claims"]),
         ("reference", "Published results beside ours", content["references"]),
         ("domains", "All numbers", True),

@@ -26,7 +26,9 @@ from hf_sslgen.reporting.vocabulary import (
     words,
 )
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL, Cell
+from hf_sslgen.study.inference.confounds import NOT_RECORDED, NOT_STATED
 from hf_sslgen.study.inference.differences import Difference
+from hf_sslgen.study.inference.known_backbones import known_backbones
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 
@@ -192,13 +194,18 @@ def spread_entry(spread: float, metric: str) -> Entry:
 
 
 def backbone_rows(cells: Iterable[Cell], names: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return a row per backbone: its names, origin, licence and size."""
+    """Return a row per backbone: its names, origin, architecture, licence and size."""
+    cells = list(cells)
+    known = known_backbones(cells)
     rows = {
         cell.backbone: {
             "short": names.get(cell.backbone, cell.backbone),
             "backbone": cell.backbone,
             "objective": cell.objective,
             "source": cell.source or "not stated",
+            "architecture": known[cell.backbone].architecture or NOT_RECORDED,
+            "image_size": str(known[cell.backbone].image_size or NOT_RECORDED),
+            "epochs": str(known[cell.backbone].epochs or NOT_STATED),
             "parameters": format_parameters(cell.provenance.get("parameters")),
             "parameters_sort": _sort_key(cell.provenance.get("parameters")),
             "licence": str(cell.provenance.get("licence") or "not stated"),

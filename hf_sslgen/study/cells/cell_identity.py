@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-import platform
 import sys
 import time
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from typing import Any
 
 import torch
 
-from hf_sslgen.analysis.network import default_device
+from hf_sslgen.analysis.network import device_name
 from hf_sslgen.study.cells.cell_folder import METRIC_DEFINITIONS, PRETRAINED_PROTOCOL
 from hf_sslgen.study.cells.registry_facts import registry_facts
 from hf_sslgen.study.known_cell import KnownCell
@@ -109,7 +108,6 @@ def cell_provenance(
     """
     backbone, domain = cell.spec.backbone, cell.domain
     row = registered(backbone.location)
-    device = default_device()
     return {
         "objective": backbone.objective,
         "family": row.family if row is not None else "unknown",
@@ -133,7 +131,7 @@ def cell_provenance(
         "seconds": round(seconds, 2),
         "trunk_passes": trunk_passes,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else f"{device.type} ({platform.machine()})",
+        "device": device_name(),
         "threads": torch.get_num_threads(),
         "libraries": dict(_library_versions()),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],

@@ -6,6 +6,7 @@ from typing import Any
 
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.cells.registry_facts import registry_facts
+from hf_sslgen.zoo.backbone_registry import UNTRAINED
 from hf_sslgen.zoo.locations import registered
 
 
@@ -65,6 +66,11 @@ def known_backbones(cells: Iterable[Cell]) -> dict[str, KnownBackbone]:
             }
             found[cell.backbone] = replace(before, **missing)
     return found
+
+
+def trained_backbones(cells: Iterable[Cell]) -> list[KnownBackbone]:
+    """Return the backbones of a study but its untrained controls."""
+    return [each for each in known_backbones(cells).values() if each.objective != UNTRAINED]
 
 
 def _known(cell: Cell) -> KnownBackbone:

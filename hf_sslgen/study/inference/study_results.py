@@ -1,8 +1,9 @@
 """Everything that a report shows of a study, each level computed from the one before."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from hf_sslgen.study.backbone_costs import BackboneCost, costs_of
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.cells.repeated_runs import with_stand_ins
 from hf_sslgen.study.inference.backbone_ranking.ranking import Ranking, rank_all
@@ -29,7 +30,8 @@ from hf_sslgen.study.reference.reference_lines import ReferenceComparison, compa
 @dataclass(frozen=True)
 class StudyResults:
     """The cells of a study and what is inferred from them; `claims` are the verdicts on those that it asks for, and
-    `references` the published results that it asks for beside its own."""
+    `references` the published results that it asks for beside its own. `costs` are those of backbones by name, as far
+    as they were measured at one place."""
 
     cells: tuple[Cell, ...]
     differences: tuple[Difference, ...]
@@ -40,6 +42,7 @@ class StudyResults:
     rankings: tuple[Ranking, ...] = ()
     claims: tuple[ClaimLine, ...] = ()
     references: tuple[ReferenceComparison, ...] = ()
+    costs: Mapping[str, BackboneCost] = field(default_factory=dict)
 
 
 def infer(
@@ -47,6 +50,7 @@ def infer(
     pairs: PairNames | None = None,
     claims: Sequence[Claim] = (),
     references: Sequence[ReferenceTable] = (),
+    costs: Sequence[BackboneCost] = (),
 ) -> StudyResults:
     """Compare the cells of a study and infer over its targets.
 
@@ -54,6 +58,7 @@ def infer(
         cells, pairs: as for `hf_sslgen.study.inference.contrasts.compare_all`.
         claims: of the literature, to be tested.
         references: tables of published results to set beside the study's own.
+        costs: that were measured of these backbones, among others.
 
     Raises:
         InputError: two cells have the same backbone, domain, protocol, labels and seed.
@@ -62,8 +67,9 @@ def infer(
     differences = compare_all(of_all_seeds, pairs)
     targets = target_differences(of_all_seeds, differences)
     results = infer_over(cells, differences, targets, headline_metrics_of(cells), are_stated=pairs is not None)
-    compared = compare_with_tables(cells, references)
-    return with_claims(replace(results, rankings=rank_all(of_all_seeds), references=compared), claims)
+    compared, measured = compare_with_tables(cells, references), costs_of(cells, costs)
+    rankings = rank_all(of_all_seeds, measured)
+    return with_claims(replace(results, rankings=rankings, references=compared, costs=measured), claims)
 
 
 def with_claims(results: StudyResults, claims: Sequence[Claim]) -> StudyResults:

@@ -14,7 +14,6 @@ from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.cells.held_records import RecordsInMemory
 from hf_sslgen.study.inference.backbone_ranking.contestants import find_contestants
 from hf_sslgen.study.inference.backbone_ranking.ranking import Ranking, rank_all
-from hf_sslgen.study.inference.backbone_ranking.tradeoffs import NOT_MEASURED
 from hf_sslgen.study.inference.differences import compare_averaged
 from hf_sslgen.study.inference.scopes import scoped_intervals, widest_scope
 
@@ -171,10 +170,10 @@ def test_the_front_uses_what_all_have_and_names_what_is_missing() -> None:
         "worse": False,
     }
     assert ranking.front.criteria == ("accuracy", "Brier score", "parameters", "seconds per cell")
-    assert ranking.front.left_out == NOT_MEASURED
+    assert ranking.front.left_out == ("throughput", "memory")
     front = ranking_of([*cells[:2], cell("unknown", 0.6, device="cuda")]).front
     assert front.criteria == ("accuracy",)
-    assert front.left_out == ("Brier score", "parameters", "seconds per cell", *NOT_MEASURED)
+    assert front.left_out == ("Brier score", "parameters", "seconds per cell", "throughput", "memory")
 
 
 def methods_of(supervised: int, domains: int = 4) -> Any:
