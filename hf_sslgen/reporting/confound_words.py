@@ -103,10 +103,8 @@ def _architectures(backbones: Iterable[KnownBackbone]) -> list[str]:
         if not any(same_architecture(each, other) for other in kinds):
             kinds.append(each)
     names = [(each.architecture or "one not recorded").partition(",")[0] for each in kinds]
-    return [
-        f"{name} of {format_parameters(each.parameters)}" if names.count(name) > 1 and each.parameters else name
-        for name, each in zip(names, kinds, strict=True)
-    ]
+    sizes = [f" of {format_parameters(each.parameters)} parameters" if each.parameters else "" for each in kinds]
+    return [name + (size if names.count(name) > 1 else "") for name, size in zip(names, sizes, strict=True)]
 
 
 def _number(value: int | None, unit: str = "") -> str:
