@@ -404,6 +404,48 @@ def test_prefixes_before_some_keys_never_make_another_network(
     assert all(torch.equal(found.tensors[name], tensor) for name, tensor in weights.items())
 
 
+WEIRD = (
+    None,
+    1,
+    "text",
+    [],
+    {},
+    (torch.ones(2), {"a": torch.ones(2)}),
+    torch.tensor(1.0),
+    torch.zeros(0, 3),
+    torch.ones(3),
+    torch.ones(2, 3),
+    torch.ones(1, 1, 1, 1),
+    torch.ones(2, 3, 5, 7),
+    torch.ones(2, dtype=torch.complex64),
+    np.array(["text"]),
+    np.float32(3),
+)
+"""What a damaged or forged file may hold instead of a tensor."""
+
+
+@given(case=st.sampled_from(SMALL_CASES), number=st.sampled_from([1, 3, 60]), seed=st.integers(0, 2**16))
+@settings(max_examples=40)
+def test_whatever_a_file_holds_is_a_network_or_refused_in_a_sentence(
+    case: str, number: int, seed: int, trunks: dict[str, nn.Module]
+) -> None:
+    content, _ = published(case, trunks)
+    chance = random.Random(seed)
+    for _ in range(number):
+        if not (filled := [each for each in mappings(content) if each]):
+            break
+        mapping = chance.choice(filled)
+        key = chance.choice(list(mapping))
+        if chance.random() < 0.3:
+            del mapping[key]
+        else:
+            mapping[chance.choice([key, key, 3, "norm.weight", "blocks.9.norm1.weight"])] = chance.choice(WEIRD)
+    try:
+        find_network(content, chance.choice([None, None, PUBLISHED[case][0]]))
+    except InputError as error:
+        assert len(str(error)) < 2000
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("case", SMALL_CASES)
 def test_a_network_of_the_true_size_converts_back_to_the_bit(case: str) -> None:
