@@ -19,7 +19,6 @@ from hf_sslgen.files import replace_files
 from hf_sslgen.randomness import derive_seed
 from hf_sslgen.zoo.backbone_registry import Backbone
 from hf_sslgen.zoo.conversion.convert_file import convert_checkpoint
-from hf_sslgen.zoo.conversion.published_layouts import published_layout
 from hf_sslgen.zoo.conversion.stand_ins import NARROW_CHANNELS, small_resnet50, write_stand_in
 from hf_sslgen.zoo.timm_folder import write_timm_folder
 
@@ -32,6 +31,9 @@ MEAN_AND_STD: Final = {
     "unit_range": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
     "swav": ((0.485, 0.456, 0.406), (0.228, 0.224, 0.225)),
 }
+
+STAND_IN_ARCHITECTURE: Final = "resnet50"
+"""The architecture of a small ResNet: rows of it are converted with all that is registered of them."""
 
 SMALL_VIT: Final[dict[str, Any]] = {"img_size": SIDE, "patch_size": 16, "embed_dim": 32, "depth": 2, "num_heads": 2}
 SMALL_TRANSFORMERS_VIT: Final[dict[str, Any]] = {
@@ -74,12 +76,13 @@ def _convert(folder: Path, row: Backbone, seed: int) -> None:
     is_resnet = row.architecture.startswith("resnet50")
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
-        write_stand_in(published_layout(row), published, seed, "resnet" if is_resnet else "vit")
-        if is_resnet:
+        layout = row.layout or ("supervised" if row.is_supervised else "plain")
+        write_stand_in(layout, published, seed, "resnet" if is_resnet else "vit")
+        if row.architecture == STAND_IN_ARCHITECTURE:
             convert_checkpoint(published, folder, row=row)
-        else:  # a small ViT is none of the row's architecture
+        else:
             normalization: Any = row.normalization
-            convert_checkpoint(published, folder, normalization=normalization)
+            convert_checkpoint(published, folder, layout=row.layout, normalization=normalization)
     finally:
         published.unlink(missing_ok=True)
 

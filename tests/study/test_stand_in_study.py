@@ -162,6 +162,10 @@ def test_domains_differ_are_small_and_come_from_their_group(tmp_path: Path) -> N
         "timm/convnextv2_tiny.fcmae",
         "microsoft/resnet-50",
         "facebook/dino-vits16",
+        "swav-800ep-resnet50",
+        "byol-1000ep-resnet50",
+        "simclr-v2-resnet50",
+        "lightly-mae-100ep-vit-base",
     ],
 )
 def test_a_stand_in_is_loaded_like_its_backbone(name: str, tmp_path: Path) -> None:
@@ -174,6 +178,8 @@ def test_a_stand_in_is_loaded_like_its_backbone(name: str, tmp_path: Path) -> No
     features = backbone.model(pixel_values=torch.randn(4, 3, 64, 64)).logits
     assert torch.isfinite(features).all() and features.std(dim=0).min() > 0
     write_stand_in_backbone(tmp_path / "again", name, row)
+    config = json.loads((tmp_path / "network" / "config.json").read_text(encoding="utf-8"))
+    assert config.get("padding", "torch") == row.padding
     again = load_backbone(str(tmp_path / "again"), ("first", "second"), match="none")
     assert again.weights == backbone.weights
 

@@ -63,7 +63,10 @@ def fit_of(reading: LayoutReading, others: Sequence[LayoutReading]) -> Fit:
     """
     elsewhere = _elsewhere(reading, others) if reading.unknown else ()
     unknown = [key for key in reading.unknown if key not in elsewhere]
-    found = [f"has two keys for the same tensor: {first!r} and {second!r}" for first, second in reading.twice.values()]
+    found = []
+    if reading.twice:
+        first, second = min(reading.twice.values())
+        found.append(f"has two keys for each of {len(reading.twice)} tensors, such as {first!r} and {second!r}")
     if unknown:
         found.append(f"has {len(unknown)} keys that the layout does not know: {shown(unknown)}")
     held: dict[str, FileTensor] = {}

@@ -69,6 +69,8 @@ def _plain_tensor(name: str, key: str, value: Any) -> torch.Tensor:
         raise InputError(
             f"has a sparse or quantised tensor, or one without content, at {key!r}; save it as a plain tensor"
         )
+    if value.numel() == 0:
+        raise InputError(f"has an empty tensor at {key!r}, {_described(value)}")
     if name.endswith(COUNTER):
         if value.is_floating_point() or value.ndim:
             raise InputError(f"has {_described(value)} at {key!r} instead of a whole number, which counts batches")

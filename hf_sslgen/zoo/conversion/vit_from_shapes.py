@@ -45,7 +45,12 @@ def vit_from_shapes(shapes: Shapes, twelve_heads: bool = False) -> Architecture:
         for name, shape in shapes.items()
         if re.fullmatch(r"(?:blocks\.\d+\.)?norm[12]?\.(?:weight|bias)", name) and len(shape) == 1
     )
-    patch = shapes["patch_embed.proj.weight"][-1] if len(shapes["patch_embed.proj.weight"]) == 4 else 0
+    patches = shapes["patch_embed.proj.weight"]
+    if len(patches) != 4 or patches[-1] != patches[-2]:
+        raise InputError(
+            f"has a 'patch_embed.proj.weight', in timm's names, of shape {patches}, not of square patches"
+        )
+    patch = patches[-1]
     has_class_token = "cls_token" in shapes
     registers = shapes["reg_token"][1] if "reg_token" in shapes and len(shapes["reg_token"]) == 3 else 0
     side = _grid(shapes["pos_embed"], has_class_token) * patch

@@ -16,6 +16,8 @@ from published_layouts import PUBLISHED, SIDE, layers, other, small_trunk, under
 from torch import nn
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.zoo.backbone_registry import all_backbones
+from hf_sslgen.zoo.conversion.layout_rows import ROWS
 from hf_sslgen.zoo.conversion.layouts import LAYOUTS, FoundNetwork, find_network
 
 CASES = sorted(PUBLISHED)
@@ -349,6 +351,16 @@ def test_an_unknown_layout_is_refused() -> None:
     assert all(LAYOUTS.values())
 
 
+def test_registered_backbones_name_layouts_and_agree_with_what_these_imply() -> None:
+    rows = [backbone for backbone in all_backbones() if backbone.layout is not None]
+    layouts = {row.name: row for row in ROWS}
+    assert {backbone.layout for backbone in rows} <= LAYOUTS.keys()
+    for backbone in rows:
+        layout = layouts[backbone.layout or ""]
+        assert layout.normalization in (None, backbone.normalization), backbone.id
+        assert layout.padding in ("torch", backbone.padding), backbone.id
+
+
 def test_a_surplus_tensor_is_named(trunks: dict[str, nn.Module]) -> None:
     content, _ = published("swav", trunks)
     content["module.layer1.0.se.fc.weight"] = torch.ones(3)
@@ -402,6 +414,48 @@ def test_prefixes_before_some_keys_never_make_another_network(
         return
     weights = {name: each for name, each in network.state_dict().items() if not name.endswith("num_batches_tracked")}
     assert all(torch.equal(found.tensors[name], tensor) for name, tensor in weights.items())
+
+
+WEIRD = (
+    None,
+    1,
+    "text",
+    [],
+    {},
+    (torch.ones(2), {"a": torch.ones(2)}),
+    torch.tensor(1.0),
+    torch.zeros(0, 3),
+    torch.ones(3),
+    torch.ones(2, 3),
+    torch.ones(1, 1, 1, 1),
+    torch.ones(2, 3, 5, 7),
+    torch.ones(2, dtype=torch.complex64),
+    np.array(["text"]),
+    np.float32(3),
+)
+"""What a damaged or forged file may hold instead of a tensor."""
+
+
+@given(case=st.sampled_from(SMALL_CASES), number=st.sampled_from([1, 3, 60]), seed=st.integers(0, 2**16))
+@settings(max_examples=40)
+def test_whatever_a_file_holds_is_a_network_or_refused_in_a_sentence(
+    case: str, number: int, seed: int, trunks: dict[str, nn.Module]
+) -> None:
+    content, _ = published(case, trunks)
+    chance = random.Random(seed)
+    for _ in range(number):
+        if not (filled := [each for each in mappings(content) if each]):
+            break
+        mapping = chance.choice(filled)
+        key = chance.choice(list(mapping))
+        if chance.random() < 0.3:
+            del mapping[key]
+        else:
+            mapping[chance.choice([key, key, 3, "norm.weight", "blocks.9.norm1.weight"])] = chance.choice(WEIRD)
+    try:
+        find_network(content, chance.choice([None, None, PUBLISHED[case][0]]))
+    except InputError as error:
+        assert len(str(error)) < 2000
 
 
 @pytest.mark.slow
