@@ -180,8 +180,8 @@ def _pretrained_cfg(network: FoundNetwork, normalization: str, row: Backbone | N
     """Return timm's description of the network's input.
 
     Size, crop and interpolation are the twin set's, because twins must see the same pixels, or else the usual ones:
-    torchvision's for ResNets, the same with bicubic interpolation for vision transformers, and timm's for EfficientNets,
-    each of which has its own size.
+    torchvision's for ResNets, the same with bicubic interpolation for vision transformers, and timm's for
+    EfficientNets, each of which has its own size.
     """
     twin_set = twin_sets().get(row.twin_set or "") if row is not None else None
     described = timm.get_pretrained_cfg(network.architecture, allow_unregistered=False)
