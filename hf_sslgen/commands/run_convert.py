@@ -72,11 +72,11 @@ def _convert_published(arguments: ConvertArguments) -> None:
         f"{converted.normalization}{' (assumed)' if converted.assumed_normalization else ''}, padding "
         f"{converted.padding}; {len(network.dropped)} other entries dropped"
     )
+    print(folder / WEIGHTS_FILE)
+    print(folder / "README.md", flush=True)
     remarks = preflighted(folder)
     if remarks:
         print(f"preflight: {remarks}")
-    print(folder / WEIGHTS_FILE)
-    print(folder / "README.md")
 
 
 def _output_folder(arguments: ConvertArguments, row: Backbone | None) -> Path:

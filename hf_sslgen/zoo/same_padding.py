@@ -16,7 +16,6 @@ from hf_sslgen.errors import InputError
 
 PADDING_KEY: Final = "padding"
 SAME, TORCH = "same", "torch"
-PADDING_LAYERS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
 
 
 def stated_padding(config: Any) -> str:

@@ -100,7 +100,7 @@ def test_a_published_file_becomes_a_folder_that_loads(
     monkeypatch.chdir(tmp_path)
     write_stand_in("byol", Path("pretrain.pkl"), seed=1)
     main(["pretrain.pkl", "--output_dir", "byol", "--normalization", "imagenet", "--license", "apache-2.0"])
-    said, *_, weights, card = capsys.readouterr().out.splitlines()
+    said, weights, card, *_ = capsys.readouterr().out.splitlines()
     assert said.startswith("resnet50 in layout byol, 265 tensors; input imagenet, padding same; ")
     assert (weights, card) == ("byol/model.safetensors", "byol/README.md")
     assert "license: apache-2.0" in Path(card).read_text()
