@@ -18,19 +18,12 @@ from transformers import (
 from hf_sslgen.files import replace_files
 from hf_sslgen.randomness import derive_seed
 from hf_sslgen.zoo.backbone_registry import Backbone
-from hf_sslgen.zoo.conversion.convert_file import convert_checkpoint
+from hf_sslgen.zoo.conversion.convert_file import MEANS_AND_DEVIATIONS, convert_checkpoint
 from hf_sslgen.zoo.conversion.stand_ins import NARROW_CHANNELS, small_resnet50, write_stand_in
 from hf_sslgen.zoo.timm_folder import write_timm_folder
 
 SIDE: Final = 64
 """Side of the networks' input in pixels."""
-
-MEAN_AND_STD: Final = {
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-    "unit_range": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-    "swav": ((0.485, 0.456, 0.406), (0.228, 0.224, 0.225)),
-}
 
 STAND_IN_ARCHITECTURE: Final = "resnet50"
 """The architecture of a small ResNet: rows of it are converted with all that is registered of them."""
@@ -103,7 +96,7 @@ def _write_timm(folder: Path, architecture: str, normalization: str, seed: int) 
             architecture, options = "resnet50", {"channels": list(NARROW_CHANNELS)}
         if architecture != "resnet50":
             _draw_wider(network)
-    mean, std = MEAN_AND_STD[normalization]
+    mean, std = MEANS_AND_DEVIATIONS[normalization]
     kept = ("first_conv", "classifier", "pool_size")
     cfg = {key: network.pretrained_cfg[key] for key in kept if key in network.pretrained_cfg}
     cfg |= {"input_size": [3, SIDE, SIDE], "mean": mean, "std": std, "interpolation": "bilinear", "crop_pct": 1.0}
@@ -111,7 +104,7 @@ def _write_timm(folder: Path, architecture: str, normalization: str, seed: int) 
 
 
 def _write_transformers(folder: Path, row: Backbone, seed: int) -> None:
-    mean, std = MEAN_AND_STD[row.normalization]
+    mean, std = MEANS_AND_DEVIATIONS[row.normalization]
     pixels: dict[str, Any] = {"image_mean": list(mean), "image_std": list(std)}
     model: Any
     processor: Any

@@ -21,10 +21,11 @@ from hf_sslgen.study.config import parse_study, read_study
 from hf_sslgen.study.plan import expand
 from hf_sslgen.study.stand_in_domains import write_stand_in_domain
 from hf_sslgen.study.stand_in_marks import STAND_INS_NOTICE, STAND_INS_TITLE
-from hf_sslgen.study.stand_in_networks import MEAN_AND_STD, write_stand_in_backbone
+from hf_sslgen.study.stand_in_networks import write_stand_in_backbone
 from hf_sslgen.study.stand_in_study import scaled_down
 from hf_sslgen.zoo.backbone_loading import load_backbone
 from hf_sslgen.zoo.backbone_registry import find_backbone
+from hf_sslgen.zoo.conversion.convert_file import MEANS_AND_DEVIATIONS
 
 STUDY, REPORT = "hf_sslgen.commands.study", "hf_sslgen.commands.report"
 CONFIGURATIONS = Path(__file__).parents[2] / "recipes" / "configs" / "study"
@@ -174,7 +175,7 @@ def test_a_stand_in_is_loaded_like_its_backbone(name: str, tmp_path: Path) -> No
     write_stand_in_backbone(tmp_path / "network", name, row)
     backbone = load_backbone(str(tmp_path / "network"), ("first", "second"), match="none")
     assert backbone.num_parameters < 100_000
-    assert (backbone.preprocessing.mean, backbone.preprocessing.std) == MEAN_AND_STD[row.normalization]
+    assert (backbone.preprocessing.mean, backbone.preprocessing.std) == MEANS_AND_DEVIATIONS[row.normalization]
     features = backbone.model(pixel_values=torch.randn(4, 3, 64, 64)).logits
     assert torch.isfinite(features).all() and features.std(dim=0).min() > 0
     write_stand_in_backbone(tmp_path / "again", name, row)

@@ -10,6 +10,8 @@ from torch import nn
 
 from hf_sslgen.errors import InputError, hinted
 from hf_sslgen.files import replace_file
+from hf_sslgen.zoo.conversion.convert_file import MEANS_AND_DEVIATIONS, Normalization
+from hf_sslgen.zoo.conversion.layout_rows import ROWS
 from hf_sslgen.zoo.conversion.stand_in_contents import CONTENTS, VIT_ALONE, VIT_TOO
 
 SIDE: Final = 64
@@ -51,7 +53,7 @@ def write_stand_in(layout: str, path: Path, seed: int = 0, trunk: Trunk | None =
         raise InputError(f"trunk {kind!r} is not published in the layout {layout!r}; leave it out")
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
-        network = small_vit(layout) if kind == "vit" else small_resnet50()
+        network = small_vit(layout) if kind == "vit" else small_resnet50(_normalization(layout))
         content = CONTENTS[layout](network.state_dict())
     with replace_file(path) as unfinished:
         if isinstance(content, bytes):
@@ -73,8 +75,13 @@ def small_vit(layout: str) -> nn.Module:
     return network.eval()
 
 
-def small_resnet50() -> nn.Module:
-    """Return a ResNet-50 with few channels behind its stem, whose statistics fit its activations."""
+def _normalization(layout: str) -> Normalization:
+    implied = next(row.normalization for row in ROWS if row.name == layout)
+    return implied or "imagenet"
+
+
+def small_resnet50(normalization: Normalization = "imagenet") -> nn.Module:
+    """Return a ResNet-50 with few channels behind its stem, whose statistics fit inputs of this normalisation."""
     network = timm.create_model("resnet50", pretrained=False, num_classes=0, channels=NARROW_CHANNELS)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -83,7 +90,7 @@ def small_resnet50() -> nn.Module:
             module.momentum = None  # the plain average over batches
     network.train()
     with torch.no_grad():
-        for batch in natural_noise(CALIBRATION_IMAGES).split(8):
+        for batch in natural_noise(CALIBRATION_IMAGES, normalization).split(8):
             network(batch)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -91,8 +98,8 @@ def small_resnet50() -> nn.Module:
     return network.eval()
 
 
-def natural_noise(number: int) -> torch.Tensor:
-    """Return images of noise with the spectrum of natural ones, normalised by ImageNet's mean and standard deviation.
+def natural_noise(number: int, normalization: Normalization = "imagenet") -> torch.Tensor:
+    """Return normalised images of noise with the spectrum of natural ones.
 
     Returns:
         Tensor of shape (number, 3, 64, 64).
@@ -102,5 +109,5 @@ def natural_noise(number: int) -> torch.Tensor:
     shared, own = torch.randn(number, 1, SIDE, SIDE), torch.randn(number, 3, SIDE, SIDE)
     noise = torch.fft.ifft2(torch.fft.fft2(shared + 0.3 * own) / radius).real
     images = (0.45 + 0.25 * noise / noise.std(dim=(1, 2, 3), keepdim=True)).clamp(0, 1)
-    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    return (images - mean[:, None, None]) / deviation[:, None, None]
+    mean, deviation = (torch.tensor(each)[:, None, None] for each in MEANS_AND_DEVIATIONS[normalization])
+    return (images - mean) / deviation

@@ -29,7 +29,7 @@ def small_resnet50() -> torch.nn.Module:
 def test_a_stand_in_is_small_and_recognised(
     layout: str, trunk: Trunk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_resnet50: torch.nn.Module
 ) -> None:
-    monkeypatch.setattr(stand_ins, "small_resnet50", lambda: small_resnet50)  # made once for all layouts
+    monkeypatch.setattr(stand_ins, "small_resnet50", lambda normalization: small_resnet50)  # made once for all layouts
     path = tmp_path / "stand_in"
     network = write_stand_in(layout, path, seed=1, trunk=trunk)
     assert path.stat().st_size < 1_000_000
