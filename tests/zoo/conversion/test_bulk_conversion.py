@@ -118,9 +118,7 @@ def test_one_failure_does_not_stop_the_others(
     missing = server.files.pop(paths[absent])
     half = len(server.files[paths[broken]].content) // 2
     server.files[paths[broken]].cuts.append(half)
-    server.files[paths[no_ranges]] = dataclasses.replace(
-        server.files[paths[no_ranges]], has_ranges=False, cuts=[half]
-    )
+    server.files[paths[no_ranges]] = dataclasses.replace(server.files[paths[no_ranges]], has_ranges=False, cuts=[half])
 
     table, error = convert(*LAYOUTS, NO_ADDRESS)
     assert error.startswith("2 of 11 backbones could not be converted; see the table")
