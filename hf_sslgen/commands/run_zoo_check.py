@@ -10,7 +10,7 @@ from hf_sslgen.commands.zoo_check import ZooCheckArguments
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.errors import InputError, hinted
 from hf_sslgen.study.protocols.kinds import KNNProtocol, LinearProtocol
-from hf_sslgen.study.verification.backbone_check import AccuracyCheck, BackboneCheck, CheckProtocols, check_backbone
+from hf_sslgen.study.verification.published_check import AccuracyCheck, BackboneCheck, CheckProtocols, check_backbone
 from hf_sslgen.zoo.backbone_registry import Backbone, find_backbone, known_backbone_ids
 
 WIDTH = 100

@@ -10,7 +10,7 @@ from hf_sslgen.commands import zoo_check
 from hf_sslgen.errors import InputError
 from hf_sslgen.study.verification.accuracy_verdict import judge
 from hf_sslgen.study.verification.frozen_accuracy import MeasuredAccuracy
-from hf_sslgen.study.verification.protocol_differences import Difference
+from hf_sslgen.study.verification.measurement_differences import Difference
 from hf_sslgen.study.verification.published_numbers import PublishedNumber, SourceSplits, published_numbers
 from hf_sslgen.zoo.backbone_registry import find_backbone
 

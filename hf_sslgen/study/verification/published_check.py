@@ -12,7 +12,7 @@ from hf_sslgen.domains.domain_loading import Domain, load_domain
 from hf_sslgen.study.protocols.kinds import KNNProtocol, LinearProtocol
 from hf_sslgen.study.verification.accuracy_verdict import Verdict, judge
 from hf_sslgen.study.verification.frozen_accuracy import MeasuredAccuracy, measure_accuracies
-from hf_sslgen.study.verification.protocol_differences import Difference, differences
+from hf_sslgen.study.verification.measurement_differences import Difference, differences
 from hf_sslgen.study.verification.published_numbers import PublishedNumber, published_numbers
 from hf_sslgen.study.verification.tensor_count import TensorCount, count_tensors
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone, load_backbone
