@@ -47,7 +47,8 @@ def rows_to_push(sets: Sequence[str], names: Sequence[str]) -> list[ChosenRow]:
     Raises:
         InputError: a name is unknown, or its backbone needs no conversion.
     """
-    known, chosen = twin_sets(), {}
+    known = twin_sets()
+    chosen: dict[str, ChosenRow] = {}
     for name in sets:
         if name not in known:
             raise InputError(hinted(f"set {name!r} is not a twin set; known: {', '.join(known)}", name, known))
