@@ -18,6 +18,7 @@ from hf_sslgen.zoo.backbone_registry import (
 
 SUBCOMMANDS = {
     "convert": "download and convert published backbones",
+    "check": "check a backbone against what is published of it",
 }
 """Words after `zoo` that do something, each with a module `zoo_...` of this package."""
 
