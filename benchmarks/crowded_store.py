@@ -41,10 +41,12 @@ from hf_sslgen.study.execution.worker import run_worker
 from hf_sslgen.study.plan import CellSpec, expand
 from hf_sslgen.study.prepared_cell import BackboneFacts
 from hf_sslgen.work_claims import find_living_claims, kept_alive, try_claim
+from hf_sslgen.zoo.network_description import NetworkDescription
 
 EVENTS = ("open", "os.listdir", "os.scandir", "os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "os.utime")
 PROTOCOLS = ("linear", "ssl-transfer-linear", "dino-knn", "full", "finetune")
 COUNTS = (3, 3)
+NETWORK = NetworkDescription("timm", "none", "0" * 16, "0" * 16, 1)
 MEASURED = Analysis((Number("accuracy", 0.5, n=1),), pd.DataFrame({"sample_id": [0], "correct": [1.0]}))
 PROVENANCE: dict[str, Any] = {
     "objective": "supervised",
@@ -108,7 +110,7 @@ def fill(specs: tuple[CellSpec, ...], store: Store, facts_of: range, cells_of: s
         facts = DomainFacts(spec.domain_name, ("a", "b"), (), True, prints, taken)
         share_facts(store.folder, domain_request(spec.domain), partial(_same, facts))
     for spec in {spec.backbone: spec for spec in specs}.values() if facts_of else ():
-        weights = BackboneFacts(spec.backbone.name, pixels, 1, spec.backbone.location)
+        weights = BackboneFacts(spec.backbone.name, pixels, 1, spec.backbone.location, NETWORK)
         request = backbone_request(spec.backbone.location, spec.seed, spec.geometry)
         share_facts(store.folder, request, partial(_same, weights))
     for spec in specs[cells_of]:

@@ -32,6 +32,7 @@ EXAMPLES = {
     ),
     "study": (
         "hf-sslgen study study.yaml --output_dir runs/study --dry_run true",
+        "hf-sslgen study study.yaml --output_dir runs/study_stand_ins --stand_ins",
         "hf-sslgen study study.yaml --output_dir runs/study --workers 4",
         "hf-sslgen study study.yaml --power",
     ),

@@ -3,7 +3,7 @@
     python scripts/ship_twins.py runs/supervised runs/simclr runs/barlow-twins runs/byol
 
 Nothing is copied if a twin's k-NN interval on its source does not lie above the untrained network's. The script prints
-the rows for `hf_sslgen/zoo/registry.yaml`.
+the rows for `hf_sslgen/zoo/registry/shipped.yaml`.
 """
 
 import argparse

@@ -1,6 +1,7 @@
 """Prepare a backbone for measuring, so that one forward pass yields logits, features and activations to attribute."""
 
 import copy
+import platform
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -118,6 +119,12 @@ class Network:
 def default_device() -> torch.device:
     """Return the accelerator if there is one, else the CPU."""
     return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+
+
+def device_name() -> str:
+    """Return the name of that device, as cells and measured costs state it."""
+    device = default_device()
+    return torch.cuda.get_device_name() if device.type == "cuda" else f"{device.type} ({platform.machine()})"
 
 
 def place(backbone: LoadedBackbone) -> None:

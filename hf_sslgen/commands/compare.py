@@ -43,6 +43,13 @@ class CompareArguments:
             "unknown."
         },
     )
+    sources: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "One for each of backbones: a name for the images it was pretrained on, or `-` if registered or "
+            "unknown. Only backbones of one source and one architecture are twins."
+        },
+    )
     protocol: list[PresetName] = field(
         default_factory=lambda: ["linear"],
         metadata={"help": "One or more presets, such as linear (a probe on frozen features, quick) and finetune."},
@@ -84,6 +91,10 @@ class CompareArguments:
     untrained_control: bool = field(
         default=True, metadata={"help": "Also measure the same architecture with fresh weights."}
     )
+    measure_cost: bool = field(
+        default=True,
+        metadata={"help": "Also measure each backbone's speed and memory on this machine, a second or two each."},
+    )
     seed: int = setting(0, range=SEED, help="Seed for splits, classifier, training, subset and transforms.")
     verbose: bool = field(default=False, metadata={"help": "Also print every table and the time of each cell."})
 
@@ -93,11 +104,10 @@ class CompareArguments:
             raise InputError(
                 "give either twin_set (all backbones of a set from `hf-sslgen zoo`) or backbones (their names)"
             )
-        if self.objectives is not None and len(self.objectives) != len(self.backbones or ()):
-            raise InputError(
-                f"objectives has {len(self.objectives)} values for {len(self.backbones or ())} backbones; give one "
-                "each, `-` for none"
-            )
+        for name in ("objectives", "sources"):
+            given, count = vars(self)[name], len(self.backbones or ())
+            if given is not None and len(given) != count:
+                raise InputError(f"{name} has {len(given)} values for {count} backbones; give one each, `-` for none")
         for name in ("dataset_name", "protocol", "backbones"):
             given = vars(self)[name] or []
             if twice := sorted({value for value in given if given.count(value) > 1}):
@@ -131,7 +141,7 @@ def compare_images(arguments: CompareArguments, shared: Any, tracking: TrackingA
     Args:
         shared: `SharedDomainArguments`, the settings for all domains.
     """
-    from hf_sslgen.commands.compare_plan import planned_cells
+    from hf_sslgen.commands.compare_plan import left_out_of, planned_cells
     from hf_sslgen.commands.known_names import require_names
     from hf_sslgen.commands.opening import print_opening
 
@@ -139,6 +149,8 @@ def compare_images(arguments: CompareArguments, shared: Any, tracking: TrackingA
     specs = planned_cells(arguments, shared)
     require_names(dict.fromkeys(spec.backbone for spec in specs), dict.fromkeys(spec.domain for spec in specs))
     print_opening(specs, Path(arguments.output_dir))
+    for sentence in left_out_of(arguments):
+        print(sentence, flush=True)
     from hf_sslgen.commands.run_compare import compare  # takes seconds to import
 
     return compare(arguments, specs, tracking)

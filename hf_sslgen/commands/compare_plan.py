@@ -1,6 +1,5 @@
 """The cells of a comparison, planned from its options without loading anything."""
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,25 +9,25 @@ from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_names import domain_name, told_apart
 from hf_sslgen.errors import InputError
 from hf_sslgen.geometry import Geometry
-from hf_sslgen.study.backbones import BackboneEntry, backbone_entry, named_entries, shared_set, untrained_controls
+from hf_sslgen.study.backbones import BackboneEntry, entries_of, named_entries, shared_set, untrained_controls
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.protocols.presets import FineTuningProtocol, Protocol, get_protocol
+from hf_sslgen.study.unconverted import left_out_sentences, require_converted
 from hf_sslgen.zoo.backbone_registry import TwinSet, get_twin_set
-
-logger = logging.getLogger(__name__)
 
 
 def backbones_of(twin_set: TwinSet, untrained_control: bool) -> list[BackboneEntry]:
-    """Return the set's loadable backbones and the untrained control, and log which ones are left out."""
-    loadable = [backbone for backbone in twin_set.backbones if backbone.library != "conversion"]
-    left_out = [backbone.id for backbone in twin_set.backbones if backbone.library == "conversion"]
-    if left_out:
-        logger.warning("left out until converted: %s", ", ".join(left_out))
-    if not loadable:
-        raise InputError(f"twin_set {twin_set.name!r} has no backbone that can be loaded without conversion")
-    entries = [backbone_entry(backbone.id) for backbone in loadable]
+    """Return the set's backbones that need no conversion, and the untrained control."""
+    entries, left_out = entries_of(twin_set)
+    if not entries:
+        require_converted(left_out)
     return entries + (untrained_controls(entries) if untrained_control else [])
+
+
+def left_out_of(arguments: CompareArguments) -> list[str]:
+    """Return sentences on the backbones of the twin set that are left out until they are converted."""
+    return [] if arguments.twin_set is None else left_out_sentences(entries_of(get_twin_set(arguments.twin_set))[1])
 
 
 def domains_of(arguments: CompareArguments, shared: Any) -> list[DomainArguments]:
@@ -73,7 +72,7 @@ def planned_cells(arguments: CompareArguments, shared: Any) -> list[CellSpec]:
     if arguments.twin_set is not None:
         backbones = backbones_of(get_twin_set(arguments.twin_set), arguments.untrained_control)
     else:
-        backbones = named_entries(arguments.backbones or [], arguments.objectives)
+        backbones = named_entries(arguments.backbones or [], arguments.objectives, arguments.sources)
         backbones += untrained_controls(backbones) if arguments.untrained_control else []
     twin_set = shared_set(backbones)
     protocols: dict[str, Protocol | None] = {PRETRAINED_PROTOCOL: None}

@@ -8,11 +8,15 @@ from hf_sslgen.domains.domain_registry import domain_entries, find_domain
 from hf_sslgen.errors import InputError, nearest_names
 from hf_sslgen.local_paths import path_refusal
 from hf_sslgen.study.backbones import BackboneEntry
+from hf_sslgen.study.unconverted import require_converted
 from hf_sslgen.zoo.locations import UNTRAINED_PREFIX, resolve_location, wanted_revision
 
 
 def require_names(backbones: Iterable[BackboneEntry], domains: Iterable[DomainArguments]) -> None:
-    """Raise InputError for an unknown backbone or a misspelt domain before the first cell is computed."""
+    """Raise InputError for an unknown backbone, one that is not converted yet or a misspelt domain before the first
+    cell is computed."""
+    backbones = tuple(backbones)
+    require_converted(backbones)
     for backbone in backbones:
         location = backbone.location.removeprefix(UNTRAINED_PREFIX)
         resolve_location(location)

@@ -15,6 +15,13 @@ class ReportArguments:
 
     study_dir: str = field(metadata={"help": "Folder written by `hf-sslgen study` or `hf-sslgen compare`."})
     verbose: bool = field(default=False, metadata={"help": "Also print every table."})
+    reference: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Tables of published results to show beside the study's own (such as ssl-transfer-linear, "
+            "sfda-finetune or imagenet-linear; a wrong name lists all), instead of those that its file names."
+        },
+    )
     figures: FigureKind | None = field(
         default=None, metadata={"help": "Also write the figures as files of this kind, into report/figures."}
     )
@@ -27,6 +34,8 @@ def main(command_line: Sequence[str] | None = None) -> None:
     )
     from hf_sslgen.commands.run_report import report_study
 
-    damaged = report_study(Path(arguments.study_dir), arguments.figures, arguments.verbose)
+    damaged = report_study(
+        Path(arguments.study_dir), arguments.figures, arguments.verbose, reference=arguments.reference
+    )
     if damaged:
         raise InputError(f"the report leaves out unreadable cells: {'; '.join(damaged)}")

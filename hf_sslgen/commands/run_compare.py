@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hf_sslgen.commands.compare import CompareArguments
+from hf_sslgen.commands.compare_plan import left_out_of
 from hf_sslgen.errors import InputError
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.reporting.study_report import write_results
 from hf_sslgen.reporting.terminal_summary import terminal_summary
 from hf_sslgen.reporting.terminal_tables import terminal_table
+from hf_sslgen.study.backbone_costs import read_costs
 from hf_sslgen.study.cells.store import STUDY_FILE, Store, alone_in_reporting
 from hf_sslgen.study.comparison_file import not_asked_for, write_comparison
+from hf_sslgen.study.execution.cost_measurement import measure_costs
 from hf_sslgen.study.execution.tracking_process import cells_tracked
 from hf_sslgen.study.execution.workbench import Unavailable, domain_at_hand
 from hf_sslgen.study.execution.worker import run_worker
@@ -44,7 +47,8 @@ def compare(arguments: CompareArguments, specs: Sequence[CellSpec], tracking: Tr
     title = f"{arguments.compared} on {_domains(arguments, specs)}"
     if others := not_asked_for(store.folder, specs):
         print(f"{others} cells of an earlier comparison in this folder are kept, but not part of this one", flush=True)
-    write_comparison(store, title, specs)
+    left_out = left_out_of(arguments)
+    write_comparison(store, title, specs, left_out)
     store.limit_features(arguments.feature_cache_gb)
     store.forget_failures(specs)
     unavailable: Unavailable = {}
@@ -56,11 +60,14 @@ def compare(arguments: CompareArguments, specs: Sequence[CellSpec], tracking: Tr
     if not cells:
         raise InputError(f"no cell could be computed. {' '.join(missing)}")
     with alone_in_reporting(store):
-        results = infer(cells)
-        report = write_results(results, store.folder, title=title, missing=missing)
+        if arguments.measure_cost:
+            finished = {cell.backbone for cell in cells}
+            measure_costs([spec for spec in specs if spec.backbone.name in finished], store.folder)
+        results = infer(cells, costs=read_costs(store.folder))
+        report = write_results(results, store.folder, title=title, missing=[*missing, *left_out])
     if arguments.verbose:
         print(f"{terminal_table(results)}\n")
-    print(terminal_summary(results, report))
+    print("\n".join([terminal_summary(results, report), *left_out]))
     if missing:
         raise InputError(
             f"the comparison is missing cells (tracebacks in {store.folder / 'failures'}). {' '.join(missing)}"

@@ -15,6 +15,7 @@ from hf_sslgen.hub.remote_study import in_lines
 from hf_sslgen.hub.study_benchmark import leaderboard_lines, push_benchmark, study_tasks, write_results
 from hf_sslgen.hub.study_push import Publication, published_files, push_cells, push_report, require_whole
 from hf_sslgen.hub_access.exchange import in_one_sentence, require_token
+from hf_sslgen.study.backbone_costs import read_costs
 from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.finished_cells import read_study_results
 
@@ -35,6 +36,10 @@ def publication_of(arguments: PushStudyArguments) -> tuple[Publication, list[str
     if not cells:
         words = " ".join(study.missing)
         raise InputError(f"study_dir {arguments.study_dir!r} has no finished cell to publish. {words}".rstrip())
+    if config is not None and config.stand_ins:
+        raise InputError(
+            f"study_dir {arguments.study_dir!r} holds stand-ins, whose numbers nobody should see published"
+        )
     require_whole(cells)
     private = private_texts(cells)
     if private and not arguments.allow_local_paths:
@@ -48,11 +53,13 @@ def publication_of(arguments: PushStudyArguments) -> tuple[Publication, list[str
         cells=cells,
         pairs=config.pairs if config is not None else None,
         claims=config.claims if config is not None else (),
+        references=config.references if config is not None else (),
         missing=study.missing,
         examples=arguments.examples,
         licence=arguments.license,
         report=arguments.report_space,
         pictures=arguments.pictures,
+        costs=read_costs(store.folder),
     )
     return publication, study.damaged
 

@@ -18,8 +18,9 @@ from hf_sslgen.hub.study_pull import pull_cells
 from hf_sslgen.hub_access.exchange import in_one_sentence
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.study.cells.store import REPORT_CLAIM, STUDY_FILE, Snapshot, Store
-from hf_sslgen.study.config import read_study
-from hf_sslgen.study.estimate import dry_run_text, is_at_hand
+from hf_sslgen.study.config import StudyConfig, read_study
+from hf_sslgen.study.dry_run import dry_run_text
+from hf_sslgen.study.estimate import is_at_hand
 from hf_sslgen.study.execution.executors import default_workers, run_on_ray, run_processes
 from hf_sslgen.study.execution.thread_limit import limited_threads
 from hf_sslgen.study.execution.tracking_process import cells_tracked
@@ -27,8 +28,10 @@ from hf_sslgen.study.execution.workbench import Unavailable
 from hf_sslgen.study.execution.worker_process import work, workers_logging
 from hf_sslgen.study.plan import CellSpec, expand
 from hf_sslgen.study.preparation import impossible_sentences, look_ahead, prepare
-from hf_sslgen.study.progress import damaged_sentences, failure_sentences, unfinished
+from hf_sslgen.study.progress import damaged_sentences, failure_sentences, still_left_out, unfinished
+from hf_sslgen.study.reference.published_values import stated_references
 from hf_sslgen.study.repeated_seeds import repeated_seeds, repeated_sentences
+from hf_sslgen.study.unconverted import converted_only, left_out_sentences
 from hf_sslgen.training.tracking import TrackingArguments
 from hf_sslgen.work_claims import kept_alive, try_claim
 
@@ -48,7 +51,7 @@ def _keep_configuration(path: Path, store: Store) -> None:
         unfinished.write_bytes(content)
 
 
-def _write_report(specs: Sequence[CellSpec], store: Store, verbose: bool) -> None:
+def _write_report(specs: Sequence[CellSpec], store: Store, verbose: bool, reference: Sequence[str] | None) -> None:
     """Write the report, unless another process that ended at the same time is writing it."""
     damaged = damaged_sentences(specs, store)
     if not any(store.is_finished(spec) and spec not in damaged for spec in specs):
@@ -56,7 +59,7 @@ def _write_report(specs: Sequence[CellSpec], store: Store, verbose: bool) -> Non
     claim = try_claim(store.claims, REPORT_CLAIM)
     if claim is not None:
         with kept_alive(claim):
-            write_report(store, verbose=verbose)
+            write_report(store, verbose=verbose, reference=reference)
 
 
 def _pull(repository: str, store: Store) -> None:
@@ -87,9 +90,23 @@ def _pull(repository: str, store: Store) -> None:
 
 def _print_power(arguments: StudyArguments) -> None:
     config = read_study(Path(arguments.study))
-    require_names(config.backbones, config.domains)
+    require_names(converted_only(config.backbones), config.domains)
     folder = arguments.folder if arguments.output_dir is not None else None
     print(power_text(config, expand(config), folder, arguments.power_from, short=False))
+
+
+def _dry_run(config: StudyConfig, store: Store, power_from: str | None) -> None:
+    """Print what a study takes and can find, backbones that have to be converted first included."""
+    specs = expand(config, with_left_out=True)
+    require_names(converted_only(config.backbones), config.domains)
+    with limited_threads(config.num_threads):
+        repeated = repeated_seeds(specs)
+        print(dry_run_text(specs, store, repeated))
+    found = look_ahead([spec for spec in specs if is_at_hand(spec) and not store.is_finished(spec)], {})
+    found.print_taken()
+    for sentence in (*impossible_sentences(found.impossible), *repeated_sentences(repeated)):
+        print(sentence[0].upper() + sentence[1:])
+    print(power_text(config, specs, store.folder, power_from, short=True))
 
 
 def run_study(arguments: StudyArguments, tracking: TrackingArguments) -> None:
@@ -101,20 +118,12 @@ def run_study(arguments: StudyArguments, tracking: TrackingArguments) -> None:
     folder = arguments.folder
     store = Store(folder if arguments.dry_run else require_output_folder(folder, own=["cells"]))
     config = read_study(path)
+    stated_references(arguments.reference or (), "reference")
+    if arguments.dry_run:
+        _dry_run(config, store, arguments.power_from)
+        return
     specs = expand(config)
     require_names(config.backbones, config.domains)
-    if arguments.dry_run:
-        with limited_threads(config.num_threads):
-            repeated = repeated_seeds(specs)
-            print(dry_run_text(specs, store, repeated))
-        found = look_ahead([spec for spec in specs if is_at_hand(spec) and not store.is_finished(spec)], {})
-        found.print_taken()
-        for sentence in impossible_sentences(found.impossible):
-            print(sentence[0].upper() + sentence[1:])
-        for sentence in repeated_sentences(repeated):
-            print(sentence[0].upper() + sentence[1:])
-        print(power_text(config, specs, folder, arguments.power_from, short=True))
-        return
     store.prepare()
     store.limit_features(arguments.feature_cache_gb)
     _keep_configuration(path, store)
@@ -140,7 +149,9 @@ def run_study(arguments: StudyArguments, tracking: TrackingArguments) -> None:
         )
         return
     if arguments.write_report:
-        _write_report(specs, seen, arguments.verbose)
+        _write_report(specs, seen, arguments.verbose, arguments.reference)
+    for sentence in left_out_sentences(still_left_out(config, seen)):
+        print(sentence)
     _require_all(specs, seen)
 
 

@@ -13,8 +13,16 @@ from hf_sslgen.study.comparison_file import COMPARISON_FILE, PlannedCell, read_c
 from hf_sslgen.study.config import read_study
 from hf_sslgen.study.pace import pace_of
 from hf_sslgen.study.pace_line import show_pace
-from hf_sslgen.study.plan import CellSpec, expand
-from hf_sslgen.study.progress import damaged_sentences, failure_sentences, living_claims, state_of
+from hf_sslgen.study.plan import CellSpec
+from hf_sslgen.study.progress import (
+    damaged_sentences,
+    failure_sentences,
+    living_claims,
+    planned_cells,
+    state_of,
+    still_left_out,
+)
+from hf_sslgen.study.unconverted import left_out_sentences
 from hf_sslgen.training.configuration import parse_arguments
 
 STATES = ("finished", "running", "waiting", "failed")
@@ -35,7 +43,7 @@ class StatusArguments:
 def planned_in(folder: Path) -> Sequence[CellSpec | PlannedCell]:
     """Return the cells that a folder's study, or its last comparison, asks for; InputError if it holds neither."""
     if (folder / STUDY_FILE).exists():
-        return expand(read_study(folder / STUDY_FILE))
+        return planned_cells(read_study(folder / STUDY_FILE), Snapshot(folder))
     comparison = read_comparison(folder)
     if comparison is not None:
         return comparison.cells
@@ -60,7 +68,7 @@ def status_text(folder: Path) -> str:
         counts.setdefault(spec.domain_name, Counter())[state] += 1
         if state == "running":
             details.append(f"Running: {spec.title}: {claimed[store.indexed(spec) or '']}")
-    details += [*failure_sentences(specs, store), *dict.fromkeys(damaged.values())]
+    details += [*failure_sentences(specs, store), *dict.fromkeys(damaged.values()), *_left_out(folder)]
     width = max(len("all"), *(len(name) for name in counts))
     states = (*STATES, DAMAGED) if damaged else STATES
     lines = [f"{'domain':{width}}  " + "  ".join(f"{state:>8}" for state in states)]
@@ -71,6 +79,14 @@ def status_text(folder: Path) -> str:
     if pace.left:
         lines.append(printable(pace.line()))
     return "\n".join([*lines, *(["", *details] if details else [])])
+
+
+def _left_out(folder: Path) -> list[str]:
+    """Return sentences on the backbones that a study or comparison leaves out until they are converted."""
+    if (folder / STUDY_FILE).exists():
+        return left_out_sentences(still_left_out(read_study(folder / STUDY_FILE), Snapshot(folder)))
+    comparison = read_comparison(folder)
+    return list(comparison.left_out) if comparison is not None else []
 
 
 def watch(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """`hf-sslgen study`: run a matrix of cells from a YAML file, in any number of processes that share its folder."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,7 +22,17 @@ class StudyArguments:
         default=None, metadata={"help": "The study's folder; any number of processes may share it."}
     )
     dry_run: bool = field(
-        default=False, metadata={"help": "Only print the cells and the time and disk space they need."}
+        default=False,
+        metadata={
+            "help": "Only print the cells and their time, GPU hours, disk space and downloads. Needs no network."
+        },
+    )
+    stand_ins: bool = field(
+        default=False,
+        metadata={
+            "help": "Try the study out in a scaled-down form that needs no network: small random networks and a few "
+            "embedded pictures in place of its backbones and domains. The same cells and report, and no result."
+        },
     )
     power: bool = field(
         default=False,
@@ -64,6 +74,13 @@ class StudyArguments:
     )
     retry_failed: bool = field(default=False, metadata={"help": "Retry cells that failed before."})
     write_report: bool = field(default=True, metadata={"help": "Write tables and report when all cells are done."})
+    reference: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Tables of published results to show beside the study's own (such as ssl-transfer-linear, "
+            "sfda-finetune or imagenet-linear; a wrong name lists all), instead of those that its file names."
+        },
+    )
     pull: str | None = field(
         default=None, metadata={"help": "Dataset on the Hub (owner/name) to pull finished cells from first."}
     )
@@ -76,6 +93,8 @@ class StudyArguments:
             _ = self.folder
         if self.power and self.dry_run:
             raise InputError("--power and --dry_run print different things; give only one of them")
+        if self.stand_ins and (self.power or self.dry_run or self.pull is not None):
+            raise InputError("--stand_ins works without --power, --dry_run and --pull; give only one of them")
         if self.power_from is not None and not (self.power or self.dry_run):
             raise InputError("power_from only works with --power or --dry_run; add one of them, or drop it")
         if self.ray_address is not None and self.executor != "ray":
@@ -101,13 +120,29 @@ def main(command_line: Sequence[str] | None = None) -> None:
         command_line,
         positional="study",
     )
-    if not (arguments.dry_run or arguments.power):
-        from hf_sslgen.commands.opening import print_opening
-        from hf_sslgen.study.config import read_study
-        from hf_sslgen.study.plan import expand
+    if arguments.stand_ins:
+        from hf_sslgen.study.stand_in_study import write_stand_in_study  # takes seconds to import
 
         require_output_folder(arguments.folder, own=["cells"])
-        print_opening(expand(read_study(Path(arguments.study))), arguments.folder)
+        arguments = replace(arguments, study=str(write_stand_in_study(Path(arguments.study), arguments.folder)))
+    if not (arguments.dry_run or arguments.power):
+        from hf_sslgen.commands.opening import print_opening
+        from hf_sslgen.study.cells.store import Snapshot
+        from hf_sslgen.study.config import read_study
+        from hf_sslgen.study.plan import expand
+        from hf_sslgen.study.progress import still_left_out
+        from hf_sslgen.study.stand_in_marks import STAND_INS_NOTICE, require_same_kind
+        from hf_sslgen.study.unconverted import left_out_sentences, require_converted
+
+        require_output_folder(arguments.folder, own=["cells"])
+        config = read_study(Path(arguments.study))
+        require_same_kind(arguments.folder, config.stand_ins)
+        if config.stand_ins:
+            print(STAND_INS_NOTICE, flush=True)
+        require_converted(config.backbones or config.left_out)
+        print_opening(expand(config), arguments.folder)
+        for sentence in left_out_sentences(still_left_out(config, Snapshot(arguments.folder))):
+            print(sentence, flush=True)
     from hf_sslgen.commands.run_study import run_study  # takes seconds to import
 
     run_study(arguments, tracking)

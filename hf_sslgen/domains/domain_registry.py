@@ -59,6 +59,7 @@ class DomainEntry:
         expected_sizes: images in each split, where known exactly; another number means that the dataset changed.
         box_column, mask_column, pair_column, group_column: annotation columns, as for `--box_column_name` and its
             siblings; `box_format` belongs to `box_column`.
+        download_bytes: size of the dataset's files, where its page states it.
         row_filter: keep only rows in which each of these columns has this value (the name, for a ClassLabel).
         group: expected distance to ImageNet, to be checked against the measured distance.
         verified: whether columns and splits were checked on the dataset's page.
@@ -86,6 +87,7 @@ class DomainEntry:
     pair_column: str | None = None
     group_column: str | None = None
     expected_sizes: Mapping[str, int] = field(default_factory=dict, hash=False)
+    download_bytes: int | None = None
     row_filter: Mapping[str, str] = field(default_factory=dict, hash=False)
     licence: str | None = None
     revision: str | None = None

@@ -17,7 +17,8 @@ from hf_sslgen.zoo.locations import UNTRAINED_PREFIX
 PUBLISHED_PROVENANCE = (
     *("objective", "family", "source", "pretraining_seed", "licence", "parameters", "group", "domain_metric"),
     *("class_names", "not_label_preserving", "notes", "selection", "seconds", "trunk_passes", "finished", "device"),
-    *("threads", "libraries", "dataset_commit"),
+    *("threads", "libraries", "dataset_commit", "pretraining_epochs", "augmentation", "weights", "network"),
+    "registered",
 )
 """Published provenance; anything else, such as the command with its local paths, stays on this machine."""
 

@@ -101,9 +101,19 @@ def _configuration(name: str) -> dict[str, Any]:
 
 
 def dataset_card(
-    repository: str, title: str, contents: Contents, num_cells: int, licence: Licence | None, has_report: bool
+    repository: str,
+    title: str,
+    contents: Contents,
+    num_cells: int,
+    licence: Licence | None,
+    has_report: bool,
+    differing: Sequence[str] = (),
 ) -> str:
-    """Return the README.md of a study's dataset."""
+    """Return the README.md of a study's dataset.
+
+    Args:
+        differing: what its trained backbones are not known to have in common, of architecture and source data.
+    """
     columns = {RESULTS: list(RESULT_COLUMNS), RECORDS: record_columns(contents.columns)}
     metadata = {
         "pretty_name": title,
@@ -119,6 +129,7 @@ def dataset_card(
         "title": title,
         "contents": {key: sorted(names) for key, names in vars(contents).items()},
         "num_cells": num_cells,
+        "differing": list(differing),
         "report_page": _report_page(repository) if has_report else None,
         "version": __version__,
     }

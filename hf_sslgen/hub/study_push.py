@@ -20,13 +20,17 @@ from hf_sslgen.hub.remote_study import CARD, CELLS, TABLES, RemoteStudy, fetch, 
 from hf_sslgen.hub.study_card import Contents, StudyCard, contents_of, dataset_card, is_tagged, read_card, space_card
 from hf_sslgen.hub.study_tables import write_tables
 from hf_sslgen.hub_access.retries import patiently
+from hf_sslgen.reporting.confound_words import facets_confounding
 from hf_sslgen.reporting.page.html_page import render_page
+from hf_sslgen.study.backbone_costs import BackboneCost
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.cells.cell_form import NoCellError
 from hf_sslgen.study.inference.contrasts import PairNames
+from hf_sslgen.study.inference.known_backbones import trained_backbones
 from hf_sslgen.study.inference.study_results import infer
 from hf_sslgen.study.pictures.stored_pictures import PICTURES
 from hf_sslgen.study.published_claims import Claim
+from hf_sslgen.study.reference.published_values import ReferenceTable
 
 CELLS_PER_COMMIT = 150
 """For large studies; each cell has up to six files, and the Hub asks for commits of at most hundreds of files."""
@@ -38,9 +42,10 @@ class Publication:
 
     Attributes:
         cells: finished cells, ordered by name.
-        pairs, claims: as in `infer`, for the page.
+        pairs, claims, references: as in `infer`, for the page.
         missing: sentences about missing cells, for the page.
         examples: whether to include example pictures of the domains.
+        costs: what backbones were measured to cost, for the page.
         pictures: whether the page shows the small pictures of images that the study keeps.
     """
 
@@ -49,11 +54,13 @@ class Publication:
     cells: Sequence[Cell]
     pairs: PairNames | None
     claims: Sequence[Claim]
+    references: Sequence[ReferenceTable]
     missing: Sequence[str]
     examples: bool
     licence: str | None
     report: bool
     pictures: bool = False
+    costs: Sequence[BackboneCost] = ()
 
 
 @dataclass
@@ -133,6 +140,7 @@ def _push_some(api: HfApi, publication: Publication, pushed: PushedCells, folder
         len(there.keys() | {cell.folder.name for cell in batch}),
         licence,
         has_report,
+        facets_confounding(trained_backbones(publication.cells)),
     )
     operations.append(CommitOperationAdd(CARD, card.encode()))
     names = [cell.folder.name for cell in batch]
@@ -188,7 +196,8 @@ def push_report(api: HfApi, publication: Publication, private: bool | None) -> b
         if publication.pictures:
             (Path(folder) / PICTURES).symlink_to(publication.cells[0].folder.resolve().parent.parent / PICTURES)
         missing = [without_paths(sentence) for sentence in publication.missing]
-        page = render_page(infer(cells, publication.pairs, publication.claims), publication.title, missing)
+        asked = publication.pairs, publication.claims, publication.references, publication.costs
+        page = render_page(infer(cells, *asked), publication.title, missing)
     files = {CARD: space_card(publication.repository, publication.title, cells), "index.html": page}
     _make(api, space, "space", private)
 

@@ -22,6 +22,7 @@ RANKING_COLUMNS = [
     *("backbone", "objective", "source", "tier", "value", "low", "high", "scope"),
     *("average_rank", "average_rank_low", "average_rank_high", "not_told_apart_from"),
     *("on_pareto_front", "pareto_criteria", "brier_score", "parameters", "seconds"),
+    *("images_per_second", "peak_memory"),
     *("first", "second", "p_value", "adjusted_p_value", "adjustment", "signed_rank_p_value", "verdict", "reason"),
 ]
 

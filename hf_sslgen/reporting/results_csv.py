@@ -11,24 +11,29 @@ matter there.
 | group | the mean of targets over the domains of a group |
 | interaction | the mean over different domains minus that over similar ones |
 
-`cautions.csv` has a row per reason for caution (`hf_sslgen.study.inference.cautions`), and `ranking.csv` the rows of
-`hf_sslgen.reporting.ranking_csv`. `claims.csv` is written only if the study asks for claims
-(`hf_sslgen.reporting.claims_csv`).
+`cautions.csv` has a row per reason for caution (`hf_sslgen.study.inference.cautions`), `ranking.csv` the rows of
+`hf_sslgen.reporting.ranking_csv`, and `backbones.csv` those of `hf_sslgen.reporting.backbones_csv`. `claims.csv` is
+written only if the study asks for claims (`hf_sslgen.reporting.claims_csv`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from hf_sslgen.reporting.backbones_csv import backbones_frame
 from hf_sslgen.reporting.claims_csv import CLAIMS_FILE_NAME, claims_frame
 from hf_sslgen.reporting.csv_files import write_csv
 from hf_sslgen.reporting.ranking_csv import ranking_frame
+from hf_sslgen.reporting.reference_csv import REFERENCE_FILE_NAME, reference_frame
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.judgement import Judgement
 from hf_sslgen.study.inference.scopes import WEIGHTS
 from hf_sslgen.study.inference.study_results import StudyResults
+
+MISSING_FILE_NAME = "missing.csv"
+"""A sentence a row on what the results lack; written only if there is any."""
 
 _SETTING = ["domain", "group", "protocol", "labels", "stage", "seed", "pretraining_seed", "transform", "severity"]
 _VALUE = ["metric", "value", "low", "high", "n"]
@@ -50,11 +55,12 @@ _JUDGEMENT = [
 ]
 _BACKBONE = ["backbone", "objective", "parameters", "licence", "seconds"]
 _PAIR = ["first", "second", "first_objective", "second_objective"]
+_DIFFERING = ["confounded_by", "also_differs_in", "not_known"]
 _SCOPE = ["protocol", "labels", "stage", "transform"]
 
 RESULT_COLUMNS = [
     *("kind", *_BACKBONE, *_PAIR, "source", *_SETTING, *_VALUE, "unit", "n_undefined", "verdict", "reason"),
-    *(*_SEEDS, *_GROUP, *_JUDGEMENT),
+    *(*_SEEDS, *_GROUP, *_JUDGEMENT, *_DIFFERING),
 ]
 WHOLE_NUMBERS = (
     *("parameters", "seed", "pretraining_seed", "n", "n_undefined", "num_seeds", "num_pretraining_seeds"),
@@ -62,10 +68,12 @@ WHOLE_NUMBERS = (
 )
 """Integer columns, which stay integer even if some rows have no value."""
 
-COMPARISON_COLUMNS = ["kind", *_PAIR, "source", *_SETTING, *_VALUE, "unit", "verdict", "reason", *_SEEDS, *_JUDGEMENT]
+COMPARISON_COLUMNS = [
+    *("kind", *_PAIR, "source", *_SETTING, *_VALUE, "unit", "verdict", "reason", *_SEEDS, *_JUDGEMENT, *_DIFFERING)
+]
 GROUP_COLUMNS = [
     *("kind", "first", "second", "source", "group", *_SCOPE, "domains"),
-    *(*_VALUE, "verdict", "reason", *_GROUP, *_JUDGEMENT),
+    *(*_VALUE, "verdict", "reason", *_GROUP, *_JUDGEMENT, "confounded_by"),
 ]
 
 CAUTION_COLUMNS = [
@@ -96,17 +104,26 @@ def cautions_frame(results: StudyResults) -> pd.DataFrame:
     return _frame(rows, CAUTION_COLUMNS)
 
 
-def write_csv_files(results: StudyResults, folder: Path) -> None:
-    """Write `results.csv` and the files of its parts at full precision; NaN is an empty field."""
+def write_csv_files(results: StudyResults, folder: Path, missing: Sequence[str] = ()) -> None:
+    """Write `results.csv` and the files of its parts at full precision; NaN is an empty field.
+
+    Args:
+        missing: sentences on what the results lack, such as backbones that are not converted yet.
+    """
     files = {
         "results.csv": results_frame(results),
         "comparisons.csv": comparisons_frame(results),
         "groups.csv": groups_frame(results),
         "cautions.csv": cautions_frame(results),
         "ranking.csv": ranking_frame(results.rankings),
+        "backbones.csv": backbones_frame(results),
     }
     if results.claims:
         files[CLAIMS_FILE_NAME] = claims_frame(results)
+    if results.references:
+        files[REFERENCE_FILE_NAME] = reference_frame(results)
+    if missing:
+        files[MISSING_FILE_NAME] = pd.DataFrame({"missing": list(missing)})
     for name, frame in files.items():
         write_csv(frame, folder / name)
 

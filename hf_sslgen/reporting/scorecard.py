@@ -1,5 +1,6 @@
 """The four measurements of every backbone at a glance."""
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,12 +9,14 @@ from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.metrics.catalogue.metric import Part
 from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY, METRICS, tested_parts
 from hf_sslgen.metrics.stages import PRETRAINED_STAGE
+from hf_sslgen.reporting.confound_words import facets_confounding
 from hf_sslgen.reporting.scorecard_values import AveragePanel, Mark, Measure, Panel, Score, Scorecard, ScoreRow
 from hf_sslgen.reporting.table_rows import Row, domains_of, rows_of, settings_of, shown_accuracy
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.backbone_averages import Averaged, average_over_domains, average_over_runs
 from hf_sslgen.study.inference.backbone_ranking.contestants import Contestant, find_contestants
 from hf_sslgen.study.inference.backbone_ranking.ranking import Ranking
+from hf_sslgen.study.inference.known_backbones import known_backbones
 from hf_sslgen.study.inference.leads import Leads, best_control, trained_of
 from hf_sslgen.study.inference.seed_averages import grouped
 from hf_sslgen.study.inference.study_results import StudyResults
@@ -34,6 +37,15 @@ def scorecard(results: StudyResults) -> Scorecard:
     measures = _measures(cells)
     rankings = {(r.domains, r.protocol, r.labels): r for r in results.rankings}
     leads = Leads(results)
+    known = known_backbones(cells)
+
+    @functools.cache
+    def differing_of(names: frozenset[str]) -> tuple[str, ...]:
+        return tuple(facets_confounding([known[name] for name in sorted(names)]))
+
+    def differing(rows: Sequence[ScoreRow]) -> tuple[str, ...]:
+        return differing_of(frozenset(row.backbones[0] for row in rows if not row.is_control))
+
     panels = []
     for domain, setting in settings:
         rows = rows_of(cells, domain, setting)
@@ -46,8 +58,11 @@ def scorecard(results: StudyResults) -> Scorecard:
         first = rows[0].cell
         num_images = next((row.scores[0].n for row in ranked if row.scores[0] is not None), 0)
         seeds = tuple(sorted({row.cell.seed for row in rows}))
-        panels.append(Panel(domain, first.group, *setting, accuracy, num_images, seeds, tuple(ranked)))
-    return Scorecard(tuple(measures), tuple(panels), tuple(_averages(panels, measures, rankings, leads)), names)
+        panels.append(
+            Panel(domain, first.group, *setting, accuracy, num_images, seeds, tuple(ranked), differing(ranked))
+        )
+    averages = [replace(each, differing=differing(each.rows)) for each in _averages(panels, measures, rankings, leads)]
+    return Scorecard(tuple(measures), tuple(panels), tuple(averages), names)
 
 
 def _measures(cells: Sequence[Cell]) -> list[Measure]:

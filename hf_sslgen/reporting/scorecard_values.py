@@ -94,6 +94,7 @@ class Panel:
     Attributes:
         accuracy: the kind of accuracy used.
         num_images: test images (or episodes) of the best row.
+        differing: what the trained backbones are not known to have in common of architecture and source data.
     """
 
     domain: str
@@ -104,17 +105,20 @@ class Panel:
     num_images: int
     seeds: tuple[int, ...]
     rows: tuple[ScoreRow, ...]
+    differing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class AveragePanel:
-    """The backbones that were measured on several domains, averaged over these; `group` is empty for all domains."""
+    """The backbones that were measured on several domains, averaged over these; `group` is empty for all domains, and
+    `differing` as in `Panel`."""
 
     group: str
     domains: tuple[str, ...]
     protocol: str
     labels: str
     rows: tuple[ScoreRow, ...]
+    differing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

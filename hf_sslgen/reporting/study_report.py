@@ -7,7 +7,8 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.files import replace_files
 from hf_sslgen.reporting.claims_csv import CLAIMS_FILE_NAME
 from hf_sslgen.reporting.page.html_page import write_page
-from hf_sslgen.reporting.results_csv import write_csv_files
+from hf_sslgen.reporting.reference_csv import REFERENCE_FILE_NAME
+from hf_sslgen.reporting.results_csv import MISSING_FILE_NAME, write_csv_files
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.contrasts import PairNames
 from hf_sslgen.study.inference.study_results import StudyResults, infer
@@ -27,7 +28,7 @@ def write_study_report(
     Args:
         cells: all cells of the report.
         output_dir: receives `results.csv` (every number), `comparisons.csv`, `groups.csv`, `ranking.csv`,
-            `cautions.csv` and `report/index.html`.
+            `cautions.csv` and `report/index.html`, and `missing.csv` if something is missing.
         title: title of the page.
         pairs: (self-supervised, supervised) backbones to compare; None pairs those that share source and pretraining
             seed.
@@ -42,11 +43,19 @@ def write_study_report(
 
 
 def write_results(
-    results: StudyResults, output_dir: Path, title: str = DEFAULT_TITLE, missing: Sequence[str] = ()
+    results: StudyResults,
+    output_dir: Path,
+    title: str = DEFAULT_TITLE,
+    missing: Sequence[str] = (),
+    notice: str = "",
 ) -> Path:
-    """Write the files of a study whose differences are already computed; see `write_study_report`."""
+    """Write the files of a study whose differences are already computed; see `write_study_report`.
+
+    Args:
+        notice: stands at the top of the page, before any result.
+    """
     page = Path("report", "index.html")
-    with replace_files(output_dir, obsolete=[CLAIMS_FILE_NAME]) as unfinished:
-        write_csv_files(results, unfinished)
-        write_page(results, unfinished / page, title, missing)
+    with replace_files(output_dir, obsolete=[CLAIMS_FILE_NAME, MISSING_FILE_NAME, REFERENCE_FILE_NAME]) as unfinished:
+        write_csv_files(results, unfinished, missing)
+        write_page(results, unfinished / page, title, missing, notice)
     return output_dir / page

@@ -1,4 +1,4 @@
-"""The end of a run in a terminal: a leaderboard, the verdict, and where the rest is, in at most 25 lines."""
+"""The end of a run in a terminal: leaderboard, verdict, what backbones cost and where the rest is, in 25 lines."""
 
 import math
 import textwrap
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY, METRICS
 from hf_sslgen.names import printable, shorten
+from hf_sslgen.reporting.cost_table import cost_rows, machine_words
 from hf_sslgen.reporting.scorecard import scorecard
 from hf_sslgen.reporting.scorecard_values import AveragePanel, Measure, Panel, Score, Scorecard, ScoreRow
 from hf_sslgen.reporting.terminal_tables import align
@@ -20,8 +21,14 @@ MOST_ROWS = 9
 WIDTH = 80
 PLACE_WIDTH = 14
 
-SHOWN_REMARKS = (RemarkKind.TWIN, RemarkKind.WEAKNESS, RemarkKind.UNCERTAIN, RemarkKind.SETTLE, RemarkKind.ELSEWHERE)
-"""The remarks after a verdict, those that matter most first."""
+FIRST_REMARKS = (RemarkKind.CONFOUND, RemarkKind.COST)
+"""The remarks before the table of costs."""
+
+SHOWN_REMARKS = (
+    *(RemarkKind.TWIN, RemarkKind.WEAKNESS),
+    *(RemarkKind.UNCERTAIN, RemarkKind.SETTLE, RemarkKind.ELSEWHERE),
+)
+"""The remarks after it, those that matter most first."""
 
 
 def terminal_summary(results: StudyResults, page: Path) -> str:
@@ -31,15 +38,15 @@ def terminal_summary(results: StudyResults, page: Path) -> str:
         page: the page that was written.
     """
     said = verdict(results)
-    lines = [*_leaderboard(results), "", *_wrapped(said.sentence)]
+    card = scorecard(results)
+    lines = [*_leaderboard(results, card), "", *_wrapped(said.sentence)]
     where = ["", f"Report: {page}", f"Numbers: {page.parent.parent / 'results.csv'} (as tables here: --verbose)"]
-    ranked = sorted(
-        (each for each in said.further if each.kind in SHOWN_REMARKS), key=lambda each: SHOWN_REMARKS.index(each.kind)
-    )
-    for remark in ranked:
-        wrapped = _wrapped(remark.text, "- ")
-        if len(lines) + len(wrapped) + len(where) <= MOST_LINES:
-            lines += wrapped
+    costs = _costs(results, card)
+    for kind in (*FIRST_REMARKS, None, *SHOWN_REMARKS):
+        found = [costs] if kind is None else [_wrapped(r.text, "- ") for r in said.further if r.kind is kind]
+        for block in found:
+            if len(lines) + len(block) + len(where) <= MOST_LINES:
+                lines += block
     return "\n".join(printable(line) for line in [*lines, *where])
 
 
@@ -49,10 +56,24 @@ def _wrapped(text: str, bullet: str = "") -> list[str]:
     )
 
 
-def _leaderboard(results: StudyResults) -> list[str]:
+def _costs(results: StudyResults, card: Scorecard) -> list[str]:
+    """Return a table of what the backbones cost, if it was measured."""
+    rows = cost_rows(results, card.names)
+    measured = [row.cost for row in rows if row.cost is not None]
+    if not measured:
+        return []
+    header = ["", "parameters", "GMACs", "images/s", "memory", "weights", ""]
+    table = [
+        [row.short_name, row.parameters, row.multiply_adds, row.throughput, row.memory, row.file_size, ""]
+        for row in rows[:MOST_ROWS]
+    ]
+    return _fitting(f"Cost of a pass on {machine_words(measured)}", [header, *table], len(rows), keep=4)
+
+
+def _leaderboard(results: StudyResults, card: Scorecard) -> list[str]:
     """Return a heading and a row per backbone: on one domain with the four measurements, on several with each
     domain's accuracy."""
-    card, setting = scorecard(results), main_setting(results.cells)
+    setting = main_setting(results.cells)
     panels = [panel for panel in card.panels if (panel.protocol, panel.labels) == setting]
     averages = [a for a in card.averages if (a.protocol, a.labels) == setting and not a.group]
     if len(panels) > 1 and averages:

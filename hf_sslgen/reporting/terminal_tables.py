@@ -159,7 +159,7 @@ def _difference_row(difference: TargetDifference) -> list[str]:
         "pt" if metric.scale == 100 else metric.difference_unit.strip(),
         format_difference(difference.value, difference.metric),
         format_difference_interval(claimed.low, claimed.high, difference.metric),
-        f"{difference.verdict} ({claimed.scope})",
+        f"{difference.verdict} ({claimed.scope}{', not a twin' if difference.confounded_by else ''})",
     ]
 
 

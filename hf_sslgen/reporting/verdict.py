@@ -71,7 +71,7 @@ def _uncompared(results: StudyResults, setting: Setting, speaker: Speaker) -> Ve
         for row, _ in collapsed_rows(rows_of(results.cells, domain, setting)):
             text = f"The features of {speaker.name(row.cell.backbone)} have collapsed to almost one direction."
             further.append(Remark(RemarkKind.WEAKNESS, text))
-    text = "To compare, measure a supervised twin and an untrained control on the same images."
+    text = "To compare, measure another backbone and an untrained control on the same images."
     remarks = (*further[:1], Remark(RemarkKind.SETTLE, text))
     cells = [cell for cell in results.cells if (cell.protocol, cell.labels) == setting]
     measured = [(cell, number) for cell in cells if (number := cell.number(shown_accuracy(cell))) is not None]

@@ -1,14 +1,16 @@
 """What is said after a verdict: what it rests on, what is uncertain, the biggest weakness, what would settle it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY
 from hf_sslgen.metrics.run_variance import MIN_RUNS
+from hf_sslgen.reporting.confound_words import field_sentences
 from hf_sslgen.reporting.table_rows import domains_of, settings_of
+from hf_sslgen.reporting.verdict_cost import cost_sentences
 from hf_sslgen.reporting.verdict_sentences import main_lead, sentence_on, setting_sentence
 from hf_sslgen.reporting.verdict_weakness import weakness
 from hf_sslgen.reporting.verdict_words import Speaker, comparison_clause, points_words
@@ -42,6 +44,8 @@ class RemarkKind(StrEnum):
     """What a remark is about, in the order of remarks."""
 
     BASIS = "basis"
+    CONFOUND = "confound"
+    COST = "cost"
     TWIN = "twin"
     ELSEWHERE = "elsewhere"
     UNCERTAIN = "uncertain"
@@ -72,6 +76,8 @@ def remarks_on(
     assert lead is not None
     found = {
         RemarkKind.BASIS: [_basis(results, rankings)],
+        RemarkKind.CONFOUND: _confounded(rankings, speaker),
+        RemarkKind.COST: cost_sentences(main, speaker, leads) if len(rankings) == 1 else [],
         RemarkKind.TWIN: _twins(results, rankings, speaker, leads),
         RemarkKind.ELSEWHERE: elsewhere,
         RemarkKind.UNCERTAIN: [_scope(main, lead)],
@@ -108,17 +114,25 @@ def _other_settings(results: StudyResults, main: Ranking, speaker: Speaker, lead
     return found
 
 
+def _confounded(rankings: Sequence[Ranking], speaker: Speaker) -> list[str]:
+    """Say in what else the backbones differ, in one remark."""
+    names = dict.fromkeys(each.contestant.name for ranking in rankings for each in trained_of(ranking))
+    sentences = field_sentences(speaker.known(names))
+    return [" ".join(sentences)] if sentences else []
+
+
 def _twins(results: StudyResults, rankings: Sequence[Ranking], speaker: Speaker, leads: Leads) -> list[str]:
-    """Say how the best self-supervised backbone compares with its supervised twin, unless the verdict has said so."""
+    """Say how the best self-supervised backbone compares with its supervised twin, unless the verdict has said so.
+
+    Without a twin, it is compared with a supervised backbone that differs in more, which is said.
+    """
     ranking = rankings[0]
     roles = {each.contestant.role for each in ranking.backbones}
-    if "ssl" not in roles:
+    if not {"ssl", "supervised"} <= roles:
         return []
-    if "supervised" not in roles:
-        return ["No supervised backbone was measured, so this does not show whether self-supervision helps."]
     pair = _best_pair(results, ranking)
     if pair is None:
-        return ["No supervised backbone here was pretrained on the same images, so none of them is a twin."]
+        return ["No supervised backbone here is a twin, with the same architecture, source data and pretraining seed."]
     first, second = pair
     if len(rankings) > 1 or ranking.is_over_domains:
         return [_on_group(g, speaker, first, second) for g in results.groups if _is_pair(g, ranking, first, second)]
@@ -126,12 +140,24 @@ def _twins(results: StudyResults, rankings: Sequence[Ranking], speaker: Speaker,
     if lead is not None and {lead.first, lead.second} == {first.contestant.name, second.contestant.name}:
         return []
     names = speaker.name(first.contestant.name), speaker.name(second.contestant.name)
-    return [speaker.sentence(comparison_clause(*names, leads.lead(ranking, first, second)))]
+    clause = comparison_clause(*names, leads.lead(ranking, first, second))
+    return [speaker.sentence(clause + _also_differing(first, second, speaker))]
+
+
+def _also_differing(first: RankedBackbone, second: RankedBackbone, speaker: Speaker) -> str:
+    differing = speaker.differing(first.contestant.name, second.contestant.name)
+    return f". The second {differing}" if differing else ""
 
 
 def _best_pair(results: StudyResults, ranking: Ranking) -> tuple[RankedBackbone, RankedBackbone] | None:
-    """Return the best self-supervised backbone that has a supervised twin, and the best of its twins."""
-    compared = {(d.first, d.second) for d in results.targets}
+    """Return the best self-supervised backbone that has a supervised twin, and the best of its twins; if none has one,
+    the best pair that was compared although it differs in more."""
+    twins = {(d.first, d.second) for d in results.targets if not d.confounded_by}
+    others = {(d.first, d.second) for d in results.targets if d.confounded_by}
+    return _best_of(twins, ranking) or _best_of(others, ranking)
+
+
+def _best_of(compared: Collection[tuple[str, str]], ranking: Ranking) -> tuple[RankedBackbone, RankedBackbone] | None:
     trained = trained_of(ranking)
     return next(
         (
@@ -171,7 +197,7 @@ def _on_group(g: GroupDifference, speaker: Speaker, first: RankedBackbone, secon
         sure = sum(member.verdict in (HIGHER, LOWER) for member in g.members)
         luck = ("this could be luck on both", "more than luck on one of them", "more than luck on both")[sure]
         clause = f"{clause.partition(';')[0]}; {luck}"
-    return speaker.sentence(f"{where}, {clause}")
+    return speaker.sentence(f"{where}, {clause}{_also_differing(first, second, speaker)}")
 
 
 def _scope(ranking: Ranking, lead: Lead) -> str:

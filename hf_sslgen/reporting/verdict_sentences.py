@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from hf_sslgen.reporting.verdict_ranking import ranked_sentence
 from hf_sslgen.reporting.verdict_words import (
     UNTOLD,
     Speaker,
@@ -42,10 +43,14 @@ def sentence_on(ranking: Ranking, speaker: Speaker, leads: Leads) -> str:
         return _not_above(ranking, best, control, lead, speaker)
     other = control if control is not None and is_over_control else others[0]
     before, after = where_words(ranking)
+    if other is not control and not speaker.have_twins([each.contestant.name for each in trained_of(ranking)]):
+        return ranked_sentence(ranking, lead, speaker, leads)
     name, value = speaker.name(lead.first), accuracy_words(best.value, ranking.metric)
     second, of_second = speaker.name(lead.second), accuracy_words(other.value, ranking.metric)
     if other is control:
         return speaker.sentence(f"{before}{name} gets {value}{after}, {second} {of_second}; {lead_clause(lead)}")
+    if differing := speaker.differing(lead.first, lead.second):
+        second += f", which {differing}"
     if value == of_second:
         note = f" (difference {interval_words(lead.low, lead.high)} points)" if lead.has_interval else ""
         return speaker.sentence(f"{before}{name} and {second} tie{after} at {value}{note}")

@@ -1,14 +1,18 @@
 """Words of a verdict: names, accuracies, and what may be said of a lead."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from hf_sslgen.names import printable, shorten
+from hf_sslgen.reporting.confound_words import differing_words
 from hf_sslgen.reporting.vocabulary import format_decimals, format_value
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.backbone_ranking.contestants import find_contestants
 from hf_sslgen.study.inference.backbone_ranking.ranking import Ranking
-from hf_sslgen.study.inference.contrasts import role_of
+from hf_sslgen.study.inference.confounds import confounds
+from hf_sslgen.study.inference.contrasts import are_twins, role_of
+from hf_sslgen.study.inference.known_backbones import KnownBackbone, known_backbones
 from hf_sslgen.study.inference.leads import Lead
+from hf_sslgen.study.inference.seed_averages import grouped
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
 from hf_sslgen.zoo.display_names import display_names
 
@@ -26,10 +30,15 @@ class Speaker:
 
     def __init__(self, cells: Iterable[Cell]) -> None:
         cells = list(cells)
-        objectives = {each.name: each.objective for each in find_contestants(cells)}
+        contestants = find_contestants(cells)
+        of_settings = grouped(cells, [(cell.protocol, cell.labels) for cell in cells]).values()
+        objectives = {each.name: each.objective for each in contestants}
         self._objectives: Mapping[str, str] = objectives | {cell.backbone: cell.objective for cell in cells}
         self._names = display_names(self._objectives)
-        self._has_twins = {"ssl", "supervised"} <= {role_of(each) for each in self._objectives.values()}
+        known = known_backbones(cells)
+        everyone = [*contestants, *(each for members in of_settings for each in find_contestants(members))]
+        self._known = known | {each.name: known[each.backbones[0]] for each in everyone}
+        self._has_twins = self.have_twins(list(known))
 
     def name(self, name: str) -> str:
         """Return a backbone's name in a sentence, such as `SimCLR` or `the supervised twin`."""
@@ -37,6 +46,26 @@ class Speaker:
         if short == objective == "supervised":
             return "the supervised twin" if self._has_twins else "the supervised backbone"
         return "the untrained control" if short == objective == UNTRAINED else short
+
+    def known(self, names: Iterable[str]) -> list[KnownBackbone]:
+        """Return what is known of these backbones, as far as their cells are here."""
+        return [self._known[name] for name in names if name in self._known]
+
+    def differing(self, first: str, second: str) -> str:
+        """Return what else a self-supervised and a supervised backbone differ in, such as `also differs in source data
+        (a against b)`, in the order given; empty for twins, and for two backbones of one kind."""
+        known = self.known((first, second))
+        is_of_both = {role_of(each.objective) for each in known} == {"ssl", "supervised"}
+        return differing_words(*known) if is_of_both else ""
+
+    def have_twins(self, names: Sequence[str]) -> bool:
+        """Return whether one of these backbones is self-supervised and another its supervised twin."""
+        known = self.known(names)
+        return any(
+            are_twins(first, second) and not confounds(first, second).confounding
+            for first in known
+            for second in known
+        )
 
     def sentence(self, text: str) -> str:
         """Return a clause as a sentence: with a full stop, and a capital unless it begins with a backbone's name."""

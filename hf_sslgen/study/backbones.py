@@ -8,8 +8,8 @@ from typing import Any
 from hf_sslgen.errors import InputError
 from hf_sslgen.registry_rows import build_row
 from hf_sslgen.settings import SEED, check_fields, shown
-from hf_sslgen.zoo.backbone_registry import UNTRAINED, TwinSet, get_twin_set
-from hf_sslgen.zoo.locations import UNTRAINED_PREFIX, registered
+from hf_sslgen.zoo.backbone_registry import UNTRAINED, TwinSet, get_twin_set, twin_sets
+from hf_sslgen.zoo.locations import UNTRAINED_PREFIX, is_available, registered
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,24 @@ class _BackboneRow:
         check_fields(self)
 
 
-def read_backbones(rows: Sequence[Any], where: str) -> tuple[list[BackboneEntry], list[TwinSet]]:
-    """Return the backbones that a study's rows name, and the twin sets among them."""
-    entries, sets = [], []
+@dataclass(frozen=True)
+class NamedBackbones:
+    """The backbones that a study's rows name.
+
+    Attributes:
+        entries: those to use; every one that is named itself, and those of twin sets that need no conversion.
+        left_out: the others of the twin sets.
+        sets: the twin sets.
+    """
+
+    entries: tuple[BackboneEntry, ...]
+    left_out: tuple[BackboneEntry, ...]
+    sets: tuple[TwinSet, ...]
+
+
+def read_backbones(rows: Sequence[Any], where: str) -> NamedBackbones:
+    """Return the backbones that a study's rows name, those of twin sets as far as they are converted."""
+    entries, left_out, sets = [], [], []
     for row in rows:
         values = {"location": row} if isinstance(row, str) else row
         if not isinstance(values, dict):
@@ -58,15 +73,20 @@ def read_backbones(rows: Sequence[Any], where: str) -> tuple[list[BackboneEntry]
                 raise InputError(f"{where}: twin_set is {shown(values['twin_set'])}; it must be text")
             twin_set = get_twin_set(values["twin_set"])
             sets.append(twin_set)
-            loadable = [each.id for each in twin_set.backbones if each.library != "conversion"]
-            if not loadable:
-                raise InputError(
-                    f"{where}: twin_set {twin_set.name!r} has no backbone that can be loaded without conversion"
-                )
-            entries += [backbone_entry(name) for name in loadable]
+            usable, others = entries_of(twin_set)
+            entries += usable
+            left_out += others
         else:
             entries.append(backbone_entry(**vars(build_row(_BackboneRow, values, where))))
-    return entries, sets
+    named = {entry.name for entry in entries}
+    others = [entry for entry in left_out if entry.name not in named]  # one that is also named itself is required
+    return NamedBackbones(tuple(entries), tuple(others), tuple(sets))
+
+
+def entries_of(twin_set: TwinSet) -> tuple[list[BackboneEntry], list[BackboneEntry]]:
+    """Return the backbones of a set that can be used, and those whose published file has to be converted first."""
+    usable = [backbone_entry(row.id) for row in twin_set.backbones if is_available(row)]
+    return usable, [backbone_entry(row.id) for row in twin_set.backbones if not is_available(row)]
 
 
 def backbone_entry(
@@ -88,25 +108,34 @@ def backbone_entry(
     )
 
 
-def named_entries(locations: Sequence[str], objectives: Sequence[str] | None = None) -> list[BackboneEntry]:
+def named_entries(
+    locations: Sequence[str], objectives: Sequence[str] | None = None, sources: Sequence[str] | None = None
+) -> list[BackboneEntry]:
     """Return the entries of backbones given one by one; a folder goes by its own name if no other has that name.
 
     Args:
-        objectives: one for each, or `-` for what the registry knows.
+        objectives, sources: one for each, or `-` for what the registry knows.
     """
+    unstated = ["-"] * len(locations)
     names = [Path(each).resolve().name if Path(each).is_dir() else each for each in locations]
     return [
-        backbone_entry(location, name if names.count(name) == 1 else None, None if objective == "-" else objective)
-        for location, name, objective in zip(locations, names, objectives or ["-"] * len(locations), strict=True)
+        backbone_entry(
+            location,
+            name if names.count(name) == 1 else None,
+            None if objective == "-" else objective,
+            None if source == "-" else source,
+        )
+        for location, name, objective, source in zip(
+            locations, names, objectives or unstated, sources or unstated, strict=True
+        )
     ]
 
 
 def shared_set(backbones: Sequence[BackboneEntry]) -> TwinSet | None:
     """Return the twin set that all of these backbones belong to, if there is one."""
     rows = [registered(each.location) for each in backbones]
-    names = {row.twin_set if row is not None else None for row in rows}
-    name = names.pop() if len(names) == 1 else None
-    return get_twin_set(name) if name is not None else None
+    ids = {row.id.removeprefix(UNTRAINED_PREFIX) if row is not None else None for row in rows}
+    return next((each for each in twin_sets().values() if ids and ids <= {row.id for row in each.backbones}), None)
 
 
 def untrained_controls(backbones: Sequence[BackboneEntry]) -> list[BackboneEntry]:

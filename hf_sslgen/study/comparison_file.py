@@ -16,26 +16,45 @@ COMPARISON_FILE = "comparison.json"
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """A cell of a comparison; `group` is empty where the user left it to the registry."""
+    """A cell of a comparison; `group`, `objective` and `source` are empty where nothing is stated."""
 
     key: str
     title: str
     domain_name: str
     group: str
+    objective: str = ""
+    source: str = ""
+
+    @property
+    def stated(self) -> dict[str, str]:
+        """What is stated of domain and backbone, by the keys of a cell's provenance."""
+        said = {"group": self.group, "objective": self.objective, "source": self.source}
+        return {key: value for key, value in said.items() if value}
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison asked for; `title` is its page's."""
+    """What a comparison asked for; `title` is its page's.
+
+    `left_out` are sentences on backbones of its twin set that were not converted yet.
+    """
 
     title: str
     cells: tuple[PlannedCell, ...]
+    left_out: tuple[str, ...] = ()
 
 
-def write_comparison(store: Store, title: str, specs: Iterable[CellSpec]) -> None:
+def write_comparison(store: Store, title: str, specs: Iterable[CellSpec], left_out: Iterable[str] = ()) -> None:
     """Record a comparison in its folder, in place of an earlier one."""
-    cells = [PlannedCell(spec.key, spec.title, spec.domain_name, spec.domain.group or "") for spec in specs]
-    write_json(store.folder / COMPARISON_FILE, asdict(Comparison(title, tuple(cells))))
+    cells = [
+        PlannedCell(
+            *(spec.key, spec.title, spec.domain_name, spec.domain.group or ""),
+            objective="" if spec.backbone.objective == "unknown" else spec.backbone.objective,
+            source=spec.backbone.source or "",
+        )
+        for spec in specs
+    ]
+    write_json(store.folder / COMPARISON_FILE, asdict(Comparison(title, tuple(cells), tuple(left_out))))
 
 
 def read_comparison(folder: Path) -> Comparison | None:
@@ -43,7 +62,8 @@ def read_comparison(folder: Path) -> Comparison | None:
     content = read_mapping(folder / COMPARISON_FILE)
     try:
         cells = tuple(PlannedCell(**{name: str(value) for name, value in each.items()}) for each in content["cells"])
-        return Comparison(str(content["title"]), cells)
+        left_out = tuple(str(sentence) for sentence in content.get("left_out", ()))
+        return Comparison(str(content["title"]), cells, left_out)
     except (KeyError, TypeError, AttributeError):
         return None
 

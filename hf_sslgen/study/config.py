@@ -31,6 +31,7 @@ from hf_sslgen.study.config_entries import (
     stated_pairs,
 )
 from hf_sslgen.study.published_claims import Claim, stated_claims
+from hf_sslgen.study.reference.published_values import ReferenceTable, stated_references
 from hf_sslgen.yaml_files import read_yaml
 
 MAX_CELLS = 100_000
@@ -39,7 +40,9 @@ MAX_CELLS = 100_000
 @dataclass(frozen=True)
 class StudyConfig:
     """A checked configuration; `pairs` is None to compare every self-supervised backbone with every supervised one.
-    `claims` are those of the literature to test."""
+    `claims` are those of the literature to test. `left_out` are the backbones of its twin sets that this machine has
+    not converted yet. `references` are tables of published results to show beside the study's own. `stand_ins` says
+    that its backbones and domains only stand in for those they are named after."""
 
     title: str
     backbones: tuple[BackboneEntry, ...]
@@ -54,6 +57,9 @@ class StudyConfig:
     analysis: AnalysisSettings
     geometry: Geometry | None
     num_threads: int | None
+    left_out: tuple[BackboneEntry, ...] = ()
+    references: tuple[ReferenceTable, ...] = ()
+    stand_ins: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,7 @@ class _StudyRow:
     """The keys of the file with plain values; nested ones are read separately."""
 
     title: str = "Self-supervised against supervised backbones"
+    stand_ins: bool = False
     untrained_control: bool = True
     label_fractions: tuple[float, ...] = field(default=(), metadata={"range": SHARE})
     samples_per_class: tuple[int, ...] = field(default=(), metadata={"range": AT_LEAST_ONE})
@@ -68,7 +75,7 @@ class _StudyRow:
     num_threads: int | None = field(default=None, metadata={"range": AT_LEAST_ONE})
 
 
-NESTED = ("backbones", "domains", "protocols", "exclude", "pairs", "claims", "analysis", "geometry")
+NESTED = ("backbones", "domains", "protocols", "exclude", "pairs", "claims", "analysis", "geometry", "reference")
 """Keys of the file whose values are nested and read separately."""
 
 
@@ -87,9 +94,12 @@ def parse_study(content: Mapping[str, Any], where: str) -> StudyConfig:
     plain = build_row(_StudyRow, {key: value for key, value in content.items() if key not in NESTED}, where)
     for key in ("label_fractions", "samples_per_class", "seeds"):
         require_unique(vars(plain)[key], f"{where}: {key}")
-    backbones, sets = read_backbones(list_of(content, "backbones", where), f"{where}: backbones")
-    if plain.untrained_control:
-        backbones += untrained_controls(backbones)
+    named = read_backbones(list_of(content, "backbones", where), f"{where}: backbones")
+    backbones, left_out = named.entries, named.left_out
+    if plain.untrained_control and backbones:
+        backbones += tuple(untrained_controls(backbones))
+    elif plain.untrained_control:
+        left_out += tuple(untrained_controls(left_out))
     require_unique([backbone.name for backbone in backbones], f"{where}: backbones")
     domains = tuple(stated_domain(row, f"{where}: domains") for row in list_of(content, "domains", where))
     require_unique([f"{each.dataset_name}, {label_budget_words(each)}" for each in domains], f"{where}: domains")
@@ -99,14 +109,21 @@ def parse_study(content: Mapping[str, Any], where: str) -> StudyConfig:
     )
     require_unique([protocol.name for protocol in protocols], f"{where}: protocols")
     budgets = (plain.label_fractions, plain.samples_per_class)
+    any_backbones = backbones + left_out
     if not plain.seeds:
         raise InputError(f"{where}: seeds is empty; give at least one, such as [0]")
-    crossed = (backbones, domains, protocols, plain.seeds, plain.label_fractions + plain.samples_per_class or (1.0,))
+    crossed = (
+        backbones + named.left_out,
+        domains,
+        protocols,
+        plain.seeds,
+        plain.label_fractions + plain.samples_per_class or (1.0,),
+    )
     if (cells := math.prod(map(len, crossed))) > MAX_CELLS:
         raise InputError(f"{where}: that makes {cells} cells, more than {MAX_CELLS}; split the study")
     return StudyConfig(
         title=plain.title,
-        backbones=tuple(backbones),
+        backbones=backbones,
         domains=domains,
         protocols=protocols,
         label_fractions=plain.label_fractions if any(budgets) else (1.0,),
@@ -115,13 +132,16 @@ def parse_study(content: Mapping[str, Any], where: str) -> StudyConfig:
         exclude=tuple(
             stated_exclusion(row, f"{where}: exclude") for row in list_of(content, "exclude", where, optional=True)
         ),
-        pairs=stated_pairs(content["pairs"], backbones, f"{where}: pairs") if "pairs" in content else None,
+        pairs=stated_pairs(content["pairs"], any_backbones, f"{where}: pairs") if "pairs" in content else None,
         claims=stated_claims(list_of(content, "claims", where, optional=True), f"{where}: claims"),
         analysis=build_row(
             AnalysisSettings, mapping_of(content.get("analysis", {}), f"{where}: analysis"), f"{where}: analysis"
         ),
-        geometry=stated_geometry(content.get("geometry"), sets, f"{where}: geometry"),
+        geometry=stated_geometry(content.get("geometry"), named.sets, f"{where}: geometry"),
         num_threads=plain.num_threads,
+        left_out=left_out,
+        references=stated_references(list_of(content, "reference", where, optional=True), f"{where}: reference"),
+        stand_ins=plain.stand_ins,
     )
 
 

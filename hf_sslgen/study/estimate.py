@@ -1,29 +1,21 @@
 """The cost of a study in cells, time and disk space, estimated before anything is computed."""
 
-import time
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-import torch
-
 from hf_sslgen.analysis.attribution import LABEL_FREE_METHODS
-from hf_sslgen.analysis.network import place
 from hf_sslgen.analysis.transforms import preset_variants
 from hf_sslgen.domains.images import ImageSplit
 from hf_sslgen.domains.published_images import without_draws
 from hf_sslgen.domains.sources import registered_entry
 from hf_sslgen.errors import InputError
-from hf_sslgen.geometry import Geometry
-from hf_sslgen.study.cells.cell_folder import Cell, stored_folders
-from hf_sslgen.study.cells.store import Store
-from hf_sslgen.study.execution.workbench import backbone_facts, domain_at_hand
-from hf_sslgen.study.finished_cells import readable_cells
-from hf_sslgen.study.pace import duration_words
+from hf_sslgen.study.cells.cell_folder import Cell
+from hf_sslgen.study.execution.workbench import domain_at_hand
+from hf_sslgen.study.network_cost import NetworkCost
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.protocols.presets import FewShotProtocol, FineTuningProtocol
-from hf_sslgen.zoo.backbone_loading import load_backbone
 from hf_sslgen.zoo.locations import UNTRAINED_PREFIX
 from hf_sslgen.zoo.reinitialised import CASCADE
 
@@ -53,9 +45,16 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Estimate:
-    """The cost of one cell: seconds (None while its domain's size is unknown), bytes kept and temporary bytes."""
+    """The cost of one cell.
+
+    Attributes:
+        seconds: on this machine; None if the size of its domain, or its network, is unknown.
+        flops: floating-point operations of the network; None likewise.
+        kept_bytes, scratch_bytes: disk space afterwards, and more while it is computed.
+    """
 
     seconds: float | None
+    flops: float | None
     kept_bytes: int
     scratch_bytes: int
 
@@ -83,10 +82,25 @@ def registered_sizes(spec: CellSpec) -> Sizes | None:
     entry = registered_entry(spec.domain)
     if entry is None or entry.train_split is None or entry.train_split not in entry.expected_sizes:
         return None
-    labelled = entry.expected_sizes[entry.train_split] * (spec.domain.label_fraction or 1)
+    asked = spec.domain
+    published: float = entry.expected_sizes[entry.train_split]
     test = entry.expected_sizes.get(entry.test_split or "", 0)
-    validation = entry.expected_sizes.get(entry.validation_split or "", round(spec.domain.train_val_split * labelled))
-    return Sizes(round(labelled), validation, test)
+    if entry.test_split is None:  # carved from the only split
+        test = round(asked.train_val_split * published)
+        published -= test
+    labelled = published * (asked.label_fraction or 1)
+    validation = entry.expected_sizes.get(entry.validation_split or "", round(asked.train_val_split * labelled))
+    if asked.samples_per_class is not None:
+        labelled = min(labelled, asked.samples_per_class * entry.num_classes)
+    return Sizes(
+        _at_most(round(labelled), asked.max_train_samples),
+        _at_most(validation, asked.max_eval_samples),
+        _at_most(test, asked.max_test_samples),
+    )
+
+
+def _at_most(count: int, limit: int | None) -> int:
+    return count if limit is None else min(count, limit)
 
 
 def image_passes(spec: CellSpec, sizes: Sizes) -> float:
@@ -134,30 +148,22 @@ def pass_of(spec: CellSpec) -> Hashable:
     return location, seed, without_draws(spec.domain), spec.geometry, resize
 
 
-def seconds_per_image(location: str, seed: int, geometry: Geometry | None, batch_size: int) -> float:
-    """Return the time of a forward pass per image, from timing two batches."""
-    backbone = load_backbone(location, ("first", "second"), seed=seed, geometry=geometry, match="none")
-    place(backbone)
-    side = backbone.preprocessing.geometry.image_size
-    pixels = torch.zeros(batch_size, 3, side, side, device=backbone.model.device)
-    with torch.inference_mode():
-        backbone.model(pixel_values=pixels)  # the first pass also prepares kernels
-        started = time.perf_counter()
-        backbone.model(pixel_values=pixels).logits.cpu()
-    return (time.perf_counter() - started) / batch_size
-
-
 def estimate_cell(
-    spec: CellSpec, finished: Sequence[Cell], per_image: float, stored: dict[Hashable, int] | None = None
+    spec: CellSpec, finished: Sequence[Cell], cost: NetworkCost, stored: dict[Hashable, int] | None = None
 ) -> Estimate:
     """Estimate from finished cells with the same domain, protocol and labels if possible, else by counting passes.
 
+    Operations are always counted.
+
     Args:
+        cost: of the backbone's forward pass.
         stored: for each `pass_of`, the number of images whose features earlier cells of the plan have stored; it is
             brought up to date. None: nothing is stored.
     """
-    parameters = backbone_facts(spec.backbone.location, spec.seed, spec.geometry).num_parameters
-    scratch = 2 * 4 * parameters if isinstance(spec.protocol, FineTuningProtocol) else 0
+    scratch = 2 * 4 * cost.parameters if isinstance(spec.protocol, FineTuningProtocol) else 0
+    sizes = domain_sizes(spec)
+    passes = None if sizes is None else _passes(spec, sizes, stored)
+    flops = None if passes is None or cost.flops is None else passes * cost.flops
     alike = [
         cell
         for cell in finished
@@ -165,65 +171,23 @@ def estimate_cell(
     ]
     if alike:
         kept = [sum(path.stat().st_size for path in cell.folder.iterdir()) for cell in alike]
-        return Estimate(mean(cell.provenance["seconds"] for cell in alike), round(mean(kept)), scratch)
-    sizes = domain_sizes(spec)
-    if sizes is None:
-        return Estimate(None, 0, scratch)
+        return Estimate(mean(cell.provenance["seconds"] for cell in alike), flops, round(mean(kept)), scratch)
+    if sizes is None or passes is None:
+        return Estimate(None, None, 0, scratch)
     rows = sizes.test
     if spec.protocol is None or isinstance(spec.protocol, FineTuningProtocol):
         rows += min(sizes.test, spec.analysis.max_subset) * len(preset_variants(spec.analysis.transforms, gray=False))
-    side = backbone_facts(spec.backbone.location, spec.seed, spec.geometry).preprocessing.geometry.image_size
-    examples = 0 if spec.protocol is None else spec.analysis.num_examples * 3 * side**2
+    examples = 0 if spec.protocol is None else spec.analysis.num_examples * 3 * cost.image_size**2
+    pictures = 0 if isinstance(spec.protocol, FewShotProtocol) else PICTURE_BYTES
+    seconds = None if cost.seconds is None else passes * cost.seconds
+    return Estimate(seconds, flops, rows * RECORD_BYTES + examples + pictures, scratch)
+
+
+def _passes(spec: CellSpec, sizes: Sizes, stored: dict[Hashable, int] | None) -> float:
+    """Return a cell's forward passes without those whose features earlier cells have stored; see `estimate_cell`."""
     passes = image_passes(spec, sizes)
     if stored is not None:
         images, before = shared_images(spec, sizes), stored.get(pass_of(spec), 0)
         stored[pass_of(spec)] = max(images, before)
         passes -= min(images, before)
-    pictures = 0 if isinstance(spec.protocol, FewShotProtocol) else PICTURE_BYTES
-    return Estimate(passes * per_image, rows * RECORD_BYTES + examples + pictures, scratch)
-
-
-def dry_run_text(specs: Sequence[CellSpec], store: Store, repeated: Collection[CellSpec] = ()) -> str:
-    """Return a table of the cells by domain and protocol with their time and disk space.
-
-    The backbones are downloaded and timed; nothing else is downloaded or written.
-
-    Args:
-        repeated: cells that will share another's result, so they need no computing.
-    """
-    finished, _ = readable_cells(stored_folders(store.cells))
-    timings: dict[str, float] = {}
-    rows: dict[tuple[str, str, str], list[Estimate | None]] = {}
-    stored: dict[Hashable, int] = {}
-    for spec in specs:
-        estimate = None
-        if spec not in repeated and not store.is_finished(spec):
-            location = spec.backbone.location
-            if location not in timings:
-                timings[location] = seconds_per_image(location, spec.seed, spec.geometry, spec.analysis.batch_size)
-            estimate = estimate_cell(spec, finished, timings[location], stored)
-        rows.setdefault((spec.domain_name, spec.protocol_name, spec.labels), []).append(estimate)
-    lines = [f"{'domain':24}  {'protocol':28}  {'labels':>8}  {'cells':>6}  {'to do':>6}  {'time':>9}  {'disk':>9}"]
-    every: list[Estimate | None] = []
-    for (domain, protocol, labels), estimates in rows.items():
-        lines.append(_line(domain, protocol, labels, estimates))
-        every += estimates
-    lines.append(_line("all", "", "", every))
-    scratch = max((each.scratch_bytes for each in every if each is not None), default=0)
-    lines.append(f"Each worker needs up to {_bytes(scratch)} more while it fine-tunes a cell.")
-    if any(each is not None and each.seconds is None for each in every):
-        lines.append("`?`: the size of the domain is not known until it is loaded.")
-    lines.append("Times are for one worker, from finished cells if there are any, otherwise from counting images.")
-    return "\n".join(lines)
-
-
-def _line(domain: str, protocol: str, labels: str, estimates: Sequence[Estimate | None]) -> str:
-    left = [each for each in estimates if each is not None]
-    known = [each.seconds for each in left if each.seconds is not None]
-    seconds = "?" if left and not known else f"{'>' if len(known) < len(left) else ''}{duration_words(sum(known))}"
-    disk = _bytes(sum(each.kept_bytes for each in left))
-    return f"{domain:24}  {protocol:28}  {labels:>8}  {len(estimates):6}  {len(left):6}  {seconds:>9}  {disk:>9}"
-
-
-def _bytes(count: int) -> str:
-    return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
+    return passes

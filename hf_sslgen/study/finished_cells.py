@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.study.backbones import BackboneEntry
 from hf_sslgen.study.cells.cell_folder import Cell, read_stored_cell, stored_folders
 from hf_sslgen.study.cells.cell_form import NoCellError
 from hf_sslgen.study.cells.cell_records import require_consistent
@@ -14,14 +15,16 @@ from hf_sslgen.study.cells.repeated_runs import draws_nothing
 from hf_sslgen.study.cells.store import STUDY_FILE, Store
 from hf_sslgen.study.comparison_file import Comparison, read_comparison
 from hf_sslgen.study.config import StudyConfig, read_study
-from hf_sslgen.study.plan import CellSpec, expand
-from hf_sslgen.study.progress import missing_sentences
+from hf_sslgen.study.plan import CellSpec
+from hf_sslgen.study.progress import missing_sentences, planned_cells, still_left_out
+from hf_sslgen.study.stand_in_marks import STAND_INS_NOTICE
+from hf_sslgen.study.unconverted import left_out_sentences
 
 
 def as_configured(cell: Cell, config: StudyConfig) -> Cell:
     """Return the cell described as the present configuration describes backbone and domain; numbers don't change."""
     said: dict[str, object] = {}
-    for backbone in config.backbones:
+    for backbone in config.backbones + config.left_out:
         if backbone.name == cell.backbone:
             said |= {
                 "objective": backbone.objective,
@@ -55,7 +58,8 @@ def readable_cells(folders: Iterable[Path], reader: RecordsReader | None = None)
 
 
 def finished_cells(specs: Sequence[CellSpec], store: Store) -> tuple[list[Cell], list[str]]:
-    """Read the finished cells of these specifications, each once, with the group its domain has now.
+    """Read the finished cells of these specifications, each once, with the group its domain has now and what is now
+    stated of its backbone.
 
     Their records are checked here and kept for later callers.
 
@@ -72,13 +76,22 @@ def finished_cells(specs: Sequence[CellSpec], store: Store) -> tuple[list[Cell],
         is_meant = (cell.backbone, cell.protocol) == (spec.backbone.name, spec.protocol_name)
         if is_meant and (cell.seed == spec.seed or draws_nothing(cell.identity)):
             group = spec.domain.group or cell.provenance["group"]
-            shown.append(replace(cell, provenance={**cell.provenance, "group": group}))
+            shown.append(replace(cell, provenance={**cell.provenance, "group": group, **_stated(spec.backbone)}))
         else:
             damaged.append(
                 f"{store.index_path(spec)} leads from {spec.title} to a different cell; remove the file, and the cell "
                 "is looked up again"
             )
     return shown, damaged
+
+
+def _stated(backbone: BackboneEntry) -> dict[str, object]:
+    said = {
+        "objective": None if backbone.objective == "unknown" else backbone.objective,
+        "source": backbone.source,
+        "pretraining_seed": backbone.pretraining_seed,
+    }
+    return {key: value for key, value in said.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -89,7 +102,8 @@ class StudyRead:
         config: the configuration that it was made with; None for a comparison, and a store merged by hand.
         title: of its page.
         cells: the finished and undamaged cells.
-        missing: sentences on missing cells, including damaged ones.
+        missing: sentences on missing cells, including damaged ones, and on backbones that are not converted yet; the
+            first one, if the study is made of stand-ins, says so.
         damaged: sentences on unreadable cells.
     """
 
@@ -113,9 +127,11 @@ def read_study_results(store: Store) -> StudyRead:
         cells, damaged = readable_cells(folders, HeldRecords())
         return StudyRead(None, store.folder.resolve().name, cells, damaged, damaged)
     config = read_study(path)
-    specs = expand(config)
+    specs = planned_cells(config, store)
     cells, damaged = finished_cells(specs, store)
-    missing = [*missing_sentences(specs, store), *damaged]
+    incomplete = left_out_sentences(still_left_out(config, store))
+    stand_ins = [STAND_INS_NOTICE] if config.stand_ins else []
+    missing = [*stand_ins, *missing_sentences(specs, store), *damaged, *incomplete]
     others = len(folders) - len(cells) - len(damaged)
     if others > 0:
         missing.append(f"{others} cells in the store are not part of {STUDY_FILE} and are not shown.")
@@ -123,14 +139,13 @@ def read_study_results(store: Store) -> StudyRead:
 
 
 def _read_comparison(comparison: Comparison, store: Store, num_stored: int) -> StudyRead:
-    groups = {name: planned.group for planned in comparison.cells if (name := store.indexed(planned)) is not None}
-    present = [store.cells / name for name in groups if (store.cells / name).exists()]
+    asked = {name: planned for planned in comparison.cells if (name := store.indexed(planned)) is not None}
+    present = [store.cells / name for name in asked if (store.cells / name).exists()]
     found, damaged = readable_cells(present, HeldRecords())
     cells = []
     for cell in found:
-        group = groups[cell.folder.name] or cell.group
-        cells.append(replace(cell, provenance={**cell.provenance, "group": group}))
-    missing = [*missing_sentences(comparison.cells, store), *damaged]
+        cells.append(replace(cell, provenance={**cell.provenance, **asked[cell.folder.name].stated}))
+    missing = [*missing_sentences(comparison.cells, store), *damaged, *comparison.left_out]
     others = num_stored - len(present)
     if others > 0:
         missing.append(f"{others} cells in the folder are not part of its last comparison and are not shown.")

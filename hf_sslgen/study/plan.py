@@ -139,44 +139,48 @@ def first_seeds(specs: Sequence[CellSpec]) -> dict[CellSpec, CellSpec]:
     return {spec: firsts.setdefault(replace(spec, seed=0, domain=_of_any_seed(spec.domain)), spec) for spec in specs}
 
 
-def expand(config: StudyConfig) -> tuple[CellSpec, ...]:
+def expand(config: StudyConfig, with_left_out: bool = False) -> tuple[CellSpec, ...]:
     """Return every cell of a study, domain by domain so that each domain is loaded once.
 
     The pretrained stage is one cell per backbone and domain. It does not depend on labels. It depends on the seed only
     through an untrained control's weights, for which the first seed is taken.
 
+    Args:
+        with_left_out: whether to include the backbones that the study leaves out until they are converted.
+
     Raises:
         InputError: nothing is left after the exclusions, or an exclusion excludes nothing.
     """
-    specs, used = [], [False] * len(config.exclude)
+    specs, used, left_out = [], [False] * len(config.exclude), frozenset(config.left_out)
     for spec in _all_specs(config):
         excluded, found = False, _axes(spec) if config.exclude else {}
         for index, exclusion in enumerate(config.exclude):
             if _matches(spec, found, exclusion):
                 excluded = used[index] = True
-        if not excluded:
+        if not excluded and (with_left_out or spec.backbone not in left_out):
             specs.append(spec)
     for exclusion, was_used in zip(config.exclude, used, strict=True):
         if not was_used:
             raise InputError(
                 f"exclude: {_in_words(exclusion)} matches no cell of the study. {_known(config, exclusion)}"
             )
-    if not specs:
+    if not specs and (config.backbones or with_left_out):
         raise InputError("exclude: the exclusions leave no cell in the study")
     return tuple(specs)
 
 
 def _all_specs(config: StudyConfig) -> Iterator[CellSpec]:
+    backbones = config.backbones + config.left_out
     for stated in config.domains:
         domain = replace(stated, test_seed=config.analysis.seed)
         first = replace(domain, split_seed=config.seeds[0])
         shared: dict[str, Any] = {"analysis": config.analysis, "geometry": config.geometry}
-        for backbone in config.backbones:
+        for backbone in backbones:
             yield CellSpec(backbone, first, PRETRAINED_PROTOCOL, None, config.seeds[0], **shared)
         for seed in config.seeds:
             for index, budget in enumerate(_budgets(config)):
                 limited = replace(domain, split_seed=seed, **budget)
-                for backbone in config.backbones:
+                for backbone in backbones:
                     for named in config.protocols:
                         takes_labels = not isinstance(named.protocol, FewShotProtocol)
                         if takes_labels or index == 0:

@@ -103,7 +103,7 @@ def _pairs(config: StudyConfig) -> list[tuple[BackboneEntry, BackboneEntry]]:
     if config.pairs is None:
         return [(a, b) for a in config.backbones for b in config.backbones if are_twins(a, b)]
     named = {backbone.name: backbone for backbone in config.backbones}
-    return [(named[first], named[second]) for first, second in config.pairs]
+    return [(named[first], named[second]) for first, second in config.pairs if {first, second} <= named.keys()]
 
 
 def _fewest_runs(pairs: Sequence[tuple[BackboneEntry, BackboneEntry]]) -> int:

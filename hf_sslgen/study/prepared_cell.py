@@ -15,6 +15,7 @@ from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.study.protocols.presets import FineTuningProtocol
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone, load_backbone
 from hf_sslgen.zoo.locations import UNTRAINED_PREFIX
+from hf_sslgen.zoo.network_description import NetworkDescription, describe_network
 
 CROP_PCT = {"shorter_side": 1.0, "squash": None}
 """`Geometry.crop_pct` of a protocol's `resize`."""
@@ -27,17 +28,20 @@ Measured = tuple[Analysis, dict[str, Any]]
 class BackboneFacts:
     """What identifies a backbone besides its name: its weights, and the pixels it is given.
 
-    `pinned` is the location that loads the same weights again, as in `LoadedBackbone`.
+    `pinned` is the location that loads the same weights again, as in `LoadedBackbone`. `network` is not part of a
+    cell's identity.
     """
 
     weights: str
     preprocessing: Preprocessing
     num_parameters: int
     pinned: str
+    network: NetworkDescription
 
     @classmethod
     def of(cls, backbone: LoadedBackbone) -> "BackboneFacts":
-        return cls(backbone.weights, backbone.preprocessing, backbone.num_parameters, backbone.pinned)
+        network = describe_network(backbone.model)
+        return cls(backbone.weights, backbone.preprocessing, backbone.num_parameters, backbone.pinned, network)
 
 
 @functools.lru_cache(maxsize=1)

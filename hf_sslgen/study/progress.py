@@ -7,8 +7,11 @@ from typing import TypeVar
 from hf_sslgen.errors import InputError
 from hf_sslgen.file_signatures import file_signature
 from hf_sslgen.files import write_json
+from hf_sslgen.study.backbones import BackboneEntry
 from hf_sslgen.study.cells.cell_folder import read_stored_cell
 from hf_sslgen.study.cells.store import Planned, Store, read_mapping
+from hf_sslgen.study.config import StudyConfig
+from hf_sslgen.study.plan import CellSpec, expand
 from hf_sslgen.work_claims import find_living_claims
 
 Cell = TypeVar("Cell", bound=Planned)
@@ -18,6 +21,25 @@ CHECKED = "checked.json"
 
 SHOWN = 4
 """How many of the cells with the same error are named."""
+
+
+def planned_cells(config: StudyConfig, store: Store) -> tuple[CellSpec, ...]:
+    """Return the cells that a study's folder asks for, in the study's order.
+
+    Cells of backbones that are not converted on this machine belong to them only if they are finished, such as on
+    another machine.
+    """
+    if not config.left_out:
+        return expand(config)
+    left_out = frozenset(config.left_out)
+    specs = expand(config, with_left_out=True)
+    return tuple(spec for spec in specs if spec.backbone not in left_out or store.is_finished(spec))
+
+
+def still_left_out(config: StudyConfig, store: Store) -> tuple[BackboneEntry, ...]:
+    """Return the backbones that a study leaves out until they are converted, and has no finished cell of."""
+    found = {spec.backbone for spec in planned_cells(config, store)}
+    return tuple(backbone for backbone in config.left_out if backbone not in found)
 
 
 def damaged_sentences(specs: Sequence[Cell], store: Store) -> dict[Cell, str]:

@@ -14,6 +14,7 @@ FAMILIES = (
     "clustering",
     "redundancy-reduction",
     "masked-image-modelling",
+    "pretext-task",
 )
 
 NORMALIZATIONS = ("imagenet", "half", "unit_range", "swav")
@@ -125,10 +126,21 @@ class Backbone:
 
 
 @dataclass(frozen=True)
+class NearTwin:
+    """A backbone of another twin set that stands in for a set's supervised twin, and why it is not an exact one."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class TwinSet:
     """Backbones of one architecture and one source dataset, so that only the pretraining objective differs.
 
     Resize, crop and interpolation belong to the set, not to a backbone, because twins must see the same pixels.
+
+    Attributes:
+        near_twins: which of its backbones are rows of another set; these keep that set's name in `twin_set`.
     """
 
     name: str
@@ -138,6 +150,12 @@ class TwinSet:
     crop_pct: float
     interpolation: str = field(metadata=one_of("bilinear", "bicubic"))
     backbones: tuple[Backbone, ...]
+    near_twins: tuple[NearTwin, ...] = ()
+
+    @property
+    def own_backbones(self) -> tuple[Backbone, ...]:
+        """Its backbones without the near twins of other sets."""
+        return tuple(backbone for backbone in self.backbones if backbone.twin_set == self.name)
 
     @property
     def supervised(self) -> tuple[Backbone, ...]:

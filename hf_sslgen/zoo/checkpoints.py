@@ -16,8 +16,9 @@ from transformers.utils import logging as transformers_logging
 from hf_sslgen.errors import HubError, InputError, nearest_names, reworded
 from hf_sslgen.zoo.backbone_registry import known_backbone_ids
 from hf_sslgen.zoo.checkpoint_preprocessing import UNREADABLE, stated_pretrained_cfg
-from hf_sslgen.zoo.hub_files import fetch_checkpoint
+from hf_sslgen.zoo.hub_files import cached_checkpoint, fetch_checkpoint
 from hf_sslgen.zoo.locations import resolve_location, split_revision, wanted_revision
+from hf_sslgen.zoo.same_padding import obey_padding
 from hf_sslgen.zoo.tensor_fit import LoadReport, check_report, check_stored, check_values
 from hf_sslgen.zoo.timm_folder import WEIGHTS_FILE
 from hf_sslgen.zoo.to_safetensors import conversion_advice
@@ -76,6 +77,20 @@ def open_checkpoint(name: str, model_revision: str | None, with_weights: bool) -
     except (InputError, HubError) as error:
         raise reworded(error, _load_words(name, str(error))) from error
     return Checkpoint(name, folder, folder.name, f"{location}@{folder.name}")
+
+
+def checkpoint_at_hand(name: str, with_weights: bool) -> Path | None:
+    """Return the folder of a backbone's files if they are on this machine; the Hub is not asked.
+
+    Args:
+        name: as for `load_backbone`, without `untrained:`.
+        with_weights: whether the weights are needed too.
+    """
+    try:
+        location, revision = resolve_location(name), wanted_revision(name, None)
+    except InputError:
+        return None
+    return Path(location) if Path(location).is_dir() else cached_checkpoint(location, revision, with_weights)
 
 
 def load_config(name: str, folder: Path) -> Any:
@@ -180,6 +195,11 @@ def load_weights(name: str, folder: Path, config: Any) -> tuple[Any, set[str]]:
     missing = {key for key in info["missing_keys"] | mismatched if not key.endswith(".num_batches_tracked")}
     check_report(name, model, LoadReport(frozenset(missing), frozenset(info["unexpected_keys"])))
     check_values(name, model)
+    if isinstance(config, TimmWrapperConfig):
+        try:
+            obey_padding(model)
+        except InputError as error:
+            raise load_error(name, str(error)) from error
     return model, missing
 
 

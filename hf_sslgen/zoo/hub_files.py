@@ -42,7 +42,7 @@ def fetch_checkpoint(hub_id: str, revision: str | None, with_weights: bool) -> P
     """
     offline = constants.is_offline_mode()
     if offline or COMMIT.fullmatch(revision or ""):
-        cached = _cached(hub_id, revision, with_weights)
+        cached = cached_checkpoint(hub_id, revision, with_weights)
         if cached is not None:
             return cached
     if offline:
@@ -52,7 +52,7 @@ def fetch_checkpoint(hub_id: str, revision: str | None, with_weights: bool) -> P
     except (DamagedFileError, OSError, httpx.HTTPError, UnicodeError, HFValidationError) as error:
         raise_shortage(error)
         sentence = hub_sentence(error, hub_id, revision)
-        cached = _cached(hub_id, revision, with_weights) if is_unreachable(error) else None
+        cached = cached_checkpoint(hub_id, revision, with_weights) if is_unreachable(error) else None
         if cached is None:
             raise HubError(sentence) from None  # the client's own error may contain the token
     logger.warning("%s; continuing with the cached commit %s", sentence.partition("; ")[0], cached.name)
@@ -109,8 +109,8 @@ def _complete(hub_id: str, folder: Path, names: list[str]) -> None:
         snapshot_download(hub_id, revision=folder.name, allow_patterns=names)
 
 
-def _cached(hub_id: str, revision: str | None, with_weights: bool) -> Path | None:
-    """Return the folder in the cache, or None if a file is missing or damaged."""
+def cached_checkpoint(hub_id: str, revision: str | None, with_weights: bool) -> Path | None:
+    """Return a checkpoint's folder in the cache, or None if a file is missing or damaged; arguments as above."""
     try:
         folder = Path(
             snapshot_download(hub_id, revision=revision, allow_patterns=["config.json"], local_files_only=True)

@@ -90,6 +90,13 @@ def resolve_location(name: str) -> str:
     return hub_id
 
 
+def is_available(row: Backbone) -> bool:
+    """Whether a row can be loaded without converting its published file first; nothing is looked up on the Hub."""
+    if not row.needs_conversion or row.package_folder is not None or Path(row.id).is_dir():
+        return True
+    return is_converted(row) or converted_repository(row) is not None
+
+
 def _converted_location(name: str, row: Backbone) -> str:
     if is_converted(row):
         return str(converted_folder(row))

@@ -39,11 +39,17 @@ def write_timm_folder(
         "model_args": {key: value for key, value in model_args.items() if key != "num_classes"},
         "pretrained_cfg": pretrained_cfg,
     }
-    tensors = {name: _stored(tensor, dtype).contiguous().cpu() for name, tensor in state_dict.items()}
+    tensors = {name: _stored(tensor, dtype) for name, tensor in state_dict.items()}
     with replace_files(folder) as unfinished:
-        (unfinished / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        save_file(tensors, unfinished / WEIGHTS_FILE, metadata={"format": "pt"})
-        give_usual_mode(unfinished / WEIGHTS_FILE)
+        write_timm_files(unfinished, config, tensors)
+
+
+def write_timm_files(folder: Path, config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+    """Write the configuration and the tensors of a network into a folder that becomes visible when it is complete."""
+    plain = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    save_file(plain, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    give_usual_mode(folder / WEIGHTS_FILE)
 
 
 def _stored(tensor: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:

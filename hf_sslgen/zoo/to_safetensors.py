@@ -1,9 +1,5 @@
 """Convert pickled weights (`pytorch_model.bin`) to safetensors without running code they contain."""
 
-import pickle
-import struct
-import zipfile
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,27 +8,13 @@ from safetensors.torch import save_file
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.files import give_usual_mode, replace_file
+from hf_sslgen.zoo.conversion.checkpoint_file import read_checkpoint_file
 from hf_sslgen.zoo.timm_folder import WEIGHTS_FILE
 
 PICKLED = "pytorch_model*.bin"
 
 OTHER_WEIGHTS = (".bin", ".ckpt", ".h5", ".msgpack", ".npz", ".onnx", ".pkl", ".pt", ".pth", ".safetensors", ".tar")
 """Suffixes of files that hold weights in some layout."""
-
-DAMAGES = (
-    OSError,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ImportError,
-    ArithmeticError,
-    MemoryError,
-    AssertionError,
-)
-"""Exceptions that a damaged pickle, whose instructions are arbitrary, may cause on reading."""
 
 
 def conversion_advice(published: Iterable[str], hub_id: str | None = None, revision: str | None = None) -> str:
@@ -67,32 +49,8 @@ def _is_plain(name: object, value: object) -> bool:
     return value.layout == torch.strided and not value.is_quantized and not value.is_meta
 
 
-def _check_members(path: Path) -> None:
-    """Verify the checksum of every part of a zip file, which torch does not do.
-
-    Raises:
-        InputError: names the damaged part.
-    """
-    try:
-        if not zipfile.is_zipfile(path):
-            return  # older torch files have no checksums
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-            names = archive.namelist()
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, struct.error) as error:
-        raise InputError(f"{path} is damaged ({error}); download it again") from error
-    if damaged is None and len(set(names)) < len(names):
-        damaged = next(name for name in names if names.count(name) > 1)
-    if damaged is not None:
-        raise InputError(f"{path} is damaged: its part {damaged!r} does not match its checksum; download it again")
-
-
 def _read_pickled(path: Path) -> dict[str, torch.Tensor]:
-    _check_members(path)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, *DAMAGES) as error:
-        raise InputError(f"{path} is damaged or contains more than tensors, so it is not opened") from error
+    state = read_checkpoint_file(path).content
     if isinstance(state, dict) and all(_is_plain(name, each) for name, each in state.items()):
         return state
     inner = _inner_mapping(state)

@@ -23,6 +23,7 @@ def read(path: Path) -> pd.DataFrame:
 def test_files_are_written_whole_and_keep_full_precision(large_results, tmp_path: Path) -> None:
     write_csv_files(large_results, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "backbones.csv",
         "cautions.csv",
         "comparisons.csv",
         "groups.csv",

@@ -8,10 +8,13 @@ import pytest
 
 from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.config import parse_study
-from hf_sslgen.study.estimate import Sizes, domain_sizes, dry_run_text, estimate_cell, image_passes
+from hf_sslgen.study.dry_run import dry_run_text
+from hf_sslgen.study.estimate import Sizes, domain_sizes, estimate_cell, image_passes
 from hf_sslgen.study.finished_cells import finished_cells
+from hf_sslgen.study.network_cost import NetworkCost
 from hf_sslgen.study.plan import CellSpec, expand
 
+COST = NetworkCost(seconds=1.0, flops=10.0, parameters=5, image_size=32, basis="loaded")
 SIZES = Sizes(train=30, validation=20, test=50)
 VARIANTS = 8
 FINETUNE = {"preset": "finetune", "learning_rates": [1e-3, 1e-4], "max_steps": 5, "batch_size": 4}
@@ -65,11 +68,13 @@ def test_sizes_are_those_on_disk_or_of_the_registry(spec_of: Callable[..., CellS
 def test_finished_cells_tell_more_than_counting(finished_study: Any) -> None:
     cells, _ = finished_cells(finished_study.specs, finished_study.store)
     spec = next(spec for spec in finished_study.specs if spec.protocol_name == "linear")
-    estimate = estimate_cell(spec, cells, per_image=1e6)
+    estimate = estimate_cell(spec, cells, COST)
     seconds = [cell.provenance["seconds"] for cell in cells if cell.protocol == "linear"]
     assert estimate.seconds == pytest.approx(sum(seconds) / len(seconds))
     assert 1_000 < estimate.kept_bytes < 100_000
-    assert estimate_cell(spec, [], per_image=2.0).seconds == 2.0 * image_passes(spec, Sizes(30, 20, 30))
+    passes = image_passes(spec, Sizes(30, 20, 30))
+    assert estimate.flops == 10 * passes
+    assert estimate_cell(spec, [], COST).seconds == passes
 
 
 def test_a_dry_run_counts_what_is_left(finished_study: Any, tmp_path: Path) -> None:
@@ -94,7 +99,7 @@ def test_images_that_have_passed_a_frozen_trunk_are_not_counted_again(
     content = study_content(protocols=["linear", {"preset": "dino-knn", "neighbours": [3]}])
     specs = [spec for spec in expand(parse_study(content, "study")) if spec.backbone.name == "resnet"]
     stored: dict[Hashable, int] = {}
-    estimates = [estimate_cell(spec, [], 1.0, stored) for spec in specs]
+    estimates = [estimate_cell(spec, [], COST, stored) for spec in specs]
     assert sum(estimate.seconds or 0 for estimate in estimates) == 30 + 20 + 30 + 10 * VARIANTS
-    alone = [estimate_cell(spec, [], 1.0) for spec in specs]
+    alone = [estimate_cell(spec, [], COST) for spec in specs]
     assert sum(estimate.seconds or 0 for estimate in alone) > 4 * (30 + 20 + 30)

@@ -13,7 +13,7 @@ from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.cells.repeated_runs import run_of, with_stand_ins
 from hf_sslgen.study.cells.store import STUDY_FILE, Store
 from hf_sslgen.study.config import parse_study
-from hf_sslgen.study.estimate import dry_run_text
+from hf_sslgen.study.dry_run import dry_run_text
 from hf_sslgen.study.execution.worker import run_worker
 from hf_sslgen.study.finished_cells import read_study_results
 from hf_sslgen.study.inference.study_results import infer

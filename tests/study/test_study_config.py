@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.study.backbones import named_entries, shared_set
 from hf_sslgen.study.config import parse_study, read_study
 from hf_sslgen.study.plan import expand
 
@@ -26,6 +27,8 @@ def refused(content: dict[str, Any]) -> str:
     ("changes", "message"),
     [
         ({"backbone": []}, "unknown key 'backbone'; did you mean 'backbones'?"),
+        ({"reference": ["sfda-finetuned"]}, "reference: there is no table 'sfda-finetuned'; did you mean"),
+        ({"reference": "sfda-finetune"}, "reference must be a list with at least one entry"),
         ({"backbones": []}, "backbones must be a list with at least one entry, found []"),
         ({"backbones": "resnet"}, "backbones must be a list with at least one entry, found 'resnet'"),
         ({"backbones": [3]}, "an entry must be a name or a mapping, found 3"),
@@ -127,3 +130,14 @@ def test_each_source_has_an_untrained_control_unless_one_is_named() -> None:
     names = [backbone.name for backbone in parse_study({**content, "backbones": [*rows, own]}, "study").backbones]
     assert names[3:] == ["untrained:b/sup", "untrained:a/sup"]
     assert len(parse_study({**content, "untrained_control": False}, "study").backbones) == 3
+
+
+def test_a_set_is_shared_with_the_near_twins_that_it_borrows() -> None:
+    near, lightly, dino = "timm/resnet50.tv_in1k", "lightly-simclr-100ep-resnet50", "dino-resnet50"
+    shared = {
+        names: found.name if (found := shared_set(named_entries(names))) is not None else None
+        for names in ((near, lightly), (near, dino), (near,), (lightly, dino), (f"untrained:{near}", lightly))
+    }
+    assert list(shared.values()) == [
+        *("resnet50-in1k-lightly", "resnet50-in1k", "resnet50-in1k", None, "resnet50-in1k-lightly")
+    ]

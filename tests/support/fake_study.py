@@ -49,7 +49,7 @@ class FakeBackbone:
     invariance: float
     parameters: int = 23_512_130
     licence: str | None = "apache-2.0"
-    source: str | None = None
+    source: str | None = "photos"
     pretraining_seed: int | None = None
     different: float = 0.0
     """What its accuracy gains on domains unlike the source."""

@@ -1,5 +1,6 @@
 """The registry of backbones: its rows, its look-ups, and what it says about a wrong row."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from hf_sslgen.errors import InputError
 from hf_sslgen.zoo import backbone_registry
+from hf_sslgen.zoo.conversion.layout_rows import LAYOUTS
 
 ROW = """
       - id: some/backbone
@@ -44,7 +46,8 @@ def test_each_twin_set_pairs_a_supervised_backbone_or_says_what_is_missing():
         assert twin_set.name == name
         assert twin_set.supervised, name
         assert twin_set.self_supervised or "no self-supervised twin" in twin_set.description, name
-        assert {backbone.twin_set for backbone in twin_set.backbones} == {name}
+        near = {each.id for each in twin_set.near_twins}
+        assert {backbone.twin_set for backbone in twin_set.backbones if backbone.id not in near} == {name}
 
 
 def test_exact_twins_share_architecture_parameters_and_source():
@@ -63,9 +66,107 @@ def test_near_and_unmatched_backbones_say_why():
         assert backbone.twin_set is None and not backbone.exact_twin
 
 
-def test_unverified_rows_are_marked():
-    unverified = {backbone.id for backbone in backbone_registry.all_backbones() if not backbone.verified}
-    assert unverified == {"SauravMaheshkar/barlowtwins-resnet50-in1k"}
+def test_unverified_rows_say_what_was_not_checked():
+    unverified = [backbone for backbone in backbone_registry.all_backbones() if not backbone.verified]
+    assert len(unverified) > 20
+    for backbone in unverified:
+        assert backbone.note is not None and "not checked" in backbone.note, backbone.id
+
+
+def test_rows_without_an_address_say_which_file_to_look_for():
+    without = [each for each in backbone_registry.all_backbones() if each.needs_conversion and each.url is None]
+    assert {"obow-200ep-resnet50", "simclr-v2-resnet50", "rrl-supervised-run9-resnet50"} <= {
+        each.id for each in without
+    }
+    for backbone in without:
+        assert "convert" in (backbone.note or ""), backbone.id
+
+
+def test_rows_that_need_conversion_state_a_layout_that_exists_or_leave_it_to_the_keys():
+    rows = [backbone for backbone in backbone_registry.all_backbones() if backbone.needs_conversion]
+    assert {each.layout for each in rows} - {None} <= set(LAYOUTS)
+    assert {each.layout for each in rows} >= {
+        "swav",
+        "moco",
+        "moco_v3",
+        "simsiam",
+        "byol",
+        "obow",
+        "lightly",
+        "mmselfsup",
+    }
+    for backbone in rows:
+        assert backbone.layout is not None or not backbone.verified or backbone.id == "nyu-visionx/moco-v3-vit-b"
+
+
+def test_every_published_checkpoint_of_two_code_bases_has_a_row(shared_data):
+    tables = shared_data.parent / "reference"
+    urls = {each.url: each for each in backbone_registry.all_backbones() if each.url is not None}
+    lightly = [line.split("\t") for line in (tables / "lightly-imagenet.tsv").read_text().splitlines()[2:]]
+    mmselfsup = [line.split("\t") for line in (tables / "mmselfsup-imagenet.tsv").read_text().splitlines()[2:]]
+    assert (len(lightly), len(mmselfsup)) == (14, 41)
+    for _, _, batch, epochs, linear, finetune, knn, url in lightly:
+        row = urls[url]
+        assert (row.batch_size, row.epochs, row.licence, row.code_licence) == (int(batch), int(epochs), None, "mit")
+        stated = {each.measure: each.top1 for each in row.published}
+        assert stated == {"linear": float(linear), "finetune": float(finetune), "knn": float(knn)}
+    for name, _, _, batch, linear, finetune, url in mmselfsup:
+        row = urls[url]
+        assert row.batch_size == int(batch), name
+        # The table repeats a name for some rows, and states 200 epochs for one of 800, so the file's name decides.
+        assert row.epochs is not None and re.search(rf"-{row.epochs}e[-_]", url.rpartition("/")[2]), name
+        assert row.checksum is not None and url.endswith(f"-{row.checksum.removeprefix('sha256:')}.pth"), name
+        published = {each.measure: each.top1 for each in row.published}
+        stated = {"linear": linear, "finetune": finetune}
+        assert published == {measure: float(value) for measure, value in stated.items() if value}, name
+
+
+def test_ten_objectives_of_one_code_base_have_a_near_twin():
+    lightly = backbone_registry.get_twin_set("resnet50-in1k-lightly")
+    (near,) = lightly.supervised
+    assert (near.id, near.exact_twin, near.twin_set) == ("timm/resnet50.tv_in1k", False, "resnet50-in1k")
+    assert "other code" in (near.reason or "")
+    assert len({each.objective for each in lightly.self_supervised}) == 10
+    assert {each.epochs for each in lightly.self_supervised} == {100}
+    own = backbone_registry.find_backbone("timm/resnet50.tv_in1k")
+    assert own is not None and own.exact_twin and own.reason is None
+
+
+def test_the_published_linear_accuracies_are_those_of_the_gates():
+    gates = {
+        "swav-800ep-resnet50": 75.3,
+        "deepcluster-v2-800ep-resnet50": 75.2,
+        "dino-resnet50": 75.3,
+        "moco-v3-1000ep-resnet50": 74.6,
+        "byol-1000ep-resnet50": 74.4,
+        "obow-200ep-resnet50": 73.8,
+        "barlowtwins-resnet50": 73.5,
+        "vicreg-resnet50": 73.2,
+        "infomin-800ep-resnet50": 73.0,
+        "sela-v2-400ep-resnet50": 71.8,
+        "simclr-v2-resnet50": 71.7,
+        "moco-v2-800ep-resnet50": 71.1,
+        "lightly-ai/simclrv1-imagenet1k-resnet50-1x": 69.1,
+        "simsiam-100ep-resnet50": 68.1,
+        "pcl-v2-200ep-resnet50": 67.6,
+        "pirl-200ep-resnet50": 61.7,
+        "pcl-v1-200ep-resnet50": 61.5,
+        "moco-v1-200ep-resnet50": 60.6,
+        "insdis-200ep-resnet50": 59.5,
+    }
+    for name, top1 in gates.items():
+        row = backbone_registry.find_backbone(name)
+        assert row is not None
+        assert [each.top1 for each in row.published if each.measure == "linear"] == [top1], name
+
+
+def test_the_same_weights_in_two_places_are_of_one_method():
+    for backbone in backbone_registry.all_backbones():
+        if backbone.same_weights_as is not None:
+            other = backbone_registry.find_backbone(backbone.same_weights_as)
+            assert other is not None and other.same_weights_as is None, backbone.id
+            for name in ("objective", "twin_set", "epochs", "augmentation"):
+                assert vars(backbone)[name] == vars(other)[name], (backbone.id, name)
 
 
 def test_known_facts():
@@ -160,11 +261,16 @@ def test_no_listed_backbone_matches_an_exclusion():
         ),
         (
             ("verified: true", "verified: true\n        published: [{measure: linear, top1: 101.0, source: a page}]"),
-            "published accuracy 1: top1 is 101.0; it must be above 0 and at most 100",
+            "published, row 1: top1 is 101.0; it must be above 0 and at most 100",
         ),
         (
             ("verified: true", "verified: true\n        published: [{measure: guess, top1: 70.0, source: a page}]"),
             "measure is 'guess'; known: linear, knn, finetune",
+        ),
+        (("verified: true", "verified: false"), "say in the field 'note' what was not checked"),
+        (
+            ("verified: true", "verified: true\n        same_weights_as: some/other"),
+            "same_weights_as is 'some/other'; it must be another row's id",
         ),
         (("verified: true", "verified: true\n        padding: valid"), "padding is 'valid'; known: torch, same"),
         (("verified: true", "verified: true\n        epochs: 0"), "epochs is 0; it must be at least 1"),
@@ -176,6 +282,16 @@ def test_no_listed_backbone_matches_an_exclusion():
 def test_a_wrong_row_is_named(tmp_path, change, message):
     with pytest.raises(InputError, match=message):
         backbone_registry.read_registry(_write(tmp_path, ROW.replace(*change)))
+
+
+def test_a_near_twin_is_a_row_of_another_set(tmp_path):
+    path = _write(tmp_path, ROW)
+    text = path.read_text(encoding="utf-8").replace(
+        "    backbones:", "    near_twins: [{id: some/backbone, reason: none}]\n    backbones:"
+    )
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="near twin 'some/backbone' is not a row of another twin set"):
+        backbone_registry.read_registry(path)
 
 
 def test_a_backbone_in_two_places_is_an_error(tmp_path):

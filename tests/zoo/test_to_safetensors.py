@@ -42,7 +42,7 @@ def test_what_is_more_than_tensors_is_refused_and_not_run(tmp_path):
     nested, numbered = {"model": {"a": torch.ones(1)}}, {0: torch.ones(1)}
     for state in (nested, numbered, {"a": torch.eye(2).to_sparse()}, {"a": torch.empty(1, device="meta")}):
         torch.save(state, tmp_path / "pytorch_model.bin")
-        with pytest.raises(InputError, match="not a mapping of names to plain tensors"):
+        with pytest.raises(InputError, match=r"to plain tensors|more than tensors"):
             convert_folder(tmp_path)
 
 

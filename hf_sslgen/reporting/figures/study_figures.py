@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from hf_sslgen.metrics.catalogue.rows import tested_parts
 from hf_sslgen.metrics.stages import FINE_TUNED_STAGE, PRETRAINED_STAGE
 from hf_sslgen.reporting.attribution_words import attribution_words, quantity_words, shows_the_published_encoder
+from hf_sslgen.reporting.confound_words import NOT_A_TWIN
 from hf_sslgen.reporting.figures.charts import accuracy_bars, invariance_by_transform
 from hf_sslgen.reporting.figures.concentration_distributions import concentration_of_records
 from hf_sslgen.reporting.figures.figure_style import Styles, backbone_styles
@@ -93,7 +94,8 @@ def _forests(results: StudyResults) -> Iterator[StudyFigure]:
 
 def _contrast(comparison: Comparison) -> str:
     setting = "" if comparison.transform else f", {comparison.protocol} {comparison.labels}"
-    return f"{comparison.first} against {comparison.second}{setting}"
+    second = comparison.second + (NOT_A_TWIN if comparison.confounded_by else "")
+    return f"{comparison.first} against {second}{setting}"
 
 
 def _of_setting(here: Sequence[Cell], setting: Setting, styles: Styles) -> Iterator[StudyFigure]:

@@ -3,7 +3,8 @@
 A direction is claimed only if the 95% interval excludes zero in the widest scope that the runs can test, and if the
 verdict holds after adjustment for all headline verdicts of the page. For concentration and the signed confidence gap,
 neither direction is better, so nothing is called better; for lift, sentences say which backbone looks more at the
-object. Each sentence counts comparisons of one level and one scope.
+object. Each sentence counts comparisons of one level and one scope. Confounded comparisons are counted apart and said
+to be no verdict on objectives.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,10 +34,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class _Item:
-    """One comparison; `name` distinguishes it from the others in its sentence."""
+    """One comparison; `name` distinguishes it from the others in its sentence, `backbones` are its two."""
 
     name: str
     estimate: GroupDifference | Interaction | TargetDifference
+    backbones: tuple[str, str]
+    confounded_by: str
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,14 @@ class _Kind:
     """What the comparisons of one sentence have in common.
 
     Attributes:
-        of_twins: whether each compares a self-supervised backbone with a supervised one.
+        of_twins: whether each compares a self-supervised backbone with its supervised twin.
+        is_confounded: whether each compares backbones that differ in more than the objective.
         over_domains: whether each is over the domains of a group, rather than on one.
         scope: as claimed.
     """
 
     of_twins: bool
+    is_confounded: bool
     over_domains: bool
     scope: str
 
@@ -92,13 +97,15 @@ def _items(
         if g.group != group or not _is_number(g.comparison, metric, transform):
             continue
         name = comparison_name(results, g.comparison, names)
+        said = _backbones(g.comparison, names), g.comparison.confounded_by
         over_domains = g.n >= MIN_DOMAINS
         if over_domains:
-            found = [_Item(_joined(name, f"over {g.n} domains"), g)]
+            found = [_Item(_joined(name, f"over {g.n} domains"), g, *said)]
         else:
-            found = [_Item(_joined(d.domain, name), d) for d in g.members]
+            found = [_Item(_joined(d.domain, name), d, *said) for d in g.members]
         for item in found:
-            kind = _Kind(_are_twins(g.comparison), over_domains, item.estimate.judgement.claimed.scope)
+            scope = item.estimate.judgement.claimed.scope
+            kind = _Kind(_are_twins(g.comparison), bool(g.comparison.confounded_by), over_domains, scope)
             items.setdefault(kind, []).append(item)
     return items
 
@@ -108,7 +115,12 @@ def _is_number(comparison: Comparison, metric: str, transform: str) -> bool:
 
 
 def _are_twins(comparison: Comparison) -> bool:
-    return (role_of(comparison.first_objective), role_of(comparison.second_objective)) == ("ssl", "supervised")
+    roles = role_of(comparison.first_objective), role_of(comparison.second_objective)
+    return roles == ("ssl", "supervised") and not comparison.confounded_by
+
+
+def _backbones(comparison: Comparison, names: Mapping[str, str]) -> tuple[str, str]:
+    return names.get(comparison.first, comparison.first), names.get(comparison.second, comparison.second)
 
 
 def comparison_name(results: StudyResults, comparison: Comparison, names: Mapping[str, str] | None = None) -> str:
@@ -137,9 +149,11 @@ def _joined(*parts: str) -> str:
 
 
 def _on_group(group: str, kind: _Kind, items: Sequence[_Item], metric: str) -> Finding:
-    first, second = (
-        ("the self-supervised backbone", "its supervised twin") if kind.of_twins else ("the first", "the second")
-    )
+    first, second = "the first", "the second"
+    if kind.of_twins:
+        first, second = "the self-supervised backbone", "its supervised twin"
+    elif kind.is_confounded and len(items) == 1:
+        first, second = items[0].backbones
     phrase = _short_phrase(metric)
     if metric == "lift":
         meanings = {
@@ -161,8 +175,10 @@ def _between_groups(results: StudyResults, metric: str, transform: str, names: M
     items: dict[_Kind, list[_Item]] = {}
     for i in results.interactions:
         if _is_number(i.comparison, metric, transform) and min(i.n_similar, i.n_different) >= MIN_DOMAINS:
-            kind = _Kind(_are_twins(i.comparison), True, i.judgement.claimed.scope)
-            items.setdefault(kind, []).append(_Item(comparison_name(results, i.comparison, names), i))
+            of = i.comparison
+            kind = _Kind(_are_twins(of), bool(of.confounded_by), True, i.judgement.claimed.scope)
+            item = _Item(comparison_name(results, of, names), i, _backbones(of, names), of.confounded_by)
+            items.setdefault(kind, []).append(item)
     difference = f"the difference in {_short_phrase(metric)}"
     meanings = {
         HIGHER: f"{difference} is larger on different domains than on similar ones",
@@ -184,7 +200,11 @@ def _counted(place: str, kind: _Kind, items: Sequence[_Item], metric: str, meani
         if sentences and verdict == UNDECIDED:
             lead = "Undecided"
         sentences.append(lead + _share(len(found), len(items)) + ".")
-        listed += [f"{verdict[0].upper()}{verdict[1:]}: {_spoken(item, metric)}." for item in found]
+        listed += [f"{verdict[0].upper()}{verdict[1:]}: {_spoken(item, metric)}{_noted(item)}." for item in found]
+    if kind.is_confounded:
+        differing = f"differ in {items[0].confounded_by}" if len(items) == 1 else "differ in more than the objective"
+        which = "The two also" if len(items) == 1 else "The backbones compared here"
+        sentences.append(f"{which} {differing}, so this is no verdict on self-supervision.")
     scope = f"For {scope_words(kind.scope)}."
     return Finding(" ".join(sentences), [scope, *listed])
 
@@ -200,6 +220,11 @@ def _share(count: int, total: int) -> str:
     if count == total == 2:
         return " in both comparisons"
     return f" in all {total} comparisons" if count == total else f" in {count} of {total} comparisons"
+
+
+def _noted(item: _Item) -> str:
+    exploratory = "" if item.estimate.judgement.is_headline else "; exploratory"
+    return f"; the two also differ in {item.confounded_by}{exploratory}" if item.confounded_by else ""
 
 
 def _spoken(item: _Item, metric: str) -> str:

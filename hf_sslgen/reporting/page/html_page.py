@@ -18,10 +18,12 @@ from hf_sslgen.reporting.page.measurement_parts import MEASUREMENT_PARTS
 from hf_sslgen.reporting.page.packed_parts import PackedParts
 from hf_sslgen.reporting.page.page_claims import claim_section
 from hf_sslgen.reporting.page.page_content import collapse_warnings, domain_sections
+from hf_sslgen.reporting.page.page_cost import cost_section
 from hf_sslgen.reporting.page.page_data import page_data
 from hf_sslgen.reporting.page.page_details import PAGE_UP_TO, details_within
 from hf_sslgen.reporting.page.page_heat import heat_maps
 from hf_sslgen.reporting.page.page_ranking import ranking_tables
+from hf_sslgen.reporting.page.page_reference import reference_sections
 from hf_sslgen.reporting.page.page_scorecard import card_of, cards_shown_first
 from hf_sslgen.reporting.page.page_script import LIBRARY, TEMPLATES, own_text, packed_json, page_script
 from hf_sslgen.reporting.page.page_summary import summary
@@ -34,21 +36,25 @@ from hf_sslgen.reporting.verdict import main_setting, verdict
 from hf_sslgen.reporting.verdict_remarks import RemarkKind
 from hf_sslgen.study.inference.study_results import StudyResults
 
+ABOVE = (RemarkKind.WEAKNESS, RemarkKind.CONFOUND)
+"""Remarks that stand below the verdict; the others follow the scorecards."""
+
 DETAILS_MARK = Markup("<!--details-->")
 """Stands for the details of cells until the room left for them is known. Names can't imitate it: they are escaped."""
 
 
-def write_page(results: StudyResults, path: Path, title: str, missing: Sequence[str] = ()) -> None:
+def write_page(results: StudyResults, path: Path, title: str, missing: Sequence[str] = (), notice: str = "") -> None:
     """Write the page as one file.
 
     Args:
         missing: plain sentences about cells that failed or are not computed yet.
+        notice: stands above everything else.
     """
     with replace_file(path) as unfinished:
-        unfinished.write_text(render_page(results, title, missing), encoding="utf-8")
+        unfinished.write_text(render_page(results, title, missing, notice), encoding="utf-8")
 
 
-def render_page(results: StudyResults, title: str, missing: Sequence[str] = ()) -> str:
+def render_page(results: StudyResults, title: str, missing: Sequence[str] = (), notice: str = "") -> str:
     """Return the page as HTML text; see `write_page`. The same results give the same text."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -58,7 +64,8 @@ def render_page(results: StudyResults, title: str, missing: Sequence[str] = ()) 
     )
     parts = PackedParts()
     environment.filters["part"] = parts.add
-    page = {"title": title, "missing": list(missing), "details_mark": DETAILS_MARK, **_content(results)}
+    said = {"title": title, "missing": list(missing), "notice": notice}
+    page = {**said, "details_mark": DETAILS_MARK, **_content(results)}
     text = parts.put_in(environment.get_template("report.html.jinja").render(page=page))
     return text.replace(DETAILS_MARK, details_within(results.cells, PAGE_UP_TO - len(text)))
 
@@ -75,7 +82,8 @@ def _content(results: StudyResults) -> dict[str, Any]:
     content = {
         "verdict": said,
         "weaknesses": [remark for remark in said.further if remark.kind is RemarkKind.WEAKNESS],
-        "remarks": [remark for remark in said.further if remark.kind is not RemarkKind.WEAKNESS],
+        "confounds": [remark for remark in said.further if remark.kind is RemarkKind.CONFOUND],
+        "remarks": [remark for remark in said.further if remark.kind not in ABOVE],
         "done": work_done(cells),
         "cards": cards,
         "standings": {row.standing for shown in cards for row in shown.rows},
@@ -97,7 +105,9 @@ def _content(results: StudyResults) -> dict[str, Any]:
         "num_cautions": len(cautions) + bool(collapsed),
         "summary": summary(results, card.names),
         "rankings": ranking_tables(results.rankings, card.names),
+        "cost": cost_section(results, card.names),
         "claims": claim_section(results),
+        "references": reference_sections(results, card.names),
         "domains": domain_sections(results, card.names),
         "notes_on_findings": finding_notes(results),
         "limits": LIMITS,
@@ -127,7 +137,9 @@ def _sections(content: dict[str, Any]) -> list[tuple[str, str]]:
         ("cautions", "Cautions", content["num_cautions"]),
         ("summary", "All tests", content["summary"]),
         ("ranking", "Ranking", content["rankings"]),
+        ("cost", "Cost", content["cost"]),
         ("claims", "Claims from the literature", content["claims"]),
+        ("reference", "Published results beside ours", content["references"]),
         ("domains", "All numbers", True),
         ("methods", "Methods and limits", True),
         ("glossary", "Glossary", True),

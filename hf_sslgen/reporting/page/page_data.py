@@ -11,8 +11,10 @@ from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.metrics.catalogue.metric import Part
 from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY, find_metric
 from hf_sslgen.metrics.stages import PRETRAINED_STAGE
+from hf_sslgen.reporting.confound_words import NOT_A_TWIN
 from hf_sslgen.reporting.page.glossary_terms import term_of
 from hf_sslgen.reporting.page.measurement_parts import section_of
+from hf_sslgen.reporting.page.page_cost import tradeoff
 from hf_sslgen.reporting.scorecard_values import Panel, Score, Scorecard
 from hf_sslgen.reporting.table_rows import Column, Setting, columns_for, rows_of
 from hf_sslgen.reporting.terminal_tables import differences_shown_first
@@ -41,7 +43,7 @@ def page_data(results: StudyResults, card: Scorecard, main: Setting) -> Data:
         - `cells`: each backbone, domain, setting and seed, `published` (the cell of the encoder as published), and
           `values` by number (`[value, low, high, n, reason]`).
         - `differences`: of pairs on a domain, averaged over seeds.
-        - `backbones`: short names by name.
+        - `tradeoff`: accuracy against throughput, as `page_cost.tradeoff` returns it.
     """
     position = {cell.folder.name: index for index, cell in enumerate(results.cells)}
     rows = {
@@ -68,6 +70,7 @@ def page_data(results: StudyResults, card: Scorecard, main: Setting) -> Data:
         ],
         "cells": cells,
         "differences": _differences(results, card, columns),
+        "tradeoff": tradeoff(results, card.names),
     }
     return _cleaned(data)
 
@@ -195,7 +198,7 @@ def _difference(d: TargetDifference, card: Scorecard, index: int) -> Data:
     return {
         "number": index,
         "first": card.names.get(d.first, d.first),
-        "second": card.names.get(d.second, d.second),
+        "second": card.names.get(d.second, d.second) + (NOT_A_TWIN if d.confounded_by else ""),
         "backbones": [d.first, d.second],
         "objectives": [d.first_objective, d.second_objective],
         "source": d.source,

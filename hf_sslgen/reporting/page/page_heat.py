@@ -1,9 +1,11 @@
 """Lay out heat maps: the self-supervised backbone minus its supervised twin, on every domain."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY
+from hf_sslgen.reporting.confound_words import NOT_A_TWIN
 from hf_sslgen.reporting.page.fitting import fitted_interval, fitted_value
 from hf_sslgen.reporting.scorecard_values import Measure, Scorecard
 from hf_sslgen.reporting.table_rows import domains_of
@@ -77,7 +79,7 @@ def _map(results: StudyResults, measure: Measure, domains: list[str], names: dic
     several = len({(protocol, labels) for *_, protocol, labels in found}) > 1
     rows = [
         HeatRow(
-            f"{names.get(first, first)} {MINUS} {names.get(second, second)}",
+            f"{names.get(first, first)} {MINUS} {names.get(second, second)}{_twin_note(of_row.values())}",
             setting_words(protocol, labels) if several else "",
             protocol,
             labels,
@@ -99,6 +101,10 @@ def _map(results: StudyResults, measure: Measure, domains: list[str], names: dic
         domains,
         rows,
     )
+
+
+def _twin_note(of_row: Iterable[TargetDifference]) -> str:
+    return NOT_A_TWIN if any(d.confounded_by for d in of_row) else ""
 
 
 def _largest(sizes: list[float]) -> float:

@@ -48,7 +48,7 @@ def ranking_tables(rankings: Sequence[Ranking], names: Mapping[str, str]) -> lis
     """
     return [
         RankingTable(
-            f"{_capital(setting_words(each.protocol, each.labels))}, {_place(each)}",
+            f"{_capital(setting_words(each.protocol, each.labels))}, {place_words(each)}",
             each.is_over_domains,
             [_row(backbone, each.metric, names) for backbone in each.backbones],
             _notes(each),
@@ -57,7 +57,8 @@ def ranking_tables(rankings: Sequence[Ranking], names: Mapping[str, str]) -> lis
     ]
 
 
-def _place(ranking: Ranking) -> str:
+def place_words(ranking: Ranking) -> str:
+    """Return where a ranking was made."""
     return f"over {len(ranking.domains)} domains" if ranking.is_over_domains else f"on {ranking.domains[0]}"
 
 

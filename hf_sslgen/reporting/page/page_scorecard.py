@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from hf_sslgen.metrics.catalogue.metric import Part
+from hf_sslgen.reporting.confound_words import listed
 from hf_sslgen.reporting.page.fitting import fitted_interval, fitted_value
 from hf_sslgen.reporting.page.glossary_terms import term_of
 from hf_sslgen.reporting.scorecard_values import AveragePanel, Mark, Measure, Panel, Score, Scorecard, ScoreRow
@@ -152,7 +153,7 @@ def card_of(panel: Panel | AveragePanel, measures: Sequence[Measure]) -> Card:
         about = f"{group_words(panel.group)}; {setting}; {panel.num_images:,} {unit}"
         if panel.group == "unstated":
             about = f"{setting}; {panel.num_images:,} {unit}"
-    return Card(title, about, domain, panel.protocol, panel.labels, columns, rows, _reasons(panel))
+    return Card(title, about, domain, panel.protocol, panel.labels, columns, rows, _notes(panel))
 
 
 def _standing(row: ScoreRow, rows: Sequence[ScoreRow]) -> str:
@@ -169,11 +170,14 @@ def _is_tied(row: ScoreRow) -> bool:
     return Mark.TIED in row.marks or Mark.UNTOLD in row.marks
 
 
-def _reasons(panel: Panel | AveragePanel) -> list[str]:
-    """Say why accuracies of a card have no interval."""
+def _notes(panel: Panel | AveragePanel) -> list[str]:
+    """Say why accuracies of a card have no interval, and what else its backbones differ in."""
     scores = [row.scores[0] for row in panel.rows]
     reasons = [score.reason for score in scores if score is not None and math.isnan(score.low) and score.reason]
-    return [f"Accuracy without an interval: {reason}." for reason in dict.fromkeys(reasons)]
+    notes = [f"Accuracy without an interval: {reason}." for reason in dict.fromkeys(reasons)]
+    if panel.differing:
+        notes.append(f"Not all of these are twins: they differ, or may differ, in {listed(panel.differing)}.")
+    return notes
 
 
 def _column(measure: Measure, panel: Panel | AveragePanel, index: int, scale: "_Scale") -> CardColumn:

@@ -10,7 +10,17 @@ from markupsafe import Markup
 
 TEMPLATES = Path(__file__).parent / "templates"
 LIBRARY = TEMPLATES / "vendor" / "plot.min.js"
-SCRIPTS = ("core.js", "state.js", "tables.js", "terms.js", "charts.js", "details.js", "cell.js", "main.js")
+SCRIPTS = (
+    "core.js",
+    "state.js",
+    "tables.js",
+    "terms.js",
+    "charts.js",
+    "tradeoff.js",
+    "details.js",
+    "cell.js",
+    "main.js",
+)
 
 
 def own_text(path: Path) -> Markup:

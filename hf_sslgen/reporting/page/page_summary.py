@@ -7,6 +7,7 @@ from typing import Any
 
 from hf_sslgen.metrics.catalogue.metric import OVERALL_FAMILY
 from hf_sslgen.metrics.catalogue.rows import numbers_shown_first, tested_numbers
+from hf_sslgen.reporting.confound_words import NOT_A_TWIN
 from hf_sslgen.reporting.page.fitting import fitted_interval
 from hf_sslgen.reporting.page.page_tables import Entry, difference_entry, spread_entry
 from hf_sslgen.reporting.page.spoken import Judged
@@ -29,7 +30,14 @@ from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 @dataclass(frozen=True)
 class Summary:
-    """Tables over all domains; rows are plain values. `single` are groups of one domain, which have no average."""
+    """Tables over all domains; rows are plain values.
+
+    Attributes:
+        has_twins: whether any comparison is with a supervised twin.
+        single: groups of one domain, which have no average.
+    """
+
+    has_twins: bool
 
     groups: list[dict[str, Any]]
     single: list[str]
@@ -39,7 +47,7 @@ class Summary:
 
 
 def summary(results: StudyResults, names: Mapping[str, str]) -> Summary | None:
-    """Return the summary of a study, or None if nothing is compared with a supervised twin.
+    """Return the summary of a study, or None if nothing is compared with a supervised backbone.
 
     Args:
         names: short names of backbones.
@@ -54,6 +62,7 @@ def summary(results: StudyResults, names: Mapping[str, str]) -> Summary | None:
     ]
     averaged = [g for g in tested if g.n > 1]
     return Summary(
+        has_twins=any(not g.comparison.confounded_by for g in tested),
         groups=[_group_row(g, names) for g in averaged],
         single=list(dict.fromkeys(group_words(g.group) for g in tested if g.n == 1)),
         interactions=[
@@ -86,7 +95,7 @@ def _number_name(metric: str, transform: str, stage: str) -> str:
 def _comparison_cells(comparison: Comparison | TargetDifference, names: Mapping[str, str]) -> dict[str, str]:
     return {
         "first": names.get(comparison.first, comparison.first),
-        "second": names.get(comparison.second, comparison.second),
+        "second": names.get(comparison.second, comparison.second) + (NOT_A_TWIN if comparison.confounded_by else ""),
         "source": comparison.source,
         "protocol": protocol_words(comparison.protocol),
         "labels": comparison.labels,

@@ -11,6 +11,7 @@ from typing import Any
 from hf_sslgen.analysis.numbers import Number
 from hf_sslgen.metrics.catalogue.rows import detail_names, transform_names
 from hf_sslgen.metrics.stages import FINE_TUNED_STAGE
+from hf_sslgen.reporting.confound_words import NOT_A_TWIN
 from hf_sslgen.reporting.page.fitting import fitted_interval, fitted_value
 from hf_sslgen.reporting.page.glossary_terms import term_of
 from hf_sslgen.reporting.page.spoken import Bounded
@@ -25,7 +26,10 @@ from hf_sslgen.reporting.vocabulary import (
     words,
 )
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL, Cell
+from hf_sslgen.study.inference.confounds import NOT_RECORDED, NOT_STATED
 from hf_sslgen.study.inference.differences import Difference
+from hf_sslgen.study.inference.known_backbones import known_backbones
+from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 
 @dataclass(frozen=True)
@@ -156,12 +160,17 @@ def difference_row(difference: Difference, names: Mapping[str, str]) -> dict[str
         setting += f", seed {difference.seed}"
     return {
         "first": names.get(difference.first, difference.first),
-        "second": names.get(difference.second, difference.second),
+        "second": names.get(difference.second, difference.second) + _twin_note(difference),
         "setting": setting,
         "name": name,
         "entry": difference_entry(difference, difference.metric, difference.reason),
         "verdict": difference.verdict,
     }
+
+
+def _twin_note(difference: Difference) -> str:
+    is_control = difference.second_objective == UNTRAINED
+    return NOT_A_TWIN if difference.confounded_by and not is_control else ""
 
 
 def difference_entry(estimate: Bounded, metric: str, reason: str = "") -> Entry:
@@ -185,13 +194,18 @@ def spread_entry(spread: float, metric: str) -> Entry:
 
 
 def backbone_rows(cells: Iterable[Cell], names: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return a row per backbone: its names, origin, licence and size."""
+    """Return a row per backbone: its names, origin, architecture, licence and size."""
+    cells = list(cells)
+    known = known_backbones(cells)
     rows = {
         cell.backbone: {
             "short": names.get(cell.backbone, cell.backbone),
             "backbone": cell.backbone,
             "objective": cell.objective,
             "source": cell.source or "not stated",
+            "architecture": known[cell.backbone].architecture or NOT_RECORDED,
+            "image_size": str(known[cell.backbone].image_size or NOT_RECORDED),
+            "epochs": str(known[cell.backbone].epochs or NOT_STATED),
             "parameters": format_parameters(cell.provenance.get("parameters")),
             "parameters_sort": _sort_key(cell.provenance.get("parameters")),
             "licence": str(cell.provenance.get("licence") or "not stated"),

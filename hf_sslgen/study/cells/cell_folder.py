@@ -98,6 +98,12 @@ class Cell:
         return str(self.provenance.get("objective") or "unknown")
 
     @property
+    def weights(self) -> str:
+        """The same for backbones with the same weights, such as a copy for another library; the backbone's name if the
+        registry does not know its weights."""
+        return str(self.provenance.get("weights") or self.backbone)
+
+    @property
     def group(self) -> str:
         """`similar` or `different` to the source, or `unstated`."""
         return str(self.provenance.get("group") or "unstated")

@@ -35,7 +35,8 @@ PROVENANCE_TYPES: Types = {
     **dict.fromkeys(("source", "licence", "dataset_commit"), (str, type(None))),
     **dict.fromkeys(("parameters", "threads"), (int,)),
     **dict.fromkeys(("class_names", "not_label_preserving", "notes"), (list,)),
-    **dict.fromkeys(("selection", "libraries"), (dict,)),
+    **dict.fromkeys(("selection", "libraries", "network"), (dict,)),
+    "registered": (dict, type(None)),
     "pretraining_seed": (int, type(None)),
     "seconds": (int, float),
 }

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-import platform
 import sys
 import time
 from collections.abc import Sequence
@@ -14,8 +13,9 @@ from typing import Any
 
 import torch
 
-from hf_sslgen.analysis.network import default_device
+from hf_sslgen.analysis.network import device_name
 from hf_sslgen.study.cells.cell_folder import METRIC_DEFINITIONS, PRETRAINED_PROTOCOL
+from hf_sslgen.study.cells.registry_facts import registry_facts
 from hf_sslgen.study.known_cell import KnownCell
 from hf_sslgen.study.prepared_cell import PreparedCell
 from hf_sslgen.study.protocols.presets import protocol_settings
@@ -108,14 +108,18 @@ def cell_provenance(
     """
     backbone, domain = cell.spec.backbone, cell.domain
     row = registered(backbone.location)
-    device = default_device()
     return {
         "objective": backbone.objective,
         "family": row.family if row is not None else "unknown",
         "source": backbone.source,
         "pretraining_seed": backbone.pretraining_seed,
+        "pretraining_epochs": row.epochs if row is not None else None,
+        "augmentation": row.augmentation if row is not None else None,
+        "weights": row.same_weights_as or row.id if row is not None else None,
         "licence": row.licence if row is not None else None,
         "parameters": cell.facts.num_parameters,
+        "network": dataclasses.asdict(cell.facts.network),
+        "registered": registry_facts(row) if row is not None else None,
         "group": domain.group,
         "domain_metric": domain.metric,
         "dataset_commit": None if domain.found is None else domain.found.commit,
@@ -127,7 +131,7 @@ def cell_provenance(
         "seconds": round(seconds, 2),
         "trunk_passes": trunk_passes,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else f"{device.type} ({platform.machine()})",
+        "device": device_name(),
         "threads": torch.get_num_threads(),
         "libraries": dict(_library_versions()),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],

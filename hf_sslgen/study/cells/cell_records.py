@@ -139,7 +139,8 @@ def _check(
     missing = [name for name in columns if name not in rows]
     if missing:
         raise NoCellError(f"it has {_name(number)}, but its records have no column {missing[0]!r}")
-    defined = int(np.count_nonzero(~np.any([rows.is_missing(name) for name in columns], axis=0)))
+    # An image whose class has no other one has a similarity, but none to others by chance.
+    defined = int(np.count_nonzero(~np.all([rows.is_missing(name) for name in columns], axis=0)))
     if number.n != defined:
         raise NoCellError(f"its {_name(number)} is over {number.n} images, but its records have {defined}")
     try:

@@ -24,6 +24,7 @@ from hf_sslgen.geometry import Geometry
 from hf_sslgen.preprocessing import Preprocessing
 from hf_sslgen.study.prepared_cell import BackboneFacts
 from hf_sslgen.work_claims import kept_alive, try_claim
+from hf_sslgen.zoo.network_description import NetworkDescription
 
 FACTS, CLAIMS = "facts", "claims"
 """Names of folders in a study's."""
@@ -64,7 +65,8 @@ class BackboneRequest:
     @property
     def name(self) -> str:
         geometry = None if self.geometry is None else dataclasses.asdict(self.geometry)
-        return f"backbone-{_digest(self.signature, self.location, self.seed, geometry)}"
+        known = [each.name for each in dataclasses.fields(NetworkDescription)]  # earlier versions knew less
+        return f"backbone-{_digest(self.signature, self.location, self.seed, geometry, known)}"
 
     @staticmethod
     def read(content: dict[str, Any]) -> BackboneFacts:
@@ -72,7 +74,8 @@ class BackboneRequest:
         pixels = content["preprocessing"]
         values = {**pixels, "geometry": Geometry(**pixels["geometry"])}
         values |= {key: tuple(pixels[key]) for key in ("mean", "std")}
-        return BackboneFacts(**{**content, "preprocessing": Preprocessing(**values)})
+        network = NetworkDescription(**content["network"])
+        return BackboneFacts(**{**content, "preprocessing": Preprocessing(**values), "network": network})
 
 
 def _digest(signature: Signature, *asked: Any) -> str:

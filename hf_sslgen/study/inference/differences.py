@@ -6,7 +6,7 @@ image by image.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hf_sslgen.analysis.families import FAMILIES, families_of
@@ -37,6 +37,7 @@ class Difference:
     `pretraining_seed` is None unless it is known for both; an untrained control does not need one. `n` counts `unit`:
     test images, or few-shot episodes. `variances` is how the difference varies between the runs that were averaged.
     `row_degrees_of_freedom` are those of the interval: one less than groups of images; infinite without groups.
+    `confounded_by`, `also_differs_in` and `not_known` are those of `hf_sslgen.study.inference.confounds.Confounds`.
     """
 
     metric: str
@@ -62,6 +63,9 @@ class Difference:
     unit: str = "images"
     variances: RunVariances = ONE_RUN
     row_degrees_of_freedom: float = math.inf
+    confounded_by: str = ""
+    also_differs_in: str = ""
+    not_known: str = ""
 
     @property
     def verdict(self) -> str:
@@ -84,30 +88,36 @@ class _Compared:
     row_degrees_of_freedom: float = math.inf
 
 
-def compare_cells(first: Cell, second: Cell) -> list[Difference]:
+def compare_cells(first: Cell, second: Cell, differing: Mapping[str, str] | None = None) -> list[Difference]:
     """Compare every number that both cells have on the images that they share.
 
     Args:
         first, second: cells with the same domain, protocol, label budget and seed.
+        differing: what the differences say of what else the backbones differ in, by field.
     """
-    return compare_averaged([[(first, second)]])
+    return compare_averaged([[(first, second)]], differing)
 
 
-def compare_averaged(runs: Sequence[Sequence[tuple[Cell, Cell]]]) -> list[Difference]:
+def compare_averaged(
+    runs: Sequence[Sequence[tuple[Cell, Cell]]], differing: Mapping[str, str] | None = None
+) -> list[Difference]:
     """Return each number's difference on the images that all cells share, averaged within runs and then over runs.
 
     Args:
         runs: for each pretraining run a pair of cells per fine-tuning seed, all with the same domain, protocol and
             label budget. The differences have the names and seeds of the very first pair.
+        differing: as for `compare_cells`.
     """
     pairs = CellPairs([distinct([(first.columns(), second.columns()) for first, second in run]) for run in runs])
     compared = _clean_numbers(pairs) + _invariance_numbers(
         pairs, tuple(runs[0][0][0].provenance["not_label_preserving"])
     )
-    return _differences(runs[0][0], compared)
+    return _differences(runs[0][0], compared, differing or {})
 
 
-def _differences(pair: tuple[Cell, Cell], compared: Sequence[_Compared]) -> list[Difference]:
+def _differences(
+    pair: tuple[Cell, Cell], compared: Sequence[_Compared], differing: Mapping[str, str]
+) -> list[Difference]:
     first, second = pair
     seeds_known = first.pretraining_seed is not None and (
         second.pretraining_seed is not None or second.objective == UNTRAINED
@@ -137,6 +147,7 @@ def _differences(pair: tuple[Cell, Cell], compared: Sequence[_Compared]) -> list
             unit=number.unit,
             variances=number.variances,
             row_degrees_of_freedom=number.row_degrees_of_freedom,
+            **differing,
         )
         for number in compared
     ]

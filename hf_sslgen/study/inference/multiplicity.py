@@ -3,6 +3,10 @@
 The headlines are the numbers that answer the question, by comparison and group: over the domains of a group if there
 are enough, on each domain otherwise, and between the groups. They are adjusted together by Holm (1979), which needs no
 assumption about their dependence. All other differences get q-values (Benjamini and Hochberg 1995).
+
+A confounded comparison does not answer whether self-supervision is better, so it is never a headline, unless a study
+states the pairs that it asks about. Confounded differences get q-values of their own, so that verdicts on twins do not
+depend on what else a study compares.
 """
 
 import math
@@ -43,19 +47,25 @@ def judge_together(
     groups: Sequence[GroupDifference],
     interactions: Sequence[Interaction],
     headline_metrics: Mapping[str, str],
+    are_stated: bool = False,
 ) -> Family:
     """Judge all differences of a page together.
 
     Args:
         targets, groups, interactions: the same study's.
         headline_metrics: the kind of accuracy used for each domain.
+        are_stated: whether the study states the pairs to compare, so that confounded ones are headlines too.
     """
+
+    def may_be_headline(comparison: Comparison) -> bool:
+        return is_answer(comparison) and (are_stated or not comparison.confounded_by)
+
     accuracies = {id(d) for d in headline_accuracies(targets, headline_metrics)}
     names = [{_name(d)} | ({_name(d, HEADLINE_ACCURACY)} if id(d) in accuracies else set()) for d in targets]
     headlines = {
         _name(member)
         for group in groups
-        if group.n < MIN_DOMAINS and is_answer(group.comparison)
+        if group.n < MIN_DOMAINS and may_be_headline(group.comparison)
         for member in group.members
     }
     over_domains: list[tuple[str, GroupDifference | Interaction]] = [(g.group, g) for g in groups]
@@ -64,10 +74,21 @@ def judge_together(
     judged = _adjusted(
         [
             *(replace(d.judgement, is_headline=bool(of & headlines)) for d, of in zip(targets, names, strict=True)),
-            *(replace(g.judgement, is_headline=g.n >= MIN_DOMAINS and is_answer(g.comparison)) for g in groups),
-            *(replace(i.judgement, is_headline=_is_headline(i)) for i in interactions),
+            *(replace(g.judgement, is_headline=g.n >= MIN_DOMAINS and may_be_headline(g.comparison)) for g in groups),
+            *(
+                replace(
+                    i.judgement,
+                    is_headline=min(i.n_similar, i.n_different) >= MIN_DOMAINS and may_be_headline(i.comparison),
+                )
+                for i in interactions
+            ),
         ],
         repeated,
+        [
+            *(bool(d.confounded_by) for d in targets),
+            *(bool(g.comparison.confounded_by) for g in groups),
+            *(bool(i.comparison.confounded_by) for i in interactions),
+        ],
     )
     of_targets = judged[: len(targets)]
     of_groups, of_interactions = judged[len(targets) :][: len(groups)], judged[len(targets) + len(groups) :]
@@ -111,27 +132,27 @@ def _repeated(estimates: Sequence[tuple[str, GroupDifference | Interaction]]) ->
     }
 
 
-def _is_headline(i: Interaction) -> bool:
-    return min(i.n_similar, i.n_different) >= MIN_DOMAINS and is_answer(i.comparison)
-
-
 def _name(d: TargetDifference, metric: str = "") -> tuple[str, ...]:
     setting = d.domain, d.protocol, d.labels, d.stage, d.transform, d.severity
     return metric or d.metric, d.first, d.second, d.source, *setting
 
 
-def _adjusted(judgements: Sequence[Judgement], repeated: Mapping[int, int]) -> list[Judgement]:
-    """Adjust the headlines among the judgements by Holm and give the others q-values.
+def _adjusted(
+    judgements: Sequence[Judgement], repeated: Mapping[int, int], are_confounded: Sequence[bool]
+) -> list[Judgement]:
+    """Adjust the headlines among the judgements by Holm and give the others q-values, confounded ones apart.
 
     Those without a p-value have no verdict and do not count. Those that repeat another count with it.
     """
     p_values = np.array([judgement.claimed.p_value for judgement in judgements])
     p_values[list(repeated)] = math.nan
     headline = np.array([judgement.is_headline for judgement in judgements], dtype=bool)
+    confounded = np.array(are_confounded, dtype=bool)
     adjusted_p_values, q_values = np.full(len(judgements), math.nan), np.full(len(judgements), math.nan)
     for values, members, adjust in (
         (adjusted_p_values, headline & ~np.isnan(p_values), holm),
-        (q_values, ~headline & ~np.isnan(p_values), scipy.stats.false_discovery_control),
+        (q_values, ~headline & ~confounded & ~np.isnan(p_values), scipy.stats.false_discovery_control),
+        (q_values, ~headline & confounded & ~np.isnan(p_values), scipy.stats.false_discovery_control),
     ):
         if members.any():
             values[members] = adjust(p_values[members])

@@ -104,8 +104,8 @@ def _contrasts(differences: Sequence[Difference], parameters: Mapping[str, objec
     """Return the contrast that each pair of backbones replicates: first, second and source.
 
     Pairs are pretraining seeds of one contrast if all of them state a seed and no two the same, and if no two networks
-    of one objective differ in size. Otherwise each pair is a contrast of its own, since two networks with the same
-    objective may differ in more than a seed.
+    of one objective differ in size; never if one is confounded, because it does not contrast objectives. Otherwise
+    each pair is a contrast of its own, since two networks with the same objective may differ in more than a seed.
     """
     pairs = {_pair(d): d for d in differences}
     candidates = grouped(list(pairs), [(d.first_objective, d.second_objective, d.source) for d in pairs.values()])
@@ -113,6 +113,7 @@ def _contrasts(differences: Sequence[Difference], parameters: Mapping[str, objec
     for (first, second, source), members in candidates.items():
         seeds = [seed for _, _, seed in members]
         are_seeds = len(members) > 1 and None not in seeds and len(set(seeds)) == len(seeds)
+        are_seeds = are_seeds and not any(pairs[pair].confounded_by for pair in members)
         are_seeds = are_seeds and same_size([parameters.get(name) for name, _, _ in members])
         are_seeds = are_seeds and same_size([parameters.get(name) for _, name, _ in members])
         for pair in members:
@@ -128,7 +129,8 @@ def _averaged(
         [
             [(by_key[(first, *setting, seed)], by_key[(second, *setting, seed)]) for seed in of_pair]
             for (first, second, _), of_pair in seeds.items()
-        ]
+        ],
+        {key: vars(example)[key] for key in ("confounded_by", "also_differs_in", "not_known")},
     )
 
 

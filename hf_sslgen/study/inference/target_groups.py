@@ -29,7 +29,7 @@ TOO_FEW = "too few domains"
 
 @dataclass(frozen=True)
 class Comparison:
-    """A number of a contrast, to average over targets."""
+    """A number of a contrast, to average over targets; `confounded_by` as in `Difference`."""
 
     metric: str
     first: str
@@ -41,6 +41,7 @@ class Comparison:
     transform: str
     first_objective: str
     second_objective: str
+    confounded_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,7 @@ def comparison_of(d: TargetDifference) -> Comparison:
         d.transform,
         d.first_objective,
         d.second_objective,
+        d.confounded_by,
     )
 
 

@@ -32,6 +32,7 @@ from hf_sslgen.study.plan import CellSpec, expand
 from hf_sslgen.study.preparation import prepare
 from hf_sslgen.study.prepared_cell import BackboneFacts
 from hf_sslgen.work_claims import try_claim
+from hf_sslgen.zoo.network_description import NetworkDescription
 
 Monkey = pytest.MonkeyPatch
 
@@ -198,7 +199,8 @@ def test_facts_about_files_that_may_still_change_are_not_shared(
 def test_facts_that_another_is_establishing_are_not_established_twice(tmp_path: Path) -> None:
     store = prepared(tmp_path)
     request = BackboneRequest("somewhere", 0, None, Signature("0", is_final=True))
-    facts = BackboneFacts("0" * 16, PIXELS, 1, "somewhere")
+    network = NetworkDescription("timm", "resnet18", "0" * 16, "1" * 16, 512)
+    facts = BackboneFacts("0" * 16, PIXELS, 1, "somewhere", network)
 
     def establish() -> BackboneFacts:
         with pytest.raises(EstablishedElsewhereError):

@@ -8,6 +8,7 @@ from hf_sslgen.metrics.catalogue.rows import METRICS
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.cells.record_columns import CLEAN, RecordColumns
 from hf_sslgen.study.inference.contrasts import role_of
+from hf_sslgen.study.inference.known_backbones import known_backbones
 from hf_sslgen.study.inference.replicates import CellPairs, Replicates, distinct
 from hf_sslgen.study.inference.seed_averages import grouped, same_size
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
@@ -21,6 +22,8 @@ class Contestant:
         backbones: the names of its pretraining runs, in the order of their seeds.
         are_runs: whether its backbones are pretraining runs that stand for their objective.
         states_seed: whether it is known which pretraining run each is.
+        weights: the same for backbones with the same weights, as in `Cell`.
+        kind: what contestants of one architecture share, as in `KnownBackbone`.
     """
 
     name: str
@@ -29,6 +32,8 @@ class Contestant:
     backbones: tuple[str, ...]
     are_runs: bool
     states_seed: bool
+    weights: str
+    kind: str = ""
 
     @property
     def role(self) -> str:
@@ -51,6 +56,7 @@ class Entry:
 def find_contestants(cells: Sequence[Cell]) -> list[Contestant]:
     """Return the contestants among the backbones of these cells, in order of first appearance."""
     backbones = list({cell.backbone: cell for cell in cells}.values())
+    known = known_backbones(cells)
     kinds = grouped(backbones, [(cell.objective, cell.source) for cell in backbones])
     repeated = {kind: runs for kind, runs in kinds.items() if kind[0] != UNTRAINED and _are_runs(runs)}
     seeds = {frozenset(run.pretraining_seed for run in runs) for runs in repeated.values()}
@@ -59,11 +65,20 @@ def find_contestants(cells: Sequence[Cell]) -> list[Contestant]:
     for (objective, source), runs in kinds.items():
         if (objective, source) in repeated and len(seeds) == 1:
             runs = sorted(runs, key=lambda run: run.pretraining_seed or 0)
+            kind = known[runs[0].backbone].kind
             name = f"{objective} ({source})" if several_sources else objective
-            found.append(Contestant(name, objective, source, tuple(run.backbone for run in runs), True, True))
+            found.append(
+                Contestant(name, objective, source, tuple(run.backbone for run in runs), True, True, name, kind)
+            )
         else:
             found += [
-                Contestant(run.backbone, objective, source, (run.backbone,), False, run.pretraining_seed is not None)
+                Contestant(
+                    *(run.backbone, objective, source, (run.backbone,)),
+                    are_runs=False,
+                    states_seed=run.pretraining_seed is not None,
+                    weights=run.weights,
+                    kind=known[run.backbone].kind,
+                )
                 for run in runs
             ]
     return found

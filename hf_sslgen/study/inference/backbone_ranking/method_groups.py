@@ -1,7 +1,8 @@
 """Self-supervised against supervised backbones as groups, with methods as a sample of their kind.
 
 The unit is the method: an objective, averaged over its pretraining runs where these state their seeds, or a backbone
-that states none. At least three on each side are needed to know how methods vary.
+that states none; the same weights in two libraries are one. At least three on each side are needed to know how methods
+vary. Only methods of one source and one architecture are compared, and none whose source is not stated.
 """
 
 import math
@@ -45,14 +46,14 @@ class MethodContrast:
 
 
 def contrast_methods(accuracies: Mapping[Contestant, Sequence[float]]) -> tuple[MethodContrast, ...]:
-    """Compare the two groups of each source that has both.
+    """Compare the two groups of each source and architecture that has both.
 
     Args:
         accuracies: of each contestant on the same domains.
     """
-    of_source = grouped(list(accuracies), [contestant.source for contestant in accuracies])
+    stated = [contestant for contestant in accuracies if contestant.source]
     contrasts = []
-    for source, members in of_source.items():
+    for (source, _), members in grouped(stated, [(each.source, each.kind) for each in stated]).items():
         sides = [_methods([m for m in members if m.role == role], accuracies) for role in ("ssl", "supervised")]
         if all(sides):
             contrasts.append(_contrast(source, *sides))
@@ -62,9 +63,17 @@ def contrast_methods(accuracies: Mapping[Contestant, Sequence[float]]) -> tuple[
 def _methods(
     members: Sequence[Contestant], accuracies: Mapping[Contestant, Sequence[float]]
 ) -> dict[str, Sequence[float]]:
-    """Return the accuracies of each method by domain; runs that are ranked separately are still one method."""
-    methods = grouped(members, [m.objective if m.states_seed else m.name for m in members])
-    return {name: np.mean([accuracies[m] for m in runs], axis=0).tolist() for name, runs in methods.items()}
+    """Return the accuracies of each method by domain.
+
+    Runs that are ranked separately are still one method, and so are the same weights in two libraries.
+    """
+    methods = grouped(members, [m.objective if m.states_seed else m.weights for m in members])
+    return {
+        runs[0].objective if runs[0].states_seed else runs[0].name: np.mean(
+            [accuracies[m] for m in runs], axis=0
+        ).tolist()
+        for runs in methods.values()
+    }
 
 
 def _contrast(source: str, first: dict[str, Sequence[float]], second: dict[str, Sequence[float]]) -> MethodContrast:

@@ -6,13 +6,14 @@ is.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from hf_sslgen.metrics.rank_statistics import AverageRanks, adjust_all_pairs, average_ranks, tiers
 from hf_sslgen.metrics.target_inference import SIGNIFICANCE, holm, signed_rank_family
+from hf_sslgen.study.backbone_costs import BackboneCost
 from hf_sslgen.study.cells.cell_folder import PRETRAINED_PROTOCOL, Cell
 from hf_sslgen.study.inference.backbone_ranking.contestants import Contestant, entries_of, find_contestants
 from hf_sslgen.study.inference.backbone_ranking.domain_ranking import rank_on_domain
@@ -105,13 +106,14 @@ class Ranking:
         return len(self.domains) > 1
 
 
-def rank_all(cells: Sequence[Cell]) -> tuple[Ranking, ...]:
+def rank_all(cells: Sequence[Cell], costs: Mapping[str, BackboneCost] | None = None) -> tuple[Ranking, ...]:
     """Rank the backbones of a study under each protocol and label budget: over its domains, then on each.
 
     Over domains, those backbones are ranked that were measured on all of them. A single one is not ranked.
 
     Args:
         cells: cells of one study, no two of one backbone, domain, protocol, label budget and seed.
+        costs: of backbones by name, all measured at one place.
     """
     trained = [cell for cell in cells if cell.protocol != PRETRAINED_PROTOCOL]
     rankings = []
@@ -123,12 +125,15 @@ def rank_all(cells: Sequence[Cell]) -> tuple[Ranking, ...]:
             if ranked is not None:
                 found.append(ranked)
         rankings += [
-            _ranking(members, protocol, labels, each) for each in (*over_domains(found), *map(on_domain, found))
+            _ranking(members, protocol, labels, each, costs or {})
+            for each in (*over_domains(found), *map(on_domain, found))
         ]
     return tuple(rankings)
 
 
-def _ranking(cells: Sequence[Cell], protocol: str, labels: str, field: Field) -> Ranking:
+def _ranking(
+    cells: Sequence[Cell], protocol: str, labels: str, field: Field, costs: Mapping[str, BackboneCost]
+) -> Ranking:
     contestants = [standing.contestant for standing in field.standings]
     pairs, adjustment = _adjusted(field)
     place = {contestant.name: index for index, contestant in enumerate(contestants)}
@@ -145,7 +150,7 @@ def _ranking(cells: Sequence[Cell], protocol: str, labels: str, field: Field) ->
     ranks = average_ranks(field.accuracies) if len(field.domains) > 1 else AverageRanks(unknown, unknown, unknown)
     here = [cell for cell in cells if cell.domain in field.domains]
     of_contestant = [[cell for cell in here if cell.backbone in each.backbones] for each in contestants]
-    tradeoffs = [Tradeoffs.of(own) for own in of_contestant]
+    tradeoffs = [Tradeoffs.of(own, costs) for own in of_contestant]
     front = front_of(values, tradeoffs, [cell for own in of_contestant for cell in own])
     tier_of = tiers(values, adjusted)
     backbones = [

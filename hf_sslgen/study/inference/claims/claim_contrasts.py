@@ -1,6 +1,7 @@
 """Tests of claims about the difference between a self-supervised and a supervised backbone.
 
-There is a line per contrast and protocol, at its largest label budget.
+There is a line per contrast and protocol, at its largest label budget. A confounded contrast tests no claim about
+objectives, and its line says so.
 
 - `difference`: the difference has the stated direction in each group of domains, in each number of the claim. A group
   of fewer than `MIN_DOMAINS` domains counts by domain, and the verdict then applies to these domains only.
@@ -53,7 +54,9 @@ def difference_lines(claim: Claim, evidence: Evidence) -> list[ClaimLine]:
     for (contrast, labels), groups in _at_largest_budget(claim, evidence.groups).items():
         line = ClaimLine(claim, *contrast, labels)
         measured = {g.comparison.metric for g in groups}
-        if missing := [METRICS[number].words.phrase for number in claim.numbers if number not in measured]:
+        if confounded := groups[0].comparison.confounded_by:
+            lines.append(replace(line, reason=_not_twins(confounded)))
+        elif missing := [METRICS[number].words.phrase for number in claim.numbers if number not in measured]:
             lines.append(replace(line, reason=f"{' and '.join(missing)} not measured under this protocol"))
         elif "invariance" in claim.numbers and (collapsed := _collapsed(evidence.cells, groups)):
             lines.append(replace(line, reason=collapsed))
@@ -68,6 +71,9 @@ def interaction_lines(claim: Claim, evidence: Evidence) -> list[ClaimLine]:
     """Test the difference of each contrast between different and similar domains."""
     lines = []
     for (contrast, labels), (found, *_) in _at_largest_budget(claim, evidence.interactions).items():
+        if confounded := found.comparison.confounded_by:
+            lines.append(ClaimLine(claim, *contrast, labels, reason=_not_twins(confounded)))
+            continue
         members = [
             d.domain
             for g in evidence.groups
@@ -86,6 +92,9 @@ def slope_lines(claim: Claim, evidence: Evidence) -> list[ClaimLine]:
     lines = []
     for (contrast, metric), members in grouped(chosen, [(_contrast(d), d.metric) for d in chosen]).items():
         line = ClaimLine(claim, *contrast)
+        if confounded := members[0].confounded_by:
+            lines.append(replace(line, reason=_not_twins(confounded)))
+            continue
         domains = {
             domain: budgets
             for domain, of_domain in grouped(members, [d.domain for d in members]).items()
@@ -100,6 +109,10 @@ def slope_lines(claim: Claim, evidence: Evidence) -> list[ClaimLine]:
             labels = ", ".join(dict.fromkeys(d.labels for budgets in domains.values() for d in budgets))
             lines.append(judged(replace(line, labels=labels, parts=(part,))))
     return lines
+
+
+def _not_twins(confounded_by: str) -> str:
+    return f"the two also differ in {confounded_by}"
 
 
 def _at_largest_budget(claim: Claim, numbers: Sequence[Number]) -> dict[tuple[Contrast, str], list[Number]]:

@@ -3,8 +3,9 @@
 There is a line per pair of settings in which the two numbers are measured: Spearman's correlation over backbones
 within each domain, averaged over domains, with an interval for other backbones and domains
 (`hf_sslgen.metrics.rank_correlation`). Each backbone counts once: training seeds are averaged, and so are pretraining
-runs of one objective, because they are not other backbones. Left out are the untrained control, encoders whose
-invariance is meaningless because they have collapsed, and backbones that lack either number on one of the domains.
+runs of one objective and copies of the same weights, because they are not other backbones. Left out are the untrained
+control, encoders whose invariance is meaningless because they have collapsed, and backbones that lack either number on
+one of the domains.
 """
 
 from collections.abc import Mapping, Sequence
@@ -50,15 +51,19 @@ def correlation_lines(claim: Claim, evidence: Evidence) -> list[ClaimLine]:
 
 
 def _counted(cells: Sequence[Cell], without_collapsed: bool) -> dict[str, str]:
-    """Return the trained backbones, each with the one as which it counts: the first pretraining run of its kind."""
+    """Return the trained backbones, each with the one as which it counts.
+
+    That is the first pretraining run of its kind, or the first with the same weights.
+    """
     left_out = {cell.backbone for cell in cells if without_collapsed and has_collapsed(cell)}
     trained = [cell for cell in cells if cell.objective != UNTRAINED and cell.backbone not in left_out]
     kinds = grouped(trained, [(cell.objective, cell.source, cell.provenance.get("parameters")) for cell in trained])
-    counted: dict[str, str] = {}
+    copies = grouped([cell.backbone for cell in trained], [cell.weights for cell in trained])
+    counted = {backbone: backbones[0] for backbones in copies.values() for backbone in backbones}
     for members in kinds.values():
         seeds = {cell.backbone: cell.pretraining_seed for cell in members}
         are_runs = None not in seeds.values() and len(set(seeds.values())) == len(seeds)
-        counted |= {backbone: members[0].backbone if are_runs else backbone for backbone in seeds}
+        counted |= {backbone: members[0].backbone for backbone in seeds if are_runs}
     return counted
 
 

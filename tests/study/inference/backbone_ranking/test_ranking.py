@@ -14,7 +14,6 @@ from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.cells.held_records import RecordsInMemory
 from hf_sslgen.study.inference.backbone_ranking.contestants import find_contestants
 from hf_sslgen.study.inference.backbone_ranking.ranking import Ranking, rank_all
-from hf_sslgen.study.inference.backbone_ranking.tradeoffs import NOT_MEASURED
 from hf_sslgen.study.inference.differences import compare_averaged
 from hf_sslgen.study.inference.scopes import scoped_intervals, widest_scope
 
@@ -171,10 +170,10 @@ def test_the_front_uses_what_all_have_and_names_what_is_missing() -> None:
         "worse": False,
     }
     assert ranking.front.criteria == ("accuracy", "Brier score", "parameters", "seconds per cell")
-    assert ranking.front.left_out == NOT_MEASURED
+    assert ranking.front.left_out == ("throughput", "memory")
     front = ranking_of([*cells[:2], cell("unknown", 0.6, device="cuda")]).front
     assert front.criteria == ("accuracy",)
-    assert front.left_out == ("Brier score", "parameters", "seconds per cell", *NOT_MEASURED)
+    assert front.left_out == ("Brier score", "parameters", "seconds per cell", "throughput", "memory")
 
 
 def methods_of(supervised: int, domains: int = 4) -> Any:
@@ -223,6 +222,34 @@ def test_pretraining_runs_of_one_objective_are_one_method() -> None:
     ]
     (contrast,) = rank_all(cells)[0].methods
     assert (contrast.first, contrast.second) == (("simclr",), ("supervised",))
+
+
+def test_the_same_weights_in_two_libraries_are_one_method() -> None:
+    generator = np.random.default_rng(0)
+    names = (
+        ("dino-timm", "dino", "a"),
+        ("dino-transformers", "dino", "a"),
+        ("mae", "mae", "b"),
+        ("tv", "supervised", "c"),
+    )
+    cells = [
+        simulated_cell(
+            generator.random(100) < 0.8,
+            name,
+            f"domain-{domain}",
+            objective=objective,
+            weights=weights,
+            source="photos",
+        )
+        for domain in range(3)
+        for name, objective, weights in names
+    ]
+    (contrast,) = rank_all(cells)[0].methods
+    assert (contrast.first, contrast.second) == (("dino-timm", "mae"), ("tv",))
+    accuracies = {(cell.backbone, cell.domain): cell.numbers[0].value for cell in cells}
+    of_methods = [[accuracies[name, f"domain-{at}"] for name, *_ in names] for at in range(3)]
+    expected = np.mean([(np.mean(row[:2]) + row[2]) / 2 - row[3] for row in of_methods])
+    assert contrast.value == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

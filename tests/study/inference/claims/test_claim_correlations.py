@@ -1,6 +1,7 @@
 """Correlations over backbones: which count, in which settings, and what is planted is found."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,19 @@ def test_invariance_and_accuracy(value: Value, verdict: str) -> None:
     assert part.within("backbones").p_value == expected.p_value
     by_hand = [stats.spearmanr([value(t, k) for k in range(10)], ACCURACIES[t]).statistic for t in range(4)]
     assert part.value == pytest.approx(np.mean(by_hand))
+
+
+def test_copies_of_the_same_weights_count_once() -> None:
+    found = invariances(lambda t, k: k / 10) + cells("linear", "accuracy", lambda t, k: float(ACCURACIES[t, k]))
+    copied = [
+        replace(cell, provenance={**cell.provenance, "weights": "one"}) if cell.backbone in BACKBONES[:2] else cell
+        for cell in found
+    ]
+    ((part,),) = (line.parts for line in lines(copied, "invariance-explains"))
+    assert part.num_backbones == 9
+    once = np.column_stack([ACCURACIES[:, :2].mean(axis=1), ACCURACIES[:, 2:]])
+    expected = mean_rank_correlation([[0.05, *(k / 10 for k in range(2, 10))]] * 4, once)
+    assert part.value == pytest.approx(expected.value)
 
 
 def accuracies(

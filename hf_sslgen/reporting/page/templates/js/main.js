@@ -22,6 +22,7 @@ const start = async () => {
   addCopyButtons(document);
   document.querySelectorAll("details[open]").forEach(unpackOf);
   shortenNames(data);
+  drawTradeoff(data);
   const sections = [...document.querySelectorAll("section[data-section]")];
   const inView = new IntersectionObserver(entries => {
     for (const { isIntersecting, target } of entries) if (isIntersecting && !drawn.has(target)) { drawn.add(target); drawSection(data, target); }
@@ -34,7 +35,7 @@ const start = async () => {
     if ("cell" in changes) followCell(data);
   });
   let width = innerWidth;
-  addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; sections.forEach(redraw); } });
+  addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; sections.forEach(redraw); drawTradeoff(data); } });
   addEventListener("beforeprint", () => sections.forEach(section => { drawn.add(section); drawSection(data, section); }));
 
   // A card's number opens its cell; the card itself is part of the page.

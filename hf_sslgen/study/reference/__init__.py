@@ -1,0 +1,1 @@
+"""Published results, shown beside a study's own."""
