@@ -13,7 +13,7 @@ from hf_sslgen.files import write_json
 from hf_sslgen.study.protocols.kinds import KNNProtocol, LinearProtocol
 from hf_sslgen.study.verification.verification import CheckedAccuracy, Verification, verify
 from hf_sslgen.zoo.backbone_registry import Backbone, find_backbone, known_backbone_ids
-from hf_sslgen.zoo.locations import registered, resolve_location
+from hf_sslgen.zoo.locations import UNTRAINED_PREFIX, registered, resolve_location
 
 VERIFICATION_FILE = "verification.json"
 WIDTH = 110
@@ -26,6 +26,8 @@ def run_zoo_check(arguments: ZooCheckArguments, shared: Any) -> None:
     Raises:
         InputError: the check fails; what was found is printed all the same.
     """
+    if arguments.name.startswith(UNTRAINED_PREFIX):
+        raise InputError(f"{arguments.name!r} has no published weights to check; leave out {UNTRAINED_PREFIX!r}")
     row = _row(arguments)
     folder = Path(resolve_location(arguments.name))
     if arguments.write and (not folder.is_dir() or (row is not None and row.package_folder is not None)):

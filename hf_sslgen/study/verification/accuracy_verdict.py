@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hf_sslgen.study.verification.frozen_accuracy import MeasuredAccuracy
-from hf_sslgen.study.verification.protocol_differences import Difference
+from hf_sslgen.study.verification.published_differences import Difference
 from hf_sslgen.study.verification.published_numbers import PublishedNumber
 
 Status = Literal["pass", "fail", "not comparable"]

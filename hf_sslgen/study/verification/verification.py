@@ -10,17 +10,15 @@ from hf_sslgen.analysis.preflight.backbone_preflight import preflight
 from hf_sslgen.analysis.preflight.preflight_report import PreflightReport
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import Domain, load_domain
-from hf_sslgen.errors import InputError
 from hf_sslgen.study.protocols.kinds import KNNProtocol, LinearProtocol
 from hf_sslgen.study.verification.accuracy_verdict import Verdict, judge
 from hf_sslgen.study.verification.frozen_accuracy import MeasuredAccuracy, measure_accuracies
-from hf_sslgen.study.verification.protocol_differences import differences
+from hf_sslgen.study.verification.published_differences import differences
 from hf_sslgen.study.verification.published_numbers import PublishedNumber, published_numbers
 from hf_sslgen.zoo.anatomy import find_classifier
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone, load_backbone
 from hf_sslgen.zoo.backbone_registry import Backbone
 from hf_sslgen.zoo.checkpoints import open_checkpoint
-from hf_sslgen.zoo.locations import UNTRAINED_PREFIX
 from hf_sslgen.zoo.weight_files import stored_tensors
 
 COUNTER = ".num_batches_tracked"
@@ -95,10 +93,8 @@ def verify(
         image_size: side of the input in pixels; None is the backbone's own.
 
     Raises:
-        InputError: the backbone or the domain can't be loaded, or the backbone is an untrained one.
+        InputError: the backbone or the domain can't be loaded.
     """
-    if name.startswith(UNTRAINED_PREFIX):
-        raise InputError(f"{name!r} has no published weights to check; leave out {UNTRAINED_PREFIX!r}")
     domain = None if arguments is None else load_domain(arguments)
     classes = ("first", "second") if domain is None else domain.class_names
     own = load_backbone(name, classes, match="none" if domain is None else None)
