@@ -52,7 +52,11 @@ EXAMPLES = {
     "domains": ("hf-sslgen domains", "hf-sslgen domains eurosat"),
     "claims": ("hf-sslgen claims", "hf-sslgen claims accuracy"),
     "demo": ("hf-sslgen demo", "hf-sslgen demo --output_dir runs/demo"),
-    "convert": ("hf-sslgen convert path/to/checkpoint --source owner/name",),
+    "convert": (
+        "hf-sslgen convert moco-v2-800ep-resnet50",
+        "hf-sslgen convert path/to/checkpoint.pth --output_dir backbones/own",
+        "hf-sslgen convert path/to/folder --source owner/name",
+    ),
     "completion": (
         'eval "$(hf-sslgen completion bash)"',
         "hf-sslgen completion fish > ~/.config/fish/completions/hf-sslgen.fish",

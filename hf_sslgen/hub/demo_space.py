@@ -23,8 +23,8 @@ TEMPLATE_FILES = ("app.py", "prediction.py", "requirements.txt")
 SETTINGS_FILE = "space.json"
 
 
-SHARED_MODULES = ("intensity.py", "errors.py", "app/picture_view.py", "app/gradio_look.py")
-"""Modules that a demo copies, to read pictures exactly as in training and to show them as the app does."""
+SHARED_MODULES = ("intensity.py", "errors.py", "app/picture_view.py", "app/gradio_look.py", "zoo/same_padding.py")
+"""Modules that a demo copies, to read pictures and pad exactly as in training and to show them as the app does."""
 
 
 def demo_files(

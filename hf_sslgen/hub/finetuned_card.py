@@ -164,6 +164,7 @@ def finetuned_card(
         "weights": f"commit {run.weights}" if run.base_model is not None else f"weights {run.weights}",
         "parameters": run.num_parameters,
         "is_timm": run.is_timm,
+        "padding": run.padding,
         "domain": run.domain.name,
         "class_names": run.domain.class_names,
         "shown_classes": run.domain.class_names[:SHOWN_CLASSES],

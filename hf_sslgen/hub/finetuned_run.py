@@ -25,6 +25,7 @@ from hf_sslgen.training.finetuning_arguments import FineTuningArguments, ModelAr
 from hf_sslgen.training.run_folder import IDENTITY_FILE, PREDICTIONS_FILE, TAKEN
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone
 from hf_sslgen.zoo.locations import UNTRAINED_PREFIX, resolve_location, split_revision
+from hf_sslgen.zoo.same_padding import PADDING_KEY, TORCH
 
 SOME_FOLDER = "path/to"
 """Placeholder for local folders, which are private."""
@@ -57,8 +58,16 @@ class FineTunedRun:
     @property
     def is_timm(self) -> bool:
         """Whether timm can load the folder as well."""
-        config = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
-        return bool(config["model_type"] == "timm_wrapper")
+        return bool(self._config()["model_type"] == "timm_wrapper")
+
+    @property
+    def padding(self) -> str:
+        """How strided layers of a timm network pad."""
+        return str(self._config().get(PADDING_KEY) or TORCH) if self.is_timm else TORCH
+
+    def _config(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+        return content
 
 
 def read_run(

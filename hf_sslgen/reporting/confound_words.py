@@ -48,12 +48,23 @@ def field_sentences(backbones: Sequence[KnownBackbone]) -> list[str]:
         if parts:
             sentences.append(f"These backbones differ in {listed(parts)}.")
         if unstated:
-            how_many = "all" if len(unstated) == len(backbones) else f"{len(unstated)} of {len(backbones)}"
-            sentences.append(f"The source data of {how_many} are not stated.")
+            sentences.append(
+                "The source data of all are not stated."
+                if len(unstated) == len(backbones)
+                else f"For {len(unstated)} of {len(backbones)}, the source data are not stated."
+            )
         sentences.append("So this shows which serves these images, not why.")
     elif parts:
         sentences.append(f"Besides the objective, these backbones differ in {listed(parts)}.")
     return sentences
+
+
+def control_sentences(backbones: Sequence[KnownBackbone], controls: Sequence[KnownBackbone]) -> list[str]:
+    """Say how many backbones have no untrained control of their own architecture, if others have one."""
+    without = [each for each in backbones if all(same_architecture(each, c) is False for c in controls)]
+    if not controls or not without:
+        return []
+    return [f"No untrained control has the architecture of {len(without)} of {len(backbones)}."]
 
 
 def _differences(first: KnownBackbone, second: KnownBackbone) -> list[Facts]:
@@ -92,10 +103,8 @@ def _architectures(backbones: Iterable[KnownBackbone]) -> list[str]:
         if not any(same_architecture(each, other) for other in kinds):
             kinds.append(each)
     names = [(each.architecture or "one not recorded").partition(",")[0] for each in kinds]
-    return [
-        f"{name} of {format_parameters(each.parameters)}" if names.count(name) > 1 and each.parameters else name
-        for name, each in zip(names, kinds, strict=True)
-    ]
+    sizes = [f" of {format_parameters(each.parameters)} parameters" if each.parameters else "" for each in kinds]
+    return [name + (size if names.count(name) > 1 else "") for name, size in zip(names, sizes, strict=True)]
 
 
 def _number(value: int | None, unit: str = "") -> str:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from hf_sslgen.metrics.catalogue.rows import HEADLINE_ACCURACY
 from hf_sslgen.metrics.run_variance import MIN_RUNS
-from hf_sslgen.reporting.confound_words import field_sentences
+from hf_sslgen.reporting.confound_words import control_sentences, field_sentences
 from hf_sslgen.reporting.table_rows import domains_of, settings_of
 from hf_sslgen.reporting.verdict_cost import cost_sentences
 from hf_sslgen.reporting.verdict_sentences import main_lead, sentence_on, setting_sentence
@@ -21,6 +21,7 @@ from hf_sslgen.study.inference.leads import Lead, Leads, trained_of
 from hf_sslgen.study.inference.scopes import PRETRAINING, WEIGHTS
 from hf_sslgen.study.inference.study_results import StudyResults
 from hf_sslgen.study.inference.target_groups import MIN_DOMAINS, GroupDifference
+from hf_sslgen.zoo.backbone_registry import UNTRAINED
 
 MOST_ELSEWHERE = 3
 """At most so many sentences on domains, and on other settings."""
@@ -116,8 +117,12 @@ def _other_settings(results: StudyResults, main: Ranking, speaker: Speaker, lead
 
 def _confounded(rankings: Sequence[Ranking], speaker: Speaker) -> list[str]:
     """Say in what else the backbones differ, in one remark."""
-    names = dict.fromkeys(each.contestant.name for ranking in rankings for each in trained_of(ranking))
-    sentences = field_sentences(speaker.known(names))
+    shown = {each.contestant.name: each.contestant.role for ranking in rankings for each in ranking.backbones}
+    trained, controls = (
+        speaker.known(name for name, role in shown.items() if (role == UNTRAINED) == is_control)
+        for is_control in (False, True)
+    )
+    sentences = [*field_sentences(trained), *control_sentences(trained, controls)]
     return [" ".join(sentences)] if sentences else []
 
 

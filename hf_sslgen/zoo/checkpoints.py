@@ -195,11 +195,10 @@ def load_weights(name: str, folder: Path, config: Any) -> tuple[Any, set[str]]:
     missing = {key for key in info["missing_keys"] | mismatched if not key.endswith(".num_batches_tracked")}
     check_report(name, model, LoadReport(frozenset(missing), frozenset(info["unexpected_keys"])))
     check_values(name, model)
-    if isinstance(config, TimmWrapperConfig):
-        try:
-            obey_padding(model)
-        except InputError as error:
-            raise load_error(name, str(error)) from error
+    try:
+        obey_padding(model)
+    except InputError as error:
+        raise load_error(name, str(error)) from error
     return model, missing
 
 

@@ -10,12 +10,12 @@ from typing import Any, Final
 from timm.layers import Conv2dSame
 from timm.layers.pool2d_same import MaxPool2dSame
 from torch import nn
+from transformers.models.timm_wrapper.modeling_timm_wrapper import TimmWrapperForImageClassification
 
 from hf_sslgen.errors import InputError
 
 PADDING_KEY: Final = "padding"
 SAME, TORCH = "same", "torch"
-PADDING_LAYERS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
 
 
 def stated_padding(config: Any) -> str:
@@ -33,10 +33,12 @@ def stated_padding(config: Any) -> str:
 def obey_padding(model: Any) -> None:
     """Give transformers' wrapper of a timm network the padding that its configuration states, in place.
 
+    Other models are left as they are.
+
     Raises:
         InputError: the padding is unknown, or the network has layers that can't be padded that way.
     """
-    if stated_padding(model.config) == SAME:
+    if isinstance(model, TimmWrapperForImageClassification) and stated_padding(model.config) == SAME:
         use_same_padding(model.timm_model)
 
 

@@ -6,6 +6,7 @@ Where there is no browser the tests are skipped, but with CI=true its absence is
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,7 +15,11 @@ from fake_study import build_large_study, build_study
 from packed_pages import UNFOLD
 from waiting import wait_for
 
-from hf_sslgen.reporting.study_report import write_study_report
+from hf_sslgen.analysis.forward_cost_values import ForwardCost
+from hf_sslgen.reporting.study_report import write_results, write_study_report
+from hf_sslgen.study.backbone_costs import BackboneCost
+from hf_sslgen.study.cells.cell_folder import Cell
+from hf_sslgen.study.inference.study_results import StudyResults, infer
 
 OPTIONS = (
     "--headless",
@@ -57,13 +62,26 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
     driver.quit()
 
 
+def with_costs(cells: list[Cell]) -> StudyResults:
+    """Results of cells whose backbones were timed, each slower than the one before."""
+    pixels = {"geometry": {"image_size": 64}}
+    cells = [replace(c, identity=c.identity | {"weights": c.backbone, "preprocessing": pixels}) for c in cells]
+    costs = []
+    for index, name in enumerate(dict.fromkeys(cell.backbone for cell in cells), start=1):
+        rate = 900.0 / index
+        forward = ForwardCost(rate, 0.9 * rate, 1.1 * rate, 9, 8, 2, 2.0, 4e9, 10**8, 64, "tensors counted")
+        costs.append(BackboneCost(name, 64, "cpu (x86_64)", 10**8, "2026-01-01T00:00:00Z", forward))
+    return infer(cells, costs=costs)
+
+
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The report of one comparison, and that of a study with several protocols, budgets, seeds and objectives."""
+    """The report of one comparison with measured costs, and that of a study with several protocols, budgets, seeds and
+    objectives."""
     small = build_study(tmp_path_factory.mktemp("small"))
     large = build_large_study(tmp_path_factory.mktemp("large"), domains_per_group=2)
     return {
-        "comparison": write_study_report(small.cells, tmp_path_factory.mktemp("comparison")),
+        "comparison": write_results(with_costs(small.cells), tmp_path_factory.mktemp("comparison")),
         "study": write_study_report(
             large, tmp_path_factory.mktemp("study"), "A study", missing=["dino on eurosat: training diverged."]
         ),

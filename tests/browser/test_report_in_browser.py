@@ -226,3 +226,16 @@ def test_without_a_script_the_scorecard_is_there(pages, browser) -> None:
         assert "tables by domain" in browser.find_element("css selector", "#accuracy noscript").text
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_accuracy_is_drawn_against_speed_with_a_tip_for_each_backbone(visit) -> None:
+    browser = visit("comparison", 1280)
+    dots = (
+        "return [...document.querySelectorAll('#tradeoff .tradeoffs > *')].map(dot => dot.getAttribute('aria-label'))"
+    )
+    found = browser.execute_script(dots)
+    assert len(found) == 2 and all("images per second" in text for text in found)
+    assert any(text.endswith("no other is both more accurate and faster") for text in found)
+    assert any("900 images per second" in text or "450 images per second" in text for text in found)
+    rows = shown(browser, "table.cost tbody th")
+    assert len(rows) == 2 and "The machine was busy" in " ".join(shown(browser, "#cost ~ ul li, section li"))

@@ -1,19 +1,27 @@
 """A published .bin checkpoint becomes safetensors with a card of its own, which load and can be pushed."""
 
 import hashlib
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import torch
 import warm_python
+from file_server import FileServer, Served
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 from safetensors.torch import load_file
 
+from hf_sslgen.commands import run_convert
 from hf_sslgen.commands.convert import main
 from hf_sslgen.errors import InputError
 from hf_sslgen.zoo.backbone_loading import load_backbone
+from hf_sslgen.zoo.backbone_registry import find_backbone
+from hf_sslgen.zoo.conversion.stand_ins import write_stand_in
+from hf_sslgen.zoo.converted_rows import converted_folder
 from tests.loopback_hub import Hub
 
 OWN = "---\nlicense: mit\ntags: [vision]\n---\n# Theirs\n"
@@ -84,3 +92,55 @@ def test_the_command_says_what_is_missing(tmp_path: Path) -> None:
     ended = warm_python.run(["-m", "hf_sslgen", "convert", tmp_path])
     assert ended.returncode == 2
     assert ended.stderr.startswith(f"error: {tmp_path} has no ")
+
+
+def test_a_published_file_becomes_a_folder_that_loads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_stand_in("byol", Path("pretrain.pkl"), seed=1)
+    main(["pretrain.pkl", "--output_dir", "byol", "--normalization", "imagenet", "--license", "apache-2.0"])
+    said, weights, card, *_ = capsys.readouterr().out.splitlines()
+    assert said.startswith("resnet50 in layout byol, 265 tensors; input imagenet, padding same; ")
+    assert (weights, card) == ("byol/model.safetensors", "byol/README.md")
+    assert "license: apache-2.0" in Path(card).read_text()
+    assert load_backbone("byol", ("cat", "dog")).preprocessing.geometry.image_size == 224
+    for words, expected in (
+        (["pretrain.pkl"], "output_dir is missing"),
+        (["nothing.pkl", "--output_dir", "x"], "neither a file or folder nor a URL nor a backbone"),
+        (["byol", "--output_dir", "x"], "output_dir does not apply to 'byol', a folder"),
+        (["pretrain.pkl", "--output_dir", "x", "--layout", "swavv"], "swav"),
+        (["timm/resnet50.tv_in1k"], "needs no conversion"),
+        (["byol/README.md", "--output_dir", "x"], "in no format that is known here"),
+    ):
+        with pytest.raises(InputError, match=re.escape(expected)):
+            main(words)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["byol", "pretrain.pkl"]
+
+
+def test_a_registered_name_and_an_address_are_fetched_and_converted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = find_backbone("moco-v2-800ep-resnet50")
+    assert row is not None and row.url is not None
+    write_stand_in("moco", tmp_path / "file", seed=1)
+    content = (tmp_path / "file").read_bytes()
+    # The stand-in has another checksum and size than the published file.
+    small = replace(row, checksum=None, file_size=None)
+    monkeypatch.setattr(run_convert, "find_backbone", {row.id: small}.get)
+    monkeypatch.setenv("HF_SSLGEN_ZOO", str(tmp_path / "zoo"))
+    with FileServer() as server:
+        address = urlsplit(row.url)
+        server.files[f"/{address.netloc}{address.path}"] = Served(content)
+        monkeypatch.setenv("HF_SSLGEN_MIRROR", server.address)
+        main([row.id])
+        assert str(converted_folder(row) / "model.safetensors") in capsys.readouterr().out
+        assert list((tmp_path / "zoo" / "originals").rglob("*.tar")) == []
+        monkeypatch.delenv("HF_SSLGEN_MIRROR")
+        server.files["/own.pth"] = Served(content)
+        main([f"{server.address}/own.pth", "--output_dir", str(tmp_path / "own")])
+        assert f"{server.address}/own.pth" in (tmp_path / "own" / "config.json").read_text()
+    assert (
+        load_file(tmp_path / "own" / "model.safetensors").keys()
+        == load_file(converted_folder(row) / "model.safetensors").keys()
+    )

@@ -90,7 +90,7 @@ def test_a_demo_needs_what_it_names_and_no_more() -> None:
             elif isinstance(node, ast.ImportFrom):
                 assert node.module is not None
                 imported.add(node.module.split(".")[0])
-    assert own == {"app", "prediction", "intensity", "errors", "picture_view", "gradio_look"}
+    assert own == {"app", "prediction", "intensity", "errors", "picture_view", "gradio_look", "same_padding"}
     assert imported - own - sys.stdlib_module_names <= expected
     assert {"gradio", "transformers", "torch", "PIL"} <= imported
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -9,10 +9,12 @@ import pytest
 from fake_study import DOMAINS, SELF_SUPERVISED, SUPERVISED, Study
 from simulated_cells import equal_backbones, simulated_cell
 
+from hf_sslgen.analysis.forward_cost_values import ForwardCost
 from hf_sslgen.reporting.scorecard import scorecard
 from hf_sslgen.reporting.scorecard_values import Mark
 from hf_sslgen.reporting.verdict import Verdict, verdict
 from hf_sslgen.reporting.verdict_remarks import RemarkKind
+from hf_sslgen.study.backbone_costs import BackboneCost
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.inference.study_results import StudyResults, infer
 
@@ -304,3 +306,42 @@ def test_the_best_are_told_from_those_behind() -> None:
     assert found.sentence.startswith(
         "4 of 5 backbones can't be told apart from the most accurate on digits. That is anna with 90.0% (86.6 to "
     )
+
+
+def test_twins_of_other_recipes_are_told_apart_and_stay_twins() -> None:
+    cells = [
+        of("simclr", 0.9, 0, objective="simclr", pretraining_epochs=800, **RESNET),
+        of("supervised", 0.7, 1, objective="supervised", pretraining_epochs=90, **RESNET),
+    ]
+    found = verdict_on(cells)
+    assert remark(found, RemarkKind.CONFOUND) == ("Besides the objective, these backbones differ in epochs (800, 90).")
+    assert "for the supervised twin" in found.sentence
+
+
+def test_a_control_of_another_architecture_is_said_to_be_one() -> None:
+    cells = [
+        of("anna", 0.9, 0, objective="dino", **RESNET),
+        of("bert", 0.8, 1, objective="dino", **VIT),
+        of("untrained:anna", 0.3, 2, objective="untrained", **RESNET),
+    ]
+    assert remark(verdict_on(cells), RemarkKind.CONFOUND).endswith(
+        "No untrained control has the architecture of 1 of 2."
+    )
+    both = [*cells, of("untrained:bert", 0.3, 3, objective="untrained", **VIT)]
+    assert "control" not in remark(verdict_on(both), RemarkKind.CONFOUND)
+
+
+def test_a_much_faster_backbone_is_named_with_what_it_loses() -> None:
+    forward = ForwardCost(100.0, 90.0, 110.0, 9, 8, 2, 0.5, 4e9, 1_000_000, 64, "tensors counted")
+    cost = BackboneCost("", 64, "cpu", 0, "2026-01-01T00:00:00Z", forward)
+
+    def costing(name: str, share: float, index: int, rate: float) -> tuple[Cell, BackboneCost]:
+        cell = of(name, share, index, objective="dino", **RESNET)
+        pixels = {"geometry": {"image_size": 64}}
+        cell = replace(cell, identity=cell.identity | {"weights": name, "preprocessing": pixels})
+        return cell, replace(cost, weights=name, forward=replace(forward, images_per_second=rate))
+
+    measured = [costing("anna", 0.9, 0, 100.0), costing("bert", 0.8, 1, 150.0), costing("carl", 0.7, 2, 450.0)]
+    found = verdict(infer([cell for cell, _ in measured], costs=[cost for _, cost in measured]))
+    assert remark(found, RemarkKind.COST) == "carl is 4.5 times as fast here as anna and 20.0 points less accurate."
+    assert remark(verdict_on([cell for cell, _ in measured]), RemarkKind.COST) == ""

@@ -32,7 +32,7 @@ COMMANDS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     ),
     "study": ((StudyArguments,), {"study": "x", "output_dir": "z"}),
     "push-study": ((PushStudyArguments,), {"study_dir": "x", "repository": "a/b"}),
-    "convert": ((ConvertArguments,), {"folder": "x"}),
+    "convert": ((ConvertArguments,), {"checkpoint": "x"}),
     "demo": ((DemoArguments,), {}),
 }
 """The dataclasses that each command reads, and its required arguments."""

@@ -7,6 +7,7 @@ import torch
 from intensity import STATED, Intensity
 from picture_view import in_batches, occlusion_map, overlay, read_picture, stretched
 from PIL import Image
+from same_padding import obey_padding
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 SPACE = json.loads((Path(__file__).parent / "space.json").read_text(encoding="utf-8"))
@@ -17,6 +18,7 @@ SHOWN_CLASSES = 5
 
 OPTIONS = {"revision": SPACE["revision"], "trust_remote_code": False}
 MODEL = AutoModelForImageClassification.from_pretrained(SPACE["model"], **OPTIONS).eval()
+obey_padding(MODEL)
 PROCESSOR = AutoImageProcessor.from_pretrained(SPACE["model"], **OPTIONS)
 
 

@@ -45,10 +45,10 @@ class KnownBackbone:
     @property
     def kind(self) -> str:
         """What backbones of one architecture share, as far as is known; empty if nothing is."""
-        if self.twin_set is not None and self.exact_twin:
-            return self.twin_set
         if self.trunk is not None:
             return self.trunk
+        if self.twin_set is not None and self.exact_twin:
+            return self.twin_set
         return "" if self.parameters is None else str(self.parameters)
 
 

@@ -160,7 +160,7 @@ def _convert(row: Backbone, url: str, settings: BulkSettings, keeps_original: bo
     except (SslgenError, OSError, MemoryError) as error:
         return RowOutcome(row, "failed", size, time.monotonic() - started, str(shortage_of(error) or error))
     if not keeps_original and original.is_relative_to(settings.originals):
-        _remove(original, settings.originals)
+        remove_download(original, settings.originals)
     return RowOutcome(row, "converted", size, time.monotonic() - started, remarks)
 
 
@@ -181,8 +181,8 @@ def _make_folder(row: Backbone, original: Path, settings: BulkSettings) -> str:
             raise reworded(error, str(error).replace(str(unfinished), row.id)) from error
 
 
-def _remove(path: Path, top: Path) -> None:
-    """Remove a file, and the folders above it that this leaves empty."""
+def remove_download(path: Path, top: Path) -> None:
+    """Remove a downloaded file, and the folders above it that this leaves empty."""
     path.unlink(missing_ok=True)
     for parent in path.parents:
         if parent == top:

@@ -27,10 +27,8 @@ MEANS_AND_DEVIATIONS: Final[Mapping[str, tuple[tuple[float, ...], tuple[float, .
     "imagenet": (IMAGENET_PREPROCESSING.mean, IMAGENET_PREPROCESSING.std),
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "unit_range": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-    "swav": (
-        IMAGENET_PREPROCESSING.mean,
-        (0.228, 0.224, 0.225),
-    ),  # as in facebookresearch/swav, whose first deviation is its own
+    # facebookresearch/swav's first deviation is its own.
+    "swav": (IMAGENET_PREPROCESSING.mean, (0.228, 0.224, 0.225)),
 }
 """Mean and standard deviation of each normalisation, for values in [0, 1]."""
 
@@ -182,20 +180,26 @@ def _pretrained_cfg(network: FoundNetwork, normalization: str, row: Backbone | N
     """Return timm's description of the network's input.
 
     Size, crop and interpolation are the twin set's, because twins must see the same pixels, or else the usual ones:
-    torchvision's for convolutional networks, and bicubic interpolation for vision transformers.
+    torchvision's for ResNets, the same with bicubic interpolation for vision transformers, and timm's for
+    EfficientNets, each of which has its own size.
     """
     twin_set = twin_sets().get(row.twin_set or "") if row is not None else None
-    side = network.image_size or (twin_set.image_size if twin_set is not None else IMAGE_SIZE)
-    usual = "bicubic" if network.image_size is not None else "bilinear"
-    mean, deviation = MEANS_AND_DEVIATIONS[normalization]
     described = timm.get_pretrained_cfg(network.architecture, allow_unregistered=False)
     layers = {} if described is None else {"first_conv": described.first_conv, "classifier": described.classifier}
+    side, crop_pct = IMAGE_SIZE, CROP_PCT
+    interpolation = "bicubic" if network.image_size is not None else "bilinear"
+    if twin_set is not None:
+        side, crop_pct, interpolation = twin_set.image_size, twin_set.crop_pct, twin_set.interpolation
+    elif described is not None and "efficientnet" in network.architecture:
+        side, crop_pct, interpolation = described.input_size[-1], described.crop_pct, described.interpolation
+    side = network.image_size or side
+    mean, deviation = MEANS_AND_DEVIATIONS[normalization]
     return {
         "input_size": [3, side, side],
         "mean": list(mean),
         "std": list(deviation),
-        "interpolation": twin_set.interpolation if twin_set is not None else usual,
-        "crop_pct": twin_set.crop_pct if twin_set is not None else CROP_PCT,
+        "interpolation": interpolation,
+        "crop_pct": crop_pct,
         **layers,
     }
 

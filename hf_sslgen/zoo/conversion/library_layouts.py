@@ -20,8 +20,8 @@ from hf_sslgen.zoo.conversion.layout_form import (
 PLAIN_ROWS: Final = (
     Layout(
         "plain",
-        "the trunk alone under timm's or torchvision's names, in nothing, `state_dict` or `model` (Barlow Twins, "
-        "VICReg, DINO, MAE, iBOT and MoCo v3's copies)",
+        "the trunk alone under timm's or torchvision's names, bare or in `state_dict` or `model`: Barlow Twins, "
+        "VICReg, DINO, MAE, iBOT and copies of others",
         wrappers=(FILE, STATE_DICT, MODEL),
         prefixes=("", "module."),
         namings=("timm", "torchvision vit"),
@@ -29,7 +29,7 @@ PLAIN_ROWS: Final = (
     ),
     Layout(
         "supervised",
-        "a classifier under timm's or torchvision's names, in nothing, `state_dict` or `model`",
+        "a classifier under timm's or torchvision's names, bare or in `state_dict` or `model`",
         wrappers=(FILE, STATE_DICT, MODEL),
         prefixes=("", "module."),
         namings=("timm", "torchvision vit"),

@@ -254,3 +254,25 @@ def test_damaged_bytes_never_end_in_a_traceback(kind: str, tmp_path: Path) -> No
             assert same(found, expected), case
     assert refused > 20
     assert not list(itertools.chain(tmp_path.glob("was-run*")))
+
+
+def test_settings_of_training_frameworks_are_dropped_without_importing_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class DictConfig:
+        def __init__(self) -> None:
+            self.content = {"lr": 0.1}
+
+    names = [f"omegaconf{rest}" for rest in ("", ".dictconfig")]
+    for name in names:
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    DictConfig.__module__, DictConfig.__qualname__ = names[1], "DictConfig"
+    vars(sys.modules[names[1]])["DictConfig"] = DictConfig
+    path = tmp_path / "last.ckpt"
+    torch.save({"state_dict": TENSORS, "hyper_parameters": DictConfig(), "callbacks": {DictConfig: {"best": 1}}}, path)
+    for name in names:
+        monkeypatch.delitem(sys.modules, name)
+    found = read_checkpoint_file(path).content
+    assert same(found["state_dict"], TENSORS)
+    assert not vars(found["hyper_parameters"])
+    assert "omegaconf" not in sys.modules

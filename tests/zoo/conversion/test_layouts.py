@@ -16,6 +16,8 @@ from published_layouts import PUBLISHED, SIDE, layers, other, small_trunk, under
 from torch import nn
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.zoo.backbone_registry import all_backbones
+from hf_sslgen.zoo.conversion.layout_rows import ROWS
 from hf_sslgen.zoo.conversion.layouts import LAYOUTS, FoundNetwork, find_network
 
 CASES = sorted(PUBLISHED)
@@ -347,6 +349,16 @@ def test_an_unknown_layout_is_refused() -> None:
     with pytest.raises(InputError, match=r"there is no layout 'moco2'.*did you mean 'moco'"):
         find_network({}, "moco2")
     assert all(LAYOUTS.values())
+
+
+def test_registered_backbones_name_layouts_and_agree_with_what_these_imply() -> None:
+    rows = [backbone for backbone in all_backbones() if backbone.layout is not None]
+    layouts = {row.name: row for row in ROWS}
+    assert {backbone.layout for backbone in rows} <= LAYOUTS.keys()
+    for backbone in rows:
+        layout = layouts[backbone.layout or ""]
+        assert layout.normalization in (None, backbone.normalization), backbone.id
+        assert layout.padding in ("torch", backbone.padding), backbone.id
 
 
 def test_a_surplus_tensor_is_named(trunks: dict[str, nn.Module]) -> None:

@@ -51,9 +51,8 @@ def test_its_features_are_those_of_its_authors_network(published: Path, backbone
     reference = definition.EfficientNet.from_name("efficientnet-lite0")
     reference.load_state_dict(torch.load(published, weights_only=True))
     reference.eval()
-    pixels = torch.stack(
-        [evaluation_pixels(each, backbone.preprocessing.geometry) for each in preflight_pictures()[::12]]
-    )
+    geometry = backbone.preprocessing.geometry
+    pixels = torch.stack([evaluation_pixels(each, geometry) for each in preflight_pictures(geometry)[::12]])
     inputs = normalise(pixels, backbone.preprocessing)
     with torch.inference_mode():
         theirs = reference.extract_features(inputs).mean((2, 3))

@@ -7,8 +7,9 @@ from hf_sslgen.metrics.catalogue.metric import Compared, Metric
 from hf_sslgen.metrics.catalogue.rows import METRICS
 from hf_sslgen.study.cells.cell_folder import Cell
 from hf_sslgen.study.cells.record_columns import CLEAN, RecordColumns
+from hf_sslgen.study.inference.confounds import same_architecture
 from hf_sslgen.study.inference.contrasts import role_of
-from hf_sslgen.study.inference.known_backbones import known_backbones
+from hf_sslgen.study.inference.known_backbones import KnownBackbone, known_backbones
 from hf_sslgen.study.inference.replicates import CellPairs, Replicates, distinct
 from hf_sslgen.study.inference.seed_averages import grouped, same_size
 from hf_sslgen.zoo.backbone_registry import UNTRAINED
@@ -58,7 +59,7 @@ def find_contestants(cells: Sequence[Cell]) -> list[Contestant]:
     backbones = list({cell.backbone: cell for cell in cells}.values())
     known = known_backbones(cells)
     kinds = grouped(backbones, [(cell.objective, cell.source) for cell in backbones])
-    repeated = {kind: runs for kind, runs in kinds.items() if kind[0] != UNTRAINED and _are_runs(runs)}
+    repeated = {kind: runs for kind, runs in kinds.items() if kind[0] != UNTRAINED and _are_runs(runs, known)}
     seeds = {frozenset(run.pretraining_seed for run in runs) for runs in repeated.values()}
     several_sources = len({source for _, source in repeated}) > 1
     found = []
@@ -84,9 +85,12 @@ def find_contestants(cells: Sequence[Cell]) -> list[Contestant]:
     return found
 
 
-def _are_runs(backbones: Sequence[Cell]) -> bool:
+def _are_runs(backbones: Sequence[Cell], known: Mapping[str, KnownBackbone]) -> bool:
     """Whether backbones of one objective and source are its pretraining runs: all state a seed, no two the same, and
-    all are of one size."""
+    all are of one size and, as far as is known, of one architecture."""
+    first = known[backbones[0].backbone]
+    if any(same_architecture(first, known[each.backbone]) is False for each in backbones):
+        return False
     seeds = [backbone.pretraining_seed for backbone in backbones]
     are_seeds = len(seeds) > 1 and None not in seeds and len(set(seeds)) == len(seeds)
     return are_seeds and same_size([backbone.provenance.get("parameters") for backbone in backbones])
