@@ -100,7 +100,8 @@ def test_ten_rows_of_which_three_fail_and_are_repeated(server: FileServer, tmp_p
     assert {each.path for each in server.asked} == {wrong, missing, half}
     for name, network in networks.items():
         stored = load_file(settings.root / name / "model.safetensors")
-        assert all(bool((stored[key] == tensor).all()) for key, tensor in network.state_dict().items())
+        weights = {key: each for key, each in network.state_dict().items() if not key.endswith("num_batches_tracked")}
+        assert [key for key, each in weights.items() if not bool((stored[key] == each).all())] == [], name
     assert [path for path in settings.originals.rglob("*") if path.is_file()] == []
 
 
@@ -156,6 +157,7 @@ def test_a_killed_command_goes_on_where_it_was(
     assert [(each.span, each.sent) for each in server.asked] == [(f"bytes={kept}-", len(content[rows[1].id]) - kept)]
 
 
+@pytest.mark.slow
 def test_two_at_once_convert_each_row_once(server: FileServer, tmp_path: Path) -> None:
     row = row_of("dino-resnet50")
     write_stand_in("plain", tmp_path / "dino.pth")
