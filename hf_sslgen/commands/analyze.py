@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hf_sslgen.analysis.analysis_settings import AnalysisSettings, AttributionMethod, TransformPreset
+from hf_sslgen.commands.accepted_inputs import ACCEPT_INPUTS
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.settings import AT_LEAST_ONE, SEED, SIDE, check_fields, fields_from, setting
 from hf_sslgen.training.configuration import parse_arguments
@@ -84,6 +85,7 @@ class AnalyzeArguments:
         },
     )
     seed: int = setting(0, range=SEED, help="Seed for the subset and the random transforms.")
+    accept_inputs: bool = field(default=False, metadata=ACCEPT_INPUTS)
     figures: bool = field(default=True, metadata={"help": "Also draw the figures."})
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hf_sslgen.analysis.analysis_settings import TransformPreset
+from hf_sslgen.commands.accepted_inputs import ACCEPT_INPUTS
 from hf_sslgen.domains.domain_arguments import SharedDomainArguments
 from hf_sslgen.errors import InputError
 from hf_sslgen.output_folder import require_output_folder
@@ -95,6 +96,7 @@ class CompareArguments:
         default=True,
         metadata={"help": "Also measure each backbone's speed and memory on this machine, a second or two each."},
     )
+    accept_inputs: bool = field(default=False, metadata=ACCEPT_INPUTS)
     seed: int = setting(0, range=SEED, help="Seed for splits, classifier, training, subset and transforms.")
     verbose: bool = field(default=False, metadata={"help": "Also print every table and the time of each cell."})
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from hf_sslgen.analysis.analysis_settings import AnalysisSettings
 from hf_sslgen.analysis.validation_callback import ValidationNumbers
+from hf_sslgen.commands.accepted_inputs import PreflightArguments
+from hf_sslgen.commands.backbone_check import require_sound
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import Domain, load_domain
 from hf_sslgen.domains.measured_images import MeasuredImages
@@ -31,8 +33,8 @@ logger = logging.getLogger(__name__)
 
 def main(command_line: Sequence[str] | None = None) -> None:
     """Parse the arguments, load, train, report and, if requested, push."""
-    model_arguments, domain_arguments, arguments, hub_arguments, example = parse_arguments(
-        (ModelArguments, DomainArguments, FineTuningArguments, HubArguments, ExampleArguments),
+    model_arguments, domain_arguments, arguments, hub_arguments, example, checking = parse_arguments(
+        (ModelArguments, DomainArguments, FineTuningArguments, HubArguments, ExampleArguments, PreflightArguments),
         "Fine-tune a backbone on a target domain and measure it.",
         command_line,
         other_names=EXAMPLE,
@@ -52,6 +54,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         arguments.seed,
         image_size=model_arguments.image_size,
     )
+    require_sound(backbone, checking.accept_inputs, arguments.process_index == 0)
     if arguments.process_index == 0:
         print_taken([domain.taken])
     result = finetune(

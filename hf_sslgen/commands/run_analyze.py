@@ -18,6 +18,7 @@ from hf_sslgen.analysis.numbers import Analysis, Number
 from hf_sslgen.analysis.pass_shards import Processes, Run
 from hf_sslgen.analysis.trunk_passes import counted_passes
 from hf_sslgen.commands.analyze import AnalyzeArguments
+from hf_sslgen.commands.backbone_check import require_sound
 from hf_sslgen.domains.class_restriction import with_classes
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_loading import Domain, load_domain
@@ -128,6 +129,7 @@ def analyze(
         image_size=arguments.image_size,
         match=arguments.match_classes,
     )
+    require_sound(backbone, arguments.accept_inputs, accelerator.is_main_process)
     if accelerator.is_main_process:
         print_taken([domain.taken])
     settings = arguments.settings

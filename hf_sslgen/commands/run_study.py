@@ -17,6 +17,7 @@ from hf_sslgen.hub.remote_study import in_lines
 from hf_sslgen.hub.study_pull import pull_cells
 from hf_sslgen.hub_access.exchange import in_one_sentence
 from hf_sslgen.output_folder import require_output_folder
+from hf_sslgen.study.backbone_preflights import Preflights, suspicious_backbones
 from hf_sslgen.study.cells.store import REPORT_CLAIM, STUDY_FILE, Snapshot, Store
 from hf_sslgen.study.config import StudyConfig, read_study
 from hf_sslgen.study.dry_run import dry_run_text
@@ -95,7 +96,14 @@ def _print_power(arguments: StudyArguments) -> None:
     print(power_text(config, expand(config), folder, arguments.power_from, short=False))
 
 
-def _dry_run(config: StudyConfig, store: Store, power_from: str | None) -> None:
+def _preflights(arguments: StudyArguments, config: StudyConfig) -> Preflights:
+    """Stand-ins have seen no pictures, so there is nothing to judge their inputs by."""
+    if config.stand_ins:
+        return "skipped"
+    return "told" if arguments.accept_inputs else "required"
+
+
+def _dry_run(config: StudyConfig, store: Store, power_from: str | None, preflights: Preflights) -> None:
     """Print what a study takes and can find, backbones that have to be converted first included."""
     specs = expand(config, with_left_out=True)
     require_names(converted_only(config.backbones), config.domains)
@@ -104,7 +112,9 @@ def _dry_run(config: StudyConfig, store: Store, power_from: str | None) -> None:
         print(dry_run_text(specs, store, repeated))
     found = look_ahead([spec for spec in specs if is_at_hand(spec) and not store.is_finished(spec)], {})
     found.print_taken()
-    for sentence in (*impossible_sentences(found.impossible), *repeated_sentences(repeated)):
+    unfinished_specs = [spec for spec in specs if not store.is_finished(spec) and spec not in found.impossible]
+    impossible = found.impossible | suspicious_backbones(unfinished_specs, None, {}, preflights)
+    for sentence in (*impossible_sentences(impossible), *repeated_sentences(repeated)):
         print(sentence[0].upper() + sentence[1:])
     print(power_text(config, specs, store.folder, power_from, short=True))
 
@@ -120,7 +130,7 @@ def run_study(arguments: StudyArguments, tracking: TrackingArguments) -> None:
     config = read_study(path)
     stated_references(arguments.reference or (), "reference")
     if arguments.dry_run:
-        _dry_run(config, store, arguments.power_from)
+        _dry_run(config, store, arguments.power_from, _preflights(arguments, config))
         return
     specs = expand(config)
     require_names(config.backbones, config.domains)
@@ -134,7 +144,7 @@ def run_study(arguments: StudyArguments, tracking: TrackingArguments) -> None:
     workers, wait = arguments.workers or default_workers(), not arguments.no_wait
     unavailable: Unavailable = {}
     if arguments.ray_address is None:  # a cluster's machines may see other folders
-        prepare(specs, store, unavailable)
+        prepare(specs, store, unavailable, _preflights(arguments, config))
     with cells_tracked(store, config.title, tracking), workers_logging(arguments.verbose):
         if arguments.executor == "ray":
             run_on_ray(path, store.folder, arguments.workers, arguments.ray_address, wait)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from hf_sslgen.commands.accepted_inputs import ACCEPT_INPUTS
 from hf_sslgen.errors import InputError
 from hf_sslgen.output_folder import require_output_folder
 from hf_sslgen.settings import Range, check_fields, setting
@@ -72,6 +73,7 @@ class StudyArguments:
             "the last process writes the report."
         },
     )
+    accept_inputs: bool = field(default=False, metadata=ACCEPT_INPUTS)
     retry_failed: bool = field(default=False, metadata={"help": "Retry cells that failed before."})
     write_report: bool = field(default=True, metadata={"help": "Write tables and report when all cells are done."})
     reference: list[str] | None = field(

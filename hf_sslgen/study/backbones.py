@@ -23,6 +23,7 @@ class BackboneEntry:
         objective: `supervised`, `untrained` or the name of a self-supervised method.
         source: the data it was pretrained on; only backbones with the same source are compared.
         pretraining_seed: backbones with the same source are compared only if their seeds agree or one is not stated.
+        accept_inputs: whether it is measured even if a preflight finds its inputs or its features wrong.
     """
 
     name: str
@@ -30,6 +31,7 @@ class BackboneEntry:
     objective: str
     source: str | None = None
     pretraining_seed: int | None = None
+    accept_inputs: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class _BackboneRow:
     objective: str | None = None
     source: str | None = None
     pretraining_seed: int | None = field(default=None, metadata={"range": SEED})
+    accept_inputs: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -95,6 +98,7 @@ def backbone_entry(
     objective: str | None = None,
     source: str | None = None,
     pretraining_seed: int | None = None,
+    accept_inputs: bool = False,
 ) -> BackboneEntry:
     """Return an entry, with what the registry knows about the backbone as defaults."""
     known = registered(location)
@@ -105,6 +109,7 @@ def backbone_entry(
         objective=objective or (known.objective if known is not None else unregistered),
         source=source or (known.source_data if known is not None else None),
         pretraining_seed=pretraining_seed,
+        accept_inputs=accept_inputs,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.taken import Taken, print_taken
 from hf_sslgen.errors import HubError, InputError
+from hf_sslgen.study.backbone_preflights import Preflights, suspicious_backbones
 from hf_sslgen.study.cells.store import Store
 from hf_sslgen.study.execution.workbench import Unavailable, domain_asked_once, taken_from
 from hf_sslgen.study.plan import CellSpec
@@ -70,11 +71,18 @@ def look_ahead(specs: Sequence[CellSpec], unavailable: Unavailable) -> Preflight
     return Preflight(tuple(taken.values()), tuple(streams), impossible)
 
 
-def prepare(specs: Sequence[CellSpec], store: Store, unavailable: Unavailable) -> None:
+def prepare(
+    specs: Sequence[CellSpec], store: Store, unavailable: Unavailable, preflights: Preflights = "required"
+) -> None:
     """Print what is taken from each domain, and record cells that can't be computed as failed before work begins.
+
+    The preflight of each backbone of unfinished cells is run, too.
 
     Domains of finished cells are included, and loaded unless some process of the study knows them as they are now,
     because the pictures may have changed.
+
+    Args:
+        preflights: as for `suspicious_backbones`.
     """
     left = [spec for spec in specs if not store.has_failed(spec)]
     finished = {spec for spec in left if store.is_finished(spec)}
@@ -82,6 +90,8 @@ def prepare(specs: Sequence[CellSpec], store: Store, unavailable: Unavailable) -
     found = look_ahead([spec for spec in left if spec not in finished or spec.domain not in known], unavailable)
     replace(found, taken=tuple(dict.fromkeys([*found.taken, *known.values()]))).print_taken()
     impossible = {spec: error for spec, error in found.impossible.items() if spec not in finished}
+    to_compute = [spec for spec in left if spec not in finished and spec not in impossible]
+    impossible |= suspicious_backbones(to_compute, store.folder, unavailable, preflights)
     for spec, error in impossible.items():
         store.record_failure(spec, error)
     for sentence in impossible_sentences(impossible):

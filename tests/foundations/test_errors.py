@@ -32,11 +32,14 @@ from hf_sslgen.study.execution.shared_facts import EstablishedElsewhereError
 from hf_sslgen.study.protocols.candidate_runs import TakenOverError
 from hf_sslgen.training.run_folder import require_disk_space
 from hf_sslgen.work_claims import try_claim
+from hf_sslgen.zoo.conversion.pickle_values import RefusedPickleError
 
 PACKAGE = Path(hf_sslgen.__file__).parent
 
 WORKERS_OWN = {EstablishedElsewhereError, TakenOverError}
 """Exceptions upon which a worker goes on with other cells; users never see them."""
+CAUGHT_INSIDE = {RefusedPickleError}
+"""Exceptions that the reading of published files turns into an InputError which names the file."""
 KINDS = (InputError, DivergedError, ResourceError, HubError, WorkerError)
 
 
@@ -54,14 +57,14 @@ def exception_classes() -> Iterator[type[BaseException]]:
 
 
 def test_every_error_has_one_kind_and_the_exit_code() -> None:
-    found = set(exception_classes()) - {InterruptedByRequestError, *WORKERS_OWN}
+    found = set(exception_classes()) - {InterruptedByRequestError, *WORKERS_OWN, *CAUGHT_INSIDE}
     assert found >= {SslgenError, *KINDS, DiskFullError, OutOfMemoryError}
     for each in found - {SslgenError}:
         assert issubclass(each, SslgenError), each
         assert sum(issubclass(each, kind) for kind in KINDS) == 1, each
         assert each.exit_code == 2
     assert issubclass(InterruptedByRequestError, KeyboardInterrupt)
-    assert not any(issubclass(each, SslgenError) for each in WORKERS_OWN)
+    assert not any(issubclass(each, SslgenError) for each in WORKERS_OWN | CAUGHT_INSIDE)
 
 
 def test_nothing_but_input_is_a_value_error() -> None:

@@ -17,7 +17,7 @@ MOST_AT_ONCE = 2**21
 """Pixels of the pictures that run through the network together."""
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def preflight(backbone: LoadedBackbone) -> PreflightReport:
     """Look at a backbone's features of a few photographs, and at what it keeps of its training inputs.
 

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from hf_sslgen.analysis.preflight.preflight_report import Finding, FindingKind, PreflightReport
 from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.domains.domain_facts import DomainFacts
 from hf_sslgen.domains.sources import registered_entry
@@ -29,9 +30,12 @@ from hf_sslgen.zoo.network_description import NetworkDescription
 FACTS, CLAIMS = "facts", "claims"
 """Names of folders in a study's."""
 
+PREFLIGHT_RULES = 1
+"""Raised when a preflight judges otherwise than before."""
+
 READERS = ("hf-sslgen", "datasets", "timm", "transformers")
 
-Facts = TypeVar("Facts", DomainFacts, BackboneFacts)
+Facts = TypeVar("Facts", DomainFacts, BackboneFacts, PreflightReport)
 Read = TypeVar("Read", covariant=True)
 
 
@@ -76,6 +80,27 @@ class BackboneRequest:
         values |= {key: tuple(pixels[key]) for key in ("mean", "std")}
         network = NetworkDescription(**content["network"])
         return BackboneFacts(**{**content, "preprocessing": Preprocessing(**values), "network": network})
+
+
+@dataclass(frozen=True)
+class PreflightRequest:
+    """A backbone whose preflight is wanted."""
+
+    backbone: BackboneRequest
+
+    @property
+    def signature(self) -> Signature:
+        return self.backbone.signature
+
+    @property
+    def name(self) -> str:
+        return f"preflight-{PREFLIGHT_RULES}-{self.backbone.name}"
+
+    @staticmethod
+    def read(content: dict[str, Any]) -> PreflightReport:
+        """Read a report from JSON values."""
+        findings = [Finding(**{**each, "kind": FindingKind(each["kind"])}) for each in content["findings"]]
+        return PreflightReport(**{**content, "findings": tuple(findings)})
 
 
 def _digest(signature: Signature, *asked: Any) -> str:

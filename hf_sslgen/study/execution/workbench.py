@@ -185,6 +185,11 @@ def domain_asked_once(arguments: DomainArguments, unavailable: Unavailable) -> D
     return _asked_once(_asked_domain(arguments), unavailable, lambda: domain_at_hand(arguments))
 
 
+def backbone_asked_once(location: str, unavailable: Unavailable, load: Callable[[], Result]) -> Result:
+    """Return what `load` returns of a backbone; one that the Hub fails to provide is requested only once."""
+    return _asked_once(_asked_backbone(location), unavailable, load)
+
+
 def taken_from(study: Path, arguments: DomainArguments, unavailable: Unavailable) -> Taken | None:
     """Return what was taken from a domain, if some process of the study knows it; nothing is loaded."""
 
