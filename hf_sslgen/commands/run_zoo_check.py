@@ -11,7 +11,7 @@ from hf_sslgen.domains.domain_arguments import DomainArguments
 from hf_sslgen.errors import InputError, hinted
 from hf_sslgen.files import write_json
 from hf_sslgen.study.protocols.kinds import KNNProtocol, LinearProtocol
-from hf_sslgen.study.verification.backbone_check import CheckedAccuracy, Verification, verify
+from hf_sslgen.study.verification.published_check import CheckedAccuracy, Verification, verify
 from hf_sslgen.zoo.backbone_registry import Backbone, find_backbone, known_backbone_ids
 from hf_sslgen.zoo.locations import UNTRAINED_PREFIX, registered, resolve_location
 
