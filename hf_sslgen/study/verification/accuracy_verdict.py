@@ -1,11 +1,12 @@
 """Whether a measured accuracy bears out a published one, as far as the data and the protocol allow to say."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from hf_sslgen.study.verification.frozen_accuracy import MeasuredAccuracy
-from hf_sslgen.study.verification.measurement_differences import Difference
+from hf_sslgen.study.verification.published_differences import Difference
 from hf_sslgen.study.verification.published_numbers import PublishedNumber
 
 Status = Literal["pass", "fail", "not comparable"]
@@ -37,6 +38,8 @@ def judge(measured: MeasuredAccuracy, published: PublishedNumber, differences: S
     Differences of the protocol that explain any deviation in its direction leave only the other direction to judge: a
     higher accuracy from fewer images passes, a lower one says nothing. Those of unknown direction leave nothing.
     """
+    if math.isnan(measured.low):
+        return Verdict("not comparable", "the measured accuracy has no interval", 0.0)
     open_ended = [each for each in differences if each.points is None]
     directions = {each.direction for each in open_ended}
     allowance = ROUNDING + max((each.points for each in differences if each.points is not None), default=0.0)
@@ -44,28 +47,26 @@ def judge(measured: MeasuredAccuracy, published: PublishedNumber, differences: S
     above = max(0.0, measured.low - published.top1 - allowance)
     reasons = "; ".join(each.words for each in open_ended)
     if "unknown" in directions or len(directions) > 1:
-        return Verdict(
-            "not comparable", f"the protocols differ in ways that may lead anywhere: {reasons}", above - below
-        )
+        sentence = f"the protocols differ in ways that may lead either way: {reasons}"
+        return Verdict("not comparable", sentence, above - below)
     if directions == {"lower"} and below:
-        return Verdict(
-            "not comparable", f"lower by {below:.1f} points or more, as is to be expected: {reasons}", -below
-        )
+        sentence = f"lower by {below:.1f} points or more, as is to be expected: {reasons}"
+        return Verdict("not comparable", sentence, -below)
     if directions == {"higher"} and not below:
-        return Verdict("not comparable", f"an easier task, so no lower accuracy was to be expected: {reasons}", above)
+        sentence = f"no lower than published, as is to be expected of an easier task: {reasons}"
+        return Verdict("not comparable", sentence, above)
     if directions == {"lower"} and above:
         return Verdict("pass", f"at least the published accuracy, although the task is harder: {reasons}", above)
     if below or above:
         by = f"{below:.1f} points lower" if below else f"{above:.1f} points higher"
         although = f", although the task is easier ({reasons})" if reasons else ""
-        return Verdict(
-            "fail", f"{by} than published, beyond the interval{_beyond(differences)}{although}", above - below
-        )
+        sentence = f"{by} than published, beyond the interval{_beyond(differences)}{although}"
+        return Verdict("fail", sentence, above - below)
     if measured.high - measured.low > 2 * WIDEST:
         return Verdict(
             "not comparable", f"{measured.num_test:,} test images leave an interval too wide to bear out a number", 0.0
         )
-    return Verdict("pass", f"the interval agrees with the published accuracy{_beyond(differences)}", 0.0)
+    return Verdict("pass", f"within the interval{_beyond(differences)}", 0.0)
 
 
 def _beyond(differences: Sequence[Difference]) -> str:
@@ -74,4 +75,4 @@ def _beyond(differences: Sequence[Difference]) -> str:
     if not found:
         return ""
     largest = max(found, key=lambda each: each.points or 0.0)
-    return f" up to the {largest.points:g} points allowed because {largest.words}"
+    return f" and {largest.points:g} points of allowance ({largest.words})"

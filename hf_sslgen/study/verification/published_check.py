@@ -1,10 +1,11 @@
-"""Check a backbone: its tensors, its inputs and features without labels, and its accuracy beside published ones."""
+"""Check a backbone: its tensors, a few pictures through it, and its accuracy against the published one."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from hf_sslgen.analysis.analysis_settings import AnalysisSettings
+from hf_sslgen.analysis.network import place
 from hf_sslgen.analysis.preflight.backbone_preflight import preflight
 from hf_sslgen.analysis.preflight.preflight_report import PreflightReport
 from hf_sslgen.domains.domain_arguments import DomainArguments
@@ -12,142 +13,145 @@ from hf_sslgen.domains.domain_loading import Domain, load_domain
 from hf_sslgen.study.protocols.kinds import KNNProtocol, LinearProtocol
 from hf_sslgen.study.verification.accuracy_verdict import Verdict, judge
 from hf_sslgen.study.verification.frozen_accuracy import MeasuredAccuracy, measure_accuracies
-from hf_sslgen.study.verification.measurement_differences import Difference, differences
+from hf_sslgen.study.verification.published_differences import differences
 from hf_sslgen.study.verification.published_numbers import PublishedNumber, published_numbers
-from hf_sslgen.study.verification.tensor_count import TensorCount, count_tensors
+from hf_sslgen.zoo.anatomy import find_classifier
 from hf_sslgen.zoo.backbone_loading import LoadedBackbone, load_backbone
 from hf_sslgen.zoo.backbone_registry import Backbone
 from hf_sslgen.zoo.checkpoints import open_checkpoint
 from hf_sslgen.zoo.weight_files import stored_tensors
 
-UNLABELLED = ("first", "second")
-"""Names of classes for a backbone that is loaded without labelled pictures; its classifier is not used."""
+COUNTER = ".num_batches_tracked"
+"""Tensors of batch normalisation that no output depends on."""
 
 
 @dataclass(frozen=True)
-class AccuracyCheck:
-    """A measured accuracy beside a published one.
+class TensorCount:
+    """Tensors of the trunk, counters of batch normalisation aside: in the checkpoint, and of the architecture."""
 
-    Attributes:
-        published: None if the registry knows none of this measure; then there are no differences and no verdict.
-    """
+    stored: int
+    architecture: int
+
+
+@dataclass(frozen=True)
+class CheckedAccuracy:
+    """A measured accuracy, a published one if there is any, and what follows."""
 
     measured: MeasuredAccuracy
-    published: PublishedNumber | None
-    differences: tuple[Difference, ...]
-    verdict: Verdict | None
+    published: PublishedNumber | None = None
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True)
-class BackboneCheck:
-    """Everything that was found of a backbone.
+class Verification:
+    """What was found of a backbone.
 
     Attributes:
-        row: its row in the registry, from which the published accuracies are; None if it has none.
-        accuracies: empty without labelled pictures, or where the preflight found the backbone unusable.
+        weights: identity of the weights, as in `LoadedBackbone`.
+        data: the labelled domain; None if none was given.
     """
 
-    name: str
-    row: Backbone | None
+    backbone: str
+    weights: str
     tensors: TensorCount
     preflight: PreflightReport
-    domain: str | None
-    accuracies: tuple[AccuracyCheck, ...]
+    data: str | None
+    accuracies: tuple[CheckedAccuracy, ...]
 
     @property
     def failures(self) -> list[str]:
-        """What is wrong, in words; empty if nothing was found."""
-        failed = [
-            f"{each.measured.measure} accuracy {each.verdict.sentence}"
+        """What makes the check fail, one sentence each."""
+        of_preflight = [finding.sentence for finding in self.preflight.wrong]
+        return of_preflight + [
+            f"{each.measured.measure} accuracy is {each.verdict.sentence}"
             for each in self.accuracies
             if each.verdict is not None and each.verdict.status == "fail"
         ]
-        wrong = [finding.sentence for finding in self.preflight.wrong]
-        fewer = self.tensors.stored < self.tensors.architecture
-        count = f"{self.tensors.stored} of {self.tensors.architecture} tensors are stored"
-        return [*([count] if fewer else []), *wrong, *failed]
 
-    def content(self) -> dict[str, Any]:
-        """Return the check as JSON values."""
-        return {
-            "backbone": self.name,
-            "registered_as": None if self.row is None else self.row.id,
-            "tensors": asdict(self.tensors),
-            "preflight": {
-                "inputs": self.preflight.inputs,
-                "findings": [asdict(finding) for finding in self.preflight.findings],
-            },
-            "domain": self.domain,
-            "accuracies": [asdict(each) for each in self.accuracies],
-            "failures": self.failures,
-        }
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it as JSON values."""
+        return asdict(self)
 
 
-@dataclass(frozen=True)
-class CheckProtocols:
-    """How accuracies are measured.
-
-    Attributes:
-        knn: the first of its `neighbours` is used.
-        linear: None leaves the linear probe out.
-    """
-
-    knn: KNNProtocol
-    linear: LinearProtocol | None
-
-
-def check_backbone(
+def verify(
     name: str,
     row: Backbone | None,
-    domain_arguments: DomainArguments | None,
-    protocols: CheckProtocols,
+    arguments: DomainArguments | None,
+    knn: KNNProtocol | None,
+    linear: LinearProtocol | None,
     settings: AnalysisSettings,
     image_size: int | None = None,
-) -> BackboneCheck:
-    """Check a backbone, with labelled pictures of its source if these are given.
+) -> Verification:
+    """Check a backbone.
 
     Args:
         name: as for `load_backbone`.
-        row: the registry's row, which states the published accuracies.
-        domain_arguments: the labelled pictures; None checks without labels only.
-        image_size: side of the input in pixels instead of the backbone's own.
+        row: its row of the registry, whose published accuracies it is held against.
+        arguments: a labelled domain; None measures no accuracy.
+        knn: None takes k and temperature of the published number, or k = 20 and 0.07 if there is none.
+        linear: None leaves it out.
+        image_size: side of the input in pixels; None is the backbone's own.
 
     Raises:
-        InputError: the backbone or the pictures can't be loaded.
+        InputError: the backbone or the domain can't be loaded.
     """
-    domain = None if domain_arguments is None else load_domain(domain_arguments)
-    backbone = _load(name, domain, image_size)
-    tensors = count_tensors(backbone.model, stored_tensors(open_checkpoint(name, None, with_weights=True).folder))
+    domain = None if arguments is None else load_domain(arguments)
+    classes = ("first", "second") if domain is None else domain.class_names
+    own = load_backbone(name, classes, match="none" if domain is None else None)
+    backbone = own if image_size is None else load_backbone(name, classes, image_size=image_size)
     report = preflight(backbone)
-    accuracies: tuple[AccuracyCheck, ...] = ()
-    if domain is not None and domain_arguments is not None and not report.wrong:
-        own = backbone if image_size is None else _load(name, domain, None)
-        sizes = (own.preprocessing.geometry.image_size, backbone.preprocessing.geometry.image_size)
-        measured = measure_accuracies(backbone, domain, protocols.knn, protocols.linear, settings)
-        accuracies = tuple(_checked(measured, row, domain, domain_arguments, protocols.knn, sizes))
-    return BackboneCheck(name, row, tensors, report, None if domain is None else domain.name, accuracies)
+    accuracies: Sequence[CheckedAccuracy] = ()
+    if domain is not None and arguments is not None and not report.wrong:
+        sizes = own.preprocessing.geometry.image_size, backbone.preprocessing.geometry.image_size
+        accuracies = _checked(backbone, row, domain, arguments, knn, linear, settings, sizes)
+    return Verification(
+        backbone=name,
+        weights=backbone.weights,
+        tensors=count_tensors(name, backbone),
+        preflight=report,
+        data=None if domain is None else domain.name,
+        accuracies=tuple(accuracies),
+    )
 
 
-def _load(name: str, domain: Domain | None, image_size: int | None) -> LoadedBackbone:
-    if domain is None:
-        return load_backbone(name, UNLABELLED, match="none", image_size=image_size)
-    return load_backbone(name, domain.class_names, image_size=image_size)
+def count_tensors(name: str, backbone: LoadedBackbone) -> TensorCount:
+    """Count the trunk's tensors in the checkpoint's files, and those of its architecture."""
+    folder = open_checkpoint(name, None, with_weights=True).folder
+    classifier, _ = find_classifier(backbone.model)
+    within = (f"{classifier}.", f"{classifier.removeprefix('timm_model.')}.")
+
+    def of_trunk(names: Sequence[str]) -> int:
+        return sum(not each.startswith(within) and not each.endswith(COUNTER) for each in names)
+
+    return TensorCount(of_trunk(list(stored_tensors(folder))), of_trunk(list(backbone.model.state_dict())))
 
 
 def _checked(
-    accuracies: list[MeasuredAccuracy],
+    backbone: LoadedBackbone,
     row: Backbone | None,
     domain: Domain,
-    domain_arguments: DomainArguments,
-    knn: KNNProtocol,
+    arguments: DomainArguments,
+    knn: KNNProtocol | None,
+    linear: LinearProtocol | None,
+    settings: AnalysisSettings,
     sizes: tuple[int, int],
-) -> Iterator[AccuracyCheck]:
-    """Put each measured accuracy beside each published one of the same measure."""
-    known = published_numbers(row)
-    for measured in accuracies:
-        same = [each for each in known if each.measure == measured.measure]
-        for published in same:
-            found = tuple(differences(measured, published, domain, domain_arguments, knn, *sizes))
-            yield AccuracyCheck(measured, published, found, judge(measured, published, found))
-        if not same:
-            yield AccuracyCheck(measured, None, (), None)
+) -> list[CheckedAccuracy]:
+    """Measure and judge; `sizes` are the sides of the backbone's own input and of the one used."""
+    place(backbone)
+    published: dict[str, PublishedNumber] = {number.measure: number for number in published_numbers(row)}
+    used = knn or _published_knn(published.get("knn"))
+    found = []
+    for measured in measure_accuracies(backbone, domain, used, linear, settings):
+        number = published.get(measured.measure)
+        if number is None:
+            found.append(CheckedAccuracy(measured))
+            continue
+        verdict = judge(measured, number, differences(measured, number, domain, arguments, used, *sizes))
+        found.append(CheckedAccuracy(measured, number, verdict))
+    return found
+
+
+def _published_knn(number: PublishedNumber | None) -> KNNProtocol:
+    if number is None or number.neighbours is None or number.temperature is None:
+        return KNNProtocol(neighbours=(20,))
+    return KNNProtocol(neighbours=(number.neighbours,), temperature=number.temperature)

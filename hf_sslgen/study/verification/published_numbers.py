@@ -13,7 +13,7 @@ Measure = Literal["knn", "linear"]
 IMAGENET = "imagenet1k"
 """The registered domain on which the accuracies of the registry were measured."""
 
-NEIGHBOURS_OF_SOURCES = {"facebookresearch/dino": (20, 0.07), "lightly-ai/lightly": (200, 0.1)}
+NEIGHBOURS_OF_SOURCES = {"facebookresearch/dino": (20, 0.07)}
 """k and temperature of published k-NN accuracies, by the beginning of their source, where these are known."""
 
 

@@ -1,185 +1,201 @@
-"""Published backbones in bulk: stand-ins in ten true layouts, under their published paths on a loopback server."""
+"""Published backbones in bulk: downloaded from a server on loopback, converted, checked, continued after a kill."""
 
 import dataclasses
 import hashlib
 import os
 import signal
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
-import warm_python
 from file_server import FileServer, Served
-from waiting import wait_for
+from safetensors.torch import load_file
 
-from hf_sslgen.commands import zoo_convert
-from hf_sslgen.errors import InputError
-from hf_sslgen.zoo import backbone_registry
-from hf_sslgen.zoo.conversion import stand_ins
+from hf_sslgen.commands.zoo import main
+from hf_sslgen.errors import DiskFullError, InputError
+from hf_sslgen.zoo.backbone_registry import Backbone, find_backbone
+from hf_sslgen.zoo.conversion.bulk_conversion import BulkSettings, RowOutcome, chosen_rows, convert_rows
 from hf_sslgen.zoo.conversion.published_addresses import published_path
+from hf_sslgen.zoo.conversion.stand_ins import write_stand_in
+from hf_sslgen.zoo.locations import resolve_location
 
-LAYOUTS = {
+LAYOUT_OF = {
     "dino-resnet50": "plain",
     "swav-800ep-resnet50": "swav",
     "moco-v2-800ep-resnet50": "moco",
     "moco-v3-1000ep-resnet50": "moco_v3",
+    "vicreg-resnet50": "plain",
     "simsiam-100ep-resnet50": "simsiam",
-    "insdis-200ep-resnet50": "pycontrast",
     "byol-1000ep-resnet50": "byol",
     "mmselfsup-simclr-200ep-resnet50": "mmselfsup",
     "lightly-simclr-100ep-resnet50": "lightly",
-    "obow-200ep-resnet50": "obow",
+    "deepcluster-v2-800ep-resnet50": "swav",
 }
-NO_ADDRESS = "simclr-v2-resnet50"
-OTHER_PROCESS = """
-import dataclasses, sys
-from hf_sslgen.zoo import backbone_registry
-rows = {name: dataclasses.replace(row, checksum=None, file_size=None)
-        for name, row in backbone_registry._rows().items()}
-backbone_registry._rows = lambda: rows
-from hf_sslgen.commands.zoo_convert import main
-main(sys.argv[1:])
-"""
-"""The command, for files that are not the published ones."""
 
 
-@pytest.fixture(scope="module")
-def contents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """What is published, by id of the row."""
-    network, folder = stand_ins.small_resnet50(), tmp_path_factory.mktemp("published")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stand_ins, "small_resnet50", lambda: network)  # made once for all layouts
-        for name, layout in LAYOUTS.items():
-            stand_ins.write_stand_in(layout, folder / name)
-    return {name: (folder / name).read_bytes() for name in LAYOUTS}
+def row_of(name: str) -> Backbone:
+    row = find_backbone(name)
+    assert row is not None
+    return row
+
+
+def served_at(row: Backbone) -> str:
+    assert row.url is not None
+    return f"/{published_path(row.url)}"
 
 
 @pytest.fixture
-def paths(contents: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The paths on the server; the rows state the checksums of the stand-ins, half of them by md5."""
-    rows = dict(backbone_registry._rows())
-    for place, (name, content) in enumerate(contents.items()):
-        kind = ("md5", "sha256")[place % 2]
-        checksum = f"{kind}:{hashlib.new(kind, content).hexdigest()[:8]}"
-        url = rows[name].url or f"https://dl.example.org/{name}.pth.tar"
-        rows[name] = dataclasses.replace(rows[name], url=url, checksum=checksum, file_size=len(content))
-    monkeypatch.setattr(backbone_registry, "_rows", lambda: rows)
-    return {name: f"/{quote(str(published_path(str(rows[name].url))))}" for name in contents}
-
-
-@pytest.fixture
-def server(
-    contents: dict[str, bytes], paths: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[FileServer]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("HF_SSLGEN_ZOO", str(tmp_path / "zoo"))
     monkeypatch.setattr("hf_sslgen.hub_access.retries.time.sleep", lambda _: None)
     with FileServer() as started:
         monkeypatch.setenv("HF_SSLGEN_MIRROR", started.address)
-        started.files.update({paths[name]: Served(content) for name, content in contents.items()})
         yield started
 
 
-@pytest.fixture
-def convert(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[str, str]]:
-    """The command in this process: what it printed, and its error."""
-
-    def run(*words: str) -> tuple[str, str]:
-        capsys.readouterr()
-        try:
-            zoo_convert.main(words)
-        except InputError as error:
-            return capsys.readouterr().out, str(error)
-        return capsys.readouterr().out, ""
-
-    return run
+def settings_in(folder: Path, keep_originals: bool = False) -> BulkSettings:
+    return BulkSettings(folder / "zoo", folder / "zoo" / "originals", keep_originals, None, lambda _: "")
 
 
-def line_of(name: str, table: str) -> str:
-    """Return a row's line of the table, with those that continue it."""
-    lines = table.partition("\nbackbone ")[2].splitlines()
-    start = next(place for place, line in enumerate(lines) if line.startswith(f"{name} "))
-    end = next((place for place in range(start + 1, len(lines)) if not lines[place].startswith("   ")), len(lines))
-    return " ".join(" ".join(lines[start:end]).split())
+def by_name(outcomes: Iterator[RowOutcome]) -> dict[str, RowOutcome]:
+    return {outcome.row.id: outcome for outcome in outcomes}
 
 
-def test_one_failure_does_not_stop_the_others(
-    server: FileServer,
-    paths: dict[str, str],
-    convert: Callable[..., tuple[str, str]],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # The pictures of the preflight would take most of the time; the killed command below has it.
-    monkeypatch.setattr("hf_sslgen.commands.run_zoo_convert.preflighted", lambda folder: "")
-    wrong, absent, broken, no_ranges = (
-        "moco-v2-800ep-resnet50",
-        "simsiam-100ep-resnet50",
-        "dino-resnet50",
-        "swav-800ep-resnet50",
+def test_ten_rows_of_which_three_fail_and_are_repeated(server: FileServer, tmp_path: Path) -> None:
+    rows, networks = [], {}
+    for seed, (name, layout) in enumerate(LAYOUT_OF.items()):
+        path = tmp_path / name
+        networks[name] = write_stand_in(layout, path, seed)
+        content = path.read_bytes()
+        row = dataclasses.replace(row_of(name), checksum=f"sha256:{hashlib.sha256(content).hexdigest()[:8]}")
+        rows.append(dataclasses.replace(row, file_size=len(content)))
+        server.files[served_at(row)] = Served(content)
+    wrong, missing, half = served_at(rows[0]), served_at(rows[1]), served_at(rows[2])
+    right = {path: server.files[path] for path in (wrong, missing, half)}
+    server.files[wrong] = Served(right[wrong].content[:-1] + b"?")
+    del server.files[missing]
+    server.files[half] = Served(right[half].content[: len(right[half].content) // 2])
+
+    settings = settings_in(tmp_path)
+    first = by_name(convert_rows(rows, settings))
+    failed = {name: outcome.reason for name, outcome in first.items() if outcome.result == "failed"}
+    assert list(failed) == [row.id for row in rows[:3]]
+    for reason, said in zip(
+        failed.values(), ("its sha256 begins with", "answers 404", "instead of the published"), strict=True
+    ):
+        assert said in reason
+    assert {outcome.result for name, outcome in first.items() if name not in failed} == {"converted"}
+    assert sorted(path.name for path in settings.root.iterdir() if not path.name.startswith(".")) == sorted(
+        [*(row.id for row in rows[3:]), "originals"]
     )
-    whole = server.files[paths[wrong]].content
-    server.files[paths[wrong]] = Served(whole[:-1] + bytes([whole[-1] ^ 1]))
-    missing = server.files.pop(paths[absent])
-    half = len(server.files[paths[broken]].content) // 2
-    server.files[paths[broken]].cuts.append(half)
-    server.files[paths[no_ranges]] = dataclasses.replace(server.files[paths[no_ranges]], has_ranges=False, cuts=[half])
 
-    table, error = convert(*LAYOUTS, NO_ADDRESS)
-    assert error.startswith("2 of 11 backbones could not be converted; see the table")
-    assert "is not the published file: its md5" in line_of(wrong, table)
-    assert "404" in line_of(absent, table)
-    assert line_of(NO_ADDRESS, table).startswith(f"{NO_ADDRESS} left out")
-    assert "r50_1x_sk0" in line_of(NO_ADDRESS, table)  # names what to look for
-    fine = [name for name in LAYOUTS if name not in (wrong, absent)]
-    for name in fine:
-        assert line_of(name, table).startswith(f"{name} converted"), table
-    assert [each.span for each in server.asked if each.path == paths[broken]] == ["", f"bytes={half}-"]
-
-    zoo = tmp_path / "zoo"
-    assert sorted(path.name for path in zoo.iterdir() if not path.name.startswith(".")) == sorted(
-        [*fine, *(["originals"] if (zoo / "originals").exists() else [])]
-    )
-    assert all((zoo / name / "README.md").is_file() for name in fine)
-    written = {path: path.stat().st_mtime_ns for name in fine for path in (zoo / name).iterdir()}
-    server.files |= {paths[wrong]: Served(whole), paths[absent]: missing}
+    server.files |= right
     server.asked.clear()
-    table, error = convert(*LAYOUTS)
-    assert error == ""
-    assert {each.path for each in server.asked} == {paths[wrong], paths[absent]}
-    assert all(line_of(name, table).startswith(f"{name} present") for name in fine)
-    assert {path: path.stat().st_mtime_ns for path in written} == written
-    assert not [path for path in (zoo / "originals").rglob("*") if path.is_file() and ".claims" not in path.parts]
+    second = by_name(convert_rows(rows, settings))
+    assert [outcome.result for outcome in second.values()] == ["converted"] * 3 + ["present"] * 7
+    assert {each.path for each in server.asked} == {wrong, missing, half}
+    for name, network in networks.items():
+        stored = load_file(settings.root / name / "model.safetensors")
+        weights = {key: each for key, each in network.state_dict().items() if not key.endswith("num_batches_tracked")}
+        assert [key for key, each in weights.items() if not bool((stored[key] == each).all())] == [], name
+    assert [path for path in settings.originals.rglob("*") if path.is_file()] == []
+
+
+def test_the_command_ends_with_a_table_and_backbones_load_by_name(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HF_SSLGEN_ZOO", str(tmp_path / "zoo"))
+    write_stand_in("plain", tmp_path / "dino.pth")
+    server.files[served_at(row_of("dino-resnet50"))] = Served((tmp_path / "dino.pth").read_bytes())
+    names = ["dino-resnet50", "vicreg-resnet50"]
+    main(["convert", *names, "--dry_run"])
+    assert "2 of 2 to convert" in capsys.readouterr().out
+    assert server.asked == []
+    with pytest.raises(InputError, match="1 of 2 backbones could not be converted"):
+        main(["convert", *names, "--keep_originals"])
+    table = capsys.readouterr().out
+    assert "dino-resnet50    converted" in table
+    assert "vicreg-resnet50  failed" in table
+    assert resolve_location("dino-resnet50") == str(tmp_path / "zoo" / "dino-resnet50")
+    assert "dino" in (tmp_path / "zoo" / "dino-resnet50" / "README.md").read_text()
+    assert len([path for path in (tmp_path / "zoo" / "originals").rglob("*.pth") if path.is_file()]) == 1
 
 
 @pytest.mark.slow
-def test_a_killed_command_continues(
-    server: FileServer, paths: dict[str, str], convert: Callable[..., tuple[str, str]], tmp_path: Path
+def test_a_killed_command_goes_on_where_it_was(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second, third = "dino-resnet50", "byol-1000ep-resnet50", "insdis-200ep-resnet50"
-    size = len(server.files[paths[second]].content)
-    server.files[paths[second]] = dataclasses.replace(
-        server.files[paths[second]], cuts=[size // 3], first_statuses=[200, *[503] * 20]
-    )
-    part = tmp_path / "zoo" / "originals" / f"{paths[second][1:]}.part"
-    command = ["-c", OTHER_PROCESS, first, second, third]
-    with warm_python.start(command, env=dict(os.environ)) as process:
-        wait_for(lambda: part.is_file() and part.stat().st_size >= size // 3, "a third of the file", 240)
-        os.kill(process.pid, signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-    assert part.stat().st_size == size // 3
-    assert sorted(path.name for path in (tmp_path / "zoo").iterdir() if not path.name.startswith(".")) == [
-        first,
-        "originals",
-    ]
+    """The first file is converted and the second half there when the process is killed."""
+    rows = [row_of("dino-resnet50"), row_of("vicreg-resnet50")]
+    content = {}
+    for seed, row in enumerate(rows):
+        write_stand_in("plain", tmp_path / row.id, seed)
+        content[row.id] = (tmp_path / row.id).read_bytes()
+        server.files[served_at(row)] = Served(content[row.id])
+    second, half = server.files[served_at(rows[1])], len(content[rows[1].id]) // 2
+    second.cuts, second.held = [half], threading.Event()
+    part = tmp_path / "zoo" / "originals" / f"{served_at(rows[1])[1:]}.part"
+    command = [sys.executable, "-m", "hf_sslgen", "zoo", "convert", *(row.id for row in rows)]
+    environment = os.environ | {"HF_SSLGEN_ZOO": str(tmp_path / "zoo")}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and not (part.is_file() and part.stat().st_size > 0):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+    second.held.set()
+    kept = part.stat().st_size
+    assert 0 < kept <= half
+    assert not (tmp_path / "zoo" / rows[1].id).exists()
 
-    server.files[paths[second]] = dataclasses.replace(server.files[paths[second]], first_statuses=[])
+    monkeypatch.setattr(second, "held", None)
     server.asked.clear()
-    table, error = convert(first, second, third)
-    assert error == ""
-    assert [(each.path, each.span) for each in server.asked] == [
-        (paths[second], f"bytes={size // 3}-"),
-        (paths[third], ""),
-    ]
-    assert line_of(first, table).startswith(f"{first} present")
+    outcomes = by_name(convert_rows(rows, settings_in(tmp_path)))
+    assert [outcome.result for outcome in outcomes.values()] == ["present", "converted"]
+    assert [(each.span, each.sent) for each in server.asked] == [(f"bytes={kept}-", len(content[rows[1].id]) - kept)]
+
+
+@pytest.mark.slow
+def test_two_at_once_convert_each_row_once(server: FileServer, tmp_path: Path) -> None:
+    row = row_of("dino-resnet50")
+    write_stand_in("plain", tmp_path / "dino.pth")
+    server.files[served_at(row)] = Served((tmp_path / "dino.pth").read_bytes())
+    found: list[str] = []
+
+    def convert() -> None:
+        found.extend(outcome.result for outcome in convert_rows([row], settings_in(tmp_path)))
+
+    threads = [threading.Thread(target=convert) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == ["converted", "present"]
+    assert len(server.asked) == 1
+
+
+def test_what_a_check_refuses_is_not_kept(server: FileServer, tmp_path: Path) -> None:
+    def refuse(folder: Path) -> str:
+        raise InputError(f"{folder} is collapsed")
+
+    row = row_of("dino-resnet50")
+    write_stand_in("plain", tmp_path / "dino.pth")
+    server.files[served_at(row)] = Served((tmp_path / "dino.pth").read_bytes())
+    settings = dataclasses.replace(settings_in(tmp_path), check=refuse)
+    (outcome,) = convert_rows([row], settings)
+    assert (outcome.result, outcome.reason) == ("failed", "dino-resnet50 is collapsed")
+    assert [path.name for path in settings.root.iterdir() if not path.name.startswith(".")] == ["originals"]
+
+
+def test_names_and_room(tmp_path: Path) -> None:
+    assert {row.id for row in chosen_rows(["resnet50-in1k", "dino-resnet50"])} >= set(LAYOUT_OF) - {
+        "lightly-simclr-100ep-resnet50"
+    }
+    for name, said in (("dino-resnet5", "did you mean 'dino-resnet50'"), ("timm/resnet50.tv_in1k", "needs no conver")):
+        with pytest.raises(InputError, match=said):
+            chosen_rows([name])
+    row = dataclasses.replace(row_of("dino-resnet50"), file_size=10**15)
+    with pytest.raises(DiskFullError, match="GB for these 1 backbones"):
+        list(convert_rows([row], settings_in(tmp_path)))

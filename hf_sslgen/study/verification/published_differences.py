@@ -78,14 +78,11 @@ def differences(
     if side < ENOUGH_PIXELS * image_size:
         found.append(Difference(f"pictures of {side:.0f} px, enlarged to an input of {image_size}", "lower"))
     if published.measure == "linear":
-        words = (
-            "the published classifier was probably trained on augmented pictures, this one is fitted to fixed features"
-        )
+        words = "published classifiers are mostly trained on augmented pictures, this one on fixed features"
         found.append(Difference(words, "unknown", HEAD_POINTS))
     elif published.neighbours is None:
-        found.append(
-            Difference("k and temperature of the published number are not known here", "unknown", NEIGHBOURS_POINTS)
-        )
+        words = "k and temperature of the published number are not known here"
+        found.append(Difference(words, "unknown", NEIGHBOURS_POINTS))
     elif (published.neighbours, published.temperature) != (knn.neighbours[0], knn.temperature):
         words = f"published for k = {published.neighbours}, temperature {published.temperature:g}"
         found.append(Difference(words, "unknown", NEIGHBOURS_POINTS))
@@ -97,4 +94,5 @@ def differences(
 def shorter_side(split: ImageSplit) -> float:
     """Return the median of the shorter sides, in pixels, of pictures spread over a split."""
     positions = np.unique(np.linspace(0, len(split) - 1, min(LOOKED_AT, len(split))).round().astype(int))
-    return float(median(min(split.image(int(position)).size) for position in positions))
+    pictures = [split.stored(int(position)) for position in positions]
+    return float(median(min(each.width, each.height) for each in pictures))
