@@ -14,7 +14,7 @@ COMMANDS = {
     "report": "write a study's tables and page from its folder alone",
     "push-study": "publish a study's cells as a dataset on the Hub, and its page as a Space",
     "analyze": "measure one checkpoint on one domain: accuracy, confidence, attribution, invariance",
-    "convert": "convert a published .bin checkpoint to safetensors, with a card",
+    "convert": "convert a published checkpoint to a folder that every command loads",
     "app": "serve a page on this machine: drop images, compare backbones",
     "demo": "compare the shipped twins on the embedded domains, without network access",
     "zoo": "list backbones by twin set, convert published ones, check converted ones",

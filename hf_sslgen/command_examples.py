@@ -47,6 +47,7 @@ EXAMPLES = {
         "hf-sslgen zoo resnet50-in1k",
         "hf-sslgen zoo convert resnet50-in1k --dry_run",
         "hf-sslgen zoo convert resnet50-in1k",
+        "hf-sslgen zoo check dino-resnet50 --dataset_name imagenet1k --max_train_samples 100000",
     ),
     "domains": ("hf-sslgen domains", "hf-sslgen domains eurosat"),
     "claims": ("hf-sslgen claims", "hf-sslgen claims accuracy"),

@@ -63,6 +63,7 @@ def settings_of_commands() -> dict[str, tuple[Any, ...]]:
     from hf_sslgen.commands.report import ReportArguments
     from hf_sslgen.commands.status import StatusArguments
     from hf_sslgen.commands.study import StudyArguments
+    from hf_sslgen.commands.zoo_check import ZooCheckArguments
     from hf_sslgen.commands.zoo_convert import ZooConvertArguments
     from hf_sslgen.domains.domain_arguments import DomainArguments, SharedDomainArguments
     from hf_sslgen.training.tracking import TrackingArguments
@@ -77,7 +78,7 @@ def settings_of_commands() -> dict[str, tuple[Any, ...]]:
         "convert": (ConvertArguments,),
         "app": (AppArguments,),
         "demo": (DemoArguments,),
-        "zoo": (ZooConvertArguments,),
+        "zoo": (ZooConvertArguments, ZooCheckArguments, SharedDomainArguments),
     }
 
 

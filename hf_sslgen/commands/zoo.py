@@ -9,6 +9,7 @@ from hf_sslgen.commands.zoo_listing import print_listing
 
 SUBCOMMANDS = {
     "convert": "download and convert published backbones",
+    "check": "check a backbone against what is published of it",
 }
 """Words after `zoo` that do something, each with a module `zoo_...` of this package."""
 

@@ -1,11 +1,13 @@
 """A server of published files on loopback, with the habits of real ones: ranges, none, redirects, refusals, cuts."""
 
+import contextlib
 import re
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
+from urllib.parse import unquote
 
 
 @dataclass
@@ -17,6 +19,7 @@ class Served:
         has_ranges: whether Range is obeyed; If-Range is obeyed with it, unless `ignores_if_range`.
         cuts: after how many bytes of the body the connection breaks, one number per request; later ones arrive whole.
         redirect: where else the file is.
+        held: what a connection that breaks waits for, like one that is slow.
         first_statuses: answers to the first requests, before `status`.
     """
 
@@ -29,6 +32,7 @@ class Served:
     cuts: list[int] = field(default_factory=list)
     redirect: str = ""
     first_statuses: list[int] = field(default_factory=list)
+    held: threading.Event | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,10 @@ class FileServer:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def handle(self) -> None:
+                with contextlib.suppress(ConnectionError):  # a client was killed
+                    super().handle()
+
             def log_message(self, format: str, *args: Any) -> None:
                 """The log is `asked`."""
 
@@ -63,7 +71,7 @@ class FileServer:
         self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        path = handler.path.partition("?")[0]
+        path = unquote(handler.path.partition("?")[0])
         served = self.files.get(path, Served(status=404))
         span, sent = handler.headers.get("Range", ""), 0
         status = served.first_statuses.pop(0) if served.first_statuses else served.status
@@ -96,6 +104,8 @@ class FileServer:
         handler.wfile.write(served.content[start:end])
         if end < size:
             handler.wfile.flush()
+            if served.held is not None:
+                served.held.wait(120)
             handler.close_connection = True
         return end - start
 
