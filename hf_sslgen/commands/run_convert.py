@@ -70,7 +70,7 @@ def _convert_published(arguments: ConvertArguments) -> None:
     print(
         f"{network.architecture} in layout {network.layout}, {network.num_tensors} tensors; input "
         f"{converted.normalization}{' (assumed)' if converted.assumed_normalization else ''}, padding "
-        f"{converted.padding}; {len(network.dropped)} other entries dropped"
+        f"{converted.padding_words}; {len(network.dropped)} other entries dropped"
     )
     print(folder / WEIGHTS_FILE)
     print(folder / "README.md", flush=True)

@@ -54,6 +54,7 @@ def write_conversion_card(converted: ConvertedCheckpoint, folder: Path) -> Path:
         "crop_pct": cfg["crop_pct"],
         "range": RANGES[converted.normalization],
         "padding": converted.padding,
+        "padding_words": converted.padding_words,
         "source": converted.source,
         "size": converted.file.size,
         "sha256": converted.file.sha256,

@@ -1,5 +1,6 @@
 """Small random networks in place of a study's backbones, in the formats that these are published in."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -72,7 +73,7 @@ def _convert(folder: Path, row: Backbone, seed: int) -> None:
         layout = row.layout or ("supervised" if row.is_supervised else "plain")
         write_stand_in(layout, published, seed, "resnet" if is_resnet else "vit")
         if row.architecture == STAND_IN_ARCHITECTURE:
-            convert_checkpoint(published, folder, row=row)
+            convert_checkpoint(published, folder, row=replace(row, parameters=None))  # it is smaller on purpose
         else:
             normalization: Any = row.normalization
             convert_checkpoint(published, folder, layout=row.layout, normalization=normalization)

@@ -101,7 +101,7 @@ def test_a_published_file_becomes_a_folder_that_loads(
     write_stand_in("byol", Path("pretrain.pkl"), seed=1)
     main(["pretrain.pkl", "--output_dir", "byol", "--normalization", "imagenet", "--license", "apache-2.0"])
     said, weights, card, *_ = capsys.readouterr().out.splitlines()
-    assert said.startswith("resnet50 in layout byol, 265 tensors; input imagenet, padding same; ")
+    assert said.startswith("resnet50 in layout byol, 265 tensors; input imagenet, padding TensorFlow's SAME; ")
     assert (weights, card) == ("byol/model.safetensors", "byol/README.md")
     assert "license: apache-2.0" in Path(card).read_text()
     assert load_backbone("byol", ("cat", "dog")).preprocessing.geometry.image_size == 224

@@ -67,7 +67,10 @@ def test_a_comparison_is_recorded_and_reported_without_the_cells_of_others(folde
     write_comparison(store, "my title", grouped)
     comparison = read_comparison(folder)
     assert comparison is not None and comparison.title == "my title"
-    assert comparison.cells[0] == PlannedCell(specs[0].key, specs[0].title, "digits", "similar")
+    backbone = specs[0].backbone
+    assert comparison.cells[0] == PlannedCell(
+        specs[0].key, specs[0].title, "digits", "similar", backbone.objective, backbone.source or ""
+    )
     assert not_asked_for(folder, specs) == 0 and not_asked_for(folder, specs[1:]) == 1
     read = read_study_results(store)
     assert (read.title, read.config, len(read.cells)) == ("my title", None, 2)

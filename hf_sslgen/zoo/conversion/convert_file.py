@@ -33,6 +33,10 @@ MEANS_AND_DEVIATIONS: Final[Mapping[str, tuple[tuple[float, ...], tuple[float, .
 """Mean and standard deviation of each normalisation, for values in [0, 1]."""
 
 IMAGE_SIZE, CROP_PCT = 224, 0.875
+
+SIZE_TOLERANCE = 0.02
+"""Relative difference in parameters that mask tokens and position embeddings explain."""
+
 CONVERSION_KEY = "conversion"
 """Key in `config.json` under which a converted folder says what it was made from."""
 
@@ -63,6 +67,13 @@ class ConvertedCheckpoint:
     source: str | None
     licence: str | None
     row: Backbone | None
+
+    @property
+    def padding_words(self) -> str:
+        """How strided layers pad; timm's `tf_` architectures pad as TensorFlow does by themselves."""
+        if self.network.architecture.startswith("tf_"):
+            return "TensorFlow's SAME, as the architecture has it"
+        return "TensorFlow's SAME" if self.padding == "same" else "torch's"
 
 
 CardWriter = Callable[[ConvertedCheckpoint, Path], Any]
@@ -124,6 +135,7 @@ def convert_checkpoint(
         licence or (row.licence if row is not None else None),
         row,
     )
+    _tell_other_size(path, network, row)
     tensors = {name: tensor.clone() for name, tensor in network.tensors.items()}  # safetensors shares no storage
     with replace_files(output_folder) as unfinished:
         write_timm_files(unfinished, _config(converted), tensors)
@@ -174,6 +186,33 @@ def _require_architecture(network: FoundNetwork, row: Backbone | None) -> None:
     """Require the registry's architecture; one that timm has no name for is described there in words."""
     if row is not None and timm.is_model(row.architecture) and network.architecture != row.architecture:
         raise InputError(f"it holds a {network.architecture}, and the registry states {row.architecture}")
+
+
+def _tell_other_size(path: Path, network: FoundNetwork, row: Backbone | None) -> None:
+    """Warn of a network whose size is not the registered one: the file is not the published one."""
+    if row is None or row.parameters is None:
+        return
+    found = num_trunk_parameters(network)
+    if abs(found / row.parameters - 1) > SIZE_TOLERANCE:
+        logger.warning(
+            "%s: it holds a network of %s parameters, and %s has %s: it is not the published file, so the registry's "
+            "facts and accuracies are not its own",
+            path,
+            f"{found:,}",
+            row.id,
+            f"{row.parameters:,}",
+        )
+
+
+def num_trunk_parameters(network: FoundNetwork) -> int:
+    """Return the number of a network's parameters without its classifier and the statistics of its normalisation."""
+    others = ("running_mean", "running_var", "num_batches_tracked")
+    classifier = ("fc.", "head.", "classifier.") if network.num_classes else ()
+    return sum(
+        tensor.numel()
+        for name, tensor in network.tensors.items()
+        if not name.endswith(others) and not name.startswith(classifier)
+    )
 
 
 def _pretrained_cfg(network: FoundNetwork, normalization: str, row: Backbone | None) -> dict[str, Any]:

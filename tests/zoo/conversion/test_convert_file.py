@@ -17,8 +17,10 @@ from hf_sslgen.errors import InputError
 from hf_sslgen.hub.conversion_card import write_conversion_card
 from hf_sslgen.preprocessing import evaluation_pixels, normalise
 from hf_sslgen.zoo.backbone_loading import load_backbone
-from hf_sslgen.zoo.backbone_registry import Backbone, all_backbones
-from hf_sslgen.zoo.conversion.convert_file import convert_checkpoint
+from hf_sslgen.zoo.backbone_registry import Backbone, all_backbones, find_backbone
+from hf_sslgen.zoo.conversion.checkpoint_file import read_checkpoint_file
+from hf_sslgen.zoo.conversion.convert_file import convert_checkpoint, num_trunk_parameters
+from hf_sslgen.zoo.conversion.layouts import find_network
 from hf_sslgen.zoo.conversion.stand_ins import write_stand_in
 
 CLASSES = ("cat", "dog")
@@ -168,3 +170,15 @@ def test_a_file_that_contradicts_the_registry_is_refused(published: Path, tmp_pa
     torch.save([torch.ones(2)], tmp_path / "list.pth")
     with pytest.raises(InputError, match="holds a value of type list instead of tensors by name"):
         convert_checkpoint(tmp_path / "list.pth", tmp_path / "folder")
+
+
+def test_a_network_of_another_size_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    row = find_backbone("moco-v2-800ep-resnet50")
+    assert row is not None
+    write_stand_in("moco", tmp_path / "file")
+    convert_checkpoint(tmp_path / "file", tmp_path / "folder", row=row)
+    assert "moco-v2-800ep-resnet50 has 23,508,032: it is not the published file" in caplog.text
+    caplog.clear()
+    found = num_trunk_parameters(find_network(read_checkpoint_file(tmp_path / "file").content))
+    convert_checkpoint(tmp_path / "file", tmp_path / "folder", row=replace(row, parameters=found))
+    assert "parameters" not in caplog.text

@@ -64,3 +64,7 @@ def test_its_features_are_those_of_its_authors_network(published: Path, backbone
 
 def test_a_preflight_finds_nothing_wrong_with_it(backbone: LoadedBackbone) -> None:
     assert preflight(backbone).findings == ()
+
+
+def test_the_padding_of_its_architecture_is_stated(converted: ConvertedCheckpoint) -> None:
+    assert converted.padding_words == "TensorFlow's SAME, as the architecture has it"
