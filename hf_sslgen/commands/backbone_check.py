@@ -25,8 +25,8 @@ def require_sound(backbone: LoadedBackbone, accept_inputs: bool, tells: bool = T
     if report.wrong and not accept_inputs:
         found = "; ".join(finding.sentence for finding in report.wrong)
         raise InputError(
-            f"model_name_or_path {backbone.name!r}: {found}. Correct its preprocessing, or accept it with "
-            "--accept_inputs true"
+            f"model_name_or_path {backbone.name!r}: {found}. Correct the checkpoint or its preprocessing, or accept "
+            "it with --accept_inputs true"
         )
     for finding in report.findings if tells else ():
         logger.warning("%s: %s", backbone.name, finding.sentence)

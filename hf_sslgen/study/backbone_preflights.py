@@ -98,6 +98,7 @@ def _sentences(report: PreflightReport) -> str:
 def _refusal(name: str, report: PreflightReport) -> InputError:
     found = "; ".join(finding.sentence for finding in report.wrong)
     return InputError(
-        f"backbone {name!r} is not measured: {found}. Correct its preprocessing; or, if it is right, accept it with "
-        "--accept_inputs true, or `accept_inputs: true` in its row, and of a study --retry_failed true"
+        f"backbone {name!r} is not measured: {found}. Correct the checkpoint or its preprocessing; or, if they are "
+        "right, accept it with --accept_inputs true, or `accept_inputs: true` in its row, and of a study "
+        "--retry_failed true"
     )

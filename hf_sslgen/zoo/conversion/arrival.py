@@ -45,6 +45,11 @@ class Download:
     size: int | None
 
     @property
+    def asked(self) -> str:
+        """The address that is asked, which can be a mirror's, for messages."""
+        return shown_address(mirrored(self.url))
+
+    @property
     def part(self) -> Path:
         """The file that grows until everything has arrived."""
         return self.path.with_name(f"{self.path.name}.part")
@@ -139,24 +144,24 @@ def _continues(response: httpx.Response, begun: Begun, have: int) -> bool:
 
 
 def _page(wanted: Download) -> InputError:
-    return InputError(f"{shown_address(wanted.url)} is a web page, not a checkpoint; {BY_HAND}")
+    return InputError(f"{wanted.asked} is a web page, not a checkpoint; {BY_HAND}")
 
 
 def _require_file(wanted: Download, response: httpx.Response) -> None:
     if response.headers.get("Content-Type", "").lower().startswith("text/html"):
         raise _page(wanted)
     if wanted.url.startswith("https:") and response.url.scheme != "https" and mirrored(wanted.url) == wanted.url:
-        raise InputError(f"{shown_address(wanted.url)} leads to an address without encryption; {BY_HAND}")
+        raise InputError(f"{wanted.asked} leads to an address without encryption; {BY_HAND}")
     encoding = response.headers.get("Content-Encoding", "identity")
     if encoding != "identity":
-        raise InputError(f"{shown_address(wanted.url)} arrives compressed as {encoding!r}; {BY_HAND}")
+        raise InputError(f"{wanted.asked} arrives compressed as {encoding!r}; {BY_HAND}")
 
 
 def _require_size(wanted: Download, total: int | None) -> None:
     if total is not None and wanted.size is not None and total != wanted.size:
         wanted.discard()
         raise InputError(
-            f"{shown_address(wanted.url)} is not the published file: it has {total:,} bytes instead of the published "
+            f"{wanted.asked} is not the published file: it has {total:,} bytes instead of the published "
             f"{wanted.size:,}; {BY_HAND}"
         )
 
@@ -165,6 +170,6 @@ def _require_room(wanted: Download, total: int | None, offset: int) -> None:
     free = shutil.disk_usage(wanted.path.parent).free
     if total is not None and total - offset + OWN_SPACE > free:
         raise DiskFullError(
-            f"{shown_address(wanted.url)} needs {(total - offset) / 1e6:,.0f} MB more, and {free / 1e6:,.0f} MB are "
+            f"{wanted.asked} needs {(total - offset) / 1e6:,.0f} MB more, and {free / 1e6:,.0f} MB are "
             f"free in {wanted.path.parent}; free some space and run the command again"
         )

@@ -16,7 +16,7 @@ from hf_sslgen.hub_access.retries import may_pass, repeated
 from hf_sslgen.shortages import raise_shortage
 from hf_sslgen.work_claims import kept_alive, try_claim
 from hf_sslgen.zoo.conversion.arrival import Download, arrive, begun_part, size_of
-from hf_sslgen.zoo.conversion.published_addresses import hub_file, published_path
+from hf_sslgen.zoo.conversion.published_addresses import hub_file, mirrored, published_path
 from hf_sslgen.zoo.conversion.published_checksum import difference, read_checksum
 from hf_sslgen.zoo.hub_files import fetch_file
 
@@ -68,7 +68,7 @@ def _alone(wanted: Download, folder: Path) -> Iterator[None]:
     name, said = hashlib.sha256(str(published_path(wanted.url)).encode()).hexdigest()[:16], False
     while (claim := try_claim(folder / CLAIMS, name, without_links=True)) is None:
         if not said:
-            logger.info("another process is downloading %s; waiting for it", shown_address(wanted.url))
+            logger.info("another process is downloading %s; waiting for it", wanted.asked)
         said = True
         time.sleep(POLL_SECONDS)
     with kept_alive(claim):
@@ -91,13 +91,13 @@ def _fetch(wanted: Download) -> None:
     _arrive_patiently(wanted)
     wrong = difference(wanted.part, wanted.checksum, wanted.size)
     if wrong is not None and is_continued:
-        logger.warning("%s is downloaded from its beginning: %s", shown_address(wanted.url), wrong)
+        logger.warning("%s is downloaded from its beginning: %s", wanted.asked, wrong)
         wanted.discard()
         _arrive_patiently(wanted)
         wrong = difference(wanted.part, wanted.checksum, wanted.size)
     if wrong is not None:
         wanted.discard()
-        raise InputError(f"{shown_address(wanted.url)} is not the published file: {wrong}; {BY_HAND}")
+        raise InputError(f"{wanted.asked} is not the published file: {wrong}; {BY_HAND}")
     flush_to_disk(wanted.part)
     wanted.part.replace(wanted.path)
     wanted.notes.unlink(missing_ok=True)
@@ -108,10 +108,10 @@ def _arrive_patiently(wanted: Download) -> None:
     while True:
         before = size_of(wanted.part)
         try:
-            repeated(lambda: arrive(wanted), lambda error: server_sentence(error, wanted.url))
+            repeated(lambda: arrive(wanted), lambda error: server_sentence(error, mirrored(wanted.url)))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             if may_pass(error) and size_of(wanted.part) > before:
                 continue
             kind = HubError if may_pass(error) else InputError
-            raise kind(server_sentence(error, wanted.url)) from error
+            raise kind(server_sentence(error, mirrored(wanted.url))) from error
         return
