@@ -125,7 +125,7 @@ class NewtonSteps:
         while len(gains) < min(max_iterations, max(PATIENCE, self.iterations_per_inverse)):
             product = hessian_product(conjugate)
             curvature = float((conjugate * product).sum())
-            if not curvature > 0:  # rounding is all that is left
+            if not (squared > 0 and curvature > 0):  # rounding is all that is left
                 break
             length = squared / curvature
             direction.add_(conjugate, alpha=length)
