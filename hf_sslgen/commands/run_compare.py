@@ -52,7 +52,7 @@ def compare(arguments: CompareArguments, specs: Sequence[CellSpec], tracking: Tr
     store.limit_features(arguments.feature_cache_gb)
     store.forget_failures(specs)
     unavailable: Unavailable = {}
-    prepare(specs, store, unavailable, "told" if arguments.accept_inputs else "required")
+    prepare(specs, store, unavailable, "reported" if arguments.accept_inputs else "required")
     with cells_tracked(store, store.folder.name, tracking), workers_logging(arguments.verbose):
         run_worker(specs, store, unavailable=unavailable)
     cells, damaged = finished_cells(specs, store)

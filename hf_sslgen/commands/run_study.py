@@ -100,7 +100,7 @@ def _preflights(arguments: StudyArguments, config: StudyConfig) -> Preflights:
     """Stand-ins have seen no pictures, so there is nothing to judge their inputs by."""
     if config.stand_ins:
         return "skipped"
-    return "told" if arguments.accept_inputs else "required"
+    return "reported" if arguments.accept_inputs else "required"
 
 
 def _dry_run(config: StudyConfig, store: Store, power_from: str | None, preflights: Preflights) -> None:

@@ -15,14 +15,19 @@ from hf_sslgen.study.execution.shared_facts import (
     PreflightRequest,
     share_facts,
 )
-from hf_sslgen.study.execution.workbench import Unavailable, backbone_asked_once, backbone_request
+from hf_sslgen.study.execution.workbench import (
+    Unavailable,
+    backbone_asked_once,
+    backbone_request,
+    shared_backbone_facts,
+)
 from hf_sslgen.study.plan import CellSpec
 from hf_sslgen.zoo.backbone_loading import load_backbone
 from hf_sslgen.zoo.locations import UNTRAINED_PREFIX, resolve_location
 
 logger = logging.getLogger(__name__)
 
-Preflights = Literal["required", "told", "skipped"]
+Preflights = Literal["required", "reported", "skipped"]
 
 WAIT_SECONDS = 0.5
 
@@ -61,17 +66,18 @@ def _report(spec: CellSpec, study: Path | None, unavailable: Unavailable) -> Pre
     if location.startswith(UNTRAINED_PREFIX):
         return None
 
-    def establish() -> PreflightReport:
-        return preflight(load_backbone(location, ("first", "second"), geometry=geometry, match="none"))
+    def look_at(name: str) -> PreflightReport:
+        return preflight(load_backbone(name, ("first", "second"), geometry=geometry, match="none"))
 
     try:
         if study is None:
-            return establish() if Path(resolve_location(location)).is_dir() else None
-        return backbone_asked_once(
-            location,
-            unavailable,
-            lambda: _shared(study, PreflightRequest(backbone_request(location, spec.seed, geometry)), establish),
-        )
+            return look_at(location) if Path(resolve_location(location)).is_dir() else None
+        request = backbone_request(location, spec.seed, geometry)
+
+        def establish() -> PreflightReport:  # of the very weights that the cells are computed with
+            return look_at(shared_backbone_facts(study, request).pinned)
+
+        return backbone_asked_once(location, unavailable, lambda: _shared(study, PreflightRequest(request), establish))
     except (InputError, HubError):  # which the cells tell
         return None
 

@@ -60,7 +60,7 @@ def test_cells_of_a_wrong_backbone_are_set_aside_and_the_others_are_not(
     monkeypatch.setattr("hf_sslgen.study.backbone_preflights.preflight", again)
     aside = suspicious_backbones(specs, store.folder, {})
     assert {spec.backbone.name for spec in aside} == {"wrong"}
-    assert suspicious_backbones(specs, store.folder, {}, "told") == {}
+    assert suspicious_backbones(specs, store.folder, {}, "reported") == {}
     accepted = [{**backbones[0], "accept_inputs": True}, backbones[1]]
     others = specs_of(study_content(backbones=accepted, protocols=["linear"], seeds=[0]))
     assert suspicious_backbones(others, store.folder, {}) == {}

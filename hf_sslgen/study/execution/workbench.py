@@ -153,7 +153,12 @@ def _backbone_facts(request: BackboneRequest) -> BackboneFacts:
 
 
 @functools.lru_cache(maxsize=KEPT_FACTS)
-def _shared_backbone_facts(study: Path, request: BackboneRequest) -> BackboneFacts:
+def shared_backbone_facts(study: Path, request: BackboneRequest) -> BackboneFacts:
+    """Return what some process of the study has found of a backbone; else load it.
+
+    Raises:
+        EstablishedElsewhereError: another process is loading it to share what it finds.
+    """
     return share_facts(study, request, lambda: _backbone_facts(request))
 
 
@@ -219,7 +224,7 @@ def identify(spec: CellSpec, study: Path, unavailable: Unavailable | None = None
     facts = _asked_once(
         _asked_backbone(location),
         unavailable,
-        lambda: _shared_backbone_facts(study, backbone_request(location, spec.seed, spec.geometry, now)),
+        lambda: shared_backbone_facts(study, backbone_request(location, spec.seed, spec.geometry, now)),
     )
     return KnownCell(spec, facts, domain)
 
