@@ -85,6 +85,7 @@ def _lines(found: Verification) -> list[str]:
         else (f"its architecture has {tensors.architecture:,}")
     )
     lines = [found.backbone, f"  {'tensors':11} {tensors.stored:,} of the trunk, {said}"]
+    lines += _wrapped("parameters", found.other_size or f"{found.num_parameters:,} of the trunk")
     lines += _wrapped("preflight", found.preflight.line.removeprefix(f"{found.preflight.backbone}: "))
     for each in found.accuracies:
         lines += _accuracy_lines(each, found.data)

@@ -6,6 +6,9 @@ from typing import Final
 from hf_sslgen.registry_rows import one_of
 from hf_sslgen.settings import AT_LEAST_ONE, SEED, Range
 
+SIZE_TOLERANCE = 0.02
+"""Relative difference in parameters that mask tokens and position embeddings explain."""
+
 LIBRARIES = ("timm", "transformers", "conversion")
 FAMILIES = (
     "supervised",
@@ -118,6 +121,10 @@ class Backbone:
     @property
     def is_supervised(self) -> bool:
         return self.family == "supervised"
+
+    def is_of_size(self, num_parameters: int) -> bool:
+        """Whether a trunk of so many parameters can be this network; True if its size is not registered."""
+        return self.parameters is None or abs(num_parameters / self.parameters - 1) <= SIZE_TOLERANCE
 
     @property
     def needs_conversion(self) -> bool:

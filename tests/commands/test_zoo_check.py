@@ -37,10 +37,12 @@ def test_without_labels_nothing_is_measured(capsys: pytest.CaptureFixture[str]) 
     main(["check", TWIN])
     said = capsys.readouterr().out
     assert "105 of the trunk, as many as its architecture has" in said
+    assert "1,592,336 of the trunk" in said
     assert "give labelled source images with --dataset_name" in said
     for options, message in (
         ([f"untrained:{TWIN}"], "has no published weights"),
         ([TWIN, "--write"], "is not a folder of yours"),
+        ([TWIN, "--published_of", "dino-resnet50"], "the registry states 23,508,032 for dino-resnet50"),
         ([TWIN, "--published_of", "dino-resnet5"], "did you mean 'dino-resnet50'"),
     ):
         with pytest.raises(InputError, match=message):

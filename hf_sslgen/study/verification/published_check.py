@@ -48,12 +48,16 @@ class Verification:
 
     Attributes:
         weights: identity of the weights, as in `LoadedBackbone`.
+        num_parameters: of the trunk, as loaded.
+        other_size: says that these are not as many as the registry states; "" if they are, or nothing is registered.
         data: the labelled domain; None if none was given.
     """
 
     backbone: str
     weights: str
     tensors: TensorCount
+    num_parameters: int
+    other_size: str
     preflight: PreflightReport
     data: str | None
     accuracies: tuple[CheckedAccuracy, ...]
@@ -62,11 +66,15 @@ class Verification:
     def failures(self) -> list[str]:
         """What makes the check fail, one sentence each."""
         of_preflight = [finding.sentence for finding in self.preflight.wrong]
-        return of_preflight + [
-            f"{each.measured.measure} accuracy is {each.verdict.sentence}"
-            for each in self.accuracies
-            if each.verdict is not None and each.verdict.status == "fail"
-        ]
+        return (
+            [self.other_size] * bool(self.other_size)
+            + of_preflight
+            + [
+                f"{each.measured.measure} accuracy is {each.verdict.sentence}"
+                for each in self.accuracies
+                if each.verdict is not None and each.verdict.status == "fail"
+            ]
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it as JSON values."""
@@ -108,9 +116,20 @@ def verify(
         backbone=name,
         weights=backbone.weights,
         tensors=count_tensors(name, backbone),
+        num_parameters=backbone.num_parameters,
+        other_size=_other_size(backbone, row),
         preflight=report,
         data=None if domain is None else domain.name,
         accuracies=tuple(accuracies),
+    )
+
+
+def _other_size(backbone: LoadedBackbone, row: Backbone | None) -> str:
+    if row is None or row.is_of_size(backbone.num_parameters):
+        return ""
+    return (
+        f"it has {backbone.num_parameters:,} parameters, and the registry states {row.parameters:,} for {row.id}, so "
+        "it is another network"
     )
 
 

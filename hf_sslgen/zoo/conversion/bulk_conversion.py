@@ -79,7 +79,7 @@ def chosen_rows(names: Sequence[str]) -> list[Backbone]:
         some = [row] if row is not None else list(sets[name].backbones)
         converted = {each.id: each for each in some if each.needs_conversion}
         if not converted:
-            raise InputError(f"{name!r} needs no conversion; use it as it is")
+            raise InputError(f"{name!r} needs no conversion; use it directly")
         rows |= converted
     return list(rows.values())
 
@@ -173,10 +173,11 @@ def _make_folder(row: Backbone, original: Path, settings: BulkSettings) -> str:
     """Convert and check in a temporary folder, which gets its name only if nothing is wrong; returns remarks."""
     with create_folder(settings.folder(row)) as unfinished:
         try:
-            convert_checkpoint(
+            converted = convert_checkpoint(
                 original, unfinished, row=row, source=row.url, licence=row.licence, write_card=settings.write_card
             )
-            return settings.check(unfinished).replace(str(unfinished), row.id)
+            remarks = converted.other_size, settings.check(unfinished).replace(str(unfinished), row.id)
+            return "; ".join(filter(None, remarks))
         except SslgenError as error:
             raise reworded(error, str(error).replace(str(unfinished), row.id)) from error
 

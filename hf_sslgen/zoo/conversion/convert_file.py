@@ -34,9 +34,6 @@ MEANS_AND_DEVIATIONS: Final[Mapping[str, tuple[tuple[float, ...], tuple[float, .
 
 IMAGE_SIZE, CROP_PCT = 224, 0.875
 
-SIZE_TOLERANCE = 0.02
-"""Relative difference in parameters that mask tokens and position embeddings explain."""
-
 CONVERSION_KEY = "conversion"
 """Key in `config.json` under which a converted folder says what it was made from."""
 
@@ -55,6 +52,7 @@ class ConvertedCheckpoint:
         source: address that the file was published under; None if unknown.
         licence: of the weights, as spelled on the Hub; None if not stated.
         row: the registry's row of the network, if it has one.
+        other_size: says that the network is not of the row's size; "" if it is.
     """
 
     folder: Path
@@ -67,6 +65,7 @@ class ConvertedCheckpoint:
     source: str | None
     licence: str | None
     row: Backbone | None
+    other_size: str = ""
 
     @property
     def padding_words(self) -> str:
@@ -134,8 +133,10 @@ def convert_checkpoint(
         source or (row.url if row is not None else None),
         licence or (row.licence if row is not None else None),
         row,
+        _other_size(network, row),
     )
-    _tell_other_size(path, network, row)
+    if converted.other_size:
+        logger.warning("%s: %s", path, converted.other_size)
     tensors = {name: tensor.clone() for name, tensor in network.tensors.items()}  # safetensors shares no storage
     with replace_files(output_folder) as unfinished:
         write_timm_files(unfinished, _config(converted), tensors)
@@ -188,20 +189,15 @@ def _require_architecture(network: FoundNetwork, row: Backbone | None) -> None:
         raise InputError(f"it holds a {network.architecture}, and the registry states {row.architecture}")
 
 
-def _tell_other_size(path: Path, network: FoundNetwork, row: Backbone | None) -> None:
-    """Warn of a network whose size is not the registered one: the file is not the published one."""
-    if row is None or row.parameters is None:
-        return
+def _other_size(network: FoundNetwork, row: Backbone | None) -> str:
+    """Say that a network has another size than its row, so that the file is not the published one; else ""."""
     found = num_trunk_parameters(network)
-    if abs(found / row.parameters - 1) > SIZE_TOLERANCE:
-        logger.warning(
-            "%s: it holds a network of %s parameters, and %s has %s: it is not the published file, so the registry's "
-            "facts and accuracies are not its own",
-            path,
-            f"{found:,}",
-            row.id,
-            f"{row.parameters:,}",
-        )
+    if row is None or row.is_of_size(found):
+        return ""
+    return (
+        f"it holds a network of {found:,} parameters, and {row.id} has {row.parameters:,}: it is not the published "
+        "file, so the registry's facts and accuracies are not its own"
+    )
 
 
 def num_trunk_parameters(network: FoundNetwork) -> int:

@@ -89,6 +89,8 @@ def test_ten_rows_of_which_three_fail_and_are_repeated(server: FileServer, tmp_p
     ):
         assert said in reason
     assert {outcome.result for name, outcome in first.items() if name not in failed} == {"converted"}
+    # They are stand-ins.
+    assert all("is not the published file" in outcome.reason for name, outcome in first.items() if name not in failed)
     assert sorted(path.name for path in settings.root.iterdir() if not path.name.startswith(".")) == sorted(
         [*(row.id for row in rows[3:]), "originals"]
     )
