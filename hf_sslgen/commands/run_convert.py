@@ -49,7 +49,7 @@ def _convert_published(arguments: ConvertArguments) -> None:
     """Convert one published file, fetching it first if it is elsewhere, and look at the network without labels."""
     row = find_backbone(arguments.checkpoint)
     if row is not None and not row.needs_conversion:
-        raise InputError(f"{row.id!r} needs no conversion; use it as it is")
+        raise InputError(f"{row.id!r} needs no conversion; use it directly")
     folder = _output_folder(arguments, row)
     downloads = folder.parent / ORIGINALS
     path, url = _fetched(arguments.checkpoint, row, downloads)

@@ -1,4 +1,4 @@
-"""What a study has to download: backbones, published files to convert, and datasets; told without a network."""
+"""What a study has to download: backbones, published files to convert, and datasets, planned without a network."""
 
 from collections.abc import Sequence
 from pathlib import Path

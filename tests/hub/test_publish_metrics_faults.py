@@ -2,17 +2,16 @@
 
 import os
 import re
-import runpy
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import warm_python
 from huggingface_hub import HfApi
+from script_runs import Ended, run_script
 
 from hf_sslgen.hub_access.retries import RetryPolicy
 from hf_sslgen.reporting.metric_spaces import space_files
@@ -22,30 +21,6 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "publish_metrics.py"
 SPACE = "org/brier_score"
 COMMAND = [str(SCRIPT), "--organization", "org", "--modules", "brier_score"]
 FILES = {".gitattributes", *space_files("brier_score", SPACE)}
-TOKENS = [WRONG_TOKEN, *(role.token for role in ROLES.values())]
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a run ended, and what it said."""
-
-    code: int
-    out: str
-    err: str
-
-    def __post_init__(self) -> None:
-        assert "Traceback" not in self.err
-        assert not any(token in self.out + self.err for token in TOKENS)
-
-    @property
-    def refusal(self) -> str:
-        """The sentence of a run that failed: its only line but for those that say that it tries again."""
-        assert (self.code, self.out) == (2, ""), self.err
-        lines = [line for line in self.err.splitlines() if not line.startswith(("WARNING ", "INFO "))]
-        assert len(lines) == 1, self.err
-        assert lines[0].startswith("error: ")
-        return lines[0].removeprefix("error: ")
-
 
 Publish = Callable[..., Ended]
 
@@ -58,14 +33,7 @@ def publish(hub_in_process: Hub, monkeypatch: pytest.MonkeyPatch, capfd: pytest.
 
     def run(token: str = ROLES["owner"].token) -> Ended:
         monkeypatch.setenv("HF_TOKEN", token)
-        capfd.readouterr()
-        code = 0
-        try:
-            runpy.run_path(str(SCRIPT), run_name="__main__")
-        except SystemExit as stopped:
-            code = int(str(stopped.code))
-        said = capfd.readouterr()
-        return Ended(code, said.out, said.err)
+        return run_script(SCRIPT, capfd)
 
     return run
 

@@ -1,6 +1,5 @@
 """Converted backbones go to an organisation, as far as their licences permit, and load from there by name."""
 
-import runpy
 import shutil
 import sys
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi
+from script_runs import run_script
 from small_zoo import SMALL_SET, put_converted, use_small_zoo
 
 from hf_sslgen.hub_access.retries import RetryPolicy
@@ -48,16 +48,8 @@ def publish(
 
     def run(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", [str(SCRIPT), *words])
-        capfd.readouterr()
-        code = 0
-        try:
-            runpy.run_path(str(SCRIPT), run_name="__main__")
-        except SystemExit as stopped:
-            code = int(str(stopped.code))
-        said = capfd.readouterr()
-        assert "Traceback" not in said.err
-        assert ROLES["owner"].token not in said.out + said.err
-        return code, said.out, said.err
+        ended = run_script(SCRIPT, capfd)
+        return ended.code, ended.out, ended.err
 
     return run
 

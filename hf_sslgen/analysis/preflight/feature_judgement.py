@@ -29,7 +29,7 @@ def judge_features(features: Tensor) -> list[Finding]:
     features = features.double().cpu()
     spread = float((features - features.mean(0)).norm() / features.norm().clamp_min(1e-30))
     if spread < SAME_FEATURES:
-        return [_collapsed("wrong", f"its features of different photographs are the same to {spread:.0e}")]
+        return [_collapsed("wrong", f"its features of different photographs are identical up to {spread:.0e}")]
     rank, dead = effective_rank(features), float((features.std(0) == 0).double().mean())
     if rank < ONE_DIRECTION:
         return [_collapsed("wrong", f"its features of different photographs differ in {rank:.2f} dimensions")]
@@ -43,7 +43,7 @@ def judge_features(features: Tensor) -> list[Finding]:
 
 
 def _collapsed(severity: str, what: str) -> Finding:
-    advice = "it has collapsed, or its weights are not those that were trained; check the checkpoint"
+    advice = "it has collapsed, or its weights are not the trained ones; check the checkpoint"
     if severity == "wrong":
         return Finding(FindingKind.COLLAPSED, "wrong", f"{what}: {advice}")
     return Finding(FindingKind.COLLAPSED, "look", f"{what}: check that the checkpoint is the trained one")

@@ -102,27 +102,27 @@ def judge_inputs(layer: FirstLayer, pixels: Tensor, preprocessing: Preprocessing
     of_grey = _fit(layer, expected, grey, preprocessing.mean, preprocessing.std, reverse).divergence
     others = {scale: _fit(layer, expected, values, scale.mean, scale.std, reverse) for scale in SCALES}
     scale, best = min(others.items(), key=lambda item: item[1].divergence)
-    told = f"inputs compared with the running statistics of its first layer, divergence {own.divergence:.3f}"
+    judged = f"inputs compared with the running statistics of its first layer, divergence {own.divergence:.3f}"
     lowest = min(own.divergence, of_grey)
     if lowest > IMPLAUSIBLE and best.divergence < lowest / CLEARLY:
-        return told, [_other_scale(preprocessing, own, scale, best)]
+        return judged, [_other_scale(preprocessing, own, scale, best)]
     if error < 0.1 and not own.is_of_photographs:
         swapped = _fit(layer, expected, values, preprocessing.mean, preprocessing.std, not reverse)
         if swapped.is_of_photographs and own.colour[2] - own.colour[0] > WARM:
-            return told, [_other_order(preprocessing, own)]
+            return judged, [_other_order(preprocessing, own)]
         near = [each for each, fit in others.items() if fit.is_of_photographs and fit.divergence < IMPLAUSIBLE]
         if own.distance > CLOSE and near:
             nearest = min(near, key=lambda each: others[each].distance)
             is_wrong = own.distance > FAR and others[nearest].divergence < own.divergence
-            return told, [_other_mean(preprocessing, own, nearest, "wrong" if is_wrong else "look")]
+            return judged, [_other_mean(preprocessing, own, nearest, "wrong" if is_wrong else "look")]
     if lowest > NOTHING_FITS:
-        return told, [_nothing_fits(preprocessing, own)]
-    return told, []
+        return judged, [_nothing_fits(preprocessing, own)]
+    return judged, []
 
 
 def _other_scale(stated: Preprocessing, own: _Fit, scale: InputScale, best: _Fit) -> Finding:
     sentence = (
-        f"its inputs have the wrong scale: the statistics that its first layer keeps of training don't fit the stated "
+        f"its inputs have the wrong scale: the running statistics of its first layer don't fit the stated "
         f"{_stated(stated)} (divergence {own.divergence:.2g}) and fit {scale.words} better ({best.divergence:.2g})"
     )
     return Finding(FindingKind.INPUT_SCALE, "wrong", sentence)
@@ -149,7 +149,7 @@ def _other_mean(stated: Preprocessing, own: _Fit, scale: InputScale, severity: S
 
 def _nothing_fits(stated: Preprocessing, own: _Fit) -> Finding:
     sentence = (
-        f"its inputs may have the wrong scale: the statistics that its first layer keeps of training fit photographs "
+        f"its inputs may have the wrong scale: the running statistics of its first layer fit photographs "
         f"neither with the stated {_stated(stated)} (divergence {own.divergence:.2g}) nor with another usual scale; "
         "check the preprocessing, unless it was trained on pictures unlike photographs"
     )

@@ -50,7 +50,7 @@ class FoundNetwork:
 
     @property
     def num_tensors(self) -> int:
-        """Tensors besides counters of batches: 265 in the trunk of a ResNet-50."""
+        """Tensors, excluding batch counters: 265 in the trunk of a ResNet-50."""
         return sum(not name.endswith(COUNTER) for name in self.tensors)
 
 

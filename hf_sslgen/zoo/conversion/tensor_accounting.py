@@ -54,7 +54,7 @@ def plain_tensors(values: Mapping[str, Any], sources: Mapping[str, str], naming:
         sources: keys in the file, by the same names.
 
     Raises:
-        InputError: one is no tensor, or not of a type that weights have.
+        InputError: an entry is not a tensor, or its type is not one that weights have.
     """
     tensors = {name: _plain_tensor(name, sources[name], value) for name, value in values.items()}
     return {name: FileTensor(sources[name], in_timm_order(each, naming)) for name, each in tensors.items()}

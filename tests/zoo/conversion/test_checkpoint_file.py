@@ -1,4 +1,4 @@
-"""Published files are read to the bit in every format, and whatever is no file of weights is refused in a sentence."""
+"""Published files are read bit for bit in every format, and any other file is refused in one sentence."""
 
 import argparse
 import collections

@@ -116,12 +116,12 @@ def test_what_nothing_states_is_assumed_with_a_warning_and_options_override(
     assumed = convert_checkpoint(published, tmp_path / "assumed", write_card=write_conversion_card)
     assert assumed.assumed_normalization
     assert "ImageNet's mean and standard deviation are assumed" in caplog.text
-    assert "Nothing states how the input was normalised" in (tmp_path / "assumed" / "README.md").read_text()
+    assert "The input normalisation is not documented" in (tmp_path / "assumed" / "README.md").read_text()
     caplog.clear()
-    told = convert_checkpoint(published, tmp_path / "told", normalization="half", padding="same")
+    stated = convert_checkpoint(published, tmp_path / "stated", normalization="half", padding="same")
     assert caplog.text == ""
-    assert (told.normalization, told.padding, told.assumed_normalization) == ("half", "same", False)
-    assert json.loads((tmp_path / "told" / "config.json").read_text())["padding"] == "same"
+    assert (stated.normalization, stated.padding, stated.assumed_normalization) == ("half", "same", False)
+    assert json.loads((tmp_path / "stated" / "config.json").read_text())["padding"] == "same"
 
 
 def _broken(state: dict[str, Any], how: str) -> None:
