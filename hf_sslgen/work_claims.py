@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from hf_sslgen.errors import InputError
+from hf_sslgen.interruption import deferred_interrupts
 from hf_sslgen.processes import Process, find_process, process_table, unfinished_name
 
 LEASE_SECONDS = 300.0
@@ -248,10 +249,13 @@ def kept_alive(claim: Claim) -> Iterator[None]:
                 continue
 
     thread = threading.Thread(target=touch, name=f"claim {claim.name}", daemon=True)
-    thread.start()
     try:
+        thread.start()
         yield
     finally:
-        release(claim)  # before joining the thread, during which an interrupt may come
-        done.set()
-        thread.join()
+        with deferred_interrupts() as request:  # one that came while the claim is released would leave it behind
+            release(claim)
+            done.set()
+        request.obey()
+        if thread.ident is not None:  # it was started
+            thread.join()

@@ -205,3 +205,19 @@ def test_a_claim_ends_with_its_block_also_after_an_error(tmp_path: Path) -> None
         raise RuntimeError
     assert find_claim(tmp_path, "cell") is None
     assert {path.name for path in tmp_path.iterdir()} <= {".clock"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_during_the_release_comes_after_it(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(claim: Claim) -> None:
+        os.kill(os.getpid(), number)
+        release(claim)
+
+    monkeypatch.setattr("hf_sslgen.work_claims.release", interrupted)
+    claim = try_claim(tmp_path, "cell")
+    assert claim is not None
+    with pytest.raises(KeyboardInterrupt), kept_alive(claim):
+        pass
+    assert list(tmp_path.iterdir()) == []
