@@ -81,9 +81,7 @@ def _pair_words(facts: Facts) -> str:
     briefly = [each.partition(",")[0] for each in values]
     if facts.facet is Facet.ARCHITECTURE and briefly[0] != briefly[1]:  # details follow a comma
         values = briefly
-    if facts.are_equal is None:
-        return f"{facts.facet} ({', '.join(dict.fromkeys(values))})"
-    return f"{facts.facet} ({values[0]} against {values[1]})"
+    return f"{facts.facet} ({' against '.join(dict.fromkeys(values))})"
 
 
 def _values(facet: Facet, backbones: Sequence[KnownBackbone]) -> str:

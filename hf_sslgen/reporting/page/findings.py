@@ -202,9 +202,9 @@ def _counted(place: str, kind: _Kind, items: Sequence[_Item], metric: str, meani
         sentences.append(lead + _share(len(found), len(items)) + ".")
         listed += [f"{verdict[0].upper()}{verdict[1:]}: {_spoken(item, metric)}{_noted(item)}." for item in found]
     if kind.is_confounded:
-        differing = f"differ in {items[0].confounded_by}" if len(items) == 1 else "differ in more than the objective"
-        which = "The two also" if len(items) == 1 else "The backbones compared here"
-        sentences.append(f"{which} {differing}, so this is no verdict on self-supervision.")
+        which = "The two" if len(items) == 1 else "The backbones compared here"
+        also = f"Besides the objective: {items[0].confounded_by}. " if len(items) == 1 else ""
+        sentences.append(f"{also}{which} are not known to be twins, so this is no verdict on self-supervision.")
     scope = f"For {scope_words(kind.scope)}."
     return Finding(" ".join(sentences), [scope, *listed])
 

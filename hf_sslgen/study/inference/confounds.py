@@ -45,9 +45,7 @@ class Facts:
     @property
     def words(self) -> str:
         """The facet and its two values, such as `architecture (resnet50 against vit_base_patch16_224)`."""
-        if self.are_equal is not None:
-            return f"{self.facet} ({self.first} against {self.second})"
-        return f"{self.facet} ({', '.join(dict.fromkeys((self.first, self.second)))})"
+        return f"{self.facet} ({' against '.join(dict.fromkeys((self.first, self.second)))})"
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def test_twins_differ_in_nothing_that_is_known() -> None:
 def test_each_facet_is_named_with_both_values() -> None:
     found = confounds(RESNET, replace(VIT, source="", image_size=96, library="transformers", epochs=800))
     assert found.confounded_by == (
-        "architecture (resnet50 against vit_base_patch16_224); source data (photos, not stated)"
+        "architecture (resnet50 against vit_base_patch16_224); source data (photos against not stated)"
     )
     assert found.columns["also_differs_in"] == (
         "epochs (100 against 800); classifier size (2048 features against 768 features); "
