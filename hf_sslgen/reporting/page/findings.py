@@ -203,7 +203,7 @@ def _counted(place: str, kind: _Kind, items: Sequence[_Item], metric: str, meani
         listed += [f"{verdict[0].upper()}{verdict[1:]}: {_spoken(item, metric)}{_noted(item)}." for item in found]
     if kind.is_confounded:
         which = "The two" if len(items) == 1 else "The backbones compared here"
-        also = f"Besides the objective: {items[0].confounded_by}. " if len(items) == 1 else ""
+        also = f"They differ or may differ in {items[0].confounded_by}. " if len(items) == 1 else ""
         sentences.append(f"{also}{which} are not known to be twins, so this is no verdict on self-supervision.")
     scope = f"For {scope_words(kind.scope)}."
     return Finding(" ".join(sentences), [scope, *listed])
