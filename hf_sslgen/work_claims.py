@@ -249,13 +249,12 @@ def kept_alive(claim: Claim) -> Iterator[None]:
                 continue
 
     thread = threading.Thread(target=touch, name=f"claim {claim.name}", daemon=True)
+    thread.start()
     try:
-        thread.start()
         yield
     finally:
         with deferred_interrupts() as request:  # one that came while the claim is released would leave it behind
             release(claim)
             done.set()
         request.obey()
-        if thread.ident is not None:  # it was started
-            thread.join()
+        thread.join()
